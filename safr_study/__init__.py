@@ -1,0 +1,3 @@
+"""Distributed hyperparameter studies of interpretable text classifiers (SAFR)."""
+
+__version__ = "0.1.0"

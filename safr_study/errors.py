@@ -1,0 +1,58 @@
+"""Every error that a user may meet: one sentence, and the exit code of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class SafrError(Exception):
+    """Base of all expected errors; ``str(error)`` is the sentence shown to the user."""
+
+    exit_code = 1
+
+
+class BadInput(SafrError):
+    """Wrong use or bad input: which field, what is wrong, and what to do about it."""
+
+    exit_code = 2
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+        self.problem = problem
+
+
+class BadInputs(SafrError):
+    """Several faults of one input, shown all at once, one line each."""
+
+    exit_code = 2
+
+    def __init__(self, faults: Sequence[BadInput]) -> None:
+        super().__init__("\nerror: ".join(str(fault) for fault in faults))
+        self.faults = tuple(faults)
+
+
+class StudyIncomplete(SafrError):
+    """The study ended with fewer good trials than asked."""
+
+    exit_code = 3
+
+
+class ServiceUnreachable(SafrError):
+    """A service (hub, tracking server, ledger, cluster) gave no answer."""
+
+    exit_code = 4
+
+
+class StudyInterrupted(SafrError):
+    """The user stopped the study; the same command goes on with it."""
+
+    exit_code = 130
+
+
+class TrialFailure(SafrError):
+    """One trial cannot go on (a non-finite loss, say); the study does."""
+
+
+class CorruptCheckpoint(BadInput):
+    """A checkpoint's files do not match its checksums or its schema."""

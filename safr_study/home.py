@@ -1,0 +1,81 @@
+"""Where everything of a user lives: one folder, and the names of the parts inside it."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from safr_study.errors import BadInput
+
+SCHEMA_VERSION = 1
+DEFAULT_HOME = ".safr-study"
+HOME_VARIABLE = "SAFR_STUDY_HOME"
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """One user's folder: tracking database, artifacts, ledgers, checkpoints, caches."""
+
+    root: Path
+    """Absolute path."""
+
+    @property
+    def tracking_database(self) -> Path:
+        """SQLite file of the embedded MLflow store."""
+        return self.root / "mlflow.db"
+
+    @property
+    def artifacts(self) -> Path:
+        """Folder of the embedded MLflow artifacts."""
+        return self.root / "artifacts"
+
+    @property
+    def corpora(self) -> Path:
+        """Cache of encoded corpora, one folder per fingerprint."""
+        return self.root / "cache" / "corpora"
+
+    @property
+    def scratch(self) -> Path:
+        """What Ray writes while a study runs; removed when the study ends."""
+        return self.root / "ray"
+
+    def ledger(self, study: str) -> Path:
+        """Journal file of one study's ledger."""
+        return self.root / "ledgers" / f"{study}.journal"
+
+    def lock(self, study: str) -> Path:
+        """Held by the one driver that runs a study."""
+        return self.root / "ledgers" / f"{study}.lock"
+
+    def checkpoints(self, study: str) -> Path:
+        """Checkpoints of one study, one folder per trial number."""
+        return self.root / "checkpoints" / study
+
+
+def open_home(folder: Path | str | None = None) -> Home:
+    """Find the home (argument, else ``SAFR_STUDY_HOME``, else ``./.safr-study``) and make it.
+
+    Raises:
+        BadInput: the folder cannot be written, or was made by another version of safr-study.
+    """
+    chosen = folder or os.environ.get(HOME_VARIABLE) or DEFAULT_HOME
+    root = Path(chosen).expanduser().resolve()
+    marker = root / "home.json"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        if not marker.exists():
+            marker.write_text(json.dumps({"schema": SCHEMA_VERSION}) + "\n", encoding="utf-8")
+        found = json.loads(marker.read_text(encoding="utf-8")).get("schema")
+    except (OSError, ValueError, AttributeError) as error:
+        raise BadInput(
+            "home", f"{root} cannot be used ({error}); give a writable folder with --home"
+        ) from error
+    if found != SCHEMA_VERSION:
+        raise BadInput(
+            "home",
+            f"{root} has schema {found}, this version reads {SCHEMA_VERSION}; "
+            "use another folder with --home, or the version of safr-study that made it",
+        )
+    return Home(root)

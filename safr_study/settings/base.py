@@ -1,0 +1,69 @@
+"""The base of all settings, and the way a failed check becomes a sentence."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from safr_study.errors import BadInput, BadInputs
+
+
+class Settings(BaseModel):
+    """Frozen, closed settings: an unknown field is an error, equal settings are equal."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
+    )
+
+    @classmethod
+    def parse(cls, values: object, *, where: str = "") -> Self:
+        """Build from plain values (YAML, JSON, flags).
+
+        Args:
+            values: the mapping to check.
+            where: prefix of the field names in the error, for example a file's name.
+
+        Raises:
+            BadInputs: all faults at once, each with its field.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise BadInputs(_faults(error, where)) from None
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the canonical JSON form, hexadecimal."""
+        return fingerprint_of(self.model_dump(mode="json"))
+
+
+def fingerprint_of(values: object) -> str:
+    """SHA-256 of a JSON value in canonical form (sorted keys, no spaces), hexadecimal."""
+    canonical = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+_UNION_TAGS = {"float", "int", "categorical"}
+"""Pydantic puts the tag of a discriminated union into the path of a fault."""
+
+
+def _faults(error: ValidationError, where: str) -> list[BadInput]:
+    faults = []
+    for item in error.errors(include_url=False):
+        path = ".".join(str(part) for part in item["loc"] if part not in _UNION_TAGS)
+        field = ": ".join(part for part in (where, path) if part) or "settings"
+        faults.append(BadInput(field, _sentence(dict(item))))
+    return faults
+
+
+def _sentence(item: dict[str, Any]) -> str:
+    message = str(item["msg"]).removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        return "unknown field; check the spelling, or leave it out"
+    if item["type"] == "missing":
+        return "is missing; give it a value"
+    if item["type"] == "value_error":
+        return message
+    return f"{message[:1].lower()}{message[1:]}, but it is {item['input']!r}"

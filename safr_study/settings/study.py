@@ -1,0 +1,64 @@
+"""A whole study, as the user asked for it."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from safr_study.settings.base import Settings, fingerprint_of
+from safr_study.settings.corpus import CorpusSpec
+from safr_study.settings.evaluation import EvaluationConfig, Objective
+from safr_study.settings.space import SearchSpace
+from safr_study.settings.training import TrainConfig
+
+SamplerName = Literal["tpe", "random", "grid"]
+STUDY_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
+
+class Resources(Settings):
+    """What one trial takes, and how many run at once."""
+
+    cpus_per_trial: float = Field(default=1.0, gt=0.0)
+    """Cores; fractions share one."""
+    gpus_per_trial: float = Field(default=0.0, ge=0.0)
+    """GPUs; fractions share one, each trial with that fraction of its memory."""
+    max_concurrent: int | None = Field(default=None, ge=1)
+    """Trials at once; ``None``: as many as the cluster has room for."""
+
+
+class StudySpec(Settings):
+    """What to search, over which data, measured how."""
+
+    name: str = Field(pattern=STUDY_NAME_PATTERN)
+    corpus: CorpusSpec
+    space: SearchSpace
+    objectives: tuple[Objective, ...] = (Objective(name="accuracy"), Objective(name="srs@30"))
+    """Maximised on dev; at least two."""
+    trials: int = Field(default=24, ge=1)
+    """To finish, baselines included."""
+    sampler: SamplerName = "tpe"
+    seed: int = Field(default=0, ge=0)
+    """Of the sampler, and of the training of every trial, so that trials differ by their settings
+    alone."""
+    train: TrainConfig = TrainConfig()
+    """What all trials share."""
+    evaluation: EvaluationConfig = EvaluationConfig()
+    resources: Resources = Resources()
+
+    @model_validator(mode="after")
+    def _check_objectives(self) -> Self:
+        names = [objective.name for objective in self.objectives]
+        if len(set(names)) < len(names):
+            raise ValueError(f"objectives {names} repeat a name; give each once")
+        if len(names) < 2:
+            raise ValueError("a front needs two objectives or more, for example accuracy, srs@30")
+        return self
+
+    def settings_that_change_numbers(self) -> dict[str, object]:
+        """All but the name, the number of trials and the resources: those may change on resume."""
+        return self.model_dump(mode="json", exclude={"name", "trials", "resources"})
+
+    def identity(self) -> str:
+        """Fingerprint of the settings that change a number: two studies with the same are one."""
+        return fingerprint_of(self.settings_that_change_numbers())

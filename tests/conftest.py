@@ -1,0 +1,26 @@
+"""What all tests share: where the real data is, fixed threads and seeds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No home, server or cluster of the person who runs the tests is touched."""
+    for name in ("SAFR_STUDY_HOME", "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "RAY_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "huggingface"))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data sets; tests that need it are skipped without it."""
+    folder = os.environ.get("SAFR_STUDY_DATA")
+    if not folder:
+        pytest.skip("SAFR_STUDY_DATA is not set: no real data to test with")
+    return Path(folder).resolve()
