@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test check format clean
+.PHONY: help install demo test check results format clean
 
 help:
 	@echo "make demo     install, run the built-in study, print its front"
 	@echo "make test     install, run the tests"
 	@echo "make check    install, check format, lint, types and layers"
+	@echo "make results  train and measure what the README reports and docs/results lacks"
 	@echo "make install  make $(VENV) alone"
 	@echo "make format   rewrite the sources in the project's format"
 	@echo "make clean    remove $(VENV) and the caches"
@@ -35,6 +36,10 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Needs SAFR_STUDY_DATA; every finished run is kept as a line under docs/results.
+results: install
+	$(BIN)/python -W error -m pytest -m long tests/benchmarks
 
 format: install
 	$(BIN)/ruff format .

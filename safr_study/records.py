@@ -182,7 +182,7 @@ class TrialRecord:
             if isinstance(value, float)
             else f"{name.removeprefix('lambda_')}={value}"
             for name, value in self.parameters.items()
-            if value is not None
+            if value is not None and not (name == "vmask" and value is True)
         ]
         return " ".join(parts) or "defaults"
 

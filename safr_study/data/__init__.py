@@ -1,1 +1,38 @@
-"""."""
+"""Corpora: found, read, split, encoded once, cut into batches."""
+
+from safr_study.data.batching import Batch, evaluation_batches, training_batches
+from safr_study.data.cache import encoded_corpus
+from safr_study.data.catalogue import known_datasets, slugify
+from safr_study.data.corpus import Corpus, Split
+from safr_study.data.encoding import (
+    EncodedCorpus,
+    EncodedSplit,
+    SplitName,
+    describe,
+    encode_corpus,
+    encode_texts,
+)
+from safr_study.data.loading import load_corpus
+from safr_study.data.planted import planted_corpus
+from safr_study.data.vocabulary import PAD, UNK
+
+__all__ = [
+    "PAD",
+    "UNK",
+    "Batch",
+    "Corpus",
+    "EncodedCorpus",
+    "EncodedSplit",
+    "Split",
+    "SplitName",
+    "describe",
+    "encode_corpus",
+    "encode_texts",
+    "encoded_corpus",
+    "evaluation_batches",
+    "known_datasets",
+    "load_corpus",
+    "planted_corpus",
+    "slugify",
+    "training_batches",
+]

@@ -21,8 +21,9 @@ class Resources(Settings):
 
     cpus_per_trial: float = Field(default=1.0, gt=0.0)
     """Cores; fractions share one."""
-    gpus_per_trial: float = Field(default=0.0, ge=0.0)
-    """GPUs; fractions share one, each trial with that fraction of its memory."""
+    gpus_per_trial: float | None = Field(default=None, ge=0.0)
+    """GPUs; fractions share one, each trial with that fraction of its memory. ``None``: a share of
+    one where the cluster has GPUs, else none."""
     max_concurrent: int | None = Field(default=None, ge=1)
     """Trials at once; ``None``: as many as the cluster has room for."""
 

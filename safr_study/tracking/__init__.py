@@ -1,1 +1,27 @@
-"""."""
+"""MLflow: runs while a study goes on, the registry of its front, the page to look at them."""
+
+# First: it sets what MLflow reads while it is imported.
+import safr_study.tracking._environment  # noqa: F401, I001
+
+from safr_study.tracking.pull import find_model, pull
+from safr_study.tracking.registry import ROLES, list_models, model_name, register_front
+from safr_study.tracking.runs import experiment_name
+from safr_study.tracking.store import Store, open_store
+from safr_study.tracking.tracker import Tracker
+from safr_study.tracking.ui import UiServer, experiment_url, serve_ui
+
+__all__ = [
+    "ROLES",
+    "Store",
+    "Tracker",
+    "UiServer",
+    "experiment_name",
+    "experiment_url",
+    "find_model",
+    "list_models",
+    "model_name",
+    "open_store",
+    "pull",
+    "register_front",
+    "serve_ui",
+]

@@ -1,0 +1,89 @@
+"""The ``safr-study`` command: its sub-commands, and how every error becomes one sentence."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+import safr_study
+from safr_study.cli import browse, models, results, search
+from safr_study.errors import SafrError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="safr-study",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.command("search")(search.search)
+app.command("pareto")(results.pareto)
+app.command("list")(results.list_studies)
+app.command("models")(models.list_models)
+app.command("promote")(models.promote)
+app.command("pull")(models.pull)
+app.command("evaluate")(models.evaluate)
+app.command("datasets")(browse.datasets)
+app.command("spaces")(browse.spaces)
+app.command("ui")(browse.ui)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"safr-study {safr_study.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Find settings of SAFR text classifiers that are accurate and interpretable at once.
+
+    [bold]First steps[/bold]
+
+      safr-study search --dataset planted --space smoke --trials 6 --epochs 4
+
+      safr-study search --dataset imdb
+
+    Exit codes: 0 done; 2 wrong use or bad input; 3 fewer good trials than asked; 4 a service could
+    not be reached; 130 interrupted (the same command goes on).
+    """
+
+
+def main() -> None:
+    """Run the command line and exit with its code; no traceback reaches a user."""
+    try:
+        code = app(standalone_mode=False)
+    except SafrError as error:
+        _complain(str(error))
+        code = error.exit_code
+    except typer.TyperException as error:
+        text = error.format_message()
+        if text:
+            _complain(f"command line: {text}")
+        code = error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        _complain("interrupted; the same command goes on with what is unfinished")
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away (``| head``): not an error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except OSError as error:
+        # A full disk or a missing right, wherever it struck.
+        _complain(f"{error.filename or 'file system'}: {error.strerror or error}; free or fix it")
+        code = 2
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(sentence: str) -> None:
+    typer.echo(f"error: {sentence}", err=True)

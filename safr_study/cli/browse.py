@@ -1,0 +1,123 @@
+"""``datasets``, ``spaces`` and ``ui``: what there is to choose from, and a page to look at."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from safr_study.cli import output
+from safr_study.cli.options import (
+    HomeOption,
+    JsonOption,
+    LabelColumnOption,
+    TextColumnOption,
+    TrackingOption,
+    open_stores,
+)
+from safr_study.errors import BadInput
+
+
+def datasets(
+    action: Annotated[
+        str | None, typer.Argument(help="prefetch: read and encode a data set now.")
+    ] = None,
+    dataset: Annotated[str | None, typer.Argument(help="Which one, with prefetch.")] = None,
+    text_column: TextColumnOption = None,
+    label_column: LabelColumnOption = None,
+    json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """List the known data sets, or prefetch one.
+
+    Examples:
+
+      safr-study datasets
+
+      safr-study datasets prefetch imdb
+    """
+    from safr_study.data import describe, encoded_corpus, known_datasets
+    from safr_study.settings import CorpusSpec
+
+    if action is None:
+        known = known_datasets()
+        if json:
+            names = ("name", "description", "where")
+            output.print_json({"datasets": [dict(zip(names, row, strict=True)) for row in known]})
+            return
+        table = output.table(["data set", "what it is", "where it comes from"])
+        for row in known:
+            table.add_row(*row)
+        output.out().print(table)
+        output.out().print(
+            "Besides: any hub id, or a path to CSV, JSON lines, Parquet or a folder."
+        )
+        return
+    if action != "prefetch" or dataset is None:
+        raise BadInput("datasets", "say datasets prefetch NAME, or nothing to list them")
+    columns = {"text_column": text_column, "label_column": label_column}
+    given = {name: column for name, column in columns.items() if column is not None}
+    spec = CorpusSpec.parse({"dataset": dataset, **given})
+    corpus = encoded_corpus(spec, open_stores(home).home.corpora)
+    if json:
+        output.print_json(
+            {"name": corpus.name, "fingerprint": corpus.fingerprint, "counts": dict(corpus.counts)}
+        )
+    else:
+        output.out().print(describe(corpus))
+
+
+def spaces(
+    action: Annotated[str | None, typer.Argument(help="validate: check a space.")] = None,
+    space: Annotated[str | None, typer.Argument(help="Its file or name, with validate.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """List the search spaces that come with safr-study, or check a file.
+
+    Examples:
+
+      safr-study spaces
+
+      safr-study spaces validate my-space.yaml
+    """
+    from safr_study.study.spaces import built_in_spaces, find_space
+
+    if action is None:
+        found = [find_space(name) for name in built_in_spaces()]
+        if json:
+            output.print_json({"spaces": [space.model_dump(mode="json") for space in found]})
+            return
+        table = output.table(["space", "varies", "what it is for"])
+        for known in found:
+            table.add_row(known.name, ", ".join(known.parameters), known.description)
+        output.out().print(table)
+        return
+    if action != "validate" or space is None:
+        raise BadInput("spaces", "say spaces validate FILE, or nothing to list them")
+    checked = find_space(space)
+    if json:
+        output.print_json(checked.model_dump(mode="json"))
+    else:
+        output.out().print(
+            f"{space} is valid: {len(checked.parameters)} parameters "
+            f"({', '.join(checked.parameters)}), {len(checked.baselines)} baselines."
+        )
+
+
+def ui(
+    port: Annotated[int, typer.Option("--port", help="Port on 127.0.0.1.", min=1)] = 5000,
+    home: HomeOption = None,
+    tracking_uri: TrackingOption = None,
+) -> None:
+    """Open the MLflow page on this home, on this machine alone; Ctrl-C ends it.
+
+    Example:
+
+      safr-study ui --port 5001
+    """
+    from safr_study.workflows.ui import browse_runs
+
+    def say(url: str) -> None:
+        output.err().print(f"MLflow is at {url} (Ctrl-C ends it)")
+
+    browse_runs(open_stores(home, tracking_uri=tracking_uri), port, say)

@@ -1,0 +1,77 @@
+"""Options that several commands share, and what they open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from safr_study.home import open_home
+
+if TYPE_CHECKING:
+    from safr_study.workflows.stores import Stores
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--home",
+        help="Folder of everything; else SAFR_STUDY_HOME, else ./.safr-study.",
+        file_okay=False,
+        rich_help_panel="Where things are",
+    ),
+]
+TrackingOption = Annotated[
+    str | None,
+    typer.Option(
+        "--tracking-uri",
+        help="MLflow server; else MLFLOW_TRACKING_URI, else SQLite in the home.",
+        rich_help_panel="Where things are",
+    ),
+]
+StorageOption = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        help="Database URL of the ledger; else a file in the home.",
+        rich_help_panel="Where things are",
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="One JSON document on standard output, nothing else.")
+]
+TextColumnOption = Annotated[
+    str | None, typer.Option("--text-column", help="Column of the texts.", rich_help_panel="Data")
+]
+LabelColumnOption = Annotated[
+    str | None, typer.Option("--label-column", help="Column of the labels.", rich_help_panel="Data")
+]
+
+
+def open_stores(
+    home: Path | None,
+    *,
+    tracking_uri: str | None = None,
+    storage: str | None = None,
+    address: str | None = None,
+) -> Stores:
+    """The home and services of these options."""
+    from safr_study.workflows.stores import stores
+
+    return stores(open_home(home), tracking_uri=tracking_uri, storage_url=storage, address=address)
+
+
+def complete_study(incomplete: str) -> list[str]:
+    """Names of the studies in the default home, for tab completion."""
+    ledgers = open_home().root / "ledgers"
+    return [p.stem for p in sorted(ledgers.glob("*.journal")) if p.stem.startswith(incomplete)]
+
+
+StudyArgument = Annotated[
+    str,
+    typer.Argument(
+        help="Name of the study (see safr-study list).",
+        autocompletion=complete_study,
+        metavar="STUDY",
+    ),
+]

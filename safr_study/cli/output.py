@@ -1,0 +1,137 @@
+"""What people see: results on standard output, hints and progress on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from safr_study.settings.evaluation import Objective
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from safr_study.records import RankedTrial, RegisteredModel, StudyResult
+
+NARROW = 80
+
+
+def out() -> Console:
+    """The console of results."""
+    from rich.console import Console
+
+    return Console(file=sys.stdout, width=_width(sys.stdout), highlight=False)
+
+
+def err() -> Console:
+    """The console of progress and hints."""
+    from rich.console import Console
+
+    return Console(file=sys.stderr, width=_width(sys.stderr), highlight=False)
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on standard output."""
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def table(columns: Sequence[str], *, title: str | None = None) -> Table:
+    """A plain table; a column that begins with ``>`` is aligned to the right."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        right = column.startswith(">")
+        made.add_column(
+            column.removeprefix(">"),
+            justify="right" if right else "left",
+            overflow="fold",
+            no_wrap=right,
+        )
+    return made
+
+
+def result_table(result: StudyResult, *, rows: int | None = None) -> Table:
+    """A study's ranking for the terminal."""
+    objectives = [Objective(name=name) for name in result.objectives]
+    made = table(
+        [">front", ">trial", "setting", *(f">{o.label}" for o in objectives), "note"],
+        title=f"Study {result.name}: {len(result.ranked)} of {result.asked} trials complete, "
+        f"{len(result.front)} on the front (dev, percentage points)",
+    )
+    for ranked in result.ranked[:rows]:
+        made.add_row(
+            str(ranked.front),
+            str(ranked.trial.number),
+            ranked.trial.label,
+            *(f"{value:.2f}" for value in ranked.trial.values or ()),
+            notes(ranked),
+            style="bold" if ranked.on_front else "dim",
+        )
+    return made
+
+
+def notes(ranked: RankedTrial) -> str:
+    """What is special about a trial."""
+    said = [
+        ("knee", ranked.knee),
+        ("baseline", ranked.trial.baseline is not None),
+        ("saturated", ranked.trial.saturated),
+    ]
+    return ", ".join(word for word, true in said if true)
+
+
+def result_footer(result: StudyResult) -> list[str]:
+    """The lines under a ranking: hypervolume, and trials without a place in it."""
+    reference = ", ".join(f"{value:.2f}" for value in result.reference_point)
+    lines = [f"Hypervolume {result.hypervolume:.1f} against the reference point ({reference})."]
+    if any(ranked.trial.saturated for ranked in result.ranked):
+        lines.append(
+            "Saturated: on the deleted texts nearly every prediction is one class, so that SRS "
+            "shows a collapsed prediction; such a trial is never the knee."
+        )
+    lines += [
+        f"Trial {trial.number} ({trial.label}) failed: {trial.failure}"
+        for trial in result.unranked
+        if trial.failure is not None
+    ]
+    return lines
+
+
+def models_table(models: Iterable[RegisteredModel]) -> Table:
+    """Registered versions for the terminal."""
+    made = table(["model", ">version", "study", ">trial", "aliases"], title="Registered models")
+    for model in models:
+        made.add_row(
+            model.name,
+            model.version,
+            model.tags.get("study", ""),
+            model.tags.get("trial", ""),
+            ", ".join(sorted(model.aliases)),
+        )
+    return made
+
+
+def duration(seconds: float) -> str:
+    """A time for people: ``45 s``, ``12 min``, ``3 h 20 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def size(count: float) -> str:
+    """A number of bytes for people."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def _width(stream: Any) -> int | None:
+    """Rich measures a terminal; a pipe gets room for whole lines."""
+    return None if stream.isatty() else 110

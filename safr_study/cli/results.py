@@ -1,0 +1,88 @@
+"""``pareto`` and ``list``: what past studies found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from safr_study.cli import output
+from safr_study.cli.options import (
+    HomeOption,
+    JsonOption,
+    StorageOption,
+    StudyArgument,
+    open_stores,
+)
+
+
+def pareto(
+    study: StudyArgument,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder for the front as PNG, SVG and CSV.", file_okay=False),
+    ] = None,
+    json: JsonOption = False,
+    home: HomeOption = None,
+    storage: StorageOption = None,
+) -> None:
+    """Rank all trials of a study: fronts, knee, hypervolume.
+
+    Examples:
+
+      safr-study pareto s1
+
+      safr-study pareto s1 --out figures
+
+      safr-study pareto s1 --json | jq '.trials[] | select(.on_front)'
+    """
+    from safr_study.report import result_json
+    from safr_study.workflows.results import load_result, write_result
+
+    result = load_result(study, open_stores(home, storage=storage))
+    written = write_result(result, out) if out is not None else []
+    if json:
+        output.print_json({**result_json(result), "written": [str(path) for path in written]})
+        return
+    console = output.out()
+    if result.ranked:
+        console.print(output.result_table(result))
+    else:
+        console.print(f"Study {result.name}: no trial is complete yet.")
+    for line in output.result_footer(result):
+        console.print(line)
+    for path in written:
+        output.err().print(f"wrote {path}")
+
+
+def list_studies(
+    json: JsonOption = False, home: HomeOption = None, storage: StorageOption = None
+) -> None:
+    """List the studies of this home or ledger database.
+
+    Example:
+
+      safr-study list
+    """
+    from safr_study.records import to_plain
+    from safr_study.workflows import results
+
+    studies = results.list_studies(open_stores(home, storage=storage))
+    if json:
+        output.print_json({"studies": to_plain(studies)})
+        return
+    if not studies:
+        output.out().print("No study yet; begin one: safr-study search --dataset planted")
+        return
+    table = output.table(
+        ["study", "data", ">complete", ">asked", ">failed", ">unfinished", ">hypervolume"]
+    )
+    for study in studies:
+        table.add_row(
+            study.name,
+            study.dataset,
+            *(str(n) for n in (study.complete, study.asked, study.failed, study.unfinished)),
+            f"{study.hypervolume:.1f}",
+        )
+    output.out().print(table)

@@ -1,0 +1,275 @@
+"""``search``: run a study."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from safr_study.cli import output
+from safr_study.cli.options import (
+    HomeOption,
+    JsonOption,
+    LabelColumnOption,
+    StorageOption,
+    TextColumnOption,
+    TrackingOption,
+    open_stores,
+)
+from safr_study.errors import StudyIncomplete, StudyInterrupted
+
+if TYPE_CHECKING:
+    from safr_study.settings import StudySpec
+    from safr_study.workflows.search import SearchOutcome
+    from safr_study.workflows.stores import Stores
+
+
+def search(
+    dataset: Annotated[
+        str,
+        typer.Option(
+            "--dataset",
+            help="planted[:variant], sst2, sst2-treebank, imdb, a hub id, or a path.",
+            rich_help_panel="Data",
+        ),
+    ],
+    text_column: TextColumnOption = None,
+    label_column: LabelColumnOption = None,
+    train_limit: Annotated[
+        int | None,
+        typer.Option("--train-limit", help="Use at most N texts.", rich_help_panel="Data"),
+    ] = None,
+    dev_limit: Annotated[
+        int | None,
+        typer.Option("--dev-limit", help="Use at most N texts.", rich_help_panel="Data"),
+    ] = None,
+    study: Annotated[
+        str | None,
+        typer.Option("--study", help="Its name; else one from the data set and the settings."),
+    ] = None,
+    space: Annotated[
+        str, typer.Option("--space", help="A search space: name or YAML file.")
+    ] = "lambda",
+    trials: Annotated[
+        int, typer.Option("--trials", help="To finish; the baselines count.", min=1)
+    ] = 24,
+    epochs: Annotated[
+        int, typer.Option("--epochs", help="At most; early stopping may end before.", min=1)
+    ] = 20,
+    k: Annotated[float, typer.Option("--k", help="Percent of the tokens deleted for SRS.")] = 30.0,
+    objective: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--objective", help="accuracy, srs@K, srs_excess@K; repeat. Default: accuracy, srs@k."
+        ),
+    ] = None,
+    sampler: Annotated[
+        Literal["tpe", "random", "grid"], typer.Option("--sampler", help="Who chooses settings.")
+    ] = "tpe",
+    seed: Annotated[
+        int, typer.Option("--seed", help="Of the sampler and of every training.", min=0)
+    ] = 0,
+    preset: Annotated[
+        Literal["masked", "reference"],
+        typer.Option("--preset", help="Padding-aware, or as the authors' released code."),
+    ] = "masked",
+    max_concurrent: Annotated[
+        int | None,
+        typer.Option(
+            "--max-concurrent", help="Trials at once.", min=1, rich_help_panel="Resources"
+        ),
+    ] = None,
+    cpus_per_trial: Annotated[
+        float | None,
+        typer.Option("--cpus-per-trial", help="Default: 1.", rich_help_panel="Resources"),
+    ] = None,
+    gpus_per_trial: Annotated[
+        float | None,
+        typer.Option(
+            "--gpus-per-trial",
+            help="Fractions share one. Default: a share where there are GPUs.",
+            rich_help_panel="Resources",
+        ),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            "--address",
+            help="A running Ray cluster; else one on this machine.",
+            rich_help_panel="Where things are",
+        ),
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Begin anew; what was finished is kept aside.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done and what it costs.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")] = False,
+    json: JsonOption = False,
+    home: HomeOption = None,
+    tracking_uri: TrackingOption = None,
+    storage: StorageOption = None,
+) -> None:
+    """Run a study: trials over the workers, the Pareto front, its models in the registry.
+
+    An interrupted study goes on when the same command is given again.
+
+    Examples:
+
+      safr-study search --dataset imdb
+
+      safr-study search --dataset sst2 --study s1 --trials 12 --epochs 8
+
+      safr-study search --dataset reviews.csv --text-column review --label-column stars
+    """
+    # Before any library that reads them: MLflow and Optuna must not colour a pipe or phone home.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    spec = _spec(
+        corpus={
+            "dataset": dataset,
+            "text_column": text_column,
+            "label_column": label_column,
+            "train_limit": train_limit,
+            "dev_limit": dev_limit,
+        },
+        space=space,
+        study=study,
+        trials=trials,
+        epochs=epochs,
+        objectives=objective or ["accuracy", f"srs@{k:g}"],
+        sampler=sampler,
+        seed=seed,
+        preset=preset,
+        resources={
+            "cpus_per_trial": cpus_per_trial or 1.0,
+            "gpus_per_trial": gpus_per_trial,
+            "max_concurrent": max_concurrent,
+        },
+    )
+    stores = open_stores(home, tracking_uri=tracking_uri, storage=storage, address=address)
+    if dry_run:
+        _dry_run(spec, stores, as_json=json)
+        return
+    from safr_study.cli.progress import LiveProgress, PlainProgress, SilentProgress
+    from safr_study.workflows.search import search as run
+
+    console = output.err()
+    if quiet:
+        progress: LiveProgress | PlainProgress | SilentProgress = SilentProgress()
+    elif console.is_terminal:
+        progress = LiveProgress(console)
+    else:
+        progress = PlainProgress(console)
+    try:
+        with progress:
+            outcome = run(spec, stores, progress=progress, fresh=fresh)
+    except StudyInterrupted:
+        _show_front_so_far(spec, stores)
+        raise
+    _show(outcome, spec, stores, home=home, as_json=json)
+    short = len(outcome.result.ranked) < min(spec.trials, progress.expected or spec.trials)
+    if short:
+        raise StudyIncomplete(
+            f"study {spec.name!r} ended with {len(outcome.result.ranked)} complete trials of "
+            f"{spec.trials}; the same command tries as many more"
+        )
+
+
+def _spec(
+    *,
+    corpus: dict[str, object],
+    space: str,
+    study: str | None,
+    trials: int,
+    epochs: int,
+    objectives: list[str],
+    sampler: str,
+    seed: int,
+    preset: str,
+    resources: dict[str, object],
+) -> StudySpec:
+    from safr_study.settings import Objective, StudySpec
+    from safr_study.study.spaces import find_space
+    from safr_study.workflows.naming import default_study_name
+
+    found = find_space(space)
+    if Path(str(corpus["dataset"])).expanduser().exists():
+        corpus["dataset"] = str(Path(str(corpus["dataset"])).expanduser().resolve())
+    threads = max(1, int(float(str(resources["cpus_per_trial"]))))
+    spec = StudySpec.parse(
+        {
+            "name": study or "unnamed",
+            "corpus": corpus,
+            "space": found.model_dump(),
+            "objectives": [Objective.named(name).model_dump() for name in objectives],
+            "trials": trials,
+            "sampler": sampler,
+            "seed": seed,
+            "train": {"epochs": epochs, "preset": preset, "threads": threads, "seed": seed},
+            "resources": resources,
+        }
+    )
+    if study is None:
+        return spec.model_copy(update={"name": default_study_name(spec)})
+    return spec
+
+
+def _dry_run(spec: StudySpec, stores: Stores, *, as_json: bool) -> None:
+    from safr_study.cli.progress import plan_lines
+    from safr_study.records import to_plain
+    from safr_study.workflows.search import plan_study
+
+    plan = plan_study(spec, stores, cpus=float(os.cpu_count() or 1), gpus=0.0)
+    if as_json:
+        output.print_json(to_plain(plan))
+        return
+    for line in plan_lines(plan):
+        output.out().print(line)
+
+
+def _show_front_so_far(spec: StudySpec, stores: Stores) -> None:
+    from safr_study.workflows.results import load_result
+
+    result = load_result(spec.name, stores)
+    if result.ranked:
+        output.err().print(output.result_table(result, rows=10))
+
+
+def _show(
+    outcome: SearchOutcome, spec: StudySpec, stores: Stores, *, home: Path | None, as_json: bool
+) -> None:
+    from safr_study.records import to_plain
+    from safr_study.report import result_json
+
+    if as_json:
+        output.print_json(
+            {
+                **result_json(outcome.result),
+                "models": to_plain(outcome.models),
+                "untracked": outcome.untracked,
+            }
+        )
+        return
+    console = output.out()
+    console.print(output.result_table(outcome.result))
+    for line in output.result_footer(outcome.result):
+        console.print(line)
+    if outcome.untracked is not None:
+        output.err().print(f"warning: {outcome.untracked}")
+    if outcome.models:
+        console.print()
+        console.print(output.models_table(outcome.models))
+    at_home = f" --home {home}" if home is not None else ""
+    console.print("Next:")
+    console.print(f"  safr-study pareto {spec.name} --out figures{at_home}")
+    if outcome.models:
+        name = outcome.models[0].name
+        aliases = {alias for model in outcome.models for alias in model.aliases}
+        alias = "knee" if "knee" in aliases else "best-accuracy"
+        console.print(f"  safr-study pull {name}@{alias} --to model{at_home}")
+        console.print(f"  safr-study evaluate model --split test{at_home}")
+    if stores.tracking_uri is None:
+        console.print(f"  safr-study ui{at_home}")

@@ -1,0 +1,66 @@
+"""Batches of token ids: bucketed by length for training, fixed for evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from safr_study.data.corpus import Ints
+from safr_study.data.encoding import EncodedSplit
+
+POOL_BATCHES = 50
+"""Batches in a pool that is sorted by length: large enough to save padding, small enough to
+leave the batches of each epoch different."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Some texts of a split, padded to one length."""
+
+    ids: Ints
+    """``[B, L]`` token ids, 0 = PAD; L is at least 1."""
+    lengths: Ints
+    """``[B]`` real tokens of each text; 0 for an empty one."""
+    labels: Ints
+    """``[B]``."""
+    index: Ints
+    """``[B]`` rows in the split."""
+
+
+def training_batches(
+    split: EncodedSplit, batch_size: int, *, seed: int, epoch: int, pad_to: int | None = None
+) -> Iterator[Batch]:
+    """Every text once, shuffled, with texts of similar length together.
+
+    The order is decided by (seed, epoch) alone. L is the longest text of the batch, or ``pad_to``.
+    """
+    rng = np.random.default_rng([seed, epoch])
+    shuffled = rng.permutation(split.examples)
+    pools = np.arange(split.examples) // (POOL_BATCHES * batch_size)
+    rows = shuffled[np.lexsort((split.lengths[shuffled], pools))]
+    batches = np.arange(-(-split.examples // batch_size))
+    for batch in rng.permutation(batches):
+        yield _batch(split, rows[batch * batch_size : (batch + 1) * batch_size], pad_to)
+
+
+def evaluation_batches(
+    split: EncodedSplit, batch_size: int, *, pad_to: int | None = None
+) -> Iterator[Batch]:
+    """Every text once, by (length, row): fixed by the data and the batch size alone."""
+    rows = np.argsort(split.lengths, kind="stable")
+    for start in range(0, split.examples, batch_size):
+        yield _batch(split, rows[start : start + batch_size], pad_to)
+
+
+def _batch(split: EncodedSplit, rows: Ints, pad_to: int | None) -> Batch:
+    lengths = split.lengths[rows]
+    longest = max(1, int(lengths.max()))
+    if pad_to is not None and pad_to < longest:
+        raise ValueError(f"pad_to={pad_to} is shorter than a text of {longest} tokens")
+    columns = np.arange(pad_to or longest)
+    real = columns < lengths[:, None]  # [B, L]
+    ids = np.zeros(real.shape, dtype=np.int64)
+    ids[real] = split.tokens[(split.offsets[rows, None] + columns)[real]]
+    return Batch(ids=ids, lengths=lengths, labels=split.labels[rows], index=rows)

@@ -1,0 +1,140 @@
+"""Encoded corpora on disk: read back through memory maps, rebuilt when anything is off."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+
+from safr_study.data.encoding import (
+    SPLIT_NAMES,
+    EncodedCorpus,
+    EncodedSplit,
+    encode_corpus,
+    split_arrays,
+)
+from safr_study.data.loading import find_source, load_source
+from safr_study.errors import BadInput
+from safr_study.settings import CorpusSpec, fingerprint_of
+
+SCHEMA_VERSION = 1
+"""Of an entry; raise it when the files or the encoding change."""
+_FACTS = "corpus.json"
+_PLAIN_FIELDS = ("name", "slug", "source", "fingerprint", "max_len")
+_log = logging.getLogger(__name__)
+
+
+def encoded_corpus(spec: CorpusSpec, cache: Path | None = None) -> EncodedCorpus:
+    """Load and encode a data set, through a cache where a folder for it is given.
+
+    An entry is known by the settings and by the content of the source, so a changed file is never
+    answered from the cache. A broken entry, or one of another version, is rebuilt.
+
+    Raises:
+        BadInput: the data cannot be used, or the cache cannot be written.
+        ServiceUnreachable: the data set is nowhere on this machine and the hub does not answer.
+    """
+    source = find_source(spec)
+    if cache is None:
+        return encode_corpus(load_source(source, spec), spec)
+    key = fingerprint_of({"spec": spec.model_dump(mode="json"), "source": source.identity})
+    entry = cache / key[:32]
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with FileLock(entry.with_suffix(".lock")):
+            stored = _read_entry(entry)
+            if stored is None:
+                _write_entry(entry, encode_corpus(load_source(source, spec), spec))
+                stored = _read_entry(entry)
+    except OSError as error:
+        raise BadInput(
+            "home", f"the corpus cache {cache} cannot be used ({error}); choose another --home"
+        ) from error
+    if stored is None:
+        raise BadInput("home", f"the corpus cache {cache} does not keep what is written to it")
+    return replace(stored, source=source.phrase)
+
+
+def _write_entry(entry: Path, corpus: EncodedCorpus) -> None:
+    """Into a folder beside it that takes its name when whole."""
+    with tempfile.TemporaryDirectory(dir=entry.parent, prefix=f"{entry.name}.") as folder:
+        part = Path(folder) / "entry"
+        part.mkdir()
+        arrays = _arrays(corpus)
+        for name, array in arrays.items():
+            np.save(part / f"{name}.npy", array, allow_pickle=False)
+        facts = {
+            "schema": SCHEMA_VERSION,
+            **{field: getattr(corpus, field) for field in _PLAIN_FIELDS},
+            "class_names": list(corpus.class_names),
+            "counts": dict(corpus.counts),
+            "sha256": {name: _sha256(array) for name, array in arrays.items()},
+        }
+        (part / _FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        shutil.rmtree(entry, ignore_errors=True)
+        part.rename(entry)
+
+
+def _read_entry(entry: Path) -> EncodedCorpus | None:
+    """The entry, or ``None`` where there is none, or none that is whole and of this version."""
+    if not entry.exists():
+        return None
+    try:
+        facts = json.loads((entry / _FACTS).read_text(encoding="utf-8"))
+        if facts["schema"] != SCHEMA_VERSION:
+            return None
+        arrays = {name: _map(entry / f"{name}.npy") for name in facts["sha256"]}
+        broken = [name for name, sha in facts["sha256"].items() if _sha256(arrays[name]) != sha]
+        if broken:
+            raise ValueError(f"{', '.join(broken)} changed on disk")
+        return _corpus(facts, arrays)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        _log.warning("cached corpus %s is broken (%s): it is made again", entry.name, error)
+        return None
+
+
+def _map(path: Path) -> np.ndarray:
+    """A read-only array over the file; of the base class, which Ray ships without a copy."""
+    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+
+
+def _arrays(corpus: EncodedCorpus) -> dict[str, np.ndarray]:
+    arrays: dict[str, np.ndarray] = {"vocabulary": corpus.vocabulary_bytes}
+    for name in SPLIT_NAMES:
+        split = getattr(corpus, name)
+        if split is not None:
+            arrays |= {f"{name}.{part}": array for part, array in split_arrays(split).items()}
+    return arrays
+
+
+def _corpus(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> EncodedCorpus:
+    splits: dict[str, EncodedSplit] = {}
+    for name in SPLIT_NAMES:
+        parts = {
+            key.removeprefix(f"{name}."): array
+            for key, array in arrays.items()
+            if key.startswith(f"{name}.")
+        }
+        if parts:
+            splits[name] = EncodedSplit(**parts)
+    return EncodedCorpus(
+        **{field: facts[field] for field in _PLAIN_FIELDS},
+        class_names=tuple(facts["class_names"]),
+        counts=facts["counts"],
+        vocabulary_bytes=arrays["vocabulary"],
+        train=splits["train"],
+        dev=splits["dev"],
+        test=splits.get("test"),
+    )
+
+
+def _sha256(array: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()

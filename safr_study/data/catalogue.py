@@ -1,0 +1,99 @@
+"""The data sets known by name, and the names that others make of a data set."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from safr_study.data.planted import PLANTED, VARIANTS
+
+DATA_VARIABLE = "SAFR_STUDY_DATA"
+"""Environment variable: a folder with one folder per data set, ``<name>/<split>.parquet``."""
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+"""Files that can be read, lower case."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownDataset:
+    """A data set that has a short name."""
+
+    description: str
+    hub: str | None
+    """Id on the hub; ``None``: only as a local copy."""
+    class_names: tuple[str, ...]
+    """By label, whatever the source calls them, so that every source gives the same corpus."""
+    max_len: int = 128
+    """Tokens kept of each text by default."""
+
+
+KNOWN: dict[str, KnownDataset] = {
+    "sst2": KnownDataset(
+        "film review sentences, 6,920 / 872 / 1,821, 2 classes",
+        hub="SetFit/sst2",
+        class_names=("negative", "positive"),
+    ),
+    "sst2-treebank": KnownDataset(
+        "the same reviews through the filter of the SAFR authors, 6,244 / 825 / 1,743, "
+        "with word sentiment as rationale",
+        hub=None,
+        class_names=("negative", "positive"),
+    ),
+    "imdb": KnownDataset(
+        "film reviews, 20,000 / 5,000 / 25,000, 2 classes",
+        hub="stanfordnlp/imdb",
+        class_names=("negative", "positive"),
+        max_len=256,
+    ),
+}
+_OTHER_MAX_LEN = 128
+
+
+def default_max_len(dataset: str) -> int:
+    """Tokens kept of each text where the user says nothing."""
+    return KNOWN[dataset].max_len if dataset in KNOWN else _OTHER_MAX_LEN
+
+
+def known_datasets() -> list[tuple[str, str, str]]:
+    """(name, description, where it is available now) of each data set with a short name."""
+    planted = [(name, description, "built in") for name, description in _planted_names()]
+    named = [(name, known.description, _where(name, known)) for name, known in KNOWN.items()]
+    return planted + named
+
+
+def slugify(dataset: str) -> str:
+    """A name for files and registries: ``/a/My data.csv`` -> ``my-data``, ``org/x`` -> ``org-x``.
+
+    Lower-case letters, digits, dots, underscores and hyphens; never empty.
+    """
+    name = Path(dataset).name if looks_like_path(dataset) else dataset
+    if Path(name).suffix.lower() in SUFFIXES:
+        name = Path(name).stem
+    return re.sub(r"[^a-z0-9._]+", "-", name.lower()).strip("-._") or "corpus"
+
+
+def looks_like_path(dataset: str) -> bool:
+    """Whether the text can only mean a path: its suffix, or how it begins."""
+    return dataset.startswith((".", "/", "~")) or Path(dataset).suffix.lower() in SUFFIXES
+
+
+def local_copy(name: str) -> Path | None:
+    """The folder of this name under ``SAFR_STUDY_DATA``, where there is one."""
+    root = os.environ.get(DATA_VARIABLE)
+    folder = Path(root).expanduser() / name if root else None
+    return folder if folder is not None and folder.is_dir() else None
+
+
+def _planted_names() -> list[tuple[str, str]]:
+    return [
+        (PLANTED if name == "single" else f"{PLANTED}:{name}", variant.description)
+        for name, variant in VARIANTS.items()
+    ]
+
+
+def _where(name: str, known: KnownDataset) -> str:
+    folder = local_copy(name)
+    if folder is not None:
+        return str(folder)
+    return f"hub {known.hub}" if known.hub else f"needs a local copy in {DATA_VARIABLE}/{name}"

@@ -1,0 +1,196 @@
+"""From the columns of a source to texts, labels and rationales."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from safr_study.data.catalogue import KNOWN
+from safr_study.data.corpus import Corpus, Marks, Split
+from safr_study.data.splits import split_dev
+from safr_study.errors import BadInput
+from safr_study.settings import CorpusSpec
+
+TEXT_COLUMNS = ("text", "sentence", "review", "content")
+LABEL_COLUMNS = ("label", "labels", "class", "target", "category")
+SENTIMENT_COLUMN = "leaf_sentiment"
+"""The treebank's sentiment of each token, 0..4; 2 is neutral."""
+_NEUTRAL = 2
+_NO_LABEL = "-1"
+"""What sets of the hub put in the place of labels that they keep secret."""
+
+
+def corpus_of(tables: Mapping[str, Any], spec: CorpusSpec, source: str) -> Corpus:
+    """Build the corpus from a source's splits ``train``, ``dev`` and ``test``.
+
+    Args:
+        tables: ``datasets.Dataset`` by split; a missing dev split is cut from train. A test split
+            that lacks labels is left out.
+        spec: which columns, which seed.
+        source: where it was found, one phrase.
+
+    Raises:
+        BadInput: columns, texts or labels that cannot be used.
+    """
+    train = tables["train"]
+    text = _column(train, spec.text_column, TEXT_COLUMNS, "text-column")
+    label = _column(train, spec.label_column, LABEL_COLUMNS, "label-column")
+    if text == label:
+        raise BadInput("label-column", f"{label!r} is the text column too; name another one")
+    for name, table in tables.items():
+        for field, column in (("text-column", text), ("label-column", label)):
+            if column not in table.column_names:
+                raise BadInput(field, f"the {name} split has no column {column!r}: {_list(table)}")
+    train_labels = _label_names(train, label)
+    class_names = _class_names(train, label, train_labels)
+    train_split = _split("train", train, text, train_labels, class_names)
+    if "dev" in tables:
+        dev_table = tables["dev"]
+        dev_split = _split("dev", dev_table, text, _label_names(dev_table, label), class_names)
+    else:
+        train_split, dev_split = split_dev(train_split, class_names, spec.split_seed)
+    test_split, unlabelled = None, 0
+    if "test" in tables:
+        test_labels = _label_names(tables["test"], label)
+        if any(_is_missing(name, class_names) for name in test_labels):
+            unlabelled = len(test_labels)
+        else:
+            test_split = _split("test", tables["test"], text, test_labels, class_names)
+    return Corpus(
+        name=spec.dataset,
+        source=source,
+        class_names=_shown_names(spec.dataset, class_names),
+        train=train_split,
+        dev=dev_split,
+        test=test_split,
+        unlabelled_test=unlabelled,
+    )
+
+
+def _column(table: Any, asked: str | None, usual: Sequence[str], field: str) -> str:
+    if asked is not None:
+        if asked not in table.column_names:
+            raise BadInput(field, f"there is no column {asked!r}: {_list(table)}")
+        return asked
+    found = [name for name in usual if name in table.column_names]
+    if len(found) == 1:
+        return found[0]
+    problem = f"both {' and '.join(found)} may be it" if found else f"none of {', '.join(usual)}"
+    raise BadInput(field, f"{problem}: {_list(table)}; name one with --{field}")
+
+
+def _list(table: Any) -> str:
+    return f"the columns are {', '.join(table.column_names)}"
+
+
+def _values(table: Any, column: str) -> list[Any]:
+    values: list[Any] = table.select_columns([column])[:][column]
+    return values
+
+
+def _split(
+    name: str,
+    table: Any,
+    text_column: str,
+    labels: Sequence[str | None],
+    class_names: tuple[str, ...],
+) -> Split:
+    if not labels:
+        raise BadInput("dataset", f"the {name} split has no rows; give at least one of each class")
+    missing = sum(_is_missing(label, class_names) for label in labels)
+    if missing:
+        raise BadInput(
+            "label-column",
+            f"{missing} of {len(labels)} labels of the {name} split are missing; "
+            "fill them in or drop the rows",
+        )
+    ids = {name: number for number, name in enumerate(class_names)}
+    strangers = sorted({str(label) for label in labels} - set(ids))
+    if strangers:
+        raise BadInput(
+            "label-column",
+            f"the {name} split has labels that train lacks: {', '.join(strangers[:5])}; "
+            "add training examples of them or drop the rows",
+        )
+    texts = _texts(table, text_column)
+    if not any(text.strip() for text in texts):
+        raise BadInput(
+            "text-column", f"all texts of the {name} split are empty; name another column or file"
+        )
+    numbers = np.array([ids[str(label)] for label in labels], dtype=np.int64)
+    return Split(texts, numbers, _rationale(table, texts, name))
+
+
+def _texts(table: Any, column: str) -> list[str]:
+    values = _values(table, column)
+    if any(isinstance(value, (list, dict)) for value in values):
+        raise BadInput("text-column", f"{column!r} holds no texts but lists; name another column")
+    return ["" if value is None else str(value) for value in values]
+
+
+def _label_names(table: Any, column: str) -> list[str | None]:
+    """Each label as its name; ``None`` where it is missing."""
+    names = getattr(table.features[column], "names", None)
+    if names is None:
+        return [_label_name(value, column) for value in _values(table, column)]
+    return [
+        None if value is None or value < 0 else str(names[value])
+        for value in _values(table, column)
+    ]
+
+
+def _label_name(value: Any, column: str) -> str | None:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, (bool, int, str)):
+        return str(value).strip() or None
+    raise BadInput(
+        "label-column",
+        f"{column!r} holds {value!r}; a label is a whole number, a word, or true or false",
+    )
+
+
+def _is_missing(label: str | None, class_names: tuple[str, ...]) -> bool:
+    return label is None or (label == _NO_LABEL and _NO_LABEL not in class_names)
+
+
+def _class_names(table: Any, column: str, labels: Sequence[str | None]) -> tuple[str, ...]:
+    """Names by label: as the source orders them, else sorted, numbers by value."""
+    present = {label for label in labels if label is not None}
+    if len(present) == 1:
+        raise BadInput(
+            "label-column",
+            f"all training labels are {next(iter(present))!r}; two classes or more are needed",
+        )
+    declared = getattr(table.features[column], "names", None)
+    if declared is not None:
+        return tuple(str(name) for name in declared)
+    try:
+        return tuple(sorted(present, key=lambda name: (int(name), name)))
+    except ValueError:
+        return tuple(sorted(present))
+
+
+def _shown_names(dataset: str, found: tuple[str, ...]) -> tuple[str, ...]:
+    known = KNOWN.get(dataset)
+    return known.class_names if known and len(known.class_names) == len(found) else found
+
+
+def _rationale(table: Any, texts: Sequence[str], split: str) -> list[Marks] | None:
+    if SENTIMENT_COLUMN not in table.column_names:
+        return None
+    rows = _values(table, SENTIMENT_COLUMN)
+    marks = [(np.asarray(row or [], dtype=np.int64) != _NEUTRAL).astype(np.int8) for row in rows]
+    for row, (mark, text) in enumerate(zip(marks, texts, strict=True)):
+        if len(mark) != len(text.split()):
+            raise BadInput(
+                "dataset",
+                f"row {row} of the {split} split has {len(mark)} values of {SENTIMENT_COLUMN} "
+                f"for {len(text.split())} words; give one for each word, or drop the column",
+            )
+    return marks

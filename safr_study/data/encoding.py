@@ -1,0 +1,238 @@
+"""A corpus as integers in ragged arrays: what all trials of a study share."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from safr_study.data.catalogue import default_max_len, slugify
+from safr_study.data.corpus import Corpus, Ints, Marks, Split
+from safr_study.data.vocabulary import (
+    SPECIAL_WORDS,
+    UNK,
+    Bytes,
+    build_vocabulary,
+    pack_vocabulary,
+    unpack_vocabulary,
+)
+from safr_study.errors import BadInput
+from safr_study.settings import CorpusSpec
+
+Tokens = npt.NDArray[np.int32]
+SplitName = Literal["train", "dev", "test"]
+SPLIT_NAMES: tuple[SplitName, ...] = ("train", "dev", "test")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedSplit:
+    """N texts of T tokens in all, one after the other; the arrays are read-only."""
+
+    tokens: Tokens
+    """``[T]`` ids."""
+    offsets: Ints
+    """``[N + 1]``: text i is ``tokens[offsets[i]:offsets[i + 1]]``."""
+    labels: Ints
+    """``[N]``."""
+    rationale: Marks | None = None
+    """``[T]``, 1 = evidence."""
+
+    @property
+    def examples(self) -> int:
+        """Number of texts N."""
+        return len(self.labels)
+
+    @property
+    def lengths(self) -> Ints:
+        """``[N]`` tokens of each text."""
+        return np.diff(self.offsets)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedCorpus:
+    """Everything that training and evaluation read of a data set: a few flat arrays."""
+
+    name: str
+    """As the user gave it."""
+    slug: str
+    """The name for files and registries."""
+    source: str
+    """Where it was found, one phrase."""
+    fingerprint: str
+    """SHA-256 of all the content, hexadecimal; name and source are no part of it."""
+    class_names: tuple[str, ...]
+    max_len: int
+    """No text has more tokens."""
+    vocabulary_bytes: Bytes
+    """The words by id, UTF-8, one per line."""
+    train: EncodedSplit
+    dev: EncodedSplit
+    test: EncodedSplit | None
+    counts: Mapping[str, int]
+    """Facts to report: ``vocabulary``, and for each split ``examples_``, ``tokens_``, ``empty_``
+    (texts), ``truncated_`` (texts), ``unknown_`` (tokens); ``unlabelled_test``."""
+
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """Words by id; made anew at each call."""
+        return unpack_vocabulary(self.vocabulary_bytes)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of ids, padding and unknown included."""
+        return self.counts["vocabulary"]
+
+    def split(self, name: str) -> EncodedSplit:
+        """The split of this name.
+
+        Raises:
+            BadInput: there is none.
+        """
+        split = {"train": self.train, "dev": self.dev, "test": self.test}.get(name)
+        if split is None:
+            have = [known for known in SPLIT_NAMES if getattr(self, known) is not None]
+            raise BadInput("split", f"{self.name} has no {name} split; it has {', '.join(have)}")
+        return split
+
+    def majority_accuracy(self, name: str) -> float:
+        """Accuracy of always naming the most frequent class of a split, percentage points."""
+        labels = self.split(name).labels
+        return 100.0 * int(np.bincount(labels).max()) / len(labels)
+
+
+def encode_corpus(corpus: Corpus, spec: CorpusSpec) -> EncodedCorpus:
+    """Build the vocabulary from the training texts alone, and encode every split with it."""
+    max_len = spec.max_len or default_max_len(spec.dataset)
+    vocabulary = build_vocabulary(corpus.train.texts, spec.min_count)
+    packed = pack_vocabulary(vocabulary)
+    counts = {"vocabulary": len(vocabulary), "unlabelled_test": corpus.unlabelled_test}
+    encoded: dict[str, EncodedSplit] = {}
+    for name in SPLIT_NAMES:
+        split: Split | None = getattr(corpus, name)
+        if split is not None:
+            encoded[name], facts = _encode_split(split, vocabulary, max_len)
+            counts |= {f"{fact}_{name}": value for fact, value in facts.items()}
+    return EncodedCorpus(
+        name=corpus.name,
+        slug=slugify(corpus.name),
+        source=corpus.source,
+        fingerprint=_fingerprint(encoded, packed, corpus.class_names, max_len),
+        class_names=corpus.class_names,
+        max_len=max_len,
+        vocabulary_bytes=packed,
+        train=encoded["train"],
+        dev=encoded["dev"],
+        test=encoded.get("test"),
+        counts=counts,
+    )
+
+
+def encode_texts(
+    texts: Iterable[str], vocabulary: Sequence[str], max_len: int
+) -> tuple[Tokens, Ints]:
+    """Ids of the first ``max_len`` white-space tokens of each text.
+
+    Args:
+        texts: N texts.
+        vocabulary: words by id, as ``EncodedCorpus.vocabulary``.
+        max_len: tokens kept of each text.
+
+    Returns:
+        tokens ``[T]`` and offsets ``[N + 1]``.
+    """
+    tokens, offsets, _ = _encode(texts, vocabulary, max_len)
+    return tokens, offsets
+
+
+def describe(corpus: EncodedCorpus) -> str:
+    """One line: name, sizes, classes, words, and what was unusual."""
+    counts = corpus.counts
+    sizes = [
+        f"{counts[f'examples_{name}']:,} {name}"
+        for name in SPLIT_NAMES
+        if f"examples_{name}" in counts
+    ]
+    parts = [
+        " / ".join(sizes),
+        f"{len(corpus.class_names)} classes",
+        f"{corpus.vocabulary_size - len(SPECIAL_WORDS):,} words",
+    ]
+    empty = sum(counts.get(f"empty_{name}", 0) for name in SPLIT_NAMES)
+    if empty:
+        parts.append(f"{empty:,} empty {'text' if empty == 1 else 'texts'} kept")
+    if counts["unlabelled_test"]:
+        parts.append("test left out (labels are missing)")
+    return f"{corpus.name}: {', '.join(parts)}"
+
+
+def _encode(
+    texts: Iterable[str], vocabulary: Sequence[str], max_len: int
+) -> tuple[Tokens, Ints, Ints]:
+    """Tokens, offsets and the lengths ``[N]`` before truncation."""
+    first = len(SPECIAL_WORDS)
+    ids = {word: number for number, word in enumerate(vocabulary[first:], start=first)}
+    words = [text.split() for text in texts]
+    full = np.fromiter(map(len, words), dtype=np.int64, count=len(words))
+    lengths = np.minimum(full, max_len)
+    offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
+    flat = itertools.chain.from_iterable(row[:max_len] for row in words)
+    tokens = np.fromiter(
+        map(ids.get, flat, itertools.repeat(UNK)), dtype=np.int32, count=int(offsets[-1])
+    )
+    return tokens, offsets, full
+
+
+def _encode_split(
+    split: Split, vocabulary: Sequence[str], max_len: int
+) -> tuple[EncodedSplit, dict[str, int]]:
+    tokens, offsets, full = _encode(split.texts, vocabulary, max_len)
+    rationale = None
+    if split.rationale is not None:
+        kept = [marks[:max_len].astype(np.int8) for marks in split.rationale]
+        rationale = np.concatenate(kept)
+        rationale.setflags(write=False)
+    labels = split.labels.astype(np.int64)
+    for array in (tokens, offsets, labels):
+        array.setflags(write=False)
+    facts = {
+        "examples": split.examples,
+        "tokens": len(tokens),
+        "empty": int(np.count_nonzero(full == 0)),
+        "truncated": int(np.count_nonzero(full > max_len)),
+        "unknown": int(np.count_nonzero(tokens == UNK)),
+    }
+    return EncodedSplit(tokens, offsets, labels, rationale), facts
+
+
+def _fingerprint(
+    splits: Mapping[str, EncodedSplit],
+    vocabulary: Bytes,
+    class_names: tuple[str, ...],
+    max_len: int,
+) -> str:
+    digest = hashlib.sha256(repr((class_names, max_len)).encode())
+    arrays: dict[str, np.ndarray] = {"vocabulary": vocabulary}
+    for name, split in splits.items():
+        arrays |= {f"{name}.{part}": array for part, array in split_arrays(split).items()}
+    for name, array in arrays.items():
+        # The length keeps the bytes of neighbouring arrays apart.
+        digest.update(f"{name}:{len(array)}:".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def split_arrays(split: EncodedSplit) -> dict[str, np.ndarray]:
+    """The arrays of a split by field name, in a fixed order; an absent rationale is left out."""
+    arrays: dict[str, np.ndarray] = {
+        "tokens": split.tokens,
+        "offsets": split.offsets,
+        "labels": split.labels,
+    }
+    if split.rationale is not None:
+        arrays["rationale"] = split.rationale
+    return arrays

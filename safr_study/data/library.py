@@ -1,0 +1,245 @@
+"""Reading through the ``datasets`` library: files, saved folders, the hub; silent, one sentence
+for each fault.
+
+The library is imported inside the functions: it takes a second, and a warm cache needs none of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from safr_study.data.catalogue import DATA_VARIABLE
+from safr_study.errors import BadInput, ServiceUnreachable
+
+SAVED_MARKERS = ("dataset_dict.json", "state.json")
+"""Files by which a folder of ``save_to_disk`` is known."""
+_BUILDERS = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".json": "json",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".parquet": "parquet",
+}
+_HUB_SECONDS = 5.0
+"""Wait for the hub's first answer."""
+
+Tables = Mapping[str, Any]
+"""``datasets.Dataset`` by the source's own split names."""
+
+
+def read_files(files: Mapping[str, Path]) -> Tables:
+    """Read one CSV, TSV, JSON, JSON lines or Parquet file per split.
+
+    Raises:
+        BadInput: a file is empty, broken, or not UTF-8.
+    """
+    return {split: _read_file(path) for split, path in files.items()}
+
+
+def read_saved(folder: Path) -> Tables:
+    """Read a folder written by ``save_to_disk``; a single data set becomes ``train``.
+
+    Raises:
+        BadInput: the folder is broken.
+    """
+    import datasets
+
+    with _quiet():
+        try:
+            saved = datasets.load_from_disk(str(folder))
+        except (datasets.exceptions.DatasetsError, ValueError, OSError, KeyError) as error:
+            raise BadInput(
+                "dataset", f"{folder} cannot be read ({_reason(error)}); save it anew"
+            ) from error
+    return dict(saved) if isinstance(saved, datasets.DatasetDict) else {"train": saved}
+
+
+def read_hub(name: str, repository: str, *, tried: str) -> tuple[Tables, str]:
+    """Read a data set of the hub: from the Hugging Face cache, else by download.
+
+    Args:
+        name: as the user gave it, for the errors' sentences.
+        repository: its id, ``name`` or ``owner/name``.
+        tried: what was looked up before, for the error's sentence.
+
+    Returns:
+        the splits, and where they were found.
+
+    Raises:
+        ServiceUnreachable: it is not in the cache and the hub does not answer.
+        BadInput: the hub answers, but has no such data set, or one that cannot be used.
+    """
+    import datasets
+
+    with _quiet():
+        cached = _read_cached(repository)
+        if cached is not None:
+            return cached, f"Hugging Face cache of {repository}"
+        if datasets.config.HF_HUB_OFFLINE:
+            raise _unreachable(name, tried, "the hub is switched off by HF_HUB_OFFLINE")
+        try:
+            _probe(repository)
+            loaded = datasets.load_dataset(repository)
+        except _not_found_errors() as error:
+            raise BadInput(
+                "dataset",
+                f"no data set {name!r}: {tried}, the Hugging Face cache and the hub "
+                f"{datasets.config.HF_ENDPOINT} know none (a private one needs `hf auth login`); "
+                "check the spelling, or give a path",
+            ) from error
+        except _unusable_errors() as error:
+            raise BadInput(
+                "dataset",
+                f"{repository} of the hub cannot be used ({_reason(error)}); "
+                "save the part you want to a file and give its path",
+            ) from error
+        except _connection_errors() as error:
+            raise _unreachable(
+                name, tried, f"the hub {datasets.config.HF_ENDPOINT} failed: {_reason(error)}"
+            ) from error
+    return dict(loaded), f"hub {repository}"
+
+
+def _read_file(path: Path) -> Any:
+    import datasets
+
+    scratch = Path(datasets.config.HF_CACHE_HOME).expanduser()
+    try:
+        if path.stat().st_size == 0:
+            raise BadInput("dataset", f"{path} is empty; give a file with texts and labels")
+        scratch.mkdir(parents=True, exist_ok=True)
+        # A cache of its own for each reading: the library knows a local file by its time stamp,
+        # so a file that changes within one tick would be answered with its old content.
+        with _quiet(), tempfile.TemporaryDirectory(prefix="safr-study-", dir=scratch) as folder:
+            # A plain name: the library takes brackets and stars in a path for a pattern.
+            plain = Path(folder) / f"data{path.suffix.lower()}"
+            plain.symlink_to(path.absolute())
+            builder = _BUILDERS[path.suffix.lower()]
+            return datasets.load_dataset(
+                builder,
+                data_files=str(plain),
+                split="train",
+                cache_dir=str(Path(folder) / "cache"),
+                keep_in_memory=True,
+                **(_csv_options(path) if builder == "csv" else {}),
+            )
+    except (datasets.exceptions.DatasetsError, ValueError, OSError, StopIteration) as error:
+        raise BadInput(
+            "dataset",
+            f"{path} cannot be read as {path.suffix.lower()[1:]} ({_reason(error)}); "
+            "mend the file: UTF-8, one header line or one object per text",
+        ) from error
+
+
+def _csv_options(path: Path) -> dict[str, Any]:
+    """Every column as text: a text ``null`` or ``1.50`` stays what it is, and a label column that
+    changes its type half-way is no fault."""
+    import datasets
+    import pandas as pd
+
+    options: dict[str, Any] = {
+        "sep": "\t" if path.suffix.lower() == ".tsv" else ",",
+        "encoding": "utf-8-sig",
+        "keep_default_na": False,
+    }
+    head = pd.read_csv(path, nrows=1, **options)
+    if not isinstance(head.index, pd.RangeIndex):
+        raise ValueError("the first row has more fields than the header")
+    strings = datasets.Features({str(column): datasets.Value("string") for column in head.columns})
+    return {**options, "features": strings}
+
+
+def _read_cached(repository: str) -> Tables | None:
+    """The newest cached version, without a question to the hub."""
+    import datasets
+
+    online = datasets.config.HF_HUB_OFFLINE
+    datasets.config.HF_HUB_OFFLINE = True
+    try:
+        return dict(datasets.load_dataset(repository))
+    except (OSError, ValueError, datasets.exceptions.DatasetsError):
+        # Not there, or several configurations: the hub decides.
+        return None
+    finally:
+        datasets.config.HF_HUB_OFFLINE = online
+
+
+def _probe(repository: str) -> None:
+    """One question with a short wait: the library itself tries for half a minute and more."""
+    import datasets
+    import huggingface_hub
+
+    huggingface_hub.HfApi(endpoint=datasets.config.HF_ENDPOINT).dataset_info(
+        repository, timeout=_HUB_SECONDS
+    )
+
+
+def _not_found_errors() -> tuple[type[Exception], ...]:
+    """The hub answered that it has no such data set, or that the name cannot be one."""
+    from datasets.exceptions import DatasetNotFoundError
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
+
+    return (DatasetNotFoundError, RepositoryNotFoundError, HFValidationError)
+
+
+def _unusable_errors() -> tuple[type[Exception], ...]:
+    """The data set is there, but has no data files, several configurations, a script, ..."""
+    from datasets.data_files import EmptyDatasetError
+    from datasets.exceptions import DatasetsError
+
+    return (DatasetsError, EmptyDatasetError, ValueError, RuntimeError)
+
+
+def _connection_errors() -> tuple[type[Exception], ...]:
+    """What a failed request may raise; the base class is that of the HTTP library in use, which
+    differs between versions of the hub's client."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return (OSError, *HfHubHTTPError.__bases__)
+
+
+def _unreachable(name: str, tried: str, why: str) -> ServiceUnreachable:
+    return ServiceUnreachable(
+        f"dataset: {name} was not found: {tried}, the Hugging Face cache has no copy, and {why}; "
+        f"give a path to a local copy, or put its files into {DATA_VARIABLE}/{name}/<split>.parquet"
+    )
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of the innermost cause."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__)[:200]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars, log lines or warnings of the libraries; restored afterwards."""
+    import datasets
+    from huggingface_hub.utils.tqdm import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
+    with ExitStack() as restore, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in ("datasets", "huggingface_hub"):
+            logger = logging.getLogger(name)
+            restore.callback(logger.setLevel, logger.level)
+            logger.setLevel(logging.CRITICAL + 1)
+        if not datasets.utils.are_progress_bars_disabled():
+            datasets.utils.disable_progress_bars()
+            restore.callback(datasets.utils.enable_progress_bars)
+        if not are_progress_bars_disabled():
+            disable_progress_bars()
+            restore.callback(enable_progress_bars)
+        yield

@@ -1,0 +1,200 @@
+"""Finding a data set by name or path, and loading it.
+
+Looked up in this order: the built-in corpus; the given path; ``SAFR_STUDY_DATA/<name>/``; the
+Hugging Face cache; the hub.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from safr_study.data.catalogue import (
+    DATA_VARIABLE,
+    KNOWN,
+    SUFFIXES,
+    local_copy,
+    looks_like_path,
+)
+from safr_study.data.columns import corpus_of
+from safr_study.data.corpus import Corpus
+from safr_study.data.library import SAVED_MARKERS, Tables, read_files, read_hub, read_saved
+from safr_study.data.planted import GENERATOR_VERSION, is_planted, planted_corpus
+from safr_study.data.splits import limit_split
+from safr_study.errors import BadInput, ServiceUnreachable
+from safr_study.settings import CorpusSpec, fingerprint_of
+
+SPLIT_ALIASES = {
+    "train": ("train",),
+    "dev": ("validation", "dev", "valid", "val"),
+    "test": ("test",),
+}
+"""What sources call a split, the most usual first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A data set that was found but not yet read."""
+
+    phrase: str
+    """Where it was found."""
+    identity: str
+    """Changes when the content does; the path is no part of it."""
+    read: Callable[[], Corpus]
+    """Read it whole, without limits."""
+
+
+def load_corpus(spec: CorpusSpec) -> Corpus:
+    """Find a data set, read it, make the splits that are missing, apply the limits.
+
+    Raises:
+        BadInput: a missing file, a broken one, or one that is no labelled text.
+        ServiceUnreachable: the data set is nowhere on this machine and the hub does not answer.
+    """
+    return load_source(find_source(spec), spec)
+
+
+def load_source(source: Source, spec: CorpusSpec) -> Corpus:
+    """Read a source and apply the limits; the order of the texts stays that of the source."""
+    corpus = source.read()
+    seed = spec.split_seed
+    return replace(
+        corpus,
+        train=limit_split(corpus.train, spec.train_limit, seed, field="train-limit"),
+        dev=limit_split(corpus.dev, spec.dev_limit, seed, field="dev-limit"),
+    )
+
+
+def find_source(spec: CorpusSpec) -> Source:
+    """The first place that has the data set; files and folders are not read here but hashed.
+
+    Raises:
+        BadInput: as ``load_corpus``.
+        ServiceUnreachable: as ``load_corpus``.
+    """
+    dataset = spec.dataset
+    if is_planted(dataset):
+        return Source(
+            phrase="built in",
+            identity=f"{dataset} version {GENERATOR_VERSION}",
+            read=lambda: planted_corpus(dataset, spec.split_seed),
+        )
+    try:
+        path = Path(dataset).expanduser()
+        folder = path if _is_meant(path, dataset) else local_copy(dataset)
+        if folder is not None:
+            return _path_source(folder, spec)
+    except (OSError, RuntimeError) as error:
+        # RuntimeError: the home folder of a user who does not exist.
+        raise BadInput("dataset", f"{dataset} cannot be read ({error}); check the path") from error
+    return _hub_source(spec)
+
+
+def _is_meant(path: Path, dataset: str) -> bool:
+    """Whether a path is meant; a folder that bears a known name must hold data to be."""
+    if looks_like_path(dataset) or path.is_file():
+        return True
+    return path.is_dir() and (dataset not in KNOWN or _is_saved(path) or bool(_split_files(path)))
+
+
+def _hub_source(spec: CorpusSpec) -> Source:
+    dataset = spec.dataset
+    tried = f"{DATA_VARIABLE} is not set"
+    if os.environ.get(DATA_VARIABLE):
+        tried = f"{DATA_VARIABLE} has no folder {dataset!r}"
+    repository = KNOWN[dataset].hub if dataset in KNOWN else dataset
+    if repository is None:
+        raise ServiceUnreachable(
+            f"dataset: {dataset} exists as a local copy only and {tried}; "
+            f"put its files into {DATA_VARIABLE}/{dataset}/<split>.parquet, or give their folder"
+        )
+    if repository.count("/") > 1:
+        raise BadInput("dataset", f"there is no file or folder {dataset!r}; check the path")
+    tables, phrase = read_hub(dataset, repository, tried=tried)
+    # The library names each split's content by its revision and configuration.
+    prints = {split: str(getattr(table, "_fingerprint", "")) for split, table in tables.items()}
+    return Source(
+        phrase=phrase,
+        identity=f"hub {repository} {fingerprint_of(prints)}",
+        read=lambda: corpus_of(_roles(tables, phrase), spec, phrase),
+    )
+
+
+def _path_source(path: Path, spec: CorpusSpec) -> Source:
+    phrase = str(path)
+    if path.is_file():
+        if path.suffix.lower() not in SUFFIXES:
+            raise BadInput(
+                "dataset", f"{path} is of no known kind; give one of {', '.join(SUFFIXES)}"
+            )
+        return _files_source({"train": path}, spec, phrase)
+    if not path.is_dir():
+        raise BadInput("dataset", f"there is no file or folder {phrase!r}; check the path")
+    if _is_saved(path):
+        files = {str(part.relative_to(path)): part for part in path.rglob("*") if part.is_file()}
+        return Source(
+            phrase=phrase,
+            identity=f"saved {_content_hash(files)}",
+            read=lambda: corpus_of(_roles(read_saved(path), phrase), spec, phrase),
+        )
+    files = _split_files(path)
+    if not files:
+        raise BadInput(
+            "dataset",
+            f"{path} holds neither a saved data set nor a file train.csv, .tsv, .json, .jsonl "
+            "or .parquet; give such a folder, or one file",
+        )
+    return _files_source(files, spec, phrase)
+
+
+def _files_source(files: Mapping[str, Path], spec: CorpusSpec, phrase: str) -> Source:
+    return Source(
+        phrase=phrase,
+        identity=f"files {_content_hash(files)}",
+        read=lambda: corpus_of(_roles(read_files(files), phrase), spec, phrase),
+    )
+
+
+def _is_saved(folder: Path) -> bool:
+    return any((folder / marker).is_file() for marker in SAVED_MARKERS)
+
+
+def _split_files(folder: Path) -> dict[str, Path]:
+    """The files of a folder that are named for a split, by their stem; none without train."""
+    stems = [stem for aliases in SPLIT_ALIASES.values() for stem in aliases]
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.stem in stems and path.suffix.lower() in SUFFIXES and path.is_file():
+            if path.stem in found:
+                raise BadInput(
+                    "dataset",
+                    f"{folder} holds both {found[path.stem].name} and {path.name}; keep one",
+                )
+            found[path.stem] = path
+    return found if "train" in found else {}
+
+
+def _roles(tables: Tables, phrase: str) -> Tables:
+    """The splits under the names that we use."""
+    roles = {}
+    for role, aliases in SPLIT_ALIASES.items():
+        present = [alias for alias in aliases if alias in tables]
+        if present:
+            roles[role] = tables[present[0]]
+    if "train" not in roles:
+        raise BadInput(
+            "dataset", f"{phrase} has no train split; it has {', '.join(tables) or 'none'}"
+        )
+    return roles
+
+
+def _content_hash(files: Mapping[str, Path]) -> str:
+    """Of names and bytes; the folder they lie in does not matter."""
+    digests = {}
+    for name, path in files.items():
+        with path.open("rb") as file:
+            digests[name] = [path.suffix.lower(), hashlib.file_digest(file, "sha256").hexdigest()]
+    return fingerprint_of(digests)

@@ -1,0 +1,164 @@
+"""Which tokens are deleted: how many, in which order, and what remains of the texts.
+
+Scores, ranks and masks are ragged like the split itself: one entry per token of the split, the
+tokens of text i at ``offsets[i]`` to ``offsets[i + 1]``. Any score can be ranked: capacity, an
+oracle, or the random scores below.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from safr_study.data import EncodedSplit
+from safr_study.errors import BadInput
+
+_LARGEST_DENOMINATOR = 1_000_000
+"""k is the nearest fraction with at most this denominator: 0.1 + 0.2 is 3/10."""
+
+_GOLDEN_GAMMA = 0x9E3779B97F4A7C15
+_MASK_64 = 0xFFFFFFFFFFFFFFFF
+
+
+def deletion_counts(lengths: NDArray[np.int64], k: float) -> NDArray[np.int64]:
+    """Tokens to delete from each text: q = round-half-even(k n) (definitions, section 2).
+
+    The product is exact, so a half is a half: q of k = 0.07, n = 150 is 10 (10.5 to even), where
+    the float product 10.500000000000002 would give 11.
+
+    Args:
+        lengths: `[N]`, tokens of each text.
+        k: share of the tokens, in [0, 1].
+
+    Returns:
+        `[N]`, 0 <= q <= n.
+
+    Raises:
+        BadInput: k outside [0, 1].
+    """
+    share = _share(k)
+    longest = int(lengths.max(initial=0))
+    counts = np.array([round(share * n) for n in range(longest + 1)], dtype=np.int64)
+    return counts[lengths]
+
+
+def rank_tokens(scores: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Place of each token in its own text, by descending score, ties by position.
+
+    Args:
+        scores: `[T]`, finite.
+        offsets: `[N + 1]`.
+
+    Returns:
+        `[T]`, 0 = the highest score of its text.
+    """
+    order = np.lexsort((-scores, _text_of_token(offsets)))
+    ranks = np.empty(len(scores), dtype=np.int64)
+    ranks[order] = _positions(offsets)
+    return ranks
+
+
+def random_scores(
+    offsets: NDArray[np.int64],
+    k: float,
+    draw: int,
+    *,
+    seed: int,
+    ids: NDArray[np.int64] | None = None,
+) -> NDArray[np.float64]:
+    """One uniform number per token; deleting the q highest of each text is a random deletion.
+
+    A text's numbers depend on (seed, its id, k, draw) alone: not on the other texts, the batch or
+    the model, so all the models of a study lose the same tokens. They are the outputs of a
+    SplitMix64 generator (Steele, Lea and Flood 2014) seeded by a hash of those four.
+
+    Args:
+        offsets: `[N + 1]`.
+        k: share of the tokens, in [0, 1].
+        draw: which of the B deletions.
+        seed: ``EvaluationConfig.seed``.
+        ids: `[N]`, the example ids; ``None``: the rows of the split.
+
+    Returns:
+        `[T]`, uniform in [0, 1).
+
+    Raises:
+        BadInput: k outside [0, 1].
+    """
+    share = _share(k)
+    texts = np.arange(len(offsets) - 1) if ids is None else ids
+    state = np.zeros(len(texts), dtype=np.uint64)
+    for word in (seed, share.numerator, share.denominator, draw):
+        state = _mixed(state ^ np.uint64(word & _MASK_64))
+    state = _mixed(state ^ texts.astype(np.uint64))
+    steps = (_positions(offsets) + 1).astype(np.uint64) * np.uint64(_GOLDEN_GAMMA)
+    keys = _finalised(np.repeat(state, np.diff(offsets)) + steps)
+    return (keys >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def without_top(
+    ranks: NDArray[np.int64], offsets: NDArray[np.int64], counts: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Keep mask `[T]` that drops the `counts[i]` best-ranked tokens of each text i."""
+    keep: NDArray[np.bool_] = ranks >= np.repeat(counts, np.diff(offsets))
+    return keep
+
+
+def without_bottom(
+    ranks: NDArray[np.int64], offsets: NDArray[np.int64], counts: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Keep mask `[T]` that drops the `counts[i]` worst-ranked tokens of each text i."""
+    lengths = np.diff(offsets)
+    keep: NDArray[np.bool_] = ranks < np.repeat(lengths - counts, lengths)
+    return keep
+
+
+def remove_tokens(split: EncodedSplit, keep: NDArray[np.bool_]) -> EncodedSplit:
+    """The texts with their kept tokens alone, which close ranks (mode ``remove``).
+
+    Args:
+        split: the texts.
+        keep: `[T]`, false for the tokens to delete.
+
+    Returns:
+        As many texts with the same labels; some may be empty.
+    """
+    kept_before = np.concatenate(([0], np.cumsum(keep, dtype=np.int64)))
+    return dataclasses.replace(
+        split,
+        tokens=split.tokens[keep],
+        offsets=kept_before[split.offsets],
+        rationale=None if split.rationale is None else split.rationale[keep],
+    )
+
+
+def _share(k: float) -> Fraction:
+    if not 0 <= k <= 1:
+        raise BadInput("k", f"{k:g} is no share of the tokens; give a number from 0 to 1")
+    return Fraction(k).limit_denominator(_LARGEST_DENOMINATOR)
+
+
+def _text_of_token(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+
+
+def _positions(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Place of each token in its own text, from 0."""
+    positions: NDArray[np.int64] = np.arange(offsets[-1]) - np.repeat(
+        offsets[:-1], np.diff(offsets)
+    )
+    return positions
+
+
+def _mixed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """First output of SplitMix64 from each state: a bijection that scatters near words."""
+    return _finalised(words + np.uint64(_GOLDEN_GAMMA))
+
+
+def _finalised(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return words ^ (words >> np.uint64(31))

@@ -1,0 +1,220 @@
+"""One panel of the front's picture: a study's trials over two of its objectives."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from matplotlib.axes import Axes
+
+from safr_study.figures.canvas import (
+    BLACK,
+    BLUE,
+    DARK_GREY,
+    GREEN,
+    GREY,
+    LIGHT_GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILLION,
+)
+from safr_study.figures.labels import Label, place_labels
+from safr_study.records import RankedTrial, StudyResult
+from safr_study.settings import Objective
+
+Point = tuple[float, float]
+
+_BASELINE_MARKERS = (("s", BLACK), ("D", GREEN), ("^", PURPLE), ("v", ORANGE), ("p", SKY))
+_SMALLEST_MARGIN = 0.5
+"""Percentage points left around the trials, so that equal ones have room."""
+_MOST_NUMBERS = 4
+"""Trial numbers named at one point."""
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Axes, and what is drawn on them."""
+
+    axes: Axes
+    result: StudyResult
+    x: int
+    """Place of the horizontal objective in the study's order."""
+    y: int
+    """Place of the vertical one."""
+
+    def draw(self) -> None:
+        """Everything but the labels."""
+        axes = self.axes
+        axes.set_xlabel(_axis_name(self.result.objectives[self.x]))
+        axes.set_ylabel(_axis_name(self.result.objectives[self.y]))
+        axes.grid(color=LIGHT_GREY, linewidth=0.6)
+        axes.set_axisbelow(True)
+        if not self.result.ranked:
+            axes.text(0.5, 0.5, "no complete trial yet", transform=axes.transAxes, ha="center")
+            axes.set(xticks=[], yticks=[])
+            return
+        # By the trials, not by the reference point, which may lie far away.
+        xs, ys = zip(*map(self._point, self.result.ranked), strict=True)
+        axes.set(xlim=_with_margin(xs), ylim=_with_margin(ys))
+        self._draw_front()
+        for ranked in reversed(self.result.ranked):
+            self._draw_trial(ranked)
+        self._draw_baselines()
+        self._draw_saturated()
+        self._draw_knee()
+
+    def add_labels(self) -> None:
+        """Name the knee, the baselines and the numbers of the front, as room allows.
+
+        The layout and the limits must be final.
+        """
+        by_point: dict[Point, list[RankedTrial]] = defaultdict(list)
+        for ranked in self.result.ranked:
+            by_point[self._point(ranked)].append(ranked)
+        if not by_point:
+            return
+        labels = [label for point, here in by_point.items() if (label := self._label(point, here))]
+        labels.sort(key=lambda label: (label.colour != VERMILLION, not label.required))
+        place_labels(self.axes, labels, list(by_point), self._front_corners())
+
+    def _draw_front(self) -> None:
+        corners = self._front_corners()
+        if corners:
+            xs, ys = zip(*corners, strict=True)
+            self.axes.plot(
+                xs, ys, color=BLUE, linewidth=1.4, zorder=2, gid="front", label="Pareto front"
+            )
+            self.axes.fill_between(
+                xs, ys, self.axes.get_ylim()[0], color=SKY, alpha=0.12, linewidth=0, zorder=1
+            )
+
+    def _front_corners(self) -> list[Point]:
+        """Of the step line, from the left edge to the bottom; none with three objectives."""
+        if len(self.result.objectives) > 2:
+            return []
+        left, bottom = self.axes.get_xlim()[0], self.axes.get_ylim()[0]
+        members = sorted({self._point(ranked) for ranked in self.result.front})
+        corners = [(left, members[0][1])]
+        for (x, y), (_, y_next) in pairwise([*members, (left, bottom)]):
+            corners += [(x, y), (x, y_next)]
+        return corners
+
+    def _draw_trial(self, ranked: RankedTrial) -> None:
+        colour, size, name = (
+            (BLUE, 6.5, "on the front") if ranked.on_front else (GREY, 5.0, "dominated")
+        )
+        self.axes.plot(
+            *self._point(ranked),
+            "o",
+            markersize=size,
+            markerfacecolor="white" if ranked.trial.saturated else colour,
+            markeredgecolor=colour,
+            alpha=1.0 if ranked.on_front else 0.65,
+            zorder=4 if ranked.on_front else 3,
+            gid=self._gid(f"trial-{ranked.trial.number}"),
+            label=None if ranked.trial.saturated else name,
+            linestyle="none",
+        )
+
+    def _draw_baselines(self) -> None:
+        baselines = [ranked for ranked in self.result.ranked if ranked.trial.baseline]
+        baselines.sort(key=lambda ranked: ranked.trial.number)
+        for place, ranked in enumerate(baselines):
+            marker, colour = _BASELINE_MARKERS[place % len(_BASELINE_MARKERS)]
+            self.axes.plot(
+                *self._point(ranked),
+                marker,
+                markersize=11,
+                markerfacecolor="none",
+                markeredgecolor=colour,
+                markeredgewidth=1.4,
+                zorder=4.5,
+                gid=self._gid(f"baseline-{ranked.trial.baseline}"),
+                label=f"baseline {ranked.trial.baseline}",
+                linestyle="none",
+            )
+
+    def _draw_saturated(self) -> None:
+        points = [self._point(ranked) for ranked in self.result.ranked if ranked.trial.saturated]
+        if points:
+            self.axes.plot(
+                *zip(*points, strict=True),
+                "x",
+                markersize=9,
+                color=BLACK,
+                markeredgewidth=1.1,
+                zorder=4.6,
+                gid=self._gid("saturated"),
+                label="saturated: one class\nhas over 95 % of\nthe predictions",
+                linestyle="none",
+            )
+
+    def _draw_knee(self) -> None:
+        for ranked in self.result.ranked:
+            if ranked.knee:
+                self.axes.plot(
+                    *self._point(ranked),
+                    "*",
+                    markersize=16,
+                    color=VERMILLION,
+                    markeredgecolor="white",
+                    markeredgewidth=0.8,
+                    zorder=5,
+                    gid=self._gid("knee"),
+                    label="knee",
+                    linestyle="none",
+                )
+
+    def _label(self, point: Point, here: Sequence[RankedTrial]) -> Label | None:
+        """For all the trials at one point; ``None`` where there is nothing to name."""
+        knee = next((ranked for ranked in here if ranked.knee), None)
+        lines = [ranked.trial.baseline for ranked in here if ranked.trial.baseline]
+        named = bool(knee or lines)
+        numbers = _numbers(here)
+        if knee is not None:
+            setting = [] if knee.trial.baseline else [knee.trial.label]
+            lines = [f"knee {numbers}", *setting, *lines]
+        elif numbers:
+            lines = [numbers, *lines]
+        if not lines:
+            return None
+        return Label(
+            *point,
+            text="\n".join(lines),
+            gid=self._gid(f"label-{here[0].trial.number}"),
+            colour=VERMILLION if knee else DARK_GREY if named else BLUE,
+            required=named,
+        )
+
+    def _point(self, ranked: RankedTrial) -> Point:
+        values = ranked.trial.values or ()
+        return values[self.x], values[self.y]
+
+    def _gid(self, name: str) -> str:
+        if len(self.result.objectives) == 2:
+            return name
+        x, y = (Objective(name=self.result.objectives[place]).key for place in (self.x, self.y))
+        return f"{name}-{x}-{y}"
+
+
+def _axis_name(name: str) -> str:
+    objective = Objective(name=name)
+    if objective.k is None:
+        return f"dev {objective.label} (%)"
+    return f"{objective.label} on dev (percentage points)"
+
+
+def _with_margin(values: Sequence[float]) -> tuple[float, float]:
+    margin = max(0.1 * (max(values) - min(values)), _SMALLEST_MARGIN)
+    return min(values) - margin, max(values) + margin
+
+
+def _numbers(here: Sequence[RankedTrial]) -> str:
+    """``#2 #5`` for the front's trials at one point, the first few of them."""
+    numbers = sorted(ranked.trial.number for ranked in here if ranked.on_front)
+    shown = " ".join(f"#{number}" for number in numbers[:_MOST_NUMBERS])
+    hidden = len(numbers) - _MOST_NUMBERS
+    return f"{shown} +{hidden}" if hidden > 0 else shown

@@ -1,0 +1,121 @@
+"""The regularisers of SAFR and of VMASK, in both presets (definitions, section 1)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+NORM_EPSILON = 1e-5
+"""Added to the norm that divides a row: h / (1e-5 + |h|)."""
+
+
+def importance_loss(rows: Tensor, counted: Tensor) -> Tensor:
+    """L_importance: mean over the counted tokens of sqrt(P_i / E).
+
+    P_i = sum_{j != i} (h_i / (1e-5 + |h_i|) . h_j)^2 over the counted j (the paper's eq. 2).
+    A text of one token contributes 0 and counts. Where P_i = 0 the gradient is 0.
+
+    Args:
+        rows: ``[B, L, E]``, the output of VMASK.
+        counted: ``[B, L]`` bool: the real tokens, or all positions in ``reference``.
+
+    Returns:
+        A scalar, at least 0; 0 when nothing is counted.
+    """
+    others = counted[:, :, None] & counted[:, None, :] & ~_eye(rows.shape[1], rows.device)
+    gram = torch.bmm(rows, rows.transpose(1, 2)).masked_fill(~others, 0.0)  # [B, L, L]
+    # torch's vector norm has gradient 0 at 0, which sqrt of a sum of squares has not.
+    interference = torch.linalg.vector_norm(gram, dim=-1)
+    norms = torch.linalg.vector_norm(rows, dim=-1)
+    terms = interference / (NORM_EPSILON + norms)  # [B, L]
+    mean: Tensor = terms.sum() / counted.sum().clamp(min=1) / math.sqrt(rows.shape[-1])
+    return mean
+
+
+def interaction_loss(
+    attention: Tensor,
+    counted: Tensor,
+    *,
+    padding_aware: bool,
+    interference: Literal["dot", "squared"] = "dot",
+    scale: Literal["cell", "row"] = "cell",
+) -> Tensor:
+    """L_interaction: mean of A_ij (1 - I_ij), I = A A^T, or its square, with diagonal 0.
+
+    Padding-aware: for each text the mean over heads and its n (n - 1) real pairs i != j (0 for
+    n <= 1), then over the batch. Otherwise the mean over the batch, heads and all L x L cells,
+    the diagonal included.
+
+    Args:
+        attention: ``[B, H, L, L]``; padding-aware, rows and columns of PAD must be zero.
+        counted: ``[B, L]`` bool, the real tokens.
+        padding_aware: which reduction.
+        interference: ``dot`` as in the authors' code, ``squared`` as in the paper.
+        scale: ``row`` multiplies each text by n - 1 (by L when not padding-aware).
+    """
+    batch, heads, length, _ = attention.shape
+    if padding_aware:
+        n = counted.sum(dim=1).to(attention.dtype)
+        cells = n if scale == "row" else n * (n - 1)
+    else:
+        n = attention.new_full((batch,), length)
+        cells = n if scale == "row" else n * n
+    weights = 1.0 / (batch * heads * cells.clamp(min=1))
+    if interference == "squared":
+        pairs = attention.masked_fill(_eye(length, attention.device), 0.0)
+        squared = (attention @ attention.transpose(-1, -2)).square()
+        loss = ((pairs * (1.0 - squared)).sum(dim=(1, 2, 3)) * weights).sum()
+    else:
+        loss = _DotInteraction.apply(attention, weights)  # type: ignore[no-untyped-call]
+    if not padding_aware:
+        loss = loss + (attention.diagonal(dim1=2, dim2=3).sum(dim=(1, 2)) * weights).sum()
+    return loss
+
+
+def vmask_information(keep_probability: Tensor, counted: Tensor) -> Tensor:
+    """Mean over the counted tokens of p log p + (1 - p) log(1 - p), the negative entropy.
+
+    Args:
+        keep_probability: ``[B, L]`` in [0, 1]; where it is saturated the gradient is 0.
+        counted: ``[B, L]`` bool.
+
+    Returns:
+        A scalar in [-log 2, 0]; 0 when nothing is counted.
+    """
+    epsilon = torch.finfo(keep_probability.dtype).eps
+    p = keep_probability.clamp(epsilon, 1.0 - epsilon)
+    terms = p * torch.log(p) + (1.0 - p) * torch.log1p(-p)
+    return terms.masked_fill(~counted, 0.0).sum() / counted.sum().clamp(min=1)
+
+
+class _DotInteraction(torch.autograd.Function):
+    """sum_b w_b sum_{h, i != j} A_ij (1 - (A A^T)_ij).
+
+    Its gradient w (1 - I - offdiag(A A^T) - offdiag(A + A^T) A) costs one product more, where
+    autograd would take two and keep every factor.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, attention: Tensor, weights: Tensor) -> Tensor:
+        weights = weights[:, None, None, None]
+        slack = 1.0 - attention @ attention.transpose(-1, -2)
+        slack.diagonal(dim1=2, dim2=3).zero_()
+        loss = ((attention * slack).sum(dim=(1, 2, 3), keepdim=True) * weights).sum()
+        if ctx.needs_input_grad[0]:
+            both = attention + attention.transpose(-1, -2)
+            both.diagonal(dim1=2, dim2=3).zero_()
+            ctx.save_for_backward(slack.sub_(both @ attention).mul_(weights))
+        return loss
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (slope,) = ctx.saved_tensors
+        return slope * gradient, None
+
+
+def _eye(length: int, device: torch.device) -> Tensor:
+    return torch.eye(length, dtype=torch.bool, device=device)

@@ -1,0 +1,148 @@
+"""The SAFR classifier (Chang, Deng and Chen 2025): one model for both presets."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from safr_study.model.noise import dropout
+from safr_study.model.output import SafrOutput
+from safr_study.model.positions import sinusoids
+from safr_study.model.transformer import Block, BlockValues
+from safr_study.model.vmask import VMask, hard_gate
+
+PAD = 0
+"""Id that marks a position without a token."""
+
+
+class SafrClassifier(nn.Module):
+    """Embedding, VMASK, positions, encoder blocks, mean pooling, linear classifier.
+
+    Args:
+        vocabulary_size: V, with PAD and UNK.
+        classes: C.
+        max_len: positions of the table; a longer text is an error.
+        embed_dim: E, even.
+        ffn_dim: D.
+        heads: H; divides E.
+        layers: blocks.
+        dropout: share, in [0, 1).
+        mask_hidden_dim: hidden units of VMASK; ``None``: without VMASK.
+        gumbel_temperature: of the hard gate in training, above 0.
+        padding_aware: PAD has a zero embedding and gate, sends and receives no attention, and is
+            left out of the pooling. ``False``: the semantics of the authors' code, which only
+            masks PAD as a key.
+    """
+
+    positions: Tensor
+
+    def __init__(
+        self,
+        *,
+        vocabulary_size: int,
+        classes: int,
+        max_len: int,
+        embed_dim: int,
+        ffn_dim: int,
+        heads: int,
+        layers: int,
+        dropout: float,
+        mask_hidden_dim: int | None,
+        gumbel_temperature: float,
+        padding_aware: bool,
+    ) -> None:
+        super().__init__()
+        self.padding_aware = padding_aware
+        self.dropout = dropout
+        self.gumbel_temperature = gumbel_temperature
+        padding_idx = PAD if padding_aware else None
+        self.embedding = nn.Embedding(vocabulary_size, embed_dim, padding_idx=padding_idx)
+        self.register_buffer("positions", sinusoids(max_len, embed_dim), persistent=False)
+        self.layers = nn.ModuleList(
+            Block(
+                embed_dim=embed_dim,
+                ffn_dim=ffn_dim,
+                heads=heads,
+                dropout=dropout,
+                mask_queries=padding_aware,
+            )
+            for _ in range(layers)
+        )
+        self.fc = nn.Linear(embed_dim, classes)
+        # Built last: the same seed gives the same other weights without it.
+        self.vmask = (
+            None
+            if mask_hidden_dim is None
+            else VMask(embed_dim=embed_dim, hidden_dim=mask_hidden_dim)
+        )
+
+    def forward(
+        self, ids: Tensor, *, noise: torch.Generator | None = None, gate: Tensor | None = None
+    ) -> SafrOutput:
+        """Classify ids ``[B, L]`` int64, PAD = 0.
+
+        Args:
+            ids: token ids below the vocabulary size; L at most ``max_len``.
+            noise: source of dropout and gates in training mode, on the device of ``ids``; unused
+                in evaluation mode.
+            gate: ``[B, L]``, multiplies the gate of each position.
+
+        Raises:
+            ValueError: training mode without ``noise``.
+        """
+        if not self.training:
+            noise = None
+        elif noise is None:
+            raise ValueError("training mode needs a noise generator")
+        real = ids != PAD
+        embeddings, masked, keep = self._embed(ids, real, noise, gate)
+        x = masked + self.positions[: ids.shape[1]]
+        x = dropout(x, self.dropout, noise)  # [B, L, E]
+        blocks: list[BlockValues] = []
+        for layer in self.layers:
+            blocks.append(layer(x, real, noise))
+            x = blocks[-1].block
+        return SafrOutput(
+            logits=self.fc(self._pool(x, real)),
+            embeddings=embeddings,
+            masked_embeddings=masked,
+            keep_probability=keep,
+            attention=tuple(values.attention for values in blocks),
+            attention_output=tuple(values.attention_output for values in blocks),
+            ffn1_pre_relu=tuple(values.ffn1_pre_relu for values in blocks),
+            ffn1_post_relu=tuple(values.ffn1_post_relu for values in blocks),
+            ffn2=tuple(values.ffn2 for values in blocks),
+            block=tuple(values.block for values in blocks),
+        )
+
+    def _embed(
+        self, ids: Tensor, real: Tensor, noise: torch.Generator | None, gate: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        # VMASK sees nothing but the word, so it runs once for each distinct word of the batch.
+        # F.embedding gathers, because its backward is much faster than that of indexing.
+        words, place = torch.unique(ids, return_inverse=True)
+        rows = self.embedding(words) * math.sqrt(self.embedding.embedding_dim)
+        embeddings = F.embedding(place, rows)  # [B, L, E]
+        keep = None
+        if self.vmask is not None:
+            log_odds = F.embedding(place, self.vmask(rows)[:, None])[..., 0].to(rows.dtype)
+            keep = torch.sigmoid(log_odds)  # [B, L]
+            if self.padding_aware:
+                keep = keep * real
+            soft = keep
+            if noise is not None:
+                soft = hard_gate(log_odds, temperature=self.gumbel_temperature, noise=noise)
+                if self.padding_aware:
+                    soft = soft * real
+            gate = soft if gate is None else soft * gate
+        masked = embeddings if gate is None else embeddings * gate[..., None]
+        return embeddings, masked, keep
+
+    def _pool(self, x: Tensor, real: Tensor) -> Tensor:
+        if not self.padding_aware:
+            return x.mean(dim=1)
+        shares = real.to(x.dtype) / real.sum(dim=1, keepdim=True).clamp(min=1)
+        return torch.bmm(shares[:, None], x)[:, 0]  # [B, E]

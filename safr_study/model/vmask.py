@@ -1,0 +1,43 @@
+"""VMASK: a keep-probability for each word (Chen and Ji, EMNLP 2020)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from safr_study.model.linear import Linear
+from safr_study.model.noise import logistic_like
+
+
+class VMask(nn.Module):
+    """Linear, tanh, linear to two classes; class 1 keeps the word.
+
+    Args:
+        embed_dim: E.
+        hidden_dim: hidden units.
+    """
+
+    def __init__(self, *, embed_dim: int, hidden_dim: int) -> None:
+        super().__init__()
+        self.linear_layer = Linear(embed_dim, hidden_dim)
+        self.hidden2p = nn.Linear(hidden_dim, 2)
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """Log-odds ``[...]`` of keeping each scaled embedding ``[..., E]``."""
+        classes: Tensor = self.hidden2p(torch.tanh(self.linear_layer(embeddings)))
+        return classes[..., 1] - classes[..., 0]
+
+
+def hard_gate(log_odds: Tensor, *, temperature: float, noise: torch.Generator) -> Tensor:
+    """A sample in {0, 1} of the Gumbel-softmax gate, with the gradient of its soft form.
+
+    Straight-through estimator (Jang et al. 2017): the value is [s > 1/2], the gradient that of
+    s = sigmoid((log_odds + logistic noise) / temperature).
+
+    Args:
+        log_odds: any shape.
+        temperature: above 0.
+        noise: on the device of ``log_odds``.
+    """
+    soft = torch.sigmoid((log_odds + logistic_like(log_odds, noise)) / temperature)
+    return (soft > 0.5).to(soft.dtype) + (soft - soft.detach())

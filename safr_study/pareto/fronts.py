@@ -1,0 +1,161 @@
+"""Fronts, crowding, hypervolume and knee of points whose every objective is maximised."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import moocore
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Points = NDArray[np.float64]
+
+_BALANCE_DECIMALS = 9
+"""Scaled sums closer than this are a tie: they differ by the rounding of floats alone."""
+
+
+def front_numbers(points: ArrayLike) -> NDArray[np.int64]:
+    """Non-dominated sorting: on which front each point lies.
+
+    A point dominates another when it is at least as good in every objective and better in one.
+    Equal points lie on the same front.
+
+    Args:
+        points: `[N, M]`, every objective maximised.
+
+    Returns:
+        `[N]`, 0 = not dominated by any, 1 = dominated by members of front 0 alone, and so on.
+
+    Raises:
+        ValueError: not a matrix, or a value is not finite.
+    """
+    checked = _checked(points)
+    if not len(checked):
+        return np.empty(0, dtype=np.int64)
+    ranks: NDArray[np.int64] = moocore.pareto_rank(checked, maximise=True).astype(np.int64)
+    return ranks
+
+
+def crowding_distances(points: ArrayLike, fronts: ArrayLike) -> NDArray[np.float64]:
+    """Crowding distance of NSGA-II (Deb et al. 2002, section III-B), each front for itself.
+
+    Along each objective a point is given the distance between its two neighbours, divided by the
+    front's range, and the objectives are added up. The ends of each objective are infinite; an
+    objective in which the whole front is equal adds nothing. Equal points count as one and share
+    its distance, and a tie in one objective is broken by the others, so the order of the rows
+    does not matter.
+
+    Args:
+        points: `[N, M]`.
+        fronts: `[N]`, from `front_numbers`.
+
+    Returns:
+        `[N]`, in [0, inf]; larger = more alone.
+
+    Raises:
+        ValueError: not a matrix, a value is not finite, or the lengths differ.
+    """
+    checked, numbers = _checked(points), np.asarray(fronts)
+    if numbers.shape != (len(checked),):
+        raise ValueError(f"{len(checked)} points need as many front numbers, got {numbers.shape}")
+    distances = np.zeros(len(checked))
+    for number in np.unique(numbers):
+        members = numbers == number
+        distinct, which = np.unique(checked[members], axis=0, return_inverse=True)
+        distances[members] = _crowding_of_front(distinct)[which.reshape(-1)]
+    return distances
+
+
+def hypervolume(points: ArrayLike, reference: ArrayLike) -> float:
+    """Volume that the points dominate above the reference point.
+
+    A point that is not better than the reference in every objective adds nothing.
+
+    Args:
+        points: `[N, M]`, every objective maximised.
+        reference: `[M]`.
+
+    Returns:
+        At least 0, in the product of the objectives' units.
+
+    Raises:
+        ValueError: the shapes do not fit, or a value is not finite.
+    """
+    corner = np.asarray(reference, dtype=np.float64)
+    if corner.ndim != 1 or not np.isfinite(corner).all():
+        raise ValueError(f"the reference point must be one row of finite numbers, got {corner}")
+    checked = _checked(points)
+    if not len(checked):
+        return 0.0
+    if checked.shape[1] != len(corner):
+        raise ValueError(
+            f"{checked.shape[1]} objectives do not fit a reference point of {len(corner)}"
+        )
+    better = checked[(checked > corner).all(axis=1)]
+    if not len(better):
+        return 0.0
+    return float(moocore.hypervolume(better, ref=corner, maximise=True))
+
+
+def knee_index(points: ArrayLike, eligible: ArrayLike | None = None) -> int | None:
+    """The front's best compromise: farthest from the line through its extremes, towards the ideal.
+
+    Each objective is scaled to [0, 1] over the eligible members. With two objectives the extremes
+    are then (1, 0) and (0, 1), and the distance from their line is (sum of the scaled objectives
+    - 1) / sqrt(2). With more the plane through the unit points takes the line's place, so the knee
+    is always the member with the largest sum. An objective in which all are equal has no say.
+    Ties go to the member whose worst objective is best, then to the better first objective (then
+    the second, ...), then to the first row: so a straight front has its knee in the middle, and a
+    front that bends away from the ideal, or has two members, has it at the best first objective.
+
+    Args:
+        points: `[n, M]`, the members of one front, every objective maximised.
+        eligible: `[n]` bool, who may be the knee and sets the scale; ``None``: all.
+
+    Returns:
+        A row of `points`, or ``None`` when nobody is eligible.
+
+    Raises:
+        ValueError: not a matrix, a value is not finite, or the lengths differ.
+    """
+    checked = _checked(points)
+    allowed = np.ones(len(checked), bool) if eligible is None else np.asarray(eligible, bool)
+    if allowed.shape != (len(checked),):
+        raise ValueError(f"{len(checked)} points need as many eligible flags, got {allowed.shape}")
+    rows = np.flatnonzero(allowed)
+    if not len(rows):
+        return None
+    members = checked[rows]
+    low, high = members.min(axis=0), members.max(axis=0)
+    varied = high > low
+    scaled = (members - low)[:, varied] / (high - low)[varied]
+    sums = scaled.sum(axis=1).round(_BALANCE_DECIMALS)
+    worst = scaled.min(axis=1, initial=1.0).round(_BALANCE_DECIMALS)
+    order = np.lexsort((*-members.T[::-1], -worst, -sums))
+    return int(rows[order[0]])
+
+
+def _checked(points: ArrayLike) -> Points:
+    values = np.asarray(points, dtype=np.float64)
+    if values.ndim == 1 and not values.size:
+        return values.reshape(0, 1)
+    if values.ndim != 2 or not values.shape[1]:
+        raise ValueError(f"points must be a matrix [points, objectives], got {values.shape}")
+    if not np.isfinite(values).all():
+        raise ValueError("points hold a value that is not finite; leave failed trials out")
+    return values
+
+
+def _crowding_of_front(distinct: Points) -> NDArray[np.float64]:
+    """Of a front's distinct points `[n, M]`, in lexicographic order."""
+    if len(distinct) <= 2:
+        return np.full(len(distinct), np.inf)
+    distances = np.zeros(len(distinct))
+    for values in distinct.T:
+        order = np.argsort(values, kind="stable")
+        ranked = values[order]
+        width = ranked[-1] - ranked[0]
+        if width > 0:
+            distances[order[[0, -1]]] = np.inf
+            distances[order[1:-1]] += (ranked[2:] - ranked[:-2]) / width
+    return cast("NDArray[np.float64]", distances)

@@ -1,0 +1,98 @@
+"""From a study's trials to its ranked result."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from safr_study.pareto.fronts import (
+    crowding_distances,
+    front_numbers,
+    hypervolume,
+    knee_index,
+)
+from safr_study.records import RankedTrial, StudyResult, TrialRecord, TrialState
+
+
+def rank_trials(trials: Sequence[TrialRecord]) -> tuple[RankedTrial, ...]:
+    """Rank the complete trials by their objectives; all the others are left out.
+
+    Returns:
+        By front, then by the objectives in their order, best first, then by number. One member
+        of the first front is the knee, unless all of them are saturated.
+
+    Raises:
+        ValueError: the trials have different numbers of objectives.
+    """
+    complete = [trial for trial in trials if _rankable(trial)]
+    if not complete:
+        return ()
+    points = np.array([trial.values for trial in complete], dtype=np.float64)
+    fronts = front_numbers(points)
+    crowding = crowding_distances(points, fronts)
+    best = np.flatnonzero(fronts == 0)
+    sound = [not complete[row].saturated for row in best]
+    chosen = knee_index(points[best], sound)
+    knee = None if chosen is None else int(best[chosen])
+    numbers = [trial.number for trial in complete]
+    order = np.lexsort((numbers, *-points.T[::-1], fronts))
+    return tuple(
+        RankedTrial(
+            trial=complete[row],
+            front=int(fronts[row]),
+            crowding=float(crowding[row]),
+            knee=row == knee,
+        )
+        for row in order.tolist()
+    )
+
+
+def rank_study(
+    name: str,
+    dataset: str,
+    objectives: Sequence[str],
+    reference_point: Sequence[float],
+    trials: Sequence[TrialRecord],
+    asked: int,
+) -> StudyResult:
+    """A study's trials, ranked, with the hypervolume of their front.
+
+    Args:
+        name: the study's.
+        dataset: as the user named it.
+        objectives: names in the order of the trials' values, for example ``accuracy``, ``srs@30``.
+        reference_point: one value per objective, stored with the study.
+        trials: all of them, in any state and order.
+        asked: trials that the study was asked to finish.
+
+    Raises:
+        ValueError: objectives, reference point and values differ in number, or the reference
+            point is not finite.
+    """
+    if len(objectives) != len(reference_point):
+        raise ValueError(
+            f"{len(objectives)} objectives do not fit a reference point of {len(reference_point)}"
+        )
+    ranked = rank_trials(trials)
+    kept = {row.trial.number for row in ranked}
+    front = [row.trial.values or () for row in ranked if row.on_front]
+    return StudyResult(
+        name=name,
+        dataset=dataset,
+        objectives=tuple(objectives),
+        reference_point=tuple(float(value) for value in reference_point),
+        hypervolume=hypervolume(front, reference_point),
+        ranked=ranked,
+        unranked=tuple(sorted((t for t in trials if t.number not in kept), key=lambda t: t.number)),
+        asked=asked,
+    )
+
+
+def _rankable(trial: TrialRecord) -> bool:
+    return (
+        trial.state is TrialState.COMPLETE
+        and trial.values is not None
+        and all(math.isfinite(value) for value in trial.values)
+    )

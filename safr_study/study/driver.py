@@ -1,0 +1,157 @@
+"""Runs a study: Ray Tune's loop over the ledger's trials, with a clean end by Ctrl-C.
+
+Import this inside ``cluster``: Ray reads its environment when it is first imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import shutil
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import ray
+from ray import tune
+
+from safr_study.data import EncodedCorpus
+from safr_study.errors import SafrError, StudyInterrupted
+from safr_study.home import Home
+from safr_study.records import StudyObserver
+from safr_study.settings import StudySpec
+from safr_study.study.cluster import Allotment
+from safr_study.study.ledger import Ledger
+from safr_study.study.searcher import LedgerSearcher
+from safr_study.study.trainable import trainable
+
+WORKER_DEATHS = 1
+"""A trial whose worker process dies goes on once from its last epoch."""
+
+
+def run_study(
+    spec: StudySpec,
+    corpus: EncodedCorpus,
+    ledger: Ledger,
+    *,
+    home: Home,
+    allotment: Allotment,
+    observers: Sequence[StudyObserver] = (),
+) -> None:
+    """Run what the ledger still lacks, on the running Ray cluster.
+
+    Raises:
+        StudyInterrupted: by Ctrl-C or SIGTERM; everything finished is in the ledger.
+        SafrError: the ledger could not be written, say.
+    """
+    searcher = LedgerSearcher(
+        ledger,
+        spec,
+        checkpoints=home.checkpoints(ledger.uid),
+        gpus_per_trial=allotment.gpus_per_trial,
+        observers=observers,
+    )
+    if not searcher.remaining:
+        return
+    scratch = home.scratch / ledger.uid
+    with stop_on_signal() as stopped:
+        tuner = tune.Tuner(
+            tune.with_resources(
+                tune.with_parameters(trainable, corpus=_in_memory(corpus)),
+                {"cpu": allotment.cpus_per_trial, "gpu": allotment.gpus_per_trial},
+            ),
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                num_samples=searcher.remaining,
+                max_concurrent_trials=allotment.max_concurrent,
+                reuse_actors=True,
+                trial_name_creator=lambda trial: f"trial-{trial.trial_id}",
+                trial_dirname_creator=lambda trial: f"trial-{trial.trial_id}",
+            ),
+            run_config=tune.RunConfig(
+                name="tune",
+                storage_path=str(scratch),
+                stop=_StopWhen(stopped),
+                failure_config=tune.FailureConfig(max_failures=WORKER_DEATHS),
+                verbose=0,
+            ),
+        )
+        try:
+            tuner.fit()
+        except (
+            ray.exceptions.RayError,
+            tune.TuneError,
+            RuntimeError,
+            OSError,
+            ValueError,
+        ) as error:
+            raise _as_ours(searcher.fault or error) from error
+        finally:
+            # Ray's own state of the driver is a pickle that nobody reads back.
+            shutil.rmtree(scratch, ignore_errors=True)
+    if stopped.is_set():
+        raise StudyInterrupted(
+            f"study {spec.name!r} was interrupted; the same command goes on where it stopped"
+        )
+
+
+@contextlib.contextmanager
+def stop_on_signal() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set; a second Ctrl-C ends at once."""
+    stopped = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        if stopped.is_set():
+            raise KeyboardInterrupt
+        stopped.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _StopWhen(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
+    def __init__(self, event: threading.Event) -> None:
+        self._event = event
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Pickled with the Tuner and never read back, like the searcher.
+        return {}
+
+    def __call__(self, _trial_id: str, _result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._event.is_set()
+
+
+def _in_memory(corpus: EncodedCorpus) -> EncodedCorpus:
+    """Memory-mapped arrays as plain ones: Ray's object store shares only those without copies."""
+
+    def plain(value: Any) -> Any:
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            changes = {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+            return type(value)(**changes)
+        return np.array(value) if isinstance(value, np.memmap) else value
+
+    shared: EncodedCorpus = plain(corpus)
+    return shared
+
+
+def _as_ours(error: Exception) -> SafrError:
+    if isinstance(error, SafrError):
+        return error
+    reason = " ".join(str(error).split())[:300]
+    return SafrError(
+        f"study: it could not go on ({type(error).__name__}: {reason}); what was finished is in "
+        "the ledger, and the same command goes on from there"
+    )

@@ -1,0 +1,390 @@
+"""The ledger of a study: one Optuna study, in which everything that must survive is written.
+
+A study NAME is stored as ``NAME``; a fresh start under the same name as ``NAME~2`` and so on, so
+that nothing finished is ever lost. One driver writes; anyone may read.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import optuna
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial
+from pydantic import ValidationError
+
+from safr_study.errors import BadInput, ServiceUnreachable
+from safr_study.home import Home
+from safr_study.records import (
+    CheckpointRef,
+    EpochReport,
+    Scores,
+    TrialRecord,
+    TrialState,
+    epoch_from_plain,
+    scores_from_plain,
+    to_plain,
+)
+from safr_study.settings import StudySpec, Value, trial_config
+from safr_study.study.experimental import experimental_allowed
+from safr_study.study.sampling import build_sampler, enqueued, grid_points, replay, suggest
+
+SCHEMA_VERSION = 1
+_EPOCH = "epoch:"
+_RUN = "run:"
+
+_STATES = {
+    optuna.trial.TrialState.WAITING: TrialState.WAITING,
+    optuna.trial.TrialState.RUNNING: TrialState.RUNNING,
+    optuna.trial.TrialState.COMPLETE: TrialState.COMPLETE,
+    optuna.trial.TrialState.PRUNED: TrialState.PRUNED,
+    optuna.trial.TrialState.FAIL: TrialState.FAILED,
+}
+
+logging.getLogger("optuna").setLevel(logging.WARNING)
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFacts:
+    """What is fixed when a study begins, beside its settings."""
+
+    corpus_fingerprint: str
+    slug: str
+    """Of the data set, for names."""
+    reference_point: tuple[float, ...]
+    """Against which the hypervolume is measured: majority accuracy, and 0 for the SRS family."""
+    provenance: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """One generation of one study."""
+
+    uid: str
+    """``NAME`` or ``NAME~2``: unique in its storage."""
+    study: optuna.Study
+    storage: optuna.storages.BaseStorage
+
+    @classmethod
+    def create(
+        cls, storage: optuna.storages.BaseStorage, spec: StudySpec, facts: StudyFacts
+    ) -> Self:
+        """Begin the next generation of ``spec.name``."""
+        taken = generations(storage, spec.name)
+        uid = spec.name if not taken else f"{spec.name}~{len(taken) + 1}"
+        study = optuna.create_study(
+            study_name=uid,
+            storage=storage,
+            directions=["maximize"] * len(spec.objectives),
+            sampler=build_sampler(spec.sampler, seed=spec.seed, number=0),
+        )
+        with experimental_allowed():
+            study.set_metric_names([objective.name for objective in spec.objectives])
+        study.set_user_attr("schema", SCHEMA_VERSION)
+        study.set_user_attr("facts", to_plain(facts))
+        # Last: a study without its settings was cut off while it was made, and is passed over.
+        study.set_user_attr("spec", spec.model_dump(mode="json"))
+        return cls(uid, study, storage)
+
+    @classmethod
+    def load(cls, storage: optuna.storages.BaseStorage, name: str) -> Self | None:
+        """The newest generation of a study; ``None`` if there is none.
+
+        Raises:
+            BadInput: it was written by another version.
+        """
+        found = generations(storage, name)
+        if not found:
+            return None
+        study = optuna.load_study(
+            study_name=found[-1], storage=storage, sampler=build_sampler("random", seed=0, number=0)
+        )
+        schema = study.user_attrs.get("schema")
+        if schema != SCHEMA_VERSION:
+            raise BadInput(
+                "study",
+                f"{name!r} has ledger schema {schema}, this version reads {SCHEMA_VERSION}; use "
+                "the version of safr-study that made it, or another name",
+            )
+        return cls(found[-1], study, storage)
+
+    @property
+    def spec(self) -> StudySpec:
+        """The settings, as last asked for."""
+        return StudySpec.parse(self.study.user_attrs["spec"], where="ledger")
+
+    @property
+    def facts(self) -> StudyFacts:
+        """What was fixed when the study began."""
+        plain = self.study.user_attrs["facts"]
+        return StudyFacts(**{**plain, "reference_point": tuple(plain["reference_point"])})
+
+    def update_spec(self, spec: StudySpec) -> None:
+        """Record a new number of trials or other resources; nothing that changes a number."""
+        self.study.set_user_attr("spec", spec.model_dump(mode="json"))
+
+    def trials(self) -> list[TrialRecord]:
+        """All trials, by number."""
+        attrs = self.study.user_attrs
+        frozen = self.study.get_trials(deepcopy=False)
+        return [_record(trial, attrs.get(f"{_RUN}{trial.number}")) for trial in frozen]
+
+    def trial(self, number: int) -> TrialRecord:
+        """One trial."""
+        frozen = self.storage.get_trial(self._trial_id(number))
+        return _record(frozen, self.study.user_attrs.get(f"{_RUN}{number}"))
+
+    def ask(self, spec: StudySpec) -> TrialRecord | None:
+        """Decide the next trial: a baseline, the next grid point, or what the sampler draws.
+
+        Returns:
+            The new running trial, or ``None`` when the grid is used up. Where the values drawn do
+            not fit together (4 heads over a width of 66), the trial is already failed.
+        """
+        waiting = self.study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,))
+        study_id = self.storage.get_study_id_from_name(self.uid)
+        number = waiting[0].number if waiting else self.storage.get_n_trials(study_id)
+        plan = planned(spec, number)
+        if plan is None and spec.sampler == "grid":
+            return None
+        if plan is not None and not waiting:
+            self.study.enqueue_trial(enqueued(plan.point, spec.space))
+        self.study.sampler = build_sampler(spec.sampler, seed=spec.seed, number=number)
+        trial = self.study.ask()
+        if plan is None:
+            values = suggest(trial, spec.space)
+        else:
+            values = {**spec.space.fixed, **plan.point}
+            replay(trial, spec.space, plan.point)
+        trial.set_user_attr("seed", spec.seed)
+        if plan is not None and plan.baseline is not None:
+            trial.set_user_attr("baseline", plan.baseline)
+        try:
+            trial.set_user_attr("parameters", _varied(spec, values))
+        except ValidationError as error:
+            reason = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+            return self.fail(trial.number, f"its settings do not fit together: {reason}")
+        return self.trial(trial.number)
+
+    def record_epoch(self, number: int, report: EpochReport) -> None:
+        """Write one epoch of a running trial."""
+        self._set(number, f"{_EPOCH}{report.epoch:05d}", to_plain(report))
+
+    def complete(
+        self,
+        number: int,
+        *,
+        values: tuple[float, ...],
+        scores: Scores,
+        checkpoint: CheckpointRef,
+        seconds: float,
+        device: str,
+    ) -> TrialRecord:
+        """End a trial with its objectives.
+
+        Raises:
+            ValueError: an objective is not finite: that is a failure, not a number.
+        """
+        if not all(math.isfinite(value) for value in values):
+            raise ValueError(f"trial {number}: objectives {values} are not all finite")
+        self._set(number, "scores", to_plain(scores))
+        self._set(number, "checkpoint", to_plain(checkpoint))
+        self._set(number, "seconds", seconds)
+        self._set(number, "device", device)
+        self.study.tell(number, values=list(values))
+        return self.trial(number)
+
+    def fail(self, number: int, sentence: str) -> TrialRecord:
+        """End a trial without objectives."""
+        self._set(number, "failure", sentence)
+        self.study.tell(number, state=optuna.trial.TrialState.FAIL)
+        return self.trial(number)
+
+    def unfinished(self) -> list[TrialRecord]:
+        """Running trials of a driver that is gone: to go on from their checkpoints.
+
+        A trial that was cut off before its settings were written is failed here.
+        """
+        running = [t for t in self.trials() if t.state is TrialState.RUNNING]
+        begun = []
+        for trial in running:
+            if trial.parameters:
+                begun.append(trial)
+            else:
+                self.fail(
+                    trial.number, "the driver was stopped before the trial's settings were set"
+                )
+        return begun
+
+    def set_run_ids(self, run_ids: Mapping[int, str]) -> None:
+        """Remember the MLflow runs of trials; on the study, as finished trials are closed."""
+        known = self.study.user_attrs
+        for number, run_id in run_ids.items():
+            if known.get(f"{_RUN}{number}") != run_id:
+                self.study.set_user_attr(f"{_RUN}{number}", run_id)
+
+    def _trial_id(self, number: int) -> int:
+        study_id = self.storage.get_study_id_from_name(self.uid)
+        return self.storage.get_trial_id_from_study_id_trial_number(study_id, number)
+
+    def _set(self, number: int, key: str, value: Any) -> None:
+        self.storage.set_trial_user_attr(self._trial_id(number), key, value)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A trial that no sampler decides."""
+
+    point: Mapping[str, Value]
+    baseline: str | None = None
+
+
+def planned(spec: StudySpec, number: int) -> Planned | None:
+    """The baseline or grid point of this trial number; ``None``: the sampler's."""
+    baselines = spec.space.baselines
+    if number < len(baselines):
+        return Planned(baselines[number].values, baselines[number].name)
+    if spec.sampler != "grid":
+        return None
+    points = _grid_beside_baselines(spec)
+    index = number - len(baselines)
+    for position, point in enumerate(points):
+        if position == index:
+            return Planned(point)
+    return None
+
+
+def planned_trials(spec: StudySpec) -> int:
+    """Trials that the study can finish: those asked for, or all that its grid has."""
+    if spec.sampler != "grid":
+        return spec.trials
+    grid = sum(1 for _ in _grid_beside_baselines(spec))
+    return min(spec.trials, len(spec.space.baselines) + grid)
+
+
+def open_storage(
+    home: Home, storage_url: str | None, study: str, *, create: bool
+) -> optuna.storages.BaseStorage | None:
+    """The storage that holds a study's ledger: a journal file of its own, or a database.
+
+    Args:
+        home: where journal files live.
+        storage_url: SQLAlchemy URL, or ``None`` for the journal file.
+        study: the study's name.
+        create: make the journal file if there is none.
+
+    Returns:
+        ``None`` if there is no journal file and none is to be made.
+
+    Raises:
+        ServiceUnreachable: the database gives no answer.
+        BadInput: the URL or the file cannot be used.
+    """
+    if storage_url is None:
+        path = home.ledger(study)
+        if not path.exists() and not create:
+            return None
+        return _open_journal(path)
+    return open_database(storage_url)
+
+
+def open_database(url: str) -> optuna.storages.BaseStorage:
+    """An Optuna storage in a database.
+
+    Raises:
+        ServiceUnreachable: the database gives no answer.
+        BadInput: the URL is none, or its driver is not installed.
+    """
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+    options = {} if url.startswith("sqlite") else {"pool_pre_ping": True, "pool_size": 2}
+    try:
+        return optuna.storages.RDBStorage(url, engine_kwargs=options)
+    except (ArgumentError, NoSuchModuleError, ImportError) as error:
+        raise BadInput(
+            "storage",
+            "must be a database URL such as postgresql+psycopg://USER@HOST/NAME "
+            f"(pip install 'safr-study[postgres]') or sqlite:///FILE; {_first_line(error)}",
+        ) from None
+    except SQLAlchemyError as error:
+        raise ServiceUnreachable(
+            f"storage: the ledger's database does not answer ({_first_line(error)}); check that it "
+            "runs and that the address and the rights are right"
+        ) from None
+
+
+def generations(storage: optuna.storages.BaseStorage, name: str) -> list[str]:
+    """Names of the stored generations of a study, oldest first."""
+    numbered = []
+    for stored in storage.get_all_studies():
+        base, _, number = stored.study_name.partition("~")
+        if base == name and "spec" in stored.user_attrs:
+            numbered.append((int(number or 1), stored.study_name))
+    return [stored_name for _, stored_name in sorted(numbered)]
+
+
+def stored_studies(home: Home, storage_url: str | None) -> list[str]:
+    """Names of all studies, sorted."""
+    if storage_url is None:
+        return sorted(path.stem for path in (home.root / "ledgers").glob("*.journal"))
+    names = {s.study_name.partition("~")[0] for s in open_database(storage_url).get_all_studies()}
+    return sorted(names)
+
+
+def _open_journal(path: Path) -> optuna.storages.BaseStorage:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return optuna.storages.JournalStorage(JournalFileBackend(str(path)))
+    except (OSError, json.JSONDecodeError, KeyError, UnicodeDecodeError) as error:
+        raise BadInput(
+            "study", f"the ledger {path} cannot be read ({_first_line(error)}); move it away"
+        ) from error
+
+
+def _grid_beside_baselines(spec: StudySpec) -> Iterator[dict[str, Value]]:
+    done = [dict(baseline.values) for baseline in spec.space.baselines]
+    return (point for point in grid_points(spec.space) if point not in done)
+
+
+def _varied(spec: StudySpec, values: Mapping[str, Value]) -> dict[str, Value | None]:
+    """The settings by which trials differ, as the model gets them: nulls without VMASK."""
+    config = trial_config(spec.train, dict(values), seed=spec.seed)
+    resolved = {
+        **config.model_dump(),
+        **config.shape.model_dump(),
+        **config.penalties.model_dump(),
+    }
+    names = dict.fromkeys(("vmask", "lambda_imp", "lambda_inter", *spec.space.parameters))
+    return {name: resolved[name] for name in names}
+
+
+def _record(trial: FrozenTrial, run_id: str | None) -> TrialRecord:
+    attrs = trial.user_attrs
+    epochs: Iterable[str] = sorted(key for key in attrs if key.startswith(_EPOCH))
+    checkpoint, scores = attrs.get("checkpoint"), attrs.get("scores")
+    complete = trial.state is optuna.trial.TrialState.COMPLETE
+    return TrialRecord(
+        number=trial.number,
+        state=_STATES[trial.state],
+        parameters=attrs.get("parameters", {}),
+        seed=attrs.get("seed", 0),
+        baseline=attrs.get("baseline"),
+        values=tuple(trial.values) if complete else None,
+        scores=scores_from_plain(scores) if scores else None,
+        checkpoint=CheckpointRef(**checkpoint) if checkpoint else None,
+        epochs=tuple(epoch_from_plain(attrs[key]) for key in epochs),
+        failure=attrs.get("failure"),
+        seconds=attrs.get("seconds", 0.0),
+        device=attrs.get("device"),
+        run_id=run_id,
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

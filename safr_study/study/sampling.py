@@ -1,0 +1,141 @@
+"""How a trial's settings are drawn: Optuna's samplers over a search space."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import optuna
+
+from safr_study.settings import (
+    SWITCH_SUFFIX,
+    CategoricalParameter,
+    FloatParameter,
+    IntParameter,
+    Parameter,
+    SamplerName,
+    SearchSpace,
+    Value,
+)
+from safr_study.study.experimental import experimental_allowed
+
+GRID_LEVELS = 5
+"""Levels of a range that names no grid values."""
+STARTUP_TRIALS = 8
+"""Random trials before TPE models the objectives: fewer than Optuna's 10, as studies are small."""
+
+
+def build_sampler(name: SamplerName, *, seed: int, number: int) -> optuna.samplers.BaseSampler:
+    """The sampler for one ask.
+
+    A sampler rebuilt from one seed repeats its first draws, so each ask has a seed of its own,
+    from the study's and the trial's number: a resumed study draws what it would have drawn.
+    """
+    drawn = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+    if name == "tpe":
+        # Multivariate and grouped: the lambdas act together, and some exist only sometimes.
+        with experimental_allowed():
+            return optuna.samplers.TPESampler(
+                seed=drawn, multivariate=True, group=True, n_startup_trials=STARTUP_TRIALS
+            )
+    # The grid's trials are enqueued whole; nothing is left to draw.
+    return optuna.samplers.RandomSampler(seed=drawn)
+
+
+def suggest(trial: optuna.Trial, space: SearchSpace) -> dict[str, Value]:
+    """Draw one trial's settings, exact zeros and conditions resolved.
+
+    Returns:
+        The fixed settings and every parameter that exists under them.
+    """
+    values: dict[str, Value] = dict(space.fixed)
+    for name, parameter in space.parameters.items():
+        if exists(name, parameter, values):
+            values[name] = _suggest_one(trial, name, parameter)
+    return values
+
+
+def replay(trial: optuna.Trial, space: SearchSpace, point: Mapping[str, Value]) -> None:
+    """Draw the parameters of an enqueued point, so that the sampler learns from its objectives.
+
+    A value that the space cannot express is not drawn: the sampler then sees a trial without it.
+    """
+    drawn = enqueued(point, space)
+    for name, parameter in space.parameters.items():
+        if name in drawn or name + SWITCH_SUFFIX in drawn:
+            _suggest_one(trial, name, parameter)
+
+
+def exists(name: str, parameter: Parameter, values: Mapping[str, Value]) -> bool:
+    """Whether a parameter exists beside these values: no lambda without VMASK."""
+    if name in {"lambda_imp", "lambda_inter"} and values.get("vmask", True) is False:
+        return False
+    return all(values.get(other) == wanted for other, wanted in parameter.when.items())
+
+
+def grid_points(space: SearchSpace) -> Iterator[dict[str, Value]]:
+    """All combinations of the grid values, last parameter fastest, each existing one once."""
+    levels = [_levels(parameter) for parameter in space.parameters.values()]
+    seen = set()
+    for combination in itertools.product(*levels):
+        point: dict[str, Value] = {}
+        for (name, parameter), value in zip(space.parameters.items(), combination, strict=True):
+            if exists(name, parameter, {**space.fixed, **point}):
+                point[name] = value
+        key = tuple(sorted(point.items()))
+        if key not in seen:
+            seen.add(key)
+            yield point
+
+
+def enqueued(point: Mapping[str, Value], space: SearchSpace) -> dict[str, Value]:
+    """The sampler's own parameters that make ``suggest`` return this point.
+
+    A zero outside the range becomes its switch; anything that the space cannot express is left
+    out (the caller fixes it).
+    """
+    drawn: dict[str, Value] = {}
+    for name, value in point.items():
+        parameter = space.parameters.get(name)
+        switched = isinstance(parameter, FloatParameter) and parameter.zero > 0
+        if switched and value == 0:
+            drawn[name + SWITCH_SUFFIX] = 0.0
+        elif parameter is not None and _inside(parameter, value):
+            drawn[name] = value
+            if switched:
+                drawn[name + SWITCH_SUFFIX] = 1.0
+    return drawn
+
+
+def _suggest_one(trial: optuna.Trial, name: str, parameter: Parameter) -> Value:
+    if isinstance(parameter, CategoricalParameter):
+        chosen = trial.suggest_categorical(name, list(parameter.choices))
+        return next(choice for choice in parameter.choices if choice == chosen)
+    if isinstance(parameter, IntParameter):
+        return trial.suggest_int(name, parameter.low, parameter.high, log=parameter.log)
+    if parameter.zero > 0 and trial.suggest_float(name + SWITCH_SUFFIX, 0.0, 1.0) < parameter.zero:
+        return 0.0
+    return trial.suggest_float(name, parameter.low, parameter.high, log=parameter.log)
+
+
+def _inside(parameter: Parameter, value: Value) -> bool:
+    if isinstance(parameter, CategoricalParameter):
+        return value in parameter.choices
+    return isinstance(value, (int, float)) and parameter.low <= value <= parameter.high
+
+
+def _levels(parameter: Parameter) -> list[Value]:
+    if isinstance(parameter, CategoricalParameter):
+        return list(parameter.choices)
+    if parameter.grid:
+        return list(parameter.grid)
+    if isinstance(parameter, IntParameter) and parameter.high - parameter.low < GRID_LEVELS:
+        return list(range(parameter.low, parameter.high + 1))
+    spaced = (np.geomspace if parameter.log else np.linspace)(
+        parameter.low, parameter.high, GRID_LEVELS
+    )
+    if isinstance(parameter, IntParameter):
+        return list(dict.fromkeys(round(float(level)) for level in spaced))
+    zero: list[Value] = [0.0] if parameter.zero > 0 else []
+    return zero + [float(np.clip(level, parameter.low, parameter.high)) for level in spaced]

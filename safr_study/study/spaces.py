@@ -1,0 +1,66 @@
+"""Search space files: found by name or path, checked with all faults at once."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+import yaml
+
+from safr_study.errors import BadInput
+from safr_study.settings import SearchSpace
+
+MAX_BYTES = 1_000_000
+"""A space file is a page of text; more than this is a mistake."""
+
+
+def built_in_spaces() -> list[str]:
+    """Names of the spaces that come with the package, sorted."""
+    files = resources.files("search_spaces").iterdir()
+    return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
+
+
+def find_space(name_or_path: str) -> SearchSpace:
+    """The space of this name, or of the YAML file at this path.
+
+    Raises:
+        BadInput: there is neither.
+        BadInputs: the file's faults, all at once.
+    """
+    if name_or_path in built_in_spaces():
+        text = (resources.files("search_spaces") / f"{name_or_path}.yaml").read_text("utf-8")
+        return parse_space(text, where=name_or_path)
+    path = Path(name_or_path).expanduser()
+    if not path.is_file():
+        raise BadInput(
+            "space",
+            f"{name_or_path!r} is neither a file nor one of {', '.join(built_in_spaces())}",
+        )
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise BadInput("space", f"{path} is larger than {MAX_BYTES:,} bytes: not a space file")
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput("space", f"{path} cannot be read as text ({error})") from error
+    return parse_space(text, where=str(path))
+
+
+def parse_space(text: str, *, where: str) -> SearchSpace:
+    """A space from YAML text.
+
+    Args:
+        text: the YAML document.
+        where: name of its file, for the error.
+
+    Raises:
+        BadInput: no YAML mapping.
+        BadInputs: the faults of its fields, all at once.
+    """
+    try:
+        values = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise BadInput(where, f"is no valid YAML: {reason}") from None
+    if not isinstance(values, dict):
+        raise BadInput(where, "must be a mapping with name and parameters; see search_spaces/")
+    return SearchSpace.parse(values, where=where)

@@ -1,0 +1,26 @@
+"""MLflow's process-wide settings; imported before mlflow, which reads them while it is imported."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+_DEFAULTS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # MLflow's own values (120 s, 7 retries) would hold a study for minutes at a dead server; the
+    # background writer does its own retries.
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    # Only the server's new Job and GenAI features need these processes.
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+}
+
+for _name, _value in _DEFAULTS.items():
+    os.environ.setdefault(_name, _value)
+
+# Failed requests reach the user as a sentence; urllib3 would add a line for each of its retries.
+logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -1,0 +1,237 @@
+"""What is logged of a study and its trials, and under which names."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from safr_study.records import (
+    DeletionScores,
+    EpochReport,
+    Provenance,
+    RankedTrial,
+    Scores,
+    StudyResult,
+    TrialRecord,
+    TrialState,
+)
+from safr_study.settings import StudySpec
+
+STUDY_TAG = "safr.study"
+UID_TAG = "safr.uid"
+KIND_TAG = "safr.kind"
+TRIAL_TAG = "safr.trial"
+PARENT_TAG = "mlflow.parentRunId"
+FAILURE_TAG = "safr.failure"
+EPOCHS_TAG = "safr.epochs"
+"""Up to this epoch, the metrics of every epoch are written."""
+
+
+class Measure(NamedTuple):
+    """One value of a metric."""
+
+    key: str
+    value: float
+    step: int = 0
+    """Epoch, from 1; 0 for what is measured once."""
+
+
+def study_params(spec: StudySpec) -> dict[str, str]:
+    """The settings that change a number, flattened: ``train.shape.heads`` and so on.
+
+    The others may change on resume, and MLflow's parameters may not: those are tags.
+    """
+    return {_clean(key): text for key, text in _flatten(spec.settings_that_change_numbers())}
+
+
+def study_tags(
+    spec: StudySpec, provenance: Provenance, corpus_facts: Mapping[str, int | str]
+) -> dict[str, str]:
+    """What a study's run says beside its settings; may change when the study is resumed."""
+    facts = {_clean(f"corpus.{name}"): str(value) for name, value in corpus_facts.items()}
+    resources = dict(_flatten({"resources": spec.resources.model_dump(mode="json")}))
+    objectives = ", ".join(objective.label for objective in spec.objectives)
+    limits = [
+        f"at most {limit} {split} texts"
+        for split, limit in (("train", spec.corpus.train_limit), ("dev", spec.corpus.dev_limit))
+        if limit is not None
+    ]
+    joined = ", ".join(limits)
+    note = (
+        f"Study **{spec.name}** of `{spec.corpus.dataset}`"
+        f"{f' ({joined})' if limits else ''}: search space `{spec.space.name}`, "
+        f"sampler {spec.sampler}, seed {spec.seed}, {spec.trials} trials. "
+        f"Objectives on dev, in percentage points, all maximised: {objectives}.\n\n"
+        "Its trials are the runs below this one. After the study each of them has the metrics "
+        "`pareto_rank` (0 = not dominated) and `on_front`; the front's picture and table are "
+        "artifacts of this run."
+    )
+    return {
+        **provenance_tags(provenance),
+        **facts,
+        **resources,
+        "preset": spec.train.preset,
+        "safr.trials": str(spec.trials),
+        "safr.objectives": ", ".join(objective.name for objective in spec.objectives),
+        "mlflow.note.content": note,
+    }
+
+
+def provenance_tags(provenance: Provenance) -> dict[str, str]:
+    """Commit, versions, corpus fingerprint and device."""
+    tags = {
+        "corpus_fingerprint": provenance.corpus_fingerprint,
+        "device": provenance.device,
+        "mlflow.source.name": "safr-study",
+        "mlflow.source.type": "LOCAL",
+    }
+    if provenance.commit is not None:
+        tags |= {"commit": provenance.commit, "mlflow.source.git.commit": provenance.commit}
+    versions = {_clean(f"version.{name}"): text for name, text in provenance.versions.items()}
+    return {**tags, **versions}
+
+
+def trial_params(trial: TrialRecord, spec: StudySpec) -> dict[str, str]:
+    """The trial's settings, its seed, and the limits of the corpus; an absent one is ``null``."""
+    corpus = spec.corpus
+    limits = {
+        "max_len": corpus.max_len,
+        "train_limit": corpus.train_limit,
+        "dev_limit": corpus.dev_limit,
+    }
+    settings = {**trial.parameters, "seed": trial.seed, **limits}
+    return {_clean(name): _text(value) for name, value in settings.items()}
+
+
+def trial_tags(trial: TrialRecord, ranked: RankedTrial | None) -> dict[str, str]:
+    """How the trial stands; for filters in the UI."""
+    tags = {"safr.state": str(trial.state)}
+    if trial.failure is not None:
+        tags[FAILURE_TAG] = trial.failure
+    if trial.device is not None:
+        tags["device"] = trial.device
+    if trial.scores is not None:
+        tags["saturated"] = _text(trial.saturated)
+    if ranked is not None:
+        tags |= {
+            "pareto_rank": str(ranked.front),
+            "on_front": _text(ranked.on_front),
+            "knee": _text(ranked.knee),
+        }
+    return tags
+
+
+def epoch_measures(report: EpochReport) -> list[Measure]:
+    """One epoch's metrics, at the step of its number."""
+    named = {
+        "train/loss": report.train.total,
+        "train/cross_entropy": report.train.cross_entropy,
+        "train/importance": report.train.importance,
+        "train/interaction": report.train.interaction,
+        "train/vmask_information": report.train.vmask_information,
+        "dev/accuracy": report.dev_accuracy,
+        "dev/loss": report.dev_loss,
+        "gate/openness": report.gate_openness,
+        "embedding/mean_norm": report.mean_norm,
+        "time/epoch_seconds": report.seconds,
+    }
+    return _measures(named, report.epoch)
+
+
+def final_measures(trial: TrialRecord, spec: StudySpec) -> list[Measure]:
+    """What is known when the trial has ended: objectives, scores of the best state, time."""
+    named: dict[str, float | None] = {}
+    if trial.state is TrialState.COMPLETE:
+        for objective, value in zip(spec.objectives, trial.values or (), strict=False):
+            named[f"objective/{objective.key}"] = value
+    if trial.scores is not None:
+        named |= _score_measures(trial.scores)
+    if trial.checkpoint is not None:
+        named["dev/best_epoch"] = trial.checkpoint.epoch
+    if trial.state is not TrialState.RUNNING:
+        named["time/trial_seconds"] = trial.seconds
+    return _measures(named, 0)
+
+
+def rank_measures(ranked: RankedTrial | None) -> list[Measure]:
+    """The trial's place among the others: metrics, because the UI sorts by metrics."""
+    if ranked is None:
+        return []
+    named = {
+        "pareto_rank": ranked.front,
+        "on_front": int(ranked.on_front),
+        "crowding": ranked.crowding,
+    }
+    return _measures(named, 0)
+
+
+def result_measures(result: StudyResult) -> list[Measure]:
+    """The study's outcome."""
+    states = [ranked.trial.state for ranked in result.ranked]
+    states += [trial.state for trial in result.unranked]
+    named: dict[str, float | None] = {
+        "hypervolume": result.hypervolume,
+        "front/size": len(result.front),
+        "trials/asked": result.asked,
+    }
+    named |= {f"trials/{state}": states.count(state) for state in TrialState}
+    return _measures(named, 0)
+
+
+def _score_measures(scores: Scores) -> dict[str, float | None]:
+    split = scores.split
+    named: dict[str, float | None] = {
+        f"{split}/best_accuracy": scores.accuracy,
+        f"{split}/accuracy_se": scores.accuracy_se,
+        f"{split}/best_loss": scores.loss,
+        f"{split}/majority_accuracy": scores.majority_accuracy,
+        f"{split}/examples": scores.examples,
+    }
+    for deletion in scores.deletions:
+        named |= _deletion_measures(deletion)
+    if scores.deletions:
+        named["deletion/saturated"] = int(scores.saturated)
+    return named
+
+
+def _deletion_measures(deletion: DeletionScores) -> dict[str, float | None]:
+    named = {
+        "realised_share": deletion.realised_share,
+        "accuracy_top": deletion.accuracy_top,
+        "srs": deletion.srs,
+        "srs_se": deletion.srs_se,
+        "accuracy_random": deletion.accuracy_random,
+        "srs_excess": deletion.srs_excess,
+        "srs_excess_se": deletion.srs_excess_se,
+        "dominant_share": deletion.dominant_share,
+        "saturated": int(deletion.saturated),
+    }
+    return {f"deletion/{name}_{100 * deletion.k:g}": value for name, value in named.items()}
+
+
+def _measures(named: Mapping[str, float | None], step: int) -> list[Measure]:
+    return [
+        Measure(key, float(value), step)
+        for key, value in named.items()
+        if value is not None and math.isfinite(value)
+    ]
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, _text(value)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _clean(name: str) -> str:
+    """MLflow takes letters, digits and ``_ - . / :`` and spaces in names, at most 250 of them."""
+    return re.sub(r"[^\w./\- :]", "_", name)[:250]

@@ -1,0 +1,149 @@
+"""A registered checkpoint, downloaded and checked."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import uuid
+from pathlib import Path
+
+from mlflow.exceptions import MlflowException
+
+from safr_study.errors import BadInput, CorruptCheckpoint
+from safr_study.records import RegisteredModel
+from safr_study.tracking.registry import (
+    CHECKPOINT_FOLDER,
+    FILES_TAG,
+    file_digests,
+    list_models,
+    weights_digest,
+)
+from safr_study.tracking.store import Store
+
+_SPEC = re.compile(r"^(?:models:/)?(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<version>\d+))?$")
+_PLAIN_NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")
+
+
+def find_model(store: Store, spec: str) -> RegisteredModel:
+    """The version that a user names.
+
+    Args:
+        store: whose registry is searched.
+        spec: ``NAME@alias``, ``NAME/version`` or ``NAME`` (its knee, else its newest version), with
+            or without ``models:/`` before it.
+
+    Raises:
+        BadInput: there is none; the message lists what there is.
+        ServiceUnreachable: the tracking server does not do its work.
+    """
+    match = _SPEC.match(spec)
+    if match is None:
+        raise BadInput(
+            "model", f"{spec!r} names no model; use NAME@alias, NAME/version or NAME alone"
+        )
+    models = list_models(store)
+    versions = [model for model in models if model.name == match["name"]]
+    if not versions:
+        names = ", ".join(dict.fromkeys(model.name for model in models))
+        offer = f"there is {names}" if names else "none is registered yet; run a search first"
+        raise BadInput("model", f"there is no {match['name']!r}; {offer}")
+    if match["alias"] is not None:
+        found = [model for model in versions if match["alias"] in model.aliases]
+    elif match["version"] is not None:
+        found = [model for model in versions if model.version == str(int(match["version"]))]
+    else:
+        found = [model for model in versions if "knee" in model.aliases] or versions
+    if not found:
+        aliases = ", ".join(sorted(f"@{alias}" for model in versions for alias in model.aliases))
+        numbers = ", ".join(f"/{model.version}" for model in reversed(versions))
+        raise BadInput(
+            "model",
+            f"{match['name']} has no {spec.rpartition(match['name'])[2]!r}; there is "
+            + ", ".join(part for part in (aliases, numbers) if part),
+        )
+    return found[0]
+
+
+def pull(store: Store, spec: str, to: Path) -> Path:
+    """Download a registered checkpoint and check every file of it.
+
+    The folder appears whole or not at all.
+
+    Args:
+        store: registry and artifacts.
+        spec: as in ``find_model``.
+        to: a folder that is empty or does not exist.
+
+    Returns:
+        The folder, as an absolute path.
+
+    Raises:
+        BadInput: no such model, or the folder has something in it or cannot be written.
+        CorruptCheckpoint: what came is not what was registered.
+        ServiceUnreachable: the tracking server does not do its work.
+    """
+    target = to.expanduser().absolute()
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise BadInput("to", f"{to} is not empty; name a new folder")
+    model = find_model(store, spec)
+    digests = _registered_digests(model)
+    partial = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}"
+    try:
+        try:
+            (partial / CHECKPOINT_FOLDER).mkdir(parents=True)
+        except OSError as error:
+            raise BadInput("to", f"{to} cannot be written ({error.strerror})") from error
+        _download(store, model, list(digests), partial)
+        if file_digests(partial / CHECKPOINT_FOLDER) != digests:
+            raise CorruptCheckpoint(
+                "model",
+                f"the files of {model.name}/{model.version} are not those that were registered; "
+                "register the study's front again, or pull another version",
+            )
+        if target.exists():
+            target.rmdir()
+        (partial / CHECKPOINT_FOLDER).rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return target
+
+
+def _registered_digests(model: RegisteredModel) -> dict[str, str]:
+    """What the version's tags promise: plain file names, each with its SHA-256."""
+    where = f"{model.name}/{model.version}"
+    try:
+        digests = json.loads(model.tags[FILES_TAG])
+        plain = all(
+            _PLAIN_NAME.match(name) and isinstance(digest, str) for name, digest in digests.items()
+        )
+    except (KeyError, ValueError, AttributeError, TypeError):
+        plain = False
+    if not plain or model.run_id is None:
+        raise CorruptCheckpoint(
+            "model", f"{where} has no readable list of files; it was not registered by safr-study"
+        )
+    if weights_digest(digests, where) != model.tags.get("sha256"):
+        raise CorruptCheckpoint("model", f"{where} contradicts itself about its weights")
+    return dict(digests)
+
+
+def _download(store: Store, model: RegisteredModel, names: list[str], folder: Path) -> None:
+    """Fetch the files that were registered, and no others, below ``folder``."""
+    with store.answering():
+        for name in names:
+            path = f"{CHECKPOINT_FOLDER}/{name}"
+            try:
+                store.client.download_artifacts(model.run_id, path, str(folder))
+            except (MlflowException, OSError) as error:
+                held = {
+                    item.path
+                    for item in store.client.list_artifacts(model.run_id, CHECKPOINT_FOLDER)
+                }
+                if path in held:
+                    raise
+                raise CorruptCheckpoint(
+                    "model",
+                    f"{name} of {model.name}/{model.version} is missing from the artifacts of run "
+                    f"{model.run_id}; pull another version",
+                ) from error

@@ -1,0 +1,301 @@
+"""Front members as versions of a registered model, and the aliases that point at them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from mlflow.exceptions import MlflowException
+
+from safr_study.data import slugify
+from safr_study.errors import BadInput, CorruptCheckpoint
+from safr_study.records import RankedTrial, RegisteredModel, StudyResult, TrialRecord
+from safr_study.settings import Objective, StudySpec
+from safr_study.tracking.entries import TRIAL_TAG
+from safr_study.tracking.runs import experiment_name, find_runs
+from safr_study.tracking.store import Store
+
+Role = Literal["knee", "best-accuracy", "best-srs"]
+ROLES: tuple[Role, ...] = ("knee", "best-accuracy", "best-srs")
+MODEL_PREFIX = "safr-"
+CHECKPOINT_FOLDER = "checkpoint"
+"""Of a run's artifacts."""
+FILES_TAG = "safr.files"
+"""JSON of the SHA-256 of every file of a version, by name."""
+_WEIGHTS_SUFFIX = ".safetensors"
+
+
+def model_name(dataset: str) -> str:
+    """The registered model of a data set: ``safr-sst2``, ``safr-planted-redundant``."""
+    return MODEL_PREFIX + slugify(dataset)
+
+
+def register_front(
+    store: Store,
+    result: StudyResult,
+    *,
+    uid: str,
+    spec: StudySpec,
+    promote: bool = False,
+) -> list[RegisteredModel]:
+    """Register the front's checkpoints as model versions and set the study's aliases.
+
+    Doing it again makes no second version of a trial; a longer study only adds to it.
+
+    Args:
+        store: registry and artifacts.
+        result: the ranked study.
+        uid: the key of the study in its runs.
+        spec: the study's settings.
+        promote: move the bare aliases too; without it they move only for a data set's first study.
+
+    Returns:
+        The versions of the front, in its order.
+
+    Raises:
+        BadInput: a front member has no checkpoint or no run.
+        CorruptCheckpoint: a checkpoint is not what it was when it was written.
+        ServiceUnreachable: the tracking server does not do its work.
+    """
+    name = model_name(result.dataset)
+    with store.answering():
+        _make_model(store, name)
+        known = {
+            (version.tags.get("uid"), version.tags.get("trial")): version
+            for version in _versions(store, name)
+        }
+        numbers: dict[int, str] = {}
+        run_ids: dict[int, str] = {}
+        for ranked in result.front:
+            trial = ranked.trial
+            version = known.get((uid, str(trial.number)))
+            if version is None:
+                if not run_ids:
+                    run_ids = _run_ids(store, result.dataset, uid)
+                run_id = run_ids.get(trial.number)
+                numbers[trial.number] = _register(
+                    store, name, ranked, result, uid=uid, spec=spec, run_id=run_id
+                )
+            else:
+                numbers[trial.number] = version.version
+        _refresh_fronts(store, [v for v in known.values() if v.tags.get("uid") == uid], result)
+        holders = {role: numbers[trial.number] for role, trial in _holders(result).items()}
+        _set_aliases(store, name, holders, study=result.name, uid=uid, bare=promote)
+        versions = {version.version: version for version in _versions(store, name)}
+    return [versions[number] for number in numbers.values()]
+
+
+def list_models(store: Store) -> list[RegisteredModel]:
+    """All versions of all models of safr-study: by name, newest first.
+
+    Raises:
+        ServiceUnreachable: the tracking server does not do its work.
+    """
+    with store.answering():
+        names = sorted(
+            model.name
+            for model in _pages(store.client.search_registered_models)
+            if model.name.startswith(MODEL_PREFIX)
+        )
+        return [version for name in names for version in _versions(store, name)]
+
+
+def file_digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file of a flat folder, by name.
+
+    Raises:
+        CorruptCheckpoint: it is missing, or holds anything but plain files and one weights file.
+    """
+    if not folder.is_dir():
+        raise CorruptCheckpoint("checkpoint", f"{folder} is missing; train the trial again")
+    files = sorted(folder.iterdir())
+    if not all(file.is_file() and not file.is_symlink() for file in files):
+        raise CorruptCheckpoint("checkpoint", f"{folder} holds more than plain files")
+    digests = {}
+    for file in files:
+        with file.open("rb") as stream:
+            digests[file.name] = hashlib.file_digest(stream, "sha256").hexdigest()
+    weights_digest(digests, str(folder))
+    return digests
+
+
+def weights_digest(digests: Mapping[str, str], where: str) -> str:
+    """The digest of the one weights file among the files of a checkpoint.
+
+    Raises:
+        CorruptCheckpoint: there is none, or more than one.
+    """
+    weights = [digest for name, digest in digests.items() if name.endswith(_WEIGHTS_SUFFIX)]
+    if len(weights) != 1:
+        raise CorruptCheckpoint(
+            "checkpoint", f"{where} has {len(weights)} {_WEIGHTS_SUFFIX} files, not 1"
+        )
+    return weights[0]
+
+
+def _run_ids(store: Store, dataset: str, uid: str) -> dict[int, str]:
+    """The runs of a study's trials, by number."""
+    experiment = store.client.get_experiment_by_name(experiment_name(dataset))
+    if experiment is None:
+        return {}
+    runs = find_runs(store.client, experiment.experiment_id, uid, "trial")
+    return {int(run.data.tags[TRIAL_TAG]): run.info.run_id for run in runs}
+
+
+def _make_model(store: Store, name: str) -> None:
+    try:
+        store.client.get_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        store.client.create_registered_model(name)
+
+
+def _versions(store: Store, name: str) -> list[RegisteredModel]:
+    """Newest first; empty for an unknown model."""
+    try:
+        model = store.client.get_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return []
+    # MLflow leaves the aliases of searched versions out.
+    aliases: dict[str, list[str]] = {}
+    for alias, number in model.aliases.items():
+        aliases.setdefault(str(number), []).append(alias)
+    found = [
+        RegisteredModel(
+            name,
+            str(version.version),
+            tuple(sorted(aliases.get(str(version.version), ()))),
+            dict(version.tags),
+            version.run_id or None,
+        )
+        for version in _pages(store.client.search_model_versions, f"name = '{name}'")
+    ]
+    return sorted(found, key=lambda version: int(version.version), reverse=True)
+
+
+def _pages(search: Any, *query: str) -> list[Any]:
+    found: list[Any] = []
+    token = None
+    while True:
+        page = search(*query, page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return found
+
+
+def _register(
+    store: Store,
+    name: str,
+    ranked: RankedTrial,
+    result: StudyResult,
+    *,
+    uid: str,
+    spec: StudySpec,
+    run_id: str | None,
+) -> str:
+    trial = ranked.trial
+    if trial.checkpoint is None or run_id is None:
+        absent = "checkpoint" if trial.checkpoint is None else "MLflow run"
+        raise BadInput("trial", f"{trial.number} of {result.name} has no {absent} to register")
+    folder = Path(trial.checkpoint.uri)
+    digests = file_digests(folder)
+    if weights_digest(digests, str(folder)) != trial.checkpoint.sha256:
+        raise CorruptCheckpoint(
+            "checkpoint", f"{folder} has other weights than those of trial {trial.number}"
+        )
+    client = store.client
+    client.log_artifacts(run_id, str(folder), CHECKPOINT_FOLDER)
+    tags = {
+        "study": result.name,
+        "uid": uid,
+        "trial": str(trial.number),
+        "label": trial.label,
+        "dataset": result.dataset,
+        "preset": spec.train.preset,
+        "saturated": json.dumps(trial.saturated),
+        "sha256": trial.checkpoint.sha256,
+        "epoch": str(trial.checkpoint.epoch),
+        "front": str(ranked.front),
+        FILES_TAG: json.dumps(digests),
+    }
+    for setting in ("lambda_imp", "lambda_inter"):
+        if setting in trial.parameters:
+            tags[setting] = json.dumps(trial.parameters[setting])
+    for objective, value in zip(result.objectives, trial.values or (), strict=False):
+        tags[Objective.named(objective).key] = repr(value)
+    source = f"{client.get_run(run_id).info.artifact_uri}/{CHECKPOINT_FOLDER}"
+    version = client.create_model_version(name, source=source, run_id=run_id, tags=tags)
+    return str(version.version)
+
+
+def _refresh_fronts(store: Store, versions: Sequence[RegisteredModel], result: StudyResult) -> None:
+    """A study that went on may have pushed earlier members off its front."""
+    fronts = {str(ranked.trial.number): str(ranked.front) for ranked in result.ranked}
+    for version in versions:
+        front = fronts.get(version.tags["trial"])
+        if front is not None and front != version.tags.get("front"):
+            store.client.set_model_version_tag(version.name, version.version, "front", front)
+
+
+def _holders(result: StudyResult) -> dict[Role, TrialRecord]:
+    """Which front member has which role; a saturated one is best in accuracy at most."""
+    sound = [ranked.trial for ranked in result.front if not ranked.trial.saturated]
+    candidates: dict[Role, TrialRecord | None] = {
+        "knee": next((r.trial for r in result.front if r.knee and r.trial in sound), None),
+        "best-accuracy": _best([ranked.trial for ranked in result.front], result, "accuracy"),
+        "best-srs": _best(sound, result, "srs"),
+    }
+    return {role: trial for role, trial in candidates.items() if trial is not None}
+
+
+def _best(trials: Sequence[TrialRecord], result: StudyResult, metric: str) -> TrialRecord | None:
+    """The first of the best in the first objective whose name begins like this."""
+    axes = [i for i, name in enumerate(result.objectives) if name.startswith(metric)]
+    complete = [(trial.values[axes[0]], trial) for trial in trials if trial.values and axes]
+    return max(complete, key=lambda pair: pair[0])[1] if complete else None
+
+
+def _set_aliases(
+    store: Store,
+    name: str,
+    holders: Mapping[Role, str],
+    *,
+    study: str,
+    uid: str,
+    bare: bool,
+) -> None:
+    versions = _versions(store, name)
+    prefix = _alias_prefix(study, versions)
+    current = {alias: version for version in versions for alias in version.aliases}
+    owners = {current[role].tags.get("uid") for role in ROLES if role in current}
+    names: list[tuple[str, Role]] = [(f"{prefix}-{role}", role) for role in ROLES]
+    if bare or owners <= {uid}:
+        names += [(role, role) for role in ROLES]
+    for alias, role in names:
+        number = holders.get(role)
+        if number is None:
+            if alias in current and current[alias].tags.get("uid") == uid:
+                store.client.delete_registered_model_alias(name, alias)
+        elif alias not in current or current[alias].version != number:
+            store.client.set_registered_model_alias(name, alias, number)
+
+
+def _alias_prefix(study: str, versions: Sequence[RegisteredModel]) -> str:
+    """The study's name as MLflow takes it in an alias, which has no dots.
+
+    ``a.b`` and ``a-b`` would meet: where another study has the aliases, a short hash is added.
+    """
+    plain = study.replace(".", "-")
+    taken = any(
+        f"{plain}-{role}" in version.aliases and version.tags.get("study") != study
+        for version in versions
+        for role in ROLES
+    )
+    return f"{plain}-{hashlib.sha256(study.encode()).hexdigest()[:6]}" if taken else plain

@@ -1,0 +1,175 @@
+"""The tracking store: an embedded SQLite file in the home, or the server that the user names."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import sqlalchemy.exc
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import http_request
+
+from safr_study.errors import BadInput, ServiceUnreachable
+from safr_study.home import Home
+
+URI_VARIABLE = "MLFLOW_TRACKING_URI"
+_PROBE_SECONDS = 4.0
+_DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_EXPECTED = (
+    "use http://HOST:PORT, https://HOST, postgresql://USER@HOST/DATABASE or sqlite:////FILE.db, "
+    f"or leave --tracking-uri and {URI_VARIABLE} out for the store in the home"
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Store:
+    """An open tracking store and registry."""
+
+    uri: str
+    """As MLflow takes it."""
+    artifact_root: Path | None
+    """Where the artifacts of new experiments go; ``None``: the server decides."""
+    client: MlflowClient
+
+    @property
+    def shown_uri(self) -> str:
+        """The URI without a password, for messages."""
+        return _without_password(self.uri)
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Turn a failure of the server inside the block into one sentence.
+
+        Raises:
+            ServiceUnreachable: the server failed, refused the request or gave no answer.
+        """
+        try:
+            yield
+        except (MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
+            what = "failed" if is_passing(error) else "refused the request"
+            raise ServiceUnreachable(
+                f"tracking: {self.shown_uri} {what} ({first_line(error)}); "
+                "check the server and try again"
+            ) from error
+
+
+def open_store(home: Home, tracking_uri: str | None = None) -> Store:
+    """Open the store, making and migrating the embedded one where it is missing.
+
+    Args:
+        home: whose SQLite file and artifact folder are used by default.
+        tracking_uri: replaces ``MLFLOW_TRACKING_URI``, which replaces the embedded store.
+
+    Raises:
+        BadInput: the URI is none that MLflow can log to.
+        ServiceUnreachable: nothing answers there within a few seconds.
+    """
+    uri = tracking_uri or os.environ.get(URI_VARIABLE) or f"sqlite:///{home.tracking_database}"
+    scheme = _checked_scheme(uri)
+    if scheme in ("http", "https"):
+        _probe_server(uri)
+        return Store(uri, None, MlflowClient(tracking_uri=uri, registry_uri=uri))
+    return Store(uri, home.artifacts, _open_database(uri, scheme))
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether an error of the server may go away by itself: no answer, or a status of 429 or 5xx.
+
+    The others are refusals of what was asked, which fail again however often they are tried.
+    """
+    if isinstance(error, MlflowException):
+        status = error.get_http_status_code()
+        return bool(status >= 500 or status == 429)
+    return isinstance(error, (sqlalchemy.exc.SQLAlchemyError, OSError))
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, at most 200 characters."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__
+
+
+def _checked_scheme(uri: str) -> str:
+    try:
+        parts = urlsplit(uri)
+        scheme = parts.scheme.partition("+")[0]
+        if scheme == "sqlite":
+            usable = parts.path not in ("", "/", "/:memory:")
+        else:
+            # Reading the port checks that it is one.
+            usable = bool(parts.hostname) and parts.port != 0
+            usable &= scheme in ("http", "https", *_DATABASE_PORTS)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise BadInput("tracking-uri", f"{_without_password(uri)!r} is no store; {_EXPECTED}")
+    return scheme
+
+
+def _open_database(uri: str, scheme: str) -> MlflowClient:
+    shown = _without_password(uri)
+    try:
+        if scheme in _DATABASE_PORTS:
+            # MLflow tries a dead database for minutes.
+            parts = urlsplit(uri)
+            address = (parts.hostname or "localhost", parts.port or _DATABASE_PORTS[scheme])
+            socket.create_connection(address, timeout=_PROBE_SECONDS).close()
+        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        client.search_experiments(max_results=1)
+    except (ImportError, sqlalchemy.exc.ArgumentError) as error:
+        raise BadInput(
+            "tracking-uri", f"{shown!r} cannot be opened ({first_line(error)}); {_EXPECTED}"
+        ) from error
+    except (MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
+        raise ServiceUnreachable(
+            f"tracking: {shown} cannot be opened ({first_line(error)}); check that it is up, that "
+            "it may be written, and that it was made by this version of MLflow"
+        ) from error
+    return client
+
+
+def _probe_server(uri: str) -> None:
+    """Ask for one experiment, with a short patience and no second try."""
+    shown = _without_password(uri)
+    try:
+        answer: Any = http_request(
+            get_default_host_creds(uri),
+            "/api/2.0/mlflow/experiments/search",
+            "POST",
+            json={"max_results": 1},
+            timeout=_PROBE_SECONDS,
+            max_retries=0,
+            raise_on_status=False,
+        )
+    except MlflowException as error:
+        raise ServiceUnreachable(
+            f"tracking: nothing answers at {shown}; start that MLflow server, or leave "
+            f"--tracking-uri and {URI_VARIABLE} out for the store in the home"
+        ) from error
+    if answer.status_code in (401, 403):
+        raise ServiceUnreachable(
+            f"tracking: {shown} refuses the access ({answer.status_code}); set "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, and "
+            "check the server's --allowed-hosts"
+        )
+    if answer.status_code >= 500:
+        raise ServiceUnreachable(f"tracking: {shown} answers with status {answer.status_code}")
+    if answer.status_code != 200:
+        raise BadInput(
+            "tracking-uri",
+            f"{shown} answers, but not as an MLflow server (status {answer.status_code}); "
+            "check the address",
+        )
+
+
+def _without_password(uri: str) -> str:
+    return re.sub(r"//[^/]*@", "//", uri)

@@ -1,0 +1,115 @@
+"""The MLflow page on a store, served on the loopback interface."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import IO
+
+from safr_study.errors import BadInput, ServiceUnreachable
+from safr_study.tracking.store import Store
+
+LOOPBACK = "127.0.0.1"
+_START_SECONDS = 90.0
+_STOP_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UiServer:
+    """A running server."""
+
+    url: str
+    """``http://127.0.0.1:PORT``."""
+    process: subprocess.Popen[bytes]
+
+    def wait(self) -> None:
+        """Until the server ends."""
+        self.process.wait()
+
+
+@contextmanager
+def serve_ui(store: Store, port: int) -> Iterator[UiServer]:
+    """Serve the page while the block runs; it is entered once the server answers.
+
+    Args:
+        store: an embedded store or a database; a server has a page of its own.
+        port: on the loopback interface; 0 takes a free one.
+
+    Raises:
+        BadInput: the port is taken.
+        ServiceUnreachable: the server did not come up.
+    """
+    free_port = _free_port(port)
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            _command(store, free_port),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            # A group of its own, so that its worker processes end with it.
+            start_new_session=True,
+            # Not on the command line, which everybody may read: it may hold a password.
+            env={**os.environ, "MLFLOW_BACKEND_STORE_URI": store.uri},
+        )
+        try:
+            url = f"http://{LOOPBACK}:{free_port}"
+            _await_health(url, process, log)
+            yield UiServer(url, process)
+        finally:
+            _stop(process)
+
+
+def experiment_url(base: str, experiment_id: str) -> str:
+    """The page of an experiment's runs."""
+    return f"{base.rstrip('/')}/#/experiments/{experiment_id}/runs"
+
+
+def _command(store: Store, port: int) -> list[str]:
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
+    command += ["--host", LOOPBACK, "--port", str(port)]
+    if store.artifact_root is not None:
+        command += ["--default-artifact-root", store.artifact_root.as_uri()]
+    return command
+
+
+def _free_port(port: int) -> int:
+    with socket.socket() as probe:
+        # As the server does: a port whose last connections linger is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except (OSError, OverflowError) as error:
+            raise BadInput("port", f"{port} cannot be used ({error}); give another") from error
+        return int(probe.getsockname()[1])
+
+
+def _await_health(url: str, process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
+    until = time.monotonic() + _START_SECONDS
+    # A proxy of the environment has no business on the loopback interface.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    while process.poll() is None and time.monotonic() < until:
+        with suppress(OSError), opener.open(f"{url}/health", timeout=2):
+            return
+        time.sleep(0.1)
+    log.seek(0)
+    lines = log.read().decode(errors="replace").strip().splitlines()
+    raise ServiceUnreachable(
+        f"ui: the MLflow server did not come up ({lines[-1] if lines else 'it said nothing'})"
+    )
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    for ending in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, ending)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_STOP_SECONDS)
+            return

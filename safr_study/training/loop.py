@@ -1,0 +1,148 @@
+"""The epoch loop: train, measure on dev, keep the best state, stop early, go on after a stop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from safr_study.data import EncodedCorpus
+from safr_study.model import SafrClassifier, build_model
+from safr_study.records import EpochReport
+from safr_study.settings import TrainConfig, fingerprint_of
+from safr_study.training.dev import measure_dev
+from safr_study.training.numerics import computing
+from safr_study.training.running import RunningState, read_running, write_running
+from safr_study.training.steps import not_finite, train_epoch
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FitResult:
+    """A trained model and how it came about."""
+
+    model: SafrClassifier
+    """In the chosen state, in evaluation mode, on the device of the training."""
+    epochs: tuple[EpochReport, ...]
+    """All of them, those before a resume included."""
+    best_epoch: int
+    """Whose state it is, from 1: the best dev epoch; in ``reference`` the last."""
+
+
+def fit(
+    config: TrainConfig,
+    corpus: EncodedCorpus,
+    *,
+    device: torch.device,
+    resume_from: Path | None = None,
+    on_epoch: Callable[[EpochReport], None] | None = None,
+) -> FitResult:
+    """Train one model.
+
+    Adam on the penalised loss; after each epoch accuracy and loss on dev. The best epoch has the
+    highest dev accuracy, ties go to the lower dev loss; ``patience`` epochs without a better one
+    end the training. Equal arguments give equal numbers on the CPU, resumed or not.
+
+    Args:
+        config: everything but the corpus that decides the numbers.
+        corpus: encoded.
+        device: of ``pick_device``.
+        resume_from: folder of the running state. Read if it holds one of this very config and
+            corpus (any other is replaced), written after every epoch.
+        on_epoch: called after each epoch trained here, once its running state is on disk; what it
+            raises ends the training.
+
+    Raises:
+        TrialFailure: a loss is not finite.
+    """
+    with computing(config.threads):
+        return _fit(config, corpus, device, resume_from, on_epoch or (lambda _: None))
+
+
+def _fit(
+    config: TrainConfig,
+    corpus: EncodedCorpus,
+    device: torch.device,
+    folder: Path | None,
+    on_epoch: Callable[[EpochReport], None],
+) -> FitResult:
+    model = build_model(
+        config.shape,
+        preset=config.preset,
+        vocabulary_size=corpus.vocabulary_size,
+        classes=len(corpus.class_names),
+        max_len=corpus.max_len,
+        seed=config.seed,
+    ).to(device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
+    fingerprint = fingerprint_of([config.model_dump(mode="json"), corpus.fingerprint])
+    reports: list[EpochReport] = []
+    best_state: dict[str, Tensor] = {}
+    if folder is not None:
+        state = read_running(folder, fingerprint, model, optimizer)
+        if state is not None:
+            reports, best_state = list(state.reports), state.best_state
+    # The authors keep a reference to the state, not a copy: their best state is the last.
+    keeps_best = config.preset == "masked"
+    while not _finished(config, reports):
+        report = _epoch(config, corpus, model, optimizer, device, reports)
+        reports.append(report)
+        if report.best and keeps_best:
+            best_state = {name: value.clone() for name, value in model.state_dict().items()}
+        if folder is not None:
+            state = RunningState(reports=tuple(reports), best_state=best_state)
+            write_running(folder, fingerprint, model, optimizer, state)
+        on_epoch(report)
+    if best_state:
+        model.load_state_dict(best_state)
+    return FitResult(
+        model=model.eval(),
+        epochs=tuple(reports),
+        best_epoch=_best(reports).epoch if keeps_best else len(reports),
+    )
+
+
+def _best(reports: list[EpochReport]) -> EpochReport:
+    return next(report for report in reversed(reports) if report.best)
+
+
+def _finished(config: TrainConfig, reports: list[EpochReport]) -> bool:
+    if not reports:
+        return False
+    waited = len(reports) - _best(reports).epoch
+    return len(reports) >= config.epochs or waited >= config.patience
+
+
+def _epoch(
+    config: TrainConfig,
+    corpus: EncodedCorpus,
+    model: SafrClassifier,
+    optimizer: torch.optim.Optimizer,
+    device: torch.device,
+    reports: list[EpochReport],
+) -> EpochReport:
+    started = time.perf_counter()
+    epoch = len(reports) + 1
+    pad_to = corpus.max_len if config.preset == "reference" else None
+    train = train_epoch(
+        config, corpus.train, model, optimizer, device=device, epoch=epoch, pad_to=pad_to
+    )
+    dev = measure_dev(model, corpus.dev, device=device, pad_to=pad_to)
+    if not (math.isfinite(dev.loss) and math.isfinite(dev.mean_norm)):
+        raise not_finite(config, f"epoch {epoch}", "dev loss")
+    rank = (dev.accuracy, -dev.loss)
+    best = not reports or rank > (_best(reports).dev_accuracy, -_best(reports).dev_loss)
+    return EpochReport(
+        epoch=epoch,
+        train=train,
+        dev_accuracy=dev.accuracy,
+        dev_loss=dev.loss,
+        gate_openness=dev.gate_openness,
+        mean_norm=dev.mean_norm,
+        best=best,
+        seconds=time.perf_counter() - started,
+    )

@@ -1,0 +1,69 @@
+"""Where and how it is computed: device, threads, determinism."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+
+@contextmanager
+def computing(threads: int) -> Iterator[None]:
+    """Compute in this thread with so many CPU threads, deterministically, without denormals.
+
+    Saturated attention leaves denormal weights that slow every later product several times.
+    Everything is as before afterwards; may be nested.
+
+    Args:
+        threads: CPU threads of torch, at least 1.
+    """
+    # cuBLAS is deterministic only with this; it is read when CUDA starts.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    filling: Any = torch.utils.deterministic
+    filled = filling.fill_uninitialized_memory
+    flushed = _flushes_denormals()
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+    torch.use_deterministic_algorithms(True)
+    # It would write NaN into every new tensor.
+    filling.fill_uninitialized_memory = False
+    try:
+        yield
+    finally:
+        filling.fill_uninitialized_memory = filled
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+        torch.set_flush_denormal(flushed)
+        torch.set_num_threads(before)
+
+
+def pick_device(gpus: float) -> torch.device:
+    """The GPU if the trial has (a share of) one and torch sees it, else the CPU.
+
+    Args:
+        gpus: GPUs given to the trial, at least 0; may be a fraction.
+    """
+    return torch.device("cuda" if gpus > 0 and torch.cuda.is_available() else "cpu")
+
+
+def limit_gpu_memory(device: torch.device, share: float) -> None:
+    """Let this process take at most this share of the GPU's memory; nothing on the CPU.
+
+    Ray's fractional GPUs are bookkeeping only: without a limit one trial can starve the others.
+
+    Args:
+        device: of ``pick_device``.
+        share: above 0; 1 and more mean no limit.
+    """
+    if device.type == "cuda" and share < 1:
+        torch.cuda.set_per_process_memory_fraction(share, device)
+
+
+def _flushes_denormals() -> bool:
+    return sys.float_info.min / 2 == 0.0

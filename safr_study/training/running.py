@@ -1,0 +1,137 @@
+"""The running state of a training: everything that the next epoch depends on, on disk.
+
+An epoch's state is two files, the weights and then the JSON that names their checksum: with the
+JSON in place the state is whole. The two newest are kept, so that a damaged one can be passed over.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from safr_study.records import EpochReport, epoch_from_plain, to_plain
+from safr_study.training.hashing import file_sha256
+
+_SCHEMA = 1
+_MODEL, _ADAM, _BEST = "model.", "adam.", "best."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunningState:
+    """A training after an epoch, beside its model and optimiser."""
+
+    reports: tuple[EpochReport, ...]
+    """All the epochs so far, at least one."""
+    best_state: dict[str, Tensor]
+    """Copy of the best epoch's state; empty where none is kept."""
+
+
+def write_running(
+    folder: Path,
+    fingerprint: str,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    state: RunningState,
+) -> None:
+    """Write the state after its last epoch, and remove all but the one before it.
+
+    Args:
+        folder: made if it is missing; holds running states only.
+        fingerprint: of everything that decides the numbers.
+        model: whose state it is.
+        optimizer: Adam.
+        state: the rest.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    epoch = state.reports[-1].epoch
+    weights, facts = _files(folder, epoch)
+    temporary = folder / "writing"
+    save_file(_tensors(model, optimizer, state), temporary)
+    plain = {
+        "schema": _SCHEMA,
+        "fingerprint": fingerprint,
+        "weights_sha256": file_sha256(temporary),
+        "reports": to_plain(state.reports),
+        "best_is_last": _best_is_last(state),
+    }
+    temporary.replace(weights)
+    temporary.write_text(json.dumps(plain, allow_nan=False), encoding="utf-8")
+    temporary.replace(facts)
+    kept = {*_files(folder, epoch), *_files(folder, epoch - 1)}
+    for path in folder.glob("epoch-*"):
+        if path not in kept:
+            path.unlink()
+
+
+def read_running(
+    folder: Path, fingerprint: str, model: nn.Module, optimizer: torch.optim.Optimizer
+) -> RunningState | None:
+    """Put model and optimiser into the newest whole state of this fingerprint.
+
+    Returns:
+        The rest of the state; ``None`` (and nothing changed) where there is none.
+    """
+    for facts in sorted(folder.glob("epoch-*.json"), reverse=True):
+        try:
+            plain, tensors = _read(facts, fingerprint)
+            reports = tuple(epoch_from_plain(report) for report in plain["reports"])
+            best_is_last = bool(plain["best_is_last"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError):
+            continue  # damaged, or of another configuration: the one before may serve
+        model_state = _part(tensors, _MODEL)
+        model.load_state_dict(model_state)
+        _restore(optimizer, _part(tensors, _ADAM))
+        return RunningState(reports, model_state if best_is_last else _part(tensors, _BEST))
+    return None
+
+
+def _files(folder: Path, epoch: int) -> tuple[Path, Path]:
+    return folder / f"epoch-{epoch:06d}.safetensors", folder / f"epoch-{epoch:06d}.json"
+
+
+def _best_is_last(state: RunningState) -> bool:
+    return bool(state.best_state) and state.reports[-1].best
+
+
+def _tensors(
+    model: nn.Module, optimizer: torch.optim.Optimizer, state: RunningState
+) -> dict[str, Tensor]:
+    tensors = {_MODEL + name: value for name, value in model.state_dict().items()}
+    for index, moments in optimizer.state_dict()["state"].items():
+        tensors |= {f"{_ADAM}{index}.{name}": value for name, value in moments.items()}
+    if not _best_is_last(state):
+        tensors |= {_BEST + name: value for name, value in state.best_state.items()}
+    return tensors
+
+
+def _read(facts: Path, fingerprint: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    plain = json.loads(facts.read_text(encoding="utf-8"))
+    weights = facts.with_suffix(".safetensors")
+    if plain["schema"] != _SCHEMA or plain["fingerprint"] != fingerprint:
+        raise ValueError("of another configuration")
+    if plain["weights_sha256"] != file_sha256(weights):
+        raise ValueError("damaged")
+    return plain, load_file(weights)
+
+
+def _restore(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    moments: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, _, name = key.partition(".")
+        # A copy, as a tensor from a file need not be aligned as one of torch's own.
+        moments.setdefault(int(index), {})[name] = value.clone()
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": moments, "param_groups": groups})
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)
+    }

@@ -1,0 +1,106 @@
+"""One pass over the training texts."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from safr_study.data import Batch, EncodedSplit, training_batches
+from safr_study.errors import TrialFailure
+from safr_study.model import LossTensors, SafrClassifier, loss_terms
+from safr_study.records import LossTerms
+from safr_study.settings import TrainConfig
+
+_TERMS = tuple(field.name for field in dataclasses.fields(LossTensors))
+_NOT_COMPUTED = dict.fromkeys(("importance", "interaction", "vmask_information"))
+
+
+def train_epoch(
+    config: TrainConfig,
+    split: EncodedSplit,
+    model: SafrClassifier,
+    optimizer: torch.optim.Optimizer,
+    *,
+    device: torch.device,
+    epoch: int,
+    pad_to: int | None,
+) -> LossTerms:
+    """Train on every text once, and return the mean loss per text, by term.
+
+    Order of the texts, dropout and gates are decided by (seed, epoch) alone, so that a resumed
+    training needs no state of a random generator.
+
+    Raises:
+        TrialFailure: a loss is not finite.
+    """
+    noise = torch.Generator(device).manual_seed(_noise_seed(config.seed, epoch))
+    model.train()
+    names: tuple[str, ...] = ()
+    steps: list[Tensor] = []
+    sizes: list[int] = []
+    for batch in training_batches(
+        split, config.batch_size, seed=config.seed, epoch=epoch, pad_to=pad_to
+    ):
+        losses = _step(config, batch, model, optimizer, device, noise)
+        names = tuple(losses)
+        steps.append(torch.stack(tuple(losses.values())))
+        sizes.append(len(batch.labels))
+        # On a GPU a look at each loss would wait for it; there the end of the epoch is soon enough.
+        if device.type == "cpu":
+            _check(config, epoch, len(steps), names, steps[-1].numpy())
+    table = torch.stack(steps).cpu().numpy()  # [steps, terms]
+    for number, row in enumerate(table, start=1):
+        _check(config, epoch, number, names, row)
+    means = np.average(table.astype(np.float64), axis=0, weights=sizes).tolist()
+    return LossTerms(**{**_NOT_COMPUTED, **dict(zip(names, means, strict=True))})
+
+
+def not_finite(config: TrainConfig, when: str, term: str) -> TrialFailure:
+    """The failure of a trial whose numbers left the reals, with what to try."""
+    return TrialFailure(
+        f"{when}: the {term} is not finite; try a learning rate below {config.learning_rate:g} "
+        "or smaller lambdas"
+    )
+
+
+def _step(
+    config: TrainConfig,
+    batch: Batch,
+    model: SafrClassifier,
+    optimizer: torch.optim.Optimizer,
+    device: torch.device,
+    noise: torch.Generator,
+) -> dict[str, Tensor]:
+    ids = torch.from_numpy(batch.ids).to(device)
+    labels = torch.from_numpy(batch.labels).to(device)
+    lowers = config.precision == "bfloat16" and device.type == "cuda"
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=lowers):
+        output = model(ids, noise=noise)
+    losses = loss_terms(output, labels, ids, config.penalties, config.preset)
+    optimizer.zero_grad()
+    losses.total.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    terms = {name: getattr(losses, name) for name in _TERMS}
+    return {name: term.detach() for name, term in terms.items() if term is not None}
+
+
+def _check(
+    config: TrainConfig,
+    epoch: int,
+    step: int,
+    names: tuple[str, ...],
+    row: npt.NDArray[np.float32],
+) -> None:
+    if np.isfinite(row).all():
+        return
+    # The total is named only when none of its parts is to blame.
+    faulty = [name for name, value in zip(names, row, strict=True) if not np.isfinite(value)][-1]
+    raise not_finite(config, f"epoch {epoch}, step {step}", f"{faulty.replace('_', ' ')} loss")
+
+
+def _noise_seed(seed: int, epoch: int) -> int:
+    return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0])

@@ -1,0 +1,66 @@
+"""What a study will cost, before it begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from safr_study.data import EncodedCorpus, EncodedSplit
+from safr_study.settings import ModelShape, StudySpec
+from safr_study.study.cluster import Allotment
+
+ASSUMED_FLOPS = {"cpu": 45e9, "gpu": 2e12}
+"""Useful operations a second of one CPU core or GPU share in small matrices: a cautious guess,
+replaced by the first epoch's measure."""
+FORWARD_SHARE = 1 / 3
+"""A forward pass of forward + backward."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """An estimate; the time is an upper bound, as early stopping is not foreseen."""
+
+    seconds: float
+    """Wall time of the whole study."""
+    disk_bytes: int
+    """Checkpoints while it runs and models when it is done."""
+    parameters: int
+    """Of one model."""
+
+
+def estimate(spec: StudySpec, corpus: EncodedCorpus, allotment: Allotment, trials: int) -> Cost:
+    """The cost of ``trials`` more trials."""
+    shape = spec.train.shape.model_copy(
+        update={k: v for k, v in spec.space.fixed.items() if k in ModelShape.model_fields}
+    )
+    training = _operations(shape, corpus.train)
+    # Dev once an epoch; at the end once more, without and with deletions.
+    dev = FORWARD_SHARE * _operations(shape, corpus.dev)
+    deletions = sum(objective.k is not None for objective in spec.objectives)
+    draws = spec.evaluation.draws * any(o.metric == "srs_excess" for o in spec.objectives)
+    total = spec.train.epochs * (training + dev) + (1 + deletions + draws) * dev
+    device = "gpu" if allotment.gpus_per_trial else "cpu"
+    rounds = int(np.ceil(trials / allotment.max_concurrent))
+    parameters = count_parameters(shape, corpus.vocabulary_size, len(corpus.class_names))
+    # A finished trial keeps its model; a running one also Adam's two moments and two best states.
+    disk = 4 * parameters * (trials + 8 * allotment.max_concurrent)
+    return Cost(rounds * total / ASSUMED_FLOPS[device], disk, parameters)
+
+
+def count_parameters(shape: ModelShape, vocabulary: int, classes: int) -> int:
+    """Trained numbers of one model."""
+    e, d, m = shape.embed_dim, shape.ffn_dim, shape.mask_hidden_dim
+    vmask = e * m + m + 2 * m + 2 if shape.vmask else 0
+    block = 4 * (e * e + e) + (e * d + d) + (d * e + e) + 4 * e
+    return vocabulary * e + vmask + shape.layers * block + e * classes + classes
+
+
+def _operations(shape: ModelShape, split: EncodedSplit) -> float:
+    """Floating point operations of one pass forward and backward over a split."""
+    e, d, m = shape.embed_dim, shape.ffn_dim, shape.mask_hidden_dim
+    per_token = 6 * (e * m * shape.vmask + shape.layers * (4 * e * e + 2 * e * d))
+    lengths = split.lengths.astype(np.float64)
+    attention = 6 * shape.layers * 2 * e * float((lengths**2).sum())
+    interaction = 2 * shape.layers * shape.heads * float((lengths**3).sum())
+    return per_token * float(lengths.sum()) + attention + interaction

@@ -1,0 +1,40 @@
+"""The registry's use cases: promote a study's front, list models, pull one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safr_study.records import RegisteredModel
+from safr_study.tracking import list_models, open_store, pull, register_front
+from safr_study.workflows.results import load_ledger
+from safr_study.workflows.search import rank_ledger
+from safr_study.workflows.stores import Stores
+
+
+def promote_study(name: str, stores: Stores) -> list[RegisteredModel]:
+    """Register a study's front and move the data set's bare aliases to it.
+
+    Raises:
+        BadInput: there is no such study.
+        ServiceUnreachable: the tracking server does not answer.
+    """
+    ledger = load_ledger(name, stores)
+    store = open_store(stores.home, stores.tracking_uri)
+    return register_front(
+        store, rank_ledger(ledger), uid=ledger.uid, spec=ledger.spec, promote=True
+    )
+
+
+def registered_models(stores: Stores) -> list[RegisteredModel]:
+    """All versions of all models of safr-study."""
+    return list_models(open_store(stores.home, stores.tracking_uri))
+
+
+def pull_model(reference: str, to: Path, stores: Stores) -> Path:
+    """Download a version into a folder, its checksums verified.
+
+    Raises:
+        BadInput: there is no such model, or the folder is not empty.
+        CorruptCheckpoint: what came is not what was registered.
+    """
+    return pull(open_store(stores.home, stores.tracking_uri), reference, to)

@@ -1,0 +1,255 @@
+"""Search: run a study, rank its trials, track and register them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from safr_study.data import EncodedCorpus, describe, encoded_corpus
+from safr_study.errors import BadInput, StudyInterrupted
+from safr_study.figures import front_figure
+from safr_study.pareto import rank_study
+from safr_study.records import (
+    RegisteredModel,
+    StudyObserver,
+    StudyResult,
+    TrialRecord,
+    TrialState,
+    to_plain,
+)
+from safr_study.report import write_csv
+from safr_study.settings import StudySpec
+from safr_study.study.cluster import Allotment, allot, cluster, divide
+from safr_study.study.ledger import Ledger, StudyFacts, open_storage, planned_trials
+from safr_study.study.lock import driver_lock
+from safr_study.tracking import Tracker, open_store, register_front
+from safr_study.workflows.cost import Cost, estimate
+from safr_study.workflows.provenance import provenance
+from safr_study.workflows.stores import Stores
+
+
+@dataclass(frozen=True, slots=True)
+class StudyPlan:
+    """What is about to be done."""
+
+    name: str
+    corpus: str
+    """One line about the data."""
+    trials: int
+    """To finish in all."""
+    done: int
+    """Complete already."""
+    unfinished: int
+    """Begun, and gone on with."""
+    epochs: int
+    objectives: tuple[str, ...]
+    reference_point: tuple[float, ...]
+    allotment: Allotment
+    cost: Cost
+    """Of what is left."""
+    baselines: tuple[str, ...]
+
+
+class Progress(StudyObserver, Protocol):
+    """Who shows a study to people while it runs."""
+
+    def planned(self, plan: StudyPlan, trials: Sequence[TrialRecord]) -> None:
+        """The study is about to begin, with these trials in its ledger."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOutcome:
+    """A study's end."""
+
+    result: StudyResult
+    models: tuple[RegisteredModel, ...]
+    untracked: str | None
+    """What the tracking server did not get, in a sentence; ``None``: nothing."""
+
+
+def plan_study(spec: StudySpec, stores: Stores, *, cpus: float, gpus: float) -> StudyPlan:
+    """What ``search`` would do on a machine of this size; nothing is written but caches."""
+    corpus = encoded_corpus(spec.corpus, stores.home.corpora)
+    storage = open_storage(stores.home, stores.storage_url, spec.name, create=False)
+    ledger = Ledger.load(storage, spec.name) if storage is not None else None
+    trials = ledger.trials() if ledger is not None else []
+    return _plan(spec, corpus, divide(spec.resources, cpus=cpus, gpus=gpus), trials)
+
+
+def search(
+    spec: StudySpec, stores: Stores, *, progress: Progress, fresh: bool = False
+) -> SearchOutcome:
+    """Run a study to its end, or go on with it; rank, track and register.
+
+    Args:
+        spec: the study.
+        stores: where its services are.
+        progress: shown what happens.
+        fresh: begin anew under the same name; what was finished stays in the ledger.
+
+    Raises:
+        StudyInterrupted: by Ctrl-C; all that was finished is in the ledger.
+        BadInput: the settings do not fit the data or the study that is there.
+        ServiceUnreachable: the hub, ledger, cluster or tracking server does not answer.
+    """
+    home = stores.home
+    with driver_lock(home, spec.name):
+        corpus = encoded_corpus(spec.corpus, home.corpora)
+        store = open_store(home, stores.tracking_uri)
+        ledger = _open_ledger(spec, corpus, stores, fresh=fresh)
+        before = ledger.trials()
+        left = planned_trials(spec) - _complete(before)
+        tracker = Tracker(
+            store,
+            study=spec.name,
+            dataset=corpus.slug,
+            uid=ledger.uid,
+            spec=spec,
+            provenance=provenance(corpus.fingerprint, device="cpu"),
+            corpus_facts=_corpus_facts(corpus),
+        )
+        tracker.start()
+        tracker.replay(before)
+        interrupted = None
+        if left > 0:
+            with cluster(stores.address):
+                from safr_study.study.driver import run_study
+
+                allotment = allot(spec.resources)
+                progress.planned(_plan(spec, corpus, allotment, before), before)
+                try:
+                    run_study(
+                        spec,
+                        corpus,
+                        ledger,
+                        home=home,
+                        allotment=allotment,
+                        observers=[tracker, progress],
+                    )
+                except StudyInterrupted as error:
+                    interrupted = error
+        result = rank_ledger(ledger)
+        untracked = _close(tracker, ledger, result, interrupted=interrupted is not None)
+        if interrupted is not None:
+            raise interrupted
+        models: Sequence[RegisteredModel] = ()
+        if untracked is None:
+            models = register_front(store, rank_ledger(ledger), uid=ledger.uid, spec=spec)
+        return SearchOutcome(result, tuple(models), untracked)
+
+
+def rank_ledger(ledger: Ledger) -> StudyResult:
+    """A ledger's trials, ranked."""
+    spec, facts = ledger.spec, ledger.facts
+    return rank_study(
+        name=spec.name,
+        dataset=facts.slug,
+        objectives=tuple(objective.name for objective in spec.objectives),
+        reference_point=facts.reference_point,
+        trials=ledger.trials(),
+        asked=spec.trials,
+    )
+
+
+def _open_ledger(spec: StudySpec, corpus: EncodedCorpus, stores: Stores, *, fresh: bool) -> Ledger:
+    storage = open_storage(stores.home, stores.storage_url, spec.name, create=True)
+    assert storage is not None
+    ledger = None if fresh else Ledger.load(storage, spec.name)
+    if ledger is None:
+        facts = StudyFacts(
+            corpus_fingerprint=corpus.fingerprint,
+            slug=corpus.slug,
+            reference_point=tuple(
+                corpus.majority_accuracy("dev") if objective.k is None else 0.0
+                for objective in spec.objectives
+            ),
+            provenance=to_plain(provenance(corpus.fingerprint, device="cpu")),
+        )
+        return Ledger.create(storage, spec, facts)
+    different = _differences(
+        ledger.spec.settings_that_change_numbers(), spec.settings_that_change_numbers()
+    )
+    if different:
+        raise BadInput(
+            "study",
+            f"{spec.name!r} exists with other settings ({'; '.join(different[:4])}); repeat its "
+            "command to go on with it, begin anew with --fresh, or choose another --study",
+        )
+    if ledger.facts.corpus_fingerprint != corpus.fingerprint:
+        raise BadInput(
+            "dataset",
+            f"the data of study {spec.name!r} changed since it began; give the old data back, "
+            "begin anew with --fresh, or choose another --study",
+        )
+    ledger.update_spec(spec)
+    return ledger
+
+
+def _differences(before: Any, now: Any, path: str = "") -> list[str]:
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        keys = [*before, *(key for key in now if key not in before)]
+        return [
+            difference
+            for key in keys
+            for difference in _differences(
+                before.get(key), now.get(key), f"{path}.{key}" if path else str(key)
+            )
+        ]
+    return [] if before == now else [f"{path}: {before} before, {now} now"]
+
+
+def _plan(
+    spec: StudySpec, corpus: EncodedCorpus, allotment: Allotment, trials: Sequence[TrialRecord]
+) -> StudyPlan:
+    done = _complete(trials)
+    total = planned_trials(spec)
+    return StudyPlan(
+        name=spec.name,
+        corpus=describe(corpus),
+        trials=total,
+        done=done,
+        unfinished=sum(trial.state is TrialState.RUNNING for trial in trials),
+        epochs=spec.train.epochs,
+        objectives=tuple(objective.label for objective in spec.objectives),
+        reference_point=tuple(
+            corpus.majority_accuracy("dev") if objective.k is None else 0.0
+            for objective in spec.objectives
+        ),
+        allotment=allotment,
+        cost=estimate(spec, corpus, allotment, max(0, total - done)),
+        baselines=tuple(baseline.name for baseline in spec.space.baselines),
+    )
+
+
+def _close(
+    tracker: Tracker, ledger: Ledger, result: StudyResult, *, interrupted: bool
+) -> str | None:
+    """Hand the ranking to the tracking server and wait until it has everything."""
+    with tempfile.TemporaryDirectory() as folder:
+        pictures = []
+        table = Path(folder) / "front.csv"
+        write_csv(result, table)
+        if result.ranked:
+            for suffix in ("png", "svg"):
+                pictures.append(Path(folder) / f"front.{suffix}")
+                front_figure(result, pictures[-1])
+        untracked = tracker.finish_study(result, [*pictures, table], interrupted=interrupted)
+    ledger.set_run_ids(tracker.run_ids())
+    return untracked
+
+
+def _corpus_facts(corpus: EncodedCorpus) -> dict[str, int | str]:
+    return {
+        "source": corpus.source,
+        "classes": len(corpus.class_names),
+        "max_len": corpus.max_len,
+        "vocabulary": corpus.vocabulary_size,
+        **corpus.counts,
+    }
+
+
+def _complete(trials: Sequence[TrialRecord]) -> int:
+    return sum(trial.state is TrialState.COMPLETE for trial in trials)

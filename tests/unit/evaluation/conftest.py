@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from safr_study.data import EncodedSplit
+
+
+@pytest.fixture(scope="session")
+def golden() -> dict[str, Any]:
+    """Brute-force values of the definitions."""
+    beside = Path(__file__).resolve().parents[4] / "shared" / "golden"
+    path = Path(os.environ.get("SAFR_STUDY_GOLDEN", beside)) / "measures.json"
+    if not path.exists():
+        pytest.skip(f"no golden file at {path}; set SAFR_STUDY_GOLDEN to its folder")
+    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return values
+
+
+@pytest.fixture
+def ragged_split() -> EncodedSplit:
+    """Sixty texts of 0 to 12 tokens, two classes, words 2 to 29; two texts are empty."""
+    rng = np.random.default_rng(3)
+    lengths = rng.integers(1, 13, size=60)
+    lengths[[4, 31]] = 0
+    offsets = np.concatenate(([0], np.cumsum(lengths)))
+    return EncodedSplit(
+        tokens=rng.integers(2, 30, size=offsets[-1]).astype(np.int32),
+        offsets=offsets,
+        labels=rng.integers(0, 2, size=60),
+        rationale=rng.integers(0, 2, size=offsets[-1]).astype(np.int8),
+    )

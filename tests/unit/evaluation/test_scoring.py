@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from safr_study.data import EncodedSplit
+from safr_study.errors import BadInput, TrialFailure
+from safr_study.evaluation import random_scores, score_model
+from safr_study.model import SafrClassifier, build_model
+from safr_study.records import Scores
+from safr_study.settings import CapacityLayer, EvaluationConfig, ModelShape, Preset
+
+MAX_LEN = 14
+TINY = ModelShape(embed_dim=8, ffn_dim=12, heads=2, mask_hidden_dim=6)
+CONFIG = EvaluationConfig(draws=3, batch_size=7, seed=5)
+KS = (0.1, 0.3, 0.5)
+
+
+def tiny_model(preset: Preset = "masked", *, layers: int = 1, vmask: bool = True) -> SafrClassifier:
+    shape = TINY.model_copy(update={"layers": layers, "vmask": vmask})
+    return build_model(
+        shape, preset=preset, vocabulary_size=30, classes=2, max_len=MAX_LEN, seed=1
+    ).eval()
+
+
+def scored(model: Any, split: EncodedSplit, **changes: Any) -> Scores:
+    settings: dict[str, Any] = {
+        "split_name": "dev",
+        "classes": 2,
+        "config": CONFIG,
+        "ks": KS,
+        "random_draws": True,
+        "preset": "masked",
+        "device": torch.device("cpu"),
+    }
+    return score_model(model, split, **{**settings, **changes})
+
+
+def brute_force(
+    model: SafrClassifier, split: EncodedSplit, preset: Preset, layer: CapacityLayer
+) -> dict[str, Any]:
+    """The same numbers one text at a time, every token and draw in a loop."""
+
+    @torch.no_grad()
+    def run(tokens: list[int]) -> Any:
+        width = MAX_LEN if preset == "reference" else max(1, len(tokens))
+        return model(torch.tensor([tokens + [0] * (width - len(tokens))]))
+
+    texts = [split.tokens[a:b].tolist() for a, b in pairwise(split.offsets)]
+    labels = split.labels.tolist()
+    outputs = [run(text) for text in texts]
+    full = [int(output.logits[0].argmax()) for output in outputs]
+    rankings = []
+    for text, output in zip(texts, outputs, strict=True):
+        h = getattr(output, layer)[-1][0].double().numpy()
+        n = len(text)
+        gram = [[float(h[i] @ h[j]) for j in range(n)] for i in range(n)]
+        c = [gram[i][i] ** 2 / sum(g**2 for g in gram[i]) for i in range(n)]
+        rankings.append(sorted(range(n), key=lambda i, c=c: (-c[i], i)))
+
+    def predicted(text: list[int], gone: list[int]) -> int:
+        return int(run([t for i, t in enumerate(text) if i not in gone]).logits[0].argmax())
+
+    found: dict[str, Any] = {
+        "accuracy": 100 * np.mean([f == y for f, y in zip(full, labels, strict=True)]),
+        "loss": np.mean(
+            [
+                float(F.cross_entropy(output.logits.double(), torch.tensor([label])))
+                for output, label in zip(outputs, labels, strict=True)
+            ]
+        ),
+    }
+    for k in KS:
+        q = [round(k * len(text)) for text in texts]
+        top = [predicted(t, order[:n]) for t, order, n in zip(texts, rankings, q, strict=True)]
+        random = []
+        for draw in range(CONFIG.draws):
+            scores = random_scores(split.offsets, k, draw, seed=CONFIG.seed).tolist()
+            for row, text in enumerate(texts):
+                mine = scores[split.offsets[row] : split.offsets[row + 1]]
+                order = sorted(range(len(text)), key=lambda i, mine=mine: -mine[i])
+                random.append(predicted(text, order[: q[row]]) == labels[row])
+        c_full = np.equal(full, labels).astype(float)
+        c_top = np.equal(top, labels).astype(float)
+        c_random = np.reshape(random, (CONFIG.draws, -1)).mean(axis=0)
+        found[f"{k}"] = {
+            "k": k,
+            "realised_share": sum(q) / sum(map(len, texts)),
+            "accuracy_top": 100 * c_top.mean(),
+            "srs": 100 * (c_full - c_top).mean(),
+            "srs_se": 100 * (c_full - c_top).std() / math.sqrt(len(texts)),
+            "accuracy_random": 100 * c_random.mean(),
+            "srs_excess": 100 * (c_random - c_top).mean(),
+            "srs_excess_se": 100 * (c_random - c_top).std(ddof=1) / math.sqrt(len(texts)),
+            "dominant_share": max(top.count(0), top.count(1)) / len(texts),
+        }
+    return found
+
+
+@pytest.mark.parametrize(
+    ("preset", "layers", "vmask", "layer"),
+    [
+        ("masked", 1, True, "ffn1_pre_relu"),
+        ("masked", 2, False, "ffn1_post_relu"),
+        ("reference", 1, True, "ffn1_pre_relu"),
+    ],
+)
+def test_batched_scores_equal_a_loop_over_single_texts(
+    ragged_split: EncodedSplit,
+    preset: Preset,
+    layers: int,
+    vmask: bool,
+    layer: CapacityLayer,
+) -> None:
+    model = tiny_model(preset, layers=layers, vmask=vmask)
+    config = CONFIG.model_copy(update={"capacity_layer": layer})
+    found = scored(model, ragged_split, preset=preset, config=config)
+    expected = brute_force(model, ragged_split, preset, layer)
+    assert found.accuracy == pytest.approx(expected.pop("accuracy"), abs=1e-9)
+    assert found.loss == pytest.approx(expected.pop("loss"), abs=1e-6)
+    measured = {f"{d.k}": dataclasses.asdict(d) for d in found.deletions}
+    assert not any(deletion.pop("saturated") for deletion in measured.values())
+    for k, deletion in expected.items():
+        assert measured[k] == pytest.approx(deletion, rel=0, abs=1e-9)
+    assert any(abs(d.srs) > 1 for d in found.deletions), "deletion must change predictions"
+
+
+def test_nothing_depends_on_the_batches_or_on_what_ran_before(ragged_split: EncodedSplit) -> None:
+    model = tiny_model()
+    first = scored(model, ragged_split)
+    state = torch.random.get_rng_state()
+    assert scored(model.train(), ragged_split) == first
+    assert model.training
+    torch.testing.assert_close(torch.random.get_rng_state(), state)
+    assert all(parameter.grad is None for parameter in model.parameters())
+    for batch_size in (1, 60):
+        config = CONFIG.model_copy(update={"batch_size": batch_size})
+        other = scored(model, ragged_split, config=config)
+        assert other.deletions == first.deletions
+        assert other.loss == pytest.approx(first.loss, abs=1e-6)
+
+
+def test_random_deletions_are_measured_only_when_asked(ragged_split: EncodedSplit) -> None:
+    passes = []
+    model = tiny_model()
+    model.register_forward_hook(lambda *_: passes.append(1))
+    plain = scored(model, ragged_split, random_draws=False, ks=(0.3,))
+    per_pass = math.ceil(ragged_split.examples / CONFIG.batch_size)
+    assert len(passes) == 2 * per_pass
+    assert plain.deletions[0].accuracy_random is None
+    assert plain.deletions[0].srs_excess is None
+    passes.clear()
+    drawn = scored(model, ragged_split, ks=(0.3,))
+    assert len(passes) == (2 + CONFIG.draws) * per_pass
+    assert drawn.deletions[0].srs == plain.deletions[0].srs
+
+
+def test_scores_are_ordered_by_share_without_repeats(ragged_split: EncodedSplit) -> None:
+    found = scored(tiny_model(), ragged_split, ks=(0.5, 0.1, 0.5), random_draws=False)
+    assert [deletion.k for deletion in found.deletions] == [0.1, 0.5]
+    assert found.deletion(0.5).realised_share > found.deletion(0.1).realised_share
+
+
+def test_deleting_nothing_and_everything(ragged_split: EncodedSplit) -> None:
+    found = scored(tiny_model(), ragged_split, ks=(0.0, 1.0))
+    nothing, everything = found.deletions
+    assert (nothing.srs, nothing.srs_se, nothing.realised_share) == (0.0, 0.0, 0.0)
+    assert nothing.accuracy_top == nothing.accuracy_random == found.accuracy
+    # Empty texts all get the bias's class.
+    assert (everything.realised_share, everything.dominant_share) == (1.0, 1.0)
+    assert everything.saturated
+    assert everything.srs_excess == 0.0
+    assert found.saturated
+
+
+def test_a_split_of_empty_texts_is_scored() -> None:
+    empty = EncodedSplit(
+        tokens=np.empty(0, np.int32), offsets=np.zeros(4, np.int64), labels=np.array([0, 1, 1])
+    )
+    found = scored(tiny_model(), empty)
+    assert found.accuracy in (pytest.approx(100 / 3), pytest.approx(200 / 3))
+    assert found.majority_accuracy == pytest.approx(200 / 3)
+    assert [(d.srs, d.realised_share) for d in found.deletions] == [(0.0, 0.0)] * 3
+
+
+def test_one_text_has_no_error_of_the_excess() -> None:
+    one = EncodedSplit(
+        tokens=np.array([3, 4, 5], np.int32), offsets=np.array([0, 3]), labels=np.array([1])
+    )
+    found = scored(tiny_model(), one)
+    assert all(deletion.srs_excess_se is None for deletion in found.deletions)
+
+
+@pytest.mark.parametrize(("others", "saturated"), [(5, False), (4, True)])
+def test_saturation_begins_above_95_percent(others: int, saturated: bool) -> None:
+    class FirstToken(torch.nn.Module):
+        """Predicts class 1 for texts that begin with word 3."""
+
+        def forward(self, ids: torch.Tensor) -> Any:
+            logits = F.one_hot((ids[:, 0] == 3).long(), 2).float()
+            return SimpleNamespace(logits=logits, ffn1_pre_relu=(torch.ones(*ids.shape, 1),))
+
+    tokens = np.full((100, 2), 2, np.int32)
+    tokens[:others, 1] = 3  # What remains after the first of two equal capacities is deleted.
+    split = EncodedSplit(
+        tokens=tokens.reshape(-1),
+        offsets=np.arange(0, 201, 2),
+        labels=np.zeros(100, np.int64),
+    )
+    [deletion] = scored(FirstToken(), split, ks=(0.5,), random_draws=False).deletions
+    assert deletion.dominant_share == (100 - others) / 100
+    assert deletion.saturated is saturated
+
+
+def test_a_model_that_diverged_fails_with_a_sentence(ragged_split: EncodedSplit) -> None:
+    model = tiny_model()
+    with torch.no_grad():
+        model.fc.bias[0] = math.nan
+    with pytest.raises(TrialFailure, match="logits are not finite"):
+        scored(model, ragged_split)
+
+
+def test_what_cannot_be_evaluated_is_refused(ragged_split: EncodedSplit) -> None:
+    nothing = EncodedSplit(np.empty(0, np.int32), np.zeros(1, np.int64), np.empty(0, np.int64))
+    with pytest.raises(BadInput, match="no texts"):
+        scored(tiny_model(), nothing)
+    with pytest.raises(BadInput, match="3 classes"):
+        scored(tiny_model(), ragged_split, classes=3)
+    with pytest.raises(BadInput, match="from 0 to 1"):
+        scored(tiny_model(), ragged_split, ks=(30,))

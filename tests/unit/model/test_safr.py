@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from safr_study.model import SafrClassifier, build_model, loss_terms
+from safr_study.model.linear import Linear
+from safr_study.model.noise import dropout, logistic_like
+from safr_study.model.vmask import hard_gate
+from safr_study.settings import ModelShape, Penalties
+
+IDS = torch.tensor([[2, 3, 4, 3, 2], [6, 7, 2, 0, 0]])
+
+
+def build(seed: int, *, vmask: bool = True) -> SafrClassifier:
+    shape = ModelShape(embed_dim=8, ffn_dim=12, heads=2, mask_hidden_dim=6, vmask=vmask)
+    return build_model(shape, preset="masked", vocabulary_size=20, classes=2, max_len=9, seed=seed)
+
+
+def test_the_seed_alone_decides_the_weights() -> None:
+    torch.manual_seed(1)
+    first = build(5).state_dict()
+    torch.manual_seed(2)
+    torch.rand(3)
+    second = build(5).state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    other = build(6).state_dict()
+    assert not torch.equal(first["embedding.weight"], other["embedding.weight"])
+
+
+def test_building_leaves_the_global_generator_alone() -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    build(0)
+    assert torch.equal(torch.rand(4), expected)
+
+
+def test_the_baseline_has_the_same_other_weights() -> None:
+    full, baseline = build(4).state_dict(), build(4, vmask=False).state_dict()
+    assert {name for name in full if name not in baseline} == {
+        "vmask.linear_layer.weight",
+        "vmask.linear_layer.bias",
+        "vmask.hidden2p.weight",
+        "vmask.hidden2p.bias",
+    }
+    assert all(torch.equal(full[name], baseline[name]) for name in baseline)
+
+
+def test_a_word_has_one_probability_and_one_scaled_embedding(
+    small: Callable[..., SafrClassifier],
+) -> None:
+    model = small()
+    output = model(IDS)
+    assert model.vmask is not None
+    scaled = model.embedding(IDS) * math.sqrt(8)
+    hidden = torch.tanh(model.vmask.linear_layer(scaled))
+    keep = model.vmask.hidden2p(hidden).softmax(-1)[..., 1] * (IDS != 0)
+    assert torch.allclose(output.embeddings, scaled, atol=1e-14)
+    assert torch.allclose(output.keep_probability, keep, atol=1e-14)
+    assert torch.allclose(output.masked_embeddings, keep[..., None] * scaled, atol=1e-14)
+
+
+def test_shapes_of_the_output(small: Callable[..., SafrClassifier]) -> None:
+    output = small(layers=2)(IDS)
+    assert output.logits.shape == (2, 3)
+    for name, shape in (
+        ("attention", (2, 2, 5, 5)),
+        ("attention_output", (2, 5, 8)),
+        ("ffn1_pre_relu", (2, 5, 12)),
+        ("ffn1_post_relu", (2, 5, 12)),
+        ("ffn2", (2, 5, 8)),
+        ("block", (2, 5, 8)),
+    ):
+        assert [value.shape for value in getattr(output, name)] == [shape, shape], name
+
+
+@pytest.mark.parametrize("vmask", [True, False])
+def test_the_gate_argument_multiplies_the_gate(
+    small: Callable[..., SafrClassifier], vmask: bool
+) -> None:
+    model = small(vmask=vmask)
+    gate = torch.tensor([[1.0, 0.0, 0.5, 1.0, 1.0]] * 2, dtype=torch.float64)
+    free, gated = model(IDS), model(IDS, gate=gate)
+    assert torch.allclose(gated.masked_embeddings, free.masked_embeddings * gate[..., None])
+    assert not torch.allclose(gated.logits, free.logits)
+    assert (free.keep_probability is None) == (not vmask)
+
+
+def test_training_mode_needs_noise(small: Callable[..., SafrClassifier]) -> None:
+    with pytest.raises(ValueError, match="noise generator"):
+        small().train()(IDS)
+
+
+def test_training_noise_comes_from_the_generator_alone(
+    small: Callable[..., SafrClassifier],
+) -> None:
+    model = small().train()
+    torch.manual_seed(0)
+    first = model(IDS, noise=torch.Generator().manual_seed(7)).logits
+    torch.manual_seed(1)
+    second = model(IDS, noise=torch.Generator().manual_seed(7)).logits
+    assert torch.equal(first, second)
+    assert not torch.equal(first, model(IDS, noise=torch.Generator().manual_seed(8)).logits)
+
+
+def test_gates_are_hard_in_training_and_soft_in_evaluation(
+    small: Callable[..., SafrClassifier],
+) -> None:
+    model = small(dropout=0.0)
+    soft = model(IDS)
+    hard = model.train()(IDS, noise=torch.Generator().manual_seed(0))
+    real = IDS != 0
+    ratio = (hard.masked_embeddings / hard.embeddings)[real]
+    assert set(ratio.flatten().tolist()) == {0.0, 1.0}
+    assert not hard.masked_embeddings[~real].any()
+    assert torch.allclose(hard.keep_probability, soft.keep_probability)
+
+
+def test_gates_open_as_often_as_their_probability() -> None:
+    p = torch.tensor([0.1, 0.5, 0.8], dtype=torch.float64)
+    log_odds = torch.logit(p).expand(20_000, 3).clone().requires_grad_()
+    noise = torch.Generator().manual_seed(0)
+    gate = hard_gate(log_odds, temperature=0.7, noise=noise)
+    assert torch.equal(gate.unique(), torch.tensor([0.0, 1.0], dtype=torch.float64))
+    assert torch.allclose(gate.mean(0), p, atol=0.015)
+    gate.sum().backward()  # type: ignore[no-untyped-call]
+    same = logistic_like(log_odds, torch.Generator().manual_seed(0))
+    soft = torch.sigmoid((log_odds.detach() + same) / 0.7)
+    assert torch.allclose(log_odds.grad, soft * (1 - soft) / 0.7, atol=1e-12)  # type: ignore[arg-type]
+
+
+def test_logistic_noise_is_the_difference_of_gumbels() -> None:
+    draws = logistic_like(torch.empty(50_000), torch.Generator().manual_seed(1))
+    quantiles = torch.tensor([0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99])
+    assert torch.allclose(draws.quantile(quantiles), torch.logit(quantiles), atol=0.15)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_dropout_zeroes_its_share_and_keeps_the_mean(share: float) -> None:
+    x = torch.ones(300, 333)
+    dropped = dropout(x, share, torch.Generator().manual_seed(0))
+    assert (dropped == 0).double().mean().item() == pytest.approx(share, abs=0.01)
+    assert dropped.unique().tolist() == pytest.approx([0, 1 / (1 - share)], rel=1e-4)
+    assert dropped.mean().item() == pytest.approx(1, abs=0.01)
+    assert dropout(x, share, None) is x
+    assert dropout(x, 0.0, torch.Generator()) is x
+
+
+def test_linear_is_torchs_linear() -> None:
+    torch.manual_seed(0)
+    mine, theirs = Linear(37, 11), nn.Linear(37, 11)
+    theirs.load_state_dict(mine.state_dict())
+    x = torch.randn(3, 5, 37, requires_grad=True)
+    y = x.detach().clone().requires_grad_()
+    torch.tanh(mine(x)).sum().backward()  # type: ignore[no-untyped-call]
+    torch.tanh(theirs(y)).sum().backward()  # type: ignore[no-untyped-call]
+    assert torch.allclose(mine(x), theirs(y), atol=1e-5)
+    assert torch.allclose(x.grad, y.grad, atol=1e-5)  # type: ignore[arg-type]
+    for name, parameter in mine.named_parameters():
+        assert torch.allclose(parameter.grad, theirs.get_parameter(name).grad, atol=1e-5), name  # type: ignore[arg-type]
+    assert mine(torch.empty(0, 5, 37)).shape == (0, 5, 11)
+
+
+def test_float32_is_near_float64(small: Callable[..., SafrClassifier]) -> None:
+    exact = small(embed_dim=32, ffn_dim=64)
+    rough = small(embed_dim=32, ffn_dim=64).float()
+    labels = torch.tensor([0, 1])
+    penalties = Penalties(lambda_imp=1.0, lambda_inter=1.0, vmask_beta=1.0)
+    for model in (exact, rough):
+        loss_terms(model(IDS), labels, IDS, penalties, "masked").total.backward()  # type: ignore[no-untyped-call]
+    for name, parameter in exact.named_parameters():
+        other = rough.get_parameter(name).grad
+        assert other is not None
+        assert parameter.grad is not None
+        bound = 1e-4 * max(parameter.grad.abs().max().item(), 1e-3)
+        assert (other.double() - parameter.grad).abs().max().item() < bound, name
+
+
+def test_attention_is_torchs_attention(small: Callable[..., SafrClassifier]) -> None:
+    model = small()
+    layer = model.layers[0].attention
+    x = torch.randn(2, 5, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    real = IDS != 0
+    found, _ = layer(x, real)
+    heads = [
+        projection(x).view(2, 5, 2, 4).transpose(1, 2)
+        for projection in (layer.query, layer.key, layer.value)
+    ]
+    mixed = F.scaled_dot_product_attention(*heads, attn_mask=real[:, None, None, :])
+    expected = layer.out(mixed.transpose(1, 2).reshape(2, 5, 8))
+    assert torch.allclose(found[real], expected[real], atol=1e-12)

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+from itertools import combinations, pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from safr_study.pareto import crowding_distances, front_numbers, hypervolume, knee_index
+
+# A coarse grid makes equal points and ties in single objectives common.
+GRIDS = st.integers(2, 4).flatmap(
+    lambda m: hnp.arrays(
+        np.float64, st.tuples(st.integers(1, 12), st.just(m)), elements=st.integers(0, 4).map(float)
+    )
+)
+
+
+def dominates(a: np.ndarray, b: np.ndarray) -> bool:
+    return all(x >= y for x, y in zip(a, b, strict=True)) and any(
+        x > y for x, y in zip(a, b, strict=True)
+    )
+
+
+def brute_fronts(points: np.ndarray) -> list[int]:
+    numbers: dict[int, int] = {}
+    left = set(range(len(points)))
+    front = 0
+    while left:
+        members = {i for i in left if not any(dominates(points[j], points[i]) for j in left)}
+        numbers.update(dict.fromkeys(members, front))
+        left -= members
+        front += 1
+    return [numbers[i] for i in range(len(points))]
+
+
+def brute_crowding(front: np.ndarray) -> list[float]:
+    """NSGA-II, point by point, over the distinct points in lexicographic order."""
+    distinct = sorted({tuple(row) for row in front.tolist()})
+    if len(distinct) <= 2:
+        return [np.inf] * len(front)
+    distance = dict.fromkeys(distinct, 0.0)
+    for m in range(front.shape[1]):
+        line = sorted(distinct, key=lambda point: point[m])
+        width = line[-1][m] - line[0][m]
+        if width == 0:
+            continue
+        distance[line[0]] = distance[line[-1]] = np.inf
+        for (before, at), (_, after) in pairwise(pairwise(line)):
+            distance[at] += (after[m] - before[m]) / width
+    return [distance[tuple(row)] for row in front.tolist()]
+
+
+def inclusion_exclusion(points: np.ndarray, reference: np.ndarray) -> float:
+    boxes = np.maximum(points - reference, 0.0)
+    return sum(
+        (-1) ** (size + 1) * float(np.prod(np.min(chosen, axis=0)))
+        for size in range(1, len(boxes) + 1)
+        for chosen in combinations(boxes, size)
+    )
+
+
+@given(GRIDS)
+def test_front_numbers_equal_brute_force(points: np.ndarray) -> None:
+    assert front_numbers(points).tolist() == brute_fronts(points)
+
+
+@given(GRIDS)
+def test_crowding_equals_brute_force_within_each_front(points: np.ndarray) -> None:
+    fronts = front_numbers(points)
+    found = crowding_distances(points, fronts)
+    for number in np.unique(fronts):
+        np.testing.assert_allclose(
+            found[fronts == number], brute_crowding(points[fronts == number])
+        )
+
+
+@given(GRIDS, st.randoms(use_true_random=False))
+def test_order_of_the_rows_changes_nothing(points: np.ndarray, random) -> None:
+    order = np.array(random.sample(range(len(points)), len(points)))
+    fronts = front_numbers(points)
+    assert front_numbers(points[order]).tolist() == fronts[order].tolist()
+    crowding = crowding_distances(points, fronts)
+    np.testing.assert_array_equal(crowding_distances(points[order], fronts[order]), crowding[order])
+    assert points[order][knee_index(points[order])].tolist() == points[knee_index(points)].tolist()
+
+
+def test_crowding_by_hand() -> None:
+    points = [[0.0, 10.0], [1.0, 8.0], [4.0, 5.0], [10.0, 0.0], [1.0, 8.0]]
+    # (4 - 0) / 10 + (10 - 5) / 10 and (10 - 1) / 10 + (8 - 0) / 10; the equal points share theirs.
+    np.testing.assert_allclose(
+        crowding_distances(points, [0] * 5), [np.inf, 0.9, 1.7, np.inf, 0.9], rtol=1e-12
+    )
+
+
+@given(GRIDS, st.integers(-1, 3))
+def test_hypervolume_equals_inclusion_and_exclusion(points: np.ndarray, corner: int) -> None:
+    points = points[:7]
+    reference = np.full(points.shape[1], float(corner))
+    assert hypervolume(points, reference) == pytest.approx(
+        inclusion_exclusion(points, reference), abs=1e-9
+    )
+
+
+def test_hypervolume_by_hand_ignores_points_behind_the_reference() -> None:
+    assert hypervolume([[2.0, 1.0], [1.0, 2.0], [9.0, 0.0], [-1.0, 5.0]], [0.0, 0.0]) == 3.0
+    assert hypervolume([[9.0, 0.0]], [0.0, 0.0]) == 0.0
+    assert hypervolume([], [0.0, 0.0]) == 0.0
+
+
+def test_knee_is_farthest_from_the_line_through_the_extremes() -> None:
+    front = np.array([[90.0, 2.0], [88.0, 9.0], [85.0, 11.0], [70.0, 12.0]])
+    scaled = (front - front.min(0)) / np.ptp(front, axis=0)
+    start, end = scaled[0], scaled[-1]
+    along = (end - start) / np.linalg.norm(end - start)
+    away = [float(np.linalg.norm(p - start - along * np.dot(p - start, along))) for p in scaled]
+    assert knee_index(front) == int(np.argmax(away)) == 2
+
+
+@pytest.mark.parametrize(
+    ("points", "eligible", "knee"),
+    [
+        pytest.param([[1.0, 2.0]], None, 0, id="one member"),
+        pytest.param([[1.0, 2.0], [2.0, 1.0]], None, 1, id="two: the better first objective"),
+        pytest.param([[1.0, 2.0], [1.0, 2.0]], None, 0, id="equal: the first row"),
+        pytest.param([[0.0, 2.0], [1.0, 1.0], [2.0, 0.0]], None, 1, id="straight: the middle"),
+        pytest.param([[0.0, 9.0], [1.0, 1.0], [9.0, 0.0]], None, 2, id="bent away: an extreme"),
+        pytest.param([[0.0, 9.0], [8.0, 8.0], [9.0, 0.0]], [1, 0, 1], 2, id="not eligible"),
+        pytest.param([[1.0, 2.0], [2.0, 1.0]], [0, 0], None, id="nobody is eligible"),
+        pytest.param([[5.0, 0.0], [5.0, 1.0]], None, 1, id="one objective without a range"),
+        pytest.param(
+            [[4.0, 0.0, 0.0], [0.0, 4.0, 0.0], [0.0, 0.0, 4.0], [2.0, 2.0, 2.0]],
+            None,
+            3,
+            id="three objectives",
+        ),
+    ],
+)
+def test_knee_in_small_and_degenerate_fronts(points, eligible, knee) -> None:
+    assert knee_index(points, eligible) == knee
+
+
+def test_an_ineligible_extreme_does_not_set_the_scale() -> None:
+    front = [[90.0, 0.0], [80.0, 9.0], [70.0, 10.0], [60.0, 100.0]]
+    assert knee_index(front, [True, True, True, False]) == 1
+    assert knee_index(front) == 0
+
+
+def test_knee_of_no_points_is_none() -> None:
+    assert knee_index([]) is None
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_refused(bad: float) -> None:
+    points = [[1.0, bad], [0.0, 1.0]]
+    with pytest.raises(ValueError, match="not finite"):
+        front_numbers(points)
+    with pytest.raises(ValueError, match="not finite"):
+        crowding_distances(points, [0, 0])
+    with pytest.raises(ValueError, match="not finite"):
+        hypervolume(points, [0.0, 0.0])
+    with pytest.raises(ValueError, match="finite"):
+        hypervolume([[1.0, 1.0]], [0.0, bad])
+    with pytest.raises(ValueError, match="not finite"):
+        knee_index(points)
+
+
+def test_shapes_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="matrix"):
+        front_numbers([1.0, 2.0])
+    with pytest.raises(ValueError, match="front numbers"):
+        crowding_distances([[1.0, 2.0]], [0, 0])
+    with pytest.raises(ValueError, match="do not fit"):
+        hypervolume([[1.0, 2.0]], [0.0])
+    with pytest.raises(ValueError, match="eligible"):
+        knee_index([[1.0, 2.0]], [True, False])

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from safr_study.pareto import rank_study, rank_trials
+from safr_study.records import DeletionScores, Scores, TrialRecord, TrialState
+
+
+def trial(
+    number: int,
+    values: tuple[float, ...] | None,
+    state: TrialState = TrialState.COMPLETE,
+    *,
+    saturated: bool = False,
+) -> TrialRecord:
+    deletion = DeletionScores(
+        k=0.3,
+        realised_share=0.3,
+        accuracy_top=50.0,
+        srs=10.0,
+        srs_se=1.0,
+        dominant_share=0.99 if saturated else 0.6,
+        saturated=saturated,
+    )
+    scores = Scores(
+        split="dev",
+        examples=100,
+        accuracy=80.0,
+        accuracy_se=4.0,
+        majority_accuracy=50.0,
+        loss=0.5,
+        deletions=(deletion,),
+    )
+    return TrialRecord(
+        number=number, state=state, parameters={}, seed=0, values=values, scores=scores
+    )
+
+
+def test_trials_are_ordered_by_front_then_first_objective_then_number() -> None:
+    ranked = rank_trials(
+        [
+            trial(4, (80.0, 5.0)),
+            trial(0, (70.0, 9.0)),
+            trial(1, (60.0, 1.0)),
+            trial(2, (80.0, 5.0)),
+            trial(3, (65.0, 1.0)),
+        ]
+    )
+    assert [(row.trial.number, row.front) for row in ranked] == [
+        (2, 0),
+        (4, 0),
+        (0, 0),
+        (3, 1),
+        (1, 2),
+    ]
+    assert [row.on_front for row in ranked] == [True, True, True, False, False]
+
+
+def test_only_complete_trials_with_finite_values_are_ranked() -> None:
+    trials = [
+        trial(5, (99.0, 99.0), TrialState.PRUNED),
+        trial(0, (80.0, 5.0)),
+        trial(3, None),
+        trial(2, (math.nan, 99.0)),
+        trial(4, (99.0, math.inf)),
+        trial(1, (99.0, 99.0), TrialState.RUNNING),
+    ]
+    result = rank_study("s", "sst2", ["accuracy", "srs@30"], [50.0, 0.0], trials, asked=6)
+    assert [row.trial.number for row in result.ranked] == [0]
+    assert [left.number for left in result.unranked] == [1, 2, 3, 4, 5]
+    assert result.hypervolume == pytest.approx(30.0 * 5.0)
+    assert result.asked == 6
+
+
+def test_a_saturated_trial_is_on_the_front_but_never_its_knee() -> None:
+    best = (85.0, 20.0)
+    extremes = [trial(0, (90.0, 0.0)), trial(2, (60.0, 21.0))]
+    assert [r.trial.number for r in rank_trials([*extremes, trial(1, best)]) if r.knee] == [1]
+    ranked = rank_trials([*extremes, trial(1, best, saturated=True)])
+    assert [r.trial.number for r in ranked if r.on_front] == [0, 1, 2]
+    assert [r.trial.number for r in ranked if r.knee] == [0]
+
+
+def test_the_knee_is_sought_on_the_front_alone() -> None:
+    ranked = rank_trials([trial(0, (80.0, 5.0)), trial(1, (79.0, 4.0)), trial(2, (70.0, 3.0))])
+    assert [r.trial.number for r in ranked if r.knee] == [0]
+
+
+def test_a_study_of_saturated_trials_has_no_knee() -> None:
+    ranked = rank_trials([trial(0, (80.0, 5.0), saturated=True)])
+    assert [(row.front, row.knee) for row in ranked] == [(0, False)]
+
+
+def test_hypervolume_is_of_the_front() -> None:
+    trials = [trial(0, (52.0, 1.0)), trial(1, (51.0, 2.0)), trial(2, (51.0, 1.0))]
+    result = rank_study("s", "sst2", ["accuracy", "srs@30"], [50.0, 0.0], trials, asked=3)
+    assert result.hypervolume == 3.0
+    assert [row.trial.number for row in result.front] == [0, 1]
+
+
+def test_a_study_without_complete_trials_is_ranked_too() -> None:
+    waiting = trial(0, None, TrialState.WAITING)
+    result = rank_study("s", "sst2", ["accuracy", "srs@30"], [50.0, 0.0], [waiting], asked=1)
+    assert (result.ranked, result.unranked, result.hypervolume) == ((), (waiting,), 0.0)
+
+
+def test_a_reference_point_of_another_length_is_refused() -> None:
+    with pytest.raises(ValueError, match="do not fit"):
+        rank_study("s", "sst2", ["accuracy", "srs@30"], [50.0], [trial(0, (1.0, 2.0))], asked=1)

@@ -1,0 +1,265 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import optuna
+import pytest
+
+from safr_study.errors import BadInput, ServiceUnreachable
+from safr_study.home import Home, open_home
+from safr_study.records import (
+    CheckpointRef,
+    DeletionScores,
+    EpochReport,
+    LossTerms,
+    Scores,
+    TrialState,
+)
+from safr_study.settings import CorpusSpec, StudySpec
+from safr_study.study.ledger import (
+    Ledger,
+    StudyFacts,
+    open_storage,
+    planned_trials,
+    stored_studies,
+)
+from safr_study.study.spaces import find_space
+
+FACTS = StudyFacts(
+    corpus_fingerprint="f" * 64,
+    slug="planted",
+    reference_point=(50.0, 0.0),
+    provenance={"commit": None},
+)
+SCORES = Scores(
+    split="dev",
+    examples=200,
+    accuracy=80.5,
+    accuracy_se=2.8,
+    majority_accuracy=50.0,
+    loss=0.4,
+    deletions=(
+        DeletionScores(k=0.3, realised_share=0.29, accuracy_top=60.0, srs=20.5, srs_se=3.0),
+    ),
+)
+EPOCH = EpochReport(
+    epoch=1,
+    train=LossTerms(total=0.7, cross_entropy=0.6, importance=0.3, interaction=None),
+    dev_accuracy=61.0,
+    dev_loss=0.65,
+    gate_openness=0.5,
+    mean_norm=16.0,
+    best=True,
+    seconds=1.5,
+)
+CHECKPOINT = CheckpointRef(uri="/somewhere", sha256="a" * 64, epoch=1)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return open_home(tmp_path / "home")
+
+
+def study_spec(**changes: object) -> StudySpec:
+    given = {"name": "s", "corpus": CorpusSpec(dataset="planted"), "space": find_space("lambda")}
+    return StudySpec.model_validate({**given, **changes})
+
+
+def begin(home: Home, spec: StudySpec) -> Ledger:
+    storage = open_storage(home, None, spec.name, create=True)
+    assert storage is not None
+    return Ledger.create(storage, spec, FACTS)
+
+
+def reopened(home: Home, name: str = "s") -> Ledger:
+    storage = open_storage(home, None, name, create=False)
+    assert storage is not None
+    ledger = Ledger.load(storage, name)
+    assert ledger is not None
+    return ledger
+
+
+def finish(ledger: Ledger, number: int) -> None:
+    ledger.complete(
+        number,
+        values=(80.5, 20.5),
+        scores=SCORES,
+        checkpoint=CHECKPOINT,
+        seconds=9.0,
+        device="cpu",
+    )
+
+
+def test_what_is_written_is_read_back_from_the_file(home: Home) -> None:
+    spec = study_spec()
+    ledger = begin(home, spec)
+    trial = ledger.ask(spec)
+    assert trial is not None
+    ledger.record_epoch(trial.number, EPOCH)
+    ledger.record_epoch(trial.number, replace(EPOCH, epoch=2, best=False))
+    finish(ledger, trial.number)
+    ledger.set_run_ids({trial.number: "run-1"})
+
+    again = reopened(home)
+    assert again.spec == spec
+    assert again.facts == FACTS
+    (read,) = again.trials()
+    assert read.state is TrialState.COMPLETE
+    assert read.values == (80.5, 20.5)
+    assert read.scores == SCORES
+    assert read.checkpoint == CHECKPOINT
+    assert read.epochs == (EPOCH, replace(EPOCH, epoch=2, best=False))
+    assert (read.run_id, read.device, read.seconds) == ("run-1", "cpu", 9.0)
+
+
+def test_the_baselines_come_first_and_count(home: Home) -> None:
+    spec = study_spec()
+    ledger = begin(home, spec)
+    first, second, third = (ledger.ask(spec) for _ in range(3))
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    assert first.baseline == "no-vmask"
+    assert first.parameters == {"vmask": False, "lambda_imp": None, "lambda_inter": None}
+    assert second.baseline == "vmask-only"
+    assert second.parameters == {"vmask": True, "lambda_imp": 0.0, "lambda_inter": 0.0}
+    assert third.baseline is None
+    assert third.parameters["lambda_imp"] is not None
+
+
+def test_random_trials_are_the_same_after_an_interruption(home: Home, tmp_path: Path) -> None:
+    spec = study_spec(sampler="random")
+    through = begin(home, spec)
+    expected = [through.ask(spec) for _ in range(8)]
+    other = open_home(tmp_path / "other")
+    broken = begin(other, spec)
+    asked = [broken.ask(spec) for _ in range(4)]
+    asked += [reopened(other).ask(spec) for _ in range(4)]
+    assert asked == expected
+
+
+def test_the_grid_ends(home: Home) -> None:
+    spec = study_spec(sampler="grid", trials=100)
+    ledger = begin(home, spec)
+    asked = []
+    while (trial := ledger.ask(spec)) is not None:
+        asked.append((trial.parameters["lambda_imp"], trial.parameters["lambda_inter"]))
+    # Five by four values; (0, 0) is a baseline already, and no-vmask comes on top.
+    assert len(asked) == planned_trials(spec) == 5 * 4 + 1
+    assert len(set(asked)) == len(asked)
+
+
+def test_unfinished_trials_are_those_still_running(home: Home) -> None:
+    spec = study_spec()
+    ledger = begin(home, spec)
+    for _ in range(4):
+        ledger.ask(spec)
+    finish(ledger, 0)
+    ledger.fail(2, "a sentence")
+    again = reopened(home)
+    assert [trial.number for trial in again.unfinished()] == [1, 3]
+    assert again.trial(2).failure == "a sentence"
+    assert again.trial(2).state is TrialState.FAILED
+
+
+def test_a_trial_cut_off_before_its_settings_is_failed_not_repeated(home: Home) -> None:
+    spec = study_spec()
+    ledger = begin(home, spec)
+    ledger.study.ask()
+    assert reopened(home).unfinished() == []
+    (trial,) = reopened(home).trials()
+    assert trial.state is TrialState.FAILED
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_value_that_is_no_number_never_becomes_an_objective(home: Home, bad: float) -> None:
+    spec = study_spec()
+    ledger = begin(home, spec)
+    ledger.ask(spec)
+    with pytest.raises(ValueError, match="not all finite"):
+        ledger.complete(
+            0, values=(80.0, bad), scores=SCORES, checkpoint=CHECKPOINT, seconds=1.0, device="cpu"
+        )
+    assert ledger.trial(0).state is TrialState.RUNNING
+
+
+def test_settings_that_do_not_fit_together_fail_the_trial(home: Home) -> None:
+    space = find_space("lambda").model_copy(update={"fixed": {"heads": 8}})
+    # Both fit alone; 8 heads over a width of 260 do not.
+    parameters = {"embed_dim": {"type": "categorical", "choices": [256]}}
+    spec = study_spec(
+        space={"name": "x", "parameters": parameters, "baselines": [], "fixed": space.fixed}
+    )
+    broken = spec.model_copy(
+        update={
+            "space": spec.space.model_copy(update={"fixed": {"heads": 7}}),
+        }
+    )
+    ledger = begin(home, spec)
+    trial = ledger.ask(broken)
+    assert trial is not None
+    assert trial.state is TrialState.FAILED
+    assert trial.failure is not None
+    assert "heads=7 does not divide embed_dim=256" in trial.failure
+
+
+def test_a_fresh_start_keeps_what_was_finished(home: Home) -> None:
+    spec = study_spec()
+    old = begin(home, spec)
+    old.ask(spec)
+    finish(old, 0)
+    new = begin(home, spec)
+    assert (old.uid, new.uid) == ("s", "s~2")
+    assert reopened(home).uid == "s~2"
+    assert reopened(home).trials() == []
+    kept = optuna.load_study(study_name="s", storage=old.storage)
+    assert [trial.values for trial in kept.trials] == [[80.5, 20.5]]
+    assert stored_studies(home, None) == ["s"]
+
+
+def test_a_ledger_of_another_version_is_refused(home: Home) -> None:
+    ledger = begin(home, study_spec())
+    ledger.study.set_user_attr("schema", 99)
+    with pytest.raises(BadInput, match="schema 99"):
+        reopened(home)
+
+
+def test_there_is_no_ledger_before_there_is_a_study(home: Home) -> None:
+    assert open_storage(home, None, "nothing", create=False) is None
+    assert stored_studies(home, None) == []
+    assert not home.ledger("nothing").exists()
+
+
+def test_a_broken_ledger_file_is_refused_in_a_sentence(home: Home) -> None:
+    path = home.ledger("s")
+    path.parent.mkdir(parents=True)
+    path.write_text("this is no journal\n" + json.dumps({"a": 1}) + "\n", encoding="utf-8")
+    with pytest.raises(BadInput, match="cannot be read"):
+        open_storage(home, None, "s", create=False)
+
+
+def test_databases_that_are_none_or_do_not_answer(home: Home) -> None:
+    with pytest.raises(BadInput, match="database URL"):
+        open_storage(home, "nonsense", "s", create=True)
+    with pytest.raises(ServiceUnreachable, match="does not answer"):
+        open_storage(home, "postgresql+psycopg://nobody@127.0.0.1:9/none", "s", create=True)
+
+
+def test_sqlite_holds_a_ledger_too(home: Home, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    storage = open_storage(home, url, "s", create=True)
+    assert storage is not None
+    spec = study_spec()
+    ledger = Ledger.create(storage, spec, FACTS)
+    ledger.ask(spec)
+    finish(ledger, 0)
+    assert stored_studies(home, url) == ["s"]
+    again = open_storage(home, url, "s", create=False)
+    assert again is not None
+    loaded = Ledger.load(again, "s")
+    assert loaded is not None
+    assert loaded.trial(0).values == (80.5, 20.5)
+    for used in (storage, again):
+        used.remove_session()
