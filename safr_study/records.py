@@ -16,7 +16,10 @@ Value = bool | int | float | str
 
 @dataclass(frozen=True, slots=True)
 class LossTerms:
-    """Mean loss of one epoch by term; the penalties unweighted, ``None`` without VMASK."""
+    """Mean loss of one epoch by term; the penalties unweighted, ``None`` where not computed.
+
+    A penalty is not computed without VMASK or at weight 0.
+    """
 
     total: float
     cross_entropy: float

@@ -51,7 +51,7 @@ def pareto(
     else:
         console.print(f"Study {result.name}: no trial is complete yet.")
     for line in output.result_footer(result):
-        console.print(line)
+        console.print(line, soft_wrap=True)
     for path in written:
         output.err().print(f"wrote {path}")
 

@@ -256,7 +256,7 @@ def _show(
     console = output.out()
     console.print(output.result_table(outcome.result))
     for line in output.result_footer(outcome.result):
-        console.print(line)
+        console.print(line, soft_wrap=True)
     if outcome.untracked is not None:
         output.err().print(f"warning: {outcome.untracked}")
     if outcome.models:

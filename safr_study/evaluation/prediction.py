@@ -64,22 +64,28 @@ class Predictor:
         logits: list[NDArray[np.float64]] = []
         capacities = np.zeros(len(split.tokens))
         with _evaluation_mode(self.model), torch.inference_mode():
-            for batch, ids, output in self._outputs(split):
+            for batch in evaluation_batches(split, self.batch_size, pad_to=self.pad_to):
                 rows.append(batch.index)
-                logits.append(_finite(output.logits, "logits"))
-                if layer is not None:
-                    found = capacity(getattr(output, layer)[-1], ids != 0)
-                    columns = np.arange(ids.shape[1])
-                    real = columns < batch.lengths[:, None]
-                    places = (split.offsets[batch.index, None] + columns)[real]
-                    capacities[places] = _finite(found, "capacities")[real]
+                found, measured = self._batch(batch, layer)
+                logits.append(found)
+                if measured is not None:
+                    columns = np.arange(measured.shape[1])
+                    real = columns < batch.lengths[:, None]  # [B, L]
+                    places = split.offsets[batch.index, None] + columns
+                    capacities[places[real]] = measured[real]
         order = np.argsort(np.concatenate(rows))
         return np.concatenate(logits)[order], capacities
 
-    def _outputs(self, split: EncodedSplit) -> Iterator[tuple[Batch, Tensor, SafrOutput]]:
-        for batch in evaluation_batches(split, self.batch_size, pad_to=self.pad_to):
-            ids = torch.from_numpy(batch.ids).to(self.device)
-            yield batch, ids, self.model(ids)
+    def _batch(
+        self, batch: Batch, layer: CapacityLayer | None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """Logits `[B, C]` and capacities `[B, L]`; frees all else before the next batch."""
+        ids = torch.from_numpy(batch.ids).to(self.device)
+        output: SafrOutput = self.model(ids)
+        logits = _finite(output.logits, "logits")
+        if layer is None:
+            return logits, None
+        return logits, _finite(capacity(getattr(output, layer)[-1], ids != 0), "capacities")
 
 
 @contextmanager

@@ -31,6 +31,8 @@ class Label:
     text: str
     gid: str
     colour: str
+    importance: int
+    """0 is placed first."""
     required: bool
     """Placed even where it covers something; the others are left out instead."""
 
@@ -41,11 +43,11 @@ def place_labels(
     points: Sequence[tuple[float, float]],
     line: Sequence[tuple[float, float]] = (),
 ) -> None:
-    """Put each label at the nearest free place around its point, in the order given.
+    """Put each label at the nearest free place around its point, the most important first.
 
     Args:
         axes: final limits and layout (`Figure.draw_without_rendering` has run).
-        labels: the most important first.
+        labels: in any order; of equal importance the earlier goes first.
         points: data coordinates of every marker, which no label may cover.
         line: corners, in data coordinates, of a line of horizontal and vertical pieces, which no
             label may cover either.
@@ -59,7 +61,7 @@ def place_labels(
     if line:
         corners = axes.transData.transform(list(line))
         taken += [Bbox([start, end]).padded(1.0) for start, end in pairwise(corners)]
-    for label in labels:
+    for label in sorted(labels, key=lambda label: label.importance):
         chosen = _first_free(axes, label, taken)
         if chosen is not None:
             taken.append(chosen)

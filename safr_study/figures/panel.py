@@ -76,8 +76,8 @@ class Panel:
             by_point[self._point(ranked)].append(ranked)
         if not by_point:
             return
-        labels = [label for point, here in by_point.items() if (label := self._label(point, here))]
-        labels.sort(key=lambda label: (label.colour != VERMILLION, not label.required))
+        found = [self._label(point, here) for point, here in by_point.items()]
+        labels = [label for label in found if label is not None]
         place_labels(self.axes, labels, list(by_point), self._front_corners())
 
     def _draw_front(self) -> None:
@@ -171,22 +171,21 @@ class Panel:
     def _label(self, point: Point, here: Sequence[RankedTrial]) -> Label | None:
         """For all the trials at one point; ``None`` where there is nothing to name."""
         knee = next((ranked for ranked in here if ranked.knee), None)
-        lines = [ranked.trial.baseline for ranked in here if ranked.trial.baseline]
-        named = bool(knee or lines)
+        baselines = [ranked.trial.baseline for ranked in here if ranked.trial.baseline]
         numbers = _numbers(here)
+        lines = [numbers, *baselines] if numbers else baselines
         if knee is not None:
             setting = [] if knee.trial.baseline else [knee.trial.label]
-            lines = [f"knee {numbers}", *setting, *lines]
-        elif numbers:
-            lines = [numbers, *lines]
+            lines = [f"knee {numbers}", *setting, *baselines]
         if not lines:
             return None
         return Label(
             *point,
             text="\n".join(lines),
             gid=self._gid(f"label-{here[0].trial.number}"),
-            colour=VERMILLION if knee else DARK_GREY if named else BLUE,
-            required=named,
+            colour=VERMILLION if knee else DARK_GREY if baselines else BLUE,
+            importance=0 if knee else 1 if baselines else 2,
+            required=bool(knee or baselines),
         )
 
     def _point(self, ranked: RankedTrial) -> Point:

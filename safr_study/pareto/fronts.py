@@ -91,10 +91,7 @@ def hypervolume(points: ArrayLike, reference: ArrayLike) -> float:
         raise ValueError(
             f"{checked.shape[1]} objectives do not fit a reference point of {len(corner)}"
         )
-    better = checked[(checked > corner).all(axis=1)]
-    if not len(better):
-        return 0.0
-    return float(moocore.hypervolume(better, ref=corner, maximise=True))
+    return float(moocore.hypervolume(checked, ref=corner, maximise=True))
 
 
 def knee_index(points: ArrayLike, eligible: ArrayLike | None = None) -> int | None:

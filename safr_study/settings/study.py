@@ -57,8 +57,16 @@ class StudySpec(Settings):
         return self
 
     def settings_that_change_numbers(self) -> dict[str, object]:
-        """All but the name, the number of trials and the resources: those may change on resume."""
-        return self.model_dump(mode="json", exclude={"name", "trials", "resources"})
+        """All but names, texts, the number of trials and the resources: those may change."""
+        return self.model_dump(
+            mode="json",
+            exclude={
+                "name": True,
+                "trials": True,
+                "resources": True,
+                "space": {"name", "description"},
+            },
+        )
 
     def identity(self) -> str:
         """Fingerprint of the settings that change a number: two studies with the same are one."""

@@ -55,6 +55,8 @@ class Allotment:
 def cluster(address: str | None = None) -> Iterator[None]:
     """A Ray cluster for the time of the block: a local one, or the one at ``address``.
 
+    Where this process is connected to one already, that one is used and left running.
+
     Raises:
         ServiceUnreachable: the cluster at ``address`` does not answer.
     """
@@ -64,6 +66,9 @@ def cluster(address: str | None = None) -> Iterator[None]:
         os.environ.pop("RAY_ADDRESS", None)
     import ray
 
+    if ray.is_initialized():
+        yield
+        return
     options = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         if address is None:

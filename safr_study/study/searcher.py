@@ -131,8 +131,13 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             names = [objective.name for objective in self._spec.objectives]
             return self._fail(trial_id, f"its objectives {names} are not all finite: {values}")
         self._finished.add(trial_id)
+        number = self._numbers[trial_id]
+        recorded = {report.epoch for report in self._ledger.trial(number).epochs}
+        for report in event.epochs:
+            if report.epoch not in recorded:
+                self._ledger.record_epoch(number, report)
         return self._ledger.complete(
-            self._numbers[trial_id],
+            number,
             values=values,
             scores=event.scores,
             checkpoint=event.checkpoint,

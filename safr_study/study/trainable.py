@@ -78,7 +78,10 @@ class Finished:
     scores: Scores | None
     checkpoint: CheckpointRef | None
     seconds: float
+    """Training and evaluation in this process."""
     device: str
+    epochs: tuple[EpochReport, ...] = ()
+    """All of the training: an epoch that was saved but not reported before an interruption too."""
     failure: str | None = None
 
 
@@ -128,7 +131,7 @@ def run_trial(task: TrialTask, corpus: EncodedCorpus, report: Any) -> Finished:
     # The optimiser's state is of no use to a finished trial, and twice the size of its model.
     shutil.rmtree(state, ignore_errors=True)
     seconds = time.perf_counter() - began
-    return Finished(scores, checkpoint, seconds, str(device))
+    return Finished(scores, checkpoint, seconds, str(device), fitted.epochs)
 
 
 def shares(objectives: tuple[Objective, ...]) -> list[float]:
@@ -161,7 +164,7 @@ def trainable(config: dict[str, Any], corpus: EncodedCorpus) -> None:
     try:
         finished = run_trial(task, corpus, report)
     except TrialFailure as failure:
-        finished = Finished(None, None, 0.0, "", str(failure))
+        finished = Finished(None, None, 0.0, "", failure=str(failure))
     except Exception as error:
         # Any other fault ends this trial alone; its trace is kept beside its state.
         folder = Path(task.folder)
@@ -169,7 +172,7 @@ def trainable(config: dict[str, Any], corpus: EncodedCorpus) -> None:
         (folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
         summary = " ".join(str(error).split())[:300]
         sentence = f"{type(error).__name__}: {summary} (details in {folder / 'error.txt'})"
-        finished = Finished(None, None, 0.0, "", sentence)
+        finished = Finished(None, None, 0.0, "", failure=sentence)
     tune.report({EVENT: json.dumps({"finished": to_plain(finished)})})
 
 
@@ -184,5 +187,6 @@ def read_event(text: str) -> EpochReport | Finished:
             **plain,
             "scores": scores_from_plain(plain["scores"]) if plain["scores"] else None,
             "checkpoint": CheckpointRef(**plain["checkpoint"]) if plain["checkpoint"] else None,
+            "epochs": tuple(epoch_from_plain(epoch) for epoch in plain["epochs"]),
         }
     )

@@ -129,21 +129,22 @@ def _registered_digests(model: RegisteredModel) -> dict[str, str]:
 
 
 def _download(store: Store, model: RegisteredModel, names: list[str], folder: Path) -> None:
-    """Fetch the files that were registered, and no others, below ``folder``."""
+    """Fetch the files that were registered, and no others, into the checkpoint's folder below."""
+    incoming = folder / "incoming"
+    incoming.mkdir()
     with store.answering():
         for name in names:
             path = f"{CHECKPOINT_FOLDER}/{name}"
             try:
-                store.client.download_artifacts(model.run_id, path, str(folder))
+                # Where below the folder it lands depends on the kind of artifact store.
+                file = store.client.download_artifacts(model.run_id, path, str(incoming))
             except (MlflowException, OSError) as error:
-                held = {
-                    item.path
-                    for item in store.client.list_artifacts(model.run_id, CHECKPOINT_FOLDER)
-                }
-                if path in held:
+                listed = store.client.list_artifacts(model.run_id, CHECKPOINT_FOLDER)
+                if path in {item.path for item in listed}:
                     raise
                 raise CorruptCheckpoint(
                     "model",
                     f"{name} of {model.name}/{model.version} is missing from the artifacts of run "
                     f"{model.run_id}; pull another version",
                 ) from error
+            shutil.copyfile(file, folder / path)

@@ -82,6 +82,8 @@ def save_model(
         save_file(model.state_dict(), temporary / WEIGHTS)
         (temporary / VOCABULARY).write_bytes(corpus.vocabulary_bytes.tobytes())
         manifest = _Manifest(
+            schema_version=1,
+            safr_study=safr_study.__version__,
             config=config,
             corpus=spec,
             evaluation=evaluation,
@@ -157,8 +159,9 @@ def verify_model(folder: Path) -> CheckpointRef:
 class _Manifest(Settings):
     """The contents of ``model.json``."""
 
-    schema_version: Literal[1] = 1
-    safr_study: str = safr_study.__version__
+    schema_version: Literal[1]
+    safr_study: str
+    """Version that wrote it."""
     config: TrainConfig
     corpus: CorpusSpec
     evaluation: EvaluationConfig

@@ -21,8 +21,9 @@ def computing(threads: int) -> Iterator[None]:
     Args:
         threads: CPU threads of torch, at least 1.
     """
-    # cuBLAS is deterministic only with this; it is read when CUDA starts.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    if torch.cuda.is_available():
+        # cuBLAS is deterministic only with this; it is read when CUDA starts, so it stays.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     before = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from safr_study.records import RegisteredModel
 from safr_study.tracking import list_models, open_store, pull, register_front
-from safr_study.workflows.results import load_ledger
-from safr_study.workflows.search import rank_ledger
+from safr_study.workflows.results import load_ledger, rank_ledger
 from safr_study.workflows.stores import Stores
 
 

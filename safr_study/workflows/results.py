@@ -7,10 +7,10 @@ from pathlib import Path
 
 from safr_study.errors import BadInput
 from safr_study.figures import front_figure
+from safr_study.pareto import rank_study
 from safr_study.records import StudyResult, TrialState
 from safr_study.report import write_csv
 from safr_study.study.ledger import Ledger, open_storage, stored_studies
-from safr_study.workflows.search import rank_ledger
 from safr_study.workflows.stores import Stores
 
 
@@ -25,6 +25,19 @@ class StudySummary:
     failed: int
     unfinished: int
     hypervolume: float
+
+
+def rank_ledger(ledger: Ledger) -> StudyResult:
+    """A ledger's trials, ranked."""
+    spec, facts = ledger.spec, ledger.facts
+    return rank_study(
+        name=spec.name,
+        dataset=facts.slug,
+        objectives=tuple(objective.name for objective in spec.objectives),
+        reference_point=facts.reference_point,
+        trials=ledger.trials(),
+        asked=spec.trials,
+    )
 
 
 def load_ledger(name: str, stores: Stores) -> Ledger:

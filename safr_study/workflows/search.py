@@ -11,7 +11,6 @@ from typing import Any, Protocol
 from safr_study.data import EncodedCorpus, describe, encoded_corpus
 from safr_study.errors import BadInput, StudyInterrupted
 from safr_study.figures import front_figure
-from safr_study.pareto import rank_study
 from safr_study.records import (
     RegisteredModel,
     StudyObserver,
@@ -28,6 +27,7 @@ from safr_study.study.lock import driver_lock
 from safr_study.tracking import Tracker, open_store, register_front
 from safr_study.workflows.cost import Cost, estimate
 from safr_study.workflows.provenance import provenance
+from safr_study.workflows.results import rank_ledger
 from safr_study.workflows.stores import Stores
 
 
@@ -139,19 +139,6 @@ def search(
         if untracked is None:
             models = register_front(store, rank_ledger(ledger), uid=ledger.uid, spec=spec)
         return SearchOutcome(result, tuple(models), untracked)
-
-
-def rank_ledger(ledger: Ledger) -> StudyResult:
-    """A ledger's trials, ranked."""
-    spec, facts = ledger.spec, ledger.facts
-    return rank_study(
-        name=spec.name,
-        dataset=facts.slug,
-        objectives=tuple(objective.name for objective in spec.objectives),
-        reference_point=facts.reference_point,
-        trials=ledger.trials(),
-        asked=spec.trials,
-    )
 
 
 def _open_ledger(spec: StudySpec, corpus: EncodedCorpus, stores: Stores, *, fresh: bool) -> Ledger:

@@ -4,7 +4,6 @@ import re
 import xml.etree.ElementTree as ET
 from itertools import combinations, pairwise
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -82,7 +81,7 @@ def drawn(result: StudyResult, path: Path) -> ET.Element:
 
 
 def ids(page: ET.Element) -> list[str]:
-    pattern = re.compile(r"^(front|knee|saturated|caption|(baseline|trial|label)-.+)$")
+    pattern = re.compile(r"^(front|caption|(knee|saturated)(-.+)?|(baseline|trial|label)-.+)$")
     return [gid for element in page.iter() if pattern.match(gid := element.get("id", ""))]
 
 
@@ -176,13 +175,7 @@ def test_labels_cover_neither_each_other_nor_a_marker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pages: list[Figure] = []
-    save = Figure.savefig
-
-    def keep(page: Figure, *args: Any, **options: Any) -> None:
-        pages.append(page)
-        save(page, *args, **options)
-
-    monkeypatch.setattr(Figure, "savefig", keep)
+    monkeypatch.setattr(Figure, "savefig", lambda page, *_, **__: pages.append(page))
     result = study(realistic())
     front_figure(result, tmp_path / "front.png")
     [axes] = pages[0].axes

@@ -24,7 +24,7 @@ def run(model: SafrClassifier, ids: Tensor, preset: Preset) -> tuple[Tensor, Los
 def test_masked_does_not_depend_on_padding(
     small: Callable[..., SafrClassifier], dtype: torch.dtype, bound: float
 ) -> None:
-    model = small(layers=2).to(dtype)
+    model = small(layers=2, embed_dim=128, ffn_dim=130).to(dtype)
     logits, losses = run(model, IDS, "masked")
     logits_padded, losses_padded = run(model, F.pad(IDS, (0, 7)), "masked")
     assert (logits - logits_padded).abs().max() < bound

@@ -90,8 +90,9 @@ def result() -> StudyResult:
             failure="the loss is not a finite number",
             run_id="run4",
         ),
+        trial(5, 78.0, 13.0),
     ]
-    return rank_study("s1", "sst2", ["accuracy", "srs@30"], [50.0, 0.0], trials, asked=5)
+    return rank_study("s1", "sst2", ["accuracy", "srs@30"], [50.0, 0.0], trials, asked=6)
 
 
 def test_table_has_its_columns_in_order_and_a_row_per_complete_trial(result) -> None:
@@ -102,12 +103,12 @@ def test_table_has_its_columns_in_order_and_a_row_per_complete_trial(result) -> 
         *("accuracy", "srs_30"),
         *("saturated", "knee", "baseline", "epochs", "seconds", "run_id", "crowding"),
     ]
-    assert table["trial"].tolist() == [0, 1, 2, 3]
-    assert table["front"].tolist() == [0, 0, 0, 1]
-    assert table["knee"].tolist() == [False, True, False, False]
-    assert table["saturated"].tolist() == [False, False, True, False]
-    assert table["srs_30"].tolist() == [5.5, 1 / 3 + 12, 20.0, 12.0]
-    assert table["epochs"].tolist() == [2, 2, 2, 2]
+    assert table["trial"].tolist() == [0, 1, 5, 2, 3]
+    assert table["front"].tolist() == [0, 0, 0, 0, 1]
+    assert table["knee"].tolist() == [False, True, False, False, False]
+    assert table["saturated"].tolist() == [False, False, False, True, False]
+    assert table["srs_30"].tolist() == [5.5, 1 / 3 + 12, 13.0, 20.0, 12.0]
+    assert table["epochs"].tolist() == [2] * 5
     assert table["label"].tolist()[:2] == ["no-vmask", "imp=0.1 inter=0 heads=8"]
 
 
@@ -116,10 +117,10 @@ def test_csv_keeps_zeros_gaps_whole_numbers_and_every_digit(result, tmp_path: Pa
     write_csv(result, path)
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["lambda_imp"] for row in rows] == ["", "0.1", "0.1", "0.0001"]
-    assert [row["lambda_inter"] for row in rows] == ["", "0.0", "0.0", "0.25"]
-    assert [row["heads"] for row in rows] == ["", "8", "8", "4"]
-    assert [row["baseline"] for row in rows] == ["no-vmask", "", "", ""]
+    assert [row["lambda_imp"] for row in rows] == ["", "0.1", "0.1", "0.1", "0.0001"]
+    assert [row["lambda_inter"] for row in rows] == ["", "0.0", "0.0", "0.0", "0.25"]
+    assert [row["heads"] for row in rows] == ["", "8", "8", "8", "4"]
+    assert [row["baseline"] for row in rows] == ["no-vmask", "", "", "", ""]
     assert float(rows[1]["srs_30"]) == 1 / 3 + 12
     assert math.isinf(float(rows[0]["crowding"]))
     again = pd.read_csv(path)
@@ -142,8 +143,8 @@ def test_json_is_plain_and_complete(result) -> None:
     assert plain["objectives"] == ["accuracy", "srs@30"]
     assert plain["reference_point"] == {"accuracy": 50.0, "srs@30": 0.0}
     assert plain["hypervolume"] == pytest.approx(result.hypervolume)
-    assert (plain["asked"], plain["complete"]) == (5, 4)
-    assert plain["front"] == [0, 1, 2]
+    assert (plain["asked"], plain["complete"]) == (6, 5)
+    assert plain["front"] == [0, 1, 5, 2]
     assert plain["knee"] == 1
     best = plain["trials"][1]
     assert best["values"] == {"accuracy": 80.0, "srs@30": 1 / 3 + 12}
@@ -152,14 +153,14 @@ def test_json_is_plain_and_complete(result) -> None:
     assert (best["run_id"], best["epochs"], best["state"]) == ("run1", 2, "complete")
     assert best["checkpoint"] == {"uri": "/home/c/1", "sha256": "ab", "epoch": 1}
     assert best["scores"]["deletions"][0]["srs_se"] == 1.0
-    assert [row["saturated"] for row in plain["trials"]] == [False, False, True, False]
+    assert [row["saturated"] for row in plain["trials"]] == [False] * 3 + [True, False]
     assert plain["trials"][0]["parameters"]["lambda_imp"] is None
 
 
 def test_infinite_crowding_is_null_in_json(result) -> None:
     crowding = [row["crowding"] for row in result_json(result)["trials"]]
-    assert [value is None for value in crowding] == [True, False, True, True]
-    assert crowding[1] == result.ranked[1].crowding == 2.0
+    assert [value is None for value in crowding] == [True, False, False, True, True]
+    assert crowding[1] == result.ranked[1].crowding == pytest.approx(3.25 / 21.25 + 7.5 / 14.5)
 
 
 def test_failed_trials_are_listed_with_their_sentence(result) -> None:

@@ -60,7 +60,7 @@ def test_a_uri_that_is_no_store_is_bad_input(home: Home, uri: str) -> None:
 def test_a_closed_port_is_unreachable_and_the_password_is_not_shown(
     home: Home, scheme: str
 ) -> None:
-    with pytest.raises(ServiceUnreachable, match="127.0.0.1") as caught:
+    with pytest.raises(ServiceUnreachable, match=r"127\.0\.0\.1") as caught:
         open_store(home, f"{scheme}://me:hunter2@127.0.0.1:{_closed_port()}/runs")
     assert "hunter2" not in str(caught.value)
     assert "\n" not in str(caught.value)

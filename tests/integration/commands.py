@@ -1,0 +1,70 @@
+"""Runs ``safr-study`` as its user would, in a process and a home of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+STUDY = "s1"
+TRIALS = 12
+COMMAND = [
+    *("search", "--dataset", "planted", "--study", STUDY, "--space", "smoke"),
+    *("--trials", str(TRIALS), "--epochs", "2", "--sampler", "random", "--seed", "0"),
+]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class FinishedStudy:
+    """A finished study and where it is."""
+
+    home: Path
+    command: Sequence[str]
+    ended: Ended
+
+
+def environment(home: Path) -> dict[str, str]:
+    """The environment of a user's shell, with a home of its own."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("SAFR_STUDY_HOME", "MLFLOW_", "RAY_", "TUNE_", "HF_"))
+    }
+    return {**kept, "SAFR_STUDY_HOME": str(home), "HF_HUB_OFFLINE": "1", "NO_COLOR": "1"}
+
+
+def command_line(*arguments: str) -> list[str]:
+    """``safr-study`` as a command of this interpreter."""
+    return [sys.executable, "-m", "safr_study", *arguments]
+
+
+def safr(home: Path, *arguments: str) -> Ended:
+    """Run ``safr-study`` to its end."""
+    done = subprocess.run(
+        command_line(*arguments),
+        env=environment(home),
+        cwd=home.parent,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)

@@ -1,0 +1,431 @@
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from synthetic_study import (
+    PROVENANCE,
+    complete_trial,
+    epoch,
+    ranked_study,
+    study_spec,
+    tracker_of,
+    trial,
+)
+
+from safr_study.home import Home
+from safr_study.records import StudyResult, TrialState
+from safr_study.tracking import Store
+
+EPOCH_METRICS = {
+    "train/loss": lambda report: report.train.total,
+    "train/cross_entropy": lambda report: report.train.cross_entropy,
+    "train/importance": lambda report: report.train.importance,
+    "train/interaction": lambda report: report.train.interaction,
+    "dev/accuracy": lambda report: report.dev_accuracy,
+    "dev/loss": lambda report: report.dev_loss,
+    "gate/openness": lambda report: report.gate_openness,
+    "embedding/mean_norm": lambda report: report.mean_norm,
+    "time/epoch_seconds": lambda report: report.seconds,
+}
+
+
+def test_every_metric_of_every_epoch_comes_back_at_its_step(store: Store, home: Home) -> None:
+    tracker = tracker_of(store, study_spec())
+    tracker.start()
+    running = trial(0)
+    tracker.trial_started(running)
+    for number in (1, 2, 3):
+        running = trial(0, epochs=number)
+        tracker.epoch_ended(running, running.epochs[-1])
+    assert tracker.finish() is None
+    expected = {
+        (key, number): value(epoch(number))
+        for key, value in EPOCH_METRICS.items()
+        for number in (1, 2, 3)
+    }
+    run_id = tracker.run_id(0)
+    assert _history(home, run_id) == expected
+    assert store.client.get_run(run_id).info.status == "RUNNING"
+
+
+def test_an_epoch_takes_its_place_in_time_from_the_time_spent(store: Store) -> None:
+    tracker = tracker_of(store, study_spec())
+    tracker.start()
+    tracker.trial_ended(complete_trial(0, 80.0, 10.0, epochs=3))
+    assert tracker.finish() is None
+    run = store.client.get_run(tracker.run_id(0))
+    history = store.client.get_metric_history(run.info.run_id, "dev/loss")
+    # 2.5 + n / 8 seconds each
+    assert [metric.timestamp - run.info.start_time for metric in history] == [2625, 5375, 8250]
+    assert run.info.end_time - run.info.start_time >= 9250
+
+
+def test_a_complete_trial_has_the_ledgers_objectives_and_scores(store: Store) -> None:
+    tracker = tracker_of(store, study_spec())
+    tracker.start()
+    trial = complete_trial(4, 81.1, 1 / 3, epochs=1)
+    tracker.trial_ended(trial)
+    assert tracker.finish() is None
+    run = store.client.get_run(tracker.run_id(4))
+    once = {key: value for key, value in run.data.metrics.items() if key not in EPOCH_METRICS}
+    assert once == {
+        "objective/accuracy": 81.1,
+        "objective/srs_30": 1 / 3,
+        "dev/best_accuracy": 81.1,
+        "dev/accuracy_se": 2.125,
+        "dev/best_loss": 0.625,
+        "dev/majority_accuracy": 51.5,
+        "dev/examples": 200,
+        "deletion/realised_share_30": 0.296875,
+        "deletion/accuracy_top_30": 81.1 - 1 / 3,
+        "deletion/srs_30": 1 / 3,
+        "deletion/srs_se_30": 1.75,
+        "deletion/dominant_share_30": 0.53125,
+        "deletion/saturated_30": 0,
+        "deletion/saturated": 0,
+        "time/trial_seconds": 3.625,
+    }
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == trial.label == "imp=0.0167"
+    assert run.data.params == {
+        "vmask": "true",
+        "lambda_imp": repr(0.05 / 3),
+        "seed": "7",
+        "max_len": "null",
+        "train_limit": "40",
+        "dev_limit": "null",
+    }
+    tags = run.data.tags
+    assert tags["mlflow.parentRunId"] == tracker.study_run_id
+    assert (tags["safr.uid"], tags["safr.trial"], tags["safr.epochs"]) == ("s1-1", "4", "1")
+    assert (tags["dataset"], tags["preset"], tags["commit"]) == ("planted", "masked", "c0ffee")
+    assert tags["safr.state"] == "complete"
+
+
+def test_measures_that_are_absent_are_not_logged_as_numbers(store: Store) -> None:
+    tracker = tracker_of(store, study_spec())
+    tracker.start()
+    tracker.trial_ended(complete_trial(0, 80.0, 10.0, baseline="no-vmask"))
+    assert tracker.finish() is None
+    run = store.client.get_run(tracker.run_id(0))
+    assert {"train/importance", "train/interaction", "gate/openness"}.isdisjoint(run.data.metrics)
+    assert "deletion/srs_excess_30" not in run.data.metrics
+    assert run.data.params["lambda_imp"] == "null"
+    assert run.data.tags["safr.baseline"] == run.info.run_name == "no-vmask"
+
+
+def test_the_parent_describes_the_study(store: Store) -> None:
+    spec = study_spec(dataset="/data/My texts (v2).csv")
+    tracker = tracker_of(store, spec)
+    tracker.start()
+    assert tracker.finish() is None
+    experiment = store.client.get_experiment(tracker.experiment_id)
+    assert experiment.name == "safr/my-texts-v2"
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    assert experiment.artifact_location == (store.artifact_root / "my-texts-v2").as_uri()
+    parent = store.client.get_run(tracker.study_run_id)
+    assert parent.info.run_name == "s1"
+    assert parent.data.params["corpus.train_limit"] == "40"
+    assert parent.data.params["space.parameters.lambda_imp.high"] == "1.0"
+    assert json.loads(parent.data.params["objectives"])[1] == {"name": "srs@30"}
+    assert parent.data.tags["safr.kind"] == "study"
+    assert parent.data.tags["version.torch"] == "2.13"
+    assert parent.data.tags["corpus.empty texts _dev_"] == "1"
+    assert "at most 40 train texts" in parent.data.tags["mlflow.note.content"]
+    dataset = parent.inputs.dataset_inputs[0].dataset
+    assert (dataset.name, dataset.digest) == ("my-texts-v2", PROVENANCE.corpus_fingerprint[:16])
+    kept = Path(store.client.download_artifacts(tracker.study_run_id, "study.json"))
+    assert json.loads(kept.read_text()) == spec.model_dump(mode="json")
+
+
+def test_starting_and_replaying_again_changes_nothing(store: Store, home: Home) -> None:
+    spec = study_spec()
+    ended = [complete_trial(0, 80.0, 10.0), trial(1, state=TrialState.FAILED, failure="why")]
+    result = ranked_study(spec, [[ended[0]]], unranked=(ended[1],))
+    contents = []
+    for _ in range(3):
+        tracker = tracker_of(store, spec)
+        tracker.start()
+        tracker.replay(ended)
+        assert tracker.finish_study(result) is None
+        contents.append(_contents(home))
+    assert contents[0] == contents[1] == contents[2]
+    assert len(contents[0]["runs"]) == 3
+
+
+def test_a_study_begun_afresh_has_runs_of_its_own(store: Store, home: Home) -> None:
+    for uid in ("s1-1", "s1-2"):
+        tracker = tracker_of(store, study_spec(), uid)
+        tracker.start()
+        tracker.replay([complete_trial(0, 80.0, 10.0)])
+        assert tracker.finish() is None
+    assert len(_contents(home)["runs"]) == 4
+
+
+def test_a_resumed_trial_goes_on_in_its_run(store: Store, home: Home) -> None:
+    spec = study_spec()
+    first = tracker_of(store, spec)
+    first.start()
+    first.epoch_ended(trial(0, epochs=2), epoch(2))
+    assert first.finish() is None
+    run_id = first.run_id(0)
+
+    second = tracker_of(store, study_spec(trials=5))
+    second.start()
+    second.replay([trial(0, epochs=1)])
+    assert second.finish() is None
+    assert second.run_id(0) == run_id
+    assert store.client.get_run(run_id).info.status == "KILLED"
+
+    third = tracker_of(store, spec)
+    third.start()
+    third.trial_started(trial(0, epochs=1))
+    # Trained again from the checkpoint of epoch 1, in another time.
+    again = replace(epoch(2), seconds=99.0)
+    third.epoch_ended(replace(trial(0), epochs=(epoch(1), again)), again)
+    assert third.finish() is None
+    assert store.client.get_run(run_id).info.status == "RUNNING"
+
+    fourth = tracker_of(store, spec)
+    fourth.start()
+    fourth.trial_ended(complete_trial(0, 80.0, 10.0, epochs=3))
+    assert fourth.finish() is None
+    assert store.client.get_run(run_id).info.status == "FINISHED"
+    steps = [(key, step) for _, key, _, step in _contents(home)["metrics"] if key in EPOCH_METRICS]
+    assert sorted(steps) == sorted((key, n) for key in EPOCH_METRICS for n in (1, 2, 3))
+    assert _history(home, run_id)["time/epoch_seconds", 2] == epoch(2).seconds
+
+
+def test_epochs_that_came_without_the_mark_that_says_so_are_not_doubled(
+    store: Store, home: Home
+) -> None:
+    spec = study_spec()
+    first = tracker_of(store, spec)
+    first.start()
+    first.replay([trial(0, epochs=2)])
+    assert first.finish() is None
+    before = _contents(home)["metrics"]
+    store.client.delete_tag(first.run_id(0), "safr.epochs")
+    second = tracker_of(store, spec)
+    second.start()
+    second.replay([replace(trial(0), epochs=(epoch(1), replace(epoch(2), train=epoch(1).train)))])
+    assert second.finish() is None
+    assert _contents(home)["metrics"] == before
+
+
+def test_a_failed_trial_shows_its_sentence_until_it_succeeds(store: Store) -> None:
+    tracker = tracker_of(store, study_spec())
+    tracker.start()
+    tracker.trial_ended(
+        trial(0, state=TrialState.FAILED, epochs=1, failure="the loss is not finite")
+    )
+    assert tracker.finish() is None
+    run = store.client.get_run(tracker.run_id(0))
+    assert run.info.status == "FAILED"
+    assert run.data.tags["safr.failure"] == "the loss is not finite"
+
+    retry = tracker_of(store, study_spec())
+    retry.start()
+    retry.trial_ended(complete_trial(0, 80.0, 10.0))
+    assert retry.finish() is None
+    run = store.client.get_run(tracker.run_id(0))
+    assert run.info.status == "FINISHED"
+    assert "safr.failure" not in run.data.tags
+
+
+def test_a_pruned_trial_is_no_failure_and_a_waiting_one_has_no_run(store: Store) -> None:
+    tracker = tracker_of(store, study_spec())
+    tracker.start()
+    tracker.replay([trial(0, state=TrialState.PRUNED), trial(1, state=TrialState.WAITING)])
+    assert tracker.finish() is None
+    run = store.client.get_run(tracker.run_id(0))
+    assert (run.info.status, run.data.tags["safr.state"]) == ("FINISHED", "pruned")
+    assert tracker.run_ids() == {0: run.info.run_id}
+
+
+def test_the_end_of_a_study_writes_ranks_outcome_and_files(store: Store, tmp_path: Path) -> None:
+    spec = study_spec()
+    best, rest = complete_trial(0, 80.0, 10.0), complete_trial(1, 70.0, 5.0)
+    result = ranked_study(spec, [[best], [rest]], knee=0, unranked=(trial(2),))
+    table = tmp_path / "front.csv"
+    table.write_text("trial\n0\n")
+    tracker = tracker_of(store, spec)
+    tracker.start()
+    assert tracker.finish_study(result, [table]) is None
+    runs = [store.client.get_run(tracker.run_id(number)) for number in (0, 1)]
+    assert [run.data.metrics["pareto_rank"] for run in runs] == [0, 1]
+    assert [run.data.metrics["on_front"] for run in runs] == [1, 0]
+    assert [run.data.tags["on_front"] for run in runs] == ["true", "false"]
+    assert [run.data.tags["knee"] for run in runs] == ["true", "false"]
+    # An infinite crowding distance is no number.
+    assert "crowding" not in runs[0].data.metrics
+    parent = store.client.get_run(tracker.study_run_id)
+    assert parent.info.status == "FINISHED"
+    assert parent.data.metrics == {
+        "hypervolume": 123.25,
+        "front/size": 1,
+        "trials/asked": 3,
+        "trials/complete": 2,
+        "trials/running": 1,
+        "trials/failed": 0,
+        "trials/pruned": 0,
+        "trials/waiting": 0,
+    }
+    kept = Path(store.client.download_artifacts(tracker.study_run_id, "front.csv"))
+    assert kept.read_text() == "trial\n0\n"
+
+
+def test_an_interrupted_study_is_killed_and_runs_again_when_it_goes_on(store: Store) -> None:
+    spec = study_spec()
+    first = tracker_of(store, spec)
+    first.start()
+    first.trial_started(trial(0))
+    result = ranked_study(spec, [], unranked=(trial(0, epochs=1),))
+    assert first.finish_study(result, interrupted=True) is None
+    assert _statuses(store, first.study_run_id, first.run_id(0)) == ["KILLED", "KILLED"]
+
+    second = tracker_of(store, spec)
+    second.start()
+    second.trial_started(trial(0, epochs=1))
+    assert second.finish() is None
+    assert _statuses(store, second.study_run_id, second.run_id(0)) == ["RUNNING", "RUNNING"]
+    assert (second.study_run_id, second.run_id(0)) == (first.study_run_id, first.run_id(0))
+
+
+def test_a_rank_that_changes_is_replaced(store: Store) -> None:
+    spec = study_spec()
+    old = complete_trial(0, 70.0, 5.0)
+    for fronts in ([[old]], [[complete_trial(1, 80.0, 10.0)], [old]]):
+        tracker = tracker_of(store, spec)
+        tracker.start()
+        assert tracker.finish_study(ranked_study(spec, fronts)) is None
+    run = store.client.get_run(tracker.run_id(0))
+    assert (run.data.metrics["pareto_rank"], run.data.tags["pareto_rank"]) == (1, "1")
+
+
+def test_more_metrics_than_one_call_takes_are_all_written(store: Store, home: Home) -> None:
+    tracker = tracker_of(store, study_spec())
+    tracker.start()
+    tracker.trial_ended(complete_trial(0, 80.0, 10.0, epochs=120))
+    assert tracker.finish() is None
+    history = _history(home, tracker.run_id(0))
+    assert sum(key in EPOCH_METRICS for key, _ in history) == 120 * len(EPOCH_METRICS) > 1000
+    assert history["train/loss", 120] == 1.5 / 120
+
+
+def test_a_server_that_fails_for_a_while_gets_everything_in_the_end(
+    store: Store, home: Home
+) -> None:
+    tracker = tracker_of(store, study_spec())
+    tracker.start()
+    with _broken(home):
+        tracker.trial_started(trial(0))
+        tracker.epoch_ended(trial(0, epochs=1), epoch(1))
+        tracker.trial_ended(complete_trial(0, 80.0, 10.0))
+        tracker.trial_ended(complete_trial(1, 70.0, 12.0))
+    assert tracker.finish() is None
+    for number in (0, 1):
+        assert store.client.get_run(tracker.run_id(number)).info.status == "FINISHED"
+        history = _history(home, tracker.run_id(number))
+        assert {step for key, step in history if key in EPOCH_METRICS} == {1, 2}
+
+
+def test_what_a_dead_server_did_not_take_is_told_and_replayed_later(
+    store: Store, home: Home
+) -> None:
+    spec = study_spec()
+    ended = [complete_trial(0, 80.0, 10.0), complete_trial(1, 70.0, 12.0)]
+    result = ranked_study(spec, [ended])
+    tracker = tracker_of(store, spec)
+    tracker.start()
+    with _broken(home):
+        for record in ended:
+            tracker.trial_ended(record)
+        sentence = tracker.finish_study(result, timeout=0.5)
+    assert sentence is not None
+    assert "3 runs could not be brought up to date" in sentence
+    assert "mlflow.db" in sentence
+    assert "\n" not in sentence
+
+    later = tracker_of(store, spec)
+    later.start()
+    assert later.finish_study(result) is None
+    assert _statuses(store, later.study_run_id, later.run_id(0)) == ["FINISHED", "FINISHED"]
+
+
+def test_a_run_that_the_server_refuses_is_told_and_the_others_are_written(store: Store) -> None:
+    spec = study_spec()
+    first = tracker_of(store, spec)
+    first.start()
+    first.trial_started(trial(0))
+    assert first.finish() is None
+    second = tracker_of(store, spec)
+    second.start()
+    store.client.delete_run(first.run_id(0))
+    second.trial_ended(complete_trial(0, 80.0, 10.0))
+    second.trial_ended(complete_trial(1, 70.0, 12.0))
+    sentence = second.finish()
+    assert sentence is not None
+    assert "refused" in sentence
+    assert _statuses(store, second.run_id(1)) == ["FINISHED"]
+
+
+def test_a_deleted_experiment_is_taken_up_again(store: Store) -> None:
+    first = tracker_of(store, study_spec())
+    first.start()
+    assert first.finish() is None
+    store.client.delete_experiment(first.experiment_id)
+    second = tracker_of(store, study_spec())
+    second.start()
+    assert second.finish() is None
+    assert second.experiment_id == first.experiment_id
+    assert store.client.get_experiment(first.experiment_id).lifecycle_stage == "active"
+
+
+def test_nothing_happens_before_the_start(store: Store) -> None:
+    tracker = tracker_of(store, study_spec())
+    tracker.trial_started(trial(0))
+    assert (
+        tracker.finish_study(StudyResult("s1", "planted", ("accuracy",), (0.0,), 0.0, ())) is None
+    )
+    assert (tracker.study_run_id, tracker.run_id(0), tracker.run_ids()) == (None, None, {})
+
+
+def _history(home: Home, run_id: str | None) -> dict[tuple[str, int], float]:
+    """All points of a run, read without MLflow; a point that is there twice fails."""
+    rows = [row[1:] for row in _contents(home)["metrics"] if row[0] == run_id]
+    points = {(key, step): value for key, value, step in rows}
+    assert len(points) == len(rows)
+    return points
+
+
+def _contents(home: Home) -> dict[str, list[tuple[object, ...]]]:
+    queries = {
+        "runs": "select run_uuid, name, start_time, lifecycle_stage from runs",
+        "metrics": "select run_uuid, key, value, step from metrics",
+        "params": "select run_uuid, key, value from params",
+        "tags": "select run_uuid, key, value from tags",
+        "inputs": "select source_id, destination_id from inputs",
+    }
+    with closing(sqlite3.connect(home.tracking_database)) as database:
+        return {name: sorted(database.execute(query)) for name, query in queries.items()}
+
+
+def _statuses(store: Store, *run_ids: str | None) -> list[str]:
+    return [store.client.get_run(run_id).info.status for run_id in run_ids]
+
+
+@contextmanager
+def _broken(home: Home) -> Iterator[None]:
+    """A database that answers every write with an error."""
+    with closing(sqlite3.connect(home.tracking_database)) as database:
+        database.execute("alter table runs rename to gone")
+        database.commit()
+        yield
+        database.execute("alter table gone rename to runs")
+        database.commit()

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+import torch
+
+from safr_study.training import computing, limit_gpu_memory, pick_device
+
+
+def denormals_vanish() -> bool:
+    return not (torch.full((4,), 1e-30) * torch.full((4,), 1e-12)).any()
+
+
+def test_computing_sets_and_restores() -> None:
+    def state() -> tuple[int, bool, bool, bool]:
+        return (
+            torch.get_num_threads(),
+            denormals_vanish(),
+            torch.are_deterministic_algorithms_enabled(),
+            torch.utils.deterministic.fill_uninitialized_memory,  # type: ignore[attr-defined]
+        )
+
+    before = state()
+    assert not before[1]
+    with computing(2):
+        assert state() == (2, True, True, False)
+        with computing(1):
+            assert state() == (1, True, True, False)
+        assert state() == (2, True, True, False)
+    assert state() == before
+    with pytest.raises(KeyError), computing(1):
+        raise KeyError
+    assert state() == before
+
+
+def test_denormals_vanish_in_the_thread_that_computes() -> None:
+    found: list[bool] = []
+
+    def work() -> None:
+        with computing(1):
+            found.append(denormals_vanish())
+        found.append(denormals_vanish())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [True, False]
+
+
+def test_without_a_share_of_a_gpu_it_is_the_cpu() -> None:
+    assert pick_device(0) == torch.device("cpu")
+
+
+@pytest.mark.parametrize("available", [True, False])
+def test_a_share_of_a_gpu_is_used_where_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, available: bool
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
+    assert pick_device(0.5).type == ("cuda" if available else "cpu")
+
+
+def test_memory_is_limited_on_a_gpu_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[float, torch.device]] = []
+    monkeypatch.setattr(
+        torch.cuda,
+        "set_per_process_memory_fraction",
+        lambda share, device: calls.append((share, device)),
+    )
+    limit_gpu_memory(torch.device("cpu"), 0.5)
+    limit_gpu_memory(torch.device("cuda"), 1.0)
+    assert calls == []
+    limit_gpu_memory(torch.device("cuda"), 0.25)
+    assert calls == [(0.25, torch.device("cuda"))]
