@@ -68,8 +68,10 @@ def serve_ui(store: Store, port: int) -> Iterator[UiServer]:
 
 
 def experiment_url(base: str, experiment_id: str) -> str:
-    """The page of an experiment's runs."""
-    return f"{base.rstrip('/')}/#/experiments/{experiment_id}/runs"
+    """The page of an experiment's runs: all of them, without nesting, the front first."""
+    order = "orderByKey=metrics.%60pareto_rank%60&orderByAsc=true"
+    # Without the type of work the page opens among MLflow's tools for prompts and agents.
+    return f"{base}/#/experiments/{experiment_id}/runs?workflowType=machine_learning&{order}"
 
 
 def _command(store: Store, port: int) -> list[str]:

@@ -13,10 +13,16 @@ from typing import Any
 
 STUDY = "s1"
 TRIALS = 12
-COMMAND = [
+SMALL = [
     *("search", "--dataset", "planted", "--study", STUDY, "--space", "smoke"),
     *("--trials", str(TRIALS), "--epochs", "2", "--sampler", "random", "--seed", "0"),
 ]
+"""Some seconds of training."""
+REAL = [
+    *("search", "--dataset", "sst2", "--study", STUDY),
+    *("--trials", str(TRIALS), "--epochs", "8", "--seed", "0"),
+]
+"""Some minutes of training, on real data."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,7 @@ class FinishedStudy:
     """A finished study and where it is."""
 
     home: Path
+    dataset: str
     command: Sequence[str]
     ended: Ended
 
@@ -56,7 +63,7 @@ def command_line(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "safr_study", *arguments]
 
 
-def safr(home: Path, *arguments: str) -> Ended:
+def safr(home: Path, *arguments: str, timeout: float = 280) -> Ended:
     """Run ``safr-study`` to its end."""
     done = subprocess.run(
         command_line(*arguments),
@@ -64,7 +71,7 @@ def safr(home: Path, *arguments: str) -> Ended:
         cwd=home.parent,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=timeout,
         check=False,
     )
     return Ended(done.returncode, done.stdout, done.stderr)

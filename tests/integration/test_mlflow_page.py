@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from mlflow_page import browser_page, runs_page
+from synthetic_study import complete_trial, ranked_study, study_spec, tracker_of
+
+from safr_study.home import open_home
+from safr_study.tracking import experiment_url, open_store, register_front, serve_ui
+
+PIXEL = (
+    b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\0\0\0\0:~\x9bU\0\0\0\nIDATx\x9cc`\0\0"
+    b"\0\2\0\1H\xaf\xa4q\0\0\0\0IEND\xaeB`\x82"
+)
+
+
+@pytest.mark.browser
+def test_the_page_shows_the_runs_metrics_picture_and_models_of_a_study(tmp_path: Path) -> None:
+    store = open_store(open_home(tmp_path / "home"))
+    spec = study_spec()
+    trials = [
+        complete_trial(0, 80.5, 10.25, folder=tmp_path, baseline="no-vmask"),
+        complete_trial(1, 79.0, 1 / 3, folder=tmp_path),
+        complete_trial(2, 60.0, 0.125, folder=tmp_path),
+    ]
+    result = ranked_study(spec, [trials[:2], trials[2:]], knee=0)
+    tracker = tracker_of(store, spec)
+    tracker.start()
+    (tmp_path / "front.png").write_bytes(PIXEL)
+    assert tracker.finish_study(result, [tmp_path / "front.png"]) is None
+    register_front(store, result, uid="s1-1", spec=spec)
+
+    with serve_ui(store, 0) as server:
+        page = runs_page(server.url, tracker.experiment_id, tmp_path / "runs.png")
+        assert "4 matching runs" in page.text
+        rows = dict(page.rows)
+        assert sorted(rows) == sorted([*(trial.label for trial in trials), "s1"])
+        # The front first, the study itself, which has no rank, last.
+        assert [name for name, _ in page.rows[2:]] == [trials[2].label, "s1"]
+        for number, trial in enumerate(trials):
+            shown = rows[trial.label]
+            assert shown == pytest.approx(store.client.get_run(tracker.run_id(number)).data.metrics)
+            assert (shown["objective/accuracy"], shown["objective/srs_30"]) == trial.values
+        assert rows["s1"]["hypervolume"] == 123.25
+
+        with browser_page() as tab:
+            runs = experiment_url(server.url, tracker.experiment_id).partition("?")[0]
+            tab.goto(f"{runs}/{tracker.study_run_id}/artifacts/front.png")
+            tab.locator("img[src^='blob:'], img[src*='front.png']").first.wait_for()
+            tab.goto(f"{server.url}/#/models/safr-planted")
+            tab.get_by_text("s1-best-accuracy").first.wait_for()

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from safr_study.cli.progress import Board, LiveProgress, PlainProgress, plan_lines
+from safr_study.records import EpochReport, LossTerms, TrialRecord, TrialState
+from safr_study.study.cluster import Allotment
+from safr_study.workflows.cost import Cost
+from safr_study.workflows.search import StudyPlan
+
+PLAN = StudyPlan(
+    name="s1",
+    corpus="planted: 2,000 train / 500 dev",
+    trials=4,
+    done=0,
+    unfinished=0,
+    epochs=10,
+    objectives=("accuracy", "SRS(30)"),
+    reference_point=(50.0, 0.0),
+    allotment=Allotment(1.0, 0.0, 2, 2.0, 0.0),
+    cost=Cost(seconds=600.0, disk_bytes=14_000_000, parameters=1),
+    baselines=("no-vmask", "vmask-only"),
+)
+RUNNING = TrialRecord(
+    number=0,
+    state=TrialState.RUNNING,
+    parameters={"vmask": True, "lambda_imp": 0.1, "lambda_inter": 0.0},
+    seed=0,
+)
+
+
+def report(epoch: int, seconds: float) -> EpochReport:
+    return EpochReport(
+        epoch=epoch,
+        train=LossTerms(0.7, 0.7, None, None),
+        dev_accuracy=60.0 + epoch,
+        dev_loss=0.6,
+        gate_openness=0.5,
+        mean_norm=16.0,
+        best=True,
+        seconds=seconds,
+    )
+
+
+def complete(number: int, values: tuple[float, float], epochs: int) -> TrialRecord:
+    return replace(
+        RUNNING,
+        number=number,
+        state=TrialState.COMPLETE,
+        values=values,
+        epochs=tuple(report(epoch, 2.0) for epoch in range(1, epochs + 1)),
+    )
+
+
+def test_the_time_left_follows_the_measured_epochs() -> None:
+    board = Board(PLAN, [])
+    assert board.seconds_left() is None
+    board.update(RUNNING)
+    one = replace(RUNNING, epochs=(report(1, 2.0),))
+    board.update(one, report(1, 2.0))
+    # 9 epochs of this trial and 3 whole trials of 10, at 2 s, two at once.
+    assert board.seconds_left() == pytest.approx(2.0 * (9 + 30) / 2)
+    # A trial that stopped after 4 epochs: the others are expected to do the same.
+    board.update(complete(0, (80.0, 10.0), 4))
+    assert board.seconds_left() == pytest.approx(2.0 * (3 * 4) / 2)
+
+
+def test_the_summary_has_the_best_values_and_the_hypervolume() -> None:
+    board = Board(PLAN, [])
+    board.update(complete(0, (80.0, 10.0), 2))
+    board.update(complete(1, (70.0, 25.0), 2))
+    board.update(replace(RUNNING, number=2, state=TrialState.FAILED, failure="a sentence"))
+    summary = board.summary()
+    # 30 * 10 + 20 * 15: two rectangles above (50, 0).
+    for part in ("2 of 4 trials", "1 failed", "best accuracy 80.00", "best SRS(30) 25.00"):
+        assert part in summary
+    assert "hypervolume 600" in summary
+
+
+def test_the_plan_says_cost_baselines_and_resources() -> None:
+    said = "\n".join(plan_lines(PLAN))
+    for part in ("s1", "4 trials", "no-vmask, vmask-only", "2 trials at once", "10 min", "14 MB"):
+        assert part in said
+    assert "going on" not in said
+    assert "going on: 1 complete, 2 begun, 3 to finish" in "\n".join(
+        plan_lines(replace(PLAN, done=1, unfinished=2))
+    )
+
+
+def shown(progress_type: type[PlainProgress] | type[LiveProgress], *, terminal: bool) -> str:
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=terminal, width=80, no_color=True)
+    with progress_type(console) as progress:
+        progress.planned(PLAN, [])
+        progress.trial_started(RUNNING)
+        progress.epoch_ended(replace(RUNNING, epochs=(report(1, 2.0),)), report(1, 2.0))
+        progress.trial_ended(complete(0, (80.0, 10.0), 2))
+        progress.trial_ended(
+            replace(RUNNING, number=1, state=TrialState.FAILED, failure="the loss left the reals")
+        )
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("progress_type", "terminal"), [(PlainProgress, False), (LiveProgress, True)]
+)
+def test_progress_shows_trials_front_and_failures(
+    progress_type: type[PlainProgress] | type[LiveProgress], terminal: bool
+) -> None:
+    text = shown(progress_type, terminal=terminal)
+    for part in ("imp=0.1 inter=0", "80.00", "failed: the loss left", "hypervolume 300"):
+        assert part in text
+
+
+def test_plain_lines_have_no_control_characters() -> None:
+    assert "\x1b" not in shown(PlainProgress, terminal=False)
+    assert "first epoch: 2.0 s" in shown(PlainProgress, terminal=False)

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from safr_study.errors import BadInput
+from safr_study.home import SCHEMA_VERSION, open_home
+
+
+def test_the_argument_wins_over_the_environment_over_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert open_home().root == tmp_path / ".safr-study"
+    monkeypatch.setenv("SAFR_STUDY_HOME", str(tmp_path / "from-environment"))
+    assert open_home().root == tmp_path / "from-environment"
+    assert open_home(tmp_path / "given").root == tmp_path / "given"
+
+
+def test_a_home_is_found_again(tmp_path: Path) -> None:
+    first = open_home(tmp_path / "home")
+    assert open_home(tmp_path / "home") == first
+    assert json.loads((first.root / "home.json").read_text("utf-8")) == {"schema": SCHEMA_VERSION}
+
+
+@pytest.mark.parametrize("marker", ['{"schema": 99}', "{}", "[1]", "not json", ""])
+def test_a_home_of_another_version_is_refused(tmp_path: Path, marker: str) -> None:
+    (tmp_path / "home.json").write_text(marker, encoding="utf-8")
+    with pytest.raises(BadInput, match=r"home: .*--home"):
+        open_home(tmp_path)
+
+
+def test_a_file_is_no_home(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(BadInput, match=r"home: .*writable folder"):
+        open_home(tmp_path / "file")

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from safr_study.records import (
+    DeletionScores,
+    EpochReport,
+    LossTerms,
+    Scores,
+    TrialRecord,
+    TrialState,
+    epoch_from_plain,
+    scores_from_plain,
+    to_plain,
+)
+
+SCORES = Scores(
+    split="dev",
+    examples=10,
+    accuracy=70.0,
+    accuracy_se=1.0,
+    majority_accuracy=50.0,
+    loss=0.5,
+    deletions=(
+        DeletionScores(0.1, 0.11, 60.0, 10.0, 1.0),
+        DeletionScores(0.3, 0.29, 50.0, 20.0, 1.0, 65.0, 15.0, 2.0, 0.97, True),
+    ),
+)
+
+
+def test_scores_survive_json() -> None:
+    assert scores_from_plain(json.loads(json.dumps(to_plain(SCORES)))) == SCORES
+
+
+def test_epochs_survive_json() -> None:
+    report = EpochReport(3, LossTerms(1.0, 0.9, None, 0.1), 70.0, 0.5, None, 16.0, False, 1.5)
+    assert epoch_from_plain(json.loads(json.dumps(to_plain(report)))) == report
+
+
+def test_a_deletion_is_found_by_its_share() -> None:
+    assert SCORES.deletion(0.3).srs == 20.0
+    with pytest.raises(KeyError):
+        SCORES.deletion(0.2)
+
+
+def test_any_saturated_deletion_marks_the_scores() -> None:
+    assert SCORES.saturated
+
+
+@pytest.mark.parametrize(
+    ("parameters", "baseline", "label"),
+    [
+        ({"vmask": False, "lambda_imp": None}, "no-vmask", "no-vmask"),
+        ({"vmask": True, "lambda_imp": 0.01234, "lambda_inter": 0.0}, None, "imp=0.0123 inter=0"),
+        ({"vmask": False, "layers": 2}, None, "vmask=False layers=2"),
+        ({"vmask": True}, None, "defaults"),
+    ],
+)
+def test_a_trials_label_says_its_setting(
+    parameters: dict[str, float | None], baseline: str | None, label: str
+) -> None:
+    trial = TrialRecord(0, TrialState.COMPLETE, parameters, seed=0, baseline=baseline)
+    assert trial.label == label
