@@ -75,6 +75,14 @@ def search(
         Literal["masked", "reference"],
         typer.Option("--preset", help="Padding-aware, or as the authors' released code."),
     ] = "masked",
+    precision: Annotated[
+        Literal["auto", "float32"],
+        typer.Option(
+            "--precision",
+            help="auto: bfloat16 on CUDA, float32 on the CPU.",
+            rich_help_panel="Resources",
+        ),
+    ] = "auto",
     max_concurrent: Annotated[
         int | None,
         typer.Option(
@@ -138,11 +146,10 @@ def search(
         space=space,
         study=study,
         trials=trials,
-        epochs=epochs,
         objectives=objective or ["accuracy", f"srs@{k:g}"],
         sampler=sampler,
         seed=seed,
-        preset=preset,
+        train={"epochs": epochs, "preset": preset, "precision": precision, "seed": seed},
         resources={
             "cpus_per_trial": cpus_per_trial or 1.0,
             "gpus_per_trial": gpus_per_trial,
@@ -184,11 +191,10 @@ def _spec(
     space: str,
     study: str | None,
     trials: int,
-    epochs: int,
     objectives: list[str],
     sampler: str,
     seed: int,
-    preset: str,
+    train: dict[str, object],
     resources: dict[str, object],
 ) -> StudySpec:
     from safr_study.settings import Objective, StudySpec
@@ -208,7 +214,7 @@ def _spec(
             "trials": trials,
             "sampler": sampler,
             "seed": seed,
-            "train": {"epochs": epochs, "preset": preset, "threads": threads, "seed": seed},
+            "train": {**train, "threads": threads},
             "resources": resources,
         }
     )

@@ -29,5 +29,5 @@ class TrainConfig(Settings):
     """Of initialisation, order of batches, dropout and gates."""
     threads: int = Field(default=1, ge=1)
     """CPU threads of the computation; part of the result, as it orders the sums."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """``bfloat16``: autocast on CUDA; always float32 on the CPU."""
+    precision: Literal["auto", "float32"] = "auto"
+    """``auto``: bfloat16 autocast on CUDA, float32 on the CPU; penalties are float32 always."""

@@ -6,7 +6,6 @@ Import this inside ``cluster``: Ray reads its environment when it is first impor
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import shutil
 import signal
 import threading
@@ -14,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Any
 
-import numpy as np
 import ray
 from ray import tune
 
@@ -60,7 +58,7 @@ def run_study(
     with stop_on_signal() as stopped:
         tuner = tune.Tuner(
             tune.with_resources(
-                tune.with_parameters(trainable, corpus=_in_memory(corpus)),
+                tune.with_parameters(trainable, corpus=corpus),
                 {"cpu": allotment.cpus_per_trial, "gpu": allotment.gpus_per_trial},
             ),
             tune_config=tune.TuneConfig(
@@ -132,19 +130,6 @@ class _StopWhen(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
 
     def stop_all(self) -> bool:
         return self._event.is_set()
-
-
-def _in_memory(corpus: EncodedCorpus) -> EncodedCorpus:
-    """Memory-mapped arrays as plain ones: Ray's object store shares only those without copies."""
-
-    def plain(value: Any) -> Any:
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            changes = {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-            return type(value)(**changes)
-        return np.array(value) if isinstance(value, np.memmap) else value
-
-    shared: EncodedCorpus = plain(corpus)
-    return shared
 
 
 def _as_ours(error: Exception) -> SafrError:

@@ -9,6 +9,8 @@ _DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # "View run ... at" lines: standard output is for results.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     # MLflow's own values (120 s, 7 retries) would hold a study for minutes at a dead server; the
     # background writer does its own retries.
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",

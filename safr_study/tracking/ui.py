@@ -109,9 +109,9 @@ def _await_health(url: str, process: subprocess.Popen[bytes], log: IO[bytes]) ->
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End the server, then whatever is left of its group."""
     for ending in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, ending)
         with suppress(subprocess.TimeoutExpired):
             process.wait(_STOP_SECONDS)
-            return

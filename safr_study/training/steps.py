@@ -77,7 +77,7 @@ def _step(
 ) -> dict[str, Tensor]:
     ids = torch.from_numpy(batch.ids).to(device)
     labels = torch.from_numpy(batch.labels).to(device)
-    lowers = config.precision == "bfloat16" and device.type == "cuda"
+    lowers = config.precision == "auto" and device.type == "cuda"
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=lowers):
         output = model(ids, noise=noise)
     losses = loss_terms(output, labels, ids, config.penalties, config.preset)

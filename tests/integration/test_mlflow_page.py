@@ -3,11 +3,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from commands import TRIALS, FinishedStudy
 from mlflow_page import browser_page, runs_page
 from synthetic_study import complete_trial, ranked_study, study_spec, tracker_of
 
 from safr_study.home import open_home
-from safr_study.tracking import experiment_url, open_store, register_front, serve_ui
+from safr_study.tracking import (
+    experiment_name,
+    experiment_url,
+    open_store,
+    register_front,
+    serve_ui,
+)
 
 PIXEL = (
     b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\0\0\0\0:~\x9bU\0\0\0\nIDATx\x9cc`\0\0"
@@ -50,3 +57,27 @@ def test_the_page_shows_the_runs_metrics_picture_and_models_of_a_study(tmp_path:
             tab.locator("img[src^='blob:'], img[src*='front.png']").first.wait_for()
             tab.goto(f"{server.url}/#/models/safr-planted")
             tab.get_by_text("s1-best-accuracy").first.wait_for()
+
+
+@pytest.mark.browser
+def test_the_page_of_a_searched_study_shows_all_its_runs_and_their_metrics(
+    finished: FinishedStudy, tmp_path: Path
+) -> None:
+    store = open_store(open_home(finished.home))
+    experiment = store.client.get_experiment_by_name(experiment_name(finished.dataset))
+    assert experiment is not None
+    runs = store.client.search_runs([experiment.experiment_id])
+    with serve_ui(store, 0) as server:
+        page = runs_page(server.url, experiment.experiment_id, tmp_path / "runs.png")
+    assert f"{TRIALS + 1} matching runs" in page.text
+    assert len(page.rows) == TRIALS + 1
+
+    def by_name(rows: list[tuple[str, dict[str, float]]]) -> list[tuple[str, dict[str, float]]]:
+        return sorted(rows, key=lambda row: (row[0], sorted(row[1].items())))
+
+    shown = by_name(page.rows)
+    logged = by_name([(run.info.run_name, run.data.metrics) for run in runs])
+    for (name, metrics), (expected_name, expected) in zip(shown, logged, strict=True):
+        assert name == expected_name
+        assert metrics == pytest.approx(expected)
+    assert sum("objective/srs_30" in metrics for _, metrics in shown) == TRIALS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -81,7 +81,8 @@ def test_a_port_that_is_taken_is_bad_input(server: UiServer, tmp_path: Path) -> 
 def test_the_server_ends_with_the_block(tmp_path: Path) -> None:
     store = open_store(open_home(tmp_path))
     with serve_ui(store, 0) as running:
-        assert running.process.poll() is None
+        address = ("127.0.0.1", urlsplit(running.url).port)
+        socket.create_connection(address).close()
     assert running.process.poll() is not None
-    left = subprocess.run(["pgrep", "-g", str(running.process.pid)], capture_output=True)
-    assert left.stdout == b""
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address)

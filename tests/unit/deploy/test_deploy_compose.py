@@ -12,6 +12,7 @@ import pytest
 SECRET_NAME = re.compile(r"password|token|secret|credential|access_key", re.IGNORECASE)
 PASSWORD_IN_URL = re.compile(r"://[^/\s:@]+:[^/\s@]+@")
 REFERENCES = ("/run/secrets/", "${", '"$$(cat /run/secrets/')
+"""How a value may begin that only says where the secret is."""
 HARMLESS = {"token"}
 """Values of settings that only sound secret: RAY_AUTH_MODE is a kind, not a token."""
 
@@ -177,7 +178,7 @@ def test_every_ray_node_asks_for_the_token_and_shares_the_home(
         assert "home:/var/lib/safr-study" in service["volumes"], name
 
 
-def test_only_workers_have_cores_for_trials(
+def test_only_workers_have_cores_and_the_object_store_fits_into_memory(
     compose: dict[str, Any], words: Callable[[Any], list[str]]
 ) -> None:
     given = {}
@@ -187,6 +188,10 @@ def test_only_workers_have_cores_for_trials(
         found = re.search(r"--num-cpus=(\d+)", text)
         assert found, name
         given[name] = int(found[1])
+        # Without it, Ray finds the container's shared memory too small and uses the disk.
+        store = re.search(r"--object-store-memory=(\d+)", text)
+        assert store, name
+        assert int(store[1]) < int(service["shm_size"].removesuffix("gb")) * 10**9
     assert given == {"ray-head": 0, "ray-worker": 2, "study": 0}
 
 

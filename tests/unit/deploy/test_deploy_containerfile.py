@@ -9,12 +9,25 @@ from typing import Any
 
 import pytest
 
-INSTRUCTIONS = set(
-    """
-    ADD ARG CMD COPY ENTRYPOINT ENV EXPOSE FROM HEALTHCHECK LABEL ONBUILD RUN SHELL STOPSIGNAL USER
-    VOLUME WORKDIR
-    """.split()
-)
+INSTRUCTIONS = {
+    "ADD",
+    "ARG",
+    "CMD",
+    "COPY",
+    "ENTRYPOINT",
+    "ENV",
+    "EXPOSE",
+    "FROM",
+    "HEALTHCHECK",
+    "LABEL",
+    "ONBUILD",
+    "RUN",
+    "SHELL",
+    "STOPSIGNAL",
+    "USER",
+    "VOLUME",
+    "WORKDIR",
+}
 
 
 def parse(text: str) -> list[tuple[str, str]]:
@@ -44,8 +57,9 @@ def instructions(deploy: Path) -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def project(repository: Path) -> dict[str, Any]:
-    loaded: dict[str, Any] = tomllib.loads((repository / "pyproject.toml").read_text("utf-8"))
-    return loaded["project"]
+    loaded = tomllib.loads((repository / "pyproject.toml").read_text("utf-8"))
+    table: dict[str, Any] = loaded["project"]
+    return table
 
 
 @pytest.fixture(scope="module")
