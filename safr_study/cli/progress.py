@@ -98,7 +98,7 @@ class Board:
             parts.append(f"hypervolume {hypervolume(values, self.plan.reference_point):.0f}")
         left = self.seconds_left()
         parts.append(f"{duration(time.monotonic() - self._began)} gone")
-        if left is not None:
+        if left:
             parts.append(f"about {duration(left)} left")
         return ", ".join(parts)
 
@@ -242,24 +242,34 @@ def _page(board: Board) -> Group:
     from rich.console import Group
     from rich.text import Text
 
-    made = table([">trial", "setting", ">epoch", ">dev acc.", "outcome"])
+    objectives = [f">{label}" for label in board.plan.objectives]
+    made = table([">trial", "setting", ">epoch", ">last dev", *objectives, "state"])
     for trial in sorted(board.trials.values(), key=lambda t: t.number)[-ROWS:]:
         last = trial.epochs[-1] if trial.epochs else None
+        values = trial.values or [None] * len(objectives)
         made.add_row(
             str(trial.number),
             trial.label,
             f"{len(trial.epochs)}/{board.plan.epochs}",
             "" if last is None else f"{last.dev_accuracy:.2f}",
-            _outcome(trial, board),
+            *("" if value is None else f"{value:.2f}" for value in values),
+            _state(trial),
         )
-    return Group(made, Text(board.summary()))
+    failures = [
+        Text(f"trial {trial.number} failed: {trial.failure}", style="red")
+        for trial in board.trials.values()
+        if trial.failure is not None
+    ]
+    return Group(made, *failures, Text(board.summary()))
+
+
+def _state(trial: TrialRecord) -> str:
+    return "saturated" if trial.saturated else trial.state.value
 
 
 def _outcome(trial: TrialRecord, board: Board) -> str:
-    if trial.state is TrialState.FAILED:
-        return f"failed: {trial.failure}"
     if trial.values is None:
-        return trial.state.value
+        return f"{trial.state.value}: {trial.failure}"
     pairs = zip(board.plan.objectives, trial.values, strict=True)
     saturated = " (saturated)" if trial.saturated else ""
     return ", ".join(f"{label} {value:.2f}" for label, value in pairs) + saturated

@@ -1,46 +1,20 @@
 from __future__ import annotations
 
-import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer.main
 import yaml
-
-from safr_study.cli.app import app
-
-COMMAND = re.compile(r"(?<![\w/])safr-study[ \t]+([a-z][^\n'\"`|;&#]*)")
-
-
-def commands_in(text: str) -> Iterator[str]:
-    """What follows ``safr-study`` in a text of shell commands, continued lines joined."""
-    for found in COMMAND.finditer(re.sub(r"\\\n\s*", " ", text)):
-        yield found[1].strip()
-
-
-def faults(command: str) -> list[str]:
-    """What the command line would not understand of a command: its name, its options."""
-    name, *rest = shlex.split(command)
-    known = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    if name not in known:
-        return [f"{name} is no command"]
-    options = {
-        option
-        for parameter in known[name].params
-        for option in (*parameter.opts, *parameter.secondary_opts)
-    }
-    given = [word.partition("=")[0] for word in rest if word.startswith("-")]
-    return [f"{name} has no option {option}" for option in given if option not in options]
+from written_commands import commands_in, faults, shell_blocks
 
 
 @pytest.fixture(scope="module")
 def written(deploy: Path) -> list[str]:
     """Every safr-study command in the files of deploy."""
     page = (deploy / "README.md").read_text("utf-8")
-    texts = re.findall(r"^```sh\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    texts = shell_blocks(page)
     for name in ("compose.yaml", "ray-cluster.yaml"):
         texts += _strings(yaml.safe_load((deploy / name).read_text("utf-8")))
     return [command for text in texts for command in commands_in(text)]

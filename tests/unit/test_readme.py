@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+from written_commands import commands_in, faults, shell_blocks
+
+from safr_study.study.spaces import parse_space
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def test_every_command_is_understood_by_the_command_line() -> None:
+    commands = [command for block in shell_blocks(README) for command in commands_in(block)]
+    assert len(commands) >= 10
+    assert [fault for command in commands for fault in faults(command)] == []
+
+
+def test_every_make_target_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    targets = set(re.findall(r"\bmake ([a-z]+)", README))
+    assert targets >= {"demo", "test", "check", "results"}
+    for target in targets:
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+
+
+def test_the_space_that_it_shows_is_valid() -> None:
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    assert set(parse_space(block, where="README").parameters) >= {"lambda_imp", "lambda_inter"}
+
+
+def test_every_link_to_a_file_leads_somewhere() -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def of_test(line: dict[str, Any], metric: str) -> float:
+    value = line["test"]["deletions"][0].get(metric, line["test"].get(metric))
+    assert isinstance(value, float)
+    return value
+
+
+@pytest.mark.parametrize(
+    ("row", "value"),
+    [
+        ("dev accuracy", lambda line: line["dev"]["accuracy"]),
+        ("test accuracy", lambda line: line["test"]["accuracy"]),
+        ("test SRS(30)", lambda line: of_test(line, "srs")),
+        ("test SRS excess(30), beyond a random deletion", lambda line: of_test(line, "srs_excess")),
+    ],
+)
+def test_the_table_is_that_of_the_committed_runs(row: str, value: Any) -> None:
+    text = (ROOT / "docs" / "results" / "sst2-treebank.jsonl").read_text("utf-8")
+    lines = [json.loads(line) for line in text.splitlines()]
+    cells = []
+    for setting in ((0.0, 0.0), (0.1, 0.1)):
+        values = [
+            value(line) for line in lines if (line["lambda_imp"], line["lambda_inter"]) == setting
+        ]
+        assert len(values) == 5
+        half = stats.sem(values) * stats.t.ppf(0.975, len(values) - 1)
+        mean = np.mean(values)
+        cells.append(f"{mean:.2f} [{mean - half:.2f}, {mean + half:.2f}]")
+    (shown,) = [line for line in README.splitlines() if line.startswith(f"| {row} |")]
+    assert [cell.strip().replace("*", "") for cell in shown.strip("|").split("|")[1:]] == cells
