@@ -108,7 +108,7 @@ def search(
             dataset=corpus.slug,
             uid=ledger.uid,
             spec=spec,
-            provenance=provenance(corpus.fingerprint, device="cpu"),
+            provenance=provenance(corpus.fingerprint, device="see each trial"),
             corpus_facts=_corpus_facts(corpus),
         )
         tracker.start()
@@ -153,7 +153,7 @@ def _open_ledger(spec: StudySpec, corpus: EncodedCorpus, stores: Stores, *, fres
                 corpus.majority_accuracy("dev") if objective.k is None else 0.0
                 for objective in spec.objectives
             ),
-            provenance=to_plain(provenance(corpus.fingerprint, device="cpu")),
+            provenance=to_plain(provenance(corpus.fingerprint, device="see each trial")),
         )
         return Ledger.create(storage, spec, facts)
     different = _differences(
