@@ -106,9 +106,6 @@ class Board:
 class SilentProgress:
     """Shows nothing."""
 
-    expected: int | None = None
-    """Trials that the study can finish; ``None`` before it is planned."""
-
     def __enter__(self) -> Self:
         return self
 
@@ -123,9 +120,8 @@ class SilentProgress:
     def close(self) -> None:
         """The study is over."""
 
-    def planned(self, plan: StudyPlan, trials: Sequence[TrialRecord]) -> None:  # noqa: ARG002
+    def planned(self, plan: StudyPlan, trials: Sequence[TrialRecord]) -> None:
         """The study is about to begin."""
-        self.expected = plan.trials
 
     def trial_started(self, trial: TrialRecord) -> None:
         """A trial begins."""
@@ -148,7 +144,6 @@ class PlainProgress(SilentProgress):
 
     def planned(self, plan: StudyPlan, trials: Sequence[TrialRecord]) -> None:
         """Say what is about to be done."""
-        super().planned(plan, trials)
         self._board = Board(plan, trials)
         for line in plan_lines(plan):
             self._say(line)
@@ -208,7 +203,6 @@ class LiveProgress(SilentProgress):
         """Say what is about to be done, and begin the table."""
         from rich.live import Live
 
-        super().planned(plan, trials)
         self._board = Board(plan, trials)
         for line in plan_lines(plan):
             self._console.print(line, markup=False)

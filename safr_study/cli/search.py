@@ -177,11 +177,11 @@ def search(
         _show_front_so_far(spec, stores)
         raise
     _show(outcome, spec, stores, home=home, as_json=json)
-    short = len(outcome.result.ranked) < min(spec.trials, progress.expected or spec.trials)
-    if short:
+    complete = len(outcome.result.ranked)
+    if complete < outcome.planned:
         raise StudyIncomplete(
-            f"study {spec.name!r} ended with {len(outcome.result.ranked)} complete trials of "
-            f"{spec.trials}; the same command tries as many more"
+            f"study {spec.name!r} ended with {complete} complete trials of {outcome.planned}; "
+            "the same command tries as many more"
         )
 
 

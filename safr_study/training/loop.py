@@ -16,7 +16,7 @@ from safr_study.model import SafrClassifier, build_model
 from safr_study.records import EpochReport
 from safr_study.settings import TrainConfig, fingerprint_of
 from safr_study.training.dev import measure_dev
-from safr_study.training.numerics import computing
+from safr_study.training.numerics import computing, release_memory
 from safr_study.training.running import RunningState, read_running, write_running
 from safr_study.training.steps import not_finite, train_epoch
 
@@ -132,6 +132,7 @@ def _epoch(
         config, corpus.train, model, optimizer, device=device, epoch=epoch, pad_to=pad_to
     )
     dev = measure_dev(model, corpus.dev, device=device, pad_to=pad_to)
+    release_memory()
     if not (math.isfinite(dev.loss) and math.isfinite(dev.mean_norm)):
         raise not_finite(config, f"epoch {epoch}", "dev loss")
     rank = (dev.accuracy, -dev.loss)

@@ -14,7 +14,10 @@ from safr_study.errors import TrialFailure
 from safr_study.model import LossTensors, SafrClassifier, loss_terms
 from safr_study.records import LossTerms
 from safr_study.settings import TrainConfig
+from safr_study.training.numerics import release_memory
 
+RELEASE_STEPS = 50
+"""Steps between two calls that return freed memory: a tenth of a second each at most."""
 _TERMS = tuple(field.name for field in dataclasses.fields(LossTensors))
 _NOT_COMPUTED = dict.fromkeys(("importance", "interaction", "vmask_information"))
 
@@ -49,6 +52,8 @@ def train_epoch(
         names = tuple(losses)
         steps.append(torch.stack(tuple(losses.values())))
         sizes.append(len(batch.labels))
+        if len(steps) % RELEASE_STEPS == 0:
+            release_memory()
         # On a GPU a look at each loss would wait for it; there the end of the epoch is soon enough.
         if device.type == "cpu":
             _check(config, epoch, len(steps), names, steps[-1].numpy())

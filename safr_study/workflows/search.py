@@ -65,6 +65,8 @@ class SearchOutcome:
     """A study's end."""
 
     result: StudyResult
+    planned: int
+    """Trials that the study could finish: those asked for, or all that its grid has."""
     models: tuple[RegisteredModel, ...]
     untracked: str | None
     """What the tracking server did not get, in a sentence; ``None``: nothing."""
@@ -138,7 +140,7 @@ def search(
         models: Sequence[RegisteredModel] = ()
         if untracked is None:
             models = register_front(store, rank_ledger(ledger), uid=ledger.uid, spec=spec)
-        return SearchOutcome(result, tuple(models), untracked)
+        return SearchOutcome(result, planned_trials(spec), tuple(models), untracked)
 
 
 def _open_ledger(spec: StudySpec, corpus: EncodedCorpus, stores: Stores, *, fresh: bool) -> Ledger:
