@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import tempfile
+import traceback
 from typing import Annotated
 
 import typer
@@ -61,8 +64,13 @@ def _options(
 
 def main() -> None:
     """Run the command line and exit with its code; no traceback reaches a user."""
+    # A terminated study ends as by Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = app(standalone_mode=False)
+        if code == INTERRUPTED:
+            # Typer turns Ctrl-C into this code.
+            raise KeyboardInterrupt
     except SafrError as error:
         _complain(str(error))
         code = error.exit_code
@@ -82,7 +90,23 @@ def main() -> None:
         # A full disk or a missing right, wherever it struck.
         _complain(f"{error.filename or 'file system'}: {error.strerror or error}; free or fix it")
         code = 2
+    except Exception as error:
+        code = _report(error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _report(error: Exception) -> int:
+    """Keep the trace of a fault of ours in a file, and say so."""
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="safr-study-", suffix=".txt", delete=False, encoding="utf-8"
+    ) as file:
+        file.write(traceback.format_exc())
+    summary = " ".join(str(error).split())[:200]
+    _complain(
+        f"safr-study itself failed ({type(error).__name__}: {summary}); please report it with "
+        f"{file.name}"
+    )
+    return 1
 
 
 def _complain(sentence: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Annotated
 
 import typer
@@ -36,7 +37,7 @@ def datasets(
 
       safr-study datasets prefetch imdb
     """
-    from safr_study.data import describe, encoded_corpus, known_datasets
+    from safr_study.data import canonical_dataset, describe, encoded_corpus, known_datasets
     from safr_study.settings import CorpusSpec
 
     if action is None:
@@ -57,7 +58,7 @@ def datasets(
         raise BadInput("datasets", "say datasets prefetch NAME, or nothing to list them")
     columns = {"text_column": text_column, "label_column": label_column}
     given = {name: column for name, column in columns.items() if column is not None}
-    spec = CorpusSpec.parse({"dataset": dataset, **given})
+    spec = CorpusSpec.parse({"dataset": canonical_dataset(dataset), **given})
     corpus = encoded_corpus(spec, open_stores(home).home.corpora)
     if json:
         output.print_json(
@@ -120,4 +121,6 @@ def ui(
     def say(url: str) -> None:
         output.err().print(f"MLflow is at {url} (Ctrl-C ends it)")
 
-    browse_runs(open_stores(home, tracking_uri=tracking_uri), port, say)
+    # Ctrl-C is how it is meant to end.
+    with contextlib.suppress(KeyboardInterrupt):
+        browse_runs(open_stores(home, tracking_uri=tracking_uri), port, say)

@@ -120,13 +120,16 @@ def evaluate(
 
       safr-study evaluate models:/safr-sst2@knee --split test
     """
+    from safr_study.data import canonical_dataset
     from safr_study.records import to_plain
     from safr_study.settings import CorpusSpec
     from safr_study.workflows.evaluate import evaluate as run
 
     columns = {"text_column": text_column, "label_column": label_column}
     given = {name: column for name, column in columns.items() if column is not None}
-    spec = CorpusSpec.parse({"dataset": dataset, **given}) if dataset is not None else None
+    spec = None
+    if dataset is not None:
+        spec = CorpusSpec.parse({"dataset": canonical_dataset(dataset), **given})
     measured = run(model, spec, open_stores(home, tracking_uri=tracking_uri), split=split)
     if json:
         output.print_json(to_plain(measured))

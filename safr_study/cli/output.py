@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from safr_study.settings.evaluation import Objective
 
@@ -20,16 +20,12 @@ NARROW = 80
 
 def out() -> Console:
     """The console of results."""
-    from rich.console import Console
-
-    return Console(file=sys.stdout, width=_width(sys.stdout), highlight=False)
+    return _console(sys.stdout)
 
 
 def err() -> Console:
     """The console of progress and hints."""
-    from rich.console import Console
-
-    return Console(file=sys.stderr, width=_width(sys.stderr), highlight=False)
+    return _console(sys.stderr)
 
 
 def print_json(document: Any) -> None:
@@ -130,6 +126,13 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"
+
+
+def _console(stream: TextIO) -> Console:
+    from rich.console import Console
+
+    # What users name may hold brackets and colons: it is text, no markup.
+    return Console(file=stream, width=_width(stream), highlight=False, markup=False, emoji=False)
 
 
 def _width(stream: Any) -> int | None:

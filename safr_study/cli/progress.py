@@ -182,7 +182,7 @@ class PlainProgress(SilentProgress):
 
     def _say(self, line: str) -> None:
         self._last = time.monotonic()
-        self._console.print(line, markup=False, soft_wrap=True)
+        self._console.print(line, soft_wrap=True)
 
 
 class LiveProgress(SilentProgress):
@@ -205,7 +205,7 @@ class LiveProgress(SilentProgress):
 
         self._board = Board(plan, trials)
         for line in plan_lines(plan):
-            self._console.print(line, markup=False)
+            self._console.print(line)
         self._live = Live(console=self._console, auto_refresh=False)
         self._live.start()
         self._refresh()

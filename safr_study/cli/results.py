@@ -68,7 +68,9 @@ def list_studies(
     from safr_study.records import to_plain
     from safr_study.workflows import results
 
-    studies = results.list_studies(open_stores(home, storage=storage))
+    studies, skipped = results.list_studies(open_stores(home, storage=storage))
+    for sentence in skipped:
+        output.err().print(f"warning: {sentence}", soft_wrap=True)
     if json:
         output.print_json({"studies": to_plain(studies)})
         return

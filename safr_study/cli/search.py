@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -69,7 +71,8 @@ def search(
         Literal["tpe", "random", "grid"], typer.Option("--sampler", help="Who chooses settings.")
     ] = "tpe",
     seed: Annotated[
-        int, typer.Option("--seed", help="Of the sampler and of every training.", min=0)
+        int,
+        typer.Option("--seed", help="Of the sampler and of every training.", min=0, max=2**63 - 1),
     ] = 0,
     preset: Annotated[
         Literal["masked", "reference"],
@@ -151,14 +154,14 @@ def search(
         seed=seed,
         train={"epochs": epochs, "preset": preset, "precision": precision, "seed": seed},
         resources={
-            "cpus_per_trial": cpus_per_trial or 1.0,
+            "cpus_per_trial": cpus_per_trial,
             "gpus_per_trial": gpus_per_trial,
             "max_concurrent": max_concurrent,
         },
     )
     stores = open_stores(home, tracking_uri=tracking_uri, storage=storage, address=address)
     if dry_run:
-        _dry_run(spec, stores, as_json=json)
+        _dry_run(spec, stores, fresh=fresh, as_json=json)
         return
     from safr_study.cli.progress import LiveProgress, PlainProgress, SilentProgress
     from safr_study.workflows.search import search as run
@@ -176,12 +179,16 @@ def search(
     except StudyInterrupted:
         _show_front_so_far(spec, stores)
         raise
-    _show(outcome, spec, stores, home=home, as_json=json)
+    _show(outcome, stores, home=home, as_json=json)
     complete = len(outcome.result.ranked)
     if complete < outcome.planned:
         raise StudyIncomplete(
             f"study {spec.name!r} ended with {complete} complete trials of {outcome.planned}; "
-            "the same command tries as many more"
+            + (
+                "its grid has no more points"
+                if spec.sampler == "grid"
+                else "the same command tries as many more"
+            )
         )
 
 
@@ -197,14 +204,17 @@ def _spec(
     train: dict[str, object],
     resources: dict[str, object],
 ) -> StudySpec:
-    from safr_study.settings import Objective, StudySpec
+    from safr_study.data import canonical_dataset
+    from safr_study.settings import Objective, Resources, StudySpec
     from safr_study.study.spaces import find_space
     from safr_study.workflows.naming import default_study_name
 
     found = find_space(space)
-    if Path(str(corpus["dataset"])).expanduser().exists():
-        corpus["dataset"] = str(Path(str(corpus["dataset"])).expanduser().resolve())
-    threads = max(1, int(float(str(resources["cpus_per_trial"]))))
+    corpus["dataset"] = canonical_dataset(str(corpus["dataset"]))
+    given = {name: value for name, value in resources.items() if value is not None}
+    checked = Resources.parse(given, where="resources")
+    # Part of the numbers, as it orders the sums: a trial computes with the cores that it has.
+    threads = max(1, int(checked.cpus_per_trial))
     spec = StudySpec.parse(
         {
             "name": study or "unnamed",
@@ -215,7 +225,7 @@ def _spec(
             "sampler": sampler,
             "seed": seed,
             "train": {**train, "threads": threads},
-            "resources": resources,
+            "resources": given,
         }
     )
     if study is None:
@@ -223,12 +233,12 @@ def _spec(
     return spec
 
 
-def _dry_run(spec: StudySpec, stores: Stores, *, as_json: bool) -> None:
+def _dry_run(spec: StudySpec, stores: Stores, *, fresh: bool, as_json: bool) -> None:
     from safr_study.cli.progress import plan_lines
     from safr_study.records import to_plain
     from safr_study.workflows.search import plan_study
 
-    plan = plan_study(spec, stores, cpus=float(os.cpu_count() or 1), gpus=0.0)
+    plan = plan_study(spec, stores, cpus=float(os.cpu_count() or 1), gpus=0.0, fresh=fresh)
     if as_json:
         output.print_json(to_plain(plan))
         return
@@ -244,9 +254,7 @@ def _show_front_so_far(spec: StudySpec, stores: Stores) -> None:
         output.err().print(output.result_table(result, rows=10))
 
 
-def _show(
-    outcome: SearchOutcome, spec: StudySpec, stores: Stores, *, home: Path | None, as_json: bool
-) -> None:
+def _show(outcome: SearchOutcome, stores: Stores, *, home: Path | None, as_json: bool) -> None:
     from safr_study.records import to_plain
     from safr_study.report import result_json
 
@@ -268,14 +276,24 @@ def _show(
     if outcome.models:
         console.print()
         console.print(output.models_table(outcome.models))
-    at_home = f" --home {home}" if home is not None else ""
     console.print("Next:")
-    console.print(f"  safr-study pareto {spec.name} --out figures{at_home}")
-    if outcome.models:
-        name = outcome.models[0].name
-        aliases = {alias for model in outcome.models for alias in model.aliases}
-        alias = "knee" if "knee" in aliases else "best-accuracy"
-        console.print(f"  safr-study pull {name}@{alias} --to model{at_home}")
-        console.print(f"  safr-study evaluate model --split test{at_home}")
-    if stores.tracking_uri is None:
-        console.print(f"  safr-study ui{at_home}")
+    for command in _next_commands(outcome, stores, home):
+        console.print(f"  {shlex.join(command)}", soft_wrap=True)
+
+
+def _next_commands(
+    outcome: SearchOutcome, stores: Stores, home: Path | None
+) -> Iterator[list[str]]:
+    at_home = ["--home", str(home)] if home is not None else []
+    ledger = ["--storage", stores.storage_url] if stores.storage_url is not None else []
+    tracked = ["--tracking-uri", stores.tracking_uri] if stores.tracking_uri is not None else []
+    yield ["safr-study", "pareto", outcome.result.name, "--out", "figures", *at_home, *ledger]
+    aliases = {alias: model for model in outcome.models for alias in model.aliases}
+    usual = [alias for alias in ("knee", "best-accuracy", "best-srs") if alias in aliases]
+    alias = next(iter([*usual, *aliases]), None)
+    if alias is not None:
+        reference = f"{aliases[alias].name}@{alias}"
+        yield ["safr-study", "pull", reference, "--to", "model", *at_home, *tracked]
+        yield ["safr-study", "evaluate", "model", "--split", "test", *at_home]
+    if not tracked:
+        yield ["safr-study", "ui", *at_home]

@@ -12,7 +12,7 @@ from safr_study.data.encoding import (
     encode_corpus,
     encode_texts,
 )
-from safr_study.data.loading import load_corpus
+from safr_study.data.loading import canonical_dataset, load_corpus
 from safr_study.data.planted import planted_corpus
 from safr_study.data.vocabulary import PAD, UNK
 
@@ -25,6 +25,7 @@ __all__ = [
     "EncodedSplit",
     "Split",
     "SplitName",
+    "canonical_dataset",
     "describe",
     "encode_corpus",
     "encode_texts",

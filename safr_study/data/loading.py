@@ -93,6 +93,17 @@ def find_source(spec: CorpusSpec) -> Source:
     return _hub_source(spec)
 
 
+def canonical_dataset(dataset: str) -> str:
+    """The name of a data set, or the absolute path where a file or folder is meant.
+
+    So that the same data have the same name wherever a command is given.
+    """
+    path = Path(dataset).expanduser()
+    if is_planted(dataset) or not _is_meant(path, dataset):
+        return dataset
+    return str(path.resolve())
+
+
 def _is_meant(path: Path, dataset: str) -> bool:
     """Whether a path is meant; a folder that bears a known name must hold data to be."""
     if looks_like_path(dataset) or path.is_file():

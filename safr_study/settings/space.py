@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from safr_study.errors import BadInput, BadInputs
 from safr_study.settings.base import Settings
 from safr_study.settings.model import ModelShape, Penalties
 from safr_study.settings.training import TrainConfig
@@ -16,6 +17,7 @@ SWITCH_SUFFIX = ".switch"
 """A parameter with an exact zero has a switch of this name; see ``FloatParameter.zero``."""
 
 _TRAIN_FIELDS = ("learning_rate", "batch_size", "patience")
+_NO_SUCH = "no such setting"
 TUNABLE = (*ModelShape.model_fields, *Penalties.model_fields, *_TRAIN_FIELDS)
 """Every setting of a trial that a space may name."""
 
@@ -112,9 +114,22 @@ class SearchSpace(Settings):
     """Settings of every trial but the baselines that say otherwise."""
     baselines: tuple[Baseline, ...] = DEFAULT_BASELINES
 
+    @classmethod
+    def parse(cls, values: object, *, where: str = "") -> Self:
+        """As every setting; names that do not exist are shown beside the faults of the fields."""
+        try:
+            return super().parse(values, where=where)
+        except BadInputs as found:
+            # The names are checked on a space whose fields are right: look at them here otherwise.
+            named = any(_NO_SUCH in str(fault) for fault in found.faults)
+            names = [] if named else _named(values)
+            faults = [BadInput(where or "space", sentence) for sentence in names]
+            raise BadInputs([*found.faults, *faults]) from None
+
     @model_validator(mode="after")
     def _check_names(self) -> Self:
-        faults = []
+        names = [baseline.name for baseline in self.baselines]
+        faults = [f"baselines: the name {n!r} is given twice" for n in _repeated(names)]
         known: set[str] = set(self.fixed)
         for name, parameter in self.parameters.items():
             faults += _unknown(f"parameters.{name}", [name])
@@ -180,10 +195,25 @@ def _check_bounds(low: float, high: float, *, log: bool) -> None:
 
 def _unknown(where: str, names: list[str]) -> list[str]:
     return [
-        f"{where}: no such setting {name!r}; known are {', '.join(TUNABLE)}"
+        f"{where}: {_NO_SUCH} {name!r}; known are {', '.join(TUNABLE)}"
         for name in names
         if name not in TUNABLE
     ]
+
+
+def _named(values: object) -> list[str]:
+    """Faults of the names in an unchecked space."""
+    faults = []
+    for part in ("parameters", "fixed"):
+        names = values.get(part) if isinstance(values, dict) else None
+        if isinstance(names, dict):
+            for name in names:
+                faults += _unknown(f"{part}.{name}", [str(name)])
+    return faults
+
+
+def _repeated(names: list[str]) -> list[str]:
+    return sorted({name for name in names if names.count(name) > 1})
 
 
 def _samples(parameter: Parameter) -> list[Value]:

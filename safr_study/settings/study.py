@@ -39,7 +39,7 @@ class StudySpec(Settings):
     trials: int = Field(default=24, ge=1)
     """To finish, baselines included."""
     sampler: SamplerName = "tpe"
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     """Of the sampler, and of the training of every trial, so that trials differ by their settings
     alone."""
     train: TrainConfig = TrainConfig()
@@ -50,7 +50,7 @@ class StudySpec(Settings):
     @model_validator(mode="after")
     def _check_objectives(self) -> Self:
         names = [objective.name for objective in self.objectives]
-        if len(set(names)) < len(names):
+        if len({(o.metric, o.k) for o in self.objectives}) < len(names):
             raise ValueError(f"objectives {names} repeat a name; give each once")
         if len(names) < 2:
             raise ValueError("a front needs two objectives or more, for example accuracy, srs@30")

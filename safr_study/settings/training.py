@@ -25,7 +25,7 @@ class TrainConfig(Settings):
     """At most; early stopping may end before."""
     patience: int = Field(default=3, ge=1)
     """Epochs without a better dev accuracy (or an equal one at a lower dev loss) before the end."""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     """Of initialisation, order of batches, dropout and gates."""
     threads: int = Field(default=1, ge=1)
     """CPU threads of the computation; part of the result, as it orders the sums."""

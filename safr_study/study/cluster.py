@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from safr_study.settings import Resources
 
 GPU_SHARE = 0.25
 """Of one GPU per trial: the paper's model takes well under a quarter of any current one."""
+
+_PROBE_SECONDS = 4.0
 
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -69,6 +72,8 @@ def cluster(address: str | None = None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    if address is not None:
+        _probe(address)
     options = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         if address is None:
@@ -85,6 +90,20 @@ def cluster(address: str | None = None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _probe(address: str) -> None:
+    """Knock at HOST:PORT: Ray itself waits for minutes."""
+    host, _, port = address.rpartition("/")[2].rpartition(":")
+    if not host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=_PROBE_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise ServiceUnreachable(
+            f"address: nothing answers at {address} ({error}); check that the cluster runs "
+            "(ray status) and that the address is right"
+        ) from None
 
 
 def allot(resources: Resources) -> Allotment:

@@ -13,11 +13,17 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Any
 
-import ray
+from optuna.exceptions import OptunaError
 from ray import tune
+from sqlalchemy.exc import SQLAlchemyError
 
 from safr_study.data import EncodedCorpus
-from safr_study.errors import SafrError, StudyInterrupted
+from safr_study.errors import (
+    SafrError,
+    ServiceUnreachable,
+    StudyIncomplete,
+    StudyInterrupted,
+)
 from safr_study.home import Home
 from safr_study.records import StudyObserver
 from safr_study.settings import StudySpec
@@ -79,13 +85,8 @@ def run_study(
         )
         try:
             tuner.fit()
-        except (
-            ray.exceptions.RayError,
-            tune.TuneError,
-            RuntimeError,
-            OSError,
-            ValueError,
-        ) as error:
+        except Exception as error:
+            # Whatever ended Ray's loop: the searcher knows if it was ours.
             raise _as_ours(searcher.fault or error) from error
         finally:
             # Ray's own state of the driver is a pickle that nobody reads back.
@@ -136,7 +137,10 @@ def _as_ours(error: Exception) -> SafrError:
     if isinstance(error, SafrError):
         return error
     reason = " ".join(str(error).split())[:300]
-    return SafrError(
+    sentence = (
         f"study: it could not go on ({type(error).__name__}: {reason}); what was finished is in "
         "the ledger, and the same command goes on from there"
     )
+    if isinstance(error, (OptunaError, SQLAlchemyError)):
+        return ServiceUnreachable(sentence)
+    return StudyIncomplete(sentence)

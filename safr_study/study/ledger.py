@@ -6,21 +6,17 @@ that nothing finished is ever lost. One driver writes; anyone may read.
 
 from __future__ import annotations
 
-import json
-import logging
 import math
-from collections.abc import Iterable, Iterator, Mapping
+import uuid
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 import optuna
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 from pydantic import ValidationError
 
-from safr_study.errors import BadInput, ServiceUnreachable
-from safr_study.home import Home
+from safr_study.errors import BadInput
 from safr_study.records import (
     CheckpointRef,
     EpochReport,
@@ -33,7 +29,9 @@ from safr_study.records import (
 )
 from safr_study.settings import StudySpec, Value, trial_config
 from safr_study.study.experimental import experimental_allowed
-from safr_study.study.sampling import build_sampler, enqueued, grid_points, replay, suggest
+from safr_study.study.plan import planned
+from safr_study.study.sampling import build_sampler, enqueued, replay, suggest
+from safr_study.study.storage import generations
 
 SCHEMA_VERSION = 1
 _EPOCH = "epoch:"
@@ -46,8 +44,6 @@ _STATES = {
     optuna.trial.TrialState.PRUNED: TrialState.PRUNED,
     optuna.trial.TrialState.FAIL: TrialState.FAILED,
 }
-
-logging.getLogger("optuna").setLevel(logging.WARNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +63,7 @@ class Ledger:
     """One generation of one study."""
 
     uid: str
-    """``NAME`` or ``NAME~2``: unique in its storage."""
+    """Unique among all studies of all homes: the key of its checkpoints and MLflow runs."""
     study: optuna.Study
     storage: optuna.storages.BaseStorage
 
@@ -76,16 +72,18 @@ class Ledger:
         cls, storage: optuna.storages.BaseStorage, spec: StudySpec, facts: StudyFacts
     ) -> Self:
         """Begin the next generation of ``spec.name``."""
-        taken = generations(storage, spec.name)
-        uid = spec.name if not taken else f"{spec.name}~{len(taken) + 1}"
+        taken = [number for number, _ in generations(storage, spec.name)]
+        number = max(taken, default=0) + 1
         study = optuna.create_study(
-            study_name=uid,
+            study_name=spec.name if number == 1 else f"{spec.name}~{number}",
             storage=storage,
             directions=["maximize"] * len(spec.objectives),
             sampler=build_sampler(spec.sampler, seed=spec.seed, number=0),
         )
         with experimental_allowed():
             study.set_metric_names([objective.name for objective in spec.objectives])
+        uid = f"{spec.name}-{uuid.uuid4().hex[:8]}"
+        study.set_user_attr("uid", uid)
         study.set_user_attr("schema", SCHEMA_VERSION)
         study.set_user_attr("facts", to_plain(facts))
         # Last: a study without its settings was cut off while it was made, and is passed over.
@@ -99,11 +97,14 @@ class Ledger:
         Raises:
             BadInput: it was written by another version.
         """
-        found = generations(storage, name)
+        # A study without its settings was cut off while it was made.
+        found = [stored for _, stored in generations(storage, name) if "spec" in stored.user_attrs]
         if not found:
             return None
         study = optuna.load_study(
-            study_name=found[-1], storage=storage, sampler=build_sampler("random", seed=0, number=0)
+            study_name=found[-1].study_name,
+            storage=storage,
+            sampler=build_sampler("random", seed=0, number=0),
         )
         schema = study.user_attrs.get("schema")
         if schema != SCHEMA_VERSION:
@@ -112,7 +113,7 @@ class Ledger:
                 f"{name!r} has ledger schema {schema}, this version reads {SCHEMA_VERSION}; use "
                 "the version of safr-study that made it, or another name",
             )
-        return cls(found[-1], study, storage)
+        return cls(study.user_attrs["uid"], study, storage)
 
     @property
     def spec(self) -> StudySpec:
@@ -148,15 +149,18 @@ class Ledger:
             not fit together (4 heads over a width of 66), the trial is already failed.
         """
         waiting = self.study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,))
-        study_id = self.storage.get_study_id_from_name(self.uid)
-        number = waiting[0].number if waiting else self.storage.get_n_trials(study_id)
+        number = waiting[0].number if waiting else self.storage.get_n_trials(self._study_id())
         plan = planned(spec, number)
         if plan is None and spec.sampler == "grid":
             return None
         if plan is not None and not waiting:
             self.study.enqueue_trial(enqueued(plan.point, spec.space))
         self.study.sampler = build_sampler(spec.sampler, seed=spec.seed, number=number)
-        trial = self.study.ask()
+        return self._settle(self.study.ask(), spec)
+
+    def _settle(self, trial: optuna.Trial, spec: StudySpec) -> TrialRecord:
+        """Decide a new trial's settings and write them."""
+        plan = planned(spec, trial.number)
         if plan is None:
             values = suggest(trial, spec.space)
         else:
@@ -206,21 +210,18 @@ class Ledger:
         self.study.tell(number, state=optuna.trial.TrialState.FAIL)
         return self.trial(number)
 
-    def unfinished(self) -> list[TrialRecord]:
+    def unfinished(self, spec: StudySpec) -> list[TrialRecord]:
         """Running trials of a driver that is gone: to go on from their checkpoints.
 
-        A trial that was cut off before its settings were written is failed here.
+        One that was cut off before its settings were written gets those that it would have had.
         """
-        running = [t for t in self.trials() if t.state is TrialState.RUNNING]
-        begun = []
-        for trial in running:
-            if trial.parameters:
-                begun.append(trial)
-            else:
-                self.fail(
-                    trial.number, "the driver was stopped before the trial's settings were set"
-                )
-        return begun
+        running = [trial for trial in self.trials() if trial.state is TrialState.RUNNING]
+        return [trial if trial.parameters else self._settle_again(trial, spec) for trial in running]
+
+    def _settle_again(self, trial: TrialRecord, spec: StudySpec) -> TrialRecord:
+        number = trial.number
+        self.study.sampler = build_sampler(spec.sampler, seed=spec.seed, number=number)
+        return self._settle(optuna.trial.Trial(self.study, self._trial_id(number)), spec)
 
     def set_run_ids(self, run_ids: Mapping[int, str]) -> None:
         """Remember the MLflow runs of trials; on the study, as finished trials are closed."""
@@ -229,127 +230,14 @@ class Ledger:
             if known.get(f"{_RUN}{number}") != run_id:
                 self.study.set_user_attr(f"{_RUN}{number}", run_id)
 
+    def _study_id(self) -> int:
+        return self.storage.get_study_id_from_name(self.study.study_name)
+
     def _trial_id(self, number: int) -> int:
-        study_id = self.storage.get_study_id_from_name(self.uid)
-        return self.storage.get_trial_id_from_study_id_trial_number(study_id, number)
+        return self.storage.get_trial_id_from_study_id_trial_number(self._study_id(), number)
 
     def _set(self, number: int, key: str, value: Any) -> None:
         self.storage.set_trial_user_attr(self._trial_id(number), key, value)
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A trial that no sampler decides."""
-
-    point: Mapping[str, Value]
-    baseline: str | None = None
-
-
-def planned(spec: StudySpec, number: int) -> Planned | None:
-    """The baseline or grid point of this trial number; ``None``: the sampler's."""
-    baselines = spec.space.baselines
-    if number < len(baselines):
-        return Planned(baselines[number].values, baselines[number].name)
-    if spec.sampler != "grid":
-        return None
-    points = _grid_beside_baselines(spec)
-    index = number - len(baselines)
-    for position, point in enumerate(points):
-        if position == index:
-            return Planned(point)
-    return None
-
-
-def planned_trials(spec: StudySpec) -> int:
-    """Trials that the study can finish: those asked for, or all that its grid has."""
-    if spec.sampler != "grid":
-        return spec.trials
-    grid = sum(1 for _ in _grid_beside_baselines(spec))
-    return min(spec.trials, len(spec.space.baselines) + grid)
-
-
-def open_storage(
-    home: Home, storage_url: str | None, study: str, *, create: bool
-) -> optuna.storages.BaseStorage | None:
-    """The storage that holds a study's ledger: a journal file of its own, or a database.
-
-    Args:
-        home: where journal files live.
-        storage_url: SQLAlchemy URL, or ``None`` for the journal file.
-        study: the study's name.
-        create: make the journal file if there is none.
-
-    Returns:
-        ``None`` if there is no journal file and none is to be made.
-
-    Raises:
-        ServiceUnreachable: the database gives no answer.
-        BadInput: the URL or the file cannot be used.
-    """
-    if storage_url is None:
-        path = home.ledger(study)
-        if not path.exists() and not create:
-            return None
-        return _open_journal(path)
-    return open_database(storage_url)
-
-
-def open_database(url: str) -> optuna.storages.BaseStorage:
-    """An Optuna storage in a database.
-
-    Raises:
-        ServiceUnreachable: the database gives no answer.
-        BadInput: the URL is none, or its driver is not installed.
-    """
-    from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
-
-    options = {} if url.startswith("sqlite") else {"pool_pre_ping": True, "pool_size": 2}
-    try:
-        return optuna.storages.RDBStorage(url, engine_kwargs=options)
-    except (ArgumentError, NoSuchModuleError, ImportError) as error:
-        raise BadInput(
-            "storage",
-            "must be a database URL such as postgresql+psycopg://USER@HOST/NAME "
-            f"(pip install 'safr-study[postgres]') or sqlite:///FILE; {_first_line(error)}",
-        ) from None
-    except SQLAlchemyError as error:
-        raise ServiceUnreachable(
-            f"storage: the ledger's database does not answer ({_first_line(error)}); check that it "
-            "runs and that the address and the rights are right"
-        ) from None
-
-
-def generations(storage: optuna.storages.BaseStorage, name: str) -> list[str]:
-    """Names of the stored generations of a study, oldest first."""
-    numbered = []
-    for stored in storage.get_all_studies():
-        base, _, number = stored.study_name.partition("~")
-        if base == name and "spec" in stored.user_attrs:
-            numbered.append((int(number or 1), stored.study_name))
-    return [stored_name for _, stored_name in sorted(numbered)]
-
-
-def stored_studies(home: Home, storage_url: str | None) -> list[str]:
-    """Names of all studies, sorted."""
-    if storage_url is None:
-        return sorted(path.stem for path in (home.root / "ledgers").glob("*.journal"))
-    names = {s.study_name.partition("~")[0] for s in open_database(storage_url).get_all_studies()}
-    return sorted(names)
-
-
-def _open_journal(path: Path) -> optuna.storages.BaseStorage:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return optuna.storages.JournalStorage(JournalFileBackend(str(path)))
-    except (OSError, json.JSONDecodeError, KeyError, UnicodeDecodeError) as error:
-        raise BadInput(
-            "study", f"the ledger {path} cannot be read ({_first_line(error)}); move it away"
-        ) from error
-
-
-def _grid_beside_baselines(spec: StudySpec) -> Iterator[dict[str, Value]]:
-    done = [dict(baseline.values) for baseline in spec.space.baselines]
-    return (point for point in grid_points(spec.space) if point not in done)
 
 
 def _varied(spec: StudySpec, values: Mapping[str, Value]) -> dict[str, Value | None]:
@@ -384,7 +272,3 @@ def _record(trial: FrozenTrial, run_id: str | None) -> TrialRecord:
         device=attrs.get("device"),
         run_id=run_id,
     )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]

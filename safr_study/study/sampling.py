@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import zlib
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import optuna
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial
 
 from safr_study.settings import (
     SWITCH_SUFFIX,
@@ -40,7 +44,47 @@ def build_sampler(name: SamplerName, *, seed: int, number: int) -> optuna.sample
                 seed=drawn, multivariate=True, group=True, n_startup_trials=STARTUP_TRIALS
             )
     # The grid's trials are enqueued whole; nothing is left to draw.
-    return optuna.samplers.RandomSampler(seed=drawn)
+    return NumberedRandomSampler(drawn)
+
+
+class NumberedRandomSampler(optuna.samplers.BaseSampler):
+    """Draws each parameter from its name and one seed alone.
+
+    So a trial that was cut off after half of its draws gets the others as if it had not been.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def infer_relative_search_space(
+        self,
+        study: optuna.Study,  # noqa: ARG002
+        trial: FrozenTrial,  # noqa: ARG002
+    ) -> dict[str, BaseDistribution]:
+        """Nothing is drawn together."""
+        return {}
+
+    def sample_relative(
+        self,
+        study: optuna.Study,  # noqa: ARG002
+        trial: FrozenTrial,  # noqa: ARG002
+        search_space: dict[str, BaseDistribution],  # noqa: ARG002
+    ) -> dict[str, Any]:
+        """Nothing is drawn together."""
+        return {}
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """One uniform draw."""
+        words = [self._seed, zlib.crc32(param_name.encode())]
+        seed = int(np.random.SeedSequence(words).generate_state(1)[0])
+        uniform = optuna.samplers.RandomSampler(seed=seed)
+        return uniform.sample_independent(study, trial, param_name, param_distribution)
 
 
 def suggest(trial: optuna.Trial, space: SearchSpace) -> dict[str, Value]:

@@ -11,17 +11,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from optuna.exceptions import OptunaError
 from ray.tune.search import Searcher
+from sqlalchemy.exc import SQLAlchemyError
 
 from safr_study.errors import SafrError
 from safr_study.records import EpochReport, StudyObserver, TrialRecord, TrialState
 from safr_study.settings import StudySpec, trial_config
-from safr_study.study.ledger import Ledger, planned_trials
+from safr_study.study.ledger import Ledger
+from safr_study.study.plan import planned_trials
 from safr_study.study.trainable import EVENT, Finished, TrialTask, objective_values, read_event
 
 _WORKER_DIED = (
-    "its worker process died twice (out of memory, or killed); give a trial more with "
-    "--cpus-per-trial or run fewer at once with --max-concurrent"
+    "its worker process died twice (out of memory, or killed); run fewer at once with "
+    "--max-concurrent"
 )
 
 
@@ -45,7 +48,7 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         self._checkpoints = checkpoints
         self._gpus = gpus_per_trial
         self._observers = observers
-        self._unfinished = ledger.unfinished()
+        self._unfinished = ledger.unfinished(spec)
         complete = sum(t.state is TrialState.COMPLETE for t in ledger.trials())
         self.remaining = max(0, planned_trials(spec) - complete)
         """Trials to run: those to go on with, and new ones."""
@@ -156,6 +159,6 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
     def _guarded(self, step: Callable[[], Any]) -> Any:
         try:
             return step()
-        except (SafrError, OSError, ValueError) as error:
+        except (SafrError, OSError, ValueError, OptunaError, SQLAlchemyError) as error:
             self.fault = error
             raise

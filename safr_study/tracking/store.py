@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import sqlalchemy.exc
+from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
@@ -73,7 +74,10 @@ def open_store(home: Home, tracking_uri: str | None = None) -> Store:
         BadInput: the URI is none that MLflow can log to.
         ServiceUnreachable: nothing answers there within a few seconds.
     """
-    uri = tracking_uri or os.environ.get(URI_VARIABLE) or f"sqlite:///{home.tracking_database}"
+    uri = tracking_uri or os.environ.get(URI_VARIABLE)
+    if not uri:
+        uri = _sqlite_uri(home.tracking_database)
+        _make_database(home.tracking_database)
     scheme = _checked_scheme(uri)
     if scheme in ("http", "https"):
         _probe_server(uri)
@@ -113,6 +117,20 @@ def _checked_scheme(uri: str) -> str:
     if not usable:
         raise BadInput("tracking-uri", f"{_without_password(uri)!r} is no store; {_EXPECTED}")
     return scheme
+
+
+def _sqlite_uri(path: Path) -> str:
+    return f"sqlite:///{quote(str(path))}"
+
+
+def _make_database(path: Path) -> None:
+    """Make and migrate the embedded database under another name, so that none is left half-made."""
+    unfinished = path.with_suffix(".new")
+    with FileLock(path.with_suffix(".lock")):
+        if not path.exists():
+            unfinished.unlink(missing_ok=True)
+            _open_database(_sqlite_uri(unfinished), "sqlite")
+            unfinished.rename(path)
 
 
 def _open_database(uri: str, scheme: str) -> MlflowClient:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from safr_study.errors import BadInput
 from safr_study.records import RegisteredModel
 from safr_study.tracking import list_models, open_store, pull, register_front
 from safr_study.workflows.results import load_ledger, rank_ledger
@@ -14,14 +15,15 @@ def promote_study(name: str, stores: Stores) -> list[RegisteredModel]:
     """Register a study's front and move the data set's bare aliases to it.
 
     Raises:
-        BadInput: there is no such study.
+        BadInput: there is no such study, or none of its trials is complete.
         ServiceUnreachable: the tracking server does not answer.
     """
     ledger = load_ledger(name, stores)
+    result = rank_ledger(ledger)
+    if not result.ranked:
+        raise BadInput("study", f"{name!r} has no complete trial yet: nothing to promote")
     store = open_store(stores.home, stores.tracking_uri)
-    return register_front(
-        store, rank_ledger(ledger), uid=ledger.uid, spec=ledger.spec, promote=True
-    )
+    return register_front(store, result, uid=ledger.uid, spec=ledger.spec, promote=True)
 
 
 def registered_models(stores: Stores) -> list[RegisteredModel]:

@@ -10,7 +10,8 @@ from safr_study.figures import front_figure
 from safr_study.pareto import rank_study
 from safr_study.records import StudyResult, TrialState
 from safr_study.report import write_csv
-from safr_study.study.ledger import Ledger, open_storage, stored_studies
+from safr_study.study.ledger import Ledger
+from safr_study.study.storage import open_storage, stored_studies
 from safr_study.workflows.stores import Stores
 
 
@@ -87,13 +88,15 @@ def write_result(result: StudyResult, folder: Path) -> list[Path]:
     return written
 
 
-def list_studies(stores: Stores) -> list[StudySummary]:
-    """All studies of this home or storage, by name."""
+def list_studies(stores: Stores) -> tuple[list[StudySummary], list[str]]:
+    """All studies of this home or storage by name, and a sentence for each that cannot be read."""
     summaries = []
+    skipped = []
     for name in stored_studies(stores.home, stores.storage_url):
-        storage = open_storage(stores.home, stores.storage_url, name, create=False)
-        ledger = Ledger.load(storage, name) if storage is not None else None
-        if ledger is None:
+        try:
+            ledger = load_ledger(name, stores)
+        except BadInput as error:
+            skipped.append(str(error))
             continue
         result = rank_ledger(ledger)
         states = [trial.state for trial in result.unranked]
@@ -108,4 +111,4 @@ def list_studies(stores: Stores) -> list[StudySummary]:
                 hypervolume=result.hypervolume,
             )
         )
-    return summaries
+    return summaries, skipped

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from safr_study.data import EncodedCorpus, describe, encoded_corpus
-from safr_study.errors import BadInput, StudyInterrupted
+from safr_study.errors import BadInput
 from safr_study.figures import front_figure
 from safr_study.records import (
     RegisteredModel,
@@ -22,13 +23,18 @@ from safr_study.records import (
 from safr_study.report import write_csv
 from safr_study.settings import StudySpec
 from safr_study.study.cluster import Allotment, allot, cluster, divide
-from safr_study.study.ledger import Ledger, StudyFacts, open_storage, planned_trials
+from safr_study.study.ledger import Ledger, StudyFacts
 from safr_study.study.lock import driver_lock
-from safr_study.tracking import Tracker, open_store, register_front
+from safr_study.study.plan import planned_trials
+from safr_study.study.storage import open_storage
+from safr_study.tracking import Store, Tracker, open_store, register_front
 from safr_study.workflows.cost import Cost, estimate
 from safr_study.workflows.provenance import provenance
 from safr_study.workflows.results import rank_ledger
 from safr_study.workflows.stores import Stores
+
+PER_TRIAL = "see each trial"
+"""Device of a study: every trial's run names its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +78,19 @@ class SearchOutcome:
     """What the tracking server did not get, in a sentence; ``None``: nothing."""
 
 
-def plan_study(spec: StudySpec, stores: Stores, *, cpus: float, gpus: float) -> StudyPlan:
-    """What ``search`` would do on a machine of this size; nothing is written but caches."""
+def plan_study(
+    spec: StudySpec, stores: Stores, *, cpus: float, gpus: float, fresh: bool = False
+) -> StudyPlan:
+    """What ``search`` would do on a machine of this size; nothing is written but caches.
+
+    Raises:
+        BadInput: as ``search``.
+    """
     corpus = encoded_corpus(spec.corpus, stores.home.corpora)
     storage = open_storage(stores.home, stores.storage_url, spec.name, create=False)
-    ledger = Ledger.load(storage, spec.name) if storage is not None else None
+    ledger = Ledger.load(storage, spec.name) if storage is not None and not fresh else None
+    if ledger is not None:
+        check_same_study(ledger, spec, corpus.fingerprint)
     trials = ledger.trials() if ledger is not None else []
     return _plan(spec, corpus, divide(spec.resources, cpus=cpus, gpus=gpus), trials)
 
@@ -101,28 +115,27 @@ def search(
     with driver_lock(home, spec.name):
         corpus = encoded_corpus(spec.corpus, home.corpora)
         store = open_store(home, stores.tracking_uri)
-        ledger = _open_ledger(spec, corpus, stores, fresh=fresh)
-        before = ledger.trials()
+        storage = open_storage(home, stores.storage_url, spec.name, create=True)
+        assert storage is not None
+        ledger = None if fresh else Ledger.load(storage, spec.name)
+        if ledger is not None:
+            check_same_study(ledger, spec, corpus.fingerprint)
+        before = ledger.trials() if ledger is not None else []
         left = planned_trials(spec) - _complete(before)
-        tracker = Tracker(
-            store,
-            study=spec.name,
-            dataset=corpus.slug,
-            uid=ledger.uid,
-            spec=spec,
-            provenance=provenance(corpus.fingerprint, device="see each trial"),
-            corpus_facts=_corpus_facts(corpus),
-        )
-        tracker.start()
-        tracker.replay(before)
-        interrupted = None
-        if left > 0:
-            with cluster(stores.address):
-                from safr_study.study.driver import run_study
+        # The cluster first: nothing is written for a study that it has no room for.
+        with cluster(stores.address) if left > 0 else contextlib.nullcontext():
+            allotment = allot(spec.resources) if left > 0 else None
+            if ledger is None:
+                ledger = Ledger.create(storage, spec, _study_facts(spec, corpus))
+            ledger.update_spec(spec)
+            tracker = _tracker(store, ledger, spec, corpus)
+            tracker.start()
+            try:
+                tracker.replay(before)
+                if allotment is not None:
+                    from safr_study.study.driver import run_study
 
-                allotment = allot(spec.resources)
-                progress.planned(_plan(spec, corpus, allotment, before), before)
-                try:
+                    progress.planned(_plan(spec, corpus, allotment, before), before)
                     run_study(
                         spec,
                         corpus,
@@ -131,33 +144,24 @@ def search(
                         allotment=allotment,
                         observers=[tracker, progress],
                     )
-                except StudyInterrupted as error:
-                    interrupted = error
+            except BaseException:
+                # No run stays open, whatever ended the study.
+                _close(tracker, ledger, interrupted=True)
+                raise
+        untracked = _close(tracker, ledger, interrupted=False)
         result = rank_ledger(ledger)
-        untracked = _close(tracker, ledger, result, interrupted=interrupted is not None)
-        if interrupted is not None:
-            raise interrupted
         models: Sequence[RegisteredModel] = ()
         if untracked is None:
-            models = register_front(store, rank_ledger(ledger), uid=ledger.uid, spec=spec)
+            models = register_front(store, result, uid=ledger.uid, spec=spec)
         return SearchOutcome(result, planned_trials(spec), tuple(models), untracked)
 
 
-def _open_ledger(spec: StudySpec, corpus: EncodedCorpus, stores: Stores, *, fresh: bool) -> Ledger:
-    storage = open_storage(stores.home, stores.storage_url, spec.name, create=True)
-    assert storage is not None
-    ledger = None if fresh else Ledger.load(storage, spec.name)
-    if ledger is None:
-        facts = StudyFacts(
-            corpus_fingerprint=corpus.fingerprint,
-            slug=corpus.slug,
-            reference_point=tuple(
-                corpus.majority_accuracy("dev") if objective.k is None else 0.0
-                for objective in spec.objectives
-            ),
-            provenance=to_plain(provenance(corpus.fingerprint, device="see each trial")),
-        )
-        return Ledger.create(storage, spec, facts)
+def check_same_study(ledger: Ledger, spec: StudySpec, corpus_fingerprint: str) -> None:
+    """A study goes on only with the settings and the data that it began with.
+
+    Raises:
+        BadInput: they are others; says which.
+    """
     different = _differences(
         ledger.spec.settings_that_change_numbers(), spec.settings_that_change_numbers()
     )
@@ -167,14 +171,40 @@ def _open_ledger(spec: StudySpec, corpus: EncodedCorpus, stores: Stores, *, fres
             f"{spec.name!r} exists with other settings ({'; '.join(different[:4])}); repeat its "
             "command to go on with it, begin anew with --fresh, or choose another --study",
         )
-    if ledger.facts.corpus_fingerprint != corpus.fingerprint:
+    if ledger.facts.corpus_fingerprint != corpus_fingerprint:
         raise BadInput(
             "dataset",
             f"the data of study {spec.name!r} changed since it began; give the old data back, "
             "begin anew with --fresh, or choose another --study",
         )
-    ledger.update_spec(spec)
-    return ledger
+
+
+def _study_facts(spec: StudySpec, corpus: EncodedCorpus) -> StudyFacts:
+    return StudyFacts(
+        corpus_fingerprint=corpus.fingerprint,
+        slug=corpus.slug,
+        reference_point=_reference_point(spec, corpus),
+        provenance=to_plain(provenance(corpus.fingerprint, device=PER_TRIAL)),
+    )
+
+
+def _reference_point(spec: StudySpec, corpus: EncodedCorpus) -> tuple[float, ...]:
+    return tuple(
+        corpus.majority_accuracy("dev") if objective.k is None else 0.0
+        for objective in spec.objectives
+    )
+
+
+def _tracker(store: Store, ledger: Ledger, spec: StudySpec, corpus: EncodedCorpus) -> Tracker:
+    return Tracker(
+        store,
+        study=spec.name,
+        dataset=corpus.slug,
+        uid=ledger.uid,
+        spec=spec,
+        provenance=provenance(corpus.fingerprint, device=PER_TRIAL),
+        corpus_facts=_corpus_facts(corpus),
+    )
 
 
 def _differences(before: Any, now: Any, path: str = "") -> list[str]:
@@ -193,8 +223,8 @@ def _differences(before: Any, now: Any, path: str = "") -> list[str]:
 def _plan(
     spec: StudySpec, corpus: EncodedCorpus, allotment: Allotment, trials: Sequence[TrialRecord]
 ) -> StudyPlan:
-    done = _complete(trials)
     total = planned_trials(spec)
+    done = min(total, _complete(trials))
     return StudyPlan(
         name=spec.name,
         corpus=describe(corpus),
@@ -203,20 +233,16 @@ def _plan(
         unfinished=sum(trial.state is TrialState.RUNNING for trial in trials),
         epochs=spec.train.epochs,
         objectives=tuple(objective.label for objective in spec.objectives),
-        reference_point=tuple(
-            corpus.majority_accuracy("dev") if objective.k is None else 0.0
-            for objective in spec.objectives
-        ),
+        reference_point=_reference_point(spec, corpus),
         allotment=allotment,
-        cost=estimate(spec, corpus, allotment, max(0, total - done)),
+        cost=estimate(spec, corpus, allotment, total - done),
         baselines=tuple(baseline.name for baseline in spec.space.baselines),
     )
 
 
-def _close(
-    tracker: Tracker, ledger: Ledger, result: StudyResult, *, interrupted: bool
-) -> str | None:
+def _close(tracker: Tracker, ledger: Ledger, *, interrupted: bool) -> str | None:
     """Hand the ranking to the tracking server and wait until it has everything."""
+    result = rank_ledger(ledger)
     with tempfile.TemporaryDirectory() as folder:
         pictures = []
         table = Path(folder) / "front.csv"

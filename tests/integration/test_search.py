@@ -15,7 +15,8 @@ from commands import STUDY, TRIALS, Ended, FinishedStudy, command_line, environm
 
 from safr_study.home import open_home
 from safr_study.records import TrialRecord, TrialState
-from safr_study.study.ledger import Ledger, open_storage
+from safr_study.study.ledger import Ledger
+from safr_study.study.storage import open_storage
 
 AXES = ("accuracy", "srs_30")
 

@@ -111,6 +111,16 @@ BAD = {
         ["search", "--dataset", "planted", "--dry-run", "--cpus-per-trial", "4096"],
         "cpus-per-trial: 4096 is more than",
     ),
+    "CPUs that are no number": (
+        ["search", "--dataset", "planted", "--cpus-per-trial", "nan"],
+        "resources: cpus_per_trial",
+    ),
+    "no CPUs": (["search", "--dataset", "planted", "--cpus-per-trial", "0"], "cpus_per_trial"),
+    "a seed beyond all": (["search", "--dataset", "planted", "--seed", str(2**64)], "--seed"),
+    "one objective under two names": (
+        ["search", "--dataset", "planted", "--objective", "srs@30", "--objective", "srs@30.0"],
+        "repeat",
+    ),
     "a home that is a file": (["list", "--home", "good.csv"], "good.csv"),
     "half a prefetch": (["datasets", "prefetch"], "datasets: "),
 }

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,14 +17,11 @@ from safr_study.records import (
     TrialState,
 )
 from safr_study.settings import CorpusSpec, StudySpec
-from safr_study.study.ledger import (
-    Ledger,
-    StudyFacts,
-    open_storage,
-    planned_trials,
-    stored_studies,
-)
+from safr_study.study.ledger import Ledger, StudyFacts
+from safr_study.study.plan import planned_trials
+from safr_study.study.sampling import build_sampler
 from safr_study.study.spaces import find_space
+from safr_study.study.storage import open_storage, stored_studies
 
 FACTS = StudyFacts(
     corpus_fingerprint="f" * 64,
@@ -77,6 +73,15 @@ def reopened(home: Home, name: str = "s") -> Ledger:
     storage = open_storage(home, None, name, create=False)
     assert storage is not None
     ledger = Ledger.load(storage, name)
+    assert ledger is not None
+    return ledger
+
+
+def begin_again(home: Home) -> Ledger:
+    """As the driver opens it, who may mend it."""
+    storage = open_storage(home, None, "s", create=True)
+    assert storage is not None
+    ledger = Ledger.load(storage, "s")
     assert ledger is not None
     return ledger
 
@@ -159,18 +164,61 @@ def test_unfinished_trials_are_those_still_running(home: Home) -> None:
     finish(ledger, 0)
     ledger.fail(2, "a sentence")
     again = reopened(home)
-    assert [trial.number for trial in again.unfinished()] == [1, 3]
+    assert [trial.number for trial in again.unfinished(spec)] == [1, 3]
     assert again.trial(2).failure == "a sentence"
     assert again.trial(2).state is TrialState.FAILED
 
 
-def test_a_trial_cut_off_before_its_settings_is_failed_not_repeated(home: Home) -> None:
+@pytest.mark.parametrize("drawn", [0, 1, 2])
+@pytest.mark.parametrize("number", [0, 1, 4])
+def test_a_trial_cut_off_before_its_settings_gets_those_that_it_would_have_had(
+    home: Home, tmp_path: Path, number: int, drawn: int
+) -> None:
+    spec = study_spec(sampler="random")
+    whole = begin(open_home(tmp_path / "whole"), spec)
+    expected = [whole.ask(spec) for _ in range(number + 2)]
+    ledger = begin(home, spec)
+    for _ in range(number):
+        ledger.ask(spec)
+    ledger.study.sampler = build_sampler("random", seed=spec.seed, number=number)
+    trial = ledger.study.ask()
+    if number >= len(spec.space.baselines):
+        for name in ("lambda_imp.switch", "lambda_inter.switch")[:drawn]:
+            trial.suggest_float(name, 0.0, 1.0)
+    again = reopened(home)
+    assert again.unfinished(spec) == expected[: number + 1]
+    assert again.ask(spec) == expected[number + 1]
+
+
+def test_a_torn_last_line_is_dropped_and_the_study_goes_on(home: Home) -> None:
     spec = study_spec()
     ledger = begin(home, spec)
-    ledger.study.ask()
-    assert reopened(home).unfinished() == []
-    (trial,) = reopened(home).trials()
-    assert trial.state is TrialState.FAILED
+    ledger.ask(spec)
+    finish(ledger, 0)
+    path = home.ledger("s")
+    whole = path.read_bytes()
+    ledger.ask(spec)
+    path.write_bytes(whole + path.read_bytes()[len(whole) : len(whole) + 20])
+    again = begin_again(home)
+    assert [trial.values for trial in again.trials()] == [(80.5, 20.5)]
+    assert again.ask(spec) is not None
+    assert [trial.number for trial in reopened(home).trials()] == [0, 1]
+
+
+def test_studies_of_one_name_have_keys_of_their_own(home: Home, tmp_path: Path) -> None:
+    spec = study_spec()
+    uids = {begin(home, spec).uid, begin(open_home(tmp_path / "other"), spec).uid}
+    assert len(uids) == 2
+    assert all(uid.startswith("s-") for uid in uids)
+
+
+def test_a_study_that_was_cut_off_while_it_was_made_is_passed_over(home: Home) -> None:
+    storage = open_storage(home, None, "s", create=True)
+    assert storage is not None
+    optuna.create_study(study_name="s", storage=storage)
+    assert Ledger.load(storage, "s") is None
+    begin(home, study_spec())
+    assert reopened(home).study.study_name == "s~2"
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
@@ -211,8 +259,8 @@ def test_a_fresh_start_keeps_what_was_finished(home: Home) -> None:
     old.ask(spec)
     finish(old, 0)
     new = begin(home, spec)
-    assert (old.uid, new.uid) == ("s", "s~2")
-    assert reopened(home).uid == "s~2"
+    assert old.uid != new.uid
+    assert reopened(home).uid == new.uid
     assert reopened(home).trials() == []
     kept = optuna.load_study(study_name="s", storage=old.storage)
     assert [trial.values for trial in kept.trials] == [[80.5, 20.5]]
@@ -232,10 +280,13 @@ def test_there_is_no_ledger_before_there_is_a_study(home: Home) -> None:
     assert not home.ledger("nothing").exists()
 
 
-def test_a_broken_ledger_file_is_refused_in_a_sentence(home: Home) -> None:
+@pytest.mark.parametrize(
+    "broken", ["this is no journal\n{}\n", "5\n", '{"op_code": 77, "worker_id": "x"}\n']
+)
+def test_a_broken_ledger_file_is_refused_in_a_sentence(home: Home, broken: str) -> None:
     path = home.ledger("s")
     path.parent.mkdir(parents=True)
-    path.write_text("this is no journal\n" + json.dumps({"a": 1}) + "\n", encoding="utf-8")
+    path.write_text(broken, encoding="utf-8")
     with pytest.raises(BadInput, match="cannot be read"):
         open_storage(home, None, "s", create=False)
 

@@ -22,9 +22,10 @@ from safr_study.records import (
     to_plain,
 )
 from safr_study.settings import CorpusSpec, StudySpec
-from safr_study.study.ledger import Ledger, StudyFacts, open_storage
+from safr_study.study.ledger import Ledger, StudyFacts
 from safr_study.study.searcher import LedgerSearcher
 from safr_study.study.spaces import find_space
+from safr_study.study.storage import open_storage
 from safr_study.study.trainable import (
     EVENT,
     Finished,

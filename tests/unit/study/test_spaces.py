@@ -42,11 +42,14 @@ def test_all_faults_are_shown_at_once() -> None:
             "  lambda_imp: {type: float, low: 2, high: 1}\n"
             "  lambda_inter: {type: float, low: 0, high: 1, log: true}\n"
             "  dropout: {type: float, low: a, high: 1}\n"
-            "  heads: {type: categorical, choices: []}\n",
+            "  heads: {type: categorical, choices: []}\n"
+            "  foo: {type: int, low: 1, high: 2}\n",
             where="x.yaml",
         )
     fields = {fault.field for fault in caught.value.faults}
+    assert "no such setting 'foo'" in str(caught.value)
     assert fields == {
+        "x.yaml",
         "x.yaml: colour",
         "x.yaml: parameters.lambda_imp",
         "x.yaml: parameters.lambda_inter",
@@ -72,6 +75,15 @@ def test_all_faults_are_shown_at_once() -> None:
 def test_what_no_trial_could_use_is_refused(parameters: str, words: str) -> None:
     with pytest.raises(BadInputs, match=words):
         parse_space(f"name: x\nparameters:\n{parameters}\n", where="x.yaml")
+
+
+def test_a_baseline_name_given_twice_is_refused() -> None:
+    baselines = "baselines: [{name: a, values: {}}, {name: a, values: {vmask: false}}]"
+    with pytest.raises(BadInputs, match="the name 'a' is given twice"):
+        parse_space(
+            f"name: x\nparameters:\n  layers: {{type: int, low: 1, high: 2}}\n{baselines}\n",
+            where="x.yaml",
+        )
 
 
 @pytest.mark.parametrize("text", ["", "- a\n- b", "name: [", "\t:", "42"])

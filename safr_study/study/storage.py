@@ -1,0 +1,115 @@
+"""Where ledgers are stored: a journal file for each study, or a database for all."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages.journal import JournalFileBackend
+
+from safr_study.errors import BadInput, ServiceUnreachable
+from safr_study.home import Home
+
+logging.getLogger("optuna").setLevel(logging.WARNING)
+
+
+def open_storage(
+    home: Home, storage_url: str | None, study: str, *, create: bool
+) -> optuna.storages.BaseStorage | None:
+    """The storage that holds a study's ledger: a journal file of its own, or a database.
+
+    Args:
+        home: where journal files live.
+        storage_url: SQLAlchemy URL, or ``None`` for the journal file.
+        study: the study's name.
+        create: make the journal file if there is none, and mend it if its last line is torn; for
+            the one driver of the study.
+
+    Returns:
+        ``None`` if there is no journal file and none is to be made.
+
+    Raises:
+        ServiceUnreachable: the database gives no answer.
+        BadInput: the URL or the file cannot be used.
+    """
+    if storage_url is None:
+        path = home.ledger(study)
+        if not path.exists() and not create:
+            return None
+        return _open_journal(path, mend=create)
+    return open_database(storage_url)
+
+
+def open_database(url: str) -> optuna.storages.BaseStorage:
+    """An Optuna storage in a database.
+
+    Raises:
+        ServiceUnreachable: the database gives no answer.
+        BadInput: the URL is none, or its driver is not installed.
+    """
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+    options = {} if url.startswith("sqlite") else {"pool_pre_ping": True, "pool_size": 2}
+    try:
+        return optuna.storages.RDBStorage(url, engine_kwargs=options)
+    except (ArgumentError, NoSuchModuleError, ImportError) as error:
+        raise BadInput(
+            "storage",
+            "must be a database URL such as postgresql+psycopg://USER@HOST/NAME "
+            f"(pip install 'safr-study[postgres]') or sqlite:///FILE; {_first_line(error)}",
+        ) from None
+    except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError) as error:
+        raise ServiceUnreachable(
+            f"storage: the ledger's database does not answer as one ({_first_line(error)}); check "
+            "that it runs, that address and rights are right, and that it holds nothing but ledgers"
+        ) from None
+
+
+def generations(storage: optuna.storages.BaseStorage, name: str) -> list[tuple[int, Any]]:
+    """The stored generations of a study with their numbers, oldest first, half-made ones too."""
+    numbered = []
+    for stored in storage.get_all_studies():
+        base, _, number = stored.study_name.partition("~")
+        if base == name:
+            numbered.append((int(number or 1), stored))
+    return sorted(numbered, key=lambda pair: pair[0])
+
+
+def stored_studies(home: Home, storage_url: str | None) -> list[str]:
+    """Names of all studies, sorted."""
+    if storage_url is None:
+        return sorted(path.stem for path in (home.root / "ledgers").glob("*.journal"))
+    names = {s.study_name.partition("~")[0] for s in open_database(storage_url).get_all_studies()}
+    return sorted(names)
+
+
+def _open_journal(path: Path, *, mend: bool) -> optuna.storages.BaseStorage:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if mend and path.exists():
+            _drop_torn_line(path)
+        return optuna.storages.JournalStorage(JournalFileBackend(str(path)))
+    except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
+        raise BadInput(
+            "study",
+            f"the ledger {path} cannot be read ({type(error).__name__}: {_first_line(error)}); "
+            "move it away to begin anew",
+        ) from error
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Cut off a last line that a full disk or a kill left half-written.
+
+    The next line would be glued to it, and no line after that could be read.
+    """
+    with path.open("rb+") as file:
+        content = file.read()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            file.truncate(whole)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
