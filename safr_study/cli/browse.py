@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -118,7 +119,9 @@ def ui(
     """
     from safr_study.workflows.ui import browse_runs
 
-    def say(url: str) -> None:
+    def say(url: str, pages: Mapping[str, str]) -> None:
+        for name, page in pages.items():
+            output.err().print(f"{name}: {page}", soft_wrap=True)
         output.err().print(f"MLflow is at {url} (Ctrl-C ends it)")
 
     # Ctrl-C is how it is meant to end.

@@ -34,8 +34,8 @@ def plan_lines(plan: StudyPlan) -> list[str]:
     if plan.done or plan.unfinished:
         lines.append(f"going on: {plan.done} complete, {plan.unfinished} begun, {left} to finish")
     lines.append(
-        f"about {duration(plan.cost.seconds)} at most (a guess until the first epoch is "
-        f"measured), {size(plan.cost.disk_bytes)} of disk"
+        f"about {duration(plan.cost.seconds)} (a guess until the first epoch is measured; early "
+        f"stopping may make it less), {size(plan.cost.disk_bytes)} of disk"
     )
     return lines
 
@@ -90,11 +90,12 @@ class Board:
         if failed:
             parts.append(f"{failed} failed")
         values = [t.values for t in done if t.values is not None]
+        # The SRS of a collapsed prediction is no best.
+        sound = [t.values for t in done if t.values is not None and not t.saturated]
         if values:
-            parts += [
-                f"best {label} {max(v[axis] for v in values):.2f}"
-                for axis, label in enumerate(self.plan.objectives)
-            ]
+            for axis, label in enumerate(self.plan.objectives):
+                best = max((v[axis] for v in (sound if "SRS" in label else values)), default=None)
+                parts += [] if best is None else [f"best {label} {best:.2f}"]
             parts.append(f"hypervolume {hypervolume(values, self.plan.reference_point):.0f}")
         left = self.seconds_left()
         parts.append(f"{duration(time.monotonic() - self._began)} gone")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -21,6 +23,9 @@ from safr_study.cli.options import (
     open_stores,
 )
 from safr_study.errors import StudyIncomplete, StudyInterrupted
+
+ROLES = ("knee", "best-accuracy", "best-srs")
+"""Plain aliases, the most useful first."""
 
 if TYPE_CHECKING:
     from safr_study.settings import StudySpec
@@ -276,6 +281,13 @@ def _show(outcome: SearchOutcome, stores: Stores, *, home: Path | None, as_json:
     if outcome.models:
         console.print()
         console.print(output.models_table(outcome.models))
+    aliases = {alias for model in outcome.models for alias in model.aliases}
+    if outcome.models and not aliases & set(ROLES):
+        console.print(
+            f"The plain aliases {', '.join(ROLES)} stay with an earlier study; "
+            f"safr-study promote {outcome.result.name} moves them here.",
+            soft_wrap=True,
+        )
     console.print("Next:")
     for command in _next_commands(outcome, stores, home):
         console.print(f"  {shlex.join(command)}", soft_wrap=True)
@@ -284,16 +296,20 @@ def _show(outcome: SearchOutcome, stores: Stores, *, home: Path | None, as_json:
 def _next_commands(
     outcome: SearchOutcome, stores: Stores, home: Path | None
 ) -> Iterator[list[str]]:
+    # As it was called, where the shell does not find it by name: no environment is active.
+    program = "safr-study" if shutil.which("safr-study") else sys.argv[0]
     at_home = ["--home", str(home)] if home is not None else []
     ledger = ["--storage", stores.storage_url] if stores.storage_url is not None else []
     tracked = ["--tracking-uri", stores.tracking_uri] if stores.tracking_uri is not None else []
-    yield ["safr-study", "pareto", outcome.result.name, "--out", "figures", *at_home, *ledger]
+    yield [program, "pareto", outcome.result.name, "--out", "figures", *at_home, *ledger]
+    # All of these point to models of this study.
     aliases = {alias: model for model in outcome.models for alias in model.aliases}
-    usual = [alias for alias in ("knee", "best-accuracy", "best-srs") if alias in aliases]
-    alias = next(iter([*usual, *aliases]), None)
-    if alias is not None:
-        reference = f"{aliases[alias].name}@{alias}"
-        yield ["safr-study", "pull", reference, "--to", "model", *at_home, *tracked]
-        yield ["safr-study", "evaluate", "model", "--split", "test", *at_home]
+    for role in ROLES:
+        found = sorted((a for a in aliases if a == role or a.endswith(f"-{role}")), key=len)
+        if found:
+            reference = f"{aliases[found[0]].name}@{found[0]}"
+            yield [program, "pull", reference, "--to", "model", *at_home, *tracked]
+            yield [program, "evaluate", "model", *at_home]
+            break
     if not tracked:
-        yield ["safr-study", "ui", *at_home]
+        yield [program, "ui", *at_home]

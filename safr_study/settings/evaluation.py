@@ -45,8 +45,8 @@ class Objective(Settings):
                 f"{name!r} is no objective; use accuracy, srs@K or srs_excess@K (K in percent, "
                 "for example srs@30)"
             )
-        if match["k"] is not None and not 0 < float(match["k"]) <= 100:
-            raise ValueError(f"{name!r}: K must be above 0 and at most 100 percent")
+        if match["k"] is not None and not 1 <= float(match["k"]) <= 100:
+            raise ValueError(f"{name!r}: K is in percent, from 1 to 100")
         return name
 
     @property
@@ -84,6 +84,6 @@ class Objective(Settings):
         except ValueError:
             raise BadInput(
                 "objective",
-                f"{name!r} is none; use accuracy, srs@K or srs_excess@K with K in percent above 0 "
-                "and at most 100, for example srs@30",
+                f"{name!r} is none; use accuracy, srs@K or srs_excess@K with K in percent "
+                "from 1 to 100, for example srs@30",
             ) from None

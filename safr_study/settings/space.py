@@ -130,6 +130,10 @@ class SearchSpace(Settings):
     def _check_names(self) -> Self:
         names = [baseline.name for baseline in self.baselines]
         faults = [f"baselines: the name {n!r} is given twice" for n in _repeated(names)]
+        unfit = _unknown("fixed", list(self.fixed)) or _misfits("fixed", self.fixed)
+        faults += unfit
+        # A fault of the fixed values is shown once, not with every parameter.
+        beside = {} if unfit else self.fixed
         known: set[str] = set(self.fixed)
         for name, parameter in self.parameters.items():
             faults += _unknown(f"parameters.{name}", [name])
@@ -141,13 +145,12 @@ class SearchSpace(Settings):
                 if other not in known
             ]
             for value in _samples(parameter):
-                faults += _misfits(f"parameters.{name}", {**self.fixed, name: value})
+                faults += _misfits(f"parameters.{name}", {**beside, name: value})
             known.add(name)
-        faults += _unknown("fixed", list(self.fixed)) or _misfits("fixed", self.fixed)
         for baseline in self.baselines:
             where = f"baselines.{baseline.name}"
             faults += _unknown(where, list(baseline.values)) or _misfits(
-                where, {**self.fixed, **baseline.values}
+                where, {**beside, **baseline.values}
             )
         if faults:
             raise ValueError("; ".join(faults))
@@ -231,7 +234,8 @@ def _misfits(where: str, values: dict[str, Value]) -> list[str]:
         trial_config(TrainConfig(), values, seed=0)
     except ValidationError as error:
         return [
-            f"{where}: {item['msg'].removeprefix('Value error, ')} (with {values})"
+            ": ".join([where, *(str(part) for part in item["loc"][-1:] if part in values)])
+            + f": {item['msg'].removeprefix('Value error, ')} (with {values})"
             for item in error.errors(include_url=False)
         ]
     return []

@@ -8,7 +8,7 @@ from safr_study.tracking.registry import ROLES, list_models, model_name, registe
 from safr_study.tracking.runs import experiment_name
 from safr_study.tracking.store import Store, open_store
 from safr_study.tracking.tracker import Tracker
-from safr_study.tracking.ui import UiServer, experiment_url, serve_ui
+from safr_study.tracking.ui import UiServer, experiment_pages, experiment_url, serve_ui
 
 __all__ = [
     "ROLES",
@@ -16,6 +16,7 @@ __all__ = [
     "Tracker",
     "UiServer",
     "experiment_name",
+    "experiment_pages",
     "experiment_url",
     "find_model",
     "list_models",

@@ -22,9 +22,12 @@ _METRICS_PER_CALL = 800
 _NAMES_PER_CALL = 100
 
 
+EXPERIMENT_PREFIX = "safr/"
+
+
 def experiment_name(dataset: str) -> str:
     """The experiment of a data set: ``safr/sst2``."""
-    return f"safr/{slugify(dataset)}"
+    return EXPERIMENT_PREFIX + slugify(dataset)
 
 
 def find_runs(

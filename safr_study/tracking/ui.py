@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from safr_study.errors import BadInput, ServiceUnreachable
+from safr_study.tracking.runs import EXPERIMENT_PREFIX
 from safr_study.tracking.store import Store
 
 LOOPBACK = "127.0.0.1"
@@ -72,6 +73,16 @@ def experiment_url(base: str, experiment_id: str) -> str:
     order = "orderByKey=metrics.%60pareto_rank%60&orderByAsc=true"
     # Without the type of work the page opens among MLflow's tools for prompts and agents.
     return f"{base}/#/experiments/{experiment_id}/runs?workflowType=machine_learning&{order}"
+
+
+def experiment_pages(store: Store, base: str) -> dict[str, str]:
+    """The pages of all data sets' runs by the experiment's name, the newest first."""
+    found = store.client.search_experiments(order_by=["last_update_time DESC"])
+    return {
+        experiment.name: experiment_url(base, experiment.experiment_id)
+        for experiment in found
+        if experiment.name.startswith(EXPERIMENT_PREFIX)
+    }
 
 
 def _command(store: Store, port: int) -> list[str]:

@@ -13,13 +13,19 @@ from safr_study.study.cluster import Allotment
 ASSUMED_FLOPS = {"cpu": 45e9, "gpu": 2e12}
 """Useful operations a second of one CPU core or GPU share in small matrices: a cautious guess,
 replaced by the first epoch's measure."""
+START_SECONDS = 15.0
+"""Of Ray and its workers, once."""
+TRIAL_SECONDS = 2.0
+"""Beside training: a process that is made ready, the ledger, the checkpoint."""
+STEP_SECONDS = 0.005
+"""Beside the operations, of one step."""
 FORWARD_SHARE = 1 / 3
 """A forward pass of forward + backward."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """An estimate; the time is an upper bound, as early stopping is not foreseen."""
+    """A rough estimate; early stopping, which may end trials sooner, is not foreseen."""
 
     seconds: float
     """Wall time of the whole study."""
@@ -41,11 +47,13 @@ def estimate(spec: StudySpec, corpus: EncodedCorpus, allotment: Allotment, trial
     draws = spec.evaluation.draws * any(o.metric == "srs_excess" for o in spec.objectives)
     total = spec.train.epochs * (training + dev) + (1 + deletions + draws) * dev
     device = "gpu" if allotment.gpus_per_trial else "cpu"
+    steps = spec.train.epochs * np.ceil(corpus.train.examples / spec.train.batch_size)
+    seconds = total / ASSUMED_FLOPS[device] + float(steps) * STEP_SECONDS + TRIAL_SECONDS
     rounds = int(np.ceil(trials / allotment.max_concurrent))
     parameters = count_parameters(shape, corpus.vocabulary_size, len(corpus.class_names))
     # A finished trial keeps its model; a running one also Adam's two moments and two best states.
     disk = 4 * parameters * (trials + 8 * allotment.max_concurrent)
-    return Cost(rounds * total / ASSUMED_FLOPS[device], disk, parameters)
+    return Cost(START_SECONDS + rounds * seconds, disk, parameters)
 
 
 def count_parameters(shape: ModelShape, vocabulary: int, classes: int) -> int:

@@ -41,7 +41,7 @@ def evaluate(
     """All deletion curves of one model.
 
     Args:
-        reference: a model's folder, or ``models:/NAME@alias`` in the registry.
+        reference: a model's folder, or ``NAME@alias`` or ``models:/NAME@alias`` in the registry.
         spec: the data; ``None``: those it was trained for.
         stores: where the registry is.
         split: ``dev`` or ``test``.
@@ -50,7 +50,7 @@ def evaluate(
         BadInput: there is no such model or split, or its classes are others.
         CorruptCheckpoint: the model's files are not whole.
     """
-    if reference.startswith(REGISTRY_SCHEME):
+    if reference.startswith(REGISTRY_SCHEME) or "@" in reference:
         with tempfile.TemporaryDirectory() as folder:
             path = pull_model(reference, Path(folder) / "model", stores)
             return _evaluate(path, reference, spec, split)

@@ -47,10 +47,9 @@ def load_ledger(name: str, stores: Stores) -> Ledger:
     Raises:
         BadInput: there is no such study; says which there are.
     """
-    storage = open_storage(stores.home, stores.storage_url, name, create=False)
-    ledger = Ledger.load(storage, name) if storage is not None else None
+    ledger = _find_ledger(name, stores)
     if ledger is None:
-        known = stored_studies(stores.home, stores.storage_url)
+        known = [n for n in stored_studies(stores.home, stores.storage_url) if n != name]
         there = f"there are: {', '.join(known[:10])}" if known else "there is none yet"
         raise BadInput(
             "study", f"{name!r} is unknown here; {there} (see safr-study list, --home, --storage)"
@@ -94,9 +93,11 @@ def list_studies(stores: Stores) -> tuple[list[StudySummary], list[str]]:
     skipped = []
     for name in stored_studies(stores.home, stores.storage_url):
         try:
-            ledger = load_ledger(name, stores)
+            ledger = _find_ledger(name, stores)
         except BadInput as error:
             skipped.append(str(error))
+            continue
+        if ledger is None:
             continue
         result = rank_ledger(ledger)
         states = [trial.state for trial in result.unranked]
@@ -112,3 +113,8 @@ def list_studies(stores: Stores) -> tuple[list[StudySummary], list[str]]:
             )
         )
     return summaries, skipped
+
+
+def _find_ledger(name: str, stores: Stores) -> Ledger | None:
+    storage = open_storage(stores.home, stores.storage_url, name, create=False)
+    return Ledger.load(storage, name) if storage is not None else None

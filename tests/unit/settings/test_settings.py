@@ -36,7 +36,9 @@ def test_an_objective_is_read_from_its_name(
     assert objective.label == label
 
 
-@pytest.mark.parametrize("name", ["", "srs", "srs@", "srs@0", "srs@101", "srs@-3", "accuracy@30"])
+@pytest.mark.parametrize(
+    "name", ["", "srs", "srs@", "srs@0", "srs@0.3", "srs@101", "srs@-3", "accuracy@30"]
+)
 def test_what_is_no_objective_is_refused(name: str) -> None:
     with pytest.raises(BadInput, match="objective"):
         Objective.named(name)
