@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml constraints.txt
 install: $(STAMP)
 
 demo: install
-	$(BIN)/safr-study search --dataset planted --study demo --space smoke --trials 6 --epochs 4 --seed 0
+	$(BIN)/safr-study search --dataset planted:redundant --study demo --space smoke --trials 8 --epochs 2 --seed 0
 
 test: install
 	$(BIN)/python -W error -m pytest -m 'not long'
