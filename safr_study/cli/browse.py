@@ -15,6 +15,7 @@ from safr_study.cli.options import (
     LabelColumnOption,
     TextColumnOption,
     TrackingOption,
+    corpus_spec,
     open_stores,
 )
 from safr_study.errors import BadInput
@@ -38,8 +39,7 @@ def datasets(
 
       safr-study datasets prefetch imdb
     """
-    from safr_study.data import canonical_dataset, describe, encoded_corpus, known_datasets
-    from safr_study.settings import CorpusSpec
+    from safr_study.data import describe, encoded_corpus, known_datasets
 
     if action is None:
         known = known_datasets()
@@ -57,9 +57,7 @@ def datasets(
         return
     if action != "prefetch" or dataset is None:
         raise BadInput("datasets", "say datasets prefetch NAME, or nothing to list them")
-    columns = {"text_column": text_column, "label_column": label_column}
-    given = {name: column for name, column in columns.items() if column is not None}
-    spec = CorpusSpec.parse({"dataset": canonical_dataset(dataset), **given})
+    spec = corpus_spec(dataset, text_column=text_column, label_column=label_column)
     corpus = encoded_corpus(spec, open_stores(home).home.corpora)
     if json:
         output.print_json(

@@ -16,6 +16,7 @@ from safr_study.cli.options import (
     StudyArgument,
     TextColumnOption,
     TrackingOption,
+    corpus_spec,
     open_stores,
 )
 
@@ -120,16 +121,12 @@ def evaluate(
 
       safr-study evaluate models:/safr-sst2@knee --split test
     """
-    from safr_study.data import canonical_dataset
     from safr_study.records import to_plain
-    from safr_study.settings import CorpusSpec
     from safr_study.workflows.evaluate import evaluate as run
 
-    columns = {"text_column": text_column, "label_column": label_column}
-    given = {name: column for name, column in columns.items() if column is not None}
     spec = None
     if dataset is not None:
-        spec = CorpusSpec.parse({"dataset": canonical_dataset(dataset), **given})
+        spec = corpus_spec(dataset, text_column=text_column, label_column=label_column)
     measured = run(model, spec, open_stores(home, tracking_uri=tracking_uri), split=split)
     if json:
         output.print_json(to_plain(measured))

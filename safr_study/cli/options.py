@@ -10,6 +10,7 @@ import typer
 from safr_study.home import open_home
 
 if TYPE_CHECKING:
+    from safr_study.settings import CorpusSpec
     from safr_study.workflows.stores import Stores
 
 HomeOption = Annotated[
@@ -59,6 +60,20 @@ def open_stores(
     from safr_study.workflows.stores import stores
 
     return stores(open_home(home), tracking_uri=tracking_uri, storage_url=storage, address=address)
+
+
+def corpus_spec(dataset: str, *, text_column: str | None, label_column: str | None) -> CorpusSpec:
+    """The data of these options; a column that is not given stays unset.
+
+    Raises:
+        BadInputs: a value that cannot be.
+    """
+    from safr_study.data import canonical_dataset
+    from safr_study.settings import CorpusSpec
+
+    columns = {"text_column": text_column, "label_column": label_column}
+    given = {name: column for name, column in columns.items() if column is not None}
+    return CorpusSpec.parse({"dataset": canonical_dataset(dataset), **given})
 
 
 def complete_study(incomplete: str) -> list[str]:

@@ -141,8 +141,6 @@ def search(
 
       safr-study search --dataset reviews.csv --text-column review --label-column stars
     """
-    # Before any library that reads them: MLflow and Optuna must not colour a pipe or phone home.
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     spec = _spec(
         corpus={
             "dataset": dataset,

@@ -145,8 +145,10 @@ def search(
                         observers=[tracker, progress],
                     )
             except BaseException:
-                # No run stays open, whatever ended the study.
-                _close(tracker, ledger, interrupted=True)
+                # No run stays open, whatever ended the study. If it was the ledger, closing fails
+                # too: the first error is the one to tell, and the next start closes the runs.
+                with contextlib.suppress(Exception):
+                    _close(tracker, ledger, interrupted=True)
                 raise
         untracked = _close(tracker, ledger, interrupted=False)
         result = rank_ledger(ledger)

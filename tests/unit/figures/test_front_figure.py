@@ -11,35 +11,19 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.text import Annotation
+from plain_scores import plain_scores
 
 from safr_study.errors import BadInput
 from safr_study.figures import front_figure
 from safr_study.pareto import rank_study
-from safr_study.records import DeletionScores, Scores, StudyResult, TrialRecord, TrialState
+from safr_study.records import StudyResult, TrialRecord, TrialState
 
 SVG = "{http://www.w3.org/2000/svg}"
 BASELINES = {0: "no-vmask", 1: "vmask-only"}
 
 
 def trial(number: int, values: tuple[float, ...], *, saturated: bool = False) -> TrialRecord:
-    deletion = DeletionScores(
-        k=0.3,
-        realised_share=0.3,
-        accuracy_top=50.0,
-        srs=10.0,
-        srs_se=1.0,
-        dominant_share=0.99 if saturated else 0.6,
-        saturated=saturated,
-    )
-    scores = Scores(
-        split="dev",
-        examples=100,
-        accuracy=80.0,
-        accuracy_se=4.0,
-        majority_accuracy=50.0,
-        loss=0.5,
-        deletions=(deletion,),
-    )
+    scores = plain_scores(saturated=saturated)
     return TrialRecord(
         number=number,
         state=TrialState.COMPLETE,

@@ -3,9 +3,10 @@ from __future__ import annotations
 import math
 
 import pytest
+from plain_scores import plain_scores
 
 from safr_study.pareto import rank_study, rank_trials
-from safr_study.records import DeletionScores, Scores, TrialRecord, TrialState
+from safr_study.records import TrialRecord, TrialState
 
 
 def trial(
@@ -15,24 +16,7 @@ def trial(
     *,
     saturated: bool = False,
 ) -> TrialRecord:
-    deletion = DeletionScores(
-        k=0.3,
-        realised_share=0.3,
-        accuracy_top=50.0,
-        srs=10.0,
-        srs_se=1.0,
-        dominant_share=0.99 if saturated else 0.6,
-        saturated=saturated,
-    )
-    scores = Scores(
-        split="dev",
-        examples=100,
-        accuracy=80.0,
-        accuracy_se=4.0,
-        majority_accuracy=50.0,
-        loss=0.5,
-        deletions=(deletion,),
-    )
+    scores = plain_scores(saturated=saturated)
     return TrialRecord(
         number=number, state=state, parameters={}, seed=0, values=values, scores=scores
     )
