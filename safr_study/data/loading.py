@@ -65,6 +65,9 @@ def load_source(source: Source, spec: CorpusSpec) -> Corpus:
         corpus,
         train=limit_split(corpus.train, spec.train_limit, seed, field="train-limit"),
         dev=limit_split(corpus.dev, spec.dev_limit, seed, field="dev-limit"),
+        test=None
+        if corpus.test is None
+        else limit_split(corpus.test, spec.test_limit, seed, field="test-limit"),
     )
 
 

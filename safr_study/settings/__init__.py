@@ -4,9 +4,12 @@ from safr_study.settings.base import Settings, fingerprint_of
 from safr_study.settings.corpus import CorpusSpec
 from safr_study.settings.evaluation import (
     CURVE_SHARES,
+    LAYERS,
     CapacityLayer,
+    DeletionMode,
     EvaluationConfig,
     Objective,
+    Ranking,
 )
 from safr_study.settings.model import ModelShape, Penalties, Preset
 from safr_study.settings.space import (
@@ -25,12 +28,14 @@ from safr_study.settings.training import TrainConfig
 
 __all__ = [
     "CURVE_SHARES",
+    "LAYERS",
     "STUDY_NAME_PATTERN",
     "SWITCH_SUFFIX",
     "Baseline",
     "CapacityLayer",
     "CategoricalParameter",
     "CorpusSpec",
+    "DeletionMode",
     "EvaluationConfig",
     "FloatParameter",
     "IntParameter",
@@ -39,6 +44,7 @@ __all__ = [
     "Parameter",
     "Penalties",
     "Preset",
+    "Ranking",
     "Resources",
     "SamplerName",
     "SearchSpace",

@@ -24,5 +24,7 @@ class CorpusSpec(Settings):
     """At most this many training texts, drawn by a seeded stratified sample."""
     dev_limit: int | None = Field(default=None, ge=2)
     """At most this many dev texts, drawn by a seeded stratified sample."""
+    test_limit: int | None = Field(default=None, ge=2)
+    """At most this many test texts, drawn by a seeded stratified sample."""
     split_seed: int = Field(default=0, ge=0)
     """Seed of splits and limits: apart from the study's, so that studies share their dev set."""

@@ -1,0 +1,149 @@
+"""Trials, studies and registered models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from safr_study.records.scores import Scores
+from safr_study.records.training import CheckpointRef, EpochReport
+
+Value = bool | int | float | str
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What made a number, beside the settings."""
+
+    commit: str | None
+    """Git commit of the installed sources; ``None`` outside a checkout."""
+    versions: Mapping[str, str]
+    """Python and the libraries that decide numbers."""
+    corpus_fingerprint: str
+    device: str
+    """For example ``cpu`` or the GPU's name."""
+
+
+class TrialState(StrEnum):
+    """How a trial stands."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRecord:
+    """One trial of a study, as the ledger has it."""
+
+    number: int
+    """From 0, in the order of asking."""
+    state: TrialState
+    parameters: Mapping[str, Value | None]
+    """The settings that the space decides, exact zeros put in, nulls where VMASK is absent."""
+    seed: int
+    baseline: str | None = None
+    """Name of the baseline, for those."""
+    values: tuple[float, ...] | None = None
+    """The objectives in the study's order, for a complete trial."""
+    scores: Scores | None = None
+    checkpoint: CheckpointRef | None = None
+    """The best state, for a complete trial."""
+    epochs: tuple[EpochReport, ...] = ()
+    failure: str | None = None
+    """The sentence, for a failed trial."""
+    seconds: float = 0.0
+    """Training and evaluation, on the worker."""
+    device: str | None = None
+    """Where it ran."""
+    run_id: str | None = None
+    """MLflow run."""
+
+    @property
+    def saturated(self) -> bool:
+        """Whether its SRS measures a collapsed prediction."""
+        return self.scores is not None and self.scores.saturated
+
+    @property
+    def label(self) -> str:
+        """A short name that says the setting: ``no-vmask`` or ``imp=0.01 inter=0``."""
+        if self.baseline is not None:
+            return self.baseline
+        parts = [
+            f"{name.removeprefix('lambda_')}={value:.3g}"
+            if isinstance(value, float)
+            else f"{name.removeprefix('lambda_')}={value}"
+            for name, value in self.parameters.items()
+            if value is not None and not (name == "vmask" and value is True)
+        ]
+        return " ".join(parts) or "defaults"
+
+
+@dataclass(frozen=True, slots=True)
+class RankedTrial:
+    """A complete trial with its place among the others."""
+
+    trial: TrialRecord
+    front: int
+    """0 = not dominated by any."""
+    crowding: float
+    """Crowding distance inside its front; infinite at the ends."""
+    knee: bool = False
+    """The front's best compromise; never a saturated trial."""
+
+    @property
+    def on_front(self) -> bool:
+        """Whether no other trial dominates it."""
+        return self.front == 0
+
+
+@dataclass(frozen=True, slots=True)
+class StudyResult:
+    """A study's trials, ranked."""
+
+    name: str
+    dataset: str
+    objectives: tuple[str, ...]
+    reference_point: tuple[float, ...]
+    """Against which the hypervolume is measured; stored with the study."""
+    hypervolume: float
+    """Of the front, in the product of the objectives' units."""
+    ranked: tuple[RankedTrial, ...]
+    """Complete trials: by front, then by the first objective, best first."""
+    unranked: tuple[TrialRecord, ...] = ()
+    """All the others."""
+    asked: int = 0
+    """Trials that the study was asked to finish."""
+
+    @property
+    def front(self) -> tuple[RankedTrial, ...]:
+        """The members of the first front."""
+        return tuple(ranked for ranked in self.ranked if ranked.on_front)
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredModel:
+    """One version in the registry."""
+
+    name: str
+    version: str
+    aliases: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    run_id: str | None = None
+
+
+class StudyObserver(Protocol):
+    """Who wants to know how a study goes on; called on the driver, must not raise or block."""
+
+    def trial_started(self, trial: TrialRecord) -> None:
+        """A trial begins, or goes on after an interruption."""
+
+    def epoch_ended(self, trial: TrialRecord, report: EpochReport) -> None:
+        """An epoch of a trial is in the ledger."""
+
+    def trial_ended(self, trial: TrialRecord) -> None:
+        """A trial is complete or failed, and in the ledger."""

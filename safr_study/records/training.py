@@ -1,0 +1,65 @@
+"""What one training was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class LossTerms:
+    """Mean loss of one epoch by term; the penalties unweighted, ``None`` where not computed.
+
+    A penalty is not computed without VMASK or at weight 0.
+    """
+
+    total: float
+    cross_entropy: float
+    importance: float | None
+    interaction: float | None
+    vmask_information: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EpochReport:
+    """One epoch of training."""
+
+    epoch: int
+    """From 1."""
+    train: LossTerms
+    dev_accuracy: float
+    """Percentage points."""
+    dev_loss: float
+    """Mean cross-entropy on dev."""
+    gate_openness: float | None
+    """Mean keep-probability over the real dev tokens, in [0, 1]; ``None`` without VMASK."""
+    mean_norm: float
+    """Mean Euclidean norm of the (masked) embeddings of the real dev tokens."""
+    best: bool
+    """Whether this epoch is the best so far."""
+    seconds: float
+    """Wall time of the epoch, dev evaluation included."""
+    effective_importance: float | None = None
+    """lambda_imp |grad L_importance| / |grad L_CE| on one fixed batch; ``None`` at weight 0."""
+    effective_interaction: float | None = None
+    """The same of lambda_inter and L_interaction."""
+    effective_information: float | None = None
+    """The same of vmask_beta and VMASK's information loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointRef:
+    """Where a trained state lies, and how to know it is whole."""
+
+    uri: str
+    """Absolute path of the folder."""
+    sha256: str
+    """Of the weights file, hexadecimal."""
+    epoch: int
+    """Whose state it is."""
+
+
+def epoch_from_plain(plain: Mapping[str, Any]) -> EpochReport:
+    """The inverse of ``to_plain`` for an epoch."""
+    return EpochReport(**{**plain, "train": LossTerms(**plain["train"])})
