@@ -1,28 +1,134 @@
 """Deletion metrics of a trained model: rank its tokens, delete, predict again, score."""
 
+from safr_study.evaluation.agreement import rationale_agreement
+from safr_study.evaluation.bootstrap import (
+    crossed_bootstrap,
+    front_probability,
+    front_probability_over_seeds,
+)
 from safr_study.evaluation.capacity import capacity, polysemanticity
+from safr_study.evaluation.curves import aopc, area_under_curve
 from safr_study.evaluation.deletion import (
     deletion_counts,
+    hide_tokens,
+    positions_in_text,
     random_scores,
     rank_tokens,
     remove_tokens,
+    take_texts,
+    tokens_of,
     without_bottom,
     without_top,
 )
-from safr_study.evaluation.prediction import Predictor
-from safr_study.evaluation.scoring import deletion_scores, score_model, score_ranking
+from safr_study.evaluation.faithfulness import (
+    MeanKendall,
+    MeanOverTexts,
+    comprehensiveness,
+    flip_rate,
+    kendall_tau_b,
+    log_odds,
+    log_probability,
+    mean_kendall,
+    sufficiency,
+)
+from safr_study.evaluation.intervals import (
+    Interval,
+    noise_floor,
+    normal_interval,
+    t_interval,
+    within_noise,
+)
+from safr_study.evaluation.leave_one_out import leave_one_out, sample_rows
+from safr_study.evaluation.prediction import Measures, Predictor
+from safr_study.evaluation.probabilities import log_probabilities, probabilities
+from safr_study.evaluation.rankings import (
+    measured_scores,
+    recomputed_keep,
+    recomputed_ranks,
+    token_scores,
+    word_counts,
+)
+from safr_study.evaluation.removal import Deleted, delete_and_score
+from safr_study.evaluation.scoring import Evaluated, evaluate_model, score_model
+from safr_study.evaluation.spectra import (
+    Spectrum,
+    hoyer_sparsity,
+    interference_energy,
+    mean_cosine,
+    spectrum,
+)
+from safr_study.evaluation.superposition import (
+    CapacityMeans,
+    SuperpositionMeter,
+    TokenCapacities,
+    capacity_means,
+    capacity_table,
+    important_tokens,
+)
+from safr_study.evaluation.uncertainty import difference, interval, intervals, percentile_interval
 
 __all__ = [
+    "CapacityMeans",
+    "Deleted",
+    "Evaluated",
+    "Interval",
+    "MeanKendall",
+    "MeanOverTexts",
+    "Measures",
     "Predictor",
+    "Spectrum",
+    "SuperpositionMeter",
+    "TokenCapacities",
+    "aopc",
+    "area_under_curve",
     "capacity",
+    "capacity_means",
+    "capacity_table",
+    "comprehensiveness",
+    "crossed_bootstrap",
+    "delete_and_score",
     "deletion_counts",
-    "deletion_scores",
+    "difference",
+    "evaluate_model",
+    "flip_rate",
+    "front_probability",
+    "front_probability_over_seeds",
+    "hide_tokens",
+    "hoyer_sparsity",
+    "important_tokens",
+    "interference_energy",
+    "interval",
+    "intervals",
+    "kendall_tau_b",
+    "leave_one_out",
+    "log_odds",
+    "log_probabilities",
+    "log_probability",
+    "mean_cosine",
+    "mean_kendall",
+    "measured_scores",
+    "noise_floor",
+    "normal_interval",
+    "percentile_interval",
     "polysemanticity",
+    "positions_in_text",
+    "probabilities",
     "random_scores",
     "rank_tokens",
+    "rationale_agreement",
+    "recomputed_keep",
+    "recomputed_ranks",
     "remove_tokens",
+    "sample_rows",
     "score_model",
-    "score_ranking",
+    "spectrum",
+    "sufficiency",
+    "t_interval",
+    "take_texts",
+    "token_scores",
+    "tokens_of",
+    "within_noise",
     "without_bottom",
     "without_top",
+    "word_counts",
 ]

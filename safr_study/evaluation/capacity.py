@@ -9,7 +9,7 @@ _TEXTS_AT_ONCE = 16
 """Texts whose rows are held in float64 at once: bounds the memory at paper-sized layers."""
 
 
-def capacity(rows: Tensor, mask: Tensor) -> Tensor:
+def capacity(rows: Tensor, mask: Tensor, *, others: Tensor | None = None) -> Tensor:
     """Capacity of each token among the tokens of its own text.
 
     C_i = (h_i . h_i)^2 / sum_j (h_i . h_j)^2 over the real tokens j (SAFR paper, equation 3),
@@ -18,11 +18,15 @@ def capacity(rows: Tensor, mask: Tensor) -> Tensor:
     Args:
         rows: hidden vectors `[B, L, D]`, any floating dtype.
         mask: `[B, L]` bool, true for real tokens.
+        others: `[B, L]` bool, the positions j of the sum when they are not the real tokens alone
+            (with PAD, for a comparison with the paper); true wherever `mask` is.
 
     Returns:
         `[B, L]` float64 in [0, 1]; 0 where the mask is false.
     """
-    return torch.cat([_capacity(*texts) for texts in _few_at_once(rows, mask)])
+    summed = mask if others is None else others
+    found = torch.cat([_capacity(*texts) for texts in _few_at_once(rows, summed)])
+    return found.masked_fill(~mask, 0.0)
 
 
 def polysemanticity(rows: Tensor, mask: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from safr_study.data import EncodedSplit
+from safr_study.data import UNK, EncodedSplit
 from safr_study.errors import BadInput
 
 _LARGEST_DENOMINATOR = 1_000_000
@@ -57,7 +57,7 @@ def rank_tokens(scores: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDAr
     """
     order = np.lexsort((-scores, _text_of_token(offsets)))
     ranks = np.empty(len(scores), dtype=np.int64)
-    ranks[order] = _positions(offsets)
+    ranks[order] = positions_in_text(offsets)
     return ranks
 
 
@@ -94,7 +94,7 @@ def random_scores(
     for word in (seed, share.numerator, share.denominator, draw):
         state = _mixed(state ^ np.uint64(word & _MASK_64))
     state = _mixed(state ^ texts.astype(np.uint64))
-    steps = (_positions(offsets) + 1).astype(np.uint64) * np.uint64(_GOLDEN_GAMMA)
+    steps = (positions_in_text(offsets) + 1).astype(np.uint64) * np.uint64(_GOLDEN_GAMMA)
     keys = _finalised(np.repeat(state, np.diff(offsets)) + steps)
     return (keys >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
@@ -135,6 +135,56 @@ def remove_tokens(split: EncodedSplit, keep: NDArray[np.bool_]) -> EncodedSplit:
     )
 
 
+def hide_tokens(split: EncodedSplit, keep: NDArray[np.bool_]) -> EncodedSplit:
+    """The texts with the unknown word in the place of each deleted token (mode ``unk``).
+
+    Args:
+        split: the texts.
+        keep: `[T]`, false for the tokens to delete.
+    """
+    unknown = split.tokens.dtype.type(UNK)
+    return dataclasses.replace(split, tokens=np.where(keep, split.tokens, unknown))
+
+
+def take_texts(split: EncodedSplit, rows: NDArray[np.int64]) -> EncodedSplit:
+    """Some texts as a split of their own.
+
+    Args:
+        split: N texts.
+        rows: `[S]` in [0, N), in any order, repeated or not.
+    """
+    places = tokens_of(split.offsets, rows)
+    return EncodedSplit(
+        tokens=split.tokens[places],
+        offsets=np.concatenate(([0], np.cumsum(split.lengths[rows]))),
+        labels=split.labels[rows],
+        rationale=None if split.rationale is None else split.rationale[places],
+    )
+
+
+def tokens_of(offsets: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Places of the tokens of some texts in the split, text after text.
+
+    Args:
+        offsets: `[N + 1]`.
+        rows: `[S]` in [0, N).
+    """
+    lengths = np.diff(offsets)[rows]
+    ends = np.cumsum(lengths)
+    places: NDArray[np.int64] = np.arange(lengths.sum()) + np.repeat(
+        offsets[rows] - ends + lengths, lengths
+    )
+    return places
+
+
+def positions_in_text(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Place of each token in its own text `[T]`, from 0."""
+    positions: NDArray[np.int64] = np.arange(offsets[-1]) - np.repeat(
+        offsets[:-1], np.diff(offsets)
+    )
+    return positions
+
+
 def _share(k: float) -> Fraction:
     if not 0 <= k <= 1:
         raise BadInput("k", f"{k:g} is no share of the tokens; give a number from 0 to 1")
@@ -143,14 +193,6 @@ def _share(k: float) -> Fraction:
 
 def _text_of_token(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-
-
-def _positions(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Place of each token in its own text, from 0."""
-    positions: NDArray[np.int64] = np.arange(offsets[-1]) - np.repeat(
-        offsets[:-1], np.diff(offsets)
-    )
-    return positions
 
 
 def _mixed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:

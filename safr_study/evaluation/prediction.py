@@ -1,8 +1,8 @@
-"""One pass of a model over a split: logits, and the capacity of every token."""
+"""Passes of a model over a split: logits with or without deleted tokens, and measures per token."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,8 +14,16 @@ from torch import Tensor, nn
 from safr_study.data import Batch, EncodedSplit, evaluation_batches
 from safr_study.errors import TrialFailure
 from safr_study.evaluation.capacity import capacity
-from safr_study.model import SafrOutput
-from safr_study.settings import CapacityLayer
+from safr_study.evaluation.deletion import hide_tokens, remove_tokens, take_texts, tokens_of
+from safr_study.model import PAD, SafrOutput
+from safr_study.settings import CapacityLayer, DeletionMode
+
+Floats = NDArray[np.float64]
+Measures = Callable[[SafrOutput, Tensor], Mapping[str, Tensor]]
+"""Named numbers per position `[B, L]` of a forward pass and its ids `[B, L]`."""
+
+_GRADIENT_POSITIONS = 2**13
+"""Most positions in a batch with gradients, which holds every inner value: bounds the memory."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,20 +31,50 @@ class Predictor:
     """A model and the way its texts are batched, so that a number is repeated exactly."""
 
     model: nn.Module
-    """Maps ids `[B, L]` (0 = PAD) to a `SafrOutput`; run in evaluation mode."""
+    """Maps ids `[B, L]` (0 = PAD) to a `SafrOutput`; run in evaluation mode. Some methods need the
+    further arguments of `SafrClassifier`."""
     batch_size: int
     pad_to: int | None
     """Length of every batch; ``None``: its longest text."""
     device: torch.device
     """Where the model's weights are."""
 
-    def logits(self, split: EncodedSplit) -> NDArray[np.float64]:
-        """Logits `[N, C]` of the split's texts.
+    def logits(
+        self,
+        split: EncodedSplit,
+        keep: NDArray[np.bool_] | None = None,
+        mode: DeletionMode = "remove",
+        *,
+        known: Floats | None = None,
+    ) -> Floats:
+        """Logits `[N, C]` of the split's texts, of which some tokens may be deleted.
+
+        Args:
+            split: the whole texts, at least one.
+            keep: `[T]`, false for the deleted tokens; ``None``: none is.
+            mode: what deleting a token means; ``attn`` and ``gate`` need a `SafrClassifier`.
+            known: `[N, C]`, the logits of the whole texts. With them only the texts that lost a
+                token are run, as a split of their own: its other batches move a logit of float32
+                by about 1e-6.
 
         Raises:
             TrialFailure: a logit is not finite.
         """
-        return self._run(split, None)[0]
+        if keep is None:
+            return self._run(split, _no_measures)[0] if known is None else known.copy()
+        if known is not None:
+            logits = known.copy()
+            lost = _texts_that_lost(split, keep)
+            if len(lost):
+                kept = keep[tokens_of(split.offsets, lost)]
+                logits[lost] = self.logits(take_texts(split, lost), kept, mode)
+            return logits
+        if mode == "remove":
+            return self._run(remove_tokens(split, keep), _no_measures)[0]
+        if mode == "unk":
+            return self._run(hide_tokens(split, keep), _no_measures)[0]
+        argument = {"attn": "visible", "gate": "gate"}[mode]
+        return self._run(split, _no_measures, {argument: keep})[0]
 
     def classes(self, split: EncodedSplit) -> NDArray[np.int64]:
         """Predicted classes `[N]`; the first of equal logits.
@@ -47,45 +85,123 @@ class Predictor:
         classes: NDArray[np.int64] = self.logits(split).argmax(axis=1)
         return classes
 
+    def measure(self, split: EncodedSplit, of: Measures) -> tuple[Floats, dict[str, Floats]]:
+        """Logits `[N, C]`, and named measures `[T]` of each token, from one pass.
+
+        Args:
+            split: the texts, at least one.
+            of: takes the measures from each batch; what it gives for PAD is left out.
+
+        Raises:
+            TrialFailure: a logit or a measure is not finite.
+        """
+        return self._run(split, of)
+
     def logits_and_capacity(
         self, split: EncodedSplit, layer: CapacityLayer
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    ) -> tuple[Floats, Floats]:
         """Logits `[N, C]`, and each token's capacity `[T]` in `layer` of the last block.
 
         Raises:
             TrialFailure: a logit or a capacity is not finite.
         """
-        return self._run(split, layer)
+
+        def of(output: SafrOutput, ids: Tensor) -> dict[str, Tensor]:
+            return {"capacity": capacity(getattr(output, layer)[-1], ids != PAD)}
+
+        logits, measures = self._run(split, of)
+        return logits, measures["capacity"]
+
+    def gradient_x_input(self, split: EncodedSplit, classes: NDArray[np.int64]) -> Floats:
+        """|sum over E of embedding * d logit / d embedding| of each token `[T]`.
+
+        The logit is that of one class per text; the soft gate depends on the embedding and is part
+        of the gradient. Needs a `SafrClassifier`, whose parameters get no gradient.
+
+        Args:
+            split: the texts.
+            classes: `[N]`.
+
+        Raises:
+            TrialFailure: a gradient is not finite.
+        """
+        found = np.zeros(len(split.tokens))
+        longest = self.pad_to or max(1, int(split.lengths.max(initial=0)))
+        size = min(self.batch_size, max(1, _GRADIENT_POSITIONS // longest))
+        with _evaluation_mode(self.model), torch.enable_grad():
+            for batch in evaluation_batches(split, size, pad_to=self.pad_to):
+                real, places = _places(split, batch)
+                gradient = self._gradient(batch, torch.from_numpy(classes[batch.index]))
+                found[places] = _finite(gradient.abs(), "gradients", real)
+        return found
+
+    def _gradient(self, batch: Batch, classes: Tensor) -> Tensor:
+        """Gradient `[B, L]` of the logits of `classes [B]` with respect to a scale of 1."""
+        ids = torch.from_numpy(batch.ids).to(self.device)
+        weight = next(self.model.parameters())
+        scale = torch.ones(ids.shape, dtype=weight.dtype, device=ids.device, requires_grad=True)
+        output: SafrOutput = self.model(ids, scale=scale)
+        chosen = output.logits.gather(1, classes.to(self.device)[:, None])
+        # The texts of a batch do not see each other, so the sum's gradient is that of each.
+        (gradient,) = torch.autograd.grad(chosen.sum(), scale)
+        return gradient
 
     def _run(
-        self, split: EncodedSplit, layer: CapacityLayer | None
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        self,
+        split: EncodedSplit,
+        of: Measures,
+        marks: Mapping[str, NDArray[np.bool_]] | None = None,
+    ) -> tuple[Floats, dict[str, Floats]]:
+        """Logits and measures; `marks [T]` are arguments of the model, true for PAD."""
         rows: list[NDArray[np.int64]] = []
-        logits: list[NDArray[np.float64]] = []
-        capacities = np.zeros(len(split.tokens))
+        logits: list[Floats] = []
+        measures: dict[str, Floats] = {}
         with _evaluation_mode(self.model), torch.inference_mode():
             for batch in evaluation_batches(split, self.batch_size, pad_to=self.pad_to):
+                real, places = _places(split, batch)
+                arguments = {}
+                for name, mark in (marks or {}).items():
+                    arguments[name] = np.ones(real.shape, dtype=np.bool_)
+                    arguments[name][real] = mark[places]
+                found, measured = self._batch(batch, of, real, arguments)
                 rows.append(batch.index)
-                found, measured = self._batch(batch, layer)
                 logits.append(found)
-                if measured is not None:
-                    columns = np.arange(measured.shape[1])
-                    real = columns < batch.lengths[:, None]  # [B, L]
-                    places = split.offsets[batch.index, None] + columns
-                    capacities[places[real]] = measured[real]
+                for name, values in measured.items():
+                    measures.setdefault(name, np.zeros(len(split.tokens)))[places] = values
         order = np.argsort(np.concatenate(rows))
-        return np.concatenate(logits)[order], capacities
+        return np.concatenate(logits)[order], measures
 
     def _batch(
-        self, batch: Batch, layer: CapacityLayer | None
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-        """Logits `[B, C]` and capacities `[B, L]`; frees all else before the next batch."""
+        self,
+        batch: Batch,
+        of: Measures,
+        real: NDArray[np.bool_],
+        arguments: Mapping[str, NDArray[np.bool_]],
+    ) -> tuple[Floats, dict[str, Floats]]:
+        """Logits `[B, C]`, measures of the real tokens; frees all else before the next batch."""
         ids = torch.from_numpy(batch.ids).to(self.device)
-        output: SafrOutput = self.model(ids)
-        logits = _finite(output.logits, "logits")
-        if layer is None:
-            return logits, None
-        return logits, _finite(capacity(getattr(output, layer)[-1], ids != 0), "capacities")
+        moved = {name: torch.from_numpy(a).to(self.device) for name, a in arguments.items()}
+        output: SafrOutput = self.model(ids, **moved)
+        measured = of(output, ids)
+        return _finite(output.logits, "logits"), {
+            name: _finite(values, f"values of {name}", real) for name, values in measured.items()
+        }
+
+
+def _no_measures(output: SafrOutput, ids: Tensor) -> dict[str, Tensor]:  # noqa: ARG001
+    return {}
+
+
+def _texts_that_lost(split: EncodedSplit, keep: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Rows of the texts with a deleted token, ascending."""
+    gone_before = np.concatenate(([0], np.cumsum(~keep)))
+    return np.flatnonzero(np.diff(gone_before[split.offsets]))
+
+
+def _places(split: EncodedSplit, batch: Batch) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Mark of the batch's real tokens `[B, L]`, and their places in the split."""
+    real = np.arange(batch.ids.shape[1]) < batch.lengths[:, None]
+    return real, tokens_of(split.offsets, batch.index)
 
 
 @contextmanager
@@ -98,8 +214,11 @@ def _evaluation_mode(model: nn.Module) -> Iterator[None]:
         model.train(training)
 
 
-def _finite(values: Tensor, what: str) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = values.double().cpu().numpy()
+def _finite(values: Tensor, what: str, real: NDArray[np.bool_] | None = None) -> Floats:
+    """In float64; with `real`, those of the real tokens, flat."""
+    found: Floats = values.detach().double().cpu().numpy()
+    if real is not None:
+        found = found[real]
     if not np.isfinite(found).all():
         raise TrialFailure(
             f"the model's {what} are not finite numbers; its training diverged: "

@@ -1,34 +1,55 @@
-"""Rank, delete, predict, score: the deletion evaluation of one model on one split."""
+"""Rank, delete, predict, score: everything that is measured of one model on one split."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from safr_study.data import EncodedSplit
 from safr_study.errors import BadInput
 from safr_study.evaluation import statistics
+from safr_study.evaluation.agreement import rationale_agreement
+from safr_study.evaluation.curves import aopc, area_under_curve
 from safr_study.evaluation.deletion import (
     deletion_counts,
-    random_scores,
     rank_tokens,
-    remove_tokens,
+    take_texts,
+    tokens_of,
     without_top,
 )
+from safr_study.evaluation.faithfulness import (
+    MeanKendall,
+    kendall_tau_b,
+    log_probability,
+    mean_kendall,
+)
+from safr_study.evaluation.leave_one_out import leave_one_out, sample_rows
 from safr_study.evaluation.prediction import Predictor
-from safr_study.model import SafrClassifier
-from safr_study.records import DeletionScores, Scores
-from safr_study.settings import EvaluationConfig, Preset
+from safr_study.evaluation.rankings import MEASURED, measured_scores, recomputed_ranks, token_scores
+from safr_study.evaluation.removal import Deleted, delete_and_score
+from safr_study.evaluation.superposition import SuperpositionMeter
+from safr_study.model import PAD, SafrClassifier, SafrOutput
+from safr_study.records import ControlScores, CurveScores, DeletionScores, LayerMeasures, Scores
+from safr_study.settings import CURVE_SHARES, EvaluationConfig, Preset, Ranking, Wanted
 
-Classes = NDArray[np.int64]
-Classifier = Callable[[EncodedSplit], Classes]
-"""Predicted classes `[N]` of a split's texts."""
+Floats = NDArray[np.float64]
+_CURVE = tuple(share for share in CURVE_SHARES if share)
 
-SATURATION_SHARE = 0.95
-"""One class with more than this share of the predictions: they have collapsed."""
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluated:
+    """A model's scores, and what was predicted for each text."""
+
+    scores: Scores
+    full: NDArray[np.int64]
+    """`[N]`, the class predicted for each whole text."""
+    deleted: Mapping[float, Deleted]
+    """By k: the classes predicted after deletion by capacity."""
 
 
 def score_model(
@@ -38,28 +59,55 @@ def score_model(
     split_name: str,
     classes: int,
     config: EvaluationConfig,
-    ks: Sequence[float],
-    random_draws: bool,
+    want: Wanted,
     preset: Preset,
     device: torch.device,
+    train_counts: NDArray[np.int64] | None = None,
 ) -> Scores:
-    """Measure a model: accuracy, loss, and what deleting its top tokens by capacity costs.
+    """Measure a model; `evaluate_model` without the predictions."""
+    return evaluate_model(
+        model,
+        split,
+        split_name=split_name,
+        classes=classes,
+        config=config,
+        want=want,
+        preset=preset,
+        device=device,
+        train_counts=train_counts,
+    ).scores
 
-    One pass gives predictions, loss and the ranking of the tokens; one more is made per k, and
-    `config.draws` more with `random_draws`. Nothing depends on the caller: batches are fixed by
-    the split and `config`, the global random state is neither read nor changed.
+
+def evaluate_model(
+    model: SafrClassifier,
+    split: EncodedSplit,
+    *,
+    split_name: str,
+    classes: int,
+    config: EvaluationConfig,
+    want: Wanted,
+    preset: Preset,
+    device: torch.device,
+    train_counts: NDArray[np.int64] | None = None,
+) -> Evaluated:
+    """Measure what is wanted of a model on a split.
+
+    One pass gives predictions, loss, gate openness and the ranking of the tokens by capacity; one
+    more is made per k, and more for what else is wanted. Nothing depends on the caller: batches
+    are fixed by the split and `config`, the global random state is neither read nor changed.
 
     Args:
         model: its weights are on `device`; left in the mode that it was in.
         split: the texts, with at least one.
         split_name: ``dev`` or ``test``, for the record.
         classes: C.
-        config: batches, layer and draws.
-        ks: shares of the tokens to delete, each in [0, 1].
-        random_draws: whether to measure random deletions and SRS_excess too.
+        config: batches, layer, mode and draws.
+        want: what to measure.
         preset: ``reference`` pads every batch to the model's maximum length, as its numbers
             depend on the padding.
         device: where the model's weights are.
+        train_counts: `[V]`, how often the training texts have each word; for the ranking
+            ``inverse_frequency``.
 
     Raises:
         TrialFailure: a logit or a capacity is not finite.
@@ -69,121 +117,177 @@ def score_model(
         raise BadInput("split", f"{split_name} holds no texts to evaluate on")
     pad_to = len(model.positions) if preset == "reference" else None
     predictor = Predictor(model, config.batch_size, pad_to, device)
-    logits, capacities = predictor.logits_and_capacity(split, config.capacity_layer)
+
+    rankings: set[Ranking] = {"capacity", "keep_probability", *want.agreements, *want.controls}
+    logits, tokens = measured_scores(predictor, split, rankings, config.capacity_layer)
     if logits.shape[1] != classes:
         raise BadInput(
             "split",
             f"{split_name} has {classes} classes, the model predicts {logits.shape[1]}; "
             "evaluate it on the data set that it was trained for",
         )
-    full = logits.argmax(axis=1)
-    ranks = rank_tokens(capacities, split.offsets)
-    right = full == split.labels
-    return Scores(
+    recomputed = None
+    if config.recompute and want.shares:
+        most = deletion_counts(split.lengths, max(want.shares))
+        recomputed = recomputed_ranks(predictor, split, most, config.capacity_layer)
+    measuring = _Measuring(predictor, split, config, logits, tokens, recomputed, train_counts)
+    deleted = {k: measuring.deletion(k, want) for k in sorted(set(want.shares))}
+    rankings_of = measuring.scores_by((*want.agreements, *want.controls))
+    right = logits.argmax(axis=1) == split.labels
+    scores = Scores(
         split=split_name,
         examples=split.examples,
         accuracy=statistics.accuracy(right),
         accuracy_se=statistics.accuracy_se(right),
-        majority_accuracy=100.0 * int(np.bincount(split.labels).max()) / split.examples,
-        loss=_cross_entropy(logits, split.labels),
-        deletions=tuple(
-            score_ranking(
-                predictor.classes,
-                split,
-                ranks,
-                k=k,
-                full=full,
-                draws=config.draws if random_draws else 0,
-                seed=config.seed,
+        majority_accuracy=measuring.majority,
+        loss=-float(log_probability(logits, split.labels).mean()),
+        deletions=tuple(one.scores for one in deleted.values()),
+        mode=config.mode,
+        curve=_curve([one.scores for one in deleted.values()]),
+        controls=measuring.controls(want, rankings_of),
+        superposition=measuring.superposition() if want.superposition else (),
+        gate_openness=_mean_gate(tokens.get("keep_probability")),
+    )
+    if want.agreements and split.rationale is not None:
+        agreements = [
+            rationale_agreement(name, rankings_of[name], split.rationale, split.offsets)
+            for name in want.agreements
+            if name in rankings_of
+        ]
+        scores = replace(scores, agreements=tuple(one for one in agreements if one is not None))
+    if want.leave_one_out:
+        kendall = measuring.kendall()
+        scores = replace(
+            scores,
+            kendall_tau=kendall.mean,
+            kendall_tau_se=kendall.se,
+            kendall_texts=kendall.texts,
+        )
+    return Evaluated(scores, logits.argmax(axis=1), deleted)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Measuring:
+    """One model on one split, with what the first pass gave."""
+
+    predictor: Predictor
+    split: EncodedSplit
+    config: EvaluationConfig
+    logits: Floats
+    measured: Mapping[Ranking, Floats]
+    """`[T]` scores that the first pass gave."""
+    recomputed: NDArray[np.int64] | None
+    """`[T]`, ranks by capacity measured anew after each deletion, where that is asked for."""
+    train_counts: NDArray[np.int64] | None
+
+    @property
+    def majority(self) -> float:
+        """Accuracy of always naming the split's most frequent class."""
+        return 100.0 * int(np.bincount(self.split.labels).max()) / self.split.examples
+
+    @property
+    def capacities(self) -> Floats:
+        """`[T]`."""
+        return self.measured["capacity"]
+
+    def deletion(self, k: float, want: Wanted, scores: Floats | None = None) -> Deleted:
+        """Delete the top k by these scores, by capacity where there are none."""
+        split, config = self.split, self.config
+        ranks = rank_tokens(self.capacities if scores is None else scores, split.offsets)
+        counts = deletion_counts(split.lengths, k)
+        first = self.recomputed if scores is None and self.recomputed is not None else ranks
+        return delete_and_score(
+            lambda keep: self.predictor.logits(split, keep, config.mode, known=self.logits),
+            split,
+            top=without_top(first, split.offsets, counts),
+            ranks=ranks,
+            k=k,
+            full=self.logits,
+            draws=config.draws if want.random else 0,
+            seed=config.seed,
+            bottom=want.bottom,
+            alone=want.alone,
+            majority=self.majority,
+        )
+
+    def controls(
+        self, want: Wanted, scores_by: Mapping[Ranking, Floats]
+    ) -> tuple[ControlScores, ...]:
+        """What deleting by other rankings does."""
+        shares, plain = sorted(want.control_shares), Wanted()
+        return tuple(
+            ControlScores(
+                name, tuple(self.deletion(k, plain, scores_by[name]).scores for k in shares)
             )
-            for k in sorted(set(ks))
-        ),
+            for name in want.controls
+            if name in scores_by
+        )
+
+    def scores_by(self, rankings: tuple[Ranking, ...]) -> Mapping[Ranking, Floats]:
+        """`[T]` scores by ranking; without those that the model does not have."""
+        missing = MEASURED - self.measured.keys()
+        had = [name for name in dict.fromkeys(rankings) if name not in missing]
+        if not had:
+            return {}
+        return token_scores(
+            self.predictor,
+            self.split,
+            had,
+            layer=self.config.capacity_layer,
+            train_counts=self.train_counts,
+            seed=self.config.seed,
+            full=self.logits.argmax(axis=1),
+            measured=self.measured,
+        )
+
+    def kendall(self) -> MeanKendall:
+        """Agreement of capacity with leave-one-out on the sample."""
+        rows = self._sample(self.config.sample_texts)
+        texts = take_texts(self.split, rows)
+        capacities = self.capacities[tokens_of(self.split.offsets, rows)]
+        lost = leave_one_out(self.predictor, texts, self.logits[rows], self.config.mode)
+        return mean_kendall(kendall_tau_b(capacities, lost, texts.offsets))
+
+    def superposition(self) -> tuple[LayerMeasures, ...]:
+        """The measures of every layer on fixed texts."""
+        meter = SuperpositionMeter()
+        lengths = self.split.lengths
+        size = int(self.config.sample_tokens / max(1.0, float(lengths.mean())))
+        texts = take_texts(self.split, self._sample(max(1, size)))
+
+        def add(output: SafrOutput, ids: Tensor) -> Mapping[str, Tensor]:
+            meter.add(output, ids != PAD)
+            return {}
+
+        self.predictor.measure(texts, add)
+        return meter.result()
+
+    def _sample(self, size: int) -> NDArray[np.int64]:
+        return sample_rows(self.split.examples, size, self.config.seed)
+
+
+def _curve(deletions: list[DeletionScores]) -> CurveScores | None:
+    """The curve's numbers, where all of its k were measured."""
+    points = {one.k: one for one in deletions}
+    if not all(share in points for share in _CURVE):
+        return None
+    curve = [points[share] for share in _CURVE]
+    shares = [one.realised_share for one in curve]
+    srs_auc = area_under_curve(shares, [one.srs for one in curve])
+    excess = [one.srs_excess for one in curve if one.srs_excess is not None]
+    kept = [one.comprehensiveness for one in curve if one.comprehensiveness is not None]
+    alone = [one.sufficiency for one in curve if one.sufficiency is not None]
+    if srs_auc is None:
+        return None
+    return CurveScores(
+        srs_auc=srs_auc,
+        srs_excess_auc=area_under_curve(shares, excess) if len(excess) == len(curve) else None,
+        comprehensiveness_aopc=aopc(kept),
+        sufficiency_aopc=aopc(alone) if len(alone) == len(curve) else None,
     )
 
 
-def score_ranking(
-    classify: Classifier,
-    split: EncodedSplit,
-    ranks: NDArray[np.int64],
-    *,
-    k: float,
-    full: Classes,
-    draws: int,
-    seed: int,
-) -> DeletionScores:
-    """Measure what deleting the top share k of any ranking costs.
-
-    Args:
-        classify: predicts the classes of the texts with tokens removed.
-        split: the whole texts.
-        ranks: `[T]`, 0 = deleted first; from `rank_tokens`.
-        k: share of the tokens, in [0, 1].
-        full: `[N]`, the classes predicted for the whole texts.
-        draws: random deletions to compare with; 0: none.
-        seed: of the random deletions.
-    """
-    counts = deletion_counts(split.lengths, k)
-
-    def without(some_ranks: NDArray[np.int64]) -> Classes:
-        if not counts.any():
-            return full
-        return classify(remove_tokens(split, without_top(some_ranks, split.offsets, counts)))
-
-    top = without(ranks)
-    random = [
-        without(rank_tokens(random_scores(split.offsets, k, draw, seed=seed), split.offsets))
-        for draw in range(draws)
-    ]
-    return deletion_scores(
-        k=k,
-        realised_share=float(counts.sum()) / max(1, len(split.tokens)),
-        labels=split.labels,
-        full=full,
-        top=top,
-        random=np.stack(random) if random else None,
-    )
-
-
-def deletion_scores(
-    *,
-    k: float,
-    realised_share: float,
-    labels: NDArray[np.int64],
-    full: Classes,
-    top: Classes,
-    random: Classes | None,
-) -> DeletionScores:
-    """The metrics of one deletion from what was predicted before and after it.
-
-    Args:
-        k: share of the tokens asked for.
-        realised_share: share really deleted.
-        labels: `[N]`.
-        full: `[N]`, predictions on the whole texts.
-        top: `[N]`, predictions without the top tokens.
-        random: `[B, N]`, predictions without random tokens, or ``None``.
-    """
-    right_full, right_top = full == labels, top == labels
-    right_random = None if random is None else random == labels
-    dominant = int(np.bincount(top).max()) / len(top)
-    return DeletionScores(
-        k=k,
-        realised_share=realised_share,
-        accuracy_top=statistics.accuracy(right_top),
-        srs=statistics.srs(right_full, right_top),
-        srs_se=statistics.srs_se(right_full, right_top),
-        accuracy_random=None if right_random is None else statistics.accuracy(right_random),
-        srs_excess=None if right_random is None else statistics.srs_excess(right_random, right_top),
-        srs_excess_se=(
-            None if right_random is None else statistics.srs_excess_se(right_random, right_top)
-        ),
-        dominant_share=dominant,
-        saturated=dominant > SATURATION_SHARE,
-    )
-
-
-def _cross_entropy(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-    """Mean cross-entropy in nats."""
-    highest = logits.max(axis=1)
-    log_sum = highest + np.log(np.exp(logits - highest[:, None]).sum(axis=1))
-    return float((log_sum - logits[np.arange(len(labels)), labels]).mean())
+def _mean_gate(keep_probability: Floats | None) -> float | None:
+    if keep_probability is None or not len(keep_probability):
+        return None
+    return float(keep_probability.mean())

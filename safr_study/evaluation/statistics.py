@@ -71,15 +71,20 @@ def srs_excess_se(right_random: Right, right_top: Right) -> float | None:
 
     The sample standard deviation (M - 1); ``None`` for a single text.
     """
-    if len(right_top) < 2:
-        return None
-    differences = right_random.mean(axis=0) - right_top
-    return 100.0 * float(differences.std(ddof=1)) / math.sqrt(len(right_top))
+    return _paired_se(right_random.mean(axis=0), right_top)
 
 
 def contrast(right_bottom: Right, right_top: Right) -> float:
     """100 (Acc_bottom - Acc_top): the same length on both sides, so free of the length bias."""
     return accuracy(right_bottom) - accuracy(right_top)
+
+
+def contrast_se(right_bottom: Right, right_top: Right) -> float | None:
+    """Standard error of one run's contrast, paired: 100 sd(c_bottom - c_top) / sqrt(M).
+
+    The sample standard deviation (M - 1); ``None`` for a single text.
+    """
+    return _paired_se(right_bottom.astype(np.float64), right_top)
 
 
 def headroom(excess: float, accuracy_random: float, majority_accuracy: float) -> float | None:
@@ -89,6 +94,12 @@ def headroom(excess: float, accuracy_random: float, majority_accuracy: float) ->
     """
     room = accuracy_random - majority_accuracy
     return excess / room if room >= HEADROOM_FLOOR else None
+
+
+def _paired_se(first: NDArray[np.float64], right_top: Right) -> float | None:
+    if len(right_top) < 2:
+        return None
+    return 100.0 * float((first - right_top).std(ddof=1)) / math.sqrt(len(right_top))
 
 
 def _flips(right_full: Right, right_top: Right) -> tuple[int, int]:

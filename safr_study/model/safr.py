@@ -80,7 +80,13 @@ class SafrClassifier(nn.Module):
         )
 
     def forward(
-        self, ids: Tensor, *, noise: torch.Generator | None = None, gate: Tensor | None = None
+        self,
+        ids: Tensor,
+        *,
+        noise: torch.Generator | None = None,
+        gate: Tensor | None = None,
+        visible: Tensor | None = None,
+        scale: Tensor | None = None,
     ) -> SafrOutput:
         """Classify ids ``[B, L]`` int64, PAD = 0.
 
@@ -89,6 +95,11 @@ class SafrClassifier(nn.Module):
             noise: source of dropout and gates in training mode, on the device of ``ids``; unused
                 in evaluation mode.
             gate: ``[B, L]``, multiplies the gate of each position.
+            visible: ``[B, L]`` bool; the others are no keys, no queries where PAD is none, and
+                are left out of the pooling. All keep their positions. A text without any visible
+                position is pooled to the zero vector.
+            scale: ``[B, L]``, multiplies each scaled embedding before VMASK sees it. At 1 its
+                gradient is the sum over E of embedding * gradient, through the gate too.
 
         Raises:
             ValueError: training mode without ``noise``.
@@ -98,15 +109,15 @@ class SafrClassifier(nn.Module):
         elif noise is None:
             raise ValueError("training mode needs a noise generator")
         real = ids != PAD
-        embeddings, masked, keep = self._embed(ids, real, noise, gate)
+        embeddings, masked, keep = self._embed(ids, real, noise, gate, scale)
         x = masked + self.positions[: ids.shape[1]]
         x = dropout(x, self.dropout, noise)  # [B, L, E]
         blocks: list[BlockValues] = []
         for layer in self.layers:
-            blocks.append(layer(x, real, noise))
+            blocks.append(layer(x, real, noise, visible))
             x = blocks[-1].block
         return SafrOutput(
-            logits=self.fc(self._pool(x, real)),
+            logits=self.fc(self._pool(x, real, visible)),
             embeddings=embeddings,
             masked_embeddings=masked,
             keep_probability=keep,
@@ -119,16 +130,27 @@ class SafrClassifier(nn.Module):
         )
 
     def _embed(
-        self, ids: Tensor, real: Tensor, noise: torch.Generator | None, gate: Tensor | None
+        self,
+        ids: Tensor,
+        real: Tensor,
+        noise: torch.Generator | None,
+        gate: Tensor | None,
+        scale: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        # VMASK sees nothing but the word, so it runs once for each distinct word of the batch.
         # F.embedding gathers, because its backward is much faster than that of indexing.
         words, place = torch.unique(ids, return_inverse=True)
         rows = self.embedding(words) * math.sqrt(self.embedding.embedding_dim)
         embeddings = F.embedding(place, rows)  # [B, L, E]
+        if scale is not None:
+            embeddings = embeddings * scale[..., None]
         keep = None
         if self.vmask is not None:
-            log_odds = F.embedding(place, self.vmask(rows)[:, None])[..., 0].to(rows.dtype)
+            if scale is None:
+                # It sees nothing but the word, so it runs once for each distinct one of the batch.
+                # Cast before the gather: its backward adds up PAD's thousands of rows.
+                log_odds = F.embedding(place, self.vmask(rows).to(rows.dtype)[:, None])[..., 0]
+            else:
+                log_odds = self.vmask(embeddings).to(rows.dtype)
             keep = torch.sigmoid(log_odds)  # [B, L]
             if self.padding_aware:
                 keep = keep * real
@@ -141,8 +163,12 @@ class SafrClassifier(nn.Module):
         masked = embeddings if gate is None else embeddings * gate[..., None]
         return embeddings, masked, keep
 
-    def _pool(self, x: Tensor, real: Tensor) -> Tensor:
-        if not self.padding_aware:
-            return x.mean(dim=1)
-        shares = real.to(x.dtype) / real.sum(dim=1, keepdim=True).clamp(min=1)
+    def _pool(self, x: Tensor, real: Tensor, visible: Tensor | None) -> Tensor:
+        if visible is None:
+            if not self.padding_aware:
+                return x.mean(dim=1)
+            visible = real
+        elif self.padding_aware:
+            visible = visible & real
+        shares = visible.to(x.dtype) / visible.sum(dim=1, keepdim=True).clamp(min=1)
         return torch.bmm(shares[:, None], x)[:, 0]  # [B, E]

@@ -13,6 +13,9 @@ from safr_study.model.noise import dropout
 
 MASKED_SCORE = -1e9
 """Attention score of a PAD key."""
+INVISIBLE_SCORE = 2 * MASKED_SCORE
+"""Attention score of an invisible key: below PAD's, so that a query without any real key to see,
+which spreads its attention evenly over PAD, still does not see it."""
 
 
 class BlockValues(NamedTuple):
@@ -50,10 +53,13 @@ class MultiHeadAttention(nn.Module):
         self.value = Linear(embed_dim, embed_dim)
         self.out = Linear(embed_dim, embed_dim)
 
-    def forward(self, x: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, real: Tensor, visible: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Output ``[B, L, E]`` and attention ``[B, H, L, L]`` of x ``[B, L, E]``.
 
         ``real [B, L]`` marks the tokens; a text without any spreads its attention evenly.
+        ``visible [B, L]`` marks the positions that take part; ``None``: all.
         """
         batch, length, width = x.shape
         query, key, value = (
@@ -62,9 +68,13 @@ class MultiHeadAttention(nn.Module):
         )
         scores = query @ key.transpose(-1, -2) / math.sqrt(width // self.heads)
         scores = scores.masked_fill(~real[:, None, None, :], MASKED_SCORE)
+        queries = real
+        if visible is not None:
+            scores = scores.masked_fill(~visible[:, None, None, :], INVISIBLE_SCORE)
+            queries = real & visible
         attention = torch.softmax(scores, dim=-1)
         if self.mask_queries:
-            attention = attention * real[:, None, :, None]
+            attention = attention * queries[:, None, :, None]
         heads = (attention @ value).transpose(1, 2).reshape(batch, length, width)
         return self.out(heads), attention
 
@@ -112,9 +122,18 @@ class Block(nn.Module):
         self.norm1 = nn.LayerNorm(embed_dim)
         self.norm2 = nn.LayerNorm(embed_dim)
 
-    def forward(self, x: Tensor, real: Tensor, noise: torch.Generator | None) -> BlockValues:
-        """Values of x ``[B, L, E]`` with real ``[B, L]``; dropout only with ``noise``."""
-        attended, attention = self.attention(x, real)
+    def forward(
+        self,
+        x: Tensor,
+        real: Tensor,
+        noise: torch.Generator | None,
+        visible: Tensor | None = None,
+    ) -> BlockValues:
+        """Values of x ``[B, L, E]`` with real and visible ``[B, L]``; dropout only with ``noise``.
+
+        ``visible``: the positions that take part in the attention; ``None``: all.
+        """
+        attended, attention = self.attention(x, real, visible)
         x = self.norm1(x + dropout(attended, self.dropout, noise))
         before, after, fed = self.ff(x)
         return BlockValues(

@@ -99,7 +99,10 @@ class ControlScores:
 
 @dataclass(frozen=True, slots=True)
 class LayerMeasures:
-    """Superposition in one layer (definitions, section 4): means over texts, or over tokens."""
+    """Superposition in one layer (definitions, section 4): means over texts, or over tokens.
+
+    ``None`` where a measure is undefined in all texts: rows that are zero, texts of one token.
+    """
 
     layer: str
     """One of ``settings.LAYERS``."""
@@ -113,17 +116,17 @@ class LayerMeasures:
     """Over the others."""
     total_capacity_share: float
     """sum_i C_i / min(n, D), mean over texts."""
-    interference_energy: float
+    interference_energy: float | None
     """Off-diagonal share of sum G^2, in [0, 1]; G the Gram matrix of a text's rows."""
-    mean_cosine: float
+    mean_cosine: float | None
     """Mean |cos| over the pairs of a text, in [0, 1]."""
-    participation_ratio: float
+    participation_ratio: float | None
     """(sum s^2)^2 / sum s^4 over the singular values s, at least 1."""
-    effective_rank: float
+    effective_rank: float | None
     """exp(entropy of s / sum s), at least 1."""
-    stable_rank: float
+    stable_rank: float | None
     """|H|_F^2 / s_1^2, at least 1."""
-    hoyer_sparsity: float
+    hoyer_sparsity: float | None
     """(sqrt(D) - |h|_1 / |h|_2) / (sqrt(D) - 1), mean over tokens, in [0, 1]."""
     active_share: float | None
     """Share of values above 0; after ReLU alone, as the next."""

@@ -59,6 +59,14 @@ def test_capacity_lies_in_0_to_1_and_sums_to_at_most_the_rank(shape) -> None:
     assert 1 - 1e-9 <= found.sum() <= np.linalg.matrix_rank(rows) + 1e-9
 
 
+@given(SHAPES, st.integers(1, 4))
+def test_the_sum_is_bounded_by_the_rank_not_by_the_number_of_tokens(shape, rank: int) -> None:
+    tokens, width, seed = shape
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(tokens, rank)) @ rng.normal(size=(rank, width))
+    assert 1 - 1e-9 <= of_text(rows).sum() <= min(tokens, width, rank) + 1e-9
+
+
 @given(SHAPES)
 def test_capacity_is_norm_over_norm_plus_polysemanticity(shape) -> None:
     rows = random_rows(shape)
@@ -85,6 +93,39 @@ def test_capacity_depends_on_the_scale_of_single_rows() -> None:
 def test_copies_share_one_capacity(copies: int) -> None:
     rows = np.vstack([np.tile([0.0, 3.0, 0.0], (copies, 1)), [[2.0, 0.0, 0.0]], [[0.0, 0.0, 1.0]]])
     np.testing.assert_allclose(of_text(rows), [1 / copies] * copies + [1.0, 1.0], rtol=1e-12)
+
+
+@given(st.integers(1, 4), st.integers(1, 4), st.integers(0, 2**32 - 1))
+def test_copies_of_an_otherwise_orthogonal_token_share_it_whatever_the_norms(
+    copies: int, others: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    directions = np.linalg.qr(rng.normal(size=(6, 6)))[0] * rng.uniform(0.1, 10, size=(6, 1))
+    rows = directions[[0] * copies + list(range(1, others + 1))]
+    np.testing.assert_allclose(of_text(rows), [1 / copies] * copies + [1.0] * others, atol=1e-9)
+
+
+def test_copies_that_are_not_exact_do_not_share_equally() -> None:
+    assert not np.allclose(of_text([[1.0, 0.0], [2.0, 0.0]]), 0.5, atol=0.1)
+
+
+@given(st.integers(1, 6), st.floats(1e-30, 1e30), st.integers(0, 2**32 - 1))
+def test_a_text_of_one_token_has_capacity_1(width: int, scale: float, seed: int) -> None:
+    row = np.random.default_rng(seed).normal(size=(1, width)) + 0.01
+    assert of_text(scale * row).tolist() == pytest.approx([1.0], rel=1e-12)
+
+
+def test_other_positions_take_capacity_but_have_none_of_their_own() -> None:
+    rng = np.random.default_rng(2)
+    rows, lengths = torch.from_numpy(rng.normal(size=(3, 5, 4))), torch.tensor([5, 2, 0])
+    mask = torch.arange(5) < lengths[:, None]
+    others = torch.tensor([[True] * 5, [True] * 4 + [False], [True] * 5])
+    found = capacity(rows, mask, others=others)
+    whole = capacity(rows, others)
+    assert torch.equal(found[mask], whole[mask])
+    assert not found[~mask].any()
+    assert not torch.allclose(found[1, :2], capacity(rows, mask)[1, :2], atol=1e-3)
+    assert torch.equal(capacity(rows, mask, others=mask), capacity(rows, mask))
 
 
 def test_a_zero_row_has_none_and_a_single_token_has_all() -> None:

@@ -13,9 +13,13 @@ from safr_study.data import EncodedSplit
 from safr_study.errors import BadInput
 from safr_study.evaluation import (
     deletion_counts,
+    hide_tokens,
+    positions_in_text,
     random_scores,
     rank_tokens,
     remove_tokens,
+    take_texts,
+    tokens_of,
     without_bottom,
     without_top,
 )
@@ -109,6 +113,31 @@ def test_removed_tokens_close_ranks(ragged_split: EncodedSplit) -> None:
 def test_removing_nothing_changes_nothing(ragged_split: EncodedSplit) -> None:
     same = remove_tokens(ragged_split, np.ones(len(ragged_split.tokens), bool))
     assert texts(same) == texts(ragged_split)
+
+
+def test_hidden_tokens_are_the_unknown_word(ragged_split: EncodedSplit) -> None:
+    keep = np.random.default_rng(0).random(len(ragged_split.tokens)) < 0.5
+    hidden = hide_tokens(ragged_split, keep)
+    expected = [
+        [int(ragged_split.tokens[t]) if keep[t] else 1 for t in range(a, b)]
+        for a, b in pairwise(ragged_split.offsets)
+    ]
+    assert texts(hidden) == expected
+    assert hidden.tokens.dtype == ragged_split.tokens.dtype
+    assert hidden.rationale is ragged_split.rationale
+
+
+@pytest.mark.parametrize("rows", [[], [4], [9, 2, 4, 59, 2, 0], list(range(60))])
+def test_taken_texts_are_those_of_the_rows(ragged_split: EncodedSplit, rows: list[int]) -> None:
+    taken = take_texts(ragged_split, np.array(rows, np.int64))
+    every = texts(ragged_split)
+    assert texts(taken) == [every[row] for row in rows]
+    assert taken.labels.tolist() == ragged_split.labels[rows].tolist()
+    assert taken.tokens.dtype == ragged_split.tokens.dtype
+    places = tokens_of(ragged_split.offsets, np.array(rows, np.int64))
+    assert taken.rationale.tolist() == ragged_split.rationale[places].tolist()
+    expected = [p for row in rows for p in range(len(every[row]))]
+    assert positions_in_text(taken.offsets).tolist() == expected
 
 
 def splitmix64(state: int) -> int:

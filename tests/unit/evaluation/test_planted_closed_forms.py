@@ -13,17 +13,15 @@ import torch.nn.functional as F
 from safr_study.data import EncodedCorpus, EncodedSplit, encode_corpus, planted_corpus
 from safr_study.evaluation import (
     Predictor,
+    delete_and_score,
     deletion_counts,
     random_scores,
     rank_tokens,
-    remove_tokens,
     score_model,
-    score_ranking,
-    statistics,
-    without_bottom,
+    without_top,
 )
 from safr_study.records import DeletionScores
-from safr_study.settings import CorpusSpec, EvaluationConfig
+from safr_study.settings import CorpusSpec, EvaluationConfig, Wanted
 
 CPU = torch.device("cpu")
 K = 0.3
@@ -48,6 +46,7 @@ class CueRule(torch.nn.Module):
         return SimpleNamespace(
             logits=F.one_hot(torch.where(cue >= 0, cue, coin), 2).double(),
             ffn1_pre_relu=(hidden,),
+            keep_probability=None,
         )
 
 
@@ -71,22 +70,19 @@ def rule(corpus: EncodedCorpus) -> CueRule:
 def measured(rule: CueRule, split: EncodedSplit, scores: np.ndarray) -> DeletionScores:
     """Rank by any scores, delete, predict, score."""
     predictor = Predictor(rule, 128, None, CPU)
-    return score_ranking(
-        predictor.classes,
-        split,
-        rank_tokens(scores, split.offsets),
-        k=K,
-        full=predictor.classes(split),
-        draws=10,
-        seed=0,
-    )
-
-
-def contrast(rule: CueRule, split: EncodedSplit, scores: np.ndarray, top: float) -> float:
     ranks = rank_tokens(scores, split.offsets)
-    keep = without_bottom(ranks, split.offsets, deletion_counts(split.lengths, K))
-    classes = Predictor(rule, 128, None, CPU).classes(remove_tokens(split, keep))
-    return statistics.accuracy(classes == split.labels) - top
+    return delete_and_score(
+        lambda keep: predictor.logits(split, keep),
+        split,
+        top=without_top(ranks, split.offsets, deletion_counts(split.lengths, K)),
+        ranks=ranks,
+        k=K,
+        full=predictor.logits(split),
+        draws=10,
+        bottom=True,
+        alone=True,
+        majority=50.0,
+    ).scores
 
 
 def test_an_oracle_ranking_meets_the_closed_forms(corpus: EncodedCorpus, rule: CueRule) -> None:
@@ -99,9 +95,11 @@ def test_an_oracle_ranking_meets_the_closed_forms(corpus: EncodedCorpus, rule: C
     assert abs(found.srs - 50) < 2.6 * found.srs_se
     assert found.accuracy_random == pytest.approx(left_by_random, abs=1.5)
     assert abs(found.srs_excess - (left_by_random - 50)) < 2.6 * found.srs_excess_se
-    assert contrast(rule, test, oracle, found.accuracy_top) == pytest.approx(
-        50, abs=2.6 * found.srs_se
-    )
+    assert found.contrast == pytest.approx(50, abs=2.6 * found.contrast_se)
+    assert found.accuracy_bottom == 100.0
+    # All that could be lost is lost: nothing above the majority remains.
+    assert found.headroom == pytest.approx(1.0, abs=0.2)
+    assert found.sufficiency == 0.0
     assert not found.saturated
 
 
@@ -115,8 +113,7 @@ def test_capacity_is_the_oracle_where_cues_have_their_own_direction(
         split_name="test",
         classes=2,
         config=EvaluationConfig(),
-        ks=(K,),
-        random_draws=True,
+        want=Wanted(shares=(K,), random=True),
         preset="masked",
         device=CPU,
     )
@@ -134,7 +131,7 @@ def test_a_random_ranking_has_neither_excess_nor_contrast(
     found = measured(rule, test, scores)
     assert found.srs == pytest.approx(15, abs=2.6 * found.srs_se)
     assert abs(found.srs_excess) < 2.6 * found.srs_excess_se
-    assert abs(contrast(rule, test, scores, found.accuracy_top)) < 2.6 * 2**0.5 * found.srs_se
+    assert abs(found.contrast) < 2.6 * found.contrast_se
 
 
 def test_the_worst_ranking_loses_nothing(corpus: EncodedCorpus, rule: CueRule) -> None:

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scipy import stats
 
 from safr_study.data import EncodedSplit
 from safr_study.errors import BadInput, TrialFailure
 from safr_study.evaluation import random_scores, score_model
 from safr_study.model import SafrClassifier, build_model
 from safr_study.records import Scores
-from safr_study.settings import CapacityLayer, EvaluationConfig, ModelShape, Preset
+from safr_study.settings import CapacityLayer, EvaluationConfig, ModelShape, Preset, Wanted
 
 MAX_LEN = 14
 TINY = ModelShape(embed_dim=8, ffn_dim=12, heads=2, mask_hidden_dim=6)
@@ -31,13 +32,16 @@ def tiny_model(preset: Preset = "masked", *, layers: int = 1, vmask: bool = True
     ).eval()
 
 
+def everything_at(*ks: float) -> Wanted:
+    return Wanted(shares=ks, random=True, bottom=True, alone=True)
+
+
 def scored(model: Any, split: EncodedSplit, **changes: Any) -> Scores:
     settings: dict[str, Any] = {
         "split_name": "dev",
         "classes": 2,
         "config": CONFIG,
-        "ks": KS,
-        "random_draws": True,
+        "want": everything_at(*KS),
         "preset": "masked",
         "device": torch.device("cpu"),
     }
@@ -66,8 +70,18 @@ def brute_force(
         c = [gram[i][i] ** 2 / sum(g**2 for g in gram[i]) for i in range(n)]
         rankings.append(sorted(range(n), key=lambda i, c=c: (-c[i], i)))
 
+    def logits(text: list[int], gone: list[int]) -> Any:
+        return run([t for i, t in enumerate(text) if i not in gone]).logits[0].double().numpy()
+
     def predicted(text: list[int], gone: list[int]) -> int:
-        return int(run([t for i, t in enumerate(text) if i not in gone]).logits[0].argmax())
+        return int(logits(text, gone).argmax())
+
+    def p_of_full(row: int, gone: list[int]) -> float:
+        e = np.exp(logits(texts[row], gone))
+        return float(e[full[row]] / e.sum())
+
+    def with_se(name: str, values: Any) -> dict[str, float]:
+        return {name: float(np.mean(values)), f"{name}_se": float(stats.sem(values))}
 
     found: dict[str, Any] = {
         "accuracy": 100 * np.mean([f == y for f, y in zip(full, labels, strict=True)]),
@@ -91,6 +105,16 @@ def brute_force(
         c_full = np.equal(full, labels).astype(float)
         c_top = np.equal(top, labels).astype(float)
         c_random = np.reshape(random, (CONFIG.draws, -1)).mean(axis=0)
+        rows = range(len(texts))
+        least = [predicted(texts[i], rankings[i][len(texts[i]) - q[i] :]) for i in rows]
+        c_bottom = np.equal(least, labels).astype(float)
+        whole = np.array([p_of_full(i, []) for i in rows])
+        without = np.array([p_of_full(i, rankings[i][: q[i]]) for i in rows])
+        alone = np.array([p_of_full(i, rankings[i][q[i] :]) for i in rows])
+        flips = int((c_full != c_top).sum())
+        lost = int((c_full > c_top).sum())
+        majority = 100 * max(labels.count(0), labels.count(1)) / len(labels)
+        room = 100 * c_random.mean() - majority
         found[f"{k}"] = {
             "k": k,
             "realised_share": sum(q) / sum(map(len, texts)),
@@ -101,6 +125,14 @@ def brute_force(
             "srs_excess": 100 * (c_random - c_top).mean(),
             "srs_excess_se": 100 * (c_random - c_top).std(ddof=1) / math.sqrt(len(texts)),
             "dominant_share": max(top.count(0), top.count(1)) / len(texts),
+            "mcnemar_p": stats.binomtest(lost, flips).pvalue if flips else 1.0,
+            "headroom": 100 * (c_random - c_top).mean() / room if room >= 2 else None,
+            "accuracy_bottom": 100 * c_bottom.mean(),
+            **with_se("contrast", 100 * (c_bottom - c_top)),
+            **with_se("comprehensiveness", 100 * (whole - without)),
+            **with_se("sufficiency", 100 * (whole - alone)),
+            "log_odds": float(np.mean(np.log(without / whole))),
+            "flip_rate": 100 * float(np.mean(np.not_equal(top, full))),
         }
     return found
 
@@ -129,7 +161,10 @@ def test_batched_scores_equal_a_loop_over_single_texts(
     measured = {f"{d.k}": dataclasses.asdict(d) for d in found.deletions}
     assert not any(deletion.pop("saturated") for deletion in measured.values())
     for k, deletion in expected.items():
-        assert measured[k] == pytest.approx(deletion, rel=0, abs=1e-9)
+        headroom = measured[k].pop("headroom")
+        assert headroom == (pytest.approx(h, abs=1e-5) if (h := deletion.pop("headroom")) else None)
+        assert measured[k] == pytest.approx(deletion, rel=0, abs=1e-5)
+        assert measured[k]["srs"] == pytest.approx(deletion["srs"], rel=0, abs=1e-9)
     assert any(abs(d.srs) > 1 for d in found.deletions), "deletion must change predictions"
 
 
@@ -144,7 +179,7 @@ def test_nothing_depends_on_the_batches_or_on_what_ran_before(ragged_split: Enco
     for batch_size in (1, 60):
         config = CONFIG.model_copy(update={"batch_size": batch_size})
         other = scored(model, ragged_split, config=config)
-        assert other.deletions == first.deletions
+        assert [d.srs for d in other.deletions] == [d.srs for d in first.deletions]
         assert other.loss == pytest.approx(first.loss, abs=1e-6)
 
 
@@ -152,25 +187,28 @@ def test_random_deletions_are_measured_only_when_asked(ragged_split: EncodedSpli
     passes = []
     model = tiny_model()
     model.register_forward_hook(lambda *_: passes.append(1))
-    plain = scored(model, ragged_split, random_draws=False, ks=(0.3,))
+    plain = scored(model, ragged_split, want=Wanted(shares=(0.3,)))
     per_pass = math.ceil(ragged_split.examples / CONFIG.batch_size)
-    assert len(passes) == 2 * per_pass
+    # Texts that lose no token are not run again.
+    losing = int((np.round(0.3 * ragged_split.lengths) > 0).sum())
+    again = math.ceil(losing / CONFIG.batch_size)
+    assert len(passes) == per_pass + again
     assert plain.deletions[0].accuracy_random is None
     assert plain.deletions[0].srs_excess is None
     passes.clear()
-    drawn = scored(model, ragged_split, ks=(0.3,))
-    assert len(passes) == (2 + CONFIG.draws) * per_pass
+    drawn = scored(model, ragged_split, want=Wanted(shares=(0.3,), random=True))
+    assert len(passes) == per_pass + (1 + CONFIG.draws) * again
     assert drawn.deletions[0].srs == plain.deletions[0].srs
 
 
 def test_scores_are_ordered_by_share_without_repeats(ragged_split: EncodedSplit) -> None:
-    found = scored(tiny_model(), ragged_split, ks=(0.5, 0.1, 0.5), random_draws=False)
+    found = scored(tiny_model(), ragged_split, want=Wanted(shares=(0.5, 0.1, 0.5)))
     assert [deletion.k for deletion in found.deletions] == [0.1, 0.5]
     assert found.deletion(0.5).realised_share > found.deletion(0.1).realised_share
 
 
 def test_deleting_nothing_and_everything(ragged_split: EncodedSplit) -> None:
-    found = scored(tiny_model(), ragged_split, ks=(0.0, 1.0))
+    found = scored(tiny_model(), ragged_split, want=everything_at(0.0, 1.0))
     nothing, everything = found.deletions
     assert (nothing.srs, nothing.srs_se, nothing.realised_share) == (0.0, 0.0, 0.0)
     assert nothing.accuracy_top == nothing.accuracy_random == found.accuracy
@@ -206,7 +244,8 @@ def test_saturation_begins_above_95_percent(others: int, saturated: bool) -> Non
 
         def forward(self, ids: torch.Tensor) -> Any:
             logits = F.one_hot((ids[:, 0] == 3).long(), 2).float()
-            return SimpleNamespace(logits=logits, ffn1_pre_relu=(torch.ones(*ids.shape, 1),))
+            rows = (torch.ones(*ids.shape, 1),)
+            return SimpleNamespace(logits=logits, ffn1_pre_relu=rows, keep_probability=None)
 
     tokens = np.full((100, 2), 2, np.int32)
     tokens[:others, 1] = 3  # What remains after the first of two equal capacities is deleted.
@@ -215,7 +254,7 @@ def test_saturation_begins_above_95_percent(others: int, saturated: bool) -> Non
         offsets=np.arange(0, 201, 2),
         labels=np.zeros(100, np.int64),
     )
-    [deletion] = scored(FirstToken(), split, ks=(0.5,), random_draws=False).deletions
+    [deletion] = scored(FirstToken(), split, want=Wanted(shares=(0.5,))).deletions
     assert deletion.dominant_share == (100 - others) / 100
     assert deletion.saturated is saturated
 
@@ -235,4 +274,4 @@ def test_what_cannot_be_evaluated_is_refused(ragged_split: EncodedSplit) -> None
     with pytest.raises(BadInput, match="3 classes"):
         scored(tiny_model(), ragged_split, classes=3)
     with pytest.raises(BadInput, match="from 0 to 1"):
-        scored(tiny_model(), ragged_split, ks=(30,))
+        scored(tiny_model(), ragged_split, want=Wanted(shares=(30,)))

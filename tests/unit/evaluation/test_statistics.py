@@ -48,9 +48,35 @@ def test_metrics_equal_the_per_text_definitions(arrays) -> None:
     z = random.mean(axis=0) - top
     assert statistics.srs_excess(random, top) == pytest.approx(100 * z.mean(), abs=1e-9)
     if texts > 1:
+        sem = stats.sem(differences, ddof=0)
+        assert statistics.srs_se(full, top) == pytest.approx(100 * sem, abs=1e-9)
         assert statistics.srs_excess_se(random, top) == pytest.approx(100 * stats.sem(z), abs=1e-9)
     else:
         assert statistics.srs_excess_se(random, top) is None
+
+
+@given(PAIRS)
+def test_contrast_error_is_that_of_the_paired_t_test(arrays) -> None:
+    bottom, top, _ = arrays
+    if len(top) == 1:
+        assert statistics.contrast_se(bottom, top) is None
+        return
+    found = statistics.contrast_se(bottom, top)
+    assert found == pytest.approx(100 * stats.sem(bottom.astype(float) - top), abs=1e-9)
+    if found and abs(statistics.contrast(bottom, top)) > 1e-9:
+        paired = stats.ttest_rel(bottom.astype(float), top.astype(float))
+        ratio = statistics.contrast(bottom, top) / found
+        assert ratio == pytest.approx(paired.statistic, rel=1e-9)
+
+
+def test_contrast_error_uses_the_pairs() -> None:
+    """Texts that are right, or wrong, on both sides say nothing about the difference."""
+    bottom = np.array([True] * 60 + [False] * 40)
+    top = np.array([True] * 50 + [False] * 50)
+    by_hand = 100 * math.sqrt((10 - 10**2 / 100) / 99 / 100)
+    assert statistics.contrast_se(bottom, top) == pytest.approx(by_hand)
+    unpaired = math.hypot(statistics.accuracy_se(bottom), statistics.accuracy_se(top))
+    assert statistics.contrast_se(bottom, top) < 0.6 * unpaired
 
 
 @given(PAIRS)

@@ -124,6 +124,34 @@ def test_reference_interaction_is_the_known_difference() -> None:
     assert 0 <= found <= 1 / 7
 
 
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=4), st.integers(0, 1000))
+def test_reference_interaction_lies_in_0_to_1_over_the_length(
+    lengths: list[int], seed: int
+) -> None:
+    # PAD is no key, but a query like any other: every row of the attention sums to 1.
+    real = torch.arange(6) < torch.tensor(lengths)[:, None]
+    scores = random_rows(seed, len(lengths), 2, 6, 6) * 3
+    attention = scores.masked_fill(~real[:, None, None, :], -1e9).softmax(-1)
+    dots = attention @ attention.transpose(-1, -2) * (1 - torch.eye(6, dtype=torch.float64))
+    found = interaction_loss(attention, real, padding_aware=False).item()
+    assert found == pytest.approx(1 / 6 - (attention * dots).mean().item(), abs=1e-12)
+    assert -1e-12 <= found <= 1 / 6 + 1e-12
+
+
+def test_interaction_of_the_real_pairs_is_another_number() -> None:
+    attention, real = random_attention(1, [7, 7])
+    masked, reference = (
+        interaction_loss(attention, real, padding_aware=padding_aware).item()
+        for padding_aware in (True, False)
+    )
+    dots = (attention @ attention.transpose(-1, -2)) * (1 - torch.eye(7, dtype=torch.float64))
+    pairs = 1 - torch.eye(7, dtype=torch.float64)
+    # The same sum without the diagonal, over 42 pairs and not 49 cells.
+    expected = (attention * pairs * (1 - dots)).sum(dim=(-2, -1)).mean().item() / 42
+    assert masked == pytest.approx(expected, rel=1e-12)
+    assert masked != pytest.approx(reference, rel=0.01)
+
+
 @pytest.mark.parametrize("interference", ["dot", "squared"])
 @pytest.mark.parametrize("padding_aware", [True, False])
 def test_gradient_of_interaction(interference: Any, padding_aware: bool) -> None:
@@ -140,11 +168,21 @@ def test_gradient_of_importance() -> None:
     assert torch.autograd.gradcheck(lambda h: importance_loss(h, counted), rows)
 
 
-def test_importance_is_homogeneous() -> None:
-    rows = random_rows(5, 2, 6, 4)
+@given(st.integers(0, 1000), st.floats(0.01, 100))
+def test_importance_is_homogeneous_up_to_the_epsilon(seed: int, scale: float) -> None:
+    rows = random_rows(seed, 2, 6, 4)
     counted = torch.ones(2, 6, dtype=torch.bool)
-    once, thrice = (importance_loss(a * rows, counted).item() for a in (1.0, 3.0))
-    assert thrice == pytest.approx(3 * once, rel=1e-4)
+    once, scaled = (importance_loss(a * rows, counted).item() for a in (1.0, scale))
+    # Each term has the factor (|h| + e) / (|h| + e / a), e the epsilon, beside a.
+    slack = 1e-5 * abs(1 - 1 / scale) / float(rows.norm(dim=-1).min())
+    assert scaled == pytest.approx(scale * once, rel=slack + 1e-12)
+
+
+def test_importance_of_tiny_rows_is_not_homogeneous() -> None:
+    rows = 1e-5 * random_rows(5, 1, 6, 4)
+    counted = torch.ones(1, 6, dtype=torch.bool)
+    once, twice = (importance_loss(a * rows, counted).item() for a in (1.0, 2.0))
+    assert twice != pytest.approx(2 * once, rel=0.01)
 
 
 def test_a_text_of_one_token_counts_as_zero() -> None:

@@ -1,0 +1,149 @@
+"""How far the predicted probability follows a ranking of the tokens (definitions, 3.6 and 3.7).
+
+Everywhere y is the class predicted for the whole text x, and an array `[N]` holds one number per
+text of a split, in one and the same order in all.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from safr_study.evaluation.probabilities import log_probabilities
+
+Floats = NDArray[np.float64]
+
+
+class MeanOverTexts(NamedTuple):
+    """A mean over texts and what it is worth."""
+
+    mean: float
+    se: float | None
+    """Standard error: sample standard deviation / sqrt(N); ``None`` for a single text."""
+
+
+def mean_over_texts(values: Floats) -> MeanOverTexts:
+    """Mean of one finite value per text `[N]`, N at least 1, with its standard error."""
+    texts = len(values)
+    spread = float(values.std(ddof=1)) / math.sqrt(texts) if texts > 1 else None
+    return MeanOverTexts(float(values.mean()), spread)
+
+
+def log_probability(logits: Floats, classes: NDArray[np.int64]) -> Floats:
+    """log p(class | x) in nats, finite however small the probability is.
+
+    Args:
+        logits: `[N, C]`.
+        classes: `[N]`, the class of each text.
+
+    Returns:
+        `[N]`, at most 0: the log-softmax of the logits at the classes.
+    """
+    chosen: Floats = log_probabilities(logits)[np.arange(len(classes)), classes]
+    return chosen
+
+
+def comprehensiveness(p_full: Floats, p_without: Floats) -> MeanOverTexts:
+    """100 mean[p(y|x) - p(y|x without T_k)]: what the top tokens were needed for.
+
+    DeYoung et al. (ACL 2020). Percentage points in [-100, 100]; higher is better.
+
+    Args:
+        p_full: `[N]`, p(y|x).
+        p_without: `[N]`, p(y|x without its top-k tokens).
+    """
+    return mean_over_texts(100.0 * (p_full - p_without))
+
+
+def sufficiency(p_full: Floats, p_alone: Floats) -> MeanOverTexts:
+    """100 mean[p(y|x) - p(y|T_k only)]: what the top tokens alone do not give.
+
+    DeYoung et al. (ACL 2020). Percentage points in [-100, 100]; lower is better.
+
+    Args:
+        p_full: `[N]`, p(y|x).
+        p_alone: `[N]`, p(y|only its top-k tokens).
+    """
+    return mean_over_texts(100.0 * (p_full - p_alone))
+
+
+def log_odds(log_p_full: Floats, log_p_without: Floats) -> MeanOverTexts:
+    """mean log(p(y|x without T_k) / p(y|x)), in nats; lower is better.
+
+    Taken from log-probabilities, so that a probability that underflows has a finite value.
+
+    Args:
+        log_p_full: `[N]`, log p(y|x); see `log_probability`.
+        log_p_without: `[N]`, log p(y|x without its top-k tokens).
+    """
+    return mean_over_texts(log_p_without - log_p_full)
+
+
+def flip_rate(full: NDArray[np.int64], without: NDArray[np.int64]) -> MeanOverTexts:
+    """100 mean[the prediction changes], percentage points in [0, 100].
+
+    Args:
+        full: `[N]`, classes predicted for the whole texts.
+        without: `[N]`, those without the top-k tokens.
+    """
+    return mean_over_texts(100.0 * (full != without))
+
+
+def kendall_tau_b(scores: Floats, reference: Floats, offsets: NDArray[np.int64]) -> Floats:
+    """Rank correlation of two scores over the tokens of each text.
+
+    tau_b = (concordant - discordant) / sqrt((pairs - ties in one) (pairs - ties in the other))
+    (Kendall 1945).
+
+    Args:
+        scores: `[T]`, finite; capacity, say.
+        reference: `[T]`, finite; p(y|x) - p(y|x without the token), say.
+        offsets: `[N + 1]`.
+
+    Returns:
+        `[N]` in [-1, 1]; NaN where tau-b is undefined: fewer than two tokens, or all of them
+        tied in one of the two scores.
+    """
+    return np.array([_tau_b(scores[a:b], reference[a:b]) for a, b in pairwise(offsets)])
+
+
+class MeanKendall(NamedTuple):
+    """Mean tau-b over the texts that have one."""
+
+    mean: float | None
+    """In [-1, 1]; ``None`` when no text has a tau."""
+    se: float | None
+    """Standard error over the texts; ``None`` for fewer than two."""
+    texts: int
+    """Texts that have a tau."""
+
+
+def mean_kendall(taus: Floats) -> MeanKendall:
+    """Mean over texts of `kendall_tau_b`, the undefined (NaN) left out.
+
+    Args:
+        taus: `[N]`.
+    """
+    defined = taus[~np.isnan(taus)]
+    if not len(defined):
+        return MeanKendall(None, None, 0)
+    return MeanKendall(*mean_over_texts(defined), len(defined))
+
+
+def _tau_b(scores: Floats, reference: Floats) -> float:
+    ours, theirs = _orders(scores), _orders(reference)
+    # Each pair is counted twice, above and below the diagonal, on both sides of the fraction.
+    untied = np.count_nonzero(ours) * np.count_nonzero(theirs)
+    if not untied:
+        return math.nan
+    return int((ours * theirs).sum(dtype=np.int64)) / math.sqrt(untied)
+
+
+def _orders(values: Floats) -> NDArray[np.int8]:
+    """`[n, n]`: 1, 0 or -1 as value i is above, equal to or below value j."""
+    above = (values[:, None] > values).astype(np.int8)
+    return above - above.T

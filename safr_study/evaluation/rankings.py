@@ -1,0 +1,183 @@
+"""Scores by which tokens are ranked: capacity, and the controls beside it (definitions, 3.9)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from safr_study.data import EncodedSplit
+from safr_study.evaluation.capacity import capacity
+from safr_study.evaluation.deletion import (
+    positions_in_text,
+    random_scores,
+    rank_tokens,
+    remove_tokens,
+    take_texts,
+    tokens_of,
+    without_top,
+)
+from safr_study.evaluation.prediction import Measures, Predictor
+from safr_study.model import PAD, SafrOutput
+from safr_study.settings import CapacityLayer, Ranking
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+MEASURED: frozenset[Ranking] = frozenset({"capacity", "keep_probability", "norm"})
+"""Rankings that one pass over the texts gives."""
+CONTROL_DRAW = -1
+"""Draw of the ranking ``random``: no random deletion has it."""
+
+_TEXTS_AT_ONCE = 16
+"""Texts whose rows are held in float64 at once."""
+
+
+def measured_scores(
+    predictor: Predictor, split: EncodedSplit, rankings: Collection[Ranking], layer: CapacityLayer
+) -> tuple[Floats, dict[Ranking, Floats]]:
+    """Logits of the texts, and those of the rankings that the same pass gives.
+
+    Args:
+        predictor: of the model.
+        split: the whole texts, at least one.
+        rankings: which ones; those not in `MEASURED` are left out.
+        layer: whose rows give capacity and norm; of the last block.
+
+    Returns:
+        logits `[N, C]`, and scores `[T]`, higher = deleted first; ``keep_probability`` is left
+        out without VMASK.
+
+    Raises:
+        TrialFailure: a logit or a score is not finite.
+    """
+    logits, measures = predictor.measure(split, _measures(MEASURED.intersection(rankings), layer))
+    return logits, {name: measures[name] for name in rankings if name in measures}
+
+
+def token_scores(
+    predictor: Predictor,
+    split: EncodedSplit,
+    rankings: Sequence[Ranking],
+    *,
+    layer: CapacityLayer,
+    train_counts: Ints | None,
+    seed: int,
+    full: Ints,
+    measured: Mapping[Ranking, Floats] | None = None,
+) -> dict[Ranking, Floats]:
+    """The score of every token in each ranking; higher = deleted first.
+
+    ``capacity``: C_i. ``keep_probability``: VMASK's soft gate. ``norm``: |h_i|. ``position``:
+    earlier = higher. ``inverse_frequency``: 1 / (1 + count in the training texts), that of the
+    unknown word being the count of all unknown tokens. ``random``: uniform in [0, 1).
+    ``gradient_x_input``: |sum over E of embedding * d logit(y)/d embedding|, y = the class
+    predicted for the whole text, soft gate. It takes a forward and a backward pass of its own,
+    the first three one pass together, the others none.
+
+    Args:
+        predictor: of a `SafrClassifier`.
+        split: the whole texts, at least one.
+        rankings: which ones.
+        layer: whose rows give capacity and norm; of the last block.
+        train_counts: `[V]`, from `word_counts`; ``None`` leaves ``inverse_frequency`` out.
+        seed: ``EvaluationConfig.seed``; of ``random``.
+        full: `[N]`, the classes predicted for the whole texts.
+        measured: scores known from an earlier pass (`measured_scores`); not measured again.
+
+    Returns:
+        scores `[T]` by ranking, in the order asked for; ``keep_probability`` is left out without
+        VMASK.
+
+    Raises:
+        TrialFailure: a score is not finite.
+    """
+    found: dict[Ranking, Floats] = dict(measured or {})
+    if missing := MEASURED.intersection(rankings).difference(found):
+        found |= measured_scores(predictor, split, missing, layer)[1]
+    if "inverse_frequency" in rankings and train_counts is not None:
+        found["inverse_frequency"] = 1.0 / (1 + train_counts[split.tokens]).astype(np.float64)
+    if "position" in rankings:
+        found["position"] = -positions_in_text(split.offsets).astype(np.float64)
+    if "random" in rankings:
+        found["random"] = random_scores(split.offsets, 0.0, CONTROL_DRAW, seed=seed)
+    if "gradient_x_input" in rankings:
+        found["gradient_x_input"] = predictor.gradient_x_input(split, full)
+    return {name: found[name] for name in rankings if name in found}
+
+
+def word_counts(train: EncodedSplit, vocabulary_size: int) -> Ints:
+    """How often each word id occurs in the training texts `[V]`."""
+    return np.bincount(train.tokens, minlength=vocabulary_size).astype(np.int64)
+
+
+def recomputed_ranks(
+    predictor: Predictor, split: EncodedSplit, counts: Ints, layer: CapacityLayer
+) -> Ints:
+    """Ranks by capacity, measured anew after every token removed (option ``recompute``).
+
+    Each text loses its token of highest capacity, ties by position; then the capacity of the
+    others is measured on what is left, and so on. All texts advance together: max(counts) passes
+    over those that still have tokens to lose.
+
+    Args:
+        predictor: of the model.
+        split: the whole texts.
+        counts: `[N]`, tokens to rank in each text, 0 <= counts[i] <= n.
+        layer: whose rows are the capacity vectors; of the last block.
+
+    Returns:
+        `[T]`, the turn in which a token is removed, from 0; the tokens that stay come behind, by
+        position. Deleting fewer than `counts` is a part of it.
+
+    Raises:
+        TrialFailure: a logit or a capacity is not finite.
+    """
+    turns = int(counts.max(initial=0))
+    turn_of = np.full(len(split.tokens), turns)
+    for turn in range(turns):
+        losing = np.flatnonzero(counts > turn)
+        places = tokens_of(split.offsets, losing)
+        kept = turn_of[places] == turns
+        left = remove_tokens(take_texts(split, losing), kept)
+        _, capacities = predictor.logits_and_capacity(left, layer)
+        turn_of[places[kept][rank_tokens(capacities, left.offsets) == 0]] = turn
+    return rank_tokens(-turn_of.astype(np.float64), split.offsets)
+
+
+def recomputed_keep(
+    predictor: Predictor, split: EncodedSplit, counts: Ints, layer: CapacityLayer
+) -> NDArray[np.bool_]:
+    """Keep mask `[T]` without the first `counts[i]` tokens of each text in `recomputed_ranks`.
+
+    Raises:
+        TrialFailure: a logit or a capacity is not finite.
+    """
+    ranks = recomputed_ranks(predictor, split, counts, layer)
+    return without_top(ranks, split.offsets, counts)
+
+
+def _measures(wanted: Collection[Ranking], layer: CapacityLayer) -> Measures:
+    def of(output: SafrOutput, ids: Tensor) -> dict[str, Tensor]:
+        rows: Tensor = getattr(output, layer)[-1]
+        found = {}
+        if "capacity" in wanted:
+            found["capacity"] = capacity(rows, ids != PAD)
+        if "norm" in wanted:
+            found["norm"] = _norms(rows)
+        if "keep_probability" in wanted and output.keep_probability is not None:
+            found["keep_probability"] = output.keep_probability
+        return found
+
+    return of
+
+
+def _norms(rows: Tensor) -> Tensor:
+    """Euclidean norms `[B, L]` in float64 of rows `[B, L, D]`."""
+    few_at_once = (rows[i : i + _TEXTS_AT_ONCE] for i in range(0, len(rows), _TEXTS_AT_ONCE))
+    return torch.cat(
+        [torch.linalg.vector_norm(few, dim=-1, dtype=torch.float64) for few in few_at_once]
+    )

@@ -1,0 +1,233 @@
+"""Superposition in every layer of a model over a sample of texts (definitions, section 4)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from safr_study.errors import TrialFailure
+from safr_study.evaluation.capacity import capacity
+from safr_study.evaluation.deletion import deletion_counts, rank_tokens, without_top
+from safr_study.evaluation.spectra import (
+    hoyer_sparsity,
+    interference_energy,
+    mean_cosine,
+    spectrum,
+)
+from safr_study.model import SafrOutput
+from safr_study.records import LayerMeasures
+
+IMPORTANT_SHARE = 0.3
+"""k of the important tokens (definitions, section 2)."""
+
+_TEXTS_AT_ONCE = 16
+"""Texts whose rows are held in float64 at once: bounds the memory at paper-sized layers."""
+
+
+def important_tokens(keep_probability: Tensor, mask: Tensor) -> Tensor:
+    """The top q(0.3) tokens of each text by keep-probability, ties by position.
+
+    Args:
+        keep_probability: `[B, L]`, the soft gate.
+        mask: `[B, L]` bool, true for real tokens.
+
+    Returns:
+        `[B, L]` bool; false where the mask is.
+    """
+    lengths = mask.sum(dim=1).cpu().numpy()
+    offsets = np.concatenate(([0], np.cumsum(lengths)))
+    ranks = rank_tokens(keep_probability[mask].double().cpu().numpy(), offsets)
+    rest = without_top(ranks, offsets, deletion_counts(lengths, IMPORTANT_SHARE))
+    important = torch.zeros_like(mask)
+    important[mask] = torch.from_numpy(~rest).to(mask.device)
+    return important
+
+
+class TokenCapacities(NamedTuple):
+    """Capacity of the t real tokens of a batch, and which of them are important."""
+
+    capacity: NDArray[np.float64]
+    """`[t]` in [0, 1]."""
+    important: NDArray[np.bool_] | None
+    """`[t]`; ``None`` without VMASK."""
+
+
+class CapacityMeans(NamedTuple):
+    """Token-weighted mean capacities, as in Table 3 of the paper; ``None``: no such token."""
+
+    all: float | None
+    important: float | None
+    less_important: float | None
+
+
+def capacity_table(
+    rows: Tensor, mask: Tensor, keep_probability: Tensor | None, *, pad_in: bool
+) -> TokenCapacities:
+    """One batch's part of Table 3.
+
+    Args:
+        rows: hidden vectors `[B, L, D]`.
+        mask: `[B, L]` bool, true for real tokens.
+        keep_probability: `[B, L]`, the soft gate; ``None`` without VMASK.
+        pad_in: let the sum over j run over all L positions, PAD rows included, as a model that
+            is padded to its maximum length would measure itself. The tokens whose capacity is
+            reported are the real ones either way.
+    """
+    others = torch.ones_like(mask) if pad_in else None
+    found = capacity(rows, mask, others=others)[mask]
+    important = None
+    if keep_probability is not None:
+        important = important_tokens(keep_probability, mask)[mask].cpu().numpy()
+    return TokenCapacities(found.cpu().numpy(), important)
+
+
+def capacity_means(batches: Iterable[TokenCapacities]) -> CapacityMeans:
+    """Table 3 from all the batches of a split."""
+    every, important, rest = _Mean(), _Mean(), _Mean()
+    for batch in batches:
+        found = torch.from_numpy(batch.capacity)
+        every.add(found)
+        if batch.important is not None:
+            marked = torch.from_numpy(batch.important)
+            important.add(found[marked])
+            rest.add(found[~marked])
+    return CapacityMeans(every.value, important.value, rest.value)
+
+
+class SuperpositionMeter:
+    """Means of the superposition measures of every layer and block, fed batch by batch.
+
+    Capacity, norm and Hoyer sparsity are means over tokens; the spectral measures, interference
+    energy, mean |cos| and the total capacity's share are means over texts. Only real tokens
+    count, and an empty text not at all. Where a measure is undefined (no text of several tokens,
+    or rows that are all zero) that text or token is left out of its mean; a mean of none is
+    ``None``. SVDs are of the rows themselves, in float64 on the CPU.
+    """
+
+    def __init__(self) -> None:
+        self._layers: dict[tuple[str, int], _LayerSums] = defaultdict(_LayerSums)
+
+    def add(self, output: SafrOutput, mask: Tensor) -> None:
+        """Count the texts of one forward pass in evaluation mode.
+
+        Args:
+            output: the values of the pass.
+            mask: `[B, L]` bool, true for real tokens.
+
+        Raises:
+            TrialFailure: a value of a layer is not finite.
+        """
+        groups = list(_texts_of_equal_length(mask))
+        if not groups:
+            return
+        keep = output.keep_probability
+        important = None if keep is None else important_tokens(keep, mask)
+        for layer, block, batch in _layer_rows(output):
+            sums = self._layers[layer, block]
+            for texts in groups:
+                rows = _dense(batch[texts], mask[texts]).detach().cpu().double()
+                if not rows.isfinite().all():
+                    raise TrialFailure(
+                        f"the model's {layer} values are not finite numbers; its training "
+                        "diverged: take a smaller learning rate or smaller lambdas"
+                    )
+                marked = None if important is None else _dense(important[texts], mask[texts]).cpu()
+                sums.add(rows, marked, neurons=layer == "ffn1_post")
+
+    def result(self) -> tuple[LayerMeasures, ...]:
+        """One entry per layer and block, in the order of the forward pass.
+
+        VMASK is left out of a model without it; empty when no token was counted.
+        """
+        return tuple(sums.measures(*place) for place, sums in self._layers.items())
+
+
+class _Mean:
+    """A running mean that leaves out NaN, the mark of what is undefined."""
+
+    def __init__(self) -> None:
+        self._total = 0.0
+        self._count = 0
+
+    def add(self, values: Tensor) -> None:
+        defined = values[~values.isnan()]
+        self._total += float(defined.sum())
+        self._count += len(defined)
+
+    @property
+    def value(self) -> float | None:
+        return self._total / self._count if self._count else None
+
+
+class _LayerSums:
+    """What has been added up of one layer of one block."""
+
+    def __init__(self) -> None:
+        self._means: dict[str, _Mean] = defaultdict(_Mean)
+        self._ever_active: Tensor | None = None
+
+    def add(self, rows: Tensor, important: Tensor | None, *, neurons: bool) -> None:
+        """Count texts of equal length: rows `[b, n, D]` float64, important `[b, n]`."""
+        found = capacity(rows, torch.ones(rows.shape[:2], dtype=torch.bool))
+        spectral = spectrum(rows)
+        values = {
+            "mean_capacity": found,
+            "total_capacity_share": found.sum(dim=1) / min(rows.shape[1:]),
+            "interference_energy": interference_energy(rows),
+            "mean_cosine": mean_cosine(rows),
+            "participation_ratio": spectral.participation_ratio,
+            "effective_rank": spectral.effective_rank,
+            "stable_rank": spectral.stable_rank,
+            "hoyer_sparsity": hoyer_sparsity(rows),
+            "mean_norm": torch.linalg.vector_norm(rows, dim=-1),
+        }
+        if important is not None:
+            values["mean_capacity_important"] = found[important]
+            values["mean_capacity_less_important"] = found[~important]
+        if neurons:
+            active = rows > 0
+            values["active_share"] = active.double().mean(dim=-1)
+            ever = active.flatten(0, 1).any(dim=0)
+            self._ever_active = ever if self._ever_active is None else self._ever_active | ever
+        for name, measured in values.items():
+            self._means[name].add(measured)
+
+    def measures(self, layer: str, block: int) -> LayerMeasures:
+        optional = ("mean_capacity_important", "mean_capacity_less_important", "active_share")
+        means: dict[str, Any] = dict.fromkeys(optional)
+        means |= {name: mean.value for name, mean in self._means.items()}
+        ever = self._ever_active
+        dead = None if ever is None else 1.0 - float(ever.double().mean())
+        return LayerMeasures(layer=layer, block=block, dead_share=dead, **means)
+
+
+def _layer_rows(output: SafrOutput) -> Iterator[tuple[str, int, Tensor]]:
+    """The layers that were computed: (one of ``settings.LAYERS``, block, `[B, L, D]`)."""
+    yield "embedding", 0, output.embeddings
+    if output.keep_probability is not None:
+        yield "vmask", 0, output.masked_embeddings
+    for block in range(len(output.block)):
+        yield "attention", block, output.attention_output[block]
+        yield "ffn1_pre", block, output.ffn1_pre_relu[block]
+        yield "ffn1_post", block, output.ffn1_post_relu[block]
+        yield "ffn2", block, output.ffn2[block]
+        yield "block", block, output.block[block]
+
+
+def _texts_of_equal_length(mask: Tensor) -> Iterator[Tensor]:
+    """Rows of the batch, few at a time, with as many real tokens each and at least one."""
+    lengths = mask.sum(dim=1)
+    for length in sorted(set(lengths.tolist()) - {0}):
+        yield from (lengths == length).nonzero()[:, 0].split(_TEXTS_AT_ONCE)
+
+
+def _dense(values: Tensor, mask: Tensor) -> Tensor:
+    """The real tokens `[b, n, ...]` of values `[b, L, ...]`, texts of n tokens each."""
+    real = values[mask]
+    return real.reshape(len(mask), -1, *real.shape[1:])

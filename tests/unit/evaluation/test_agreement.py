@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import stats
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from safr_study.evaluation import rationale_agreement
+
+# Few distinct scores, so that most texts have ties; texts without gold tokens, or with no others.
+RAGGED = st.lists(st.integers(0, 7), min_size=1, max_size=8).flatmap(
+    lambda lengths: st.tuples(
+        st.just(np.concatenate(([0], np.cumsum(lengths)))),
+        hnp.arrays(float, sum(lengths), elements=st.integers(-2, 2).map(lambda x: x / 3)),
+        hnp.arrays(np.int8, sum(lengths), elements=st.integers(0, 1)),
+    )
+)
+
+
+def brute_force(scores: list[float], gold: list[int]) -> tuple[float, float, float]:
+    """Average precision, AUROC and precision@|gold| of one text, from their definitions."""
+    ranking = sorted(range(len(scores)), key=lambda token: (-scores[token], token))
+    precisions = [
+        sum(gold[token] for token in ranking[: place + 1]) / (place + 1)
+        for place in range(len(ranking))
+        if gold[ranking[place]]
+    ]
+    wins = [
+        1.0 if mine > other else 0.5 if mine == other else 0.0
+        for mine, yes in zip(scores, gold, strict=True)
+        for other, also in zip(scores, gold, strict=True)
+        if yes and not also
+    ]
+    hits = sum(gold[token] for token in ranking[: sum(gold)])
+    return sum(precisions) / len(precisions), sum(wins) / len(wins), hits / sum(gold)
+
+
+def per_text(scores: np.ndarray, gold: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    return np.array(
+        [
+            brute_force(scores[a:b].tolist(), gold[a:b].tolist())
+            for a, b in pairwise(offsets)
+            if 0 < gold[a:b].sum() < b - a
+        ]
+    )
+
+
+@given(RAGGED)
+def test_agreement_equals_the_loops_also_with_ties(ragged) -> None:
+    offsets, scores, gold = ragged
+    found = rationale_agreement("norm", scores, gold, offsets)
+    expected = per_text(scores, gold, offsets)
+    if not len(expected):
+        assert found is None
+        return
+    assert (found.ranking, found.texts) == ("norm", len(expected))
+    means = [found.average_precision, found.auroc, found.precision_at_gold]
+    np.testing.assert_allclose(means, expected.mean(axis=0), atol=1e-12)
+    errors = [found.average_precision_se, found.auroc_se, found.precision_at_gold_se]
+    if len(expected) == 1:
+        assert errors == [None, None, None]
+    else:
+        np.testing.assert_allclose(errors, stats.sem(expected), atol=1e-12)
+
+
+def test_agreement_equals_the_oracle_without_ties() -> None:
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(2, 40, size=60)
+    offsets = np.concatenate(([0], np.cumsum(lengths)))
+    gold = rng.integers(0, 2, size=offsets[-1])
+    scores = rng.normal(size=offsets[-1]) + 0.5 * gold
+    found = rationale_agreement("capacity", scores, gold, offsets)
+    texts = [(a, b) for a, b in pairwise(offsets) if 0 < gold[a:b].sum() < b - a]
+    assert found.texts == len(texts)
+    assert found.average_precision == pytest.approx(
+        np.mean([average_precision_score(gold[a:b], scores[a:b]) for a, b in texts])
+    )
+    assert found.auroc == pytest.approx(
+        np.mean([roc_auc_score(gold[a:b], scores[a:b]) for a, b in texts])
+    )
+    # One ranking of the tokens of all texts together is another question.
+    assert found.auroc != pytest.approx(roc_auc_score(gold, scores), abs=1e-3)
+
+
+def test_equal_scores_are_judged_in_the_order_in_which_they_are_deleted() -> None:
+    offsets, scores = np.array([0, 4]), np.full(4, 0.25)
+    first = rationale_agreement("position", scores, np.array([1, 0, 0, 0]), offsets)
+    last = rationale_agreement("position", scores, np.array([0, 0, 0, 1]), offsets)
+    assert (first.average_precision, first.precision_at_gold) == (1.0, 1.0)
+    assert (last.average_precision, last.precision_at_gold) == (0.25, 0.0)
+    assert first.auroc == last.auroc == 0.5
+
+
+def test_equal_scores_of_two_texts_are_no_ties() -> None:
+    offsets, gold = np.array([0, 2, 5]), np.array([1, 0, 0, 0, 1])
+    found = rationale_agreement("norm", np.array([0.5, 0.1, 0.5, 0.6, 0.7]), gold, offsets)
+    assert found.auroc == 1.0
+
+
+def test_a_perfect_and_the_opposite_ranking() -> None:
+    offsets, gold = np.array([0, 3, 7]), np.array([0, 1, 0, 1, 1, 0, 0])
+    best = rationale_agreement("random", gold.astype(float), gold, offsets)
+    assert (best.average_precision, best.auroc, best.precision_at_gold) == (1.0, 1.0, 1.0)
+    worst = rationale_agreement("random", -gold.astype(float), gold, offsets)
+    assert (worst.auroc, worst.precision_at_gold) == (0.0, 0.0)
+    assert worst.average_precision == pytest.approx((1 / 3 + (1 / 3 + 2 / 4) / 2) / 2)
+
+
+def test_texts_that_are_all_gold_or_have_none_do_not_count() -> None:
+    offsets = np.array([0, 2, 2, 4, 6])
+    gold, scores = np.array([1, 1, 0, 0, 0, 1]), np.arange(6.0)
+    assert rationale_agreement("norm", scores, gold, offsets).texts == 1
+    assert rationale_agreement("norm", scores[:4], gold[:4], offsets[:4]) is None

@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from safr_study.data import UNK, EncodedSplit
+from safr_study.errors import TrialFailure
+from safr_study.evaluation import Predictor, capacity
+from safr_study.model import SafrClassifier, SafrOutput, build_model
+from safr_study.settings import DeletionMode, ModelShape, Preset
+
+CPU = torch.device("cpu")
+MAX_LEN = 14
+MODES: tuple[DeletionMode, ...] = ("remove", "unk", "attn", "gate")
+MODELS = pytest.mark.parametrize(
+    ("preset", "vmask", "layers"),
+    [("masked", True, 2), ("masked", False, 1), ("reference", True, 2)],
+)
+
+
+def exact_model(
+    preset: Preset = "masked", *, vmask: bool = True, layers: int = 1
+) -> SafrClassifier:
+    shape = ModelShape(
+        embed_dim=8, ffn_dim=12, heads=2, mask_hidden_dim=6, vmask=vmask, layers=layers
+    )
+    model = build_model(
+        shape, preset=preset, vocabulary_size=30, classes=3, max_len=MAX_LEN, seed=1
+    )
+    return model.double().eval()
+
+
+def predictor_of(model: SafrClassifier, batch_size: int = 7) -> Predictor:
+    return Predictor(model, batch_size, None if model.padding_aware else MAX_LEN, CPU)
+
+
+def some_kept(split: EncodedSplit) -> np.ndarray:
+    """Half of the tokens; texts 5, 7 and 9 lose none, texts 11 and 12 all of them."""
+    keep = np.random.default_rng(0).random(len(split.tokens)) < 0.5
+    for row in (5, 7, 9, 11, 12):
+        keep[split.offsets[row] : split.offsets[row + 1]] = row < 10
+    return keep
+
+
+@torch.no_grad()
+def by_hand(model: SafrClassifier, tokens: list[int], keep: list[bool], mode: str) -> Tensor:
+    """Logits of one text with tokens deleted, step by step through the model's parts."""
+    if mode == "remove":
+        tokens = [token for token, kept in zip(tokens, keep, strict=True) if kept]
+    elif mode == "unk":
+        tokens = [token if kept else 1 for token, kept in zip(tokens, keep, strict=True)]
+    width = len(tokens) if model.padding_aware else MAX_LEN
+    real = torch.arange(width) < len(tokens)
+    kept_or_pad = torch.ones(width, dtype=torch.bool)
+    if mode in ("attn", "gate"):
+        kept_or_pad[: len(tokens)] = torch.tensor(keep, dtype=torch.bool)
+    x = model.embedding(torch.tensor(tokens + [0] * (width - len(tokens)), dtype=torch.int64))
+    x = x * math.sqrt(8)
+    if model.vmask is not None:
+        x = x * torch.sigmoid(model.vmask(x))[:, None]
+    if mode == "gate":
+        x[~kept_or_pad] = 0
+    x = (x + model.positions[:width])[None]
+    if mode == "attn":
+        x, real = x[:, kept_or_pad], real[kept_or_pad]
+    if x.numel():
+        for layer in model.layers:
+            x = layer(x, real[None], None).block
+    pooled = x[0, real] if model.padding_aware else x[0]
+    logits: Tensor = model.fc(pooled.sum(0) / max(1, len(pooled)))
+    return logits
+
+
+@MODELS
+@pytest.mark.parametrize("mode", MODES)
+def test_every_mode_equals_a_loop_over_single_texts(
+    ragged_split: EncodedSplit, mode: DeletionMode, preset: Preset, vmask: bool, layers: int
+) -> None:
+    model = exact_model(preset, vmask=vmask, layers=layers)
+    keep = some_kept(ragged_split)
+    found = predictor_of(model).logits(ragged_split, keep, mode)
+    expected = [
+        by_hand(model, ragged_split.tokens[a:b].tolist(), keep[a:b].tolist(), mode)
+        for a, b in pairwise(ragged_split.offsets)
+    ]
+    np.testing.assert_allclose(found, torch.stack(expected), rtol=0, atol=1e-12)
+
+
+def test_the_modes_differ_and_remove_is_the_default(ragged_split: EncodedSplit) -> None:
+    predictor, keep = predictor_of(exact_model()), some_kept(ragged_split)
+    found = [predictor.logits(ragged_split, keep, mode) for mode in MODES]
+    for i, one in enumerate(found):
+        for other in [*found[:i], predictor.logits(ragged_split)]:
+            assert np.abs(one - other).max() > 1e-2
+    np.testing.assert_array_equal(predictor.logits(ragged_split, keep), found[0])
+
+
+def test_unk_is_the_unknown_word_of_the_vocabulary() -> None:
+    assert UNK == 1
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_keeping_every_token_changes_nothing(
+    ragged_split: EncodedSplit, mode: DeletionMode
+) -> None:
+    predictor = predictor_of(exact_model())
+    every = np.ones(len(ragged_split.tokens), dtype=bool)
+    full = predictor.logits(ragged_split)
+    np.testing.assert_allclose(predictor.logits(ragged_split, every, mode), full, atol=1e-12)
+    assert np.array_equal(predictor.logits(ragged_split, every, mode, known=full), full)
+    assert np.array_equal(predictor.logits(ragged_split, known=full), full)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("preset", ["masked", "reference"])
+def test_with_known_logits_only_the_texts_that_lost_a_token_are_run(
+    ragged_split: EncodedSplit, mode: DeletionMode, preset: Preset
+) -> None:
+    model = exact_model(preset)
+    predictor, keep = predictor_of(model), some_kept(ragged_split)
+    known = np.full((ragged_split.examples, 3), 77.0)
+    run = []
+    hook = model.register_forward_hook(lambda _, ids, __: run.append(len(ids[0])))
+    found = predictor.logits(ragged_split, keep, mode, known=known)
+    hook.remove()
+    untouched = [bool(keep[a:b].all()) for a, b in pairwise(ragged_split.offsets)]
+    assert 5 <= sum(untouched) < ragged_split.examples
+    assert sum(run) == ragged_split.examples - sum(untouched)
+    every = predictor.logits(ragged_split, keep, mode)
+    np.testing.assert_array_equal(found[untouched], known[untouched])
+    lost = np.logical_not(untouched)
+    np.testing.assert_allclose(found[lost], every[lost], rtol=0, atol=1e-12)
+    assert np.all(known == 77.0)
+
+
+def test_known_logits_move_float32_by_rounding_alone(ragged_split: EncodedSplit) -> None:
+    predictor, keep = predictor_of(exact_model().float()), some_kept(ragged_split)
+    known = predictor.logits(ragged_split)
+    found = predictor.logits(ragged_split, keep, known=known)
+    np.testing.assert_allclose(found, predictor.logits(ragged_split, keep), rtol=0, atol=2e-6)
+    np.testing.assert_array_equal(found, predictor.logits(ragged_split, keep, known=known))
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 60])
+def test_measures_come_in_the_layout_of_the_split(
+    ragged_split: EncodedSplit, batch_size: int
+) -> None:
+    model = exact_model("reference")
+
+    def of(output: SafrOutput, ids: Tensor) -> dict[str, Tensor]:
+        places = torch.arange(ids.shape[1]).expand_as(ids)
+        undefined = torch.where(ids == 0, math.nan, 1.0)
+        return {"ids": ids, "places": places * undefined, "gate": output.keep_probability}
+
+    logits, measures = predictor_of(model, batch_size).measure(ragged_split, of)
+    np.testing.assert_array_equal(measures["ids"], ragged_split.tokens)
+    expected = np.concatenate([np.arange(n) for n in ragged_split.lengths])
+    np.testing.assert_array_equal(measures["places"], expected)
+    assert all(values.dtype == np.float64 for values in measures.values())
+    gates = model(torch.arange(30)[:, None]).keep_probability[:, 0].detach().numpy()
+    np.testing.assert_allclose(measures["gate"], gates[ragged_split.tokens], atol=1e-12)
+    np.testing.assert_array_equal(logits, predictor_of(model, batch_size).logits(ragged_split))
+
+
+def test_capacity_is_one_of_the_measures(ragged_split: EncodedSplit) -> None:
+    predictor = predictor_of(exact_model(layers=2))
+
+    def of(output: SafrOutput, ids: Tensor) -> dict[str, Tensor]:
+        return {"c": capacity(output.ffn1_post_relu[-1], ids != 0)}
+
+    logits, capacities = predictor.logits_and_capacity(ragged_split, "ffn1_post_relu")
+    other_logits, measures = predictor.measure(ragged_split, of)
+    np.testing.assert_array_equal(capacities, measures["c"])
+    np.testing.assert_array_equal(logits, other_logits)
+
+
+@MODELS
+def test_gradient_x_input_equals_a_leaf_for_every_embedding(
+    ragged_split: EncodedSplit, preset: Preset, vmask: bool, layers: int
+) -> None:
+    model = exact_model(preset, vmask=vmask, layers=layers)
+    classes = np.arange(ragged_split.examples) % 3
+    found = predictor_of(model).gradient_x_input(ragged_split, classes)
+    for row, (a, b) in enumerate(pairwise(ragged_split.offsets)):
+        width = b - a if model.padding_aware else MAX_LEN
+        ids = torch.zeros(max(1, width), dtype=torch.int64)
+        ids[: b - a] = torch.from_numpy(ragged_split.tokens[a:b].astype(np.int64))
+        leaf = (model.embedding(ids) * math.sqrt(8)).detach().requires_grad_()
+        x = leaf
+        if model.vmask is not None:
+            x = x * torch.sigmoid(model.vmask(leaf))[:, None]
+        x = (x + model.positions[: len(ids)])[None]
+        for layer in model.layers:
+            x = layer(x, (ids != 0)[None], None).block
+        pooled = x[:, : b - a].mean(1) if model.padding_aware else x.mean(1)
+        logit = model.fc(pooled)[0, classes[row]]
+        if b > a:
+            (gradient,) = torch.autograd.grad(logit, leaf)
+            expected = (leaf.detach() * gradient).sum(-1).abs()[: b - a]
+            np.testing.assert_allclose(found[a:b], expected, rtol=0, atol=1e-12)
+    assert found.max() > 1e-2
+
+
+def test_the_memory_bound_of_gradients_does_not_change_them(
+    ragged_split: EncodedSplit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = exact_model()
+    predictor = predictor_of(model, 60)
+    batches: list[int] = []
+    model.register_forward_hook(lambda _, ids, __: batches.append(ids[0].numel()))
+    classes = np.zeros(ragged_split.examples, np.int64)
+    at_once = predictor.gradient_x_input(ragged_split, classes)
+    assert len(batches) == 1
+    batches.clear()
+    monkeypatch.setattr("safr_study.evaluation.prediction._GRADIENT_POSITIONS", 40)
+    in_portions = predictor.gradient_x_input(ragged_split, classes)
+    assert max(batches) <= 40
+    np.testing.assert_allclose(in_portions, at_once, rtol=0, atol=1e-12)
+
+
+def test_the_model_is_left_as_it_was(ragged_split: EncodedSplit) -> None:
+    model = exact_model().train()
+    predictor, state = predictor_of(model), torch.random.get_rng_state()
+    classes = predictor.classes(ragged_split)
+    predictor.gradient_x_input(ragged_split, classes)
+    with torch.no_grad():
+        predictor.gradient_x_input(ragged_split, classes)
+    assert model.training
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("what", ["logits", "gradients", "values of gate"])
+def test_what_is_not_finite_fails_with_a_sentence(ragged_split: EncodedSplit, what: str) -> None:
+    model = exact_model()
+    predictor = predictor_of(model)
+    act: dict[str, Callable[[], object]] = {
+        "logits": lambda: predictor.logits(ragged_split),
+        "gradients": lambda: predictor.gradient_x_input(
+            ragged_split, np.zeros(ragged_split.examples, np.int64)
+        ),
+        "values of gate": lambda: predictor.measure(
+            ragged_split, lambda _, ids: {"gate": torch.where(ids == 2, math.inf, 0.0)}
+        ),
+    }
+    if "gate" not in what:
+        with torch.no_grad():
+            model.fc.weight[0, 0] = math.nan
+    with pytest.raises(TrialFailure, match=f"the model's {what} are not finite"):
+        act[what]()

@@ -1,0 +1,216 @@
+"""All metrics of a model at once: what is wired to what."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from safr_study.data import EncodedSplit
+from safr_study.evaluation import evaluate_model, rank_tokens, word_counts
+from safr_study.model import SafrClassifier, build_model
+from safr_study.records import Scores, scores_from_plain, to_plain
+from safr_study.report.metrics import measured_metrics, metric_value, metrics_table
+from safr_study.settings import (
+    AT_K,
+    CONTROLS,
+    CURVE_SHARES,
+    LAYERS,
+    OF_LAYER,
+    OF_MODEL,
+    DeletionMode,
+    EvaluationConfig,
+    ModelShape,
+    Objective,
+    Wanted,
+    everything,
+    wanted,
+)
+
+TINY = ModelShape(embed_dim=8, ffn_dim=12, heads=2, mask_hidden_dim=6)
+CONFIG = EvaluationConfig(draws=2, batch_size=7, seed=5, sample_texts=20, sample_tokens=100)
+
+
+def tiny_model(*, layers: int = 1, vmask: bool = True) -> SafrClassifier:
+    shape = TINY.model_copy(update={"layers": layers, "vmask": vmask})
+    return build_model(
+        shape, preset="masked", vocabulary_size=30, classes=2, max_len=14, seed=1
+    ).eval()
+
+
+def scores_of(model: SafrClassifier, split: EncodedSplit, want: Wanted, **changes: Any) -> Scores:
+    return evaluate_model(
+        model,
+        split,
+        split_name="dev",
+        classes=2,
+        config=CONFIG.model_copy(update=changes),
+        want=want,
+        preset="masked",
+        device=torch.device("cpu"),
+        train_counts=word_counts(split, 30),
+    ).scores
+
+
+@pytest.fixture(scope="module")
+def split() -> EncodedSplit:
+    rng = np.random.default_rng(3)
+    lengths = np.concatenate((rng.integers(2, 13, size=38), [0, 1]))
+    offsets = np.concatenate(([0], np.cumsum(lengths)))
+    return EncodedSplit(
+        tokens=rng.integers(2, 30, size=offsets[-1]).astype(np.int32),
+        offsets=offsets,
+        labels=rng.integers(0, 2, size=40),
+        rationale=rng.integers(0, 2, size=offsets[-1]).astype(np.int8),
+    )
+
+
+@pytest.fixture(scope="module")
+def full(split: EncodedSplit) -> Scores:
+    return scores_of(tiny_model(layers=2), split, everything())
+
+
+def test_every_metric_of_the_catalogue_has_a_value(full: Scores) -> None:
+    names = {metric.name for metric in measured_metrics(full)}
+    shares = [f"{100 * k:g}" for k in CURVE_SHARES if k]
+    expected = {f"{name}@{k}" for name in AT_K for k in shares if name != "headroom"}
+    expected |= set(OF_MODEL)
+    expected |= {
+        f"{name}.{layer}"
+        for name in OF_LAYER
+        for layer in LAYERS
+        if layer == "ffn1_post" or name not in ("active_share", "dead_share")
+    }
+    assert names >= expected
+    assert {name for name in names - expected if not name.startswith("headroom@")} == set()
+
+
+def test_any_metric_can_be_an_objective(full: Scores, split: EncodedSplit) -> None:
+    model = tiny_model(layers=2)
+    named = {
+        metric.name: metric.value for metric in measured_metrics(full) if "." not in metric.name
+    }
+    named |= {
+        f"{name}.ffn1_pre": getattr(full.superposition[-4], name)
+        for name in OF_LAYER
+        if getattr(full.superposition[-4], name) is not None
+    }
+    assert full.superposition[-4].layer == "ffn1_pre"
+    assert full.superposition[-4].block == 1, "of several blocks the last one counts"
+    for name, value in named.items():
+        objective = Objective.named(name)
+        alone = scores_of(model, split, wanted([name]))
+        assert metric_value(alone, objective) == pytest.approx(value, abs=1e-6), name
+
+
+def test_what_was_not_wanted_is_not_measured(split: EncodedSplit) -> None:
+    plain = scores_of(tiny_model(), split, wanted(["accuracy", "srs@30"]))
+    assert plain.curve is plain.kendall_tau is None
+    assert plain.agreements == plain.controls == plain.superposition == ()
+    assert plain.deletions[0].contrast is plain.deletions[0].sufficiency is None
+
+
+def test_curves_are_areas_over_the_realised_shares(full: Scores) -> None:
+    shares = [0.0, *(one.realised_share for one in full.deletions)]
+    srs = [0.0, *(one.srs for one in full.deletions)]
+    assert full.curve is not None
+    assert full.curve.srs_auc == pytest.approx(np.trapezoid(srs, shares) / shares[-1], abs=1e-9)
+    kept = [one.comprehensiveness for one in full.deletions]
+    assert full.curve.comprehensiveness_aopc == pytest.approx(np.mean(kept), abs=1e-9)
+
+
+def test_kendall_compares_capacity_with_leaving_each_token_out(split: EncodedSplit) -> None:
+    model = tiny_model().double()
+    found = scores_of(model, split, Wanted(leave_one_out=True), sample_texts=1000)
+    taus = []
+    for row in range(split.examples):
+        ids = torch.from_numpy(split.tokens[split.offsets[row] : split.offsets[row + 1]]).long()
+        if len(ids) < 2:
+            continue
+        with torch.no_grad():
+            output = model(ids[None])
+            p = output.logits.softmax(1)[0]
+            y = int(p.argmax())
+            lost = [
+                float(
+                    p[y] - model(torch.cat((ids[:i], ids[i + 1 :]))[None]).logits.softmax(1)[0, y]
+                )
+                for i in range(len(ids))
+            ]
+        h = output.ffn1_pre_relu[-1][0].numpy()
+        gram = (h @ h.T) ** 2
+        tau = stats.kendalltau(gram.diagonal() / gram.sum(axis=1), lost).statistic
+        if not np.isnan(tau):
+            taus.append(tau)
+    assert found.kendall_texts == len(taus)
+    assert found.kendall_tau == pytest.approx(np.mean(taus), abs=1e-6)
+    assert found.kendall_tau_se == pytest.approx(stats.sem(taus), abs=1e-6)
+
+
+def test_controls_lose_what_their_own_ranking_deletes(split: EncodedSplit) -> None:
+    model = tiny_model()
+    found = scores_of(model, split, Wanted(shares=(0.3,), controls=CONTROLS))
+    by_name = {control.ranking: control.deletions[0] for control in found.controls}
+    assert set(by_name) == set(CONTROLS)
+    # By position: the first q tokens go.
+    lengths = np.diff(split.offsets)
+    first = -np.concatenate([np.arange(n) for n in lengths]).astype(float)
+    keep = rank_tokens(first, split.offsets) >= np.repeat(np.round(0.3 * lengths), lengths)
+    right = []
+    for row, label in enumerate(split.labels.tolist()):
+        span = slice(split.offsets[row], split.offsets[row + 1])
+        ids = torch.from_numpy(split.tokens[span][keep[span]]).long()
+        ids = ids if len(ids) else torch.zeros(1, dtype=torch.long)
+        right.append(int(model(ids[None]).logits.argmax()) == label)
+    assert by_name["position"].accuracy_top == pytest.approx(100 * np.mean(right))
+    without = scores_of(tiny_model(vmask=False), split, Wanted(shares=(0.3,), controls=CONTROLS))
+    assert {control.ranking for control in without.controls} == set(CONTROLS) - {"keep_probability"}
+    assert without.gate_openness is None
+
+
+@pytest.mark.parametrize("mode", ["unk", "attn", "gate"])
+def test_the_mode_is_used_and_recorded(split: EncodedSplit, mode: DeletionMode) -> None:
+    model = tiny_model()
+    removed = scores_of(model, split, Wanted(shares=(0.5,)))
+    other = scores_of(model, split, Wanted(shares=(0.5,)), mode=mode)
+    assert (removed.mode, other.mode) == ("remove", mode)
+    assert other.accuracy == removed.accuracy
+    assert other.deletions[0].comprehensiveness != pytest.approx(
+        removed.deletions[0].comprehensiveness, abs=1e-6
+    )
+
+
+def test_ranking_anew_changes_the_top_alone(split: EncodedSplit) -> None:
+    model = tiny_model()
+    want = Wanted(shares=(0.5,), random=True)
+    once = scores_of(model, split, want).deletions[0]
+    anew = scores_of(model, split, want, recompute=True).deletions[0]
+    assert anew.accuracy_random == once.accuracy_random
+    assert anew.realised_share == once.realised_share
+    assert anew.log_odds != pytest.approx(once.log_odds, abs=1e-9)
+
+
+def test_scores_survive_the_ledger(full: Scores) -> None:
+    assert scores_from_plain(to_plain(full)) == full
+    old = to_plain(dataclasses.replace(full, curve=None, agreements=(), controls=()))
+    for late in ("mode", "curve", "agreements", "controls", "superposition", "kendall_tau"):
+        del old[late]
+    assert scores_from_plain(old).deletions == full.deletions
+
+
+def test_the_table_says_how_to_read_each_number(full: Scores) -> None:
+    table = metrics_table(full).set_index("metric")
+    assert table.loc["srs@30", ["unit", "better", "mode"]].tolist() == [
+        "points",
+        "higher",
+        "remove",
+    ]
+    assert table.loc["sufficiency@30", "better"] == "lower"
+    assert table.loc["log_odds@30", "unit"] == "nats"
+    assert table.loc["kendall_tau", "mode"] == "remove"
+    assert table.loc["accuracy", "mode"] == ""
+    assert table.loc["srs@30", "se"] == full.deletion(0.3).srs_se
