@@ -23,13 +23,13 @@ from safr_study.figures.canvas import (
 )
 from safr_study.figures.labels import Label, place_labels
 from safr_study.records import RankedTrial, StudyResult
-from safr_study.settings import Objective
+from safr_study.settings import POINTS, Objective
 
 Point = tuple[float, float]
 
 _BASELINE_MARKERS = (("s", BLACK), ("D", GREEN), ("^", PURPLE), ("v", ORANGE), ("p", SKY))
-_SMALLEST_MARGIN = 0.5
-"""Percentage points left around the trials, so that equal ones have room."""
+_SMALLEST_MARGIN, _SMALLEST_SHARE = 0.5, 0.01
+"""Left around the trials, so that equal ones have room: percentage points, and other units."""
 _MOST_NUMBERS = 4
 """Trial numbers named at one point."""
 
@@ -48,8 +48,8 @@ class Panel:
     def draw(self) -> None:
         """Everything but the labels."""
         axes = self.axes
-        axes.set_xlabel(_axis_name(self.result.objectives[self.x]))
-        axes.set_ylabel(_axis_name(self.result.objectives[self.y]))
+        axes.set_xlabel(self._objectives[0].axis)
+        axes.set_ylabel(self._objectives[1].axis)
         axes.grid(color=LIGHT_GREY, linewidth=0.6)
         axes.set_axisbelow(True)
         if not self.result.ranked:
@@ -58,7 +58,12 @@ class Panel:
             return
         # By the trials, not by the reference point, which may lie far away.
         xs, ys = zip(*map(self._point, self.result.ranked), strict=True)
-        axes.set(xlim=_with_margin(xs), ylim=_with_margin(ys))
+        axes.set(
+            xlim=_with_margin(xs, self._objectives[0]), ylim=_with_margin(ys, self._objectives[1])
+        )
+        # Better is always to the right and upwards.
+        axes.xaxis.set_inverted(not self._objectives[0].maximise)
+        axes.yaxis.set_inverted(not self._objectives[1].maximise)
         self._draw_front()
         for ranked in reversed(self.result.ranked):
             self._draw_trial(ranked)
@@ -96,7 +101,9 @@ class Panel:
         if len(self.result.objectives) > 2:
             return []
         left, bottom = self.axes.get_xlim()[0], self.axes.get_ylim()[0]
-        members = sorted({self._point(ranked) for ranked in self.result.front})
+        across = self._objectives[0].sign
+        points = {self._point(ranked) for ranked in self.result.front}
+        members = sorted(points, key=lambda point: across * point[0])
         corners = [(left, members[0][1])]
         for (x, y), (_, y_next) in pairwise([*members, (left, bottom)]):
             corners += [(x, y), (x, y_next)]
@@ -192,22 +199,22 @@ class Panel:
         values = ranked.trial.values or ()
         return values[self.x], values[self.y]
 
+    @property
+    def _objectives(self) -> tuple[Objective, Objective]:
+        """Of the horizontal and the vertical axis."""
+        names = self.result.objectives
+        return Objective(name=names[self.x]), Objective(name=names[self.y])
+
     def _gid(self, name: str) -> str:
         if len(self.result.objectives) == 2:
             return name
-        x, y = (Objective(name=self.result.objectives[place]).key for place in (self.x, self.y))
-        return f"{name}-{x}-{y}"
+        x, y = self._objectives
+        return f"{name}-{x.key}-{y.key}"
 
 
-def _axis_name(name: str) -> str:
-    objective = Objective(name=name)
-    if objective.k is None:
-        return f"dev {objective.label} (%)"
-    return f"{objective.label} on dev (percentage points)"
-
-
-def _with_margin(values: Sequence[float]) -> tuple[float, float]:
-    margin = max(0.1 * (max(values) - min(values)), _SMALLEST_MARGIN)
+def _with_margin(values: Sequence[float], objective: Objective) -> tuple[float, float]:
+    smallest = _SMALLEST_MARGIN if objective.measure.unit == POINTS else _SMALLEST_SHARE
+    margin = max(0.1 * (max(values) - min(values)), smallest)
     return min(values) - margin, max(values) + margin
 
 

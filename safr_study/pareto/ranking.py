@@ -14,10 +14,17 @@ from safr_study.pareto.fronts import (
     knee_index,
 )
 from safr_study.records import RankedTrial, StudyResult, TrialRecord, TrialState
+from safr_study.settings import Objective
 
 
-def rank_trials(trials: Sequence[TrialRecord]) -> tuple[RankedTrial, ...]:
+def rank_trials(
+    trials: Sequence[TrialRecord], signs: Sequence[float] | None = None
+) -> tuple[RankedTrial, ...]:
     """Rank the complete trials by their objectives; all the others are left out.
+
+    Args:
+        trials: in any state and order.
+        signs: one per objective, 1 to maximise it, -1 to minimise it; ``None``: all maximised.
 
     Returns:
         By front, then by the objectives in their order, best first, then by number. One member
@@ -30,6 +37,8 @@ def rank_trials(trials: Sequence[TrialRecord]) -> tuple[RankedTrial, ...]:
     if not complete:
         return ()
     points = np.array([trial.values for trial in complete], dtype=np.float64)
+    if signs is not None:
+        points = points * np.asarray(signs, dtype=np.float64)
     fronts = front_numbers(points)
     crowding = crowding_distances(points, fronts)
     best = np.flatnonzero(fronts == 0)
@@ -75,15 +84,16 @@ def rank_study(
         raise ValueError(
             f"{len(objectives)} objectives do not fit a reference point of {len(reference_point)}"
         )
-    ranked = rank_trials(trials)
+    signs = [Objective(name=objective).sign for objective in objectives]
+    ranked = rank_trials(trials, signs)
     kept = {row.trial.number for row in ranked}
-    front = [row.trial.values or () for row in ranked if row.on_front]
+    front = [np.multiply(signs, row.trial.values or ()) for row in ranked if row.on_front]
     return StudyResult(
         name=name,
         dataset=dataset,
         objectives=tuple(objectives),
         reference_point=tuple(float(value) for value in reference_point),
-        hypervolume=hypervolume(front, reference_point),
+        hypervolume=hypervolume(front, np.multiply(signs, reference_point)),
         ranked=ranked,
         unranked=tuple(sorted((t for t in trials if t.number not in kept), key=lambda t: t.number)),
         asked=asked,

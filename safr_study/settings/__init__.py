@@ -8,10 +8,22 @@ from safr_study.settings.evaluation import (
     CapacityLayer,
     DeletionMode,
     EvaluationConfig,
-    Objective,
     Ranking,
 )
+from safr_study.settings.metrics import (
+    AT_K,
+    CONTROLS,
+    OF_LAYER,
+    OF_MODEL,
+    POINTS,
+    Metric,
+    Wanted,
+    everything,
+    find_metric,
+    wanted,
+)
 from safr_study.settings.model import ModelShape, Penalties, Preset
+from safr_study.settings.objective import Objective
 from safr_study.settings.space import (
     SWITCH_SUFFIX,
     Baseline,
@@ -27,8 +39,13 @@ from safr_study.settings.study import STUDY_NAME_PATTERN, Resources, SamplerName
 from safr_study.settings.training import TrainConfig
 
 __all__ = [
+    "AT_K",
+    "CONTROLS",
     "CURVE_SHARES",
     "LAYERS",
+    "OF_LAYER",
+    "OF_MODEL",
+    "POINTS",
     "STUDY_NAME_PATTERN",
     "SWITCH_SUFFIX",
     "Baseline",
@@ -39,6 +56,7 @@ __all__ = [
     "EvaluationConfig",
     "FloatParameter",
     "IntParameter",
+    "Metric",
     "ModelShape",
     "Objective",
     "Parameter",
@@ -52,6 +70,10 @@ __all__ = [
     "StudySpec",
     "TrainConfig",
     "Value",
+    "Wanted",
+    "everything",
+    "find_metric",
     "fingerprint_of",
     "trial_config",
+    "wanted",
 ]

@@ -1,13 +1,11 @@
-"""What is measured after training, and what a study optimises."""
+"""How a trained model is measured."""
 
 from __future__ import annotations
 
-import re
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from safr_study.errors import BadInput
 from safr_study.settings.base import Settings
 
 CapacityLayer = Literal["ffn1_pre_relu", "ffn1_post_relu"]
@@ -25,8 +23,6 @@ LAYERS = ("embedding", "vmask", "attention", "ffn1_pre", "ffn1_post", "ffn2", "b
 """Where superposition is measured; the first two once, the others in every block."""
 CURVE_SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 """k of the deletion curves (definitions, section 3.5)."""
-
-_OBJECTIVE = re.compile(r"^(?:accuracy|(?P<metric>srs|srs_excess)@(?P<k>\d{1,3}(?:\.\d+)?))$")
 
 
 class EvaluationConfig(Settings):
@@ -47,63 +43,6 @@ class EvaluationConfig(Settings):
     recompute: bool = False
     """Rank anew after every deleted token, instead of once on the full text."""
     sample_texts: int = Field(default=500, ge=1)
-    """Fixed texts of the split for leave-one-out and for the superposition measures."""
-
-
-class Objective(Settings):
-    """One axis of the front: a metric on dev, in percentage points; all are maximised."""
-
-    name: str
-    """``accuracy``, ``srs@K`` or ``srs_excess@K`` with K in percent of the tokens."""
-
-    @field_validator("name")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        match = _OBJECTIVE.match(name)
-        if match is None:
-            raise ValueError(
-                f"{name!r} is no objective; use accuracy, srs@K or srs_excess@K (K in percent, "
-                "for example srs@30)"
-            )
-        if match["k"] is not None and not 1 <= float(match["k"]) <= 100:
-            raise ValueError(f"{name!r}: K is in percent, from 1 to 100")
-        return name
-
-    @property
-    def metric(self) -> str:
-        """The name without its K."""
-        return self.name.partition("@")[0]
-
-    @property
-    def k(self) -> float | None:
-        """Share of the tokens deleted, in (0, 1]; ``None`` for accuracy."""
-        _, at, percent = self.name.partition("@")
-        return float(percent) / 100 if at else None
-
-    @property
-    def label(self) -> str:
-        """For an axis or a table: ``accuracy``, ``SRS(30)``, ``SRS excess(30)``."""
-        if self.k is None:
-            return self.metric
-        return f"{self.metric.replace('srs', 'SRS').replace('_', ' ')}({100 * self.k:g})"
-
-    @property
-    def key(self) -> str:
-        """As a metric's name in MLflow, which refuses ``@``: ``accuracy``, ``srs_30``."""
-        return self.name.replace("@", "_")
-
-    @classmethod
-    def named(cls, name: str) -> Self:
-        """Parse a name from the command line.
-
-        Raises:
-            BadInput: there is no such objective.
-        """
-        try:
-            return cls(name=name)
-        except ValueError:
-            raise BadInput(
-                "objective",
-                f"{name!r} is none; use accuracy, srs@K or srs_excess@K with K in percent "
-                "from 1 to 100, for example srs@30",
-            ) from None
+    """Fixed texts of the split for leave-one-out."""
+    sample_tokens: int = Field(default=10_000, ge=1)
+    """About so many tokens, of fixed texts, for the superposition measures."""

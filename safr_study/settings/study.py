@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 
 from safr_study.settings.base import Settings, fingerprint_of
 from safr_study.settings.corpus import CorpusSpec
-from safr_study.settings.evaluation import EvaluationConfig, Objective
+from safr_study.settings.evaluation import EvaluationConfig
+from safr_study.settings.objective import Objective
 from safr_study.settings.space import SearchSpace
 from safr_study.settings.training import TrainConfig
 
@@ -35,7 +36,7 @@ class StudySpec(Settings):
     corpus: CorpusSpec
     space: SearchSpace
     objectives: tuple[Objective, ...] = (Objective(name="accuracy"), Objective(name="srs@30"))
-    """Maximised on dev; at least two."""
+    """Measured on dev, each in its own direction; at least two."""
     trials: int = Field(default=24, ge=1)
     """To finish, baselines included."""
     sampler: SamplerName = "tpe"
@@ -50,7 +51,7 @@ class StudySpec(Settings):
     @model_validator(mode="after")
     def _check_objectives(self) -> Self:
         names = [objective.name for objective in self.objectives]
-        if len({(o.metric, o.k) for o in self.objectives}) < len(names):
+        if len({(o.metric, o.k, o.layer) for o in self.objectives}) < len(names):
             raise ValueError(f"objectives {names} repeat a name; give each once")
         if len(names) < 2:
             raise ValueError("a front needs two objectives or more, for example accuracy, srs@30")

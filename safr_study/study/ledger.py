@@ -54,7 +54,8 @@ class StudyFacts:
     slug: str
     """Of the data set, for names."""
     reference_point: tuple[float, ...]
-    """Against which the hypervolume is measured: majority accuracy, and 0 for the SRS family."""
+    """Against which the hypervolume is measured: one value per objective, of a model that is good
+    for nothing."""
     provenance: Mapping[str, Any]
 
 
@@ -77,7 +78,7 @@ class Ledger:
         study = optuna.create_study(
             study_name=spec.name if number == 1 else f"{spec.name}~{number}",
             storage=storage,
-            directions=["maximize"] * len(spec.objectives),
+            directions=["maximize" if o.maximise else "minimize" for o in spec.objectives],
             sampler=build_sampler(spec.sampler, seed=spec.seed, number=0),
         )
         with experimental_allowed():

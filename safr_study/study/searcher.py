@@ -15,7 +15,7 @@ from optuna.exceptions import OptunaError
 from ray.tune.search import Searcher
 from sqlalchemy.exc import SQLAlchemyError
 
-from safr_study.errors import SafrError
+from safr_study.errors import SafrError, TrialFailure
 from safr_study.records import EpochReport, StudyObserver, TrialRecord, TrialState
 from safr_study.settings import StudySpec, trial_config
 from safr_study.study.ledger import Ledger
@@ -129,7 +129,10 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
     def _finish(self, trial_id: str, event: Finished) -> TrialRecord:
         if event.failure is not None or event.scores is None or event.checkpoint is None:
             return self._fail(trial_id, event.failure or "it ended without scores")
-        values = objective_values(self._spec.objectives, event.scores)
+        try:
+            values = objective_values(self._spec.objectives, event.scores)
+        except TrialFailure as failure:
+            return self._fail(trial_id, str(failure))
         if not all(math.isfinite(value) for value in values):
             names = [objective.name for objective in self._spec.objectives]
             return self._fail(trial_id, f"its objectives {names} are not all finite: {values}")

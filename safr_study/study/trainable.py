@@ -10,7 +10,7 @@ import json
 import shutil
 import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ from safr_study.records import (
     scores_from_plain,
     to_plain,
 )
-from safr_study.settings import CorpusSpec, EvaluationConfig, Objective, TrainConfig
+from safr_study.report.metrics import metric_value
+from safr_study.settings import CorpusSpec, EvaluationConfig, Objective, TrainConfig, wanted
 
 EVENT = "event"
 """Key of the one metric that a trial reports to Ray."""
@@ -113,8 +114,7 @@ def run_trial(task: TrialTask, corpus: EncodedCorpus, report: Any) -> Finished:
             split_name="dev",
             classes=len(corpus.class_names),
             config=task.evaluation,
-            ks=shares(task.objectives),
-            random_draws=any(o.metric == "srs_excess" for o in task.objectives),
+            want=replace(wanted(o.name for o in task.objectives), superposition=True),
             preset=task.train.preset,
             device=device,
         )
@@ -134,21 +134,21 @@ def run_trial(task: TrialTask, corpus: EncodedCorpus, report: Any) -> Finished:
     return Finished(scores, checkpoint, seconds, str(device), fitted.epochs)
 
 
-def shares(objectives: tuple[Objective, ...]) -> list[float]:
-    """The deletion shares that the objectives need, ascending."""
-    return sorted({objective.k for objective in objectives if objective.k is not None})
-
-
 def objective_values(objectives: tuple[Objective, ...], scores: Scores) -> tuple[float, ...]:
-    """The objectives of a trial, percentage points, in the study's order."""
+    """The objectives of a trial in the study's order, each in its unit.
+
+    Raises:
+        TrialFailure: an objective has no value for this trial.
+    """
     values = []
     for objective in objectives:
-        if objective.k is None:
-            values.append(scores.accuracy)
-            continue
-        deletion = scores.deletion(objective.k)
-        value = deletion.srs if objective.metric == "srs" else deletion.srs_excess
-        values.append(float("nan") if value is None else value)
+        value = metric_value(scores, objective)
+        if value is None:
+            raise TrialFailure(
+                f"{objective.label} has no value for this model: it is undefined where there is "
+                "no VMASK, no rationale, or nothing that could be lost; choose another objective"
+            )
+        values.append(value)
     return tuple(values)
 
 

@@ -17,8 +17,11 @@ from safr_study.records import (
     StudyResult,
     TrialRecord,
     TrialState,
+    to_plain,
 )
-from safr_study.settings import StudySpec
+from safr_study.records.warnings import trial_warnings
+from safr_study.report.metrics import measured_metrics
+from safr_study.settings import OF_LAYER, OF_MODEL, StudySpec
 
 STUDY_TAG = "safr.study"
 UID_TAG = "safr.uid"
@@ -28,6 +31,8 @@ PARENT_TAG = "mlflow.parentRunId"
 FAILURE_TAG = "safr.failure"
 EPOCHS_TAG = "safr.epochs"
 """Up to this epoch, the metrics of every epoch are written."""
+_MODEL_METRICS = tuple(name for name in OF_MODEL if name != "accuracy")
+"""Accuracy has a name of its own, as it is of the best epoch."""
 
 
 class Measure(NamedTuple):
@@ -53,7 +58,10 @@ def study_tags(
     """What a study's run says beside its settings; may change when the study is resumed."""
     facts = {_clean(f"corpus.{name}"): str(value) for name, value in corpus_facts.items()}
     resources = dict(_flatten({"resources": spec.resources.model_dump(mode="json")}))
-    objectives = ", ".join(objective.label for objective in spec.objectives)
+    objectives = ", ".join(
+        f"{objective.label} ({'maximised' if objective.maximise else 'minimised'})"
+        for objective in spec.objectives
+    )
     limits = [
         f"at most {limit} {split} texts"
         for split, limit in (("train", spec.corpus.train_limit), ("dev", spec.corpus.dev_limit))
@@ -64,7 +72,7 @@ def study_tags(
         f"Study **{spec.name}** of `{spec.corpus.dataset}`"
         f"{f' ({joined})' if limits else ''}: search space `{spec.space.name}`, "
         f"sampler {spec.sampler}, seed {spec.seed}, {spec.trials} trials. "
-        f"Objectives on dev, in percentage points, all maximised: {objectives}.\n\n"
+        f"Objectives on dev: {objectives}.\n\n"
         "Its trials are the runs below this one. After the study each of them has the metrics "
         "`pareto_rank` (0 = not dominated) and `on_front`; the front's picture and table are "
         "artifacts of this run."
@@ -115,6 +123,9 @@ def trial_tags(trial: TrialRecord, ranked: RankedTrial | None) -> dict[str, str]
         tags["device"] = trial.device
     if trial.scores is not None:
         tags["saturated"] = _text(trial.saturated)
+    # Only of a state that is final: a tag that no longer holds would stay.
+    if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) and (said := trial_warnings(trial)):
+        tags["warnings"] = " ".join(said)
     if ranked is not None:
         tags |= {
             "pareto_rank": str(ranked.front),
@@ -136,6 +147,9 @@ def epoch_measures(report: EpochReport) -> list[Measure]:
         "dev/loss": report.dev_loss,
         "gate/openness": report.gate_openness,
         "embedding/mean_norm": report.mean_norm,
+        "effective/importance": report.effective_importance,
+        "effective/interaction": report.effective_interaction,
+        "effective/information": report.effective_information,
         "time/epoch_seconds": report.seconds,
     }
     return _measures(named, report.epoch)
@@ -194,21 +208,15 @@ def _score_measures(scores: Scores) -> dict[str, float | None]:
         named |= _deletion_measures(deletion)
     if scores.deletions:
         named["deletion/saturated"] = int(scores.saturated)
-    return named
+    for layer in scores.superposition:
+        place = layer.layer if layer.block == 0 else f"block{layer.block + 1}/{layer.layer}"
+        named |= {f"superposition/{place}/{m}": getattr(layer, m) for m in OF_LAYER}
+    measured = {metric.name: metric.value for metric in measured_metrics(scores)}
+    return named | {f"{split}/{name}": measured.get(name) for name in _MODEL_METRICS}
 
 
 def _deletion_measures(deletion: DeletionScores) -> dict[str, float | None]:
-    named = {
-        "realised_share": deletion.realised_share,
-        "accuracy_top": deletion.accuracy_top,
-        "srs": deletion.srs,
-        "srs_se": deletion.srs_se,
-        "accuracy_random": deletion.accuracy_random,
-        "srs_excess": deletion.srs_excess,
-        "srs_excess_se": deletion.srs_excess_se,
-        "dominant_share": deletion.dominant_share,
-        "saturated": int(deletion.saturated),
-    }
+    named = {name: value for name, value in to_plain(deletion).items() if name != "k"}
     return {f"deletion/{name}_{100 * deletion.k:g}": value for name, value in named.items()}
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from safr_study.data import EncodedCorpus, EncodedSplit
-from safr_study.settings import ModelShape, StudySpec
+from safr_study.settings import ModelShape, StudySpec, wanted
 from safr_study.study.cluster import Allotment
 
 ASSUMED_FLOPS = {"cpu": 45e9, "gpu": 2e12}
@@ -43,9 +43,13 @@ def estimate(spec: StudySpec, corpus: EncodedCorpus, allotment: Allotment, trial
     training = _operations(shape, corpus.train)
     # Dev once an epoch; at the end once more, without and with deletions.
     dev = FORWARD_SHARE * _operations(shape, corpus.dev)
-    deletions = sum(objective.k is not None for objective in spec.objectives)
-    draws = spec.evaluation.draws * any(o.metric == "srs_excess" for o in spec.objectives)
-    total = spec.train.epochs * (training + dev) + (1 + deletions + draws) * dev
+    measured = wanted(objective.name for objective in spec.objectives)
+    draws = spec.evaluation.draws * measured.random
+    deletions = len(measured.shares) * (1 + draws + measured.bottom + measured.alone)
+    # Each token of a sampled text is left out once.
+    sampled = min(1.0, spec.evaluation.sample_texts / corpus.dev.examples)
+    left_out = measured.leave_one_out * sampled * float(corpus.dev.lengths.mean())
+    total = spec.train.epochs * (training + dev) + (1 + deletions + left_out) * dev
     device = "gpu" if allotment.gpus_per_trial else "cpu"
     steps = spec.train.epochs * np.ceil(corpus.train.examples / spec.train.batch_size)
     seconds = total / ASSUMED_FLOPS[device] + float(steps) * STEP_SECONDS + TRIAL_SECONDS

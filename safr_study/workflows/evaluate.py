@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from safr_study.data import EncodedSplit, Split, encode_texts, load_corpus
+from safr_study.data import EncodedSplit, Split, SplitName, encode_texts, load_corpus
 from safr_study.errors import BadInput
-from safr_study.evaluation import score_model
+from safr_study.evaluation import score_model, word_counts
 from safr_study.records import Scores
-from safr_study.settings import CURVE_SHARES, CorpusSpec
+from safr_study.settings import CorpusSpec, DeletionMode, everything
 from safr_study.training import LoadedModel, computing, load_model, pick_device
-from safr_study.workflows.models import pull_model
+from safr_study.workflows.model_folder import model_folder
 from safr_study.workflows.stores import Stores
-
-REGISTRY_SCHEME = "models:/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,71 +28,101 @@ class Evaluation:
     preset: str
     capacity_layer: str
     draws: int
+    mode: str
+    """How tokens were deleted."""
+    sha256: str
+    """Of the model's weights."""
     scores: Scores
     recorded: Scores | None
     """What the study measured on dev, from the checkpoint."""
 
 
 def evaluate(
-    reference: str, spec: CorpusSpec | None, stores: Stores, *, split: str = "dev"
+    reference: str,
+    spec: CorpusSpec | None,
+    stores: Stores,
+    *,
+    split: SplitName = "dev",
+    mode: DeletionMode | None = None,
+    quick: bool = False,
+    on_begin: Callable[[int], None] = lambda _: None,
 ) -> Evaluation:
-    """All deletion curves of one model.
+    """Every metric of one model.
 
     Args:
         reference: a model's folder, or ``NAME@alias`` or ``models:/NAME@alias`` in the registry.
         spec: the data; ``None``: those it was trained for.
         stores: where the registry is.
         split: ``dev`` or ``test``.
+        mode: how to delete; ``None``: as the model's study did.
+        quick: without leave-one-out, the other rankings and the layers.
+        on_begin: called with the number of texts, once model and data are there.
 
     Raises:
         BadInput: there is no such model or split, or its classes are others.
         CorruptCheckpoint: the model's files are not whole.
     """
-    if reference.startswith(REGISTRY_SCHEME) or "@" in reference:
-        with tempfile.TemporaryDirectory() as folder:
-            path = pull_model(reference, Path(folder) / "model", stores)
-            return _evaluate(path, reference, spec, split)
-    folder_path = Path(reference).expanduser()
-    if not folder_path.is_dir():
-        raise BadInput(
-            "model",
-            f"{reference!r} is no folder; give a pulled model's, or models:/NAME@alias "
-            "(see safr-study models)",
-        )
-    return _evaluate(folder_path, reference, spec, split)
+    with model_folder(reference, stores) as folder:
+        return _evaluate(folder, reference, spec, split, mode, quick=quick, on_begin=on_begin)
 
 
-def _evaluate(path: Path, reference: str, spec: CorpusSpec | None, split: str) -> Evaluation:
+def check_metrics_file(path: Path) -> None:
+    """See that the metrics can be written, before they are paid for.
+
+    Raises:
+        BadInput: the suffix is another, or the folder is not there.
+    """
+    if path.suffix.lower() not in (".csv", ".json"):
+        raise BadInput("out", f"{path.name} is no table; end it in .csv or .json")
+    if not path.absolute().parent.is_dir():
+        raise BadInput("out", f"{path.parent} is no folder; make it first")
+
+
+def _evaluate(
+    folder: Path,
+    reference: str,
+    spec: CorpusSpec | None,
+    split: SplitName,
+    mode: DeletionMode | None,
+    *,
+    quick: bool,
+    on_begin: Callable[[int], None],
+) -> Evaluation:
     device = pick_device(1.0)
-    loaded = load_model(path, device=device)
+    loaded = load_model(folder, device=device)
     used = _same_data(loaded.corpus_spec, spec)
     corpus = load_corpus(used)
-    texts = {"dev": corpus.dev, "test": corpus.test}[split]
+    texts = {"train": corpus.train, "dev": corpus.dev, "test": corpus.test}[split]
     if texts is None:
         raise BadInput("split", f"{used.dataset} has no {split} split; use dev")
-    encoded = _encode(texts, corpus.class_names, loaded)
-    shares = {share for share in CURVE_SHARES if share}
-    if loaded.scores is not None:
-        shares |= {deletion.k for deletion in loaded.scores.deletions}
+    config = loaded.evaluation
+    if mode is not None:
+        config = config.model_copy(update={"mode": mode})
+    on_begin(texts.examples)
+    recorded = () if loaded.scores is None else loaded.scores.deletions
     with computing(loaded.config.threads):
         scores = score_model(
             loaded.model,
-            encoded,
+            _encode(texts, corpus.class_names, loaded),
             split_name=split,
             classes=len(loaded.class_names),
-            config=loaded.evaluation,
-            ks=sorted(shares),
-            random_draws=True,
+            config=config,
+            want=everything((deletion.k for deletion in recorded), quick=quick),
             preset=loaded.config.preset,
             device=device,
+            train_counts=word_counts(
+                _encode(corpus.train, corpus.class_names, loaded), len(loaded.vocabulary)
+            ),
         )
     return Evaluation(
         model=reference,
         dataset=used.dataset,
         split=split,
         preset=loaded.config.preset,
-        capacity_layer=loaded.evaluation.capacity_layer,
-        draws=loaded.evaluation.draws,
+        capacity_layer=config.capacity_layer,
+        draws=config.draws,
+        mode=config.mode,
+        sha256=loaded.ref.sha256,
         scores=scores,
         recorded=loaded.scores,
     )
@@ -122,4 +150,7 @@ def _encode(texts: Split, class_names: tuple[str, ...], loaded: LoadedModel) -> 
         )
     places = np.array([loaded.class_names.index(name) for name in class_names], dtype=np.int64)
     tokens, offsets = encode_texts(texts.texts, loaded.vocabulary, loaded.max_len)
-    return EncodedSplit(tokens=tokens, offsets=offsets, labels=places[texts.labels], rationale=None)
+    rationale = None
+    if texts.rationale is not None:
+        rationale = np.concatenate([marks[: loaded.max_len] for marks in texts.rationale])
+    return EncodedSplit(tokens, offsets, places[texts.labels], rationale)

@@ -21,7 +21,7 @@ from safr_study.records import (
     to_plain,
 )
 from safr_study.report import write_csv
-from safr_study.settings import StudySpec
+from safr_study.settings import Objective, StudySpec
 from safr_study.study.cluster import Allotment, allot, cluster, divide
 from safr_study.study.ledger import Ledger, StudyFacts
 from safr_study.study.lock import driver_lock
@@ -51,7 +51,7 @@ class StudyPlan:
     unfinished: int
     """Begun, and gone on with."""
     epochs: int
-    objectives: tuple[str, ...]
+    objectives: tuple[Objective, ...]
     reference_point: tuple[float, ...]
     allotment: Allotment
     cost: Cost
@@ -87,6 +87,7 @@ def plan_study(
         BadInput: as ``search``.
     """
     corpus = encoded_corpus(spec.corpus, stores.home.corpora)
+    _check_measurable(spec, corpus)
     storage = open_storage(stores.home, stores.storage_url, spec.name, create=False)
     ledger = Ledger.load(storage, spec.name) if storage is not None and not fresh else None
     if ledger is not None:
@@ -114,6 +115,7 @@ def search(
     home = stores.home
     with driver_lock(home, spec.name):
         corpus = encoded_corpus(spec.corpus, home.corpora)
+        _check_measurable(spec, corpus)
         store = open_store(home, stores.tracking_uri)
         storage = open_storage(home, stores.storage_url, spec.name, create=True)
         assert storage is not None
@@ -181,6 +183,16 @@ def check_same_study(ledger: Ledger, spec: StudySpec, corpus_fingerprint: str) -
         )
 
 
+def _check_measurable(spec: StudySpec, corpus: EncodedCorpus) -> None:
+    for objective in spec.objectives:
+        if "rationale" in objective.measure.needs and corpus.dev.rationale is None:
+            raise BadInput(
+                "objective",
+                f"{objective.name} needs texts with a gold rationale, which {corpus.name} has not; "
+                "choose another objective, or sst2-treebank or planted",
+            )
+
+
 def _study_facts(spec: StudySpec, corpus: EncodedCorpus) -> StudyFacts:
     return StudyFacts(
         corpus_fingerprint=corpus.fingerprint,
@@ -192,7 +204,9 @@ def _study_facts(spec: StudySpec, corpus: EncodedCorpus) -> StudyFacts:
 
 def _reference_point(spec: StudySpec, corpus: EncodedCorpus) -> tuple[float, ...]:
     return tuple(
-        corpus.majority_accuracy("dev") if objective.k is None else 0.0
+        corpus.majority_accuracy("dev")
+        if objective.measure.reference is None
+        else objective.measure.reference
         for objective in spec.objectives
     )
 
@@ -234,7 +248,7 @@ def _plan(
         done=done,
         unfinished=sum(trial.state is TrialState.RUNNING for trial in trials),
         epochs=spec.train.epochs,
-        objectives=tuple(objective.label for objective in spec.objectives),
+        objectives=spec.objectives,
         reference_point=_reference_point(spec, corpus),
         allotment=allotment,
         cost=estimate(spec, corpus, allotment, total - done),

@@ -87,7 +87,7 @@ def polyline(page: ET.Element, gid: str) -> list[tuple[float, float]]:
 
 def test_axes_name_their_objective_split_and_unit(tmp_path: Path) -> None:
     shown = texts(drawn(study(realistic()), tmp_path / "front.svg"))
-    assert "dev accuracy (%)" in shown
+    assert "accuracy on dev (percentage points)" in shown
     assert "SRS(30) on dev (percentage points)" in shown
     assert "Study s1 on sst2" in shown
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from ray.tune.search import Searcher
 
+from safr_study.errors import TrialFailure
 from safr_study.home import Home, open_home
 from safr_study.records import (
     CheckpointRef,
@@ -21,7 +22,7 @@ from safr_study.records import (
     TrialState,
     to_plain,
 )
-from safr_study.settings import CorpusSpec, StudySpec
+from safr_study.settings import CorpusSpec, StudySpec, Wanted, wanted
 from safr_study.study.ledger import Ledger, StudyFacts
 from safr_study.study.searcher import LedgerSearcher
 from safr_study.study.spaces import find_space
@@ -32,7 +33,6 @@ from safr_study.study.trainable import (
     TrialTask,
     objective_values,
     read_event,
-    shares,
 )
 
 EPOCH = EpochReport(1, LossTerms(0.7, 0.7, None, None), 61.0, 0.65, 0.5, 16.0, True, 1.5)
@@ -191,8 +191,14 @@ def test_a_finished_trial_survives_json() -> None:
 
 def test_objectives_decide_what_is_measured_and_in_which_order() -> None:
     study = spec(objectives=[{"name": "srs@30"}, {"name": "accuracy"}, {"name": "srs@5"}])
-    assert shares(study.objectives) == [0.05, 0.3]
+    assert wanted(o.name for o in study.objectives) == Wanted(shares=(0.05, 0.3))
     both = replace(
         SCORES, deletions=(DeletionScores(0.05, 0.05, 78.0, 2.5, 1.0), *SCORES.deletions)
     )
     assert objective_values(study.objectives, both) == (20.5, 80.5, 2.5)
+
+
+def test_an_objective_without_a_value_fails_its_trial_with_a_sentence() -> None:
+    study = spec(objectives=[{"name": "accuracy"}, {"name": "contrast@30"}])
+    with pytest.raises(TrialFailure, match=r"contrast\(30\) has no value"):
+        objective_values(study.objectives, SCORES)

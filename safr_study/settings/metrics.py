@@ -1,0 +1,190 @@
+"""Every metric by name: its unit, its direction, and what has to be measured for it.
+
+The one place for these facts; what each number means is in the records' fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from safr_study.settings.evaluation import CURVE_SHARES, LAYERS, Ranking
+
+Need = Literal["random", "bottom", "alone", "curve", "leave_one_out", "rationale", "superposition"]
+"""What a metric takes beside one pass over the texts and one for each k."""
+POINTS = "points"
+"""Percentage points."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One kind of number that a model can be measured by."""
+
+    label: str
+    """For an axis or a table."""
+    unit: str
+    """``points`` (percentage points), ``nats``, ``share`` (0 to 1), or empty for a pure number."""
+    maximise: bool
+    """Whether more is better."""
+    reference: float | None
+    """The value of a model that is good for nothing, from which a front's hypervolume is measured;
+    ``None``: the accuracy of the majority class."""
+    needs: frozenset[Need] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be measured of a model."""
+
+    shares: tuple[float, ...] = ()
+    """k of the deletions, ascending."""
+    random: bool = False
+    """Random deletions, for SRS_excess and headroom."""
+    bottom: bool = False
+    """Bottom deletions, for contrast."""
+    alone: bool = False
+    """The top tokens alone, for sufficiency."""
+    leave_one_out: bool = False
+    """Kendall's tau on the sample of texts."""
+    superposition: bool = False
+    """The measures of every layer, on the sample of texts."""
+    agreements: tuple[Ranking, ...] = ()
+    """Rankings to compare with a gold rationale, where the data have one."""
+    controls: tuple[Ranking, ...] = ()
+    """Rankings to delete by, beside capacity."""
+    control_shares: tuple[float, ...] = (0.3,)
+    """k of their deletions."""
+
+
+CONTROLS: tuple[Ranking, ...] = tuple(name for name in get_args(Ranking) if name != "capacity")
+"""Every ranking but capacity."""
+
+
+def everything(shares: Iterable[float] = (), *, quick: bool = False) -> Wanted:
+    """All metrics, at the k of the curve and at these.
+
+    Args:
+        shares: more k, each in (0, 1].
+        quick: without leave-one-out, the other rankings and the layers.
+    """
+    return Wanted(
+        shares=tuple(sorted({*shares, *(share for share in CURVE_SHARES if share)})),
+        random=True,
+        bottom=True,
+        alone=True,
+        leave_one_out=not quick,
+        superposition=not quick,
+        agreements=("capacity",) if quick else ("capacity", *CONTROLS),
+        controls=() if quick else CONTROLS,
+    )
+
+
+def _of(*needs: Need) -> frozenset[Need]:
+    return frozenset(needs)
+
+
+AT_K: dict[str, Metric] = {
+    "srs": Metric("SRS", POINTS, True, 0.0),
+    "srs_excess": Metric("SRS excess", POINTS, True, 0.0, _of("random")),
+    "contrast": Metric("contrast", POINTS, True, 0.0, _of("bottom")),
+    "headroom": Metric("headroom", "", True, 0.0, _of("random")),
+    "comprehensiveness": Metric("comprehensiveness", POINTS, True, 0.0),
+    "sufficiency": Metric("sufficiency", POINTS, False, 100.0, _of("alone")),
+    "log_odds": Metric("log-odds", "nats", False, 0.0),
+    "flip_rate": Metric("flip rate", POINTS, True, 0.0),
+}
+"""Metrics of one deletion: their names end in ``@K``, K in percent of the tokens."""
+
+OF_MODEL: dict[str, Metric] = {
+    "accuracy": Metric("accuracy", POINTS, True, None),
+    "srs_auc": Metric("AUC of SRS", POINTS, True, 0.0, _of("curve")),
+    "srs_excess_auc": Metric("AUC of SRS excess", POINTS, True, 0.0, _of("curve", "random")),
+    "comprehensiveness_aopc": Metric("AOPC of comprehensiveness", POINTS, True, 0.0, _of("curve")),
+    "sufficiency_aopc": Metric("AOPC of sufficiency", POINTS, False, 100.0, _of("curve", "alone")),
+    "kendall_tau": Metric("Kendall tau-b", "", True, 0.0, _of("leave_one_out")),
+    "average_precision": Metric("average precision", "share", True, 0.0, _of("rationale")),
+    "auroc": Metric("AUROC", "share", True, 0.5, _of("rationale")),
+    "precision_at_gold": Metric("precision@|gold|", "share", True, 0.0, _of("rationale")),
+    "gate_openness": Metric("gate openness", "share", False, 1.0),
+}
+"""Metrics of the whole model; those of a rationale are of the ranking by capacity."""
+
+OF_LAYER: dict[str, Metric] = {
+    name: Metric(label, unit, maximise, reference, _of("superposition"))
+    for name, label, unit, maximise, reference in (
+        ("mean_capacity", "mean capacity", "share", True, 0.0),
+        ("mean_capacity_important", "capacity of important tokens", "share", True, 0.0),
+        ("mean_capacity_less_important", "capacity of less important tokens", "share", True, 0.0),
+        ("total_capacity_share", "total capacity / min(n, D)", "share", True, 0.0),
+        ("interference_energy", "interference energy", "share", False, 1.0),
+        ("mean_cosine", "mean |cos|", "share", False, 1.0),
+        ("participation_ratio", "participation ratio", "", True, 1.0),
+        ("effective_rank", "effective rank", "", True, 1.0),
+        ("stable_rank", "stable rank", "", True, 1.0),
+        ("hoyer_sparsity", "Hoyer sparsity", "share", True, 0.0),
+        ("active_share", "active neurons", "share", False, 1.0),
+        ("dead_share", "dead neurons", "share", False, 1.0),
+        ("mean_norm", "mean norm", "", True, 0.0),
+    )
+}
+"""Superposition measures: their names end in ``.LAYER``, one of `LAYERS`, of the last block."""
+
+NAMING = (
+    "accuracy, srs@K and other metrics of a deletion (@K, K in percent from 1 to 100, for example "
+    "srs@30), of the model, or of a layer (.LAYER, for example mean_capacity.ffn1_pre); "
+    "see safr-study metrics"
+)
+
+
+def find_metric(name: str) -> Metric | None:
+    """The metric of an objective's name; ``None`` if there is no such name."""
+    kind, at, percent = name.partition("@")
+    if at:
+        known = AT_K.get(kind)
+        return known if known is not None and _is_percent(percent) else None
+    kind, dot, layer = name.partition(".")
+    if dot:
+        return OF_LAYER.get(kind) if layer in LAYERS and _has(kind, layer) else None
+    return OF_MODEL.get(name)
+
+
+def wanted(names: Iterable[str]) -> Wanted:
+    """What the metrics of these names need; names that are none are left out."""
+    shares: set[float] = set()
+    needs: set[Need] = set()
+    for name in names:
+        metric = find_metric(name)
+        if metric is None:
+            continue
+        needs |= metric.needs
+        if "@" in name:
+            shares.add(share_of(name))
+        if "curve" in metric.needs:
+            shares |= {share for share in CURVE_SHARES if share}
+    return Wanted(
+        shares=tuple(sorted(shares)),
+        random="random" in needs,
+        bottom="bottom" in needs,
+        alone="alone" in needs,
+        leave_one_out="leave_one_out" in needs,
+        superposition="superposition" in needs,
+        agreements=("capacity",) if "rationale" in needs else (),
+    )
+
+
+def share_of(name: str) -> float:
+    """k of a metric's name that ends in ``@K``, in (0, 1]."""
+    return float(name.partition("@")[2]) / 100
+
+
+def _is_percent(text: str) -> bool:
+    whole, _, decimals = text.partition(".")
+    if not (whole.isdecimal() and whole.isascii() and (decimals or "0").isdecimal()):
+        return False
+    return 1 <= float(text) <= 100
+
+
+def _has(measure: str, layer: str) -> bool:
+    """ReLU alone has active and dead neurons."""
+    return layer == "ffn1_post" or measure not in ("active_share", "dead_share")

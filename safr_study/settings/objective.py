@@ -1,0 +1,90 @@
+"""What a study optimises."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import field_validator
+
+from safr_study.errors import BadInput
+from safr_study.settings.base import Settings
+from safr_study.settings.metrics import NAMING, POINTS, Metric, find_metric, share_of
+
+
+class Objective(Settings):
+    """One axis of the front: a metric on dev."""
+
+    name: str
+    """Of a metric: ``accuracy``, ``srs@30``, ``sufficiency@20``, ``mean_capacity.ffn1_pre``."""
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if find_metric(name) is None:
+            raise ValueError(f"{name!r} is no objective; use {NAMING}")
+        return name
+
+    @property
+    def measure(self) -> Metric:
+        """Unit, direction and needs."""
+        metric = find_metric(self.name)
+        assert metric is not None
+        return metric
+
+    @property
+    def metric(self) -> str:
+        """The name without its K or layer."""
+        return self.name.partition("@")[0].partition(".")[0]
+
+    @property
+    def k(self) -> float | None:
+        """Share of the tokens deleted, in (0, 1]; ``None`` for a metric without one."""
+        return share_of(self.name) if "@" in self.name else None
+
+    @property
+    def layer(self) -> str | None:
+        """Of a superposition measure."""
+        return self.name.partition(".")[2] or None if self.k is None else None
+
+    @property
+    def maximise(self) -> bool:
+        """Whether more is better."""
+        return self.measure.maximise
+
+    @property
+    def sign(self) -> float:
+        """1 to maximise, -1 to minimise: the value times it is better when it is larger."""
+        return 1.0 if self.maximise else -1.0
+
+    @property
+    def label(self) -> str:
+        """For a table: ``accuracy``, ``SRS(30)``, ``mean capacity (ffn1_pre)``."""
+        if self.k is not None:
+            return f"{self.measure.label}({100 * self.k:g})"
+        return f"{self.measure.label} ({self.layer})" if self.layer else self.measure.label
+
+    @property
+    def axis(self) -> str:
+        """For an axis: label, unit, and the direction where less is better."""
+        unit = {POINTS: "percentage points", "share": "", "": ""}.get(
+            self.measure.unit, self.measure.unit
+        )
+        notes = [note for note in (unit, "" if self.maximise else "lower is better") if note]
+        return f"{self.label} on dev" + (f" ({', '.join(notes)})" if notes else "")
+
+    @property
+    def key(self) -> str:
+        """As a metric's name in MLflow, which refuses ``@``: ``accuracy``, ``srs_30``."""
+        return self.name.replace("@", "_")
+
+    @classmethod
+    def named(cls, name: str) -> Self:
+        """Parse a name from the command line.
+
+        Raises:
+            BadInput: there is no such objective.
+        """
+        try:
+            return cls(name=name)
+        except ValueError:
+            raise BadInput("objective", f"{name!r} is none; use {NAMING}") from None
