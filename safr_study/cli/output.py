@@ -7,7 +7,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
-from safr_study.settings.evaluation import Objective
+from safr_study.records.warnings import study_warnings
+from safr_study.settings.objective import Objective
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -81,14 +82,10 @@ def notes(ranked: RankedTrial) -> str:
 
 
 def result_footer(result: StudyResult) -> list[str]:
-    """The lines under a ranking: hypervolume, and trials without a place in it."""
+    """The lines under a ranking: hypervolume, warnings, and trials without a place in it."""
     reference = ", ".join(f"{value:.2f}" for value in result.reference_point)
     lines = [f"Hypervolume {result.hypervolume:.1f} against the reference point ({reference})."]
-    if any(ranked.trial.saturated for ranked in result.ranked):
-        lines.append(
-            "Saturated: on the deleted texts nearly every prediction is one class, so that SRS "
-            "shows a collapsed prediction; such a trial is never the knee."
-        )
+    lines += study_warnings(ranked.trial for ranked in result.ranked)
     lines += [
         f"Trial {trial.number} ({trial.label}) failed: {trial.failure}"
         for trial in result.unranked

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from safr_study.cli.output import duration, size, table
 from safr_study.records import EpochReport, TrialRecord, TrialState
+from safr_study.records.warnings import study_warnings, trial_warnings
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
@@ -29,7 +30,8 @@ def plan_lines(plan: StudyPlan) -> list[str]:
         f"Study {plan.name} on {plan.corpus}",
         f"{plan.trials} trials of at most {plan.epochs} epochs "
         f"(first the baselines: {', '.join(plan.baselines) or 'none'}), "
-        f"objectives {' and '.join(plan.objectives)} on dev; {plan.allotment.sentence()}",
+        f"objectives {' and '.join(o.label for o in plan.objectives)} on dev; "
+        f"{plan.allotment.sentence()}",
     ]
     if plan.done or plan.unfinished:
         lines.append(f"going on: {plan.done} complete, {plan.unfinished} begun, {left} to finish")
@@ -90,13 +92,19 @@ class Board:
         if failed:
             parts.append(f"{failed} failed")
         values = [t.values for t in done if t.values is not None]
+        reference = self.plan.reference_point
         # The SRS of a collapsed prediction is no best.
         sound = [t.values for t in done if t.values is not None and not t.saturated]
         if values:
-            for axis, label in enumerate(self.plan.objectives):
-                best = max((v[axis] for v in (sound if "SRS" in label else values)), default=None)
-                parts += [] if best is None else [f"best {label} {best:.2f}"]
-            parts.append(f"hypervolume {hypervolume(values, self.plan.reference_point):.0f}")
+            objectives = self.plan.objectives
+            for axis, objective in enumerate(objectives):
+                among = values if objective.name == "accuracy" else sound
+                pick = max if objective.maximise else min
+                best = pick((v[axis] for v in among), default=None)
+                parts += [] if best is None else [f"best {objective.label} {best:.2f}"]
+            signs = [objective.sign for objective in objectives]
+            front = [_times(signs, v) for v in values]
+            parts.append(f"hypervolume {hypervolume(front, _times(signs, reference)):.0f}")
         left = self.seconds_left()
         parts.append(f"{duration(time.monotonic() - self._began)} gone")
         if left:
@@ -174,6 +182,9 @@ class PlainProgress(SilentProgress):
         if board is None:
             return
         self._say(f"trial {trial.number} ({trial.label}): {_outcome(trial, board)}")
+        if trial.state is TrialState.COMPLETE:
+            for sentence in trial_warnings(trial):
+                self._say(f"  warning: {sentence}")
         self._say(f"  {board.summary()}")
 
     def _update(self, trial: TrialRecord, report: EpochReport | None = None) -> Board | None:
@@ -237,7 +248,7 @@ def _page(board: Board) -> Group:
     from rich.console import Group
     from rich.text import Text
 
-    objectives = [f">{label}" for label in board.plan.objectives]
+    objectives = [f">{objective.label}" for objective in board.plan.objectives]
     made = table([">trial", "setting", ">epoch", ">last dev", *objectives, "state"])
     for trial in sorted(board.trials.values(), key=lambda t: t.number)[-ROWS:]:
         last = trial.epochs[-1] if trial.epochs else None
@@ -255,7 +266,8 @@ def _page(board: Board) -> Group:
         for trial in board.trials.values()
         if trial.failure is not None
     ]
-    return Group(made, *failures, Text(board.summary()))
+    warnings = [Text(sentence, style="yellow") for sentence in study_warnings(board.complete)]
+    return Group(made, *failures, *warnings, Text(board.summary()))
 
 
 def _state(trial: TrialRecord) -> str:
@@ -267,4 +279,9 @@ def _outcome(trial: TrialRecord, board: Board) -> str:
         return f"{trial.state.value}: {trial.failure}"
     pairs = zip(board.plan.objectives, trial.values, strict=True)
     saturated = " (saturated)" if trial.saturated else ""
-    return ", ".join(f"{label} {value:.2f}" for label, value in pairs) + saturated
+    return ", ".join(f"{o.label} {value:.2f}" for o, value in pairs) + saturated
+
+
+def _times(signs: Sequence[float], values: Sequence[float]) -> list[float]:
+    """Values that are all better when larger."""
+    return [sign * value for sign, value in zip(signs, values, strict=True)]

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from safr_study.records import RankedTrial, StudyResult, TrialRecord, to_plain
+from safr_study.records.warnings import trial_warnings
 from safr_study.settings import Objective
 
 
@@ -57,9 +58,10 @@ def result_json(result: StudyResult) -> dict[str, Any]:
 
     Each of ``trials`` has ``trial`` (number), ``label``, ``state``, ``baseline`` (name or null),
     ``parameters``, ``seed``, ``values`` (by objective), ``front`` (number), ``on_front``, ``knee``,
-    ``crowding`` (null = infinite), ``saturated``, ``scores`` (everything measured), ``epochs``
-    (trained), ``seconds``, ``device``, ``checkpoint`` and ``run_id``. Each of ``unranked`` has the
-    first six, ``failure`` (a sentence or null), ``epochs``, ``seconds``, ``device`` and ``run_id``.
+    ``crowding`` (null = infinite), ``saturated``, ``warnings`` (sentences), ``scores`` (everything
+    measured), ``epochs`` (trained), ``seconds``, ``device``, ``checkpoint`` and ``run_id``. Each of
+    ``unranked`` has the first six, ``failure`` (a sentence or null), ``epochs``, ``seconds``,
+    ``device`` and ``run_id``.
     """
     knees = [ranked.trial.number for ranked in result.ranked if ranked.knee]
     return {
@@ -90,6 +92,7 @@ def _ranked_json(ranked: RankedTrial, objectives: tuple[str, ...]) -> dict[str, 
         "knee": ranked.knee,
         "crowding": ranked.crowding if math.isfinite(ranked.crowding) else None,
         "saturated": trial.saturated,
+        "warnings": list(trial_warnings(trial)),
         "scores": to_plain(trial.scores),
         "checkpoint": to_plain(trial.checkpoint),
         **_run_json(trial),

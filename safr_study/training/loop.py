@@ -16,6 +16,7 @@ from safr_study.model import SafrClassifier, build_model
 from safr_study.records import EpochReport
 from safr_study.settings import TrainConfig, fingerprint_of
 from safr_study.training.dev import measure_dev
+from safr_study.training.effective import effective_weights
 from safr_study.training.numerics import computing, release_memory
 from safr_study.training.running import RunningState, read_running, write_running
 from safr_study.training.steps import not_finite, train_epoch
@@ -132,6 +133,7 @@ def _epoch(
         config, corpus.train, model, optimizer, device=device, epoch=epoch, pad_to=pad_to
     )
     dev = measure_dev(model, corpus.dev, device=device, pad_to=pad_to)
+    effective = effective_weights(config, corpus.train, model, device=device, pad_to=pad_to)
     release_memory()
     if not (math.isfinite(dev.loss) and math.isfinite(dev.mean_norm)):
         raise not_finite(config, f"epoch {epoch}", "dev loss")
@@ -146,4 +148,7 @@ def _epoch(
         mean_norm=dev.mean_norm,
         best=best,
         seconds=time.perf_counter() - started,
+        effective_importance=effective.importance,
+        effective_interaction=effective.interaction,
+        effective_information=effective.information,
     )

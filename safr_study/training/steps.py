@@ -64,6 +64,30 @@ def train_epoch(
     return LossTerms(**{**_NOT_COMPUTED, **dict(zip(names, means, strict=True))})
 
 
+def batch_losses(
+    config: TrainConfig,
+    batch: Batch,
+    model: SafrClassifier,
+    device: torch.device,
+    noise: torch.Generator,
+) -> LossTensors:
+    """The losses of a batch by term, in the precision of the training, for a backward pass.
+
+    Args:
+        config: of the training.
+        batch: texts and labels.
+        model: on ``device``, in training mode.
+        device: of the model.
+        noise: on ``device``; decides dropout and gates.
+    """
+    ids = torch.from_numpy(batch.ids).to(device)
+    labels = torch.from_numpy(batch.labels).to(device)
+    lowers = config.precision == "auto" and device.type == "cuda"
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=lowers):
+        output = model(ids, noise=noise)
+    return loss_terms(output, labels, ids, config.penalties, config.preset)
+
+
 def not_finite(config: TrainConfig, when: str, term: str) -> TrialFailure:
     """The failure of a trial whose numbers left the reals, with what to try."""
     return TrialFailure(
@@ -80,12 +104,7 @@ def _step(
     device: torch.device,
     noise: torch.Generator,
 ) -> dict[str, Tensor]:
-    ids = torch.from_numpy(batch.ids).to(device)
-    labels = torch.from_numpy(batch.labels).to(device)
-    lowers = config.precision == "auto" and device.type == "cuda"
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=lowers):
-        output = model(ids, noise=noise)
-    losses = loss_terms(output, labels, ids, config.penalties, config.preset)
+    losses = batch_losses(config, batch, model, device, noise)
     optimizer.zero_grad()
     losses.total.backward()  # type: ignore[no-untyped-call]
     optimizer.step()

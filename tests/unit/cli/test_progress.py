@@ -8,6 +8,7 @@ from rich.console import Console
 
 from safr_study.cli.progress import Board, LiveProgress, PlainProgress, plan_lines
 from safr_study.records import EpochReport, LossTerms, TrialRecord, TrialState
+from safr_study.settings import Objective
 from safr_study.study.cluster import Allotment
 from safr_study.workflows.cost import Cost
 from safr_study.workflows.search import StudyPlan
@@ -19,7 +20,7 @@ PLAN = StudyPlan(
     done=0,
     unfinished=0,
     epochs=10,
-    objectives=("accuracy", "SRS(30)"),
+    objectives=(Objective(name="accuracy"), Objective(name="srs@30")),
     reference_point=(50.0, 0.0),
     allotment=Allotment(1.0, 0.0, 2, 2.0, 0.0),
     cost=Cost(seconds=600.0, disk_bytes=14_000_000, parameters=1),

@@ -19,6 +19,7 @@ from synthetic_study import (
 
 from safr_study.home import Home
 from safr_study.records import StudyResult, TrialState
+from safr_study.records.warnings import trial_warnings
 from safr_study.tracking import Store
 
 EPOCH_METRICS = {
@@ -117,6 +118,36 @@ def test_measures_that_are_absent_are_not_logged_as_numbers(store: Store) -> Non
     assert "deletion/srs_excess_30" not in run.data.metrics
     assert run.data.params["lambda_imp"] == "null"
     assert run.data.tags["safr.baseline"] == run.info.run_name == "no-vmask"
+
+
+def test_effective_weights_and_warnings_are_on_the_trials_run(store: Store, home: Home) -> None:
+    done = complete_trial(0, 80.0, 10.0)
+    weights = {
+        "effective_importance": 2.5,
+        "effective_interaction": 0.25 / 1024,
+        "effective_information": 0.5,
+    }
+    weak = replace(done, epochs=tuple(replace(e, **weights) for e in done.epochs))
+    tracker = tracker_of(store, study_spec())
+    tracker.start()
+    # While it runs, what is said of it may change.
+    tracker.trial_started(replace(weak, state=TrialState.RUNNING, values=None, scores=None))
+    assert tracker.finish() is None
+    assert "warnings" not in store.client.get_run(tracker.run_id(0)).data.tags
+    tracker.start()
+    tracker.trial_ended(weak)
+    tracker.trial_ended(complete_trial(1, 80.0, 10.0))
+    assert tracker.finish() is None
+    history = _history(home, tracker.run_id(0))
+    for key, value in weights.items():
+        metric = key.replace("effective_", "effective/")
+        assert [history[metric, step] for step in (1, 2)] == [value, value]
+    said = store.client.get_run(tracker.run_id(0)).data.tags["warnings"]
+    assert said == " ".join(trial_warnings(weak))
+    assert said.startswith("lambda_inter is inert: ")
+    sound = store.client.get_run(tracker.run_id(1)).data
+    assert "warnings" not in sound.tags
+    assert not any(key.startswith("effective/") for key in sound.metrics)
 
 
 def test_the_parent_describes_the_study(store: Store) -> None:

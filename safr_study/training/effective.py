@@ -1,0 +1,104 @@
+"""How much each penalty pulls at the model, beside the cross-entropy (definitions, section 1)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from safr_study.data import Batch, EncodedSplit, evaluation_batches
+from safr_study.model import SafrClassifier
+from safr_study.settings import TrainConfig
+from safr_study.training.steps import batch_losses
+
+TEXTS = 32
+"""Texts of the fixed batch: the default batch size, so that its gradients are those of a step."""
+SEED = 0
+"""Of the texts and of the noise: no part of a trial, so that all trials of a corpus compare."""
+
+
+@dataclass(frozen=True, slots=True)
+class EffectiveWeights:
+    """lambda |grad of the term| / |grad of the cross-entropy|, at least 0, by term.
+
+    ``None`` where a term is not computed (weight 0, no VMASK), and where the ratio is no number:
+    once every text of the batch is fitted perfectly, the gradient of the cross-entropy is 0.
+    """
+
+    importance: float | None = None
+    interaction: float | None = None
+    information: float | None = None
+
+
+def effective_weights(
+    config: TrainConfig,
+    split: EncodedSplit,
+    model: SafrClassifier,
+    *,
+    device: torch.device,
+    pad_to: int | None,
+) -> EffectiveWeights:
+    """Measure on one fixed batch, in training mode with fixed noise.
+
+    The norms are Euclidean, over all parameters. One forward pass and a backward pass per term;
+    parameters, their ``grad``, the mode and all other random generators stay as they are.
+
+    Args:
+        config: of the training; its penalties and its precision.
+        split: the training texts; the batch depends on them alone.
+        model: on ``device``.
+        device: of the model.
+        pad_to: length of the batch; ``None``: that of its longest text.
+    """
+    penalties = config.penalties
+    weights = (penalties.lambda_imp, penalties.lambda_inter, penalties.vmask_beta)
+    if model.vmask is None or not any(weights):
+        return EffectiveWeights()
+    noise = torch.Generator(device).manual_seed(SEED)
+    training = model.training
+    model.train()
+    try:
+        losses = batch_losses(config, fixed_batch(split, pad_to), model, device, noise)
+    finally:
+        model.train(training)
+    task = _gradient_norm(losses.cross_entropy, model)
+    terms = (losses.importance, losses.interaction, losses.vmask_information)
+    return EffectiveWeights(
+        *(
+            None if term is None else _ratio((weight or 0.0) * _gradient_norm(term, model), task)
+            for weight, term in zip(weights, terms, strict=True)
+        )
+    )
+
+
+def fixed_batch(split: EncodedSplit, pad_to: int | None) -> Batch:
+    """The same texts of a split at every call, at most ``TEXTS``, drawn without replacement."""
+    drawn = np.random.default_rng(SEED).permutation(split.examples)[:TEXTS]
+    texts = [split.tokens[split.offsets[row] : split.offsets[row + 1]] for row in drawn]
+    sample = EncodedSplit(
+        tokens=np.concatenate(texts),
+        offsets=np.concatenate([[0], np.cumsum(split.lengths[drawn])]),
+        labels=split.labels[drawn],
+    )
+    return next(evaluation_batches(sample, TEXTS, pad_to=pad_to))
+
+
+def _gradient_norm(term: Tensor, model: SafrClassifier) -> float:
+    # Not backward: that would write into the parameters' grad.
+    gradients = torch.autograd.grad(
+        term, tuple(model.parameters()), retain_graph=True, allow_unused=True
+    )
+    norms = [
+        torch.linalg.vector_norm(gradient, dtype=torch.float64)
+        for gradient in gradients
+        if gradient is not None
+    ]
+    return float(torch.linalg.vector_norm(torch.stack(norms)))
+
+
+def _ratio(pull: float, task: float) -> float | None:
+    ratio = pull / task if 0 < task < math.inf else math.nan
+    return ratio if math.isfinite(ratio) else None
