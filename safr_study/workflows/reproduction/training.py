@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from safr_study.data import EncodedCorpus
@@ -12,6 +15,20 @@ from safr_study.home import Home
 from safr_study.records import EpochReport
 from safr_study.settings import CorpusSpec, EvaluationConfig, TrainConfig, fingerprint_of
 from safr_study.training import fit, pick_device, save_model, verify_model
+
+_FACTS = "training.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A model on disk, and how long it took."""
+
+    model: Path
+    """Folder of the model."""
+    epochs: int
+    """That ran."""
+    seconds: float
+    """Wall time of all of them."""
 
 
 def training_key(config: TrainConfig, corpus: EncodedCorpus) -> str:
@@ -25,8 +42,8 @@ def trained(
     spec: CorpusSpec,
     home: Home,
     on_epoch: Callable[[EpochReport], None] | None = None,
-) -> Path:
-    """The folder of the trained model; trains it, or goes on training it, if it is not there.
+) -> Trained:
+    """The trained model; trains it, or goes on training it, if it is not there.
 
     Args:
         config: of the training.
@@ -39,22 +56,36 @@ def trained(
         TrialFailure: a loss is not finite.
     """
     folder = home.checkpoints("reproduce") / training_key(config, corpus)
-    model = folder / "model"
+    model, facts = folder / "model", folder / _FACTS
+    found = _finished(model, facts)
+    if found is not None:
+        return found
+    began = time.perf_counter()
+    state = folder / "state"
+    fitted = fit(config, corpus, device=pick_device(1.0), resume_from=state, on_epoch=on_epoch)
+    save_model(
+        model,
+        fitted.model,
+        config=config,
+        corpus=corpus,
+        spec=spec,
+        evaluation=EvaluationConfig(),
+        scores=None,
+        epoch=fitted.best_epoch,
+    )
+    # Epochs of an interrupted run count by their own clocks.
+    seconds = max(time.perf_counter() - began, sum(report.seconds for report in fitted.epochs))
+    done = Trained(model, len(fitted.epochs), seconds)
+    plain = {"epochs": done.epochs, "seconds": done.seconds}
+    facts.write_text(json.dumps(plain) + "\n", encoding="utf-8")
+    shutil.rmtree(state, ignore_errors=True)
+    return done
+
+
+def _finished(model: Path, facts: Path) -> Trained | None:
     try:
         verify_model(model)
-    except CorruptCheckpoint:
-        device = pick_device(1.0)
-        state = folder / "state"
-        fitted = fit(config, corpus, device=device, resume_from=state, on_epoch=on_epoch)
-        save_model(
-            model,
-            fitted.model,
-            config=config,
-            corpus=corpus,
-            spec=spec,
-            evaluation=EvaluationConfig(),
-            scores=None,
-            epoch=fitted.best_epoch,
-        )
-        shutil.rmtree(state, ignore_errors=True)
-    return model
+        plain = json.loads(facts.read_text(encoding="utf-8"))
+        return Trained(model, int(plain["epochs"]), float(plain["seconds"]))
+    except (CorruptCheckpoint, OSError, ValueError, KeyError, TypeError):
+        return None
