@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import get_font_names
 
 from safr_study.errors import BadInput
 
@@ -22,11 +26,18 @@ _SUFFIXES = (".png", ".svg")
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # Text stays text: searchable, and read by tests.
     "svg.hashsalt": "safr-study",  # The same ids in every run.
-    "font.family": "DejaVu Sans",
+    # Of the same widths where a page is read on a machine without DejaVu.
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "sans-serif"],
     "font.size": 9.0,
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
+
+_OTHER_SCRIPTS = (
+    *("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans Devanagari", "Noto Sans Thai"),
+    *("Noto Emoji", "Segoe UI Symbol", "Microsoft YaHei", "PingFang SC", "Arial Unicode MS"),
+)
+"""Fonts for letters that DejaVu Sans has not; those that the machine has are used."""
 
 
 def blank_figure(width: float, height: float) -> Figure:
@@ -36,9 +47,15 @@ def blank_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def style() -> AbstractContextManager[None]:
+@contextmanager
+def style() -> Iterator[None]:
     """The look of every figure; build and save it inside this context."""
-    return mpl.rc_context(_STYLE)
+    installed = set(get_font_names())
+    families = ["sans-serif", *(name for name in _OTHER_SCRIPTS if name in installed)]
+    with mpl.rc_context({**_STYLE, "font.family": families}), warnings.catch_warnings():
+        # A letter that no font has is drawn as a box in a PNG; an SVG keeps it.
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ ")
+        yield
 
 
 def checked_suffix(path: Path) -> str:
@@ -63,3 +80,11 @@ def save_figure(figure: Figure, path: Path) -> None:
     kind = checked_suffix(path)
     metadata = {"Date": None} if kind == "svg" else {"Software": None}
     figure.savefig(path, format=kind, dpi=PNG_DPI, metadata=metadata)
+
+
+def svg_text(figure: Figure) -> str:
+    """The page as an SVG element, to be put into an HTML page."""
+    page = io.StringIO()
+    figure.savefig(page, format="svg", metadata={"Date": None})
+    drawn = page.getvalue()
+    return drawn[drawn.index("<svg") :]

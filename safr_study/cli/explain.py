@@ -1,0 +1,189 @@
+"""``explain``: what one model makes of one text, word by word."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from safr_study.cli import output
+from safr_study.cli.options import HomeOption, JsonOption, TrackingOption, open_stores
+from safr_study.errors import BadInput
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from safr_study.records.explanation import Explanation
+
+Layer = Literal["embedding", "vmask", "attention", "ffn1_pre", "ffn1_post", "ffn2", "block"]
+"""As ``settings.LAYERS``."""
+
+_TINTS = ("#f7fbff", "#deebf7", "#b5d4e9", "#7ab6d9", "#2b7bba", "#08418a")
+"""Blue by rising capacity, as on the page: told apart by lightness alone."""
+_WHITE_FROM = 4
+"""Tints that need white letters."""
+_BAR = 20
+"""Characters of the longest bar."""
+_MOST_CLASSES = 6
+
+
+def explain(
+    model: Annotated[
+        str, typer.Argument(help="A pulled model's folder, or models:/NAME@alias.", metavar="MODEL")
+    ],
+    text: Annotated[str, typer.Argument(help="The text; - reads standard input.", metavar="TEXT")],
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", help="Write one self-contained page.", dir_okay=False),
+    ] = None,
+    png: Annotated[
+        Path | None,
+        typer.Option("--png", help="Draw capacities, graph and interference.", dir_okay=False),
+    ] = None,
+    svg: Annotated[
+        Path | None, typer.Option("--svg", help="The same as SVG.", dir_okay=False)
+    ] = None,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Every layer too, in NAME-layers.png or .svg.")
+    ] = False,
+    layer: Annotated[
+        Layer | None,
+        typer.Option("--layer", help="Where capacity is measured; else as in the model's study."),
+    ] = None,
+    top: Annotated[int, typer.Option("--top", min=0, help="Rows of the table of words.")] = 10,
+    json: JsonOption = False,
+    home: HomeOption = None,
+    tracking_uri: TrackingOption = None,
+) -> None:
+    """Show which words a model gives neurons of their own: prediction and capacity per word.
+
+    Examples:
+
+      safr-study explain model "a gripping , funny film"
+
+      safr-study explain models:/safr-sst2@knee "so slow" --html page.html --layers
+
+      safr-study explain model - --png figure.png < review.txt
+    """
+    from safr_study.records.explanation import explanation_to_plain
+    from safr_study.workflows.explain import check_files, write_files
+    from safr_study.workflows.explain import explain as run
+
+    check_files(html=html, png=png, svg=svg)
+    found = run(
+        model,
+        _standard_input() if text == "-" else text,
+        open_stores(home, tracking_uri=tracking_uri),
+        layer=layer,
+        all_layers=layers,
+    )
+    written = write_files(found, html=html, png=png, svg=svg)
+    if json:
+        output.print_json(explanation_to_plain(found))
+    else:
+        _show(found, top)
+    for path in written:
+        output.err().print(f"wrote {path}", soft_wrap=True)
+    if not found.words and (png or svg):
+        output.err().print("no picture was drawn: the text has no word")
+
+
+def _standard_input() -> str:
+    try:
+        return sys.stdin.buffer.read().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise BadInput("text", "standard input is not UTF-8; convert it first") from None
+
+
+def _show(found: Explanation, top: int) -> None:
+    console = output.out()
+    console.print(f"prediction: {found.prediction} (probability {found.probability:.4f})")
+    best = sorted(found.probabilities, key=lambda pair: -pair[1])
+    others = ", ".join(f"{name} {value:.4f}" for name, value in best[1:_MOST_CLASSES])
+    if others:
+        more = len(best) - _MOST_CLASSES
+        console.print(f"other classes: {others}{f' and {more} more' if more > 0 else ''}")
+    if found.words:
+        console.print()
+        console.print(_coloured(found, console))
+        console.print()
+        console.print(_legend(found, console))
+    if found.words and top:
+        console.print(_top_table(found, top))
+    for note in found.notes:
+        console.print(f"note: {note}")
+    source = found.source
+    console.print(
+        f"model {source.reference}, weights {source.sha256[:12]}, preset {source.preset}, "
+        f"trained on {source.dataset}"
+    )
+
+
+def _coloured(found: Explanation, console: Console) -> Text:
+    """The text, each word on its tint, the top ones marked without colour as well."""
+    from rich.text import Text
+
+    largest = max(word.capacity for word in found.words)
+    line = Text()
+    for word in found.words:
+        shown = word.shown
+        if word.top and console.color_system is None:
+            shown = f"*{shown}*"
+        if line:
+            line.append(" ")
+        line.append(shown, style=_style(word.capacity / (largest or 1.0), word.top, console))
+    return line
+
+
+def _style(share: float, top: bool, console: Console) -> str:
+    style = "bold underline" if top else ""
+    step = min(len(_TINTS) - 1, int(len(_TINTS) * share))
+    # Eight colours are no scale.
+    if console.color_system in (None, "standard"):
+        return style or "none"
+    ink = "#ffffff" if step >= _WHITE_FROM else "#000000"
+    return f"{style} {ink} on {_TINTS[step]}".strip()
+
+
+def _legend(found: Explanation, console: Console) -> Text:
+    from rich.text import Text
+
+    largest = max(word.capacity for word in found.words)
+    legend = Text(f"capacity at {found.layer_title}")
+    if console.color_system not in (None, "standard") and not console.no_color:
+        legend.append(": 0 ")
+        for step in range(len(_TINTS)):
+            legend.append("  ", style=_style((step + 0.5) / len(_TINTS), False, console))
+        legend.append(f" {largest:.2f}")
+    else:
+        legend.append(f", up to {largest:.2f}")
+    mark = "*" if console.color_system is None else "bold and underlined"
+    legend.append(f"; {mark}: the top 30 %, which SRS(30) deletes")
+    return legend
+
+
+def _top_table(found: Explanation, top: int) -> Table:
+    words = sorted(found.words, key=lambda word: word.rank)[:top]
+    largest = max(word.capacity for word in words)
+    gate = found.source.vmask
+    table = output.table(
+        [">rank", "word", "", ">capacity", *([">keep"] if gate else []), "note"],
+        title=f"The {len(words)} of {len(found.words)} words with the highest capacity"
+        if len(words) < len(found.words)
+        else "Words by capacity",
+    )
+    for word in words:
+        keep = [f"{word.keep_probability:.3f}"] if word.keep_probability is not None else []
+        table.add_row(
+            str(word.rank + 1),
+            word.shown,
+            "█" * round(_BAR * word.capacity / (largest or 1.0)),
+            f"{word.capacity:.3f}",
+            *keep,
+            "" if word.known else "unknown",
+        )
+    return table

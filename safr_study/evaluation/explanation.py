@@ -1,0 +1,151 @@
+"""The numbers of one text: what the model predicts, and where its words stand in its layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import safr_study
+from safr_study.data import encode_texts
+from safr_study.errors import BadInput
+from safr_study.evaluation.capacity import capacity
+from safr_study.evaluation.deletion import deletion_counts, rank_tokens
+from safr_study.model import SafrOutput
+from safr_study.records.explanation import (
+    BEFORE_THE_BLOCKS,
+    TOP_SHARE,
+    ExplainedWord,
+    Explanation,
+    LayerView,
+    ModelSource,
+)
+from safr_study.training import LoadedModel
+
+_PAD, _UNK = 0, 1
+
+
+def explain_text(
+    loaded: LoadedModel,
+    text: str,
+    *,
+    reference: str,
+    layer: str | None = None,
+    all_layers: bool = False,
+) -> Explanation:
+    """Prediction and the words' capacities, dot products and keep-probabilities.
+
+    The same numbers as the evaluation's, for this text in a batch of its own: evaluation mode,
+    soft gate, the pass in the model's dtype, dot products and capacities in float64 over the real
+    tokens alone. ``reference`` models see the text padded to their maximum length.
+
+    Args:
+        loaded: the model.
+        text: split at white space; words beyond the model's maximum are cut off.
+        reference: how the user named the model, for the record.
+        layer: one of ``settings.LAYERS``, of the last block; ``None``: the layer that the model's
+            evaluation takes.
+        all_layers: whether to measure the others too.
+
+    Raises:
+        BadInput: the layer is VMASK and the model has none, or a number is not finite.
+    """
+    chosen = layer or loaded.evaluation.capacity_layer.removesuffix("_relu")
+    words = text.split()
+    seen = words[: loaded.max_len]
+    tokens, offsets = encode_texts([text], loaded.vocabulary, loaded.max_len)
+    output = _forward(loaded, tokens.astype(np.int64))
+    place = (chosen, 0 if chosen in BEFORE_THE_BLOCKS else loaded.config.shape.layers - 1)
+    views = {
+        (name, block): _view(name, block, rows[0, : len(seen)])
+        for name, block, rows in _layer_rows(output)
+        if all_layers or (name, block) == place
+    }
+    if place not in views:
+        raise BadInput("layer", f"{chosen}: this model has none; choose another layer")
+    view = views[place]
+    ranks = rank_tokens(view.capacity, offsets)
+    q = deletion_counts(np.array([len(seen)]), TOP_SHARE)[0]
+    keep = output.keep_probability
+    probabilities = torch.softmax(output.logits[0].double(), dim=0).tolist()
+    return Explanation(
+        source=_source(loaded, reference),
+        prediction=loaded.class_names[int(output.logits[0].argmax())],
+        probabilities=tuple(zip(loaded.class_names, probabilities, strict=True)),
+        words=tuple(
+            ExplainedWord(
+                position=position,
+                text=word,
+                known=int(tokens[position]) != _UNK,
+                capacity=float(view.capacity[position]),
+                rank=int(ranks[position]),
+                top=bool(ranks[position] < q),
+                keep_probability=None if keep is None else float(keep[0, position]),
+            )
+            for position, word in enumerate(seen)
+        ),
+        words_cut=len(words) - len(seen),
+        view=view,
+        layers=tuple(views.values()) if all_layers else (),
+    )
+
+
+def _forward(loaded: LoadedModel, tokens: np.ndarray) -> SafrOutput:
+    length = loaded.max_len if loaded.config.preset == "reference" else max(1, len(tokens))
+    ids = F.pad(torch.from_numpy(tokens), (0, length - len(tokens)), value=_PAD)[None]
+    device = next(loaded.model.parameters()).device
+    with torch.inference_mode():
+        output: SafrOutput = loaded.model.eval()(ids.to(device))
+    if not output.logits.isfinite().all():
+        raise _not_finite()
+    return output
+
+
+def _layer_rows(output: SafrOutput) -> Iterator[tuple[str, int, Tensor]]:
+    """The layers that were computed: (one of ``settings.LAYERS``, block, `[B, L, D]`)."""
+    yield "embedding", 0, output.embeddings
+    if output.keep_probability is not None:
+        yield "vmask", 0, output.masked_embeddings
+    for block in range(len(output.block)):
+        yield "attention", block, output.attention_output[block]
+        yield "ffn1_pre", block, output.ffn1_pre_relu[block]
+        yield "ffn1_post", block, output.ffn1_post_relu[block]
+        yield "ffn2", block, output.ffn2[block]
+        yield "block", block, output.block[block]
+
+
+def _view(layer: str, block: int, rows: Tensor) -> LayerView:
+    """One layer's numbers from its rows `[n, D]`."""
+    if not rows.isfinite().all():
+        raise _not_finite()
+    mask = torch.ones(1, len(rows), dtype=torch.bool, device=rows.device)
+    capacities = capacity(rows[None], mask)[0].cpu().numpy()
+    exact = rows.double().cpu().numpy()
+    dot = exact @ exact.T
+    for array in (capacities, dot):
+        array.setflags(write=False)
+    return LayerView(layer=layer, block=block, capacity=capacities, dot=dot)
+
+
+def _not_finite() -> BadInput:
+    return BadInput(
+        "model", "its numbers for this text are not finite, its training diverged; take another"
+    )
+
+
+def _source(loaded: LoadedModel, reference: str) -> ModelSource:
+    return ModelSource(
+        reference=reference,
+        sha256=loaded.ref.sha256,
+        epoch=loaded.epoch,
+        preset=loaded.config.preset,
+        dataset=loaded.corpus_spec.dataset,
+        corpus_fingerprint=loaded.corpus_fingerprint,
+        max_len=loaded.max_len,
+        blocks=loaded.config.shape.layers,
+        vmask=loaded.config.shape.vmask,
+        safr_study=safr_study.__version__,
+    )

@@ -1,0 +1,227 @@
+"""Figures 2a to 2c and 4 to 6 of the SAFR paper for one text, as files or as SVG elements."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import cast
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from safr_study.figures.bars import add_details, draw_bars
+from safr_study.figures.canvas import (
+    BLUE,
+    DARK_GREY,
+    SKY,
+    blank_figure,
+    save_figure,
+    style,
+    svg_text,
+)
+from safr_study.figures.graph import GraphFacts, draw_graph, edge_legend
+from safr_study.figures.heatmap import add_colour_bar, add_words, draw_heatmap
+from safr_study.figures.layers import layers_page
+from safr_study.figures.words import left_out
+from safr_study.records.explanation import MOST_PICTURED, ExplainedWord, Explanation
+
+_BARS_HEIGHT = 2.9
+_GRAPH_LINES = 5
+"""Line breaks below the graph."""
+_HEADLINE_PER_INCH = 11.0
+"""Characters of a bold line."""
+_CAPTION_PER_INCH = 15.0
+
+
+def explanation_figure(explanation: Explanation, path: Path) -> None:
+    """Draw Figures 2a, 2b and 2c of a text on one page.
+
+    Ids in an SVG: those of `draw_bars`, `draw_graph` and `draw_heatmap`, ``headline``,
+    ``caption``, and ``note-bars``, ``note-graph`` and ``note-heatmap`` below the panels.
+
+    Args:
+        explanation: of at least one word.
+        path: ends in .png or .svg; its folder exists.
+
+    Raises:
+        BadInput: another suffix.
+    """
+    side = _side(explanation)
+    width = 2 * side + 1.8
+    with style():
+        figure = blank_figure(width, _BARS_HEIGHT + side + 2.0)
+        grid = figure.add_gridspec(2, 2, height_ratios=[_BARS_HEIGHT, side + 0.8])
+        _add_bars(figure.add_subplot(grid[0, :]), explanation, "a")
+        graph = figure.add_subplot(grid[1, 0])
+        _add_heatmap(figure.add_subplot(grid[1, 1]), explanation, "c")
+        figure.suptitle(
+            textwrap.fill(headline(explanation), round(width * _HEADLINE_PER_INCH)),
+            fontweight="bold",
+            x=0.01,
+            ha="left",
+            parse_math=False,
+            gid="headline",
+        )
+        figure.supxlabel(
+            textwrap.fill(_caption(explanation), round(width * _CAPTION_PER_INCH)),
+            fontsize=8,
+            color=DARK_GREY,
+            x=0.01,
+            ha="left",
+            parse_math=False,
+            gid="caption",
+        )
+        _add_graph(graph, explanation, "b")
+        save_figure(figure, path)
+
+
+def layers_figure(explanation: Explanation, path: Path) -> None:
+    """Draw Figures 4 to 6 of a text: capacity and interference in all layers, on one page.
+
+    Args:
+        explanation: of at least one word, with its layers.
+        path: ends in .png or .svg; its folder exists.
+
+    Raises:
+        BadInput: another suffix.
+    """
+    with style():
+        save_figure(layers_page(explanation), path)
+
+
+def explanation_svgs(explanation: Explanation) -> dict[str, str]:
+    """The same pictures as SVG elements for an HTML page.
+
+    Keys: ``bars``, ``graph`` and ``heatmap``, and ``layers`` where the explanation has them; none
+    for a text without words.
+    """
+    if not explanation.words:
+        return {}
+    side = _side(explanation)
+    sizes = {
+        "bars": (2 * side + 1.0, _BARS_HEIGHT + 0.6),
+        "graph": (side + 0.2, side + 1.0),
+        "heatmap": (side + 1.4, side + 0.8),
+    }
+    adders = {"bars": _add_bars, "graph": _add_graph, "heatmap": _add_heatmap}
+    drawn = {}
+    with style():
+        for name, size in sizes.items():
+            figure = blank_figure(*size)
+            adders[name](figure.add_subplot(), explanation, "")
+            drawn[name] = svg_text(figure)
+        if explanation.layers:
+            drawn["layers"] = svg_text(layers_page(explanation))
+    return drawn
+
+
+def headline(explanation: Explanation) -> str:
+    """The text's beginning and what the model makes of it."""
+    text = " ".join(word.shown for word in explanation.words)
+    return (
+        f"“{textwrap.shorten(text, 120, placeholder=' …')}”: "
+        f"{explanation.prediction} ({explanation.probability:.2f})"
+    )
+
+
+def _side(explanation: Explanation) -> float:
+    """Inches of the graph and of the heat map."""
+    count = min(len(explanation.words), MOST_PICTURED)
+    return min(max(4.2, 3.6 + 0.11 * count), 8.0)
+
+
+def _drawn(explanation: Explanation) -> tuple[ExplainedWord, ...]:
+    return explanation.highest(MOST_PICTURED)
+
+
+def _add_bars(axes: Axes, explanation: Explanation, letter: str) -> None:
+    words = _drawn(explanation)
+    draw_bars(axes, words, explanation.view)
+    add_details(axes, words, explanation.view)
+    axes.set_ylabel("capacity")
+    _set_title(axes, letter, f"Capacity of each word at {explanation.layer_title}")
+    handles = [
+        Patch(color=BLUE, label="top 30 % (bold): what SRS(30) deletes"),
+        Patch(color=SKY, label="the others"),
+    ]
+    axes.legend(handles=handles, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
+    _set_note(axes, left_out(words, explanation.words), "note-bars")
+
+
+def _add_graph(axes: Axes, explanation: Explanation, letter: str) -> None:
+    """The last to be added: everything else must be in its place."""
+    words = _drawn(explanation)
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    _set_title(axes, letter, "Correlations between the words")
+    # Room for what is only known when all else is in its place.
+    _set_note(axes, "\n" * _GRAPH_LINES, "note-graph")
+    figure = cast("Figure", axes.figure)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    facts = draw_graph(axes, words, explanation.view)
+    axes.legend(
+        handles=edge_legend(),
+        loc="upper left",
+        bbox_to_anchor=(0, 0),
+        ncols=2,
+        frameon=False,
+        borderaxespad=0.4,
+        borderpad=0,
+        fontsize=7.5,
+    )
+    _set_note(axes, _graph_note(facts, explanation), "note-graph")
+
+
+def _add_heatmap(axes: Axes, explanation: Explanation, letter: str) -> None:
+    words = _drawn(explanation)
+    mesh = draw_heatmap(axes, words, explanation.view)
+    axes.set_aspect("equal")
+    axes.set_anchor("N")
+    add_words(axes, words)
+    add_colour_bar(axes, mesh)
+    _set_title(axes, letter, f"Interference at {explanation.layer_title}")
+    _set_note(axes, left_out(words, explanation.words), "note-heatmap")
+
+
+def _set_title(axes: Axes, letter: str, title: str) -> None:
+    axes.set_title(f"{letter}  {title}".strip(), loc="left", fontsize=9.5, fontweight="bold")
+
+
+def _set_note(axes: Axes, note: str, gid: str) -> None:
+    axes.set_xlabel(note, fontsize=7.5, color=DARK_GREY, loc="left", gid=gid)
+
+
+def _graph_note(facts: GraphFacts, explanation: Explanation) -> str:
+    words = _drawn(explanation)
+    capacities = [word.capacity for word in words]
+    lines = [
+        "",  # The legend's.
+        left_out(words, explanation.words),
+        f"Circle: its radius grows with capacity ({min(capacities):.2f} to {max(capacities):.2f}).",
+    ]
+    if facts.edges:
+        lines += [
+            "Edge: shorter and thicker = a stronger correlation (cosine of the words' vectors).",
+            f"{facts.edges} of {facts.pairs} pairs: the strongest of all and of each word.",
+        ]
+    elif facts.pairs:
+        lines.append("No two words are correlated (|cosine| of 0.1 or more).")
+    if facts.order is not None:
+        lines.append(
+            f"Rank correlation of length and strength: {facts.order:.2f} (perfect would be -1)."
+        )
+    return "\n".join([lines[0], *filter(None, lines)])
+
+
+def _caption(explanation: Explanation) -> str:
+    source = explanation.source
+    parts = [
+        f"Model {source.reference} (weights {source.sha256[:12]}, preset {source.preset}, "
+        f"trained on {source.dataset}).",
+        *explanation.notes,
+    ]
+    if any(not word.known for word in explanation.words):
+        parts.append("Italics: unknown words.")
+    return " ".join(parts)

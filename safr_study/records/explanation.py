@@ -1,0 +1,231 @@
+"""What a model made of one text: its prediction, and each word's place in a layer."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from safr_study.records.plain import to_plain
+
+Array = NDArray[np.float64]
+
+MOST_PICTURED = 40
+"""Words in a picture; beyond these it is too full to read."""
+TOP_SHARE = 0.3
+"""k of the top words that are marked (the default k of SRS)."""
+
+_NAMES = {
+    "embedding": "embedding",
+    "vmask": "VMASK",
+    "attention": "attention",
+    "ffn1_pre": "FFN1 before ReLU",
+    "ffn1_post": "FFN1 after ReLU",
+    "ffn2": "FFN2",
+    "block": "block output",
+}
+BEFORE_THE_BLOCKS = ("embedding", "vmask")
+"""Layers that a model has once."""
+_TURNS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
+"""Invisible signs that turn the direction of what follows, beyond the word's end too."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """Which model explained, so that the numbers can be made again."""
+
+    reference: str
+    """As the user gave it: a folder, or a name in the registry."""
+    sha256: str
+    """Of its weights."""
+    epoch: int
+    """Whose state it is, from 1."""
+    preset: str
+    """``masked`` or ``reference``."""
+    dataset: str
+    """That it was trained on."""
+    corpus_fingerprint: str
+    max_len: int
+    """Words that it reads of a text."""
+    blocks: int
+    vmask: bool
+    safr_study: str
+    """Version of this package that made the numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedWord:
+    """One word of the text that the model saw, with its numbers in the chosen layer."""
+
+    position: int
+    """In the text, from 0."""
+    text: str
+    """As written."""
+    known: bool
+    """``False``: not in the vocabulary; the model sees the unknown word in its place."""
+    capacity: float
+    """C_i of the definitions, in [0, 1]."""
+    rank: int
+    """0 = the highest capacity of the text; ties by position."""
+    top: bool
+    """Among the top 30 % by capacity (q = round-half-even(0.3 n)), which SRS(30) deletes."""
+    keep_probability: float | None
+    """VMASK's soft gate, in [0, 1]; ``None`` without VMASK."""
+
+    @property
+    def shown(self) -> str:
+        """The word for people: what would disturb a terminal or a page becomes a sign."""
+        return "".join(map(_visible, self.text))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LayerView:
+    """The n words of the text in one layer; arrays are read-only."""
+
+    layer: str
+    """One of ``settings.LAYERS``."""
+    block: int
+    """From 0; 0 for the embedding and VMASK too."""
+    capacity: Array
+    """C_i `[n]`, in [0, 1]."""
+    dot: Array
+    """h_i . h_j `[n, n]`, symmetric."""
+
+    @property
+    def interference(self) -> Array:
+        """I_ij = (h_i . h_j)^2 `[n, n]` (SAFR paper, equation 1)."""
+        squares: Array = self.dot**2
+        return squares
+
+    @property
+    def cosine(self) -> Array:
+        """h_i . h_j / (|h_i| |h_j|) `[n, n]`, in [-1, 1]; NaN where a row is zero."""
+        norms = np.sqrt(np.diagonal(self.dot))
+        products = np.outer(norms, norms)
+        cosines = np.full_like(self.dot, np.nan)
+        np.divide(self.dot, products, out=cosines, where=products > 0)
+        return np.clip(cosines, -1.0, 1.0)
+
+    def title(self, blocks: int) -> str:
+        """The layer for people, with its block (from 1) where there are several."""
+        name = _NAMES[self.layer]
+        return (
+            name
+            if blocks == 1 or self.layer in BEFORE_THE_BLOCKS
+            else f"{name}, block {self.block + 1}"
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Explanation:
+    """One model's view of one text."""
+
+    source: ModelSource
+    prediction: str
+    """The class; the first of equal probabilities."""
+    probabilities: tuple[tuple[str, float], ...]
+    """Each class with its probability, by label."""
+    words: tuple[ExplainedWord, ...]
+    """Those that the model saw, in the order of the text; may be empty."""
+    words_cut: int
+    """Words beyond ``source.max_len``, which it did not see."""
+    view: LayerView
+    """The chosen layer."""
+    layers: tuple[LayerView, ...] = ()
+    """All layers of all blocks in the order of the forward pass, if they were asked for."""
+
+    @property
+    def probability(self) -> float:
+        """Of the predicted class."""
+        return dict(self.probabilities)[self.prediction]
+
+    def highest(self, most: int) -> tuple[ExplainedWord, ...]:
+        """The words of the highest capacity, at most so many, in the order of the text."""
+        return tuple(word for word in self.words if word.rank < most)
+
+    @property
+    def layer_title(self) -> str:
+        """The chosen layer for people."""
+        return self.view.title(self.source.blocks)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is unusual about this text or model, one sentence each."""
+        unknown = sum(not word.known for word in self.words)
+        count = len(self.words)
+        notes = []
+        if not self.words and self.source.preset == "reference":
+            notes.append("The text has no word: this is the model's answer to padding alone.")
+        elif not self.words:
+            notes.append("The text has no word: the bias of the classifier alone decides.")
+        if self.words_cut:
+            notes.append(
+                f"Only the first {count} of {count + self.words_cut} words were read: "
+                "this model takes no more."
+            )
+        if unknown and unknown == count:
+            notes.append(
+                "No word is in the model's vocabulary: it sees the same unknown word each time."
+            )
+        elif unknown:
+            were = "word is" if unknown == 1 else "words are"
+            notes.append(f"{unknown} {were} not in the model's vocabulary.")
+        if not self.source.vmask:
+            notes.append("The model has no VMASK: there are no keep-probabilities.")
+        return tuple(notes)
+
+
+def explanation_to_plain(explanation: Explanation) -> dict[str, Any]:
+    """All the numbers as JSON values.
+
+    Keys: ``prediction``, ``probabilities`` (by class), ``model`` (its source), ``layer``,
+    ``block`` (from 0), ``notes``, ``words_cut``, ``words`` (a list of `ExplainedWord`; ``rank`` 0
+    is the highest capacity), ``pairs`` and ``layers``. ``pairs`` has the matrices ``dot``,
+    ``cosine`` (null where a row is zero) and ``interference``, their rows and columns in the order
+    of ``words``. Each of ``layers`` has ``layer``, ``block``, ``capacity`` and ``pairs``.
+    """
+    return {
+        "prediction": explanation.prediction,
+        "probabilities": dict(explanation.probabilities),
+        "model": to_plain(explanation.source),
+        "layer": explanation.view.layer,
+        "block": explanation.view.block,
+        "notes": list(explanation.notes),
+        "words_cut": explanation.words_cut,
+        "words": to_plain(explanation.words),
+        "pairs": _pairs(explanation.view),
+        "layers": [
+            {
+                "layer": view.layer,
+                "block": view.block,
+                "capacity": view.capacity.tolist(),
+                "pairs": _pairs(view),
+            }
+            for view in explanation.layers
+        ],
+    }
+
+
+def _pairs(view: LayerView) -> dict[str, Any]:
+    cosine = view.cosine
+    return {
+        "dot": view.dot.tolist(),
+        "cosine": [[None if math.isnan(x) else x for x in row] for row in cosine.tolist()],
+        "interference": view.interference.tolist(),
+    }
+
+
+def _visible(character: str) -> str:
+    code = ord(character)
+    if code < 0x20:
+        return chr(0x2400 + code)  # Unicode's pictures of control characters.
+    hidden = (
+        unicodedata.category(character) in ("Cc", "Cs")
+        or unicodedata.bidirectional(character) in _TURNS
+        or code & 0xFFFE == 0xFFFE  # No character at all; XML forbids it.
+    )
+    return "\N{REPLACEMENT CHARACTER}" if hidden else character

@@ -1,0 +1,66 @@
+"""A small untrained model in a folder, as a pulled one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from safr_study.data import EncodedCorpus, EncodedSplit
+from safr_study.model import build_model
+from safr_study.settings import CorpusSpec, EvaluationConfig, TrainConfig
+from safr_study.training import save_model
+
+WORDS = ("<pad>", "<unk>", "the", "a", "film", "is", "was", "good", "bad", ",", ".", "and")
+CLASSES = ("bad", "fair", "good")
+MAX_LEN = 16
+EMPTY = EncodedSplit(
+    tokens=np.zeros(0, np.int32), offsets=np.zeros(1, np.int64), labels=np.zeros(0, np.int64)
+)
+
+
+def save_tiny_model(
+    folder: Path,
+    *,
+    seed: int = 0,
+    preset: str = "masked",
+    max_len: int = MAX_LEN,
+    **shape: object,
+) -> Path:
+    """The folder of a model of three classes; ``shape`` changes its sizes."""
+    sizes = {"embed_dim": 8, "ffn_dim": 12, "heads": 2, "mask_hidden_dim": 6, **shape}
+    off = {"lambda_imp": None, "lambda_inter": None}
+    penalties = {} if sizes.get("vmask", True) else off
+    config = TrainConfig.parse({"shape": sizes, "preset": preset, "penalties": penalties})
+    model = build_model(
+        config.shape,
+        preset=config.preset,
+        vocabulary_size=len(WORDS),
+        classes=len(CLASSES),
+        max_len=max_len,
+        seed=seed,
+    )
+    corpus = EncodedCorpus(
+        name="tiny",
+        slug="tiny",
+        source="made for the test",
+        fingerprint="0" * 64,
+        class_names=CLASSES,
+        max_len=max_len,
+        vocabulary_bytes=np.frombuffer("\n".join(WORDS).encode(), dtype=np.uint8),
+        train=EMPTY,
+        dev=EMPTY,
+        test=None,
+        counts={"vocabulary": len(WORDS)},
+    )
+    save_model(
+        folder,
+        model,
+        config=config,
+        corpus=corpus,
+        spec=CorpusSpec(dataset="planted"),
+        evaluation=EvaluationConfig(),
+        scores=None,
+        epoch=2,
+    )
+    return folder
