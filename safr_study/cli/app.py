@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 import safr_study
-from safr_study.cli import browse, models, results, search
+from safr_study.cli import browse, evaluate, explain, models, reproduce, results, search
 from safr_study.errors import SafrError
 
 INTERRUPTED = 130
@@ -31,9 +31,12 @@ app.command("list")(results.list_studies)
 app.command("models")(models.list_models)
 app.command("promote")(models.promote)
 app.command("pull")(models.pull)
-app.command("evaluate")(models.evaluate)
+app.command("evaluate")(evaluate.evaluate)
+app.command("explain")(explain.explain)
+app.command("reproduce")(reproduce.reproduce)
 app.command("datasets")(browse.datasets)
 app.command("spaces")(browse.spaces)
+app.command("metrics")(evaluate.metrics)
 app.command("ui")(browse.ui)
 
 

@@ -44,5 +44,5 @@ class EvaluationConfig(Settings):
     """Rank anew after every deleted token, instead of once on the full text."""
     sample_texts: int = Field(default=500, ge=1)
     """Fixed texts of the split for leave-one-out."""
-    sample_tokens: int = Field(default=10_000, ge=1)
+    sample_tokens: int = Field(default=5_000, ge=1)
     """About so many tokens, of fixed texts, for the superposition measures."""

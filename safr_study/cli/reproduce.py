@@ -1,0 +1,228 @@
+"""``reproduce``: the paper's tables and figures from our own runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from safr_study.cli import output
+from safr_study.cli.options import HomeOption, JsonOption
+from safr_study.errors import BadInput, StudyIncomplete
+from safr_study.home import open_home
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from safr_study.home import Home
+    from safr_study.records.runs import RunLine
+    from safr_study.report.reproduction_result import Reproduction
+    from safr_study.workflows.reproduction.rows import WantedRun
+    from safr_study.workflows.reproduction.study import RunPlan, RunRequest
+
+
+def reproduce(
+    item: Annotated[
+        Literal["table1", "table2", "table3", "table6", "figure3"],
+        typer.Argument(help="Which table or figure of the paper."),
+    ],
+    dataset: Annotated[
+        str,
+        typer.Option(
+            "--dataset",
+            help="sst2-treebank (the paper's SST-2), imdb, or sst2 (unfiltered).",
+            rich_help_panel="Data",
+        ),
+    ] = "sst2-treebank",
+    seeds: Annotated[
+        int, typer.Option("--seeds", help="Runs of each row, with seeds 0 .. N-1.", min=1)
+    ] = 3,
+    preset: Annotated[
+        Literal["masked", "reference"],
+        typer.Option("--preset", help="Padding-aware, or as the authors' released code."),
+    ] = "masked",
+    epochs: Annotated[
+        int, typer.Option("--epochs", help="At most; early stopping may end before.", min=1)
+    ] = 100,
+    train_limit: Annotated[
+        int | None,
+        typer.Option("--train-limit", help="Use at most N texts.", rich_help_panel="Data"),
+    ] = None,
+    dev_limit: Annotated[
+        int | None,
+        typer.Option("--dev-limit", help="Use at most N texts.", rich_help_panel="Data"),
+    ] = None,
+    test_limit: Annotated[
+        int | None,
+        typer.Option("--test-limit", help="Use at most N texts.", rich_help_panel="Data"),
+    ] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            "--results",
+            help="Folder of the finished runs; else results in the home.",
+            file_okay=False,
+            rich_help_panel="Where things are",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder for .md, .tex, .csv, .png and .svg.", file_okay=False),
+    ] = None,
+    max_concurrent: Annotated[
+        int | None,
+        typer.Option("--max-concurrent", help="Runs at once; else one per core.", min=1),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List the runs that are missing; do none.")
+    ] = False,
+    json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Run what a table or figure of the paper lacks, and show ours beside the paper's.
+
+    A finished run is a line under --results and is not paid for twice; an interrupted command goes
+    on when it is given again. The test set is read for rows fixed beforehand, as in the paper.
+
+    Examples:
+
+      safr-study reproduce table1 --dataset sst2-treebank --seeds 5
+
+      safr-study reproduce table6 --dataset imdb --dry-run
+
+      safr-study reproduce figure3 --results docs/results --out figures
+    """
+    from safr_study.data import canonical_dataset
+    from safr_study.settings import CorpusSpec
+    from safr_study.workflows.reproduction.rows import item_rows
+    from safr_study.workflows.reproduction.study import RunRequest
+
+    # Asked first: a wrong name is said before any data is looked for.
+    item_rows(item, dataset)
+    spec = CorpusSpec.parse(
+        {
+            "dataset": canonical_dataset(dataset),
+            "train_limit": train_limit,
+            "dev_limit": dev_limit,
+            "test_limit": test_limit,
+        }
+    )
+    at = open_home(home)
+    request = RunRequest(
+        item=item,
+        spec=spec,
+        seeds=seeds,
+        preset=preset,
+        results=(results or at.root / "results").expanduser(),
+        epochs=epochs,
+        workers=max_concurrent,
+    )
+    if dry_run:
+        _dry_run(request, at, as_json=json)
+    else:
+        _run(request, at, out, as_json=json)
+
+
+class RunReport:
+    """Progress of the runs, a line each."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def planned(self, plan: RunPlan) -> None:
+        """What is there and what is to come."""
+        for line in _plan_lines(plan):
+            self._say(line)
+
+    def finished(self, wanted: WantedRun, line: RunLine, left: int, seconds: float) -> None:
+        """One more line on disk."""
+        srs = line.test.deletion(0.3).srs
+        rest = f"; {left} left, about {output.duration(seconds)}" if left else ""
+        self._say(
+            f"{wanted.label}: accuracy {line.test.accuracy:.2f}, SRS(30) {srs:.2f}, "
+            f"{line.epochs} epochs in {output.duration(line.seconds)}{rest}"
+        )
+
+    def failed(self, wanted: WantedRun, sentence: str) -> None:
+        """One run that cannot be had."""
+        self._say(f"warning: {wanted.label} failed: {sentence}")
+
+    def _say(self, sentence: str) -> None:
+        self._console.print(sentence, soft_wrap=True)
+
+
+def _plan_lines(plan: RunPlan) -> list[str]:
+    request, missing = plan.request, len(plan.missing)
+    head = (
+        f"{request.item} on {request.spec.dataset}, preset {request.preset}: "
+        f"{len(plan.wanted)} runs, {len(plan.wanted) - missing} of them in {plan.file}"
+    )
+    if not missing:
+        return [head]
+    left = "" if plan.seconds is None else f", about {output.duration(plan.seconds)}"
+    return [head, f"{missing} to do, {plan.workers} at once{left}"]
+
+
+def _dry_run(request: RunRequest, home: Home, *, as_json: bool) -> None:
+    from safr_study.records import to_plain
+    from safr_study.workflows.reproduction.study import plan_runs
+
+    plan = plan_runs(request, home)
+    if as_json:
+        runs = [
+            {"key": run.key, **to_plain(run.row), "seed": run.config.seed} for run in plan.missing
+        ]
+        output.print_json(
+            {
+                "item": request.item,
+                "dataset": request.spec.dataset,
+                "preset": request.preset,
+                "file": str(plan.file),
+                "wanted": len(plan.wanted),
+                "missing": runs,
+                "seconds": plan.seconds,
+            }
+        )
+        return
+    for line in [*_plan_lines(plan), *(f"  {run.label}" for run in plan.missing)]:
+        output.out().print(line, soft_wrap=True)
+
+
+def _run(request: RunRequest, home: Home, out: Path | None, *, as_json: bool) -> None:
+    from safr_study.report.reproduction_result import reproduction_json
+    from safr_study.workflows.reproduction.output import write_item
+    from safr_study.workflows.reproduction.reproduce import reproduce as run
+
+    if out is not None and out.exists() and not out.is_dir():
+        raise BadInput("out", f"{out} is no folder; choose another")
+    result = run(request, home, progress=RunReport(output.err()))
+    written = write_item(result, out) if out is not None else []
+    if as_json:
+        paths = [str(path) for path in written]
+        output.print_json({**reproduction_json(result), "written": paths})
+    else:
+        _show(result)
+        for path in written:
+            output.err().print(f"wrote {path}")
+    if result.failures:
+        raise StudyIncomplete(
+            f"{len(result.failures)} of {result.runs + len(result.failures)} runs failed "
+            f"({result.failures[0]}); the same command tries them again"
+        )
+
+
+def _show(result: Reproduction) -> None:
+    from safr_study.report.reproduction_notes import notes
+    from safr_study.report.reproduction_sheets import sheets, title
+
+    console = output.out()
+    console.print(title(result))
+    console.print()
+    for sheet in sheets(result, wide=False):
+        table = output.table(sheet.columns, title=sheet.title)
+        for row in sheet.rows:
+            table.add_row(*row)
+        console.print(table)
+    for note in notes(result):
+        console.print(note)

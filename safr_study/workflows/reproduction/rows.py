@@ -1,0 +1,142 @@
+"""Which runs a table or figure of the paper needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from safr_study.data import EncodedCorpus
+from safr_study.errors import BadInput
+from safr_study.records.runs import Measurement, Row, RunLine
+from safr_study.report.paper import PaperRow, paper
+from safr_study.settings import (
+    CorpusSpec,
+    EvaluationConfig,
+    ModelShape,
+    Penalties,
+    Preset,
+    TrainConfig,
+)
+from safr_study.workflows.reproduction.training import training_key
+
+Item = Literal["table1", "table2", "table3", "table6", "figure3"]
+ITEMS: tuple[Item, ...] = get_args(Item)
+PAPER_EPOCHS = 100
+PAPER_DATASETS = {"sst2-treebank": "sst2", "sst2": "sst2", "imdb": "imdb"}
+"""Ours, and the paper's whose numbers stand beside it. ``sst2-treebank`` went through the authors'
+filter; ``sst2`` is the full one, which the paper did not use."""
+
+
+@dataclass(frozen=True, slots=True)
+class WantedRun:
+    """One run that an item needs, and what decides its numbers."""
+
+    spec: CorpusSpec
+    config: TrainConfig
+    evaluation: EvaluationConfig
+    row: Row
+    key: str
+    """Of the training."""
+    corpus: str
+    """Fingerprint of the encoded texts."""
+    curve: bool
+    """Measure every metric at every k of the curve, and Table 3, not k = 30 % alone."""
+
+    @property
+    def label(self) -> str:
+        """For people: ``safr(1, 0.1) seed 2``."""
+        return f"{self.row.name} seed {self.config.seed}"
+
+    def is_met_by(self, line: RunLine) -> bool:
+        """Whether a line is this very run: its training, its texts, its evaluation."""
+        return (
+            line.key == self.key
+            and line.corpus == self.corpus
+            and line.evaluation == measurement(self.evaluation)
+            and (line.test.curve is not None or not self.curve)
+        )
+
+
+def paper_dataset(dataset: str) -> str:
+    """The paper's name of a data set.
+
+    Raises:
+        BadInput: the paper has no numbers of it.
+    """
+    if dataset not in PAPER_DATASETS:
+        raise BadInput(
+            "dataset",
+            f"the paper has no numbers of {dataset!r}; use one of {', '.join(PAPER_DATASETS)}",
+        )
+    return PAPER_DATASETS[dataset]
+
+
+def item_rows(item: Item, dataset: str) -> tuple[PaperRow, ...]:
+    """The rows of an item in the paper's order.
+
+    Args:
+        item: a table or a figure.
+        dataset: as the user named it.
+
+    Raises:
+        BadInput: the paper has no numbers of the data set, or not this item of it.
+    """
+    name, tables = paper_dataset(dataset), paper()
+    if item == "table6":
+        return tables.rows
+    if item == "table2":
+        if name not in tables.table2:
+            raise BadInput(
+                "dataset", f"the paper's Table 2 is of SST-2 alone, not of {dataset}; use table6"
+            )
+        return tables.named(tables.table2[name])
+    rows = tables.named(tables.table1[name])
+    # Table 3 is of the SAFR row, the last of Table 1.
+    return rows[-1:] if item == "table3" else rows
+
+
+def wanted_runs(
+    item: Item, spec: CorpusSpec, corpus: EncodedCorpus, *, seeds: int, preset: Preset, epochs: int
+) -> tuple[WantedRun, ...]:
+    """The runs of an item, seed by seed, so that an interrupted study compares all of its rows.
+
+    Figure 3 and Table 3 take more than the other tables: every k, and padded passes.
+    """
+    wanted = []
+    for seed in range(seeds):
+        for entry in item_rows(item, spec.dataset):
+            config = row_config(entry.row, preset=preset, seed=seed, epochs=epochs)
+            wanted.append(
+                WantedRun(
+                    spec=spec,
+                    config=config,
+                    evaluation=EvaluationConfig(),
+                    row=entry.row,
+                    key=training_key(config, corpus),
+                    corpus=corpus.fingerprint,
+                    curve=item in ("table3", "figure3"),
+                )
+            )
+    return tuple(wanted)
+
+
+def row_config(row: Row, *, preset: Preset, seed: int, epochs: int = PAPER_EPOCHS) -> TrainConfig:
+    """How a row is trained: the paper's model, its learning rate, batch size and patience."""
+    return TrainConfig(
+        preset=preset,
+        shape=ModelShape(vmask=row.vmask),
+        penalties=Penalties(lambda_imp=row.lambda_imp, lambda_inter=row.lambda_inter),
+        epochs=epochs,
+        seed=seed,
+    )
+
+
+def measurement(config: EvaluationConfig) -> Measurement:
+    """The settings of an evaluation that a line names."""
+    return Measurement(
+        capacity_layer=config.capacity_layer,
+        draws=config.draws,
+        seed=config.seed,
+        mode=config.mode,
+        batch_size=config.batch_size,
+    )

@@ -1,0 +1,240 @@
+"""Finished runs of the paper's rows without any training; importable by a spawned process."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from safr_study.errors import BadInput, TrialFailure
+from safr_study.evaluation import statistics
+from safr_study.records import CurveScores, DeletionScores, Scores
+from safr_study.records.runs import (
+    DevResult,
+    EffectiveWeights,
+    Ffn1Capacities,
+    Limits,
+    MeanCapacities,
+    Measurement,
+    PaddedCapacities,
+    RightAnswers,
+    Row,
+    RunLine,
+    SentimentCapacity,
+)
+from safr_study.report.paper import PaperRow
+from safr_study.settings import CURVE_SHARES
+from safr_study.workflows.reproduction.rows import WantedRun, measurement
+
+DRAWS = 10
+TEXTS = 400
+PLAIN = Measurement("ffn1_pre_relu", DRAWS, 0, "remove", 128)
+
+
+def run_line(
+    row: Row,
+    seed: int,
+    *,
+    accuracy: float = 72.0,
+    random: float = 70.0,
+    top: float = 60.0,
+    texts: int = TEXTS,
+    dominant: float = 0.6,
+    **changes: Any,
+) -> RunLine:
+    """A line whose numbers are counts of right texts near the given percentages.
+
+    The same texts are right in every run of a seed, up to the counts, so rows are paired.
+    """
+    order = np.random.default_rng(seed).permutation(texts)
+
+    def right(percent: float) -> np.ndarray:
+        bits = np.zeros(texts, bool)
+        bits[order[: round(texts * percent / 100)]] = True
+        return bits
+
+    full, without_top = right(accuracy), right(top)
+    draws = np.array([right(random + draw % 2) for draw in range(DRAWS)])
+    fixed: dict[str, Any] = {
+        "key": f"{abs(hash((row.name, seed))):016x}"[:16],
+        "dataset": "sst2-treebank",
+        "corpus": "c0ffee",
+        "preset": "masked",
+        "vmask": row.vmask,
+        "lambda_imp": row.lambda_imp,
+        "lambda_inter": row.lambda_inter,
+        "seed": seed,
+        "limits": Limits(None, None, None),
+        "epochs": 12,
+        "best_epoch": 9,
+        "max_epochs": 100,
+        "learning_rate": 1e-4,
+        "evaluation": PLAIN,
+        "dev": DevResult(73.25, 0.55),
+        "test": _scores(full, without_top, draws, dominant),
+        "right": RightAnswers.pack(full, without_top, draws),
+        "capacities": _capacities(seed) if row.vmask else None,
+        "sentiment_capacity": SentimentCapacity(0.41, 0.15, 350, 0.26, 0.01),
+        "effective": EffectiveWeights(row.lambda_imp or None, 4.25e-8, None),
+        "seconds": 60.0,
+        "device": "cpu",
+        "versions": {"torch": "2.9"},
+    }
+    return RunLine(**{**fixed, **changes})
+
+
+def table_lines(
+    entries: Sequence[PaperRow], seeds: int, of: str = "sst2", **changes: Any
+) -> list[RunLine]:
+    """Lines near the paper's own numbers; each seed moves all the rows, and each row a little."""
+    lines = []
+    for place, entry in enumerate(entries):
+        numbers = entry.numbers[of]
+        for seed in range(seeds):
+            shift = 0.5 * ((seed * 7 + place * 3) % 5 - 2)
+            lines.append(
+                run_line(
+                    entry.row,
+                    seed,
+                    accuracy=numbers.accuracy + shift,
+                    random=numbers.accuracy_random_deletion + shift,
+                    top=numbers.accuracy_capacity_deletion - shift,
+                    dominant=0.97 if numbers.accuracy_capacity_deletion < 52 else 0.6,
+                    **changes,
+                )
+            )
+    return lines
+
+
+def line_of(wanted: WantedRun) -> RunLine:
+    """The line that a wanted run asks for."""
+    return run_line(
+        wanted.row,
+        wanted.config.seed,
+        key=wanted.key,
+        corpus=wanted.corpus,
+        dataset=wanted.spec.dataset,
+        preset=wanted.config.preset,
+        evaluation=measurement(wanted.evaluation),
+    )
+
+
+def do(wanted: WantedRun) -> RunLine:
+    """Done at once."""
+    return line_of(wanted)
+
+
+def do_but_fail_vmask(wanted: WantedRun) -> RunLine:
+    """The lambda (0, 0) row cannot be trained."""
+    if wanted.row.name == "vmask":
+        raise TrialFailure("epoch 2: the loss is not a finite number")
+    return line_of(wanted)
+
+
+def do_nothing_right(wanted: WantedRun) -> RunLine:
+    """No run can be had."""
+    raise TrialFailure(f"{wanted.row.name}: the loss is not a finite number")
+
+
+def do_but_find_bad_data(wanted: WantedRun) -> RunLine:
+    """A fault that all runs share."""
+    raise BadInput("dataset", "changed on disk; give it back")
+
+
+def do_but_die(wanted: WantedRun) -> RunLine:
+    """The process of the baseline is killed."""
+    if not wanted.row.vmask:
+        os._exit(9)
+    return line_of(wanted)
+
+
+def do_another(wanted: WantedRun) -> RunLine:
+    """A fault of ours: the line of another run."""
+    return run_line(wanted.row, wanted.config.seed)
+
+
+def do_baseline_alone(wanted: WantedRun) -> RunLine:
+    """All but the baseline go on for ever."""
+    if wanted.row.vmask:
+        signal.pause()
+    return line_of(wanted)
+
+
+class Heard:
+    """Progress that is written down."""
+
+    def __init__(self) -> None:
+        self.planned_runs: list[str] = []
+        self.done: list[str] = []
+        self.left: list[int] = []
+        self.troubles: dict[str, str] = {}
+
+    def planned(self, plan: Any) -> None:
+        self.planned_runs = [run.label for run in plan.missing]
+
+    def finished(self, wanted: WantedRun, line: RunLine, left: int, seconds: float) -> None:
+        assert seconds >= 0
+        assert wanted.is_met_by(line)
+        self.done.append(wanted.label)
+        self.left.append(left)
+
+    def failed(self, wanted: WantedRun, sentence: str) -> None:
+        self.troubles[wanted.label] = sentence
+
+
+class Interrupting(Heard):
+    """Ctrl-C after the first finished run."""
+
+    def finished(self, wanted: WantedRun, line: RunLine, left: int, seconds: float) -> None:
+        super().finished(wanted, line, left, seconds)
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def file_lines(path: Path) -> list[str]:
+    """The lines of a file without their ends."""
+    return path.read_text("utf-8").splitlines()
+
+
+def _scores(full: Any, top: Any, draws: Any, dominant: float) -> Scores:
+    def deletion(k: float) -> DeletionScores:
+        # Deletions of other sizes lie on the line from the whole text to 30 %.
+        share = k / 0.3
+        lost = statistics.srs(full, top)
+        random = statistics.accuracy(draws)
+        accuracy = statistics.accuracy(full)
+        return DeletionScores(
+            k=k,
+            realised_share=k,
+            accuracy_top=accuracy - share * lost,
+            srs=share * lost,
+            srs_se=statistics.srs_se(full, top),
+            accuracy_random=accuracy + share * (random - accuracy),
+            srs_excess=share * (lost - accuracy + random),
+            dominant_share=dominant,
+            saturated=dominant > 0.95,
+        )
+
+    return Scores(
+        split="test",
+        examples=len(full),
+        accuracy=statistics.accuracy(full),
+        accuracy_se=statistics.accuracy_se(full),
+        majority_accuracy=50.0,
+        loss=0.6123456789,
+        deletions=tuple(deletion(k) for k in CURVE_SHARES if k),
+        curve=CurveScores(6.0, 3.0, 1.0, 0.5),
+    )
+
+
+def _capacities(seed: int) -> Ffn1Capacities:
+    def means(scale: float) -> MeanCapacities:
+        moved = scale * (1 + 0.01 * (seed - 1))
+        return MeanCapacities(*(round(value * moved, 6) for value in (0.1925, 0.4141, 0.0975)))
+
+    return Ffn1Capacities(
+        pre=PaddedCapacities(means(1.0), means(0.7)), post=PaddedCapacities(means(1.6), means(1.2))
+    )
