@@ -80,7 +80,7 @@ def main() -> None:
     except typer.TyperException as error:
         text = error.format_message()
         if text:
-            _complain(f"command line: {text}")
+            _complain(f"command line: {' '.join(text.split())}")
         code = error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         _complain("interrupted; the same command goes on with what is unfinished")

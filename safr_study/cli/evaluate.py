@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,12 +18,15 @@ from safr_study.cli.options import (
     corpus_spec,
     open_stores,
 )
+from safr_study.cli.progress import QUIET_SECONDS
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from safr_study.records import DeletionScores, Scores
     from safr_study.workflows.evaluate import Evaluation
+    from safr_study.workflows.roar import RoarStep
 
 
 def evaluate(
@@ -48,6 +52,20 @@ def evaluate(
         Path | None,
         typer.Option("--out", help="Write every metric to FILE.csv or FILE.json too."),
     ] = None,
+    roar: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--roar",
+            metavar="K",
+            help="Retrain without the top K % of the tokens, and without K % at random; repeat.",
+        ),
+    ] = None,
+    roar_seeds: Annotated[
+        int,
+        typer.Option(
+            "--roar-seeds", help="Retrain with seeds 0 .. N-1; 1: the model's own.", min=1
+        ),
+    ] = 1,
     text_column: TextColumnOption = None,
     label_column: LabelColumnOption = None,
     json: JsonOption = False,
@@ -61,12 +79,16 @@ def evaluate(
       safr-study evaluate model --dataset sst2 --split dev
 
       safr-study evaluate models:/safr-sst2@knee --split test --out knee.csv
+
+      safr-study evaluate model --quick --roar 30 --roar-seeds 5
     """
     from safr_study.records import to_plain
     from safr_study.report.metrics import measured_metrics, write_metrics
     from safr_study.workflows.evaluate import check_metrics_file
     from safr_study.workflows.evaluate import evaluate as run
+    from safr_study.workflows.roar import plan_roar, roar_metrics
 
+    plan = plan_roar(roar or (), roar_seeds)
     if out is not None:
         check_metrics_file(out)
     spec = None
@@ -78,11 +100,22 @@ def evaluate(
     def begin(texts: int) -> None:
         output.err().print(f"measuring {texts:,} texts{hint}")
 
-    measured = run(model, spec, stores, split=split, mode=mode, quick=quick, on_begin=begin)
+    measured = run(
+        model,
+        spec,
+        stores,
+        split=split,
+        mode=mode,
+        quick=quick,
+        roar=plan,
+        on_begin=begin,
+        on_roar=RoarReport(output.err()),
+    )
+    retrained = roar_metrics(measured.roar)
     if out is not None:
-        write_metrics(measured.scores, out)
+        write_metrics(measured.scores, out, retrained)
     if json:
-        metrics = to_plain(measured_metrics(measured.scores))
+        metrics = to_plain([*measured_metrics(measured.scores), *retrained])
         output.print_json({**to_plain(measured), "metrics": metrics})
     else:
         _show(measured)
@@ -128,6 +161,33 @@ def metrics(json: JsonOption = False) -> None:
     )
 
 
+class RoarReport:
+    """Progress of the retraining: a line for each training, and now and then one for an epoch."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._last = 0.0
+
+    def __call__(self, step: RoarStep) -> None:
+        """Say how far it is, if a training begins or nothing was said for a while."""
+        report = step.report
+        if report is not None and time.monotonic() - self._last < QUIET_SECONDS:
+            return
+        self._last = time.monotonic()
+        done = (
+            f"at most {step.epochs} epochs"
+            if report is None
+            else f"epoch {report.epoch} of at most {step.epochs}, dev accuracy "
+            f"{report.dev_accuracy:.2f}, {report.seconds:.1f} s"
+        )
+        removed = "the top" if step.removed == "top" else "random tokens"
+        self._console.print(
+            f"ROAR({100 * step.k:g}), training {step.training} of {step.trainings}: without "
+            f"{removed}, seed {step.seed}: {done}",
+            soft_wrap=True,
+        )
+
+
 UNITS = {"points": "percentage points", "nats": "nats", "share": "0 to 1", "": ""}
 
 
@@ -157,6 +217,11 @@ def _show(measured: Evaluation) -> None:
             "Saturated: without the top tokens nearly every prediction is one class, so SRS "
             "shows a collapsed prediction, not a good ranking."
         )
+    if measured.roar:
+        console.print(
+            "ROAR: accuracy of a model trained anew on texts without random tokens, minus that of "
+            "one trained on texts without as many top tokens."
+        )
 
 
 def _tables(measured: Evaluation) -> list[Table]:
@@ -176,6 +241,8 @@ def _tables(measured: Evaluation) -> list[Table]:
         tables.append(_agreement_table(scores))
     if scores.superposition:
         tables.append(_layer_table(scores))
+    if measured.roar:
+        tables.append(_roar_table(measured))
     return tables
 
 
@@ -281,6 +348,28 @@ def _layer_table(scores: Scores) -> Table:
         arrow = "↑" if metric.maximise else "↓"
         values = [_number(getattr(layer, name), 3) for layer in layers]
         table.add_row(f"{metric.label} {arrow}", *values)
+    return table
+
+
+def _roar_table(measured: Evaluation) -> Table:
+    seeds = [run.seed for run in measured.roar[0].runs]
+    columns = [">k %", ">deleted %", ">original", ">random", ">top ↓", ">ROAR ↑"]
+    table = output.table(
+        [*columns, ">p" if len(seeds) == 1 else ">95 % interval"],
+        title=f"ROAR by capacity at {measured.capacity_layer}, "
+        f"{f'seed {seeds[0]}' if len(seeds) == 1 else f'{len(seeds)} seeds'}; points",
+    )
+    for one in measured.roar:
+        run = one.only_run
+        table.add_row(
+            f"{100 * one.k:g}",
+            f"{100 * one.realised_share:.1f}",
+            _number(one.accuracy_original),
+            _number(one.accuracy_random),
+            _number(one.accuracy_top),
+            _with_se(one.roar, None if run is None else run.roar_se),
+            f"{one.roar_low:.2f} to {one.roar_high:.2f}" if run is None else f"{run.mcnemar_p:.1g}",
+        )
     return table
 
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 def reproduce(
     item: Annotated[
-        Literal["table1", "table2", "table3", "table6", "figure3"],
-        typer.Argument(help="Which table or figure of the paper."),
+        Literal["table1", "table2", "table3", "table6", "figure3", "rationale"],
+        typer.Argument(help="A table or figure of the paper, or rationale: do rankings find it?"),
     ],
     dataset: Annotated[
         str,
@@ -92,6 +92,8 @@ def reproduce(
       safr-study reproduce table6 --dataset imdb --dry-run
 
       safr-study reproduce figure3 --results docs/results --out figures
+
+      safr-study reproduce rationale --dataset sst2-treebank
     """
     from safr_study.data import canonical_dataset
     from safr_study.settings import CorpusSpec

@@ -1,4 +1,4 @@
-"""Mean capacities beside the paper's (Table 3)."""
+"""A value for each of some groups in several readings: capacities (Table 3), rankings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SPREAD = 0.5
 
 @dataclass(frozen=True, slots=True)
 class CapacityReading:
-    """Mean capacities under one reading; one value per group, in [0, 1]."""
+    """The values of one reading, one per group, each in [0, 1]."""
 
     name: str
     values: tuple[float, ...]
@@ -41,23 +41,25 @@ class CapacityReading:
 def capacity_means_figure(
     groups: Sequence[str],
     readings: Sequence[CapacityReading],
-    paper: Sequence[float],
+    paper: Sequence[float] | None,
     path: Path,
     *,
     title: str,
     caption: str = "",
+    axis: str = "mean capacity at FFN1",
 ) -> None:
-    """Draw the mean capacity of each group of tokens: a dot per reading, a line for the paper's.
+    """Draw the value of each group: a dot per reading, a line for the paper's.
 
     The artists have ids in an SVG: ``reading-NAME``, ``paper``, ``caption``.
 
     Args:
         groups: their names, as many as each reading has values.
         readings: ours.
-        paper: the paper's value of each group.
+        paper: the paper's value of each group; ``None``: it has none.
         path: ends in .png or .svg; its folder exists.
         title: of the page.
         caption: under it.
+        axis: name of the values.
 
     Raises:
         BadInput: another suffix.
@@ -66,19 +68,20 @@ def capacity_means_figure(
     with style():
         figure = blank_figure(_WIDTH, _HEIGHT)
         axes: Axes = figure.subplots()
-        axes.set_ylabel("mean capacity at FFN1")
+        axes.set_ylabel(axis)
         axes.grid(color=LIGHT_GREY, linewidth=0.6, axis="y")
         axes.set_axisbelow(True)
         places = range(len(groups))
-        axes.hlines(
-            paper,
-            [place - 0.36 for place in places],
-            [place + 0.36 for place in places],
-            color=BLACK,
-            linewidth=1.6,
-            label="the paper",
-            gid="paper",
-        )
+        if paper is not None:
+            axes.hlines(
+                paper,
+                [place - 0.36 for place in places],
+                [place + 0.36 for place in places],
+                color=BLACK,
+                linewidth=1.6,
+                label="the paper",
+                gid="paper",
+            )
         for number, reading in enumerate(readings):
             shift = _SPREAD * ((number + 0.5) / len(readings) - 0.5)
             _draw(axes, reading, [place + shift for place in places], _COLOURS[number % 4])

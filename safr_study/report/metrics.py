@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,19 +61,19 @@ def measured_metrics(scores: Scores) -> list[MeasuredMetric]:
     return [metric for metric in found if metric is not None]
 
 
-def metrics_table(scores: Scores) -> pd.DataFrame:
-    """`measured_metrics` as rows: ``metric``, ``label``, ``value``, ``se``, ``unit``, ``better``,
-    ``mode`` and ``note``, with ``split`` and ``examples`` in front."""
+def metrics_table(scores: Scores, more: Sequence[MeasuredMetric] = ()) -> pd.DataFrame:
+    """`measured_metrics` and more as rows: ``metric``, ``label``, ``value``, ``se``, ``unit``,
+    ``better``, ``mode`` and ``note``, with ``split`` and ``examples`` in front."""
     rows = [
         {"split": scores.split, "examples": scores.examples, **to_plain(metric)}
-        for metric in measured_metrics(scores)
+        for metric in [*measured_metrics(scores), *more]
     ]
     return pd.DataFrame(rows).rename(columns={"name": "metric", "direction": "better"})
 
 
-def write_metrics(scores: Scores, path: Path) -> None:
+def write_metrics(scores: Scores, path: Path, more: Sequence[MeasuredMetric] = ()) -> None:
     """Write `metrics_table` as CSV, or as a JSON list where the path ends in ``.json``."""
-    table = metrics_table(scores)
+    table = metrics_table(scores, more)
     if path.suffix.lower() == ".json":
         table.to_json(path, orient="records", indent=2, force_ascii=False)
     else:

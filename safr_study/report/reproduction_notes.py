@@ -33,7 +33,8 @@ def any_saturated(result: Reproduction) -> bool:
     """Whether any run of the item predicts one class without the top tokens."""
     rows = () if result.comparison is None else result.comparison.rows
     points = (point for curve in result.curves for point in curve.points)
-    return any(row.saturated for row in rows) or any(point.saturated for point in points)
+    rankings = any(found.saturated for found in result.rankings)
+    return rankings or any(row.saturated for row in rows) or any(p.saturated for p in points)
 
 
 def counted(count: int, thing: str) -> str:
@@ -112,10 +113,16 @@ def _reading_notes(result: Reproduction) -> Iterator[str]:
         yield f"Our interval{some}: {_METHODS[method]}."
     if result.capacities and not methods:
         yield "One run: no interval over seeds."
-    yield (
-        f"The paper: single runs with one random draw. Ours: {result.runs} runs, {result.draws} "
-        f"random draws, capacity at {result.capacity_layer}."
-    )
+    if result.rankings:
+        yield (
+            "The rationale of a text: its words with a sentiment of their own in the treebank; "
+            f"{result.runs} runs, capacity at {result.capacity_layer}."
+        )
+    else:
+        yield (
+            "The paper: single runs with one random draw. Ours: "
+            f"{result.runs} runs, {result.draws} random draws, capacity at {result.capacity_layer}."
+        )
     if result.preset == "reference":
         yield "Preset reference: the semantics of the code that the paper's authors released."
     else:
@@ -149,3 +156,4 @@ def _intervals(result: Reproduction) -> Iterator[Interval]:
         yield from (n.interval for n in reading.numbers if n.interval is not None)
     for curve in result.curves:
         yield from (point.ours for point in curve.points)
+    yield from (found.average_precision for found in result.rankings)

@@ -21,6 +21,12 @@ from safr_study.report.reproduction_curves import (
     compare_capacities,
     sentiment_difference,
 )
+from safr_study.report.reproduction_rationale import (
+    RankingOutcome,
+    SentimentOutcome,
+    compare_rankings,
+    compare_sentiment,
+)
 
 TABLES = ("table1", "table2", "table6")
 """Items that are rows of accuracies and SRS."""
@@ -31,7 +37,7 @@ class Reproduction:
     """One item of the paper, ours beside the paper's."""
 
     item: str
-    """``table1``, ``table2``, ``table3``, ``table6`` or ``figure3``."""
+    """``table1``, ``table2``, ``table3``, ``table6``, ``figure3`` or ``rationale``."""
     dataset: str
     paper_dataset: str
     """The paper's name of it."""
@@ -57,6 +63,9 @@ class Reproduction:
     """Of Table 3: capacity of words with sentiment minus that of the others."""
     curves: tuple[CurveOutcome, ...]
     """Of Figure 3."""
+    rankings: tuple[RankingOutcome, ...]
+    """Of the rationale, as the next."""
+    sentiments: tuple[SentimentOutcome, ...]
     failures: tuple[str, ...]
     """Runs that could not be had, a sentence each."""
 
@@ -106,6 +115,8 @@ def reproduce_item(
         ),
         sentiment=sentiment_difference(lines) if item == "table3" else None,
         curves=accuracy_curves(entries, lines, paper_dataset) if item == "figure3" else (),
+        rankings=compare_rankings(entries, lines) if item == "rationale" else (),
+        sentiments=compare_sentiment(entries, lines) if item == "rationale" else (),
         failures=tuple(failures),
     )
 
@@ -117,7 +128,8 @@ def reproduction_table(result: Reproduction) -> pd.DataFrame:
     ``lambda_inter``, ``metric``, ``runs``, ``ours``, ``low``, ``high``, ``method``, ``paper``,
     ``inside`` (the paper's number lies in [low, high]); then of the tables the difference to
     lambda (0, 0), its verdict and the row's rank and front, of Table 3 ``layer``, ``pad``,
-    ``distance`` and ``nearest``, of Figure 3 ``k`` and ``deletion``. Missing values are empty.
+    ``distance`` and ``nearest``, of Figure 3 ``k`` and ``deletion``, of the rationale ``ranking``.
+    Missing values are empty.
     """
     head = {"item": result.item, "dataset": result.dataset, "preset": result.preset}
     return pd.DataFrame([{**head, **record} for record in _records(result)])
@@ -157,6 +169,7 @@ def _records(result: Reproduction) -> Iterator[dict[str, Any]]:
                 "distance": reading.distance,
                 "nearest": reading.nearest,
             }
+    yield from _rationale_records(result)
     for curve in result.curves:
         for point in curve.points:
             yield {
@@ -172,6 +185,28 @@ def _records(result: Reproduction) -> Iterator[dict[str, Any]]:
                 "deletion": curve.deletion,
                 "saturated_runs": point.saturated,
             }
+
+
+def _rationale_records(result: Reproduction) -> Iterator[dict[str, Any]]:
+    for found in result.rankings:
+        for metric in ("average_precision", "auroc", "precision_at_gold", "srs"):
+            interval = getattr(found, metric)
+            if interval is not None:
+                yield {
+                    **_row_columns(found.row),
+                    "metric": metric,
+                    "runs": found.seeds,
+                    **_ours(interval, interval.mean),
+                    "ranking": found.ranking,
+                    "saturated_runs": found.saturated if metric == "srs" else None,
+                }
+    for one in result.sentiments:
+        yield {
+            **_row_columns(one.row),
+            "metric": "capacity_with_sentiment_minus_without",
+            "runs": one.seeds,
+            **_ours(one.difference, one.difference.mean),
+        }
 
 
 def _row_records(outcome: RowOutcome, comparison: Comparison) -> Iterator[dict[str, Any]]:

@@ -17,6 +17,7 @@ TITLES = {
     "table3": "Table 3: capacity of important and less important tokens",
     "table6": "Table 6: the weights of the regularisers, all rows",
     "figure3": "Figure 3: accuracy against the share of deleted tokens",
+    "rationale": "Rankings against the gold rationale (not in the paper)",
 }
 _SHORT: dict[Metric, str] = {
     "accuracy": "accuracy",
@@ -47,6 +48,8 @@ def sheets(result: Reproduction, *, wide: bool) -> tuple[Sheet, ...]:
         made.append(_capacities(result, wide))
     if result.curves:
         made.append(_curves(result, wide))
+    if result.rankings:
+        made += [_rankings(result, wide), _sentiments(result, wide)]
     return tuple(made)
 
 
@@ -168,6 +171,43 @@ def _curves(result: Reproduction, wide: bool) -> Sheet:
     return Sheet(
         "Test accuracy without k % of the tokens; in, out: of our interval" + _mark_key(result),
         ("row", "k %", ">top", ">paper", ">random", ">paper"),
+        tuple(rows),
+    )
+
+
+def _rankings(result: Reproduction, wide: bool) -> Sheet:
+    rows = [
+        (
+            found.row.name,
+            found.ranking.replace("_", " "),
+            _cell(found.average_precision, wide, decimals=3),
+            _cell(found.auroc, wide, decimals=3),
+            _cell(found.precision_at_gold, wide, decimals=3),
+            "" if found.srs is None else _cell(found.srs, wide) + (" !" if found.saturated else ""),
+        )
+        for found in result.rankings
+    ]
+    return Sheet(
+        f"Agreement with the rationale, {result.rankings[0].texts:,} texts, 0 to 1, and SRS by "
+        f"the ranking{_mark_key(result)}",
+        ("row", "ranking", ">av. precision", ">AUROC", ">P@|gold|", ">SRS(30)"),
+        tuple(rows),
+    )
+
+
+def _sentiments(result: Reproduction, wide: bool) -> Sheet:
+    rows = [
+        (
+            found.row.name,
+            f"{found.with_sentiment:.3f}",
+            f"{found.without_sentiment:.3f}",
+            _cell(found.difference, wide, decimals=3, sign="+"),
+        )
+        for found in result.sentiments
+    ]
+    return Sheet(
+        "Mean capacity of the words of the rationale, and of the others of their text",
+        ("row", ">in", ">others", ">difference"),
         tuple(rows),
     )
 

@@ -12,9 +12,11 @@ from safr_study.data import EncodedSplit, Split, SplitName, encode_texts, load_c
 from safr_study.errors import BadInput
 from safr_study.evaluation import score_model, word_counts
 from safr_study.records import Scores
+from safr_study.records.roar import RoarScores
 from safr_study.settings import CorpusSpec, DeletionMode, everything
 from safr_study.training import LoadedModel, computing, load_model, pick_device
 from safr_study.workflows.model_folder import model_folder
+from safr_study.workflows.roar import RoarPlan, RoarStep, model_roar
 from safr_study.workflows.stores import Stores
 
 
@@ -35,6 +37,8 @@ class Evaluation:
     scores: Scores
     recorded: Scores | None
     """What the study measured on dev, from the checkpoint."""
+    roar: tuple[RoarScores, ...] = ()
+    """One per k that was retrained, ascending."""
 
 
 def evaluate(
@@ -45,7 +49,9 @@ def evaluate(
     split: SplitName = "dev",
     mode: DeletionMode | None = None,
     quick: bool = False,
+    roar: RoarPlan | None = None,
     on_begin: Callable[[int], None] = lambda _: None,
+    on_roar: Callable[[RoarStep], None] = lambda _: None,
 ) -> Evaluation:
     """Every metric of one model.
 
@@ -56,14 +62,27 @@ def evaluate(
         split: ``dev`` or ``test``.
         mode: how to delete; ``None``: as the model's study did.
         quick: without leave-one-out, the other rankings and the layers.
+        roar: what to retrain, on the data's train texts; ``None``: nothing.
         on_begin: called with the number of texts, once model and data are there.
+        on_roar: called when a retraining begins and after each of its epochs.
 
     Raises:
         BadInput: there is no such model or split, or its classes are others.
         CorruptCheckpoint: the model's files are not whole.
+        TrialFailure: what the model, or a retrained one, computes is not finite.
     """
     with model_folder(reference, stores) as folder:
-        return _evaluate(folder, reference, spec, split, mode, quick=quick, on_begin=on_begin)
+        return _evaluate(
+            folder,
+            reference,
+            spec,
+            split,
+            mode,
+            quick=quick,
+            roar=roar,
+            on_begin=on_begin,
+            on_roar=on_roar,
+        )
 
 
 def check_metrics_file(path: Path) -> None:
@@ -86,7 +105,9 @@ def _evaluate(
     mode: DeletionMode | None,
     *,
     quick: bool,
+    roar: RoarPlan | None,
     on_begin: Callable[[int], None],
+    on_roar: Callable[[RoarStep], None],
 ) -> Evaluation:
     device = pick_device(1.0)
     loaded = load_model(folder, device=device)
@@ -100,19 +121,33 @@ def _evaluate(
         config = config.model_copy(update={"mode": mode})
     on_begin(texts.examples)
     recorded = () if loaded.scores is None else loaded.scores.deletions
+    used_splits: dict[SplitName, Split] = {"train": corpus.train, "dev": corpus.dev, split: texts}
+    encoded = {
+        name: _encode(given, corpus.class_names, loaded) for name, given in used_splits.items()
+    }
     with computing(loaded.config.threads):
         scores = score_model(
             loaded.model,
-            _encode(texts, corpus.class_names, loaded),
+            encoded[split],
             split_name=split,
             classes=len(loaded.class_names),
             config=config,
             want=everything((deletion.k for deletion in recorded), quick=quick),
             preset=loaded.config.preset,
             device=device,
-            train_counts=word_counts(
-                _encode(corpus.train, corpus.class_names, loaded), len(loaded.vocabulary)
-            ),
+            train_counts=word_counts(encoded["train"], len(loaded.vocabulary)),
+        )
+    retrained: tuple[RoarScores, ...] = ()
+    if roar is not None:
+        retrained = model_roar(
+            loaded,
+            encoded,
+            split=split,
+            original=scores.accuracy,
+            plan=roar,
+            evaluation=config,
+            device=device,
+            on_step=on_roar,
         )
     return Evaluation(
         model=reference,
@@ -125,6 +160,7 @@ def _evaluate(
         sha256=loaded.ref.sha256,
         scores=scores,
         recorded=loaded.scores,
+        roar=retrained,
     )
 
 

@@ -60,6 +60,16 @@ def draw_item(result: Reproduction, path: Path) -> None:
             title=heading,
             caption=caption,
         )
+    elif result.rankings:
+        capacity_means_figure(
+            [name.replace("_", "\n") for name in _ranking_names(result)],
+            _ranking_readings(result),
+            None,
+            path,
+            title=heading,
+            caption=caption,
+            axis="average precision",
+        )
     elif result.comparison is not None:
         ours, papers = _points(result.comparison)
         tradeoff_figure(ours, papers, path, title=heading, caption=caption)
@@ -120,6 +130,30 @@ def _reading(outcome: CapacityOutcome) -> CapacityReading:
             for number in outcome.numbers
         ),
     )
+
+
+def _ranking_names(result: Reproduction) -> list[str]:
+    """Those that every row has: without VMASK there is no keep-probability."""
+    names: dict[str, set[str]] = {}
+    for found in result.rankings:
+        names.setdefault(found.ranking, set()).add(found.row.name)
+    rows = {found.row.name for found in result.rankings}
+    return [name for name, having in names.items() if having == rows]
+
+
+def _ranking_readings(result: Reproduction) -> list[CapacityReading]:
+    shown = _ranking_names(result)
+    by_row: dict[str, dict[str, Interval]] = {}
+    for found in result.rankings:
+        by_row.setdefault(found.row.name, {})[found.ranking] = found.average_precision
+    return [
+        CapacityReading(
+            name=row,
+            values=tuple(found[name].mean for name in shown),
+            intervals=tuple(_ends(found[name]) for name in shown),
+        )
+        for row, found in by_row.items()
+    ]
 
 
 def _ends(interval: Interval) -> tuple[float, float]:

@@ -19,7 +19,7 @@ from safr_study.settings import (
 )
 from safr_study.workflows.reproduction.training import training_key
 
-Item = Literal["table1", "table2", "table3", "table6", "figure3"]
+Item = Literal["table1", "table2", "table3", "table6", "figure3", "rationale"]
 ITEMS: tuple[Item, ...] = get_args(Item)
 PAPER_EPOCHS = 100
 PAPER_DATASETS = {"sst2-treebank": "sst2", "sst2": "sst2", "imdb": "imdb"}
@@ -90,6 +90,8 @@ def item_rows(item: Item, dataset: str) -> tuple[PaperRow, ...]:
                 "dataset", f"the paper's Table 2 is of SST-2 alone, not of {dataset}; use table6"
             )
         return tables.named(tables.table2[name])
+    if item == "rationale" and dataset != "sst2-treebank":
+        raise BadInput("dataset", f"{dataset} has no gold rationale; use sst2-treebank")
     rows = tables.named(tables.table1[name])
     # Table 3 is of the SAFR row, the last of Table 1.
     return rows[-1:] if item == "table3" else rows
