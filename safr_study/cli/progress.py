@@ -26,10 +26,11 @@ QUIET_SECONDS = 20.0
 def plan_lines(plan: StudyPlan) -> list[str]:
     """What is about to be done, and what it will cost."""
     left = plan.trials - plan.done
+    baselines = ", ".join(plan.baselines)
     lines = [
         f"Study {plan.name} on {plan.corpus}",
         f"{plan.trials} trials of at most {plan.epochs} epochs "
-        f"(first the baselines: {', '.join(plan.baselines) or 'none'}), "
+        f"{f'(first the baselines: {baselines})' if baselines else '(no baselines)'}, "
         f"objectives {' and '.join(o.label for o in plan.objectives)} on dev; "
         f"{plan.allotment.sentence()}",
     ]

@@ -69,7 +69,8 @@ def search(
     objective: Annotated[
         list[str] | None,
         typer.Option(
-            "--objective", help="accuracy, srs@K, srs_excess@K; repeat. Default: accuracy, srs@k."
+            "--objective",
+            help="A metric (see safr-study metrics); repeat. Default: accuracy, srs@k.",
         ),
     ] = None,
     sampler: Annotated[

@@ -84,5 +84,5 @@ def _caption(result: StudyResult) -> str:
     return (
         f"{len(result.ranked)} complete {'trial' if len(result.ranked) == 1 else 'trials'}, "
         f"{len(result.front)} on the front (# = trial); "
-        f"hypervolume {result.hypervolume:.5g} above the reference point ({reference})"
+        f"hypervolume {result.hypervolume:.5g} from the reference point ({reference})"
     )

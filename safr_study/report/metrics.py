@@ -56,8 +56,9 @@ def measured_metrics(scores: Scores) -> list[MeasuredMetric]:
     found = [_of_model(name, metric, scores) for name, metric in OF_MODEL.items()]
     for deletion in scores.deletions:
         found += [_at_k(name, metric, deletion, scores.mode) for name, metric in AT_K.items()]
+    last = max((layer.block for layer in scores.superposition), default=0)
     for layer in scores.superposition:
-        found += [_of_layer(name, metric, layer) for name, metric in OF_LAYER.items()]
+        found += [_of_layer(name, metric, layer, last) for name, metric in OF_LAYER.items()]
     return [metric for metric in found if metric is not None]
 
 
@@ -103,10 +104,13 @@ def _at_k(name: str, metric: Metric, deletion: DeletionScores, mode: str) -> Mea
     )
 
 
-def _of_layer(name: str, metric: Metric, layer: LayerMeasures) -> MeasuredMetric | None:
-    place = layer.layer if layer.block == 0 else f"{layer.layer} of block {layer.block + 1}"
+def _of_layer(name: str, metric: Metric, layer: LayerMeasures, last: int) -> MeasuredMetric | None:
+    """Of several blocks the last one has the objective's plain name."""
+    once = layer.layer in ("embedding", "vmask")
+    place = layer.layer if once or not last else f"{layer.layer} of block {layer.block + 1}"
+    full = f"{name}.{layer.layer}"
     return _row(
-        f"{name}.{layer.layer}",
+        full if once or layer.block == last else f"{full}.block{layer.block + 1}",
         f"{metric.label} ({place})",
         getattr(layer, name),
         None,

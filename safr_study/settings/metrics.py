@@ -5,6 +5,7 @@ The one place for these facts; what each number means is in the records' fields.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -13,6 +14,8 @@ from safr_study.settings.evaluation import CURVE_SHARES, LAYERS, Ranking
 
 Need = Literal["random", "bottom", "alone", "curve", "leave_one_out", "rationale", "superposition"]
 """What a metric takes beside one pass over the texts and one for each k."""
+_PERCENT = re.compile(r"[1-9]\d{0,2}(\.\d+)?\Z", re.ASCII)
+"""One way to write a number, as it becomes a name."""
 POINTS = "points"
 """Percentage points."""
 
@@ -179,10 +182,7 @@ def share_of(name: str) -> float:
 
 
 def _is_percent(text: str) -> bool:
-    whole, _, decimals = text.partition(".")
-    if not (whole.isdecimal() and whole.isascii() and (decimals or "0").isdecimal()):
-        return False
-    return 1 <= float(text) <= 100
+    return _PERCENT.match(text) is not None and float(text) <= 100
 
 
 def _has(measure: str, layer: str) -> bool:

@@ -191,7 +191,11 @@ def test_pareto_writes_the_picture_and_the_table(finished: FinishedStudy, tmp_pa
     ended = safr(finished.home, "pareto", STUDY, "--out", str(tmp_path / "figures"))
     assert ended.code == 0
     svg = (tmp_path / "figures" / f"{STUDY}-front.svg").read_text("utf-8")
-    for part in ("accuracy on dev (percentage points)", "SRS(30) on dev (percentage points)", "no-vmask"):
+    for part in (
+        "accuracy on dev (percentage points)",
+        "SRS(30) on dev (percentage points)",
+        "no-vmask",
+    ):
         assert part in svg
     for artist in ("front", "baseline-no-vmask", "baseline-vmask-only"):
         assert f'id="{artist}"' in svg

@@ -58,6 +58,7 @@ def measure_run(
     evaluation: EvaluationConfig,
     *,
     curve: bool,
+    capacities: bool,
 ) -> RunLine:
     """Everything that the tables and figures need of one run; reads the test set.
 
@@ -66,8 +67,9 @@ def measure_run(
         corpus: it was trained on, with a test split.
         spec: of that corpus.
         evaluation: how to measure.
-        curve: whether Table 3 and all the metrics at every k of the curve are wanted, or those at
-            k = 30 % alone.
+        curve: whether all the metrics at every k of the curve are wanted, and what Table 3 needs,
+            or those at k = 30 % alone.
+        capacities: whether what Table 3 needs is wanted.
 
     Raises:
         BadInput: the data have no test split.
@@ -98,9 +100,9 @@ def measure_run(
         effective = effective_weights(
             config, corpus.train, loaded.model, device=device, pad_to=pad_to
         )
-        capacities = None
-        if curve and loaded.model.vmask is not None:
-            capacities = _capacities(loaded, test, evaluation)
+        of_table3 = None
+        if (curve or capacities) and loaded.model.vmask is not None:
+            of_table3 = _capacities(loaded, test, evaluation)
         sentiment = _sentiment(loaded, test, evaluation)
     facts = provenance(corpus.fingerprint, device=str(device))
     return RunLine(
@@ -127,7 +129,7 @@ def measure_run(
         dev=DevResult(accuracy=dev.accuracy, loss=dev.loss),
         test=measured.scores,
         right=_right(measured, test),
-        capacities=capacities,
+        capacities=of_table3,
         sentiment_capacity=sentiment,
         effective=EffectiveWeights(
             importance=effective.importance,

@@ -166,7 +166,14 @@ def train_and_measure(home: Home, wanted: WantedRun) -> RunLine:
 
     corpus = encoded_corpus(wanted.spec, home.corpora)
     done = trained(wanted.config, corpus, wanted.spec, home)
-    return measure_run(done, corpus, wanted.spec, wanted.evaluation, curve=wanted.curve)
+    return measure_run(
+        done,
+        corpus,
+        wanted.spec,
+        wanted.evaluation,
+        curve=wanted.curve,
+        capacities=wanted.capacities,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,122 +1,83 @@
-"""What a perfect model must score where the evidence is known (definitions, section 5)."""
+"""What a perfect model must score where one cue word decides (definitions, section 5, r = 1)."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
+import math
 
 import numpy as np
 import pytest
-import torch
-import torch.nn.functional as F
+from planted_rules import CPU, CueRule, covers, measured, planted
 
-from safr_study.data import EncodedCorpus, EncodedSplit, encode_corpus, planted_corpus
-from safr_study.evaluation import (
-    Predictor,
-    delete_and_score,
-    deletion_counts,
-    random_scores,
-    rank_tokens,
-    score_model,
-    without_top,
-)
-from safr_study.records import DeletionScores
-from safr_study.settings import CorpusSpec, EvaluationConfig, Wanted
+from safr_study.data import EncodedCorpus, EncodedSplit
+from safr_study.evaluation import deletion_counts, random_scores, score_model
+from safr_study.records import Scores
+from safr_study.settings import CURVE_SHARES, EvaluationConfig, Wanted, everything
 
-CPU = torch.device("cpu")
 K = 0.3
-
-
-class CueRule(torch.nn.Module):
-    """Knows the class of every cue word; without a cue, a fair coin decided by the text.
-
-    The hidden rows of the cues are orthogonal to those of all other words, which are equal: so the
-    capacity of a cue is 1 and that of another word 1 / (their number).
-    """
-
-    def __init__(self, class_of_word: torch.Tensor) -> None:
-        super().__init__()
-        self.class_of_word = class_of_word
-
-    def forward(self, ids: torch.Tensor) -> Any:
-        found = self.class_of_word[ids]  # [B, L], -1 for other words
-        cue = found.max(dim=1).values
-        coin = (ids * (1 + torch.arange(ids.shape[1]))).sum(dim=1) // 7 % 2
-        hidden = F.one_hot((found >= 0).long(), 2).double()
-        return SimpleNamespace(
-            logits=F.one_hot(torch.where(cue >= 0, cue, coin), 2).double(),
-            ffn1_pre_relu=(hidden,),
-            keep_probability=None,
-        )
+TEXTS = 200
+"""Of the sample for leave-one-out."""
+GAP = (math.e - 1) / (math.e + 1)
+"""p of the class that the rule names, minus p of the other: its logits are 1 and 0."""
 
 
 @pytest.fixture(scope="module")
 def corpus() -> EncodedCorpus:
-    spec = CorpusSpec(dataset="planted:single", min_count=1)
-    return encode_corpus(planted_corpus(spec.dataset, seed=0), spec)
+    return planted("single")
+
+
+@pytest.fixture(scope="module")
+def test(corpus: EncodedCorpus) -> EncodedSplit:
+    return corpus.split("test")
 
 
 @pytest.fixture(scope="module")
 def rule(corpus: EncodedCorpus) -> CueRule:
-    class_of_word = torch.full((corpus.vocabulary_size,), -1)
-    train = corpus.train
-    cues = np.flatnonzero(train.rationale)
-    class_of_word[train.tokens[cues]] = torch.from_numpy(np.repeat(train.labels, train.lengths))[
-        cues
-    ]
-    return CueRule(class_of_word)
+    return CueRule(corpus)
 
 
-def measured(rule: CueRule, split: EncodedSplit, scores: np.ndarray) -> DeletionScores:
-    """Rank by any scores, delete, predict, score."""
-    predictor = Predictor(rule, 128, None, CPU)
-    ranks = rank_tokens(scores, split.offsets)
-    return delete_and_score(
-        lambda keep: predictor.logits(split, keep),
-        split,
-        top=without_top(ranks, split.offsets, deletion_counts(split.lengths, K)),
-        ranks=ranks,
-        k=K,
-        full=predictor.logits(split),
-        draws=10,
-        bottom=True,
-        alone=True,
-        majority=50.0,
-    ).scores
+@pytest.fixture(scope="module")
+def scores(rule: CueRule, test: EncodedSplit) -> Scores:
+    """Everything, by capacity: 1 for the cue, 1 / (n - 1) for the others."""
+    want = everything(quick=True)
+    return score_model(
+        rule,
+        test,
+        split_name="test",
+        classes=2,
+        config=EvaluationConfig(sample_texts=TEXTS),
+        want=Wanted(
+            shares=want.shares,
+            random=True,
+            bottom=True,
+            alone=True,
+            leave_one_out=True,
+            agreements=("capacity", "position", "random"),
+        ),
+        preset="masked",
+        device=CPU,
+    )
 
 
-def test_an_oracle_ranking_meets_the_closed_forms(corpus: EncodedCorpus, rule: CueRule) -> None:
-    test = corpus.split("test")
-    oracle = test.rationale.astype(float)
-    found = measured(rule, test, oracle)
+def test_an_oracle_ranking_meets_the_closed_forms(test: EncodedSplit, rule: CueRule) -> None:
+    found = measured(rule, test, test.rationale.astype(float))
     q = deletion_counts(test.lengths, K)
     left_by_random = 100 * float(np.mean(1 - q / (2 * test.lengths)))
     assert left_by_random == pytest.approx(85, abs=1)
-    assert abs(found.srs - 50) < 2.6 * found.srs_se
+    assert covers(found.srs, found.srs_se, 50)
     assert found.accuracy_random == pytest.approx(left_by_random, abs=1.5)
-    assert abs(found.srs_excess - (left_by_random - 50)) < 2.6 * found.srs_excess_se
-    assert found.contrast == pytest.approx(50, abs=2.6 * found.contrast_se)
+    assert covers(found.srs_excess, found.srs_excess_se, left_by_random - 50)
+    assert covers(found.contrast, found.contrast_se, 50)
     assert found.accuracy_bottom == 100.0
     # All that could be lost is lost: nothing above the majority remains.
     assert found.headroom == pytest.approx(1.0, abs=0.2)
     assert found.sufficiency == 0.0
     assert not found.saturated
+    assert max(found.srs_se, found.srs_excess_se, found.contrast_se) < 2, "the intervals say little"
 
 
 def test_capacity_is_the_oracle_where_cues_have_their_own_direction(
-    corpus: EncodedCorpus, rule: CueRule
+    test: EncodedSplit, rule: CueRule, scores: Scores
 ) -> None:
-    test = corpus.split("test")
-    scores = score_model(
-        rule,
-        test,
-        split_name="test",
-        classes=2,
-        config=EvaluationConfig(),
-        want=Wanted(shares=(K,), random=True),
-        preset="masked",
-        device=CPU,
-    )
     assert scores.accuracy == 100.0
     oracle = measured(rule, test, test.rationale.astype(float))
     assert scores.deletion(K).srs == oracle.srs
@@ -124,18 +85,90 @@ def test_capacity_is_the_oracle_where_cues_have_their_own_direction(
 
 
 def test_a_random_ranking_has_neither_excess_nor_contrast(
-    corpus: EncodedCorpus, rule: CueRule
+    test: EncodedSplit, rule: CueRule
 ) -> None:
-    test = corpus.split("test")
-    scores = random_scores(test.offsets, K, 0, seed=99)
-    found = measured(rule, test, scores)
-    assert found.srs == pytest.approx(15, abs=2.6 * found.srs_se)
-    assert abs(found.srs_excess) < 2.6 * found.srs_excess_se
-    assert abs(found.contrast) < 2.6 * found.contrast_se
+    found = measured(rule, test, random_scores(test.offsets, K, 0, seed=99))
+    q = deletion_counts(test.lengths, K)
+    assert covers(found.srs, found.srs_se, 100 * float(np.mean(q / (2 * test.lengths))))
+    assert covers(found.srs_excess, found.srs_excess_se, 0)
+    assert covers(found.contrast, found.contrast_se, 0)
 
 
-def test_the_worst_ranking_loses_nothing(corpus: EncodedCorpus, rule: CueRule) -> None:
-    test = corpus.split("test")
+def test_the_worst_ranking_loses_nothing(test: EncodedSplit, rule: CueRule) -> None:
     found = measured(rule, test, -test.rationale.astype(float))
     assert found.srs == 0.0
     assert found.srs_excess < -10
+
+
+def test_the_curves_meet_their_closed_forms(test: EncodedSplit, scores: Scores) -> None:
+    """The cue is deleted once q is 1 or more: a half of the texts is lost then, and a random
+    deletion loses q / (2n)."""
+    n = test.lengths
+    shares, srs, excess, errors = [0.0], [0.0], [0.0], [0.0]
+    for k in CURVE_SHARES[1:]:
+        q = deletion_counts(n, k)
+        shares.append(q.sum() / n.sum())
+        srs.append(50 * float(np.mean(q >= 1)))
+        excess.append(srs[-1] - 50 * float(np.mean(q / n)))
+        errors.append(2.6 * max(scores.deletion(k).srs_se, scores.deletion(k).srs_excess_se))
+
+    def area(heights: list[float]) -> float:
+        strips = [
+            (shares[i + 1] - shares[i]) * (heights[i + 1] + heights[i]) / 2
+            for i in range(len(shares) - 1)
+        ]
+        return sum(strips) / shares[-1]
+
+    curve = scores.curve
+    assert curve is not None
+    # Half of the first strip is lost on the way to 5 %, where the shortest texts lose no token.
+    assert 47 < srs[1] < 50
+    assert area(srs) == pytest.approx(47.5, abs=0.5)
+    assert area(excess) == pytest.approx(35, abs=0.5)
+    assert curve.srs_auc == pytest.approx(area(srs), abs=area(errors))
+    assert curve.srs_excess_auc == pytest.approx(area(excess), abs=area(errors))
+    assert area(errors) < 5
+
+
+def test_the_probabilities_meet_their_closed_forms(test: EncodedSplit, scores: Scores) -> None:
+    """Without its cue a text keeps its prediction one time in two, else the probability of the
+    predicted class falls by GAP. The cue alone is enough; an empty text is of class 0."""
+    curve = scores.curve
+    assert curve is not None
+    comprehensiveness, sufficiency, error = [], [], []
+    for k in CURVE_SHARES[1:]:
+        q = deletion_counts(test.lengths, k)
+        comprehensiveness.append(100 * GAP * 0.5 * float(np.mean(q >= 1)))
+        sufficiency.append(100 * GAP * float(np.mean((q == 0) & (test.labels == 1))))
+        found = scores.deletion(k)
+        assert covers(found.comprehensiveness, found.comprehensiveness_se, comprehensiveness[-1])
+        assert found.sufficiency == pytest.approx(sufficiency[-1])
+        # A prediction that changes costs one nat: the logits are 1 and 0.
+        assert found.flip_rate == pytest.approx(found.comprehensiveness / GAP)
+        assert found.log_odds == pytest.approx(-found.flip_rate / 100)
+        error.append(2.6 * found.comprehensiveness_se)
+    assert 0 < sufficiency[0] < 2
+    assert sufficiency[1:] == [0.0] * 5
+    assert curve.sufficiency_aopc == pytest.approx(float(np.mean(sufficiency)))
+    expected = float(np.mean(comprehensiveness))
+    assert curve.comprehensiveness_aopc == pytest.approx(expected, abs=float(np.mean(error)))
+    assert expected == pytest.approx(100 * GAP / 2, abs=0.2)
+
+
+def test_capacity_is_the_cue_and_what_leave_one_out_finds(
+    test: EncodedSplit, scores: Scores
+) -> None:
+    """A text has a tau where its prediction changes without the cue: one in two."""
+    assert scores.kendall_tau == pytest.approx(1.0)
+    assert scores.kendall_texts == pytest.approx(TEXTS / 2, abs=2.6 * math.sqrt(TEXTS) / 2)
+    by_capacity, *by_chance = scores.agreements
+    assert by_capacity.average_precision == by_capacity.auroc == by_capacity.precision_at_gold == 1
+    assert by_capacity.texts == test.examples
+    # A cue that may be anywhere is found at a place that is uniform on 1..n.
+    n = test.lengths
+    harmonic = np.array([sum(1 / place for place in range(1, length + 1)) for length in n])
+    for found in by_chance:
+        precision = float(np.mean(harmonic / n))
+        assert covers(found.average_precision, found.average_precision_se, precision)
+        assert covers(found.auroc, found.auroc_se, 0.5)
+        assert covers(found.precision_at_gold, found.precision_at_gold_se, float(np.mean(1 / n)))

@@ -240,3 +240,93 @@ def test_another_kind_of_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"\.png or \.svg"):
         front_figure(study(realistic()), tmp_path / "front.pdf")
     assert not any(tmp_path.iterdir())
+
+
+# Minimised objectives: better is to the right and upwards on every page.
+
+SUFFICIENCY = "sufficiency(30) on dev (percentage points, lower is better)"
+
+
+def turned(objectives: list[str], reference: list[float], *signs: int) -> StudyResult:
+    """The realistic study, its objectives measured the other way round where the sign is -1."""
+    trials = [
+        trial(
+            record.number,
+            tuple(sign * value for sign, value in zip(signs, record.values or (), strict=True)),
+            saturated=record.saturated,
+        )
+        for record in realistic(len(signs))
+    ]
+    return rank_study("s1", "sst2", objectives, reference, trials, asked=24)
+
+
+def places(page: ET.Element, suffix: str = "") -> np.ndarray:
+    """Of the trials in their panel `[24, 2]`, in [0, 1], y upwards, free of the layout."""
+    found = np.array([marker(page, f"trial-{number}{suffix}") for number in range(24)])
+    found[:, 1] *= -1
+    low, high = found.min(axis=0), found.max(axis=0)
+    return (found - low) / (high - low)
+
+
+@pytest.mark.parametrize(
+    ("objectives", "reference", "signs"),
+    [
+        pytest.param(["accuracy", "sufficiency@30"], [50.0, 100.0], (1, -1), id="y"),
+        pytest.param(["sufficiency@30", "accuracy"], [100.0, 0.0], (-1, 1), id="x"),
+        pytest.param(["sufficiency@30", "sufficiency@10"], [100.0, 100.0], (-1, -1), id="both"),
+    ],
+)
+def test_a_minimised_axis_is_inverted(objectives, reference, signs, tmp_path: Path) -> None:
+    result = turned(objectives, reference, *signs)
+    page = drawn(result, tmp_path / "front.svg")
+    plain = drawn(study(realistic()), tmp_path / "plain.svg")
+    np.testing.assert_allclose(places(page), places(plain), atol=1e-4)
+    assert [row.trial.number for row in result.front] == [
+        row.trial.number for row in study(realistic()).front
+    ]
+    assert SUFFICIENCY in texts(page)
+    assert not any("lower is better" in text for text in texts(plain))
+    # Better is to the right and upwards, whatever the numbers on the axes do.
+    for column, sign in enumerate(signs):
+        values = [record.trial.values[column] * sign for record in result.ranked]
+        order = np.argsort(values)
+        numbers = np.array([record.trial.number for record in result.ranked])[order]
+        assert (np.diff(places(page)[numbers, column]) >= 0).all()
+
+
+def test_the_front_line_of_a_minimised_objective_leaves_nothing_above_it(tmp_path: Path) -> None:
+    result = turned(["accuracy", "sufficiency@30"], [50.0, 100.0], 1, -1)
+    page = drawn(result, tmp_path / "front.svg")
+    corners = polyline(page, "front")
+    members = sorted(marker(page, f"trial-{ranked.trial.number}") for ranked in result.front)
+    expected = [
+        corner for (x, y), (_, below) in pairwise(members) for corner in ((x, y), (x, below))
+    ]
+    np.testing.assert_allclose(corners[1:-2], expected, atol=1e-3)
+    left, bottom = corners[0][0], corners[-1][1]
+    for ranked in result.ranked:
+        x, y = marker(page, f"trial-{ranked.trial.number}")
+        assert left < x, "the line begins at the left edge"
+        assert y < bottom, "and ends at the bottom"
+        assert y >= next(at for right, at in members if right >= x - 1e-3) - 1e-3
+    assert marker(page, "knee") in members
+    caption = "".join(page.find(".//*[@id='caption']").itertext())
+    assert "(accuracy 50 %, sufficiency(30) 100)" in caption
+
+
+def test_among_three_objectives_the_minimised_one_is_inverted_in_each_panel(
+    tmp_path: Path,
+) -> None:
+    names = ["accuracy", "srs@30", "interference_energy.ffn1_pre"]
+    result = turned(names, [50.0, 0.0, 1.0], 1, 1, -1)
+    page = drawn(result, tmp_path / "front.svg")
+    plain = drawn(study(realistic(3), "srs_excess@10"), tmp_path / "plain.svg")
+    for pair, of_plain in (
+        ("accuracy-srs_30", "accuracy-srs_30"),
+        ("accuracy-interference_energy.ffn1_pre", "accuracy-srs_excess_10"),
+        ("srs_30-interference_energy.ffn1_pre", "srs_30-srs_excess_10"),
+    ):
+        found = places(page, f"-{pair}")
+        np.testing.assert_allclose(found, places(plain, f"-{of_plain}"), atol=1e-4)
+    label = "interference energy (ffn1_pre) on dev (lower is better)"
+    assert texts(page).count(label) == 2

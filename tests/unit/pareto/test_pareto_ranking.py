@@ -3,6 +3,8 @@ from __future__ import annotations
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from plain_scores import plain_scores
 
 from safr_study.pareto import rank_study, rank_trials
@@ -93,3 +95,66 @@ def test_a_study_without_complete_trials_is_ranked_too() -> None:
 def test_a_reference_point_of_another_length_is_refused() -> None:
     with pytest.raises(ValueError, match="do not fit"):
         rank_study("s", "sst2", ["accuracy", "srs@30"], [50.0], [trial(0, (1.0, 2.0))], asked=1)
+
+
+# Minimised objectives: lower sufficiency is better.
+
+MINIMISED = ("accuracy", "sufficiency@30")
+NEGATED = ("accuracy", "srs@30")
+POINT = st.tuples(st.integers(52, 60).map(float), st.integers(0, 40).map(float), st.booleans())
+
+
+@given(st.lists(POINT, max_size=12))
+def test_a_minimised_objective_is_the_negated_problem(drawn) -> None:
+    ours = [trial(n, (x, y), saturated=bad) for n, (x, y, bad) in enumerate(drawn)]
+    theirs = [trial(n, (x, -y), saturated=bad) for n, (x, y, bad) in enumerate(drawn)]
+    found = rank_study("s", "sst2", MINIMISED, [50.0, 100.0], ours, asked=12)
+    expected = rank_study("s", "sst2", NEGATED, [50.0, -100.0], theirs, asked=12)
+    assert [(row.trial.number, row.front, row.crowding, row.knee) for row in found.ranked] == [
+        (row.trial.number, row.front, row.crowding, row.knee) for row in expected.ranked
+    ]
+    assert found.hypervolume == expected.hypervolume
+    # What is shown is what was measured.
+    assert all(row.trial.values == drawn[row.trial.number][:2] for row in found.ranked)
+    assert found.reference_point == (50.0, 100.0)
+    assert {row.trial.number for row in found.front} == {
+        n
+        for n, (x, y, _) in enumerate(drawn)
+        if not any(a >= x and b <= y and (a > x or b < y) for a, b, _ in drawn)
+    }
+
+
+def test_the_knee_and_the_hypervolume_of_a_minimised_objective_by_hand() -> None:
+    points = [(80.0, 40.0), (78.0, 22.0), (60.0, 20.0), (75.0, 45.0)]
+    trials = [trial(number, values) for number, values in enumerate(points)]
+    result = rank_study("s", "sst2", MINIMISED, [50.0, 100.0], trials, asked=4)
+    assert [(row.trial.number, row.front) for row in result.ranked] == [
+        *((0, 0), (1, 0), (2, 0)),
+        (3, 1),
+    ]
+    assert [row.trial.number for row in result.ranked if row.knee] == [1]
+    # From the reference to the first, to the second above it, to the third.
+    assert result.hypervolume == pytest.approx(30 * 60 + 28 * 18 + 10 * 2)
+    # Maximised, the same numbers are another problem.
+    other = rank_study("s", "sst2", NEGATED, [50.0, 0.0], trials, asked=4)
+    assert [row.trial.number for row in other.front] == [0, 3]
+
+
+def test_all_objectives_may_be_minimised() -> None:
+    names = ["sufficiency@30", "interference_energy.ffn1_pre", "log_odds@30"]
+    points = [(10.0, 0.5, -1.0), (20.0, 0.2, -2.0), (30.0, 0.6, -0.5), (10.0, 0.5, -1.0)]
+    trials = [trial(number, values) for number, values in enumerate(points)]
+    result = rank_study("s", "sst2", names, [100.0, 1.0, 0.0], trials, asked=4)
+    assert [(row.trial.number, row.front) for row in result.ranked] == [
+        *((0, 0), (3, 0), (1, 0)),
+        (2, 1),
+    ]
+    both = 90 * 0.5 * 1.0 + 80 * 0.8 * 2.0 - 80 * 0.5 * 1.0
+    assert result.hypervolume == pytest.approx(both)
+
+
+def test_without_signs_every_objective_is_maximised() -> None:
+    trials = [trial(0, (80.0, 5.0)), trial(1, (70.0, 4.0)), trial(2, (60.0, 9.0))]
+    assert rank_trials(trials) == rank_trials(trials, [1.0, 1.0])
+    numbers = [[row.trial.number for row in rank_trials(trials, [1.0, -1.0]) if row.on_front]]
+    assert numbers == [[0, 1]]
