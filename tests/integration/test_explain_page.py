@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pytest
 from commands import FinishedStudy, safr
+from drawn_words import box_of, group, ids, label_box
 from mlflow_page import browser_page
 from playwright.sync_api import Page
 from tiny_model import save_tiny_model
@@ -95,3 +98,49 @@ def test_a_model_of_the_registry_is_explained_by_its_name(planted: FinishedStudy
     ended = safr(planted.home, "explain", "safr-none@knee", "x")
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.startswith("error: model: there is no 'safr-none'; there is safr-planted")
+
+
+REVIEW = (
+    "the acting is wonderful but the plot is a dull , predictable mess that never comes together"
+)
+PLANTED = "f0003 cue0_01 f0007 dis02 f0011 f0001 cue1_04 f0002 f0005 dis03 f0004"
+
+
+def test_a_pulled_model_draws_larger_what_has_more_capacity(
+    finished: FinishedStudy, tmp_path: Path
+) -> None:
+    name = "safr-sst2" if finished.dataset == "sst2" else "safr-planted"
+    text = REVIEW if finished.dataset == "sst2" else PLANTED
+    model = str(tmp_path / "model")
+    assert safr(finished.home, "pull", f"{name}@knee", "--to", model).code == 0
+    drawn = tmp_path / "drawn.svg"
+    ended = safr(finished.home, "explain", model, text, "--svg", str(drawn), "--json")
+    assert ended.code == 0, ended.err
+    words = ended.json["words"]
+    assert [word["word"] for word in words] == text.split()
+    order = np.argsort([word["capacity"] for word in words])
+    page = ET.fromstring(drawn.read_text("utf-8"))
+    bars, circles = (
+        [box_of(group(page, f"{kind}-{place}")) for place in order] for kind in ("bar", "node")
+    )
+    capacities = np.sort([word["capacity"] for word in words])
+    assert capacities[-1] > capacities[0]
+    # Equal capacities (the same word) are equally large, up to the last digit of the SVG.
+    more = np.diff(capacities) > 1e-4
+    assert (np.diff([box.bottom - box.top for box in bars])[more] > 0).all()
+    assert (np.diff([box.right - box.left for box in circles])[more] > 0).all()
+    labels = [label_box(label) for label in ids(page, "node-word").values()]
+    assert len(labels) == len(words)
+    assert not any(one.overlaps(other) for one, other in combinations(labels, 2))
+
+
+@pytest.mark.browser
+def test_a_pulled_models_page_opens_offline(finished: FinishedStudy, tmp_path: Path) -> None:
+    name = "safr-sst2" if finished.dataset == "sst2" else "safr-planted"
+    text = REVIEW if finished.dataset == "sst2" else PLANTED
+    shown = tmp_path / "page.html"
+    ended = safr(finished.home, "explain", f"{name}@knee", text, "--html", str(shown))
+    assert ended.code == 0, ended.err
+    with browser_page() as page:
+        assert opened(page, shown) == ([], [])
+        assert page.locator("p.text").inner_text().split() == text.split()

@@ -1,20 +1,17 @@
 from __future__ import annotations
 
 import re
-import warnings
 import xml.etree.ElementTree as ET
 from itertools import combinations
 from pathlib import Path
-from typing import NamedTuple
 
 import matplotlib as mpl
 import numpy as np
 import pytest
+from drawn_words import SVG, box_of, group, ids, label_box, style_of, words_of
 from explained import explained
 from matplotlib.colors import to_rgb
-from matplotlib.font_manager import FontProperties
 from matplotlib.image import imread
-from matplotlib.textpath import TextToPath
 from scipy import stats
 
 from safr_study.errors import BadInput
@@ -24,7 +21,6 @@ from safr_study.figures.graph import WEAKEST, GraphFacts, draw_graph, drawn_pair
 from safr_study.figures.stress import separate, stress_layout
 from safr_study.records.explanation import Explanation
 
-SVG = "{http://www.w3.org/2000/svg}"
 SENTENCE = (
     "allows us to hope that nolan is poised to embark a major career as a commercial yet "
     "inventive filmmaker ."
@@ -33,21 +29,6 @@ SHORT = "a gripping , funny film"
 LONG = " ".join(f"word{number}" for number in range(300))
 MARKUP = "a $5 <script>alert('x')</script> & \"quoted\" $6 😀 שלום _under \\frac{1}{2} x\x1b[31m"
 VERMILLION, BLUE = "#d55e00", "#0072b2"
-
-
-class Box(NamedTuple):
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-    def overlaps(self, other: Box) -> bool:
-        return (
-            self.left < other.right
-            and other.left < self.right
-            and self.top < other.bottom
-            and other.top < self.bottom
-        )
 
 
 @pytest.fixture(scope="module")
@@ -75,61 +56,6 @@ def graph_of(explanation: Explanation) -> tuple[ET.Element, GraphFacts]:
 def drawn(explanation: Explanation, path: Path) -> ET.Element:
     explanation_figure(explanation, path)
     return ET.fromstring(path.read_text(encoding="utf-8"))
-
-
-def group(page: ET.Element, gid: str) -> ET.Element:
-    [found] = page.findall(f".//*[@id='{gid}']")
-    return found
-
-
-def ids(page: ET.Element, kind: str) -> dict[str, ET.Element]:
-    """The groups whose id is ``KIND-NUMBER`` or ``KIND-NUMBER-NUMBER``, by what follows."""
-    pattern = re.compile(rf"^{kind}-(\d+(?:-\d+)?)$")
-    found = {}
-    for element in page.iter():
-        match = pattern.match(element.get("id", ""))
-        if match:
-            found[match[1]] = element
-    return found
-
-
-def box_of(shape: ET.Element) -> Box:
-    """The extent of the path of a bar, a circle or a line."""
-    path = shape if shape.tag == f"{SVG}path" else shape.find(f"{SVG}path")
-    numbers = [float(number) for number in re.findall(r"-?\d+(?:\.\d+)?", path.get("d"))]
-    xs, ys = numbers[::2], numbers[1::2]
-    return Box(min(xs), min(ys), max(xs), max(ys))
-
-
-def style_of(shape: ET.Element) -> dict[str, str]:
-    style = shape.find(f"{SVG}path").get("style")
-    return dict(re.findall(r"([a-z-]+): ([^;]+)", style))
-
-
-def label_box(label: ET.Element) -> Box:
-    """The extent of a centred text, from its place, font and letters in the SVG."""
-    text = label.find(f"{SVG}text")
-    style = dict(re.findall(r"([a-z-]+): ([^;]+)", text.get("style")))
-    assert style["text-anchor"] == "middle"
-    size = float(style["font-size"].removesuffix("px"))
-    font = FontProperties(
-        family="DejaVu Sans",
-        size=size,
-        weight=style.get("font-weight", "normal"),
-        style=style.get("font-style", "normal"),
-    )
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")
-        measure = TextToPath().get_text_width_height_descent
-        width, height, descent = measure(text.text, font, False)
-    x, y = float(text.get("x")), float(text.get("y"))
-    return Box(x - width / 2, y - height + descent, x + width / 2, y + descent)
-
-
-def words_of(page: ET.Element, kind: str) -> dict[int, str]:
-    return {
-        int(number): "".join(label.itertext()).strip() for number, label in ids(page, kind).items()
-    }
 
 
 def test_bars_stand_in_text_order_and_are_as_long_as_the_capacities(
