@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 from collections.abc import Sequence
@@ -19,7 +20,6 @@ from safr_study.records.runs import (
     Ffn1Capacities,
     Limits,
     MeanCapacities,
-    Measurement,
     PaddedCapacities,
     RightAnswers,
     Row,
@@ -27,12 +27,12 @@ from safr_study.records.runs import (
     SentimentCapacity,
 )
 from safr_study.report.paper import PaperRow
-from safr_study.settings import CURVE_SHARES
+from safr_study.settings import CURVE_SHARES, EvaluationConfig
 from safr_study.workflows.reproduction.rows import WantedRun, measurement
 
 DRAWS = 10
 TEXTS = 400
-PLAIN = Measurement("ffn1_pre_relu", DRAWS, 0, "remove", 128)
+PLAIN = measurement(EvaluationConfig())
 
 
 def run_line(
@@ -60,7 +60,7 @@ def run_line(
     full, without_top = right(accuracy), right(top)
     draws = np.array([right(random + draw % 2) for draw in range(DRAWS)])
     fixed: dict[str, Any] = {
-        "key": f"{abs(hash((row.name, seed))):016x}"[:16],
+        "key": hashlib.sha256(f"{row.name} {seed}".encode()).hexdigest()[:16],
         "dataset": "sst2-treebank",
         "corpus": "c0ffee",
         "preset": "masked",
@@ -149,6 +149,13 @@ def do_but_die(wanted: WantedRun) -> RunLine:
     """The process of the baseline is killed."""
     if not wanted.row.vmask:
         os._exit(9)
+    return line_of(wanted)
+
+
+def do_but_overflow(wanted: WantedRun) -> RunLine:
+    """The baseline does not fit into memory."""
+    if not wanted.row.vmask:
+        raise RuntimeError("CUDA out of memory")
     return line_of(wanted)
 
 

@@ -82,7 +82,7 @@ def evaluate(
       safr-study evaluate model --quick --roar 30 --roar-seeds 5
     """
     from safr_study.records import to_plain
-    from safr_study.report.metrics import measured_metrics, write_metrics
+    from safr_study.report.metrics import measured_metrics, other_rankings, write_metrics
     from safr_study.workflows.evaluate import check_metrics_file
     from safr_study.workflows.evaluate import evaluate as run
     from safr_study.workflows.roar import plan_roar, roar_metrics
@@ -114,7 +114,9 @@ def evaluate(
     if out is not None:
         write_metrics(measured.scores, out, retrained)
     if json:
-        metrics = to_plain([*measured_metrics(measured.scores), *retrained])
+        metrics = to_plain(
+            [*measured_metrics(measured.scores), *other_rankings(measured.scores), *retrained]
+        )
         output.print_json({**to_plain(measured), "metrics": metrics})
     else:
         _show(measured)

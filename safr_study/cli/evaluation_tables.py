@@ -64,7 +64,7 @@ def _faithfulness_table(scores: Scores, title: str) -> Table:
     table = output.table(columns, title=title)
     for one in scores.deletions:
         table.add_row(
-            f"{100 * one.k:g}",
+            f"{100 * one.k:g}" + ("*" if one.saturated else ""),
             with_se(one.comprehensiveness, one.comprehensiveness_se),
             with_se(one.sufficiency, one.sufficiency_se),
             _number(one.log_odds, 3),

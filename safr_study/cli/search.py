@@ -213,7 +213,12 @@ def _spec(
     from safr_study.study.spaces import find_space
     from safr_study.workflows.naming import default_study_name
 
+    wanted = [Objective.named(name) for name in objectives]
     found = find_space(space)
+    if any(objective.needs_vmask for objective in wanted):
+        # A model without VMASK has no such number, so it could only fail.
+        kept = tuple(one for one in found.baselines if one.values.get("vmask") is not False)
+        found = found.model_copy(update={"baselines": kept})
     corpus["dataset"] = canonical_dataset(str(corpus["dataset"]))
     given = {name: value for name, value in resources.items() if value is not None}
     checked = Resources.parse(given, where="resources")
@@ -224,7 +229,7 @@ def _spec(
             "name": study or "unnamed",
             "corpus": corpus,
             "space": found.model_dump(),
-            "objectives": [Objective.named(name).model_dump() for name in objectives],
+            "objectives": [objective.model_dump() for objective in wanted],
             "trials": trials,
             "sampler": sampler,
             "seed": seed,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -11,10 +9,12 @@ from torch import Tensor
 
 import safr_study
 from safr_study.data import encode_texts
+from safr_study.data.vocabulary import UNK
 from safr_study.errors import BadInput
 from safr_study.evaluation.capacity import capacity
 from safr_study.evaluation.deletion import deletion_counts, rank_tokens
-from safr_study.model import SafrOutput
+from safr_study.evaluation.superposition import layer_rows
+from safr_study.model import PAD, SafrOutput
 from safr_study.records.explanation import (
     BEFORE_THE_BLOCKS,
     TOP_SHARE,
@@ -24,8 +24,6 @@ from safr_study.records.explanation import (
     ModelSource,
 )
 from safr_study.training import LoadedModel
-
-_PAD, _UNK = 0, 1
 
 
 def explain_text(
@@ -61,7 +59,7 @@ def explain_text(
     place = (chosen, 0 if chosen in BEFORE_THE_BLOCKS else loaded.config.shape.layers - 1)
     views = {
         (name, block): _view(name, block, rows[0, : len(seen)])
-        for name, block, rows in _layer_rows(output)
+        for name, block, rows in layer_rows(output)
         if all_layers or (name, block) == place
     }
     if place not in views:
@@ -79,7 +77,7 @@ def explain_text(
             ExplainedWord(
                 position=position,
                 text=word,
-                known=int(tokens[position]) != _UNK,
+                known=int(tokens[position]) != UNK,
                 capacity=float(view.capacity[position]),
                 rank=int(ranks[position]),
                 top=bool(ranks[position] < q),
@@ -95,26 +93,13 @@ def explain_text(
 
 def _forward(loaded: LoadedModel, tokens: np.ndarray) -> SafrOutput:
     length = loaded.max_len if loaded.config.preset == "reference" else max(1, len(tokens))
-    ids = F.pad(torch.from_numpy(tokens), (0, length - len(tokens)), value=_PAD)[None]
+    ids = F.pad(torch.from_numpy(tokens), (0, length - len(tokens)), value=PAD)[None]
     device = next(loaded.model.parameters()).device
     with torch.inference_mode():
         output: SafrOutput = loaded.model.eval()(ids.to(device))
     if not output.logits.isfinite().all():
         raise _not_finite()
     return output
-
-
-def _layer_rows(output: SafrOutput) -> Iterator[tuple[str, int, Tensor]]:
-    """The layers that were computed: (one of ``settings.LAYERS``, block, `[B, L, D]`)."""
-    yield "embedding", 0, output.embeddings
-    if output.keep_probability is not None:
-        yield "vmask", 0, output.masked_embeddings
-    for block in range(len(output.block)):
-        yield "attention", block, output.attention_output[block]
-        yield "ffn1_pre", block, output.ffn1_pre_relu[block]
-        yield "ffn1_post", block, output.ffn1_post_relu[block]
-        yield "ffn2", block, output.ffn2[block]
-        yield "block", block, output.block[block]
 
 
 def _view(layer: str, block: int, rows: Tensor) -> LayerView:

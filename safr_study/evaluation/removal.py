@@ -125,6 +125,7 @@ def _beside_random(
     excess = statistics.srs_excess(right_random, right_top)
     return {
         "accuracy_random": accuracy,
+        "accuracy_random_se": faithfulness.mean_over_texts(100.0 * right_random.mean(axis=0)).se,
         "srs_excess": excess,
         "srs_excess_se": statistics.srs_excess_se(right_random, right_top),
         "headroom": None if majority is None else statistics.headroom(excess, accuracy, majority),

@@ -277,8 +277,6 @@ def _curve(deletions: list[DeletionScores]) -> CurveScores | None:
     excess = [one.srs_excess for one in curve if one.srs_excess is not None]
     kept = [one.comprehensiveness for one in curve if one.comprehensiveness is not None]
     alone = [one.sufficiency for one in curve if one.sufficiency is not None]
-    if srs_auc is None:
-        return None
     return CurveScores(
         srs_auc=srs_auc,
         srs_excess_auc=area_under_curve(shares, excess) if len(excess) == len(curve) else None,

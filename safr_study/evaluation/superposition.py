@@ -128,7 +128,7 @@ class SuperpositionMeter:
             return
         keep = output.keep_probability
         important = None if keep is None else important_tokens(keep, mask)
-        for layer, block, batch in _layer_rows(output):
+        for layer, block, batch in layer_rows(output):
             sums = self._layers[layer, block]
             for texts in groups:
                 rows = _dense(batch[texts], mask[texts]).detach().cpu().double()
@@ -207,7 +207,7 @@ class _LayerSums:
         return LayerMeasures(layer=layer, block=block, dead_share=dead, **means)
 
 
-def _layer_rows(output: SafrOutput) -> Iterator[tuple[str, int, Tensor]]:
+def layer_rows(output: SafrOutput) -> Iterator[tuple[str, int, Tensor]]:
     """The layers that were computed: (one of ``settings.LAYERS``, block, `[B, L, D]`)."""
     yield "embedding", 0, output.embeddings
     if output.keep_probability is not None:

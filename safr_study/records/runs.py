@@ -1,7 +1,7 @@
 """A run: one row of the paper's tables, trained under one seed and measured on test.
 
 A finished run is one line of JSON (schema 1). Accuracies and what derives from them are in
-percentage points, rounded to 6 decimals in the line.
+percentage points; results have 8 significant digits in the line.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ from safr_study.records.scores import Scores, scores_from_plain
 
 SCHEMA_VERSION = 1
 """Of a line; raise it when a field changes."""
-DECIMALS = 6
 MAX_DRAWS = 35
 """Random deletions whose number of right answers one base-36 character can hold."""
 
 Right = NDArray[np.bool_]
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
-_EXACT = ("learning_rate", "effective")
-"""Fields whose values may be tiny: kept with every digit."""
+_EXACT = ("learning_rate", "lambda_imp", "lambda_inter")
+"""Settings: kept with every digit."""
+_SIGNIFICANT = 8
+"""Digits of a result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,9 @@ class Measurement:
     seed: int
     mode: str
     batch_size: int
+    recompute: bool
+    sample_texts: int
+    sample_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,10 @@ class RightAnswers:
             raise ValueError(f"{self.examples} texts need {digits} hexadecimal digits of bits")
         if len(self.random_30) != self.examples:
             raise ValueError(f"{self.examples} texts need as many characters of draws")
+        if not set(self.full + self.top_30) <= set("0123456789abcdef"):
+            raise ValueError("the bits are no hexadecimal digits")
+        if not set(self.random_30) <= set(_DIGITS):
+            raise ValueError("the draws are no base-36 digits")
 
     @classmethod
     def pack(cls, full: Right, top: Right, random: Right) -> Self:
@@ -181,7 +189,7 @@ class SentimentCapacity:
 
 @dataclass(frozen=True, slots=True)
 class EffectiveWeights:
-    """lambda |grad of the term| / |grad of CE| after the last epoch; ``None`` at weight 0."""
+    """lambda |grad of the term| / |grad of CE| of the measured state; ``None`` at weight 0."""
 
     importance: float | None
     interaction: float | None
@@ -249,7 +257,7 @@ class RunLine:
         Raises:
             ValueError: it is no line of this schema; says why.
         """
-        plain = json.loads(text)
+        plain = json.loads(text, parse_constant=_no_number)
         if not isinstance(plain, dict):
             raise ValueError("it is no JSON object")
         schema = plain.pop("schema", None)
@@ -272,6 +280,9 @@ class RunLine:
             }
             line = _read(cls, plain)
             _ = line.row
+            draws = max(line.right.random_30, default="0")
+            if _DIGITS.index(draws) > line.evaluation.draws:
+                raise ValueError(f"it has more right draws than {line.evaluation.draws}")
         except KeyError as error:
             raise ValueError(f"it lacks {error.args[0]}") from error
         except (TypeError, AttributeError) as error:
@@ -315,9 +326,13 @@ def _renamed(plain: Any, names: Mapping[str, str]) -> Any:
     return {names.get(name, name): value for name, value in plain.items()}
 
 
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number")
+
+
 def _rounded(value: Any) -> Any:
     if isinstance(value, float):
-        return round(value, DECIMALS)
+        return float(f"{value:.{_SIGNIFICANT}g}")
     if isinstance(value, dict):
         return {name: _rounded(item) for name, item in value.items()}
     return [_rounded(item) for item in value] if isinstance(value, list) else value

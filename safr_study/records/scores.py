@@ -36,6 +36,8 @@ class DeletionScores:
     """Share of the deleted texts that are predicted as the most frequent class, in [0, 1]."""
     saturated: bool = False
     """``dominant_share`` above 0.95: SRS measures a collapsed prediction, not a good ranking."""
+    accuracy_random_se: float | None = None
+    """Standard error of ``accuracy_random`` from one run's examples."""
     mcnemar_p: float | None = None
     """Two-sided exact McNemar test that the deletion changes accuracy, in [0, 1]."""
     headroom: float | None = None
@@ -62,8 +64,9 @@ class DeletionScores:
 class CurveScores:
     """One number for all of the deletion curve, k in 0, .05, .1, .2, .3, .4, .5."""
 
-    srs_auc: float
-    """Area under SRS over the realised shares, divided by the last share; percentage points."""
+    srs_auc: float | None
+    """Area under SRS over the realised shares, divided by the last share; percentage points;
+    ``None`` where nothing was deleted."""
     srs_excess_auc: float | None
     """The same of SRS_excess."""
     comprehensiveness_aopc: float

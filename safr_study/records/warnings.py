@@ -95,7 +95,7 @@ _SENTENCES: dict[_Kind, str] = {
     "vmask_beta": f"{_INERT}.",
     "closed": (
         "The gates have closed{who}: the chosen epoch keeps {seen} of the tokens, so that the "
-        "model sees almost nothing; take a smaller lambda_imp, or a smaller learning rate."
+        "model sees almost nothing; take smaller lambdas, vmask_beta or a smaller learning rate."
     ),
     "open": (
         "The gates are wide open{who}: every epoch keeps {seen} of the tokens, so that VMASK masks "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -32,6 +32,8 @@ class MeasuredMetric:
     mode: str
     """How tokens were deleted; empty for a metric without a deletion."""
     note: str = ""
+    ranking: str = "capacity"
+    """By which tokens were deleted, or which was compared with the rationale."""
 
 
 def metric_value(scores: Scores, objective: Objective) -> float | None:
@@ -63,11 +65,14 @@ def measured_metrics(scores: Scores) -> list[MeasuredMetric]:
 
 
 def metrics_table(scores: Scores, more: Sequence[MeasuredMetric] = ()) -> pd.DataFrame:
-    """`measured_metrics` and more as rows: ``metric``, ``label``, ``value``, ``se``, ``unit``,
-    ``better``, ``mode`` and ``note``, with ``split`` and ``examples`` in front."""
+    """`measured_metrics`, `other_rankings` and more as rows.
+
+    Columns: ``split``, ``examples``, ``metric``, ``label``, ``value``, ``se``, ``unit``,
+    ``better``, ``mode``, ``note`` and ``ranking``.
+    """
     rows = [
         {"split": scores.split, "examples": scores.examples, **to_plain(metric)}
-        for metric in [*measured_metrics(scores), *more]
+        for metric in [*measured_metrics(scores), *other_rankings(scores), *more]
     ]
     return pd.DataFrame(rows).rename(columns={"name": "metric", "direction": "better"})
 
@@ -88,7 +93,26 @@ def _of_model(name: str, metric: Metric, scores: Scores) -> MeasuredMetric | Non
         source = _of_capacity(scores)
     deleting = name in _CURVE or name == "kendall_tau"
     return _row(name, metric.label, value, getattr(source, f"{name}_se", None), metric,
-                scores.mode if deleting else "")  # fmt: skip
+                scores.mode if deleting else "",
+                "saturated" if name in _CURVE and scores.saturated else "")  # fmt: skip
+
+
+def other_rankings(scores: Scores) -> list[MeasuredMetric]:
+    """What is beside capacity: what deleting by another ranking does, and its agreement."""
+    found: list[MeasuredMetric | None] = []
+    for control in scores.controls:
+        for deletion in control.deletions:
+            rows = [_at_k(name, metric, deletion, scores.mode) for name, metric in AT_K.items()]
+            found += [row and replace(row, ranking=control.ranking) for row in rows]
+    for agreement in scores.agreements:
+        if agreement.ranking == "capacity":
+            continue
+        for name in _AGREEMENT:
+            se = getattr(agreement, f"{name}_se")
+            metric = OF_MODEL[name]
+            row = _row(name, metric.label, getattr(agreement, name), se, metric, "")
+            found.append(row and replace(row, ranking=agreement.ranking))
+    return [metric for metric in found if metric is not None]
 
 
 def _at_k(name: str, metric: Metric, deletion: DeletionScores, mode: str) -> MeasuredMetric | None:

@@ -161,7 +161,7 @@ def _points(
     points = [
         CurvePoint(
             k=0.0,
-            ours=_interval([run.test.accuracy for run in runs], examples),
+            ours=_interval([run.test.accuracy for run in runs], runs[0].test.accuracy_se),
             paper=numbers.accuracy,
             saturated=0,
         )
@@ -169,11 +169,12 @@ def _points(
     for k in _shares(runs):
         found = [run.test.deletion(k) for run in runs]
         values = [_accuracy(scores, deletion) for scores in found]
-        if None not in values:
+        measured = [value for value in values if value is not None]
+        if len(measured) == len(values):
             points.append(
                 CurvePoint(
                     k=k,
-                    ours=_interval([value for value in values if value is not None], examples),
+                    ours=_interval(measured, _se(found[0], deletion, examples)),
                     paper=published if k == PAPER_K else None,
                     saturated=sum(s.saturated for s in found) if deletion == "top" else 0,
                 )
@@ -191,10 +192,14 @@ def _accuracy(scores: DeletionScores, deletion: Deletion) -> float | None:
     return scores.accuracy_top if deletion == "top" else scores.accuracy_random
 
 
-def _interval(values: Sequence[float], examples: int) -> Interval:
-    """Student-t over the seeds; of one run binomial, not too short for a mean of draws."""
-    over_seeds = t_interval(values)
-    if over_seeds is not None:
-        return over_seeds
-    share = values[0] / 100
-    return normal_interval(values[0], 100 * float(np.sqrt(share * (1 - share) / examples)))
+def _se(scores: DeletionScores, deletion: Deletion, examples: int) -> float:
+    """Standard error of one run's accuracy: binomial, and of the mean over draws as measured."""
+    if deletion == "random" and scores.accuracy_random_se is not None:
+        return scores.accuracy_random_se
+    share = scores.accuracy_top / 100
+    return 100 * float(np.sqrt(share * (1 - share) / examples))
+
+
+def _interval(values: Sequence[float], se: float) -> Interval:
+    """Student-t over the seeds; of one run by its standard error."""
+    return t_interval(values) or normal_interval(values[0], se)

@@ -95,6 +95,10 @@ def _agreement_notes(comparison: Comparison) -> Iterator[str]:
         for metric, value in comparison.noise.items()
         if value is not None
     ]
+    yield (
+        "The p value takes rows for independent, which they are not: they share texts and seeds. "
+        "With few seeds P(front) is too near to 0 and 1."
+    )
     if floors:
         yield f"Noise floor, sd over the seeds of lambda (0, 0): {', '.join(floors)}."
 
@@ -116,12 +120,13 @@ def _reading_notes(result: Reproduction) -> Iterator[str]:
     if result.rankings:
         yield (
             "The rationale of a text: its words with a sentiment of their own in the treebank; "
-            f"{result.runs} runs, capacity at {result.capacity_layer}."
+            f"{counted(result.runs, 'run')}, capacity at {result.capacity_layer}."
         )
     else:
         yield (
             "The paper: single runs with one random draw. Ours: "
-            f"{result.runs} runs, {result.draws} random draws, capacity at {result.capacity_layer}."
+            f"{counted(result.runs, 'run')}, {result.draws} random draws, "
+            f"capacity at {result.capacity_layer}."
         )
     if result.preset == "reference":
         yield "Preset reference: the semantics of the code that the paper's authors released."

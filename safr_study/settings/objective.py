@@ -47,6 +47,12 @@ class Objective(Settings):
         return self.name.partition(".")[2] or None if self.k is None else None
 
     @property
+    def needs_vmask(self) -> bool:
+        """Whether a model without VMASK has no such number."""
+        important = self.metric.startswith("mean_capacity_")
+        return important or self.name == "gate_openness" or self.layer == "vmask"
+
+    @property
     def maximise(self) -> bool:
         """Whether more is better."""
         return self.measure.maximise

@@ -135,7 +135,10 @@ def _evaluate(
             want=everything((deletion.k for deletion in recorded), quick=quick),
             preset=loaded.config.preset,
             device=device,
-            train_counts=word_counts(encoded["train"], len(loaded.vocabulary)),
+            # The model's own training texts: those of other data say nothing about it.
+            train_counts=word_counts(encoded["train"], len(loaded.vocabulary))
+            if used.dataset == loaded.corpus_spec.dataset
+            else None,
         )
     retrained: tuple[RoarScores, ...] = ()
     if roar is not None:

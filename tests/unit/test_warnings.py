@@ -72,7 +72,7 @@ INERT = (
 )
 CLOSED = (
     "The gates have closed: the chosen epoch keeps 3.1 % of the tokens, so that the model sees "
-    "almost nothing; take a smaller lambda_imp, or a smaller learning rate."
+    "almost nothing; take smaller lambdas, vmask_beta or a smaller learning rate."
 )
 OPEN = (
     "The gates are wide open: every epoch keeps 99.5 % of the tokens, so that VMASK masks "

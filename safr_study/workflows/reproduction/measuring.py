@@ -29,7 +29,6 @@ from safr_study.records.runs import (
     Ffn1Capacities,
     Limits,
     MeanCapacities,
-    Measurement,
     PaddedCapacities,
     RightAnswers,
     RunLine,
@@ -45,6 +44,7 @@ from safr_study.training import (
     pick_device,
 )
 from safr_study.workflows.provenance import provenance
+from safr_study.workflows.reproduction.rows import measurement
 from safr_study.workflows.reproduction.training import Trained, training_key
 
 SHARE = 0.3
@@ -119,13 +119,7 @@ def measure_run(
         best_epoch=loaded.epoch,
         max_epochs=config.epochs,
         learning_rate=config.learning_rate,
-        evaluation=Measurement(
-            capacity_layer=evaluation.capacity_layer,
-            draws=evaluation.draws,
-            seed=evaluation.seed,
-            mode=evaluation.mode,
-            batch_size=evaluation.batch_size,
-        ),
+        evaluation=measurement(evaluation),
         dev=DevResult(accuracy=dev.accuracy, loss=dev.loss),
         test=measured.scores,
         right=_right(measured, test),
@@ -189,9 +183,8 @@ def _capacities(
 
 
 def _plain(means: CapacityMeans) -> MeanCapacities:
-    assert means.all is not None
-    assert means.important is not None
-    assert means.less_important is not None
+    if means.all is None or means.important is None or means.less_important is None:
+        raise BadInput("dataset", "its test texts are too short for Table 3; give longer ones")
     return MeanCapacities(means.all, means.important, means.less_important)
 
 

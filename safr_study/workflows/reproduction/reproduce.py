@@ -40,7 +40,7 @@ def reproduce(
     dataset = request.spec.dataset
     entries = item_rows(request.item, dataset)
     plan = plan_runs(request, home)
-    lock = home.lock(f"reproduce-{plan.file.stem}")
+    lock = plan.file.with_name(f".{plan.file.stem}.lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(lock, timeout=0):
@@ -55,7 +55,7 @@ def reproduce(
     except Timeout:
         raise BadInput(
             "results",
-            f"{plan.file} is being filled by another process of this home; wait for it, or stop it "
+            f"{plan.file} is being filled by another process; wait for it, or stop it "
             "with Ctrl-C there",
         ) from None
     failures = [f"{run.label} failed: {sentence}" for run, sentence in outcome.failures]

@@ -145,4 +145,7 @@ def measurement(config: EvaluationConfig) -> Measurement:
         seed=config.seed,
         mode=config.mode,
         batch_size=config.batch_size,
+        recompute=config.recompute,
+        sample_texts=config.sample_texts,
+        sample_tokens=config.sample_tokens,
     )

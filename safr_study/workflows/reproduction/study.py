@@ -6,14 +6,15 @@ import contextlib
 import multiprocessing
 import os
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+import torch
 
 from safr_study.data import encoded_corpus
 from safr_study.errors import SafrError, StudyInterrupted, TrialFailure
@@ -24,6 +25,7 @@ from safr_study.workflows.reproduction.lines import append_line, line_path, read
 from safr_study.workflows.reproduction.rows import PAPER_EPOCHS, Item, WantedRun, wanted_runs
 from safr_study.workflows.reproduction.training import trained
 
+_LOOK_AGAIN_SECONDS = 0.2
 Do = Callable[[WantedRun], RunLine]
 """Trains and measures one run; called in a process of its own, so importable by name."""
 
@@ -41,7 +43,7 @@ class RunRequest:
     """Folder of the lines."""
     epochs: int = PAPER_EPOCHS
     workers: int | None = None
-    """Runs at once; ``None``: as many as there are cores."""
+    """Runs at once; ``None``: one for each GPU, else one for each core."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ def plan_runs(request: RunRequest, home: Home) -> RunPlan:
     file = line_path(request.results, request.spec.dataset, request.preset)
     lines = read_file(file)
     missing = tuple(run for run in wanted if find_line(run, lines) is None)
-    workers = min(request.workers or _cores(), max(1, len(missing)))
+    workers = min(request.workers or _at_once(), max(1, len(missing)))
     alike = [line.seconds for line in lines if line.corpus == corpus.fingerprint]
     seconds = sum(alike) / len(alike) * len(missing) / workers if alike else None
     return RunPlan(request, file, wanted, missing, workers, seconds)
@@ -114,7 +116,7 @@ def run_missing(
 ) -> RunOutcome:
     """Do the wanted runs that the folder has no line of; each line is appended as it ends.
 
-    A run that fails (`TrialFailure`), or whose process dies, does not end the others.
+    Each in a process of its own: one that fails, or whose process dies, does not end the others.
 
     Args:
         wanted: any runs.
@@ -133,8 +135,8 @@ def run_missing(
     failures: list[tuple[WantedRun, str]] = []
     started, done = time.monotonic(), 0
     try:
-        with _pool(min(workers, len(missing)) if missing else 1) as pool:
-            for run, ended in _ended(pool, do, missing):
+        with contextlib.closing(_ended(do, missing, workers)) as results:
+            for run, ended in results:
                 done += 1
                 if isinstance(ended, str):
                     failures.append((run, ended))
@@ -190,61 +192,61 @@ def _attempt(do: Do, wanted: WantedRun) -> RunLine | _Fault:
         return do(wanted)
     except SafrError as error:
         return _Fault(str(error), error.exit_code, not isinstance(error, TrialFailure))
+    except OSError as error:
+        # A full disk, say: the other runs would meet it too.
+        return _Fault(f"{error.filename or 'file system'}: {error.strerror or error}", 2, True)
+    except Exception as error:
+        summary = " ".join(str(error).split())[:300]
+        return _Fault(f"{type(error).__name__}: {summary}", 1, False)
 
 
 def _ended(
-    pool: ProcessPoolExecutor, do: Do, runs: Sequence[WantedRun]
-) -> Iterator[tuple[WantedRun, RunLine | str]]:
-    """Each run as it ends, with its line or the sentence of its failure."""
-    futures: dict[Future[RunLine | _Fault], WantedRun] = {}
-    # The workers inherit it: Ctrl-C is for this process, which then ends them.
-    with _ctrl_c_ignored():
-        for run in runs:
-            futures[pool.submit(_attempt, do, run)] = run
-    for future in as_completed(futures):
-        try:
-            result = future.result()
-        except BrokenProcessPool:
-            yield (
-                futures[future],
-                "a worker process died, of memory perhaps; fewer at once with --max-concurrent",
-            )
-            continue
-        if isinstance(result, _Fault) and result.ends_all:
-            fault = SafrError(result.sentence)
-            fault.exit_code = result.exit_code
-            raise fault
-        yield futures[future], result.sentence if isinstance(result, _Fault) else result
+    do: Do, runs: Sequence[WantedRun], workers: int
+) -> Generator[tuple[WantedRun, RunLine | str]]:
+    """Each run as it ends, with its line or the sentence of its failure.
 
-
-@contextlib.contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Fresh processes, which end at once when anything is raised here."""
+    When it is closed before its end, or raises, the processes of all the others end at once.
+    """
     before = multiprocessing.active_children()
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
-    try:
-        yield pool
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in multiprocessing.active_children():
-            if process not in before:
-                process.terminate()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
+    # Threads that each wait for a process.
+    with ThreadPoolExecutor(workers, initializer=_leave_ctrl_c) as threads:
+        futures = {threads.submit(_in_a_process, do, run): run for run in runs}
+        try:
+            for future in as_completed(futures):
+                result = future.result()
+                if isinstance(result, _Fault) and result.ends_all:
+                    fault = SafrError(result.sentence)
+                    fault.exit_code = result.exit_code
+                    raise fault
+                yield futures[future], result.sentence if isinstance(result, _Fault) else result
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+            # A process that is being started is not among the children yet: look again.
+            while running := [future for future in futures if not future.done()]:
+                wait(running, timeout=_LOOK_AGAIN_SECONDS)
+                for process in multiprocessing.active_children():
+                    if process not in before:
+                        process.terminate()
 
 
-@contextlib.contextmanager
-def _ctrl_c_ignored() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _in_a_process(do: Do, wanted: WantedRun) -> RunLine | _Fault:
+    """One run in a process of its own, whose death is this run's alone."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            return pool.submit(_attempt, do, wanted).result()
+        except BrokenProcessPool:
+            return _Fault(
+                "its process died, of memory perhaps; fewer at once with --max-concurrent", 1, False
+            )
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _leave_ctrl_c() -> None:
+    """Ctrl-C is for the main thread alone; the processes started here inherit the mask."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+
+def _at_once() -> int:
+    """Runs at once: one for each GPU, else one for each core."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return torch.cuda.device_count() or cores or 1

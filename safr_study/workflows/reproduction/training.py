@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock
+
 from safr_study.data import EncodedCorpus
 from safr_study.errors import CorruptCheckpoint
 from safr_study.home import Home
@@ -32,8 +34,12 @@ class Trained:
 
 
 def training_key(config: TrainConfig, corpus: EncodedCorpus) -> str:
-    """What decides a training's numbers, in 16 hexadecimal digits."""
-    return fingerprint_of([config.model_dump(mode="json"), corpus.fingerprint])[:16]
+    """What decides a training's numbers, in 16 hexadecimal digits.
+
+    A setting at its default has no part in it, so that a new setting leaves the old keys alone.
+    """
+    settings = config.model_dump(mode="json", exclude_defaults=True)
+    return fingerprint_of([settings, corpus.fingerprint])[:16]
 
 
 def trained(
@@ -57,9 +63,20 @@ def trained(
     """
     folder = home.checkpoints("reproduce") / training_key(config, corpus)
     model, facts = folder / "model", folder / _FACTS
-    found = _finished(model, facts)
-    if found is not None:
-        return found
+    folder.mkdir(parents=True, exist_ok=True)
+    # Processes may outlive a command that was killed: one at a time trains here.
+    with FileLock(folder / "lock"):
+        return _finished(model, facts) or _train(config, corpus, spec, folder, on_epoch)
+
+
+def _train(
+    config: TrainConfig,
+    corpus: EncodedCorpus,
+    spec: CorpusSpec,
+    folder: Path,
+    on_epoch: Callable[[EpochReport], None] | None,
+) -> Trained:
+    model, facts = folder / "model", folder / _FACTS
     began = time.perf_counter()
     state = folder / "state"
     fitted = fit(config, corpus, device=pick_device(1.0), resume_from=state, on_epoch=on_epoch)
@@ -86,6 +103,7 @@ def _finished(model: Path, facts: Path) -> Trained | None:
     try:
         verify_model(model)
         plain = json.loads(facts.read_text(encoding="utf-8"))
+        shutil.rmtree(model.with_name("state"), ignore_errors=True)
         return Trained(model, int(plain["epochs"]), float(plain["seconds"]))
     except (CorruptCheckpoint, OSError, ValueError, KeyError, TypeError):
         return None

@@ -170,7 +170,7 @@ def test_a_study_refuses_one_objective_and_the_same_one_twice() -> None:
     for names, fault in (
         (("accuracy",), "two objectives or more"),
         (("srs@30", "srs@30.0"), "repeat a name"),
-        (("accuracy", "srs@5", "srs@05"), "repeat a name"),
+        (("accuracy", "srs@5", "srs@05"), "is no objective"),
     ):
         values = {
             "name": "s",

@@ -281,5 +281,5 @@ def test_a_huge_lambda_imp_closes_the_gates_and_says_so(
         said.append(trial_warnings(trial_of(fit(wild, planted, device=CPU))))
     (closed,) = said[0]
     assert closed.startswith("The gates have closed: the chosen epoch keeps ")
-    assert "take a smaller lambda_imp" in closed
+    assert "take smaller lambdas" in closed
     assert not any("closed" in sentence for sentence in said[1])

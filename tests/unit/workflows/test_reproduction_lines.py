@@ -73,7 +73,7 @@ def test_a_line_comes_back_as_it_was(row: Row) -> None:
     again = RunLine.from_json(text)
     # The scores alone have more decimals than a line.
     assert again == replace(line, test=again.test)
-    assert again.test.loss == 0.612346  # rounded to 6 decimals
+    assert again.test.loss == 0.61234568  # 8 significant digits
     assert again.test.deletions[3].srs == pytest.approx(line.test.deletions[3].srs, abs=1e-6)
     assert again.effective.interaction == 4.25e-8  # what may be tiny keeps its digits
     assert again.learning_rate == 1e-4
@@ -264,17 +264,19 @@ def test_only_figure_3_and_table_3_ask_for_the_long_measuring(
 ) -> None:
     long = {
         item: {
-            run.curve
+            (run.curve, run.capacities)
             for run in wanted_runs(item, spec, corpus, seeds=1, preset="masked", epochs=100)
         }
         for item in ITEMS
     }
+    plain = {(False, False)}
     assert long == {
-        "table1": {False},
-        "table2": {False},
-        "table3": {True},
-        "table6": {False},
-        "figure3": {True},
+        "table1": plain,
+        "table2": plain,
+        "table3": {(False, True)},
+        "table6": plain,
+        "figure3": {(True, False)},
+        "rationale": plain,
     }
 
 
@@ -303,6 +305,7 @@ def test_a_line_without_the_curve_meets_only_who_needs_none(
     short = replace(line, test=replace(line.test, curve=None))
     assert wanted[0].is_met_by(short)
     assert not replace(wanted[0], curve=True).is_met_by(short)
+    assert not replace(wanted[0], capacities=True).is_met_by(replace(line, capacities=None))
     # One that has more than is asked for serves as well, and the newest is taken.
     assert wanted[0].is_met_by(line)
     assert find_line(wanted[0], [short, line]) is line
@@ -360,7 +363,14 @@ def test_a_process_that_dies_is_a_failure_with_advice(
     outcome = run_missing(wanted, tmp_path, runs.do_but_die, workers=1, progress=heard)
     assert "baseline seed 0" in heard.troubles
     assert "--max-concurrent" in heard.troubles["baseline seed 0"]
-    assert len(outcome.lines) + len(outcome.failures) == 3
+    assert [line.row.name for line in outcome.lines] == ["vmask", "safr(1, 0.1)"]
+    assert [run.label for run, _ in outcome.failures] == ["baseline seed 0"]
+
+
+def test_any_other_fault_of_a_run_is_its_own(wanted: tuple[WantedRun, ...], tmp_path: Path) -> None:
+    outcome = run_missing(wanted, tmp_path, runs.do_but_overflow, workers=2, progress=runs.Heard())
+    assert len(outcome.lines) == 2
+    assert outcome.failures[0][1] == "RuntimeError: CUDA out of memory"
 
 
 def test_the_line_of_another_run_is_never_kept(
@@ -414,7 +424,7 @@ def test_an_item_without_any_run_is_incomplete(
 
 def test_two_processes_do_not_fill_one_file(spec: CorpusSpec, home: Home, tmp_path: Path) -> None:
     request = RunRequest("table3", spec, 1, "masked", tmp_path / "results")
-    lock = home.lock("reproduce-sst2-treebank-masked")
+    lock = tmp_path / "results" / ".sst2-treebank-masked.lock"
     lock.parent.mkdir()
     with FileLock(lock), pytest.raises(BadInput, match=r"results: .*another process"):
         reproduce(request, home, progress=runs.Heard(), do=runs.do)

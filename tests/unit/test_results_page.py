@@ -1,0 +1,78 @@
+"""The page of results says what the committed runs say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from written_commands import commands_in, faults, shell_blocks
+
+from safr_study.records.runs import RunLine
+from safr_study.report.reproduction_notes import notes
+from safr_study.report.reproduction_result import reproduce_item
+from safr_study.report.reproduction_sheets import sheets, title
+from safr_study.report.sheets import markdown
+from safr_study.workflows.reproduction.lines import read_file
+from safr_study.workflows.reproduction.rows import item_rows, paper_dataset
+
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
+PAGE = (RESULTS.parent / "results.md").read_text("utf-8")
+TABLES = sorted((RESULTS / "tables").glob("*.md"))
+
+
+def lines_behind(name: str) -> tuple[str, str, list[RunLine]]:
+    """The item, the data set and the runs of a table's file."""
+    item, _, rest = name.partition("-")
+    dataset, _, preset = rest.rpartition("-")
+    found = read_file(RESULTS / f"{dataset}-{preset}.jsonl")
+    rows = {entry.row for entry in item_rows(item, dataset)}  # type: ignore[arg-type]
+    return item, dataset, [line for line in found if line.row in rows]
+
+
+def test_there_is_a_table_of_each_kind() -> None:
+    names = {path.stem for path in TABLES}
+    assert {
+        f"{item}-sst2-treebank-masked" for item in ("table1", "table2", "table3", "table6")
+    } <= names
+    assert {"figure3-sst2-treebank-masked", "rationale-sst2-treebank-masked"} <= names
+
+
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
+def test_a_committed_table_is_what_its_runs_give(path: Path) -> None:
+    item, dataset, lines = lines_behind(path.stem)
+    text = path.read_text("utf-8")
+    counted = {"table2": 3, "table6": 3}.get(item, 5)
+    seeds = max(line.seed for line in lines) + 1 if len(lines) < 15 else counted
+    kept = [line for line in lines if line.seed < seeds]
+    if item == "table3":
+        kept = [line for line in kept if line.capacities is not None]
+    newest = {(line.row, line.seed): line for line in kept}
+    result = reproduce_item(
+        item,
+        item_rows(item, dataset),  # type: ignore[arg-type]
+        list(newest.values()),
+        paper_dataset=paper_dataset(dataset),
+        seeds=seeds,
+    )
+    assert markdown(title(result), sheets(result, wide=True), notes(result)) == text
+
+
+def test_its_tables_are_the_generated_ones() -> None:
+    generated = "\n".join(path.read_text("utf-8") for path in TABLES)
+    rows = [line for line in PAGE.splitlines() if re.match(r"\|.*\d\.\d\d \[", line)]
+    own = PAGE[: PAGE.index("## Table 1")]
+    assert len(rows) > 40
+    assert [row for row in rows if row not in generated and row not in own] == []
+
+
+def test_its_commands_are_understood_and_its_links_lead_somewhere() -> None:
+    commands = [command for block in shell_blocks(PAGE) for command in commands_in(block)]
+    assert len(commands) >= 8
+    assert [fault for command in commands for fault in faults(command)] == []
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", PAGE)
+    assert [link for link in links if not (RESULTS.parent / link).exists()] == []
+
+
+def test_nothing_was_left_to_fill_in() -> None:
+    assert re.findall(r"^@.*|@@", PAGE, flags=re.MULTILINE) == []
