@@ -13,7 +13,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from safr_study.tracking import experiment_url
 
-_ROOM = {"width": 9000, "height": 2000}
+_ROOM = {"width": 32000, "height": 1200}
 """The table keeps only the cells in view: wide enough for every metric of a study."""
 _SWITCHES = [
     "--no-sandbox",
@@ -65,7 +65,7 @@ def runs_page(url: str, experiment_id: str, picture: Path | None = None) -> Runs
         )
         page.wait_for_function(f"() => ({_CELLS})().some(cell => cell[1].startsWith('metrics.'))")
         if picture is not None:
-            page.screenshot(path=picture)
+            page.screenshot(path=picture, clip={"x": 0, "y": 0, "width": 4000, "height": 1200})
         return RunsPage(page.inner_text("body"), _rows(page.evaluate(_CELLS)))
 
 

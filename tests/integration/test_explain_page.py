@@ -117,7 +117,7 @@ def test_a_pulled_model_draws_larger_what_has_more_capacity(
     ended = safr(finished.home, "explain", model, text, "--svg", str(drawn), "--json")
     assert ended.code == 0, ended.err
     words = ended.json["words"]
-    assert [word["word"] for word in words] == text.split()
+    assert [word["text"] for word in words] == text.split()
     order = np.argsort([word["capacity"] for word in words])
     page = ET.fromstring(drawn.read_text("utf-8"))
     bars, circles = (
