@@ -14,7 +14,6 @@ from safr_study.settings import DeletionMode
 SAMPLE_DRAW = -2
 """Draw of the sample: no random deletion and no control ranking has it."""
 
-_DECIMALS = 6
 _TOKENS_AT_ONCE = 2**21
 """Tokens of the copies that are made at once: bounds the memory."""
 
@@ -68,8 +67,7 @@ def leave_one_out(
         if len(texts.tokens):
             its_class = np.repeat(classes[rows], texts.lengths)
             p_without.append(_without_each(predictor, texts, its_class, mode))
-    # Where nothing changes, float32 leaves 1e-8 from other batches: a tie, not an order.
-    lost: NDArray[np.float64] = np.round(p_full[text] - np.concatenate(p_without), _DECIMALS)
+    lost: NDArray[np.float64] = p_full[text] - np.concatenate(p_without)
     return lost
 
 

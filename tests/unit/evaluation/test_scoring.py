@@ -122,6 +122,7 @@ def brute_force(
             "srs": 100 * (c_full - c_top).mean(),
             "srs_se": 100 * (c_full - c_top).std() / math.sqrt(len(texts)),
             "accuracy_random": 100 * c_random.mean(),
+            "accuracy_random_se": 100 * float(stats.sem(c_random)),
             "srs_excess": 100 * (c_random - c_top).mean(),
             "srs_excess_se": 100 * (c_random - c_top).std(ddof=1) / math.sqrt(len(texts)),
             "dominant_share": max(top.count(0), top.count(1)) / len(texts),
