@@ -10,6 +10,7 @@ from safr_study.records.runs import Row, RunLine
 from safr_study.records.scores import Agreement, DeletionScores
 from safr_study.report.paper import PaperRow
 from safr_study.report.reproduction import PAPER_K, lines_of
+from safr_study.report.reproduction_curves import sentiment_difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +63,16 @@ def compare_sentiment(
     for entry in entries:
         runs = lines_of(entry, lines)
         found = [run.sentiment_capacity for run in runs if run.sentiment_capacity is not None]
-        if not found:
+        difference = sentiment_difference(runs)
+        if difference is None:
             continue
-        over_seeds = t_interval([run.difference for run in found])
         outcomes.append(
             SentimentOutcome(
                 row=entry.row,
                 seeds=len(found),
                 with_sentiment=sum(run.with_sentiment for run in found) / len(found),
                 without_sentiment=sum(run.without_sentiment for run in found) / len(found),
-                difference=over_seeds
-                or normal_interval(found[0].difference, found[0].difference_se),
+                difference=difference,
             )
         )
     return tuple(outcomes)
