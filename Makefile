@@ -4,13 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test check results format clean
+.PHONY: help install demo test drill check results table efficiency format clean
 
 help:
 	@echo "make demo     install, run the built-in study, print its front"
 	@echo "make test     install, run the tests"
+	@echo "make drill    kill studies at random moments, and see them go on (20 minutes)"
 	@echo "make check    install, check format, lint, types and layers"
 	@echo "make results  train and measure what docs/results.md reports and docs/results lacks"
+	@echo "make table    train the table of lambdas that searches are replayed over, or what it lacks (hours)"
+	@echo "make efficiency  replay the searches over the table, and run them live on the planted corpus"
 	@echo "make install  make $(VENV) alone"
 	@echo "make format   rewrite the sources in the project's format"
 	@echo "make clean    remove $(VENV) and the caches"
@@ -29,7 +32,11 @@ demo: install
 	$(BIN)/safr-study search --dataset planted:redundant --study demo --space smoke --trials 8 --epochs 2 --seed 0
 
 test: install
-	$(BIN)/python -W error -m pytest -m 'not long'
+	$(BIN)/python -W error -m pytest -m 'not long and not drill'
+
+# SAFR_DRILL_KILLS=3 is a short one.
+drill: install
+	$(BIN)/python -W error -m pytest -m drill tests/drill
 
 check: install
 	$(BIN)/ruff format --check .
@@ -53,6 +60,16 @@ results: install
 	$(REPRODUCE) table3 --seeds 1 --preset reference $(TREEBANK)
 	$(REPRODUCE) table1 --seeds 1 --preset reference $(TREEBANK)
 	$(REPRODUCE) table1 $(IMDB)
+
+# Needs SAFR_STUDY_DATA. Resumable: a finished training is a line, and an epoch is not paid for twice.
+BENCHMARK := PYTHONPATH=tests $(BIN)/python -m benchmarks
+table: install
+	$(BENCHMARK).lambda_table --max-concurrent 2
+
+EFFICIENCY := docs/results/efficiency
+efficiency: install
+	$(BENCHMARK).replay --table docs/results/lambda-table-sst2-treebank.jsonl --processes 2 --out $(EFFICIENCY)-sst2-treebank
+	$(BENCHMARK).live --processes 2 --out $(EFFICIENCY)-planted
 
 format: install
 	$(BIN)/ruff format .

@@ -12,7 +12,18 @@ from typing import Annotated
 import typer
 
 import safr_study
-from safr_study.cli import browse, evaluate, explain, models, reproduce, results, search
+from safr_study.cli import (
+    browse,
+    clean,
+    confirm,
+    evaluate,
+    explain,
+    models,
+    reproduce,
+    results,
+    search,
+    status,
+)
 from safr_study.errors import SafrError
 
 INTERRUPTED = 130
@@ -28,6 +39,10 @@ app = typer.Typer(
 app.command("search")(search.search)
 app.command("pareto")(results.pareto)
 app.command("list")(results.list_studies)
+app.command("status")(status.status)
+app.command("stop")(status.stop)
+app.command("clean")(clean.clean)
+app.command("confirm")(confirm.confirm)
 app.command("models")(models.list_models)
 app.command("promote")(models.promote)
 app.command("pull")(models.pull)

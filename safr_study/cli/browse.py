@@ -87,9 +87,10 @@ def spaces(
         if json:
             output.print_json({"spaces": [space.model_dump(mode="json") for space in found]})
             return
-        table = output.table(["space", "varies", "what it is for"])
+        table = output.table(["space", "varies", "constraints", "what it is for"])
         for known in found:
-            table.add_row(known.name, ", ".join(known.parameters), known.description)
+            kept = ", ".join(constraint.text for constraint in known.constraints)
+            table.add_row(known.name, ", ".join(known.parameters), kept, known.description)
         output.out().print(table)
         return
     if action != "validate" or space is None:
@@ -98,10 +99,14 @@ def spaces(
     if json:
         output.print_json(checked.model_dump(mode="json"))
     else:
-        output.out().print(
-            f"{space} is valid: {len(checked.parameters)} parameters "
-            f"({', '.join(checked.parameters)}), {len(checked.baselines)} baselines."
-        )
+        counts = [f"{len(checked.parameters)} parameters ({', '.join(checked.parameters)})"]
+        if checked.points:
+            counts.append(f"{len(checked.points)} points for the grid")
+        if checked.constraints:
+            kept = ", ".join(constraint.text for constraint in checked.constraints)
+            counts.append(f"constraints ({kept})")
+        counts.append(f"{len(checked.baselines)} baselines")
+        output.out().print(f"{space} is valid: {', '.join(counts)}.")
 
 
 def ui(

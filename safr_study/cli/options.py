@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from safr_study.errors import BadInput
 from safr_study.home import open_home
 
 if TYPE_CHECKING:
@@ -47,6 +50,26 @@ TextColumnOption = Annotated[
 LabelColumnOption = Annotated[
     str | None, typer.Option("--label-column", help="Column of the labels.", rich_help_panel="Data")
 ]
+TrainLimitOption = Annotated[
+    int | None,
+    typer.Option("--train-limit", help="Use at most N texts.", rich_help_panel="Data"),
+]
+DevLimitOption = Annotated[
+    int | None, typer.Option("--dev-limit", help="Use at most N texts.", rich_help_panel="Data")
+]
+TestLimitOption = Annotated[
+    int | None, typer.Option("--test-limit", help="Use at most N texts.", rich_help_panel="Data")
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        help="A running Ray cluster; else one on this machine.",
+        rich_help_panel="Where things are",
+    ),
+]
+
+_SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def open_stores(
@@ -90,3 +113,16 @@ StudyArgument = Annotated[
         metavar="STUDY",
     ),
 ]
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of ``90s``, ``15m``, ``2h``, ``1.5d`` or a plain number of seconds.
+
+    Raises:
+        BadInput: anything else.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip().lower())
+    seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
+    if not 0 < seconds < math.inf:
+        raise BadInput("time-budget", f"{text!r} is no time; write for example 90s, 15m, 2h or 1d")
+    return seconds

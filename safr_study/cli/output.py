@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from safr_study.records import RankedTrial, RegisteredModel, StudyResult
+    from safr_study.records import RankedTrial, RegisteredModel, StudyResult, TrialRecord
 
 NARROW = 80
 
@@ -54,9 +54,11 @@ def table(columns: Sequence[str], *, title: str | None = None) -> Table:
 def result_table(result: StudyResult, *, rows: int | None = None) -> Table:
     """A study's ranking for the terminal."""
     objectives = [Objective(name=name) for name in result.objectives]
+    complete = len(result.ranked) + len(result.infeasible)
+    kept = f" ({len(result.ranked)} feasible)" if result.constraints else ""
     made = table(
         [">front", ">trial", "setting", *(f">{o.label}" for o in objectives), "note"],
-        title=f"Study {result.name}: {len(result.ranked)} of {result.asked} trials complete, "
+        title=f"Study {result.name}: {complete} of {result.asked} trials complete{kept}, "
         f"{len(result.front)} on the front (dev, percentage points)",
     )
     for ranked in result.ranked[:rows]:
@@ -64,11 +66,20 @@ def result_table(result: StudyResult, *, rows: int | None = None) -> Table:
             str(ranked.front),
             str(ranked.trial.number),
             ranked.trial.label,
-            *(f"{value:.2f}" for value in ranked.trial.values or ()),
+            *_shown_values(ranked.trial),
             notes(ranked),
             style="bold" if ranked.on_front else "dim",
         )
     return made
+
+
+def _shown_values(trial: TrialRecord) -> list[str]:
+    from safr_study.report import seed_half_widths
+
+    values, halves = trial.values or (), seed_half_widths(trial)
+    if halves is None:
+        return [f"{value:.2f}" for value in values]
+    return [f"{value:.2f} ± {half:.2f}" for value, half in zip(values, halves, strict=True)]
 
 
 def notes(ranked: RankedTrial) -> str:
@@ -82,9 +93,13 @@ def notes(ranked: RankedTrial) -> str:
 
 
 def result_footer(result: StudyResult) -> list[str]:
-    """The lines under a ranking: hypervolume, warnings, and trials without a place in it."""
+    """The lines under a ranking: hypervolume, trials without a place in it, and warnings."""
+    from safr_study.report import infeasible_lines, rung_lines
+
     reference = ", ".join(f"{value:.2f}" for value in result.reference_point)
     lines = [f"Hypervolume {result.hypervolume:.1f} against the reference point ({reference})."]
+    lines += rung_lines(result)
+    lines += infeasible_lines(result)
     lines += study_warnings(ranked.trial for ranked in result.ranked)
     lines += [
         f"Trial {trial.number} ({trial.label}) failed: {trial.failure}"

@@ -35,7 +35,10 @@ def plan_lines(plan: StudyPlan) -> list[str]:
         f"{plan.allotment.sentence()}",
     ]
     if plan.done or plan.unfinished:
-        lines.append(f"going on: {plan.done} complete, {plan.unfinished} begun, {left} to finish")
+        lines.append(f"going on: {plan.done} done, {plan.unfinished} begun, {left} to finish")
+    if plan.rungs:
+        rungs = ", ".join(str(rung) for rung in plan.rungs)
+        lines.append(f"trials that others beat in every objective are stopped at epochs {rungs}")
     lines.append(
         f"about {duration(plan.cost.seconds)} (a guess until the first epoch is measured; early "
         f"stopping may make it less), {size(plan.cost.disk_bytes)} of disk"
@@ -63,7 +66,7 @@ class Board:
             self._epoch_seconds.append(report.seconds)
         if trial.state is not TrialState.RUNNING:
             self._ended += 1
-            if trial.state is TrialState.COMPLETE:
+            if trial.counts:
                 self._epochs_of_finished.append(len(trial.epochs))
 
     @property
@@ -88,8 +91,11 @@ class Board:
         from safr_study.pareto import hypervolume
 
         done = self.complete
-        parts = [f"{len(done)} of {self.plan.trials} trials"]
+        parts = [f"{len(done)} of {self.plan.trials} trials complete"]
         failed = sum(t.state is TrialState.FAILED for t in self.trials.values())
+        stopped = sum(t.state is TrialState.PRUNED for t in self.trials.values())
+        if stopped:
+            parts.append(f"{stopped} stopped early")
         if failed:
             parts.append(f"{failed} failed")
         values = [t.values for t in done if t.values is not None]
@@ -272,10 +278,18 @@ def _page(board: Board) -> Group:
 
 
 def _state(trial: TrialRecord) -> str:
+    if trial.state is TrialState.PRUNED:
+        return f"stopped at {trial.stopped_at}"
     return "saturated" if trial.saturated else trial.state.value
 
 
 def _outcome(trial: TrialRecord, board: Board) -> str:
+    if trial.run_on_values is not None:
+        return (
+            f"was to be stopped at epoch {trial.stopped_at}, and ran on to measure what that costs"
+        )
+    if trial.state is TrialState.PRUNED:
+        return f"stopped at epoch {trial.stopped_at}: others are better in every objective"
     if trial.values is None:
         return f"{trial.state.value}: {trial.failure}"
     pairs = zip(board.plan.objectives, trial.values, strict=True)

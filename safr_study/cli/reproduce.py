@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from safr_study.cli import output
-from safr_study.cli.options import HomeOption, JsonOption
+from safr_study.cli.options import (
+    DevLimitOption,
+    HomeOption,
+    JsonOption,
+    TestLimitOption,
+    TrainLimitOption,
+)
 from safr_study.errors import BadInput, StudyIncomplete
 from safr_study.home import open_home
 
@@ -45,18 +51,9 @@ def reproduce(
     epochs: Annotated[
         int, typer.Option("--epochs", help="At most; early stopping may end before.", min=1)
     ] = 100,
-    train_limit: Annotated[
-        int | None,
-        typer.Option("--train-limit", help="Use at most N texts.", rich_help_panel="Data"),
-    ] = None,
-    dev_limit: Annotated[
-        int | None,
-        typer.Option("--dev-limit", help="Use at most N texts.", rich_help_panel="Data"),
-    ] = None,
-    test_limit: Annotated[
-        int | None,
-        typer.Option("--test-limit", help="Use at most N texts.", rich_help_panel="Data"),
-    ] = None,
+    train_limit: TrainLimitOption = None,
+    dev_limit: DevLimitOption = None,
+    test_limit: TestLimitOption = None,
     results: Annotated[
         Path | None,
         typer.Option(

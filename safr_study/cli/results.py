@@ -15,13 +15,14 @@ from safr_study.cli.options import (
     StudyArgument,
     open_stores,
 )
+from safr_study.cli.status import show_studies
 
 
 def pareto(
     study: StudyArgument,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Folder for the front as PNG, SVG and CSV.", file_okay=False),
+        typer.Option("--out", help="Folder for the pictures and tables.", file_okay=False),
     ] = None,
     json: JsonOption = False,
     home: HomeOption = None,
@@ -65,26 +66,4 @@ def list_studies(
 
       safr-study list
     """
-    from safr_study.records import to_plain
-    from safr_study.workflows import results
-
-    studies, skipped = results.list_studies(open_stores(home, storage=storage))
-    for sentence in skipped:
-        output.err().print(f"warning: {sentence}", soft_wrap=True)
-    if json:
-        output.print_json({"studies": to_plain(studies)})
-        return
-    if not studies:
-        output.out().print("No study yet; begin one: safr-study search --dataset planted")
-        return
-    table = output.table(
-        ["study", "data", ">complete", ">asked", ">failed", ">unfinished", ">hypervolume"]
-    )
-    for study in studies:
-        table.add_row(
-            study.name,
-            study.dataset,
-            *(str(n) for n in (study.complete, study.asked, study.failed, study.unfinished)),
-            f"{study.hypervolume:.1f}",
-        )
-    output.out().print(table)
+    show_studies(open_stores(home, storage=storage), as_json=json)

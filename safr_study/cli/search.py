@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -14,13 +15,18 @@ import typer
 
 from safr_study.cli import output
 from safr_study.cli.options import (
+    AddressOption,
+    DevLimitOption,
     HomeOption,
     JsonOption,
     LabelColumnOption,
     StorageOption,
     TextColumnOption,
     TrackingOption,
+    TrainLimitOption,
+    complete_study,
     open_stores,
+    parse_duration,
 )
 from safr_study.errors import StudyIncomplete, StudyInterrupted
 
@@ -44,14 +50,8 @@ def search(
     ],
     text_column: TextColumnOption = None,
     label_column: LabelColumnOption = None,
-    train_limit: Annotated[
-        int | None,
-        typer.Option("--train-limit", help="Use at most N texts.", rich_help_panel="Data"),
-    ] = None,
-    dev_limit: Annotated[
-        int | None,
-        typer.Option("--dev-limit", help="Use at most N texts.", rich_help_panel="Data"),
-    ] = None,
+    train_limit: TrainLimitOption = None,
+    dev_limit: DevLimitOption = None,
     study: Annotated[
         str | None,
         typer.Option("--study", help="Its name; else one from the data set and the settings."),
@@ -74,8 +74,41 @@ def search(
         ),
     ] = None,
     sampler: Annotated[
-        Literal["tpe", "random", "grid"], typer.Option("--sampler", help="Who chooses settings.")
+        Literal["tpe", "nsga2", "gp", "qmc", "random", "grid"],
+        typer.Option("--sampler", help="Who chooses settings."),
     ] = "tpe",
+    scheduler: Annotated[
+        Literal["mo-asha", "none"],
+        typer.Option("--scheduler", help="Who stops trials that others beat."),
+    ] = "mo-asha",
+    seeds_per_trial: Annotated[
+        int,
+        typer.Option("--seeds-per-trial", help="Trainings of each trial; means count.", min=1),
+    ] = 1,
+    warm_start: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="A study over the same space, from which the sampler learns.",
+            autocompletion=complete_study,
+        ),
+    ] = None,
+    time_budget: Annotated[
+        str | None,
+        typer.Option("--time-budget", help="End after so long, for example 2h or 90m."),
+    ] = None,
+    epoch_budget: Annotated[
+        int | None,
+        typer.Option("--epoch-budget", help="Begin no trial after so many epochs in all.", min=1),
+    ] = None,
+    on_finish: Annotated[
+        str | None,
+        typer.Option(
+            "--on-finish",
+            help="Run a command at the end; it gets the result as JSON.",
+            metavar="CMD",
+        ),
+    ] = None,
     seed: Annotated[
         int,
         typer.Option("--seed", help="Of the sampler and of every training.", min=0, max=2**63 - 1),
@@ -110,14 +143,7 @@ def search(
             rich_help_panel="Resources",
         ),
     ] = None,
-    address: Annotated[
-        str | None,
-        typer.Option(
-            "--address",
-            help="A running Ray cluster; else one on this machine.",
-            rich_help_panel="Where things are",
-        ),
-    ] = None,
+    address: AddressOption = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Begin anew; what was finished is kept aside.")
     ] = False,
@@ -154,7 +180,14 @@ def search(
         study=study,
         trials=trials,
         objectives=objective or ["accuracy", f"srs@{k:g}"],
-        sampler=sampler,
+        search={
+            "sampler": sampler,
+            "scheduler": {"name": scheduler},
+            "seeds_per_trial": seeds_per_trial,
+            "warm_start": warm_start,
+            "time_budget": None if time_budget is None else parse_duration(time_budget),
+            "epoch_budget": epoch_budget,
+        },
         seed=seed,
         train={"epochs": epochs, "preset": preset, "precision": precision, "seed": seed},
         resources={
@@ -167,6 +200,33 @@ def search(
     if dry_run:
         _dry_run(spec, stores, fresh=fresh, as_json=json)
         return
+    with _hook_at_the_end(on_finish, spec, stores):
+        _run(spec, stores, fresh=fresh, quiet=quiet, as_json=json, home=home)
+
+
+@contextlib.contextmanager
+def _hook_at_the_end(command: str | None, spec: StudySpec, stores: Stores) -> Iterator[None]:
+    if command is None:
+        yield
+        return
+    from safr_study.workflows.hooks import ended_as, parse_hook, run_hook
+
+    hook = parse_hook(command)
+    error: BaseException | None = None
+    try:
+        yield
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        warning = run_hook(hook, spec.name, stores, ended_as(error))
+        if warning is not None:
+            output.err().print(f"warning: {warning}", soft_wrap=True)
+
+
+def _run(
+    spec: StudySpec, stores: Stores, *, fresh: bool, quiet: bool, as_json: bool, home: Path | None
+) -> None:
     from safr_study.cli.progress import LiveProgress, PlainProgress, SilentProgress
     from safr_study.workflows.search import search as run
 
@@ -181,13 +241,14 @@ def search(
         with progress:
             outcome = run(spec, stores, progress=progress, fresh=fresh)
     except StudyInterrupted:
-        _show_front_so_far(spec, stores)
+        if not quiet:
+            _show_front_so_far(spec, stores)
         raise
-    _show(outcome, stores, home=home, as_json=json)
-    complete = len(outcome.result.ranked)
-    if complete < outcome.planned:
+    _show(outcome, stores, home=home, as_json=as_json)
+    done = len(outcome.result.ranked) + sum(t.counts for t in outcome.result.unranked)
+    if done < outcome.planned and outcome.budget is None:
         raise StudyIncomplete(
-            f"study {spec.name!r} ended with {complete} complete trials of {outcome.planned}; "
+            f"study {spec.name!r} ended with {done} good trials of {outcome.planned}; "
             + (
                 "its grid has no more points"
                 if spec.sampler == "grid"
@@ -203,7 +264,7 @@ def _spec(
     study: str | None,
     trials: int,
     objectives: list[str],
-    sampler: str,
+    search: dict[str, object],
     seed: int,
     train: dict[str, object],
     resources: dict[str, object],
@@ -231,7 +292,7 @@ def _spec(
             "space": found.model_dump(),
             "objectives": [objective.model_dump() for objective in wanted],
             "trials": trials,
-            "sampler": sampler,
+            **search,
             "seed": seed,
             "train": {**train, "threads": threads},
             "resources": given,
@@ -253,6 +314,11 @@ def _dry_run(spec: StudySpec, stores: Stores, *, fresh: bool, as_json: bool) -> 
         return
     for line in plan_lines(plan):
         output.out().print(line)
+    if plan.first:
+        table = output.table([">trial", "setting"], title="The first trials")
+        for trial in plan.first:
+            table.add_row(str(trial.number), trial.label)
+        output.out().print(table)
 
 
 def _show_front_so_far(spec: StudySpec, stores: Stores) -> None:
@@ -273,6 +339,7 @@ def _show(outcome: SearchOutcome, stores: Stores, *, home: Path | None, as_json:
                 **result_json(outcome.result),
                 "models": to_plain(outcome.models),
                 "untracked": outcome.untracked,
+                "budget": outcome.budget,
             }
         )
         return
@@ -280,6 +347,8 @@ def _show(outcome: SearchOutcome, stores: Stores, *, home: Path | None, as_json:
     console.print(output.result_table(outcome.result))
     for line in output.result_footer(outcome.result):
         console.print(line, soft_wrap=True)
+    if outcome.budget is not None:
+        console.print(f"Study {outcome.result.name}: {outcome.budget}.", soft_wrap=True)
     if outcome.untracked is not None:
         output.err().print(f"warning: {outcome.untracked}")
     if outcome.models:

@@ -49,6 +49,7 @@ from safr_study.evaluation.rankings import (
     word_counts,
 )
 from safr_study.evaluation.removal import Deleted, delete_and_score
+from safr_study.evaluation.samples import sample_texts
 from safr_study.evaluation.scoring import Evaluated, evaluate_model, score_model
 from safr_study.evaluation.spectra import (
     Spectrum,
@@ -120,6 +121,7 @@ __all__ = [
     "recomputed_ranks",
     "remove_tokens",
     "sample_rows",
+    "sample_texts",
     "score_model",
     "spectrum",
     "sufficiency",

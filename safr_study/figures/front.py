@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -38,6 +39,32 @@ def front_figure(result: StudyResult, path: Path) -> None:
     Raises:
         BadInput: another suffix.
     """
+    title = f"Study {result.name} on {result.dataset}"
+    draw_panels(result, path, title=title, caption=_caption(result))
+
+
+def draw_panels(
+    result: StudyResult,
+    path: Path,
+    *,
+    title: str,
+    caption: str,
+    room: Sequence[Sequence[float]] = (),
+    add: Callable[[Panel], None] | None = None,
+) -> None:
+    """Draw a study's complete trials, and more in the same panels.
+
+    Args:
+        result: as for `front_figure`.
+        path: as for `front_figure`.
+        title: of the page.
+        caption: under it.
+        room: values of the objectives that ``add`` draws, for which the axes need room.
+        add: draws into a panel, before the labels are placed.
+
+    Raises:
+        BadInput: another suffix than .png or .svg.
+    """
     checked_suffix(path)
     pairs = list(combinations(range(len(result.objectives)), 2))
     columns = min(len(pairs), _PANELS_IN_A_ROW)
@@ -49,13 +76,17 @@ def front_figure(result: StudyResult, path: Path) -> None:
         grid: list[Axes] = list(figure.subplots(rows, columns, squeeze=False).flat)
         for spare in grid[len(pairs) :]:
             spare.remove()
-        panels = [Panel(axes, result, *pair) for axes, pair in zip(grid, pairs, strict=False)]
+        panels = [
+            Panel(axes, result, *pair, room=room) for axes, pair in zip(grid, pairs, strict=False)
+        ]
         for panel in panels:
             panel.draw()
+            if add is not None:
+                add(panel)
         _add_legend(figure, panels[0].axes)
-        title = textwrap.fill(f"Study {result.name} on {result.dataset}", _TITLE_CHARACTERS)
-        figure.suptitle(title, fontweight="bold", x=0.01, ha="left")
-        figure.supxlabel(_caption(result), fontsize=8, color=DARK_GREY, gid="caption")
+        filled = textwrap.fill(title, _TITLE_CHARACTERS)
+        figure.suptitle(filled, fontweight="bold", x=0.01, ha="left")
+        figure.supxlabel(caption, fontsize=8, color=DARK_GREY, gid="caption")
         # Labels are placed in pixels, so the layout must be final.
         figure.draw_without_rendering()
         for panel in panels:

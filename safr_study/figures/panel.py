@@ -44,6 +44,8 @@ class Panel:
     """Place of the horizontal objective in the study's order."""
     y: int
     """Place of the vertical one."""
+    room: Sequence[Sequence[float]] = ()
+    """Values of the objectives that are drawn here too, and so need room."""
 
     def draw(self) -> None:
         """Everything but the labels."""
@@ -57,7 +59,8 @@ class Panel:
             axes.set(xticks=[], yticks=[])
             return
         # By the trials, not by the reference point, which may lie far away.
-        xs, ys = zip(*map(self._point, self.result.ranked), strict=True)
+        points = [ranked.trial.values or () for ranked in self.result.ranked]
+        xs, ys = zip(*map(self.place, [*points, *self.room]), strict=True)
         axes.set(
             xlim=_with_margin(xs, self._objectives[0]), ylim=_with_margin(ys, self._objectives[1])
         )
@@ -70,6 +73,32 @@ class Panel:
         self._draw_baselines()
         self._draw_saturated()
         self._draw_knee()
+
+    def place(self, values: Sequence[float]) -> Point:
+        """Where a vector of objectives lies in this panel."""
+        return values[self.x], values[self.y]
+
+    def steps(self, vectors: Sequence[Sequence[float]]) -> list[Point]:
+        """Corners of the front's line through these vectors, from the left edge to the bottom.
+
+        None with three objectives: the front is no line there.
+        """
+        if len(self.result.objectives) > 2 or not vectors:
+            return []
+        left, bottom = self.axes.get_xlim()[0], self.axes.get_ylim()[0]
+        across = self._objectives[0].sign
+        members = sorted(set(map(self.place, vectors)), key=lambda point: across * point[0])
+        corners = [(left, members[0][1])]
+        for (x, y), (_, y_next) in pairwise([*members, (left, bottom)]):
+            corners += [(x, y), (x, y_next)]
+        return corners
+
+    def gid(self, name: str) -> str:
+        """An artist's id: its name, and the objectives of the panel where there are several."""
+        if len(self.result.objectives) == 2:
+            return name
+        x, y = self._objectives
+        return f"{name}-{x.key}-{y.key}"
 
     def add_labels(self) -> None:
         """Name the knee, the baselines and the numbers of the front, as room allows.
@@ -97,17 +126,7 @@ class Panel:
             )
 
     def _front_corners(self) -> list[Point]:
-        """Of the step line, from the left edge to the bottom; none with three objectives."""
-        if len(self.result.objectives) > 2:
-            return []
-        left, bottom = self.axes.get_xlim()[0], self.axes.get_ylim()[0]
-        across = self._objectives[0].sign
-        points = {self._point(ranked) for ranked in self.result.front}
-        members = sorted(points, key=lambda point: across * point[0])
-        corners = [(left, members[0][1])]
-        for (x, y), (_, y_next) in pairwise([*members, (left, bottom)]):
-            corners += [(x, y), (x, y_next)]
-        return corners
+        return self.steps([ranked.trial.values or () for ranked in self.result.front])
 
     def _draw_trial(self, ranked: RankedTrial) -> None:
         colour, size, name = (
@@ -121,7 +140,7 @@ class Panel:
             markeredgecolor=colour,
             alpha=1.0 if ranked.on_front else 0.65,
             zorder=4 if ranked.on_front else 3,
-            gid=self._gid(f"trial-{ranked.trial.number}"),
+            gid=self.gid(f"trial-{ranked.trial.number}"),
             label=None if ranked.trial.saturated else name,
             linestyle="none",
         )
@@ -139,7 +158,7 @@ class Panel:
                 markeredgecolor=colour,
                 markeredgewidth=1.4,
                 zorder=4.5,
-                gid=self._gid(f"baseline-{ranked.trial.baseline}"),
+                gid=self.gid(f"baseline-{ranked.trial.baseline}"),
                 label=f"baseline {ranked.trial.baseline}",
                 linestyle="none",
             )
@@ -154,7 +173,7 @@ class Panel:
                 color=BLACK,
                 markeredgewidth=1.1,
                 zorder=4.6,
-                gid=self._gid("saturated"),
+                gid=self.gid("saturated"),
                 label="saturated: one class\nhas over 95 % of\nthe predictions",
                 linestyle="none",
             )
@@ -170,7 +189,7 @@ class Panel:
                     markeredgecolor="white",
                     markeredgewidth=0.8,
                     zorder=5,
-                    gid=self._gid("knee"),
+                    gid=self.gid("knee"),
                     label="knee",
                     linestyle="none",
                 )
@@ -189,27 +208,20 @@ class Panel:
         return Label(
             *point,
             text="\n".join(lines),
-            gid=self._gid(f"label-{here[0].trial.number}"),
+            gid=self.gid(f"label-{here[0].trial.number}"),
             colour=VERMILLION if knee else DARK_GREY if baselines else BLUE,
             importance=0 if knee else 1 if baselines else 2,
             required=bool(knee or baselines),
         )
 
     def _point(self, ranked: RankedTrial) -> Point:
-        values = ranked.trial.values or ()
-        return values[self.x], values[self.y]
+        return self.place(ranked.trial.values or ())
 
     @property
     def _objectives(self) -> tuple[Objective, Objective]:
         """Of the horizontal and the vertical axis."""
         names = self.result.objectives
         return Objective(name=names[self.x]), Objective(name=names[self.y])
-
-    def _gid(self, name: str) -> str:
-        if len(self.result.objectives) == 2:
-            return name
-        x, y = self._objectives
-        return f"{name}-{x.key}-{y.key}"
 
 
 def _with_margin(values: Sequence[float], objective: Objective) -> tuple[float, float]:

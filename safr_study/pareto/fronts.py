@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import cast
 
 import moocore
@@ -21,19 +22,23 @@ def front_numbers(points: ArrayLike) -> NDArray[np.int64]:
     Equal points lie on the same front.
 
     Args:
-        points: `[N, M]`, every objective maximised.
+        points: `[N, M]`, every objective maximised; infinities are ordinary values here, the best
+            and the worst that there are.
 
     Returns:
         `[N]`, 0 = not dominated by any, 1 = dominated by members of front 0 alone, and so on.
 
     Raises:
-        ValueError: not a matrix, or a value is not finite.
+        ValueError: not a matrix, or a value is NaN.
     """
-    checked = _checked(points)
+    checked = ordered_values(points)
     if not len(checked):
         return np.empty(0, dtype=np.int64)
-    ranks: NDArray[np.int64] = moocore.pareto_rank(checked, maximise=True).astype(np.int64)
-    return ranks
+    # Dominance is a matter of order alone. moocore is given ranks, as with an infinity among three
+    # objectives or more it answers wrongly or crashes (0.3.2).
+    ordinal = np.column_stack([np.unique(column, return_inverse=True)[1] for column in checked.T])
+    fronts: NDArray[np.int64] = moocore.pareto_rank(ordinal.astype(float), maximise=True)
+    return fronts.astype(np.int64)
 
 
 def crowding_distances(points: ArrayLike, fronts: ArrayLike) -> NDArray[np.float64]:
@@ -69,29 +74,39 @@ def crowding_distances(points: ArrayLike, fronts: ArrayLike) -> NDArray[np.float
 def hypervolume(points: ArrayLike, reference: ArrayLike) -> float:
     """Volume that the points dominate above the reference point.
 
-    A point that is not better than the reference in every objective adds nothing.
+    A point that is not better than the reference in every objective adds nothing, whatever its
+    other values: minus infinity in one makes it worthless, an edge on the reference makes a box of
+    no thickness. A point that is better in every objective and infinite in one makes the volume
+    infinite.
 
     Args:
-        points: `[N, M]`, every objective maximised.
-        reference: `[M]`.
+        points: `[N, M]`, every objective maximised; infinities are allowed.
+        reference: `[M]`, finite.
 
     Returns:
-        At least 0, in the product of the objectives' units.
+        At least 0, in the product of the objectives' units; may be infinite.
 
     Raises:
-        ValueError: the shapes do not fit, or a value is not finite.
+        ValueError: the shapes do not fit, a value is NaN, or the reference is not finite.
     """
     corner = np.asarray(reference, dtype=np.float64)
     if corner.ndim != 1 or not np.isfinite(corner).all():
         raise ValueError(f"the reference point must be one row of finite numbers, got {corner}")
-    checked = _checked(points)
+    checked = ordered_values(points)
     if not len(checked):
         return 0.0
     if checked.shape[1] != len(corner):
         raise ValueError(
             f"{checked.shape[1]} objectives do not fit a reference point of {len(corner)}"
         )
-    return float(moocore.hypervolume(checked, ref=corner, maximise=True))
+    better = checked[(checked > corner).all(axis=1)]
+    if not len(better):
+        return 0.0
+    if np.isinf(better).any():
+        return math.inf
+    volume = float(moocore.hypervolume(better, ref=corner, maximise=True))
+    # Beyond the largest float it may be the difference of two infinities.
+    return math.inf if math.isnan(volume) else volume
 
 
 def knee_index(points: ArrayLike, eligible: ArrayLike | None = None) -> int | None:
@@ -132,12 +147,27 @@ def knee_index(points: ArrayLike, eligible: ArrayLike | None = None) -> int | No
     return int(rows[order[0]])
 
 
-def _checked(points: ArrayLike) -> Points:
+def ordered_values(points: ArrayLike) -> Points:
+    """Points as a matrix whose values can be compared: finite or infinite, and no NaN.
+
+    Returns:
+        `[N, M]`.
+
+    Raises:
+        ValueError: not a matrix, or a value is NaN.
+    """
     values = np.asarray(points, dtype=np.float64)
     if values.ndim == 1 and not values.size:
         return values.reshape(0, 1)
     if values.ndim != 2 or not values.shape[1]:
         raise ValueError(f"points must be a matrix [points, objectives], got {values.shape}")
+    if np.isnan(values).any():
+        raise ValueError("points hold NaN, which is not finite; leave failed trials out")
+    return values
+
+
+def _checked(points: ArrayLike) -> Points:
+    values = ordered_values(points)
     if not np.isfinite(values).all():
         raise ValueError("points hold a value that is not finite; leave failed trials out")
     return values

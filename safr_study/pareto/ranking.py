@@ -20,7 +20,7 @@ from safr_study.settings import Objective
 def rank_trials(
     trials: Sequence[TrialRecord], signs: Sequence[float] | None = None
 ) -> tuple[RankedTrial, ...]:
-    """Rank the complete trials by their objectives; all the others are left out.
+    """Rank the complete trials that keep every constraint; all the others are left out.
 
     Args:
         trials: in any state and order.
@@ -65,6 +65,7 @@ def rank_study(
     reference_point: Sequence[float],
     trials: Sequence[TrialRecord],
     asked: int,
+    constraints: Sequence[str] = (),
 ) -> StudyResult:
     """A study's trials, ranked, with the hypervolume of their front.
 
@@ -75,6 +76,7 @@ def rank_study(
         reference_point: one value per objective, stored with the study.
         trials: all of them, in any state and order.
         asked: trials that the study was asked to finish.
+        constraints: texts, in the order of the trials' violations.
 
     Raises:
         ValueError: objectives, reference point and values differ in number, or the reference
@@ -97,6 +99,7 @@ def rank_study(
         ranked=ranked,
         unranked=tuple(sorted((t for t in trials if t.number not in kept), key=lambda t: t.number)),
         asked=asked,
+        constraints=tuple(constraints),
     )
 
 
@@ -105,4 +108,5 @@ def _rankable(trial: TrialRecord) -> bool:
         trial.state is TrialState.COMPLETE
         and trial.values is not None
         and all(math.isfinite(value) for value in trial.values)
+        and trial.feasible
     )

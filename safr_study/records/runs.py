@@ -14,17 +14,20 @@ from typing import Any, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from safr_study.records.bits import (
+    Right,
+    are_bits,
+    are_counts,
+    pack_bits,
+    pack_counts,
+    unpack_bits,
+    unpack_counts,
+)
 from safr_study.records.plain import to_plain
 from safr_study.records.scores import Scores, scores_from_plain
 
 SCHEMA_VERSION = 1
 """Of a line; raise it when a field changes."""
-MAX_DRAWS = 35
-"""Random deletions whose number of right answers one base-36 character can hold."""
-
-Right = NDArray[np.bool_]
-
-_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _EXACT = ("learning_rate", "lambda_imp", "lambda_inter")
 """Settings: kept with every digit."""
 _SIGNIFICANT = 8
@@ -107,43 +110,33 @@ class RightAnswers:
     """One base-36 digit per text: in how many of the draws it was right without random 30 %."""
 
     def __post_init__(self) -> None:
-        digits = 2 * -(-self.examples // 8)
-        if len(self.full) != digits or len(self.top_30) != digits:
-            raise ValueError(f"{self.examples} texts need {digits} hexadecimal digits of bits")
-        if len(self.random_30) != self.examples:
-            raise ValueError(f"{self.examples} texts need as many characters of draws")
-        if not set(self.full + self.top_30) <= set("0123456789abcdef"):
-            raise ValueError("the bits are no hexadecimal digits")
-        if not set(self.random_30) <= set(_DIGITS):
-            raise ValueError("the draws are no base-36 digits")
+        if not all(are_bits(digits, self.examples) for digits in (self.full, self.top_30)):
+            raise ValueError(f"{self.examples} texts need as many bits, as hexadecimal digits")
+        if not are_counts(self.random_30, self.examples):
+            raise ValueError(f"{self.examples} texts need as many base-36 characters of draws")
 
     @classmethod
     def pack(cls, full: Right, top: Right, random: Right) -> Self:
         """From `full` `[N]`, `top` `[N]` and `random` `[B, N]`.
 
         Raises:
-            ValueError: the lengths differ, or there are more than `MAX_DRAWS` draws.
+            ValueError: the lengths differ, or there are more draws than a digit holds.
         """
         if full.shape != top.shape or random.shape[1:] != full.shape:
             raise ValueError(f"texts differ in number: {full.shape}, {top.shape}, {random.shape}")
-        if len(random) > MAX_DRAWS:
-            raise ValueError(f"{len(random)} draws do not fit one base-36 digit")
-        counts = random.sum(axis=0).tolist()
-        return cls(len(full), _hex(full), _hex(top), "".join(_DIGITS[count] for count in counts))
+        return cls(len(full), pack_bits(full), pack_bits(top), pack_counts(random))
 
     def whole(self) -> Right:
         """`[N]`: right on the whole text."""
-        return _bits(self.full, self.examples)
+        return unpack_bits(self.full, self.examples)
 
     def without_top(self) -> Right:
         """`[N]`: right without the top 30 % by capacity."""
-        return _bits(self.top_30, self.examples)
+        return unpack_bits(self.top_30, self.examples)
 
     def without_random(self, draws: int) -> NDArray[np.float64]:
         """`[N]`: share of the draws that were right without random 30 %, in [0, 1]."""
-        codes = np.frombuffer(self.random_30.encode("ascii"), dtype=np.uint8).astype(np.int64)
-        counts = np.where(codes >= ord("a"), codes - ord("a") + 10, codes - ord("0"))
-        return counts / draws
+        return unpack_counts(self.random_30) / draws
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,8 +273,7 @@ class RunLine:
             }
             line = _read(cls, plain)
             _ = line.row
-            draws = max(line.right.random_30, default="0")
-            if _DIGITS.index(draws) > line.evaluation.draws:
+            if not are_counts(line.right.random_30, line.right.examples, line.evaluation.draws):
                 raise ValueError(f"it has more right draws than {line.evaluation.draws}")
         except KeyError as error:
             raise ValueError(f"it lacks {error.args[0]}") from error
@@ -336,12 +328,3 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _rounded(item) for name, item in value.items()}
     return [_rounded(item) for item in value] if isinstance(value, list) else value
-
-
-def _hex(right: Right) -> str:
-    return np.packbits(right).tobytes().hex()
-
-
-def _bits(digits: str, count: int) -> Right:
-    packed = np.frombuffer(bytes.fromhex(digits), dtype=np.uint8)
-    return np.unpackbits(packed, count=count).astype(bool)

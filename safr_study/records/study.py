@@ -37,6 +37,15 @@ class TrialState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Replicate:
+    """One training of a trial among several that differ by their seed alone."""
+
+    seed: int
+    values: tuple[float, ...]
+    """The objectives in the study's order."""
+
+
+@dataclass(frozen=True, slots=True)
 class TrialRecord:
     """One trial of a study, as the ledger has it."""
 
@@ -49,24 +58,46 @@ class TrialRecord:
     baseline: str | None = None
     """Name of the baseline, for those."""
     values: tuple[float, ...] | None = None
-    """The objectives in the study's order, for a complete trial."""
+    """The objectives in the study's order, for a complete trial; means over its replicates."""
     scores: Scores | None = None
     checkpoint: CheckpointRef | None = None
     """The best state, for a complete trial."""
     epochs: tuple[EpochReport, ...] = ()
     failure: str | None = None
     """The sentence, for a failed trial."""
+    stopped_at: int | None = None
+    """Rung, in epochs, at which the scheduler stopped it, or would have stopped a run-on."""
+    run_on: bool = False
+    """Whether it was to be stopped and ran on to its end, to measure what stopping costs."""
+    run_on_values: tuple[float, ...] | None = None
+    """The objectives at the end of a run-on, which is ranked with nobody."""
+    replicates: tuple[Replicate, ...] = ()
+    """Each seed's own, where there are several; the checkpoint is the first one's."""
+    violations: tuple[float, ...] = ()
+    """By how much each constraint of the space is missed; at most 0 where it is kept."""
     seconds: float = 0.0
     """Training and evaluation, on the worker."""
     device: str | None = None
     """Where it ran."""
     run_id: str | None = None
     """MLflow run."""
+    ended: float | None = None
+    """When it ended, in seconds since the epoch."""
 
     @property
     def saturated(self) -> bool:
         """Whether its SRS measures a collapsed prediction."""
         return self.scores is not None and self.scores.saturated
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is one of those that its study was asked for: complete, or stopped early."""
+        return self.state in {TrialState.COMPLETE, TrialState.PRUNED}
+
+    @property
+    def feasible(self) -> bool:
+        """Whether it keeps every constraint."""
+        return all(violation <= 0 for violation in self.violations)
 
     @property
     def label(self) -> str:
@@ -113,16 +144,27 @@ class StudyResult:
     hypervolume: float
     """Of the front, in the product of the objectives' units."""
     ranked: tuple[RankedTrial, ...]
-    """Complete trials: by front, then by the first objective, best first."""
+    """Complete trials that keep every constraint: by front, then by the first objective, best
+    first."""
     unranked: tuple[TrialRecord, ...] = ()
     """All the others."""
     asked: int = 0
     """Trials that the study was asked to finish."""
+    constraints: tuple[str, ...] = ()
+    """Texts, in the order of the trials' violations."""
+    rungs: tuple[int, ...] = ()
+    """Epochs after which trials could be stopped."""
 
     @property
     def front(self) -> tuple[RankedTrial, ...]:
         """The members of the first front."""
         return tuple(ranked for ranked in self.ranked if ranked.on_front)
+
+    @property
+    def infeasible(self) -> tuple[TrialRecord, ...]:
+        """Complete trials that miss a constraint: they are measured, but not ranked."""
+        complete = TrialState.COMPLETE
+        return tuple(t for t in self.unranked if t.state is complete and not t.feasible)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,8 @@ class EpochReport:
     """The same of lambda_inter and L_interaction."""
     effective_information: float | None = None
     """The same of vmask_beta and VMASK's information loss."""
+    objectives: tuple[float, ...] | None = None
+    """At a rung: the study's objectives on a fixed subsample of dev, in the study's order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,4 +64,11 @@ class CheckpointRef:
 
 def epoch_from_plain(plain: Mapping[str, Any]) -> EpochReport:
     """The inverse of ``to_plain`` for an epoch."""
-    return EpochReport(**{**plain, "train": LossTerms(**plain["train"])})
+    objectives = plain.get("objectives")
+    return EpochReport(
+        **{
+            **plain,
+            "train": LossTerms(**plain["train"]),
+            "objectives": None if objectives is None else tuple(objectives),
+        }
+    )

@@ -10,16 +10,21 @@ import pandas as pd
 
 from safr_study.records import RankedTrial, StudyResult, TrialRecord, to_plain
 from safr_study.records.warnings import trial_warnings
-from safr_study.settings import Objective
+from safr_study.report.rungs import result_rungs, rung_rows
+from safr_study.settings import Constraint, Objective
+
+SENTENCES = 10
+"""Of trials that miss a constraint: the rest is counted."""
 
 
 def result_table(result: StudyResult) -> pd.DataFrame:
-    """The complete trials, one row each, in the order of the ranking.
+    """The ranked trials, one row each, in the order of the ranking.
 
     Columns: ``front`` (0 = not dominated), ``trial`` (its number), ``label``, one per parameter
     (empty where the trial has none), one per objective by its `Objective.key` (percentage points),
     ``saturated``, ``knee``, ``baseline`` (name or empty), ``epochs`` (trained), ``seconds``,
-    ``run_id`` and ``crowding`` (infinite at the ends of a front).
+    ``run_id`` and ``crowding`` (infinite at the ends of a front). Where trials have several seeds,
+    each objective is followed by ``_half_width``, that of its 95 % interval over them.
     """
     trials = [ranked.trial for ranked in result.ranked]
     columns: dict[str, Any] = {
@@ -31,7 +36,11 @@ def result_table(result: StudyResult) -> pd.DataFrame:
         # A nullable array, so that a whole number beside a missing one stays whole.
         columns[name] = pd.array([trial.parameters.get(name) for trial in trials])
     for place, name in enumerate(result.objectives):
-        columns[Objective(name=name).key] = [_values(trial)[place] for trial in trials]
+        key = Objective(name=name).key
+        columns[key] = [_values(trial)[place] for trial in trials]
+        if any(trial.replicates for trial in trials):
+            halves = (seed_half_widths(trial) for trial in trials)
+            columns[f"{key}_half_width"] = [half and half[place] for half in halves]
     columns |= {
         "saturated": [trial.saturated for trial in trials],
         "knee": [ranked.knee for ranked in result.ranked],
@@ -44,24 +53,61 @@ def result_table(result: StudyResult) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
+def seed_half_widths(trial: TrialRecord) -> tuple[float, ...] | None:
+    """Half widths of the objectives' 95 % intervals over the trial's seeds (Student-t).
+
+    ``None`` with one seed: nothing is known of the seeds then.
+    """
+    if len(trial.replicates) < 2:
+        return None
+    # torch is slow to import, and most studies have one seed.
+    from safr_study.evaluation import t_interval
+
+    seeds = [replicate.values for replicate in trial.replicates]  # noqa: PD011 (a record)
+    intervals = (t_interval(column) for column in zip(*seeds, strict=True))
+    return tuple((one.high - one.low) / 2 for one in intervals if one is not None)
+
+
 def write_csv(result: StudyResult, path: Path) -> None:
     """Write `result_table` as CSV with a header; missing values are empty, floats are exact."""
     result_table(result).to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
+
+
+def infeasible_lines(result: StudyResult) -> list[str]:
+    """Which complete trials have no place in the ranking, for missing which constraint.
+
+    One sentence each, with by how much, for the first few; then how many more there are.
+    """
+    constraints = [Constraint.parse_text(text) for text in result.constraints]
+    lines = []
+    for trial in result.infeasible[:SENTENCES]:
+        # A study without the texts still says that it is so.
+        named = zip(constraints, trial.violations, strict=False)
+        missed = " and ".join(one.missed(by) for one, by in named if by > 0)
+        reason = missed or "misses a constraint of the space"
+        lines.append(f"Trial {trial.number} ({trial.label}) is not ranked: it {reason}.")
+    more = len(result.infeasible) - SENTENCES
+    if more > 0:
+        lines.append(f"{more} more trials are not ranked, as they miss a constraint.")
+    return lines
 
 
 def result_json(result: StudyResult) -> dict[str, Any]:
     """The ranked study as JSON values.
 
     Keys: ``study``, ``dataset``, ``objectives`` (names), ``reference_point`` (by objective),
-    ``hypervolume``, ``asked``, ``complete`` (how many), ``front`` (trial numbers), ``knee`` (trial
-    number or null), ``trials`` (ranked, best first) and ``unranked``.
+    ``constraints`` (texts), ``hypervolume``, ``asked``, ``complete`` (how many, ranked or not),
+    ``front`` (trial numbers), ``knee`` (trial number or null), ``rungs`` (as `rung_rows`),
+    ``trials`` (ranked, best first) and ``unranked``.
 
     Each of ``trials`` has ``trial`` (number), ``label``, ``state``, ``baseline`` (name or null),
-    ``parameters``, ``seed``, ``values`` (by objective), ``front`` (number), ``on_front``, ``knee``,
-    ``crowding`` (null = infinite), ``saturated``, ``warnings`` (sentences), ``scores`` (everything
-    measured), ``epochs`` (trained), ``seconds``, ``device``, ``checkpoint`` and ``run_id``. Each of
-    ``unranked`` has the first six, ``failure`` (a sentence or null), ``epochs``, ``seconds``,
-    ``device`` and ``run_id``.
+    ``parameters``, ``seed``, ``violations`` (by constraint: above 0 where it is missed), ``values``
+    (by objective), ``half_widths`` (of their 95 % intervals over the seeds; null with one seed),
+    ``replicates`` (each seed's values), ``front`` (number), ``on_front``, ``knee``, ``crowding``
+    (null = infinite), ``saturated``, ``warnings`` (sentences), ``scores`` (everything measured),
+    ``epochs`` (trained), ``seconds``, ``device``, ``checkpoint`` and ``run_id``. Each of ``unranked`` has
+    the first ten (``values`` null unless complete), ``failure`` (a sentence or null), ``epochs``,
+    ``seconds``, ``device`` and ``run_id``.
     """
     knees = [ranked.trial.number for ranked in result.ranked if ranked.knee]
     return {
@@ -69,24 +115,25 @@ def result_json(result: StudyResult) -> dict[str, Any]:
         "dataset": result.dataset,
         "objectives": list(result.objectives),
         "reference_point": dict(zip(result.objectives, result.reference_point, strict=True)),
+        "constraints": list(result.constraints),
         "hypervolume": result.hypervolume,
         "asked": result.asked,
-        "complete": len(result.ranked),
+        "complete": len(result.ranked) + len(result.infeasible),
         "front": [ranked.trial.number for ranked in result.front],
         "knee": knees[0] if knees else None,
-        "trials": [_ranked_json(ranked, result.objectives) for ranked in result.ranked],
+        "rungs": rung_rows(result_rungs(result)),
+        "trials": [_ranked_json(ranked, result) for ranked in result.ranked],
         "unranked": [
-            {**_trial_json(trial), "failure": trial.failure, **_run_json(trial)}
+            {**_trial_json(trial, result), "failure": trial.failure, **_run_json(trial)}
             for trial in result.unranked
         ],
     }
 
 
-def _ranked_json(ranked: RankedTrial, objectives: tuple[str, ...]) -> dict[str, Any]:
+def _ranked_json(ranked: RankedTrial, result: StudyResult) -> dict[str, Any]:
     trial = ranked.trial
     return {
-        **_trial_json(trial),
-        "values": dict(zip(objectives, _values(trial), strict=True)),
+        **_trial_json(trial, result),
         "front": ranked.front,
         "on_front": ranked.on_front,
         "knee": ranked.knee,
@@ -99,7 +146,8 @@ def _ranked_json(ranked: RankedTrial, objectives: tuple[str, ...]) -> dict[str, 
     }
 
 
-def _trial_json(trial: TrialRecord) -> dict[str, Any]:
+def _trial_json(trial: TrialRecord, result: StudyResult) -> dict[str, Any]:
+    values, halves = _values(trial), seed_half_widths(trial)
     return {
         "trial": trial.number,
         "label": trial.label,
@@ -107,6 +155,10 @@ def _trial_json(trial: TrialRecord) -> dict[str, Any]:
         "baseline": trial.baseline,
         "parameters": dict(trial.parameters),
         "seed": trial.seed,
+        "violations": dict(zip(result.constraints, trial.violations, strict=False)),
+        "values": dict(zip(result.objectives, values, strict=True)) if values else None,
+        "half_widths": dict(zip(result.objectives, halves, strict=True)) if halves else None,
+        "replicates": to_plain(trial.replicates),
     }
 
 

@@ -1,6 +1,7 @@
 """What a user may ask for: frozen settings, checked once, at the edge."""
 
 from safr_study.settings.base import Settings, fingerprint_of
+from safr_study.settings.constraints import Constraint
 from safr_study.settings.corpus import CorpusSpec
 from safr_study.settings.evaluation import (
     CURVE_SHARES,
@@ -24,17 +25,17 @@ from safr_study.settings.metrics import (
 )
 from safr_study.settings.model import ModelShape, Penalties, Preset
 from safr_study.settings.objective import Objective
-from safr_study.settings.space import (
+from safr_study.settings.parameters import (
     SWITCH_SUFFIX,
-    Baseline,
     CategoricalParameter,
     FloatParameter,
     IntParameter,
     Parameter,
-    SearchSpace,
     Value,
-    trial_config,
+    exists,
 )
+from safr_study.settings.scheduler import SchedulerConfig, SchedulerName
+from safr_study.settings.space import Baseline, SearchSpace, trial_config
 from safr_study.settings.study import STUDY_NAME_PATTERN, Resources, SamplerName, StudySpec
 from safr_study.settings.training import TrainConfig
 
@@ -51,6 +52,7 @@ __all__ = [
     "Baseline",
     "CapacityLayer",
     "CategoricalParameter",
+    "Constraint",
     "CorpusSpec",
     "DeletionMode",
     "EvaluationConfig",
@@ -65,6 +67,8 @@ __all__ = [
     "Ranking",
     "Resources",
     "SamplerName",
+    "SchedulerConfig",
+    "SchedulerName",
     "SearchSpace",
     "Settings",
     "StudySpec",
@@ -72,6 +76,7 @@ __all__ = [
     "Value",
     "Wanted",
     "everything",
+    "exists",
     "find_metric",
     "fingerprint_of",
     "trial_config",

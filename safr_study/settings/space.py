@@ -2,90 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from safr_study.errors import BadInput, BadInputs
 from safr_study.settings.base import Settings
+from safr_study.settings.constraints import Constraint
 from safr_study.settings.model import ModelShape, Penalties
+from safr_study.settings.parameters import WEIGHTS, Parameter, Value, exists, samples
 from safr_study.settings.training import TrainConfig
 
-Value = bool | int | float | str
-SWITCH_SUFFIX = ".switch"
-"""A parameter with an exact zero has a switch of this name; see ``FloatParameter.zero``."""
-
 _TRAIN_FIELDS = ("learning_rate", "batch_size", "patience")
-_NO_SUCH = "no such setting"
 TUNABLE = (*ModelShape.model_fields, *Penalties.model_fields, *_TRAIN_FIELDS)
 """Every setting of a trial that a space may name."""
-
-
-class _Parameter(Settings):
-    when: dict[str, Value] = Field(default_factory=dict)
-    """The parameter exists only where earlier ones have these values."""
-
-
-class FloatParameter(_Parameter):
-    """A real number in [low, high], uniform or log-uniform, with an exact zero if asked."""
-
-    type: Literal["float"]
-    low: float
-    high: float
-    log: bool = False
-    zero: float = Field(default=0.0, ge=0.0, lt=1.0)
-    """Probability that the value is exactly 0, decided by a switch of its own: a uniform number
-    in [0, 1], zero where it lies below this. The value itself is a conditional parameter."""
-    grid: tuple[float, ...] = ()
-    """Values of the grid sampler."""
-
-    @model_validator(mode="after")
-    def _check_range(self) -> Self:
-        _check_bounds(self.low, self.high, log=self.log)
-        outside = [v for v in self.grid if not self.low <= v <= self.high and v != 0]
-        if outside:
-            raise ValueError(f"grid values {outside} lie outside [{self.low:g}, {self.high:g}]")
-        if 0 in self.grid and self.low > 0 and self.zero == 0:
-            raise ValueError("the grid holds 0, which the range does not; give zero a probability")
-        return self
-
-
-class IntParameter(_Parameter):
-    """A whole number in [low, high]."""
-
-    type: Literal["int"]
-    low: int
-    high: int
-    log: bool = False
-    grid: tuple[int, ...] = ()
-    """Values of the grid sampler; all of them when empty."""
-
-    @model_validator(mode="after")
-    def _check_range(self) -> Self:
-        _check_bounds(self.low, self.high, log=self.log)
-        outside = [v for v in self.grid if not self.low <= v <= self.high]
-        if outside:
-            raise ValueError(f"grid values {outside} lie outside [{self.low}, {self.high}]")
-        return self
-
-
-class CategoricalParameter(_Parameter):
-    """One of a few values."""
-
-    type: Literal["categorical"]
-    choices: tuple[Value, ...] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _check_choices(self) -> Self:
-        if len({(type(choice), choice) for choice in self.choices}) < len(self.choices):
-            raise ValueError(f"choices {list(self.choices)} repeat a value; name each once")
-        return self
-
-
-Parameter = Annotated[
-    FloatParameter | IntParameter | CategoricalParameter, Field(discriminator="type")
-]
 
 
 class Baseline(Settings):
@@ -112,46 +43,33 @@ class SearchSpace(Settings):
     """By the name of the setting, sampled in this order."""
     fixed: dict[str, Value] = Field(default_factory=dict)
     """Settings of every trial but the baselines that say otherwise."""
+    points: tuple[dict[str, Value], ...] = ()
+    """What the grid sampler runs, in this order, where that is no product of the parameters'
+    values; each names every parameter that exists beside its values."""
+    constraints: tuple[Constraint, ...] = ()
+    """What a trial must reach to be ranked; samplers learn to keep them."""
     baselines: tuple[Baseline, ...] = DEFAULT_BASELINES
 
     @classmethod
     def parse(cls, values: object, *, where: str = "") -> Self:
-        """As every setting; names that do not exist are shown beside the faults of the fields."""
+        """As every setting; what is wrong between fields is shown beside the faults of fields."""
         try:
             return super().parse(values, where=where)
         except BadInputs as found:
-            # The names are checked on a space whose fields are right: look at them here otherwise.
-            named = any(_NO_SUCH in str(fault) for fault in found.faults)
-            names = [] if named else _named(values)
-            faults = [BadInput(where or "space", sentence) for sentence in names]
-            raise BadInputs([*found.faults, *faults]) from None
+            of_fields = [fault for fault in found.faults if fault.field != (where or "settings")]
+            sentences = _faults_between(**_sound(values)) if isinstance(values, Mapping) else []
+            between = [BadInput(where or "space", sentence) for sentence in sentences]
+            raise BadInputs([*of_fields, *between] or found.faults) from None
 
     @model_validator(mode="after")
-    def _check_names(self) -> Self:
-        names = [baseline.name for baseline in self.baselines]
-        faults = [f"baselines: the name {n!r} is given twice" for n in _repeated(names)]
-        unfit = _unknown("fixed", list(self.fixed)) or _misfits("fixed", self.fixed)
-        faults += unfit
-        # A fault of the fixed values is shown once, not with every parameter.
-        beside = {} if unfit else self.fixed
-        known: set[str] = set(self.fixed)
-        for name, parameter in self.parameters.items():
-            faults += _unknown(f"parameters.{name}", [name])
-            if name in self.fixed:
-                faults.append(f"{name} is both fixed and a parameter; keep one")
-            faults += [
-                f"parameters.{name}.when: {other} is neither fixed nor an earlier parameter"
-                for other in parameter.when
-                if other not in known
-            ]
-            for value in _samples(parameter):
-                faults += _misfits(f"parameters.{name}", {**beside, name: value})
-            known.add(name)
-        for baseline in self.baselines:
-            where = f"baselines.{baseline.name}"
-            faults += _unknown(where, list(baseline.values)) or _misfits(
-                where, {**beside, **baseline.values}
-            )
+    def _check_together(self) -> Self:
+        faults = _faults_between(
+            parameters=self.parameters,
+            fixed=self.fixed,
+            points=self.points,
+            constraints=self.constraints,
+            baselines=self.baselines,
+        )
         if faults:
             raise ValueError("; ".join(faults))
         return self
@@ -185,47 +103,135 @@ def _only(values: dict[str, Value], names: Any) -> dict[str, Value]:
     return {name: value for name, value in values.items() if name in names}
 
 
-def _check_bounds(low: float, high: float, *, log: bool) -> None:
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise ValueError("low and high must be finite numbers")
-    if low > high:
-        raise ValueError(f"low={low:g} is above high={high:g}; swap them")
-    if log and low <= 0:
-        raise ValueError(
-            f"low={low:g} has no logarithm; take a low above 0, with zero: 0.2 for an exact 0"
-        )
+def _sound(values: Mapping[Any, Any]) -> dict[str, Any]:
+    """The parts of an unchecked space that are right by themselves.
+
+    A parameter or point that is not is ``None``: its name and place count all the same.
+    """
+    parameters, points = values.get("parameters"), values.get("points")
+    constraints, baselines = values.get("constraints"), values.get("baselines")
+    return {
+        "parameters": {str(name): _valid(Parameter, one) for name, one in parameters.items()}
+        if isinstance(parameters, Mapping)
+        else {},
+        "fixed": _valid(dict[str, Value], values.get("fixed", {})) or {},
+        "points": [_valid(dict[str, Value], one) for one in _listed(points)],
+        "constraints": [c for one in _listed(constraints) if (c := _valid(Constraint, one))],
+        "baselines": [b for one in _listed(baselines) if (b := _valid(Baseline, one))],
+    }
 
 
-def _unknown(where: str, names: list[str]) -> list[str]:
+def _listed(values: Any) -> Iterable[Any]:
+    return values if isinstance(values, (list, tuple)) else ()
+
+
+def _valid(kind: Any, value: Any) -> Any:
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError:
+        return None
+
+
+def _faults_between(
+    *,
+    parameters: Mapping[str, Parameter | None],
+    fixed: dict[str, Value],
+    points: Iterable[dict[str, Value] | None],
+    constraints: Iterable[Constraint],
+    baselines: Iterable[Baseline],
+) -> list[str]:
+    """What is wrong in a space whose parts are each right by themselves, one sentence each."""
+    faults = [
+        f"baselines: the name {name!r} is given twice"
+        for name in _repeated(baseline.name for baseline in baselines)
+    ]
+    faults += [
+        f"constraints: {text!r} is given twice; keep one"
+        for text in _repeated(constraint.text for constraint in constraints)
+    ]
+    unfit = _unknown("fixed", fixed) or _misfits("fixed", fixed)
+    faults += unfit
+    # A fault of the fixed values is shown once, not with every parameter.
+    beside = {} if unfit else fixed
+    earlier: dict[str, Parameter | None] = {}
+    for name, parameter in parameters.items():
+        where = f"parameters.{name}"
+        faults += _unknown(where, [name])
+        if name in fixed:
+            faults.append(f"{name} is both fixed and a parameter; keep one")
+        if name == "vmask" and (late := [weight for weight in WEIGHTS if weight in earlier]):
+            faults.append(f"{where} must come before {', '.join(late)}, which exist only with it")
+        if parameter is not None:
+            faults += _conditions(where, parameter, fixed, earlier)
+            for value in samples(parameter):
+                faults += _misfits(where, {**beside, name: value})
+        earlier[name] = parameter
+    faults += _point_faults(points, parameters, beside)
+    for baseline in baselines:
+        where = f"baselines.{baseline.name}"
+        faults += _unknown(where, baseline.values) or _misfits(where, {**beside, **baseline.values})
+    return faults
+
+
+def _conditions(
+    where: str,
+    parameter: Parameter,
+    fixed: Mapping[str, Value],
+    earlier: Mapping[str, Parameter | None],
+) -> list[str]:
+    faults = []
+    for other, wanted in parameter.when.items():
+        if other not in fixed and other not in earlier:
+            faults.append(f"{where}.when: {other} is neither fixed nor an earlier parameter")
+            continue
+        decided = earlier.get(other)
+        never = fixed[other] != wanted if other in fixed else decided and not decided.holds(wanted)
+        if never:
+            faults.append(f"{where}.when: {other} is never {wanted!r}, so this never exists")
+    return faults
+
+
+def _point_faults(
+    points: Iterable[dict[str, Value] | None],
+    parameters: Mapping[str, Parameter | None],
+    fixed: Mapping[str, Value],
+) -> list[str]:
+    faults = []
+    seen: list[dict[str, Value]] = []
+    for place, point in enumerate(points):
+        if point is None:
+            continue
+        where = f"points.{place}"
+        faults += [
+            f"{where}: {n!r} is no parameter of the space" for n in point.keys() - parameters
+        ]
+        for name, parameter in parameters.items():
+            if parameter is None:
+                continue
+            there = exists(name, parameter, {**fixed, **point})
+            if there and name not in point:
+                faults.append(f"{where}: {name} is missing; give it a value")
+            elif name in point and not there:
+                faults.append(f"{where}: {name} does not exist beside the other values")
+            elif there and not parameter.holds(point[name]):
+                faults.append(f"{where}: {name} cannot be {point[name]!r} by its parameter")
+        if point in seen:
+            faults.append(f"{where}: {point} is given twice; keep one")
+        seen.append(point)
+    return faults
+
+
+def _unknown(where: str, names: Iterable[str]) -> list[str]:
     return [
-        f"{where}: {_NO_SUCH} {name!r}; known are {', '.join(TUNABLE)}"
+        f"{where}: no such setting {name!r}; known are {', '.join(TUNABLE)}"
         for name in names
         if name not in TUNABLE
     ]
 
 
-def _named(values: object) -> list[str]:
-    """Faults of the names in an unchecked space."""
-    faults = []
-    for part in ("parameters", "fixed"):
-        names = values.get(part) if isinstance(values, dict) else None
-        if isinstance(names, dict):
-            for name in names:
-                faults += _unknown(f"{part}.{name}", [str(name)])
-    return faults
-
-
-def _repeated(names: list[str]) -> list[str]:
-    return sorted({name for name in names if names.count(name) > 1})
-
-
-def _samples(parameter: Parameter) -> list[Value]:
-    """Values that stand for all of them: every choice, a range's ends, a short range whole."""
-    if isinstance(parameter, CategoricalParameter):
-        return list(parameter.choices)
-    if isinstance(parameter, IntParameter) and parameter.high - parameter.low < 64:
-        return list(range(parameter.low, parameter.high + 1))
-    return [parameter.low, parameter.high]
+def _repeated(names: Iterable[str]) -> list[str]:
+    listed = list(names)
+    return sorted({name for name in listed if listed.count(name) > 1})
 
 
 def _misfits(where: str, values: dict[str, Value]) -> list[str]:

@@ -10,10 +10,11 @@ from safr_study.settings.base import Settings, fingerprint_of
 from safr_study.settings.corpus import CorpusSpec
 from safr_study.settings.evaluation import EvaluationConfig
 from safr_study.settings.objective import Objective
+from safr_study.settings.scheduler import SchedulerConfig
 from safr_study.settings.space import SearchSpace
 from safr_study.settings.training import TrainConfig
 
-SamplerName = Literal["tpe", "random", "grid"]
+SamplerName = Literal["tpe", "nsga2", "gp", "qmc", "random", "grid"]
 STUDY_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 
@@ -38,8 +39,18 @@ class StudySpec(Settings):
     objectives: tuple[Objective, ...] = (Objective(name="accuracy"), Objective(name="srs@30"))
     """Measured on dev, each in its own direction; at least two."""
     trials: int = Field(default=24, ge=1)
-    """To finish, baselines included."""
+    """To finish, baselines included; a trial stopped early counts, one that failed does not."""
     sampler: SamplerName = "tpe"
+    scheduler: SchedulerConfig = SchedulerConfig()
+    seeds_per_trial: int = Field(default=1, ge=1)
+    """R: trainings of each trial that is not stopped, with seeds of their own; its objectives are
+    their means."""
+    warm_start: str | None = None
+    """Study whose complete trials the sampler knows from the start; they are no trials of this."""
+    time_budget: float | None = Field(default=None, gt=0.0)
+    """Seconds of wall time of one run of the study; then what is unfinished waits for the next."""
+    epoch_budget: int | None = Field(default=None, ge=1)
+    """Epochs of training over all trials; no trial begins beyond it."""
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Of the sampler, and of the training of every trial, so that trials differ by their settings
     alone."""
@@ -58,13 +69,15 @@ class StudySpec(Settings):
         return self
 
     def settings_that_change_numbers(self) -> dict[str, object]:
-        """All but names, texts, the number of trials and the resources: those may change."""
+        """All but names, texts, budgets and resources: those may change."""
         return self.model_dump(
             mode="json",
             exclude={
                 "name": True,
                 "trials": True,
                 "resources": True,
+                "time_budget": True,
+                "epoch_budget": True,
                 "space": {"name", "description"},
             },
         )

@@ -15,6 +15,8 @@ GPU_SHARE = 0.25
 """Of one GPU per trial: the paper's model takes well under a quarter of any current one."""
 
 _PROBE_SECONDS = 4.0
+_HEAD = ("gcs_server", "raylet")
+"""The processes without which no trial runs."""
 
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -29,6 +31,8 @@ _QUIET = {
     "TUNE_RESULT_BUFFER_LENGTH": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DISABLE_IMPORT_WARNING": "1",
+    # The trace of a worker that died: the ledger has the sentence.
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }
 _LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Ray listens on every interface otherwise; a test lists the listeners. Ray reads it when it is
@@ -90,6 +94,17 @@ def cluster(address: str | None = None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def head_is_dead() -> bool:
+    """Whether Ray's own processes on this machine were killed; never, where they run elsewhere.
+
+    Ray itself ends the driver then, without a word that helps, after a quarter or a whole minute.
+    """
+    import ray
+
+    node = getattr(ray._private.worker, "_global_node", None)
+    return node is not None and any(name in _HEAD for name, _ in node.dead_processes())
 
 
 def _probe(address: str) -> None:

@@ -6,9 +6,11 @@ Import this inside ``cluster``: Ray reads its environment when it is first impor
 from __future__ import annotations
 
 import contextlib
+import math
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Any
@@ -27,11 +29,15 @@ from safr_study.errors import (
 from safr_study.home import Home
 from safr_study.records import StudyObserver
 from safr_study.settings import StudySpec
-from safr_study.study.cluster import Allotment
+from safr_study.study.cluster import Allotment, head_is_dead
 from safr_study.study.ledger import Ledger
+from safr_study.study.requests import stop_requested
+from safr_study.study.scheduler import LedgerScheduler
 from safr_study.study.searcher import LedgerSearcher
 from safr_study.study.trainable import trainable
 
+POLL_SECONDS = 3.0
+"""Between two looks at the ledger for a request to stop."""
 WORKER_DEATHS = 1
 """A trial whose worker process dies goes on once from its last epoch."""
 
@@ -44,11 +50,15 @@ def run_study(
     home: Home,
     allotment: Allotment,
     observers: Sequence[StudyObserver] = (),
-) -> None:
+) -> bool:
     """Run what the ledger still lacks, on the running Ray cluster.
 
+    Returns:
+        Whether the time budget ended it; what is unfinished waits in the ledger.
+
     Raises:
-        StudyInterrupted: by Ctrl-C or SIGTERM; everything finished is in the ledger.
+        StudyInterrupted: by Ctrl-C, SIGTERM or a request in the ledger; everything finished is in
+            the ledger.
         SafrError: the ledger could not be written, say.
     """
     searcher = LedgerSearcher(
@@ -59,9 +69,10 @@ def run_study(
         observers=observers,
     )
     if not searcher.remaining:
-        return
+        return False
     scratch = home.scratch / ledger.uid
     with stop_on_signal() as stopped:
+        stop = _StopWhen(stopped, ledger, spec.time_budget)
         tuner = tune.Tuner(
             tune.with_resources(
                 tune.with_parameters(trainable, corpus=corpus),
@@ -69,6 +80,7 @@ def run_study(
             ),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
+                scheduler=LedgerScheduler(searcher),
                 num_samples=searcher.remaining,
                 max_concurrent_trials=allotment.max_concurrent,
                 reuse_actors=True,
@@ -78,7 +90,7 @@ def run_study(
             run_config=tune.RunConfig(
                 name="tune",
                 storage_path=str(scratch),
-                stop=_StopWhen(stopped),
+                stop=stop,
                 failure_config=tune.FailureConfig(max_failures=WORKER_DEATHS),
                 verbose=0,
             ),
@@ -86,8 +98,8 @@ def run_study(
         try:
             tuner.fit()
         except Exception as error:
-            # Whatever ended Ray's loop: the searcher knows if it was ours.
-            raise _as_ours(searcher.fault or error) from error
+            # Whatever ended Ray's loop: these know if it was ours.
+            raise _as_ours(searcher.fault or stop.fault or error) from error
         finally:
             # Ray's own state of the driver is a pickle that nobody reads back.
             shutil.rmtree(scratch, ignore_errors=True)
@@ -95,6 +107,7 @@ def run_study(
         raise StudyInterrupted(
             f"study {spec.name!r} was interrupted; the same command goes on where it stopped"
         )
+    return stop.out_of_time
 
 
 @contextlib.contextmanager
@@ -119,8 +132,16 @@ def stop_on_signal() -> Iterator[threading.Event]:
 
 
 class _StopWhen(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
-    def __init__(self, event: threading.Event) -> None:
+    """Ends all trials, each as unfinished: on a signal, on request, or when the time is up."""
+
+    def __init__(self, event: threading.Event, ledger: Ledger, seconds: float | None) -> None:
         self._event = event
+        self._ledger = ledger
+        self._began = time.time()
+        self._seconds = math.inf if seconds is None else seconds
+        self._asked = time.monotonic()
+        self.out_of_time = False
+        self.fault: ServiceUnreachable | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         # Pickled with the Tuner and never read back, like the searcher.
@@ -130,7 +151,22 @@ class _StopWhen(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
         return False
 
     def stop_all(self) -> bool:
-        return self._event.is_set()
+        if head_is_dead():
+            self.fault = ServiceUnreachable(
+                "cluster: Ray on this machine was killed; what was finished is in the ledger, and "
+                "the same command goes on from there"
+            )
+            raise self.fault
+        if self._event.is_set() or self.out_of_time:
+            return True
+        now = time.monotonic()
+        if time.time() - self._began > self._seconds:
+            self.out_of_time = True
+        elif now - self._asked > POLL_SECONDS:
+            self._asked = now
+            if stop_requested(self._ledger, self._began):
+                self._event.set()
+        return self._event.is_set() or self.out_of_time
 
 
 def _as_ours(error: Exception) -> SafrError:

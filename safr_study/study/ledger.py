@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -18,32 +18,22 @@ from pydantic import ValidationError
 
 from safr_study.errors import BadInput
 from safr_study.records import (
-    CheckpointRef,
     EpochReport,
-    Scores,
     TrialRecord,
     TrialState,
-    epoch_from_plain,
-    scores_from_plain,
     to_plain,
 )
 from safr_study.settings import StudySpec, Value, trial_config
+from safr_study.study.asha import Verdict
 from safr_study.study.experimental import experimental_allowed
 from safr_study.study.plan import planned
 from safr_study.study.sampling import build_sampler, enqueued, replay, suggest
 from safr_study.study.storage import generations
+from safr_study.study.stored import EPOCH, RUN, RUNG, Outcome, record_of
 
 SCHEMA_VERSION = 1
-_EPOCH = "epoch:"
-_RUN = "run:"
-
-_STATES = {
-    optuna.trial.TrialState.WAITING: TrialState.WAITING,
-    optuna.trial.TrialState.RUNNING: TrialState.RUNNING,
-    optuna.trial.TrialState.COMPLETE: TrialState.COMPLETE,
-    optuna.trial.TrialState.PRUNED: TrialState.PRUNED,
-    optuna.trial.TrialState.FAIL: TrialState.FAILED,
-}
+_WARM = "warm_start"
+"""Of a trial that another study made: the sampler knows it, this study does not count it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +60,20 @@ class Ledger:
 
     @classmethod
     def create(
-        cls, storage: optuna.storages.BaseStorage, spec: StudySpec, facts: StudyFacts
+        cls,
+        storage: optuna.storages.BaseStorage,
+        spec: StudySpec,
+        facts: StudyFacts,
+        known: Sequence[FrozenTrial] = (),
     ) -> Self:
-        """Begin the next generation of ``spec.name``."""
+        """Begin the next generation of ``spec.name``.
+
+        Args:
+            storage: of the ledger.
+            spec: the study.
+            facts: fixed from now on.
+            known: ``warm_trials`` of the study that it starts from.
+        """
         taken = [number for number, _ in generations(storage, spec.name)]
         number = max(taken, default=0) + 1
         study = optuna.create_study(
@@ -87,6 +88,9 @@ class Ledger:
         study.set_user_attr("uid", uid)
         study.set_user_attr("schema", SCHEMA_VERSION)
         study.set_user_attr("facts", to_plain(facts))
+        for trial in known:
+            study.add_trial(trial)
+        study.set_user_attr("known", len(known))
         # Last: a study without its settings was cut off while it was made, and is passed over.
         study.set_user_attr("spec", spec.model_dump(mode="json"))
         return cls(uid, study, storage)
@@ -131,16 +135,21 @@ class Ledger:
         """Record a new number of trials or other resources; nothing that changes a number."""
         self.study.set_user_attr("spec", spec.model_dump(mode="json"))
 
+    @property
+    def known(self) -> int:
+        """Trials of another study that the sampler knows; they come before all of this one's."""
+        return int(self.study.user_attrs.get("known", 0))
+
     def trials(self) -> list[TrialRecord]:
-        """All trials, by number."""
-        attrs = self.study.user_attrs
-        frozen = self.study.get_trials(deepcopy=False)
-        return [_record(trial, attrs.get(f"{_RUN}{trial.number}")) for trial in frozen]
+        """All trials of this study, by number."""
+        attrs, known = self.study.user_attrs, self.known
+        frozen = self.study.get_trials(deepcopy=False)[known:]
+        return [record_of(t, t.number - known, attrs) for t in frozen]
 
     def trial(self, number: int) -> TrialRecord:
         """One trial."""
         frozen = self.storage.get_trial(self._trial_id(number))
-        return _record(frozen, self.study.user_attrs.get(f"{_RUN}{number}"))
+        return record_of(frozen, number, self.study.user_attrs)
 
     def ask(self, spec: StudySpec) -> TrialRecord | None:
         """Decide the next trial: a baseline, the next grid point, or what the sampler draws.
@@ -150,18 +159,19 @@ class Ledger:
             not fit together (4 heads over a width of 66), the trial is already failed.
         """
         waiting = self.study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,))
-        number = waiting[0].number if waiting else self.storage.get_n_trials(self._study_id())
+        count = waiting[0].number if waiting else self.storage.get_n_trials(self._study_id())
+        number = count - self.known
         plan = planned(spec, number)
         if plan is None and spec.sampler == "grid":
             return None
         if plan is not None and not waiting:
             self.study.enqueue_trial(enqueued(plan.point, spec.space))
         self.study.sampler = build_sampler(spec.sampler, seed=spec.seed, number=number)
-        return self._settle(self.study.ask(), spec)
+        return self._settle(self.study.ask(), number, spec)
 
-    def _settle(self, trial: optuna.Trial, spec: StudySpec) -> TrialRecord:
+    def _settle(self, trial: optuna.Trial, number: int, spec: StudySpec) -> TrialRecord:
         """Decide a new trial's settings and write them."""
-        plan = planned(spec, trial.number)
+        plan = planned(spec, number)
         if plan is None:
             values = suggest(trial, spec.space)
         else:
@@ -174,41 +184,69 @@ class Ledger:
             trial.set_user_attr("parameters", _varied(spec, values))
         except ValidationError as error:
             reason = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
-            return self.fail(trial.number, f"its settings do not fit together: {reason}")
-        return self.trial(trial.number)
+            return self.fail(number, f"its settings do not fit together: {reason}")
+        return self.trial(number)
 
     def record_epoch(self, number: int, report: EpochReport) -> None:
         """Write one epoch of a running trial."""
-        self._set(number, f"{_EPOCH}{report.epoch:05d}", to_plain(report))
+        self._set(number, f"{EPOCH}{report.epoch:05d}", to_plain(report))
 
-    def complete(
-        self,
-        number: int,
-        *,
-        values: tuple[float, ...],
-        scores: Scores,
-        checkpoint: CheckpointRef,
-        seconds: float,
-        device: str,
-    ) -> TrialRecord:
-        """End a trial with its objectives.
+    def complete(self, number: int, outcome: Outcome) -> TrialRecord:
+        """End a trial with its objectives; a run-on ends as pruned, ranked with nobody.
 
         Raises:
             ValueError: an objective is not finite: that is a failure, not a number.
         """
+        values = outcome.values
         if not all(math.isfinite(value) for value in values):
             raise ValueError(f"trial {number}: objectives {values} are not all finite")
-        self._set(number, "scores", to_plain(scores))
-        self._set(number, "checkpoint", to_plain(checkpoint))
-        self._set(number, "seconds", seconds)
-        self._set(number, "device", device)
-        self.study.tell(number, values=list(values))
+        self._set(number, "scores", to_plain(outcome.scores))
+        self._set(number, "checkpoint", to_plain(outcome.checkpoint))
+        self._set(number, "seconds", outcome.seconds)
+        self._set(number, "device", outcome.device)
+        if len(outcome.replicates) > 1:
+            self._set(number, "replicates", to_plain(outcome.replicates))
+        if outcome.violations:
+            self._set(number, "violations", list(outcome.violations))
+            self._set_constraints(number, outcome.violations)
+        if self.trial(number).run_on:
+            self._set(number, "run_on_values", list(values))
+            self._tell(number, state=optuna.trial.TrialState.PRUNED)
+        else:
+            self._tell(number, values=list(values))
         return self.trial(number)
+
+    def _set_constraints(self, number: int, violations: Sequence[float]) -> None:
+        # Opening a trial asks the sampler for what it draws together: this one draws nothing.
+        self.study.sampler = build_sampler("random", seed=0, number=number)
+        trial = self._open(number)
+        for index, violation in enumerate(violations):
+            # It may have been written just before the driver died.
+            if f"{index}" not in trial.constraints:
+                trial.set_constraint(f"{index}", violation)
+
+    def judged(self, number: int, epoch: int, verdict: Verdict) -> TrialRecord:
+        """Write the scheduler's verdict on a running trial at a rung; a stopped one ends."""
+        self._set(number, f"{RUNG}{epoch:05d}", verdict.value)
+        return self.stop(number) if verdict is Verdict.STOP else self.trial(number)
+
+    def stop(self, number: int) -> TrialRecord:
+        """End a running trial that the scheduler stopped."""
+        self._tell(number, state=optuna.trial.TrialState.PRUNED)
+        return self.trial(number)
+
+    def unjudged(self, trial: TrialRecord) -> EpochReport | None:
+        """The rung that a trial reached and was not judged at, as its driver died just then."""
+        reached = [report for report in trial.epochs if report.objectives is not None]
+        if not reached or trial.stopped_at is not None:
+            return None
+        attrs = self.storage.get_trial(self._trial_id(trial.number)).user_attrs
+        return None if f"{RUNG}{reached[-1].epoch:05d}" in attrs else reached[-1]
 
     def fail(self, number: int, sentence: str) -> TrialRecord:
         """End a trial without objectives."""
         self._set(number, "failure", sentence)
-        self.study.tell(number, state=optuna.trial.TrialState.FAIL)
+        self._tell(number, state=optuna.trial.TrialState.FAIL)
         return self.trial(number)
 
     def unfinished(self, spec: StudySpec) -> list[TrialRecord]:
@@ -222,20 +260,27 @@ class Ledger:
     def _settle_again(self, trial: TrialRecord, spec: StudySpec) -> TrialRecord:
         number = trial.number
         self.study.sampler = build_sampler(spec.sampler, seed=spec.seed, number=number)
-        return self._settle(optuna.trial.Trial(self.study, self._trial_id(number)), spec)
+        return self._settle(self._open(number), number, spec)
 
     def set_run_ids(self, run_ids: Mapping[int, str]) -> None:
         """Remember the MLflow runs of trials; on the study, as finished trials are closed."""
         known = self.study.user_attrs
         for number, run_id in run_ids.items():
-            if known.get(f"{_RUN}{number}") != run_id:
-                self.study.set_user_attr(f"{_RUN}{number}", run_id)
+            if known.get(f"{RUN}{number}") != run_id:
+                self.study.set_user_attr(f"{RUN}{number}", run_id)
 
     def _study_id(self) -> int:
         return self.storage.get_study_id_from_name(self.study.study_name)
 
     def _trial_id(self, number: int) -> int:
-        return self.storage.get_trial_id_from_study_id_trial_number(self._study_id(), number)
+        stored = number + self.known
+        return self.storage.get_trial_id_from_study_id_trial_number(self._study_id(), stored)
+
+    def _open(self, number: int) -> optuna.Trial:
+        return optuna.trial.Trial(self.study, self._trial_id(number))
+
+    def _tell(self, number: int, **outcome: Any) -> None:
+        self.study.tell(number + self.known, **outcome)
 
     def _set(self, number: int, key: str, value: Any) -> None:
         self.storage.set_trial_user_attr(self._trial_id(number), key, value)
@@ -253,23 +298,27 @@ def _varied(spec: StudySpec, values: Mapping[str, Value]) -> dict[str, Value | N
     return {name: resolved[name] for name in names}
 
 
-def _record(trial: FrozenTrial, run_id: str | None) -> TrialRecord:
-    attrs = trial.user_attrs
-    epochs: Iterable[str] = sorted(key for key in attrs if key.startswith(_EPOCH))
-    checkpoint, scores = attrs.get("checkpoint"), attrs.get("scores")
-    complete = trial.state is optuna.trial.TrialState.COMPLETE
-    return TrialRecord(
-        number=trial.number,
-        state=_STATES[trial.state],
-        parameters=attrs.get("parameters", {}),
-        seed=attrs.get("seed", 0),
-        baseline=attrs.get("baseline"),
-        values=tuple(trial.values) if complete else None,
-        scores=scores_from_plain(scores) if scores else None,
-        checkpoint=CheckpointRef(**checkpoint) if checkpoint else None,
-        epochs=tuple(epoch_from_plain(attrs[key]) for key in epochs),
-        failure=attrs.get("failure"),
-        seconds=attrs.get("seconds", 0.0),
-        device=attrs.get("device"),
-        run_id=run_id,
-    )
+def warm_trials(ledger: Ledger, spec: StudySpec) -> list[FrozenTrial]:
+    """A study's complete trials, for the sampler of another over the same space and objectives.
+
+    Raises:
+        BadInput: their parameters or objectives are others.
+    """
+    theirs = ledger.spec
+    if theirs.objectives != spec.objectives or theirs.space.parameters != spec.space.parameters:
+        raise BadInput(
+            "from",
+            f"study {theirs.name!r} has other objectives or other parameters than this one; "
+            "a study can start from one of the same space and objectives alone",
+        )
+    complete = (optuna.trial.TrialState.COMPLETE,)
+    return [
+        optuna.trial.create_trial(
+            params=trial.params,
+            distributions=trial.distributions,
+            values=trial.values,
+            user_attrs={_WARM: theirs.name},
+            system_attrs=trial.system_attrs,
+        )
+        for trial in ledger.study.get_trials(deepcopy=False, states=complete)
+    ]

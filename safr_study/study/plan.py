@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from safr_study.settings import StudySpec, Value
+from safr_study.settings import Baseline, StudySpec, Value, exists
 from safr_study.study.sampling import grid_points
 
 
@@ -21,7 +21,7 @@ def planned(spec: StudySpec, number: int) -> Planned | None:
     """The baseline or grid point of this trial number; ``None``: the sampler's."""
     baselines = spec.space.baselines
     if number < len(baselines):
-        return Planned(baselines[number].values, baselines[number].name)
+        return Planned(_whole(baselines[number], spec), baselines[number].name)
     if spec.sampler != "grid":
         return None
     points = _grid_beside_baselines(spec)
@@ -41,5 +41,26 @@ def planned_trials(spec: StudySpec) -> int:
 
 
 def _grid_beside_baselines(spec: StudySpec) -> Iterator[dict[str, Value]]:
-    done = [dict(baseline.values) for baseline in spec.space.baselines]
-    return (point for point in grid_points(spec.space) if point not in done)
+    template = _template(spec)
+    done = [{**template, **baseline.values} for baseline in spec.space.baselines]
+    return (point for point in grid_points(spec.space) if {**template, **point} not in done)
+
+
+def _whole(baseline: Baseline, spec: StudySpec) -> dict[str, Value]:
+    """A baseline's values with those of training for the parameters that it does not name.
+
+    They are what it would be trained with in any case; written out, the sampler learns from them.
+    """
+    template = _template(spec)
+    point = dict(baseline.values)
+    for name, parameter in spec.space.parameters.items():
+        if name not in point and exists(name, parameter, {**template, **point}):
+            point[name] = template[name]
+    return point
+
+
+def _template(spec: StudySpec) -> dict[str, Value]:
+    """What is trained where neither a parameter nor a baseline says otherwise."""
+    train = spec.train
+    plain = {**train.model_dump(), **train.shape.model_dump(), **train.penalties.model_dump()}
+    return {**plain, **spec.space.fixed}

@@ -21,30 +21,67 @@ from safr_study.settings import (
     SamplerName,
     SearchSpace,
     Value,
+    exists,
 )
+from safr_study.study.boxed import POPULATION, BoxSampler, SobolSampler, SteadyNSGA2
 from safr_study.study.experimental import experimental_allowed
 
 GRID_LEVELS = 5
 """Levels of a range that names no grid values."""
-STARTUP_TRIALS = 8
-"""Random trials before TPE models the objectives: fewer than Optuna's 10, as studies are small."""
 
 
-def build_sampler(name: SamplerName, *, seed: int, number: int) -> optuna.samplers.BaseSampler:
+def build_sampler(
+    name: SamplerName, *, seed: int, number: int, space: SearchSpace | None = None
+) -> optuna.samplers.BaseSampler:
     """The sampler for one ask.
 
     A sampler rebuilt from one seed repeats its first draws, so each ask has a seed of its own,
     from the study's and the trial's number: a resumed study draws what it would have drawn.
+    ``random`` and ``qmc`` depend on nothing else, the others also on the trials in the ledger.
+
+    Args:
+        name: which one.
+        seed: the study's.
+        number: the trial's.
+        space: of the study; ``tpe``, ``random`` and ``grid`` do without.
+
+    Raises:
+        ValueError: the sampler needs the space.
     """
     drawn = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+    # The grid's trials are enqueued whole; nothing is left to draw.
+    independent = NumberedRandomSampler(drawn)
+    if name in ("random", "grid"):
+        return independent
     if name == "tpe":
         # Multivariate and grouped: the lambdas act together, and some exist only sometimes.
         with experimental_allowed():
             return optuna.samplers.TPESampler(
-                seed=drawn, multivariate=True, group=True, n_startup_trials=STARTUP_TRIALS
+                seed=drawn, multivariate=True, group=True, n_startup_trials=POPULATION
             )
-    # The grid's trials are enqueued whole; nothing is left to draw.
-    return NumberedRandomSampler(drawn)
+    if space is None:
+        raise ValueError(f"{name} draws from a space: build_sampler(..., space=spec.space)")
+    # One sequence for the whole study, from its first trial that is no baseline.
+    scrambled = int(np.random.SeedSequence(seed).generate_state(1)[0])
+    sobol = SobolSampler(scrambled, max(0, number - len(space.baselines)))
+    build = {"gp": lambda: _gaussian_process(drawn), "nsga2": lambda: _evolution(drawn)}
+    return BoxSampler(space, sobol=sobol, build=build.get(name), independent=independent)
+
+
+def _gaussian_process(seed: int) -> optuna.samplers.BaseSampler:
+    return optuna.samplers.GPSampler(seed=seed, n_startup_trials=POPULATION)
+
+
+def _evolution(seed: int) -> optuna.samplers.BaseSampler:
+    # The operators of Deb et al. (2002), with their defaults. Optuna's own only recombine values:
+    # of two parameters, that often gives a parent again.
+    with experimental_allowed():
+        return SteadyNSGA2(
+            population_size=POPULATION,
+            crossover=optuna.samplers.nsgaii.SBXCrossover(),
+            mutation=optuna.samplers.nsgaii.PolynomialMutation(),
+            seed=seed,
+        )
 
 
 class NumberedRandomSampler(optuna.samplers.BaseSampler):
@@ -111,15 +148,14 @@ def replay(trial: optuna.Trial, space: SearchSpace, point: Mapping[str, Value]) 
             _suggest_one(trial, name, parameter)
 
 
-def exists(name: str, parameter: Parameter, values: Mapping[str, Value]) -> bool:
-    """Whether a parameter exists beside these values: no lambda without VMASK."""
-    if name in {"lambda_imp", "lambda_inter"} and values.get("vmask", True) is False:
-        return False
-    return all(values.get(other) == wanted for other, wanted in parameter.when.items())
-
-
 def grid_points(space: SearchSpace) -> Iterator[dict[str, Value]]:
-    """All combinations of the grid values, last parameter fastest, each existing one once."""
+    """The space's points; else all combinations of the grid values, the last parameter fastest.
+
+    Each one that exists comes once.
+    """
+    if space.points:
+        yield from (dict(point) for point in space.points)
+        return
     levels = [_levels(parameter) for parameter in space.parameters.values()]
     seen = set()
     for combination in itertools.product(*levels):
@@ -145,7 +181,7 @@ def enqueued(point: Mapping[str, Value], space: SearchSpace) -> dict[str, Value]
         switched = isinstance(parameter, FloatParameter) and parameter.zero > 0
         if switched and value == 0:
             drawn[name + SWITCH_SUFFIX] = 0.0
-        elif parameter is not None and _inside(parameter, value):
+        elif parameter is not None and parameter.holds(value):
             drawn[name] = value
             if switched:
                 drawn[name + SWITCH_SUFFIX] = 1.0
@@ -161,12 +197,6 @@ def _suggest_one(trial: optuna.Trial, name: str, parameter: Parameter) -> Value:
     if parameter.zero > 0 and trial.suggest_float(name + SWITCH_SUFFIX, 0.0, 1.0) < parameter.zero:
         return 0.0
     return trial.suggest_float(name, parameter.low, parameter.high, log=parameter.log)
-
-
-def _inside(parameter: Parameter, value: Value) -> bool:
-    if isinstance(parameter, CategoricalParameter):
-        return value in parameter.choices
-    return isinstance(value, (int, float)) and parameter.low <= value <= parameter.high
 
 
 def _levels(parameter: Parameter) -> list[Value]:

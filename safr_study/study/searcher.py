@@ -15,12 +15,15 @@ from optuna.exceptions import OptunaError
 from ray.tune.search import Searcher
 from sqlalchemy.exc import SQLAlchemyError
 
-from safr_study.errors import SafrError, TrialFailure
+from safr_study.errors import SafrError, StudyIncomplete
 from safr_study.records import EpochReport, StudyObserver, TrialRecord, TrialState
 from safr_study.settings import StudySpec, trial_config
+from safr_study.study.asha import Asha
 from safr_study.study.ledger import Ledger
 from safr_study.study.plan import planned_trials
-from safr_study.study.trainable import EVENT, Finished, TrialTask, objective_values, read_event
+from safr_study.study.stored import Outcome
+from safr_study.study.task import EVENT, Finished, TrialTask, read_event
+from safr_study.study.tidy import tidy_trial
 
 _WORKER_DIED = (
     "its worker process died twice (out of memory, or killed); run fewer at once with "
@@ -49,20 +52,25 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         self._gpus = gpus_per_trial
         self._observers = observers
         self._unfinished = ledger.unfinished(spec)
-        complete = sum(t.state is TrialState.COMPLETE for t in ledger.trials())
-        self.remaining = max(0, planned_trials(spec) - complete)
+        trials = ledger.trials()
+        self.remaining = max(0, planned_trials(spec) - sum(trial.counts for trial in trials))
         """Trials to run: those to go on with, and new ones."""
         self._left = self.remaining
         self._numbers: dict[str, int] = {}
         self._finished: set[str] = set()
+        self._asha = rebuilt(spec, trials)
+        self._epochs_run = sum(len(trial.epochs) for trial in trials)
 
     def suggest(self, trial_id: str) -> Any:
         """The next trial's task; ``Searcher.FINISHED`` when there is none."""
         return self._guarded(lambda: self._suggest(trial_id))
 
+    def stops(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Write an event of a trial into the ledger; whether the trial is stopped by it."""
+        return bool(self._guarded(lambda: self._on_event(trial_id, result)))
+
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Write an event of a trial into the ledger."""
-        self._guarded(lambda: self._on_event(trial_id, result))
+        """Nothing: the scheduler was told, which alone can stop a trial."""
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -88,10 +96,10 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
     def _suggest(self, trial_id: str) -> Any:
         while self._left > 0:
             self._left -= 1
-            trial = self._unfinished.pop(0) if self._unfinished else self._ledger.ask(self._spec)
+            trial = self._next()
             if trial is None:
                 break
-            if trial.state is TrialState.FAILED:
+            if trial.state is not TrialState.RUNNING:
                 self._end(trial)
                 continue
             self._numbers[trial_id] = trial.number
@@ -100,62 +108,110 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             return self._task(trial).to_config()
         return Searcher.FINISHED
 
+    def _next(self) -> TrialRecord | None:
+        if self._unfinished:
+            trial = self._unfinished.pop(0)
+            if trial.stopped_at is not None and not trial.run_on:
+                return self._ledger.stop(trial.number)
+            report = self._ledger.unjudged(trial)
+            return trial if report is None else self._judge(trial.number, report)
+        budget = self._spec.epoch_budget
+        if budget is not None and self._epochs_run >= budget:
+            return None
+        return self._ledger.ask(self._spec)
+
     def _task(self, trial: TrialRecord) -> TrialTask:
-        values: dict[str, Any] = {**self._spec.space.fixed, **trial.parameters}
+        spec = self._spec
+        values: dict[str, Any] = {**spec.space.fixed, **trial.parameters}
         return TrialTask(
             number=trial.number,
-            train=trial_config(self._spec.train, values, seed=trial.seed),
-            corpus=self._spec.corpus,
-            evaluation=self._spec.evaluation,
-            objectives=self._spec.objectives,
-            folder=str(self._checkpoints / f"{trial.number:05d}"),
+            train=trial_config(spec.train, values, seed=trial.seed),
+            corpus=spec.corpus,
+            evaluation=spec.evaluation,
+            objectives=spec.objectives,
+            folder=str(self._folder(trial.number)),
             gpus=self._gpus,
+            more_seeds=tuple(trial.seed + extra for extra in range(1, spec.seeds_per_trial)),
+            constraints=tuple(constraint.text for constraint in spec.space.constraints),
+            rungs=self._asha.rungs,
+            rung_texts=spec.scheduler.texts,
         )
 
-    def _on_event(self, trial_id: str, result: dict[str, Any]) -> None:
+    def _folder(self, number: int) -> Path:
+        return self._checkpoints / f"{number:05d}"
+
+    def _on_event(self, trial_id: str, result: dict[str, Any]) -> bool:
         number = self._numbers.get(trial_id)
         text = result.get(EVENT)
         if number is None or text is None or trial_id in self._finished:
-            return
+            return False
         event = read_event(text)
         if isinstance(event, EpochReport):
-            self._ledger.record_epoch(number, event)
-            trial = self._ledger.trial(number)
-            for observer in self._observers:
-                observer.epoch_ended(trial, event)
-        else:
+            return self._on_epoch(trial_id, event)
+        if event is not None and event.ends_study:
+            raise StudyIncomplete(f"study {self._spec.name!r} cannot go on: {event.failure}")
+        if event is not None:
             self._end(self._finish(trial_id, event))
+        return False
+
+    def _on_epoch(self, trial_id: str, report: EpochReport) -> bool:
+        number = self._numbers[trial_id]
+        # A worker that goes on tells all its epochs again, as some may not have been heard of.
+        if report in self._ledger.trial(number).epochs:
+            return False
+        self._ledger.record_epoch(number, report)
+        self._epochs_run += 1
+        trial = self._ledger.trial(number)
+        for observer in self._observers:
+            observer.epoch_ended(trial, report)
+        if self._ledger.unjudged(trial) != report:
+            return False
+        judged = self._judge(number, report)
+        if judged.state is TrialState.RUNNING:
+            return False
+        self._finished.add(trial_id)
+        self._end(judged)
+        return True
+
+    def _judge(self, number: int, report: EpochReport) -> TrialRecord:
+        assert report.objectives is not None
+        exempt = self._ledger.trial(number).baseline is not None
+        verdict = self._asha.judge(number, report.epoch, report.objectives, exempt=exempt)
+        return self._ledger.judged(number, report.epoch, verdict)
 
     def _finish(self, trial_id: str, event: Finished) -> TrialRecord:
         if event.failure is not None or event.scores is None or event.checkpoint is None:
             return self._fail(trial_id, event.failure or "it ended without scores")
-        try:
-            values = objective_values(self._spec.objectives, event.scores)
-        except TrialFailure as failure:
-            return self._fail(trial_id, str(failure))
-        if not all(math.isfinite(value) for value in values):
-            names = [objective.name for objective in self._spec.objectives]
-            return self._fail(trial_id, f"its objectives {names} are not all finite: {values}")
-        self._finished.add(trial_id)
         number = self._numbers[trial_id]
-        recorded = {report.epoch for report in self._ledger.trial(number).epochs}
-        for report in event.epochs:
-            if report.epoch not in recorded:
-                self._ledger.record_epoch(number, report)
-        return self._ledger.complete(
-            number,
-            values=values,
+        outcome = Outcome(
+            replicates=event.replicates,
             scores=event.scores,
             checkpoint=event.checkpoint,
             seconds=event.seconds,
             device=event.device,
+            violations=event.violations,
         )
+        if not all(math.isfinite(value) for value in outcome.values):
+            names = [objective.name for objective in self._spec.objectives]
+            return self._fail(
+                trial_id, f"its objectives {names} are not all finite: {outcome.values}"
+            )
+        self._finished.add(trial_id)
+        recorded = {report.epoch for report in self._ledger.trial(number).epochs}
+        for report in event.epochs:
+            if report.epoch not in recorded:
+                self._ledger.record_epoch(number, report)
+        trial = self._ledger.complete(number, outcome)
+        if trial.state is TrialState.COMPLETE:
+            self._asha.ended(number, outcome.values)
+        return trial
 
     def _fail(self, trial_id: str, sentence: str) -> TrialRecord:
         self._finished.add(trial_id)
         return self._ledger.fail(self._numbers[trial_id], sentence)
 
     def _end(self, trial: TrialRecord) -> None:
+        tidy_trial(self._folder(trial.number), trial)
         for observer in self._observers:
             observer.trial_ended(trial)
 
@@ -165,3 +221,17 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         except (SafrError, OSError, ValueError, OptunaError, SQLAlchemyError) as error:
             self.fault = error
             raise
+
+
+def rebuilt(spec: StudySpec, trials: Sequence[TrialRecord]) -> Asha:
+    """The scheduler as it was after these trials."""
+    asha = Asha(spec.scheduler, spec.objectives, epochs=spec.train.epochs, seed=spec.seed)
+    for trial in trials:
+        for report in trial.epochs:
+            if report.objectives is not None:
+                asha.add(trial.number, report.epoch, report.objectives)
+        if trial.run_on and trial.stopped_at is not None:
+            asha.ran_on(trial.number, trial.stopped_at)
+        if trial.state is TrialState.COMPLETE and trial.values is not None:
+            asha.ended(trial.number, trial.values)
+    return asha

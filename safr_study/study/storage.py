@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
 from safr_study.errors import BadInput, ServiceUnreachable
 from safr_study.home import Home
 
 logging.getLogger("optuna").setLevel(logging.WARNING)
+_LOCK_SECONDS, _LOCK_LOOKS = 1.0, 10
+"""A living writer holds the journal's lock for some milliseconds."""
 
 
 def open_storage(
@@ -67,6 +71,13 @@ def open_database(url: str) -> optuna.storages.BaseStorage:
         ) from None
 
 
+def close_storage(storage: optuna.storages.BaseStorage | None) -> None:
+    """Let go of a database's connections, where one was only looked at."""
+    if isinstance(storage, optuna.storages.RDBStorage):
+        storage.remove_session()
+        storage.engine.dispose()
+
+
 def generations(storage: optuna.storages.BaseStorage, name: str) -> list[tuple[int, Any]]:
     """The stored generations of a study with their numbers, oldest first, half-made ones too."""
     numbered = []
@@ -81,7 +92,9 @@ def stored_studies(home: Home, storage_url: str | None) -> list[str]:
     """Names of all studies, sorted."""
     if storage_url is None:
         return sorted(path.stem for path in (home.root / "ledgers").glob("*.journal"))
-    names = {s.study_name.partition("~")[0] for s in open_database(storage_url).get_all_studies()}
+    storage = open_database(storage_url)
+    names = {stored.study_name.partition("~")[0] for stored in storage.get_all_studies()}
+    close_storage(storage)
     return sorted(names)
 
 
@@ -89,14 +102,50 @@ def _open_journal(path: Path, *, mend: bool) -> optuna.storages.BaseStorage:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if mend and path.exists():
+            _drop_dead_lock(path)
             _drop_torn_line(path)
-        return optuna.storages.JournalStorage(JournalFileBackend(str(path)))
+        return optuna.storages.JournalStorage(_Journal(path))
     except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
         raise BadInput(
             "study",
             f"the ledger {path} cannot be read ({type(error).__name__}: {_first_line(error)}); "
             "move it away to begin anew",
         ) from error
+
+
+class _Journal(JournalFileBackend):
+    """Optuna's journal, which a write that failed for want of room leaves as it was."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writing = JournalFileSymlinkLock(str(path))
+        super().__init__(str(path), self._writing)
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Append them, or raise and append nothing."""
+        try:
+            super().append_logs(logs)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._writing.acquire()
+                try:
+                    _drop_torn_line(self._path)
+                finally:
+                    self._writing.release()
+            raise
+
+
+def _drop_dead_lock(path: Path) -> None:
+    """Take away the lock of a writer that was killed; Optuna's own would hold for half a minute.
+
+    Beside the one driver only requests are written, and none of them takes as long as this waits.
+    """
+    lock = path.with_name(f"{path.name}.lock")
+    for _ in range(_LOCK_LOOKS):
+        if not lock.is_symlink():
+            return
+        time.sleep(_LOCK_SECONDS / _LOCK_LOOKS)
+    lock.unlink(missing_ok=True)
 
 
 def _drop_torn_line(path: Path) -> None:

@@ -1,124 +1,100 @@
 """What runs on a Ray worker: one trial, trained and measured.
 
-Thin on purpose: it builds settings, calls ``training`` and ``evaluation``, and reports. What it
-reports is one JSON text per event, as Ray flattens everything else.
+Thin on purpose: it builds settings, calls ``training`` and ``evaluation``, and reports.
 """
 
 from __future__ import annotations
 
-import json
-import shutil
+import contextlib
+import errno
 import time
 import traceback
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from safr_study.data import EncodedCorpus
+import numpy as np
+
+from safr_study.data import EncodedCorpus, EncodedSplit
 from safr_study.errors import TrialFailure
-from safr_study.records import (
-    CheckpointRef,
-    EpochReport,
-    Scores,
-    epoch_from_plain,
-    scores_from_plain,
-    to_plain,
-)
+from safr_study.records import CheckpointRef, EpochReport, Replicate, Scores
 from safr_study.report.metrics import metric_value
-from safr_study.settings import CorpusSpec, EvaluationConfig, Objective, TrainConfig, wanted
+from safr_study.settings import Constraint, Objective, wanted
+from safr_study.study.task import (
+    Finished,
+    TrialTask,
+    epoch_event,
+    finished_event,
+    replicate_event,
+)
 
-EVENT = "event"
-"""Key of the one metric that a trial reports to Ray."""
+if TYPE_CHECKING:
+    import torch
 
+    from safr_study.model import SafrClassifier
+    from safr_study.training import FitResult
 
-@dataclass(frozen=True, slots=True)
-class TrialTask:
-    """All that a worker needs to run one trial, beside the corpus."""
-
-    number: int
-    train: TrainConfig
-    corpus: CorpusSpec
-    evaluation: EvaluationConfig
-    objectives: tuple[Objective, ...]
-    folder: str
-    """Absolute path for the trial's running state and best model."""
-    gpus: float
-
-    def to_config(self) -> dict[str, Any]:
-        """As the configuration of a Ray trial."""
-        plain = {
-            "number": self.number,
-            "train": self.train.model_dump(mode="json"),
-            "corpus": self.corpus.model_dump(mode="json"),
-            "evaluation": self.evaluation.model_dump(mode="json"),
-            "objectives": [objective.name for objective in self.objectives],
-            "folder": self.folder,
-            "gpus": self.gpus,
-        }
-        return {"task": json.dumps(plain)}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> TrialTask:
-        """The inverse of ``to_config``."""
-        plain = json.loads(config["task"])
-        return cls(
-            number=plain["number"],
-            train=TrainConfig.model_validate(plain["train"]),
-            corpus=CorpusSpec.model_validate(plain["corpus"]),
-            evaluation=EvaluationConfig.model_validate(plain["evaluation"]),
-            objectives=tuple(Objective(name=name) for name in plain["objectives"]),
-            folder=plain["folder"],
-            gpus=plain["gpus"],
-        )
+Report = Callable[[dict[str, str]], None]
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""A full disk, a used-up quota, a file larger than this process may write."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A trial's last event: its scores and model, or why there are none."""
-
-    scores: Scores | None
-    checkpoint: CheckpointRef | None
-    seconds: float
-    """Training and evaluation in this process."""
-    device: str
-    epochs: tuple[EpochReport, ...] = ()
-    """All of the training: an epoch that was saved but not reported before an interruption too."""
-    failure: str | None = None
-
-
-def run_trial(task: TrialTask, corpus: EncodedCorpus, report: Any) -> Finished:
+def run_trial(task: TrialTask, corpus: EncodedCorpus, report: Report) -> Finished:
     """Train and measure one trial, going on from its running state if there is one.
+
+    A trial that runs out of memory goes on once, with twice its share of the GPU.
 
     Args:
         task: what to do.
         corpus: the study's data.
-        report: called with each ``EpochReport``.
+        report: called with each event, after each epoch.
 
     Raises:
         TrialFailure: it cannot go on; the sentence says why.
     """
     # torch is slow to import: only workers pay for it.
-    from safr_study.evaluation import score_model
-    from safr_study.training import computing, fit, limit_gpu_memory, pick_device, save_model
+    import torch
+
+    from safr_study.training import limit_gpu_memory, pick_device
+
+    device = pick_device(task.gpus)
+    for share in (task.gpus, 2 * task.gpus):
+        limit_gpu_memory(device, share)
+        try:
+            return _run(task, corpus, report, device)
+        except (RuntimeError, MemoryError) as error:
+            if not _out_of_memory(error):
+                raise
+        # Only here nothing holds the tensors of the failed try any more.
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+    raise TrialFailure(
+        f"it ran out of memory twice, the second time with {2 * task.gpus:g} of a GPU; give each "
+        "trial more with --gpus-per-trial, run fewer at once with --max-concurrent, or take a "
+        "smaller batch_size"
+    )
+
+
+def _out_of_memory(error: RuntimeError | MemoryError) -> bool:
+    import torch
+
+    # torch has a class of its own for the GPU's allocator alone.
+    words = ("can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+    known = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+    return known or any(word in str(error) for word in words)
+
+
+def _run(task: TrialTask, corpus: EncodedCorpus, report: Report, device: torch.device) -> Finished:
+    from safr_study.training import computing, save_model
 
     began = time.perf_counter()
-    device = pick_device(task.gpus)
-    limit_gpu_memory(device, task.gpus)
     folder = Path(task.folder)
-    state = folder / "state"
     with computing(task.train.threads):
-        fitted = fit(task.train, corpus, device=device, resume_from=state, on_epoch=report)
-        scores = score_model(
-            fitted.model,
-            corpus.dev,
-            split_name="dev",
-            classes=len(corpus.class_names),
-            config=task.evaluation,
-            want=replace(wanted(o.name for o in task.objectives), superposition=True),
-            preset=task.train.preset,
-            device=device,
-        )
-    checkpoint = save_model(
+        fitted, scores = _first_seed(task, corpus, report, device)
+        measured = [(task.train.seed, scores)]
+        measured += [(s, _other_seed(task, s, corpus, report, device)) for s in task.more_seeds]
+    checkpoint: CheckpointRef = save_model(
         folder / "model",
         fitted.model,
         config=task.train,
@@ -128,10 +104,95 @@ def run_trial(task: TrialTask, corpus: EncodedCorpus, report: Any) -> Finished:
         scores=scores,
         epoch=fitted.best_epoch,
     )
-    # The optimiser's state is of no use to a finished trial, and twice the size of its model.
-    shutil.rmtree(state, ignore_errors=True)
-    seconds = time.perf_counter() - began
-    return Finished(scores, checkpoint, seconds, str(device), fitted.epochs)
+    majority = corpus.majority_accuracy("dev")
+    violations = [_violations(task.constraints, one, majority) for _, one in measured]
+    return Finished(
+        replicates=tuple(
+            Replicate(seed, objective_values(task.objectives, one)) for seed, one in measured
+        ),
+        violations=tuple(float(mean) for mean in np.mean(violations, axis=0)),
+        scores=scores,
+        checkpoint=checkpoint,
+        seconds=time.perf_counter() - began,
+        device=str(device),
+        epochs=fitted.epochs,
+    )
+
+
+def _first_seed(
+    task: TrialTask, corpus: EncodedCorpus, report: Report, device: torch.device
+) -> tuple[FitResult, Scores]:
+    from safr_study.evaluation import sample_texts
+    from safr_study.training import fit
+
+    # The same texts for every trial, and for each rung.
+    sample = sample_texts(corpus.dev, task.rung_texts, seed=task.evaluation.seed)
+
+    def at_rung(model: SafrClassifier, epoch: int) -> tuple[float, ...] | None:
+        if epoch not in task.rungs:
+            return None
+        scores = _scores(task, model, sample, corpus, device, superposition=False)
+        return objective_values(task.objectives, scores)
+
+    def again(epochs: tuple[EpochReport, ...]) -> None:
+        # The driver may not have heard of the last one, and a rung must not be passed over.
+        for epoch in epochs:
+            report(epoch_event(epoch))
+
+    fitted = fit(
+        task.train,
+        corpus,
+        device=device,
+        resume_from=Path(task.folder) / "state",
+        on_epoch=lambda epoch: report(epoch_event(epoch)),
+        on_resume=again,
+        measure=at_rung,
+    )
+    return fitted, _scores(task, fitted.model, corpus.dev, corpus, device, superposition=True)
+
+
+def _other_seed(
+    task: TrialTask, seed: int, corpus: EncodedCorpus, report: Report, device: torch.device
+) -> Scores:
+    from safr_study.training import fit
+
+    def alive(epoch: EpochReport) -> None:
+        report(replicate_event(seed, epoch))
+
+    fitted = fit(
+        task.train.model_copy(update={"seed": seed}),
+        corpus,
+        device=device,
+        resume_from=Path(task.folder) / f"state-{seed}",
+        on_epoch=alive,
+    )
+    return _scores(task, fitted.model, corpus.dev, corpus, device, superposition=False)
+
+
+def _scores(
+    task: TrialTask,
+    model: SafrClassifier,
+    split: EncodedSplit,
+    corpus: EncodedCorpus,
+    device: torch.device,
+    *,
+    superposition: bool,
+) -> Scores:
+    from safr_study.evaluation import score_model
+
+    constrained = (Constraint.parse_text(text).metric for text in task.constraints)
+    names = [*(objective.name for objective in task.objectives), *constrained]
+    want = wanted(dict.fromkeys(names))
+    return score_model(
+        model,
+        split,
+        split_name="dev",
+        classes=len(corpus.class_names),
+        config=task.evaluation,
+        want=replace(want, superposition=want.superposition or superposition),
+        preset=task.train.preset,
+        device=device,
+    )
 
 
 def objective_values(objectives: tuple[Objective, ...], scores: Scores) -> tuple[float, ...]:
@@ -152,41 +213,47 @@ def objective_values(objectives: tuple[Objective, ...], scores: Scores) -> tuple
     return tuple(values)
 
 
+def _violations(texts: tuple[str, ...], scores: Scores, majority: float) -> list[float]:
+    constraints = [Constraint.parse_text(text) for text in texts]
+    return [one.violation(metric_value(scores, one.objective), majority) for one in constraints]
+
+
 def trainable(config: dict[str, Any], corpus: EncodedCorpus) -> None:
     """The function that Ray Tune calls on a worker."""
     from ray import tune
 
     task = TrialTask.from_config(config)
-
-    def report(epoch: EpochReport) -> None:
-        tune.report({EVENT: json.dumps({"epoch": to_plain(epoch)})})
-
     try:
-        finished = run_trial(task, corpus, report)
+        finished = run_trial(task, corpus, tune.report)
     except TrialFailure as failure:
-        finished = Finished(None, None, 0.0, "", failure=str(failure))
+        finished = Finished(failure=str(failure))
     except Exception as error:
-        # Any other fault ends this trial alone; its trace is kept beside its state.
-        folder = Path(task.folder)
+        finished = _faulty(error, Path(task.folder))
+    tune.report(finished_event(finished))
+
+
+def _faulty(error: Exception, folder: Path) -> Finished:
+    """Any other fault ends this trial alone; its trace is kept beside its state.
+
+    A disk without room ends the study, as every trial after this one would fail too.
+    """
+    summary = " ".join(str(error).split())[:300]
+    if _no_room(error):
+        return Finished(
+            failure=f"there is no room to write to {folder} ({summary}); make some, and give the "
+            "same command again",
+            ends_study=True,
+        )
+    trace = folder / "error.txt"
+    with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
-        summary = " ".join(str(error).split())[:300]
-        sentence = f"{type(error).__name__}: {summary} (details in {folder / 'error.txt'})"
-        finished = Finished(None, None, 0.0, "", failure=sentence)
-    tune.report({EVENT: json.dumps({"finished": to_plain(finished)})})
+        trace.write_text(traceback.format_exc(), encoding="utf-8")
+        summary += f" (details in {trace})"
+    return Finished(failure=f"{type(error).__name__}: {summary}")
 
 
-def read_event(text: str) -> EpochReport | Finished:
-    """What a worker reported."""
-    event = json.loads(text)
-    if "epoch" in event:
-        return epoch_from_plain(event["epoch"])
-    plain = event["finished"]
-    return Finished(
-        **{
-            **plain,
-            "scores": scores_from_plain(plain["scores"]) if plain["scores"] else None,
-            "checkpoint": CheckpointRef(**plain["checkpoint"]) if plain["checkpoint"] else None,
-            "epochs": tuple(epoch_from_plain(epoch) for epoch in plain["epochs"]),
-        }
-    )
+def _no_room(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in _NO_ROOM
+    # safetensors has the number in its text alone.
+    return any(f"(os error {number})" in str(error) for number in _NO_ROOM)

@@ -3,8 +3,16 @@
 # First: it sets what MLflow reads while it is imported.
 import safr_study.tracking._environment  # noqa: F401, I001
 
+from safr_study.tracking.confirmed import register_confirmed, track_confirmation
+from safr_study.tracking.orphans import close_runs
 from safr_study.tracking.pull import find_model, pull
-from safr_study.tracking.registry import ROLES, list_models, model_name, register_front
+from safr_study.tracking.registry import (
+    ROLES,
+    list_models,
+    model_name,
+    register_front,
+    role_holders,
+)
 from safr_study.tracking.runs import experiment_name
 from safr_study.tracking.store import Store, open_store
 from safr_study.tracking.tracker import Tracker
@@ -15,6 +23,7 @@ __all__ = [
     "Store",
     "Tracker",
     "UiServer",
+    "close_runs",
     "experiment_name",
     "experiment_pages",
     "experiment_url",
@@ -23,6 +32,9 @@ __all__ = [
     "model_name",
     "open_store",
     "pull",
+    "register_confirmed",
     "register_front",
+    "role_holders",
     "serve_ui",
+    "track_confirmation",
 ]

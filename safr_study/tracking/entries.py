@@ -119,6 +119,8 @@ def trial_tags(trial: TrialRecord, ranked: RankedTrial | None) -> dict[str, str]
     tags = {"safr.state": str(trial.state)}
     if trial.failure is not None:
         tags[FAILURE_TAG] = trial.failure
+    if trial.stopped_at is not None:
+        tags |= {"stopped_at": str(trial.stopped_at), "run_on": _text(trial.run_on)}
     if trial.device is not None:
         tags["device"] = trial.device
     if trial.scores is not None:
@@ -135,9 +137,11 @@ def trial_tags(trial: TrialRecord, ranked: RankedTrial | None) -> dict[str, str]
     return tags
 
 
-def epoch_measures(report: EpochReport) -> list[Measure]:
-    """One epoch's metrics, at the step of its number."""
+def epoch_measures(report: EpochReport, spec: StudySpec) -> list[Measure]:
+    """One epoch's metrics, at the step of its number; at a rung the objectives too."""
+    at_rung = zip(spec.objectives, report.objectives or (), strict=False)
     named = {
+        **{f"rung/{objective.key}": value for objective, value in at_rung},
         "train/loss": report.train.total,
         "train/cross_entropy": report.train.cross_entropy,
         "train/importance": report.train.importance,

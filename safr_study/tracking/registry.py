@@ -12,7 +12,13 @@ from mlflow.exceptions import MlflowException
 
 from safr_study.data import slugify
 from safr_study.errors import BadInput, CorruptCheckpoint
-from safr_study.records import RankedTrial, RegisteredModel, StudyResult, TrialRecord
+from safr_study.records import (
+    CheckpointRef,
+    RankedTrial,
+    RegisteredModel,
+    StudyResult,
+    TrialRecord,
+)
 from safr_study.settings import Objective, StudySpec
 from safr_study.tracking.entries import TRIAL_TAG
 from safr_study.tracking.runs import experiment_name, find_runs
@@ -25,6 +31,8 @@ CHECKPOINT_FOLDER = "checkpoint"
 """Of a run's artifacts."""
 FILES_TAG = "safr.files"
 """JSON of the SHA-256 of every file of a version, by name."""
+CONFIRMED_TAG = "confirmed_seeds"
+"""Of a version that a confirmation registered: how many seeds stand behind its means."""
 _WEIGHTS_SUFFIX = ".safetensors"
 
 
@@ -43,7 +51,9 @@ def register_front(
 ) -> list[RegisteredModel]:
     """Register the front's checkpoints as model versions and set the study's aliases.
 
-    Doing it again makes no second version of a trial; a longer study only adds to it.
+    Doing it again makes no second version of a trial; a longer study only adds to it. Once a
+    confirmation has moved the study's aliases to its own versions they stay there: what one seed
+    says does not take them back.
 
     Args:
         store: registry and artifacts.
@@ -53,7 +63,7 @@ def register_front(
         promote: move the bare aliases too; without it they move only for a data set's first study.
 
     Returns:
-        The versions of the front, in its order.
+        The versions of the front, in its order; then those of a confirmation that hold aliases.
 
     Raises:
         BadInput: a front member has no checkpoint or no run.
@@ -62,10 +72,12 @@ def register_front(
     """
     name = model_name(result.dataset)
     with store.answering():
-        _make_model(store, name)
+        make_model(store, name)
+        before = versions_of(store, name)
         known = {
             (version.tags.get("uid"), version.tags.get("trial")): version
-            for version in _versions(store, name)
+            for version in before
+            if CONFIRMED_TAG not in version.tags
         }
         numbers: dict[int, str] = {}
         run_ids: dict[int, str] = {}
@@ -82,10 +94,13 @@ def register_front(
             else:
                 numbers[trial.number] = version.version
         _refresh_fronts(store, [v for v in known.values() if v.tags.get("uid") == uid], result)
-        holders = {role: numbers[trial.number] for role, trial in _holders(result).items()}
-        _set_aliases(store, name, holders, study=result.name, uid=uid, bare=promote)
-        versions = {version.version: version for version in _versions(store, name)}
-    return [versions[number] for number in numbers.values()]
+        holders = _confirmed_holders(before, result.name, uid) or {
+            role: numbers[trial.number] for role, trial in role_holders(result).items()
+        }
+        set_aliases(store, name, holders, study=result.name, uid=uid, bare=promote)
+        versions = {version.version: version for version in versions_of(store, name)}
+    shown = dict.fromkeys([*numbers.values(), *holders.values()])
+    return [versions[number] for number in shown]
 
 
 def list_models(store: Store) -> list[RegisteredModel]:
@@ -100,7 +115,7 @@ def list_models(store: Store) -> list[RegisteredModel]:
             for model in _pages(store.client.search_registered_models)
             if model.name.startswith(MODEL_PREFIX)
         )
-        return [version for name in names for version in _versions(store, name)]
+        return [version for name in names for version in versions_of(store, name)]
 
 
 def file_digests(folder: Path) -> dict[str, str]:
@@ -145,7 +160,8 @@ def _run_ids(store: Store, dataset: str, uid: str) -> dict[int, str]:
     return {int(run.data.tags[TRIAL_TAG]): run.info.run_id for run in runs}
 
 
-def _make_model(store: Store, name: str) -> None:
+def make_model(store: Store, name: str) -> None:
+    """Make a registered model where there is none of this name."""
     try:
         store.client.get_registered_model(name)
     except MlflowException as error:
@@ -154,8 +170,8 @@ def _make_model(store: Store, name: str) -> None:
         store.client.create_registered_model(name)
 
 
-def _versions(store: Store, name: str) -> list[RegisteredModel]:
-    """Newest first; empty for an unknown model."""
+def versions_of(store: Store, name: str) -> list[RegisteredModel]:
+    """The versions of a model, newest first; empty for an unknown model."""
     try:
         model = store.client.get_registered_model(name)
     except MlflowException as error:
@@ -204,14 +220,6 @@ def _register(
     if trial.checkpoint is None or run_id is None:
         absent = "checkpoint" if trial.checkpoint is None else "MLflow run"
         raise BadInput("trial", f"{trial.number} of {result.name} has no {absent} to register")
-    folder = Path(trial.checkpoint.uri)
-    digests = file_digests(folder)
-    if weights_digest(digests, str(folder)) != trial.checkpoint.sha256:
-        raise CorruptCheckpoint(
-            "checkpoint", f"{folder} has other weights than those of trial {trial.number}"
-        )
-    client = store.client
-    client.log_artifacts(run_id, str(folder), CHECKPOINT_FOLDER)
     tags = {
         "study": result.name,
         "uid": uid,
@@ -223,15 +231,47 @@ def _register(
         "sha256": trial.checkpoint.sha256,
         "epoch": str(trial.checkpoint.epoch),
         "front": str(ranked.front),
-        FILES_TAG: json.dumps(digests),
     }
     for setting in ("lambda_imp", "lambda_inter"):
         if setting in trial.parameters:
             tags[setting] = json.dumps(trial.parameters[setting])
     for objective, value in zip(result.objectives, trial.values or (), strict=False):
         tags[Objective.named(objective).key] = repr(value)
+    return create_version(store, name, trial.checkpoint, run_id, tags, of=f"trial {trial.number}")
+
+
+def create_version(
+    store: Store,
+    name: str,
+    checkpoint: CheckpointRef,
+    run_id: str,
+    tags: Mapping[str, str],
+    *,
+    of: str,
+) -> str:
+    """Upload a checkpoint to its run and make it a version; its number.
+
+    Args:
+        store: registry and artifacts.
+        name: of the registered model.
+        checkpoint: its files are verified first.
+        run_id: that gets the files.
+        tags: of the version, beside the list of its files.
+        of: whose checkpoint it is, for errors.
+
+    Raises:
+        CorruptCheckpoint: it is not what it was when it was written.
+    """
+    folder = Path(checkpoint.uri)
+    digests = file_digests(folder)
+    if weights_digest(digests, str(folder)) != checkpoint.sha256:
+        raise CorruptCheckpoint("checkpoint", f"{folder} has other weights than those of {of}")
+    client = store.client
+    client.log_artifacts(run_id, str(folder), CHECKPOINT_FOLDER)
     source = f"{client.get_run(run_id).info.artifact_uri}/{CHECKPOINT_FOLDER}"
-    version = client.create_model_version(name, source=source, run_id=run_id, tags=tags)
+    version = client.create_model_version(
+        name, source=source, run_id=run_id, tags={**tags, FILES_TAG: json.dumps(digests)}
+    )
     return str(version.version)
 
 
@@ -244,7 +284,7 @@ def _refresh_fronts(store: Store, versions: Sequence[RegisteredModel], result: S
             store.client.set_model_version_tag(version.name, version.version, "front", front)
 
 
-def _holders(result: StudyResult) -> dict[Role, TrialRecord]:
+def role_holders(result: StudyResult) -> dict[Role, TrialRecord]:
     """Which front member has which role; a saturated one is best in accuracy at most."""
     sound = [ranked.trial for ranked in result.front if not ranked.trial.saturated]
     candidates: dict[Role, TrialRecord | None] = {
@@ -262,7 +302,7 @@ def _best(trials: Sequence[TrialRecord], result: StudyResult, metric: str) -> Tr
     return max(complete, key=lambda pair: pair[0])[1] if complete else None
 
 
-def _set_aliases(
+def set_aliases(
     store: Store,
     name: str,
     holders: Mapping[Role, str],
@@ -271,7 +311,17 @@ def _set_aliases(
     uid: str,
     bare: bool,
 ) -> None:
-    versions = _versions(store, name)
+    """Let a study's aliases point at these versions; a role without a holder loses its alias.
+
+    Args:
+        store: the registry.
+        name: of the registered model.
+        holders: version number by role.
+        study: its name.
+        uid: its key.
+        bare: move the bare aliases too; without it only those that no other study has.
+    """
+    versions = versions_of(store, name)
     prefix = _alias_prefix(study, versions)
     current = {alias: version for version in versions for alias in version.aliases}
     owners = {current[role].tags.get("uid") for role in ROLES if role in current}
@@ -285,6 +335,20 @@ def _set_aliases(
                 store.client.delete_registered_model_alias(name, alias)
         elif alias not in current or current[alias].version != number:
             store.client.set_registered_model_alias(name, alias, number)
+
+
+def _confirmed_holders(
+    versions: Sequence[RegisteredModel], study: str, uid: str
+) -> dict[Role, str]:
+    """The versions of a confirmation that have the study's aliases; empty before the first."""
+    prefix = _alias_prefix(study, versions)
+    return {
+        role: version.version
+        for version in versions
+        if version.tags.get("uid") == uid and CONFIRMED_TAG in version.tags
+        for role in ROLES
+        if f"{prefix}-{role}" in version.aliases
+    }
 
 
 def _alias_prefix(study: str, versions: Sequence[RegisteredModel]) -> str:

@@ -197,7 +197,7 @@ class Tracker:
             self._children[trial.number] = child
         child.add_dataset(self._dataset_input())
         whole = next(n for n in range(len(reports) + 1) if n + 1 not in news.reports)
-        measures = [measure for r in reports for measure in entries.epoch_measures(r)]
+        measures = [measure for r in reports for measure in entries.epoch_measures(r, self._spec)]
         measures += entries.final_measures(trial, self._spec)
         measures += entries.rank_measures(news.ranked)
         tags = entries.trial_tags(trial, news.ranked)

@@ -21,6 +21,9 @@ from safr_study.training.numerics import computing, release_memory
 from safr_study.training.running import RunningState, read_running, write_running
 from safr_study.training.steps import not_finite, train_epoch
 
+Measure = Callable[[SafrClassifier, int], tuple[float, ...] | None]
+"""Objectives of the model after an epoch, from 1; ``None`` where nothing is to be measured."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FitResult:
@@ -41,6 +44,8 @@ def fit(
     device: torch.device,
     resume_from: Path | None = None,
     on_epoch: Callable[[EpochReport], None] | None = None,
+    on_resume: Callable[[tuple[EpochReport, ...]], None] | None = None,
+    measure: Measure | None = None,
 ) -> FitResult:
     """Train one model.
 
@@ -56,12 +61,22 @@ def fit(
             corpus (any other is replaced), written after every epoch.
         on_epoch: called after each epoch trained here, once its running state is on disk; what it
             raises ends the training.
+        on_resume: called first, with the epochs of the running state, where there is one.
+        measure: called with the model in evaluation mode; for the reports' ``objectives``.
 
     Raises:
         TrialFailure: a loss is not finite.
     """
     with computing(config.threads):
-        return _fit(config, corpus, device, resume_from, on_epoch or (lambda _: None))
+        return _fit(
+            config,
+            corpus,
+            device,
+            resume_from,
+            on_epoch or (lambda _: None),
+            on_resume or (lambda _: None),
+            measure or (lambda _model, _epoch: None),
+        )
 
 
 def _fit(
@@ -70,6 +85,8 @@ def _fit(
     device: torch.device,
     folder: Path | None,
     on_epoch: Callable[[EpochReport], None],
+    on_resume: Callable[[tuple[EpochReport, ...]], None],
+    measure: Measure,
 ) -> FitResult:
     model = build_model(
         config.shape,
@@ -87,10 +104,11 @@ def _fit(
         state = read_running(folder, fingerprint, model, optimizer)
         if state is not None:
             reports, best_state = list(state.reports), state.best_state
+            on_resume(state.reports)
     # The authors keep a reference to the state, not a copy: their best state is the last.
     keeps_best = config.preset == "masked"
     while not _finished(config, reports):
-        report = _epoch(config, corpus, model, optimizer, device, reports)
+        report = _epoch(config, corpus, model, optimizer, device, reports, measure)
         reports.append(report)
         if report.best and keeps_best:
             best_state = {name: value.clone() for name, value in model.state_dict().items()}
@@ -125,6 +143,7 @@ def _epoch(
     optimizer: torch.optim.Optimizer,
     device: torch.device,
     reports: list[EpochReport],
+    measure: Measure,
 ) -> EpochReport:
     started = time.perf_counter()
     epoch = len(reports) + 1
@@ -137,6 +156,7 @@ def _epoch(
     release_memory()
     if not (math.isfinite(dev.loss) and math.isfinite(dev.mean_norm)):
         raise not_finite(config, f"epoch {epoch}", "dev loss")
+    objectives = measure(model.eval(), epoch)
     rank = (dev.accuracy, -dev.loss)
     best = not reports or rank > (_best(reports).dev_accuracy, -_best(reports).dev_loss)
     return EpochReport(
@@ -151,4 +171,5 @@ def _epoch(
         effective_importance=effective.importance,
         effective_interaction=effective.interaction,
         effective_information=effective.information,
+        objectives=objectives,
     )

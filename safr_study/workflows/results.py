@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from safr_study.errors import BadInput
 from safr_study.figures import front_figure
+from safr_study.figures.history import history_figure
 from safr_study.pareto import rank_study
 from safr_study.records import StudyResult, TrialState
 from safr_study.report import write_csv
+from safr_study.report.history import hypervolume_history, write_history_csv
+from safr_study.study.lease import drivers
 from safr_study.study.ledger import Ledger
-from safr_study.study.storage import open_storage, stored_studies
+from safr_study.study.storage import close_storage, open_storage, stored_studies
 from safr_study.workflows.stores import Stores
 
 
@@ -23,22 +26,44 @@ class StudySummary:
     dataset: str
     asked: int
     complete: int
+    stopped: int
+    """Early, by the scheduler."""
     failed: int
     unfinished: int
+    """Begun, and not ended."""
+    running: bool
+    """Whether somebody runs it now."""
     hypervolume: float
 
 
 def rank_ledger(ledger: Ledger) -> StudyResult:
     """A ledger's trials, ranked."""
     spec, facts = ledger.spec, ledger.facts
-    return rank_study(
+    ranked = rank_study(
         name=spec.name,
         dataset=facts.slug,
         objectives=tuple(objective.name for objective in spec.objectives),
         reference_point=facts.reference_point,
         trials=ledger.trials(),
         asked=spec.trials,
+        constraints=tuple(constraint.text for constraint in spec.space.constraints),
     )
+    return replace(ranked, rungs=spec.scheduler.rungs(spec.train.epochs))
+
+
+def find_ledger(name: str, stores: Stores) -> Ledger | None:
+    """The newest generation of a study, if there is one.
+
+    Raises:
+        BadInput: it cannot be read by this version.
+    """
+    storage = open_storage(stores.home, stores.storage_url, name, create=False)
+    if storage is None:
+        return None
+    ledger = Ledger.load(storage, name)
+    if ledger is None:
+        close_storage(storage)
+    return ledger
 
 
 def load_ledger(name: str, stores: Stores) -> Ledger:
@@ -47,7 +72,7 @@ def load_ledger(name: str, stores: Stores) -> Ledger:
     Raises:
         BadInput: there is no such study; says which there are.
     """
-    ledger = _find_ledger(name, stores)
+    ledger = find_ledger(name, stores)
     if ledger is None:
         known = [n for n in stored_studies(stores.home, stores.storage_url) if n != name]
         there = f"there are: {', '.join(known[:10])}" if known else "there is none yet"
@@ -63,25 +88,31 @@ def load_result(name: str, stores: Stores) -> StudyResult:
     Raises:
         BadInput: there is no such study.
     """
-    return rank_ledger(load_ledger(name, stores))
+    ledger = load_ledger(name, stores)
+    result = rank_ledger(ledger)
+    close_storage(ledger.storage)
+    return result
 
 
 def write_result(result: StudyResult, folder: Path) -> list[Path]:
-    """The front as PNG, SVG and CSV.
+    """The front, and how the hypervolume grew, as PNG, SVG and CSV.
 
     Raises:
         BadInput: the folder cannot be written, or no trial is complete yet.
     """
     if not result.ranked:
         raise BadInput("study", f"{result.name!r} has no complete trial yet: nothing to draw")
-    written = [folder / f"{result.name}-front.{suffix}" for suffix in ("png", "svg", "csv")]
+    history = hypervolume_history(result)
+    front, grown = (folder / f"{result.name}-{what}" for what in ("front", "hypervolume"))
+    written = [Path(f"{base}.{kind}") for base in (front, grown) for kind in ("png", "svg", "csv")]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for path in written:
-            if path.suffix == ".csv":
-                write_csv(result, path)
-            else:
-                front_figure(result, path)
+        for path in written[:2]:
+            front_figure(result, path)
+        write_csv(result, written[2])
+        for path in written[3:5]:
+            history_figure(result, history, path)
+        write_history_csv(history, written[5])
     except OSError as error:
         raise BadInput("out", f"{folder} cannot be written ({error}); choose another") from error
     return written
@@ -91,15 +122,18 @@ def list_studies(stores: Stores) -> tuple[list[StudySummary], list[str]]:
     """All studies of this home or storage by name, and a sentence for each that cannot be read."""
     summaries = []
     skipped = []
-    for name in stored_studies(stores.home, stores.storage_url):
+    names = stored_studies(stores.home, stores.storage_url)
+    running = drivers(stores.home, names, stores.storage_url)
+    for name in names:
         try:
-            ledger = _find_ledger(name, stores)
+            ledger = find_ledger(name, stores)
         except BadInput as error:
             skipped.append(str(error))
             continue
         if ledger is None:
             continue
         result = rank_ledger(ledger)
+        close_storage(ledger.storage)
         states = [trial.state for trial in result.unranked]
         summaries.append(
             StudySummary(
@@ -107,14 +141,11 @@ def list_studies(stores: Stores) -> tuple[list[StudySummary], list[str]]:
                 dataset=result.dataset,
                 asked=result.asked,
                 complete=len(result.ranked),
+                stopped=states.count(TrialState.PRUNED),
                 failed=states.count(TrialState.FAILED),
                 unfinished=states.count(TrialState.RUNNING),
+                running=name in running,
                 hypervolume=result.hypervolume,
             )
         )
     return summaries, skipped
-
-
-def _find_ledger(name: str, stores: Stores) -> Ledger | None:
-    storage = open_storage(stores.home, stores.storage_url, name, create=False)
-    return Ledger.load(storage, name) if storage is not None else None

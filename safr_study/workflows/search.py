@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from safr_study.data import EncodedCorpus, describe, encoded_corpus
 from safr_study.errors import BadInput
 from safr_study.figures import front_figure
+from safr_study.home import Home
 from safr_study.records import (
     RegisteredModel,
     StudyObserver,
@@ -23,16 +24,21 @@ from safr_study.records import (
 from safr_study.report import write_csv
 from safr_study.settings import Objective, StudySpec
 from safr_study.study.cluster import Allotment, allot, cluster, divide
-from safr_study.study.ledger import Ledger, StudyFacts
-from safr_study.study.lock import driver_lock
+from safr_study.study.lease import driver_lock
+from safr_study.study.ledger import Ledger, StudyFacts, warm_trials
 from safr_study.study.plan import planned_trials
+from safr_study.study.preview import first_trials
 from safr_study.study.storage import open_storage
-from safr_study.tracking import Store, Tracker, open_store, register_front
+from safr_study.study.tidy import tidy_study
+from safr_study.tracking import Store, Tracker, close_runs, open_store, register_front
 from safr_study.workflows.cost import Cost, estimate
+from safr_study.workflows.disk import free_space_check
 from safr_study.workflows.provenance import provenance
-from safr_study.workflows.results import rank_ledger
+from safr_study.workflows.results import load_ledger, rank_ledger
 from safr_study.workflows.stores import Stores
 
+FIRST_TRIALS = 8
+"""Shown by a dry run: what a sampler draws after that depends on what the first ones find."""
 PER_TRIAL = "see each trial"
 """Device of a study: every trial's run names its own."""
 
@@ -47,7 +53,7 @@ class StudyPlan:
     trials: int
     """To finish in all."""
     done: int
-    """Complete already."""
+    """Complete or stopped early already."""
     unfinished: int
     """Begun, and gone on with."""
     epochs: int
@@ -57,6 +63,10 @@ class StudyPlan:
     cost: Cost
     """Of what is left."""
     baselines: tuple[str, ...]
+    rungs: tuple[int, ...] = ()
+    """Epochs after which trials may be stopped."""
+    first: tuple[TrialRecord, ...] = ()
+    """The trials that would begin first, where that was asked."""
 
 
 class Progress(StudyObserver, Protocol):
@@ -76,6 +86,8 @@ class SearchOutcome:
     models: tuple[RegisteredModel, ...]
     untracked: str | None
     """What the tracking server did not get, in a sentence; ``None``: nothing."""
+    budget: str | None = None
+    """The budget that ended it before all its trials were done, in a sentence."""
 
 
 def plan_study(
@@ -92,8 +104,12 @@ def plan_study(
     ledger = Ledger.load(storage, spec.name) if storage is not None and not fresh else None
     if ledger is not None:
         check_same_study(ledger, spec, corpus.fingerprint)
-    trials = ledger.trials() if ledger is not None else []
-    return _plan(spec, corpus, divide(spec.resources, cpus=cpus, gpus=gpus), trials)
+    plan = _plan(spec, corpus, divide(spec.resources, cpus=cpus, gpus=gpus), ledger)
+    if ledger is not None:
+        begun = [t for t in ledger.trials() if t.state is TrialState.RUNNING]
+        return replace(plan, first=tuple(begun))
+    facts, known = _study_facts(spec, corpus), _known(spec, stores)
+    return replace(plan, first=tuple(first_trials(spec, facts, FIRST_TRIALS, known)))
 
 
 def search(
@@ -113,7 +129,7 @@ def search(
         ServiceUnreachable: the hub, ledger, cluster or tracking server does not answer.
     """
     home = stores.home
-    with driver_lock(home, spec.name):
+    with driver_lock(home, spec.name, stores.storage_url):
         corpus = encoded_corpus(spec.corpus, home.corpora)
         _check_measurable(spec, corpus)
         store = open_store(home, stores.tracking_uri)
@@ -122,23 +138,31 @@ def search(
         ledger = None if fresh else Ledger.load(storage, spec.name)
         if ledger is not None:
             check_same_study(ledger, spec, corpus.fingerprint)
+            tidy_study(home, ledger)
         before = ledger.trials() if ledger is not None else []
-        left = planned_trials(spec) - _complete(before)
+        left = planned_trials(spec) - _counted(before)
         # The cluster first: nothing is written for a study that it has no room for.
         with cluster(stores.address) if left > 0 else contextlib.nullcontext():
             allotment = allot(spec.resources) if left > 0 else None
+            if allotment is not None:
+                free_space_check(home, estimate(spec, corpus, allotment, left).disk_bytes)
             if ledger is None:
-                ledger = Ledger.create(storage, spec, _study_facts(spec, corpus))
+                # One of another version is not read, and stays as it is.
+                with contextlib.suppress(BadInput):
+                    _abandon(Ledger.load(storage, spec.name), store, home)
+                known = _known(spec, stores)
+                ledger = Ledger.create(storage, spec, _study_facts(spec, corpus), known)
             ledger.update_spec(spec)
             tracker = _tracker(store, ledger, spec, corpus)
             tracker.start()
+            out_of_time = False
             try:
                 tracker.replay(before)
                 if allotment is not None:
                     from safr_study.study.driver import run_study
 
-                    progress.planned(_plan(spec, corpus, allotment, before), before)
-                    run_study(
+                    progress.planned(_plan(spec, corpus, allotment, ledger), before)
+                    out_of_time = run_study(
                         spec,
                         corpus,
                         ledger,
@@ -157,7 +181,20 @@ def search(
         models: Sequence[RegisteredModel] = ()
         if untracked is None:
             models = register_front(store, result, uid=ledger.uid, spec=spec)
-        return SearchOutcome(result, planned_trials(spec), tuple(models), untracked)
+        return SearchOutcome(
+            result,
+            planned_trials(spec),
+            tuple(models),
+            untracked,
+            budget=_budget_sentence(spec, ledger.trials(), out_of_time=out_of_time),
+        )
+
+
+def _abandon(ledger: Ledger | None, store: Store, home: Home) -> None:
+    """A study that is begun anew leaves nothing of the old one that looks as if it ran."""
+    if ledger is not None:
+        tidy_study(home, ledger)
+        close_runs(store, dataset=ledger.facts.slug, uid=ledger.uid)
 
 
 def check_same_study(ledger: Ledger, spec: StudySpec, corpus_fingerprint: str) -> None:
@@ -236,11 +273,34 @@ def _differences(before: Any, now: Any, path: str = "") -> list[str]:
     return [] if before == now else [f"{path}: {before} before, {now} now"]
 
 
+def _known(spec: StudySpec, stores: Stores) -> list[Any]:
+    if spec.warm_start is None:
+        return []
+    return warm_trials(load_ledger(spec.warm_start, stores), spec)
+
+
+def _budget_sentence(
+    spec: StudySpec, trials: Sequence[TrialRecord], *, out_of_time: bool
+) -> str | None:
+    missing = planned_trials(spec) - _counted(trials)
+    epochs = sum(len(trial.epochs) for trial in trials)
+    if missing <= 0:
+        return None
+    if out_of_time:
+        spent = "the time budget is spent"
+    elif spec.epoch_budget is not None and epochs >= spec.epoch_budget:
+        spent = f"the budget of {spec.epoch_budget:,} epochs is spent ({epochs:,} were run)"
+    else:
+        return None
+    return f"{spent}, {missing} trials are not done; the same command with a larger one goes on"
+
+
 def _plan(
-    spec: StudySpec, corpus: EncodedCorpus, allotment: Allotment, trials: Sequence[TrialRecord]
+    spec: StudySpec, corpus: EncodedCorpus, allotment: Allotment, ledger: Ledger | None
 ) -> StudyPlan:
+    trials = ledger.trials() if ledger is not None else []
     total = planned_trials(spec)
-    done = min(total, _complete(trials))
+    done = min(total, _counted(trials))
     return StudyPlan(
         name=spec.name,
         corpus=describe(corpus),
@@ -253,6 +313,7 @@ def _plan(
         allotment=allotment,
         cost=estimate(spec, corpus, allotment, total - done),
         baselines=tuple(baseline.name for baseline in spec.space.baselines),
+        rungs=spec.scheduler.rungs(spec.train.epochs),
     )
 
 
@@ -282,5 +343,5 @@ def _corpus_facts(corpus: EncodedCorpus) -> dict[str, int | str]:
     }
 
 
-def _complete(trials: Sequence[TrialRecord]) -> int:
-    return sum(trial.state is TrialState.COMPLETE for trial in trials)
+def _counted(trials: Sequence[TrialRecord]) -> int:
+    return sum(trial.counts for trial in trials)

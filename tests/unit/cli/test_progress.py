@@ -87,7 +87,7 @@ def test_the_plan_says_cost_baselines_and_resources() -> None:
     for part in ("s1", "4 trials", "no-vmask, vmask-only", "2 trials at once", "10 min", "14 MB"):
         assert part in said
     assert "going on" not in said
-    assert "going on: 1 complete, 2 begun, 3 to finish" in "\n".join(
+    assert "going on: 1 done, 2 begun, 3 to finish" in "\n".join(
         plan_lines(replace(PLAN, done=1, unfinished=2))
     )
 

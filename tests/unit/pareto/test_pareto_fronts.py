@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import math
 from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
+from brute_pareto import brute_fronts, grid_hypervolume, random_sets
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -16,24 +18,6 @@ GRIDS = st.integers(2, 4).flatmap(
         np.float64, st.tuples(st.integers(1, 12), st.just(m)), elements=st.integers(0, 4).map(float)
     )
 )
-
-
-def dominates(a: np.ndarray, b: np.ndarray) -> bool:
-    return all(x >= y for x, y in zip(a, b, strict=True)) and any(
-        x > y for x, y in zip(a, b, strict=True)
-    )
-
-
-def brute_fronts(points: np.ndarray) -> list[int]:
-    numbers: dict[int, int] = {}
-    left = set(range(len(points)))
-    front = 0
-    while left:
-        members = {i for i in left if not any(dominates(points[j], points[i]) for j in left)}
-        numbers.update(dict.fromkeys(members, front))
-        left -= members
-        front += 1
-    return [numbers[i] for i in range(len(points))]
 
 
 def brute_crowding(front: np.ndarray) -> list[float]:
@@ -65,6 +49,11 @@ def inclusion_exclusion(points: np.ndarray, reference: np.ndarray) -> float:
 @given(GRIDS)
 def test_front_numbers_equal_brute_force(points: np.ndarray) -> None:
     assert front_numbers(points).tolist() == brute_fronts(points)
+
+
+def test_front_numbers_equal_brute_force_on_thousands_of_sets_with_infinities() -> None:
+    for points in random_sets(3000, most=10, seed=1):
+        assert front_numbers(points).tolist() == brute_fronts(points), points
 
 
 @given(GRIDS)
@@ -102,6 +91,33 @@ def test_hypervolume_equals_inclusion_and_exclusion(points: np.ndarray, corner: 
     assert hypervolume(points, reference) == pytest.approx(
         inclusion_exclusion(points, reference), abs=1e-9
     )
+
+
+def test_hypervolume_equals_a_grid_of_cells_on_thousands_of_sets_with_infinities() -> None:
+    seen = {"zero": 0, "finite": 0, "infinite": 0}
+    for turn, points in enumerate(random_sets(3000, most=6, seed=2)):
+        reference = [float(turn % 2)] * len(points[0])
+        expected = grid_hypervolume(points, reference)
+        assert hypervolume(points, reference) == pytest.approx(expected, rel=1e-9), points
+        kind = "zero" if expected == 0 else "finite" if math.isfinite(expected) else "infinite"
+        seen[kind] += 1
+    assert min(seen.values()) > 100, seen
+
+
+@pytest.mark.parametrize(
+    ("points", "volume"),
+    [
+        pytest.param([[2.0, math.inf]], math.inf, id="infinite and better"),
+        pytest.param([[2.0, -math.inf]], 0.0, id="worthless"),
+        pytest.param([[math.inf, -math.inf]], 0.0, id="worthless however good the other"),
+        pytest.param([[math.inf, 0.0]], 0.0, id="no thickness"),
+        pytest.param([[math.inf, -math.inf], [2.0, 3.0]], 6.0, id="the other counts"),
+        pytest.param([[math.inf, 1.0], [1.0, math.inf]], math.inf, id="two infinite ones"),
+        pytest.param([[1e200, 1e200], [2e200, 1e150]], math.inf, id="beyond the largest float"),
+    ],
+)
+def test_hypervolume_of_infinite_values(points: list[list[float]], volume: float) -> None:
+    assert hypervolume(points, [0.0, 0.0]) == volume
 
 
 def test_hypervolume_by_hand_ignores_points_behind_the_reference() -> None:
@@ -152,19 +168,29 @@ def test_knee_of_no_points_is_none() -> None:
     assert knee_index([]) is None
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_volume_beyond_the_largest_float_is_infinite_and_not_nan() -> None:
+    big = 1.7e308
+    points = [[0.0, 0.0, 1.0], [big, 0.0, 1.0], [big, big, 0.0], [0.0, 0.0, 1e200]]
+    assert hypervolume(points, [-big] * 3) == math.inf
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_values_that_are_not_finite_are_refused(bad: float) -> None:
     points = [[1.0, bad], [0.0, 1.0]]
     with pytest.raises(ValueError, match="not finite"):
-        front_numbers(points)
-    with pytest.raises(ValueError, match="not finite"):
         crowding_distances(points, [0, 0])
-    with pytest.raises(ValueError, match="not finite"):
-        hypervolume(points, [0.0, 0.0])
     with pytest.raises(ValueError, match="finite"):
         hypervolume([[1.0, 1.0]], [0.0, bad])
     with pytest.raises(ValueError, match="not finite"):
         knee_index(points)
+
+
+def test_what_has_no_order_is_refused() -> None:
+    points = [[1.0, np.nan], [0.0, 1.0]]
+    with pytest.raises(ValueError, match="not finite"):
+        front_numbers(points)
+    with pytest.raises(ValueError, match="not finite"):
+        hypervolume(points, [0.0, 0.0])
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -158,3 +159,39 @@ def test_without_signs_every_objective_is_maximised() -> None:
     assert rank_trials(trials) == rank_trials(trials, [1.0, 1.0])
     numbers = [[row.trial.number for row in rank_trials(trials, [1.0, -1.0]) if row.on_front]]
     assert numbers == [[0, 1]]
+
+
+def test_only_trials_that_keep_every_constraint_are_ranked() -> None:
+    trials = [
+        replace(trial(0, (99.0, 99.0)), violations=(-1.0, 0.001)),
+        replace(trial(1, (70.0, 5.0)), violations=(0.0, -2.0)),
+        replace(trial(2, (80.0, 4.0)), violations=(-3.0, -0.5)),
+        replace(trial(3, (60.0, 9.0)), violations=(4.0, 7.0)),
+        trial(4, None, TrialState.FAILED),
+    ]
+    texts = ["accuracy >= 60", "gate_openness <= 0.9"]
+    result = rank_study(
+        "s", "sst2", ["accuracy", "srs@30"], [50.0, 0.0], trials, asked=5, constraints=texts
+    )
+    assert [row.trial.number for row in result.ranked] == [2, 1]
+    assert all(row.on_front for row in result.ranked)
+    assert [left.number for left in result.unranked] == [0, 3, 4]
+    assert [left.number for left in result.infeasible] == [0, 3]
+    assert result.constraints == tuple(texts)
+    # By inclusion and exclusion, above (50, 0).
+    assert result.hypervolume == pytest.approx(30 * 4 + 20 * 5 - 20 * 4)
+
+
+FEASIBLE = st.lists(st.floats(-5, 5), min_size=2, max_size=2)
+
+
+@given(rows=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), FEASIBLE), max_size=12))
+def test_infeasible_trials_change_nothing_in_the_ranking(
+    rows: list[tuple[int, int, list[float]]],
+) -> None:
+    trials = [
+        replace(trial(number, (float(a), float(b))), violations=tuple(violations))
+        for number, (a, b, violations) in enumerate(rows)
+    ]
+    kept = [one for one in trials if max(one.violations) <= 0]
+    assert rank_trials(trials) == rank_trials(kept)

@@ -20,7 +20,7 @@ from safr_study.records import (
     TrialRecord,
     TrialState,
 )
-from safr_study.report import result_json, result_table, write_csv
+from safr_study.report import infeasible_lines, result_json, result_table, write_csv
 
 EPOCH = EpochReport(
     epoch=1,
@@ -169,3 +169,56 @@ def test_failed_trials_are_listed_with_their_sentence(result) -> None:
     assert failed["state"] == "failed"
     assert failed["failure"] == "the loss is not a finite number"
     assert failed["run_id"] == "run4"
+    assert (failed["values"], failed["violations"]) == (None, {})
+
+
+def bounded(*infeasible: TrialRecord) -> StudyResult:
+    kept = trial(0, 80.0, 12.0, violations=(-20.0, -0.5))
+    return rank_study(
+        "s1",
+        "sst2",
+        ["accuracy", "srs@30"],
+        [50.0, 0.0],
+        [kept, *infeasible],
+        asked=24,
+        constraints=["accuracy >= majority + 5", "gate_openness <= 0.9"],
+    )
+
+
+def test_what_misses_a_constraint_is_said_with_which_one_and_by_how_much() -> None:
+    found = bounded(
+        trial(1, 53.6, 30.0, violations=(2.3125, -0.25)),
+        trial(2, 51.0, 30.0, violations=(5.0, 0.05)),
+        trial(3, 0.0, 0.0, state=TrialState.FAILED, values=None, violations=()),
+    )
+    assert infeasible_lines(found) == [
+        "Trial 1 (imp=0.1 inter=0 heads=8) is not ranked: it misses accuracy >= majority + 5 by "
+        "2.31 percentage points.",
+        "Trial 2 (imp=0.1 inter=0 heads=8) is not ranked: it misses accuracy >= majority + 5 by "
+        "5 percentage points and misses gate_openness <= 0.9 by 0.05.",
+    ]
+    assert infeasible_lines(bounded()) == []
+    assert result_table(found)["trial"].tolist() == [0]
+
+
+def test_many_that_miss_a_constraint_are_counted() -> None:
+    many = [trial(n, 50.0, 30.0, violations=(1.0, 1.0)) for n in range(1, 15)]
+    lines = infeasible_lines(bounded(*many))
+    assert len(lines) == 11
+    assert lines[-1] == "4 more trials are not ranked, as they miss a constraint."
+
+
+def test_json_has_the_constraints_and_counts_what_is_complete() -> None:
+    plain = result_json(bounded(trial(1, 53.6, 30.0, violations=(2.5, -0.25))))
+    json.dumps(plain, allow_nan=False)
+    assert plain["constraints"] == ["accuracy >= majority + 5", "gate_openness <= 0.9"]
+    assert plain["complete"] == 2
+    assert [row["trial"] for row in plain["trials"]] == [0]
+    assert plain["trials"][0]["violations"] == {
+        "accuracy >= majority + 5": -20.0,
+        "gate_openness <= 0.9": -0.5,
+    }
+    [left] = plain["unranked"]
+    assert (left["trial"], left["state"]) == (1, "complete")
+    assert left["values"] == {"accuracy": 53.6, "srs@30": 30.0}
+    assert left["violations"]["accuracy >= majority + 5"] == 2.5

@@ -13,15 +13,18 @@ from safr_study.records import (
     DeletionScores,
     EpochReport,
     LossTerms,
+    Replicate,
     Scores,
     TrialState,
 )
 from safr_study.settings import CorpusSpec, StudySpec
-from safr_study.study.ledger import Ledger, StudyFacts
+from safr_study.study.asha import Verdict
+from safr_study.study.ledger import Ledger, StudyFacts, warm_trials
 from safr_study.study.plan import planned_trials
 from safr_study.study.sampling import build_sampler
 from safr_study.study.spaces import find_space
 from safr_study.study.storage import open_storage, stored_studies
+from safr_study.study.stored import Outcome
 
 FACTS = StudyFacts(
     corpus_fingerprint="f" * 64,
@@ -87,13 +90,17 @@ def begin_again(home: Home) -> Ledger:
 
 
 def finish(ledger: Ledger, number: int) -> None:
-    ledger.complete(
-        number,
-        values=(80.5, 20.5),
+    ledger.complete(number, outcome(Replicate(0, (80.5, 20.5))))
+
+
+def outcome(*replicates: Replicate, violations: tuple[float, ...] = ()) -> Outcome:
+    return Outcome(
+        replicates=replicates,
         scores=SCORES,
         checkpoint=CHECKPOINT,
         seconds=9.0,
         device="cpu",
+        violations=violations,
     )
 
 
@@ -227,9 +234,7 @@ def test_a_value_that_is_no_number_never_becomes_an_objective(home: Home, bad: f
     ledger = begin(home, spec)
     ledger.ask(spec)
     with pytest.raises(ValueError, match="not all finite"):
-        ledger.complete(
-            0, values=(80.0, bad), scores=SCORES, checkpoint=CHECKPOINT, seconds=1.0, device="cpu"
-        )
+        ledger.complete(0, outcome(Replicate(0, (80.0, bad))))
     assert ledger.trial(0).state is TrialState.RUNNING
 
 
@@ -314,3 +319,73 @@ def test_sqlite_holds_a_ledger_too(home: Home, tmp_path: Path) -> None:
     assert loaded.trial(0).values == (80.5, 20.5)
     for used in (storage, again):
         used.remove_session()
+
+
+def test_means_over_seeds_constraints_and_their_violations_are_kept(home: Home) -> None:
+    spec = study_spec()
+    ledger = begin(home, spec)
+    ledger.ask(spec)
+    seeds = (Replicate(0, (80.0, 20.0)), Replicate(1, (82.0, 21.0)))
+    ledger.complete(0, outcome(*seeds, violations=(-2.0, 0.5)))
+    read = reopened(home).trial(0)
+    assert read.values == (81.0, 20.5)
+    assert read.replicates == seeds
+    assert read.violations == (-2.0, 0.5)
+    assert not read.feasible
+    # As Optuna's own samplers see it.
+    assert reopened(home).study.get_trials()[0].constraints == {"0": -2.0, "1": 0.5}
+    assert reopened(home).study.best_trials == []
+
+
+def test_a_verdict_is_written_once_and_read_back(home: Home) -> None:
+    spec = study_spec()
+    ledger = begin(home, spec)
+    for _ in range(3):
+        ledger.ask(spec)
+    report = replace(EPOCH, epoch=2, objectives=(61.0, 3.0))
+    for number, verdict in enumerate((Verdict.GO_ON, Verdict.STOP, Verdict.RUN_ON)):
+        ledger.record_epoch(number, report)
+        assert ledger.unjudged(ledger.trial(number)) == report
+        ledger.judged(number, 2, verdict)
+        assert ledger.unjudged(ledger.trial(number)) is None
+    states = [(t.state, t.stopped_at, t.run_on) for t in reopened(home).trials()]
+    assert states == [
+        (TrialState.RUNNING, None, False),
+        (TrialState.PRUNED, 2, False),
+        (TrialState.RUNNING, 2, True),
+    ]
+
+
+def test_a_warm_start_teaches_the_sampler_and_counts_nothing(home: Home) -> None:
+    first = study_spec(name="first", sampler="tpe", seed=1)
+    ledger = begin(home, first)
+    for number in range(12):
+        ledger.ask(first)
+        ledger.complete(number, outcome(Replicate(0, (70.0 + number, 1.0 * number))))
+    known = warm_trials(ledger, first)
+    assert len(known) == 12
+
+    second = first.model_copy(update={"name": "second", "warm_start": "first"})
+    storage = open_storage(home, None, "second", create=True)
+    assert storage is not None
+    warm = Ledger.create(storage, second, FACTS, known)
+    assert warm.trials() == []
+    asked = [warm.ask(second) for _ in range(4)]
+    assert [trial.number for trial in asked if trial] == [0, 1, 2, 3]
+    assert [trial.baseline for trial in asked if trial][:2] == ["no-vmask", "vmask-only"]
+    warm.complete(2, outcome(Replicate(0, (90.0, 9.0))))
+    assert [trial.state for trial in reopened(home, "second").trials()].count(
+        TrialState.COMPLETE
+    ) == 1
+    cold = begin(home, first.model_copy(update={"name": "cold"}))
+    drawn = [cold.ask(first) for _ in range(4)]
+    assert drawn[3] is not None
+    assert asked[3] is not None
+    # Past its random start at once.
+    assert drawn[3].parameters != asked[3].parameters
+
+
+def test_a_warm_start_from_another_space_is_refused(home: Home) -> None:
+    ledger = begin(home, study_spec())
+    with pytest.raises(BadInput, match="other objectives or other parameters"):
+        warm_trials(ledger, study_spec(space=find_space("smoke")))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,27 +16,37 @@ from safr_study.records import (
     DeletionScores,
     EpochReport,
     LossTerms,
+    Replicate,
     Scores,
     TrialRecord,
     TrialState,
-    to_plain,
 )
 from safr_study.settings import CorpusSpec, StudySpec, Wanted, wanted
 from safr_study.study.ledger import Ledger, StudyFacts
 from safr_study.study.searcher import LedgerSearcher
 from safr_study.study.spaces import find_space
 from safr_study.study.storage import open_storage
-from safr_study.study.trainable import (
+from safr_study.study.task import (
     EVENT,
     Finished,
     TrialTask,
-    objective_values,
+    epoch_event,
+    finished_event,
     read_event,
+    replicate_event,
 )
+from safr_study.study.trainable import objective_values
 
 EPOCH = EpochReport(1, LossTerms(0.7, 0.7, None, None), 61.0, 0.65, 0.5, 16.0, True, 1.5)
 SCORES = Scores("dev", 200, 80.5, 2.8, 50.0, 0.4, (DeletionScores(0.3, 0.29, 60.0, 20.5, 3.0),))
-FINISHED = Finished(SCORES, CheckpointRef("/somewhere", "a" * 64, 1), 9.0, "cpu", (EPOCH,))
+FINISHED = Finished(
+    replicates=(Replicate(0, (80.5, 20.5)),),
+    scores=SCORES,
+    checkpoint=CheckpointRef("/somewhere", "a" * 64, 1),
+    seconds=9.0,
+    device="cpu",
+    epochs=(EPOCH,),
+)
 
 
 class Watcher:
@@ -83,18 +92,14 @@ def searcher(home: Home, study: StudySpec, watcher: Watcher | None = None) -> Le
     )
 
 
-def event(**content: Any) -> dict[str, Any]:
-    return {EVENT: json.dumps({name: to_plain(record) for name, record in content.items()})}
-
-
 def test_a_study_from_the_first_trial_to_the_end(home: Home) -> None:
     watcher = Watcher()
     search = searcher(home, spec(), watcher)
     assert search.remaining == 3
     for name in ("a", "b", "c"):
         task = TrialTask.from_config(search.suggest(name))
-        search.on_trial_result(name, event(epoch=EPOCH))
-        search.on_trial_result(name, event(finished=FINISHED))
+        search.stops(name, epoch_event(EPOCH))
+        search.stops(name, finished_event(FINISHED))
         search.on_trial_complete(name, result={})
         assert task.folder.endswith(f"{task.number:05d}")
     assert search.suggest("d") == Searcher.FINISHED
@@ -117,7 +122,7 @@ def test_trials_of_a_dead_driver_come_first_under_their_numbers(home: Home) -> N
     first = searcher(home, spec())
     for name in "ab":
         first.suggest(name)
-    first.on_trial_result("a", event(finished=FINISHED))
+    first.stops("a", finished_event(FINISHED))
     search = searcher(home, spec())
     assert search.remaining == 2
     numbers = [TrialTask.from_config(search.suggest(name)).number for name in "cd"]
@@ -129,18 +134,18 @@ def test_an_epoch_that_was_saved_but_not_reported_is_not_lost(home: Home) -> Non
     search = searcher(home, spec())
     search.suggest("a")
     second = replace(EPOCH, epoch=2, dev_accuracy=70.0)
-    search.on_trial_result("a", event(epoch=second))
-    search.on_trial_result("a", event(finished=replace(FINISHED, epochs=(EPOCH, second))))
+    search.stops("a", epoch_event(second))
+    search.stops("a", finished_event(replace(FINISHED, epochs=(EPOCH, second))))
     assert ledger(home).trial(0).epochs == (EPOCH, second)
 
 
 @pytest.mark.parametrize(
     ("finished", "words"),
     [
-        (Finished(None, None, 0.0, "", failure="the loss left the reals"), "left the reals"),
+        (Finished(failure="the loss left the reals"), "left the reals"),
         (replace(FINISHED, scores=None), "without scores"),
         (
-            replace(FINISHED, scores=replace(SCORES, accuracy=float("nan"))),
+            replace(FINISHED, replicates=(Replicate(0, (float("nan"), 20.5)),)),
             "not all finite",
         ),
     ],
@@ -151,7 +156,7 @@ def test_a_failure_is_a_sentence_and_the_study_goes_on(
     watcher = Watcher()
     search = searcher(home, spec(), watcher)
     search.suggest("a")
-    search.on_trial_result("a", event(finished=finished))
+    search.stops("a", finished_event(finished))
     trial = ledger(home).trial(0)
     assert trial.state is TrialState.FAILED
     assert trial.values is None
@@ -178,15 +183,18 @@ def test_the_end_of_a_finished_trial_is_told_once(home: Home) -> None:
     watcher = Watcher()
     search = searcher(home, spec(), watcher)
     search.suggest("a")
-    search.on_trial_result("a", event(finished=FINISHED))
-    search.on_trial_result("a", event(finished=FINISHED))
+    search.stops("a", finished_event(FINISHED))
+    search.stops("a", finished_event(FINISHED))
     search.on_trial_complete("a", error=True)
     assert watcher.told == [("started", 0), ("complete", 0)]
 
 
 def test_a_finished_trial_survives_json() -> None:
-    assert read_event(event(finished=FINISHED)[EVENT]) == FINISHED
-    assert read_event(event(epoch=EPOCH)[EVENT]) == EPOCH
+    assert read_event(finished_event(FINISHED)[EVENT]) == FINISHED
+    assert read_event(epoch_event(EPOCH)[EVENT]) == EPOCH
+    at_rung = replace(EPOCH, objectives=(61.0, 3.5))
+    assert read_event(epoch_event(at_rung)[EVENT]) == at_rung
+    assert read_event(replicate_event(1, EPOCH)[EVENT]) is None
 
 
 def test_objectives_decide_what_is_measured_and_in_which_order() -> None:
@@ -202,3 +210,115 @@ def test_an_objective_without_a_value_fails_its_trial_with_a_sentence() -> None:
     study = spec(objectives=[{"name": "accuracy"}, {"name": "contrast@30"}])
     with pytest.raises(TrialFailure, match=r"contrast\(30\) has no value"):
         objective_values(study.objectives, SCORES)
+
+
+def judged_spec(**changes: Any) -> StudySpec:
+    """Trials that are judged at epoch 2 of 6, once another is there; none runs on by lot."""
+    space = find_space("lambda").model_copy(update={"baselines": ()})
+    scheduler = {"first_rung": 2, "min_peers": 1, "margin": 1.0, "run_on": 0.0}
+    given = {"space": space, "train": {"epochs": 6}, "scheduler": scheduler}
+    return spec(**{**given, **changes})
+
+
+def at_rung(accuracy: float, srs: float, epoch: int = 2) -> dict[str, str]:
+    return epoch_event(replace(EPOCH, epoch=epoch, objectives=(accuracy, srs)))
+
+
+def begin(home: Home, study: StudySpec, watcher: Watcher | None = None) -> LedgerSearcher:
+    """A searcher whose trial a is good at the rung, with trial b begun."""
+    search = searcher(home, study, watcher)
+    for name in "ab":
+        search.suggest(name)
+    assert not search.stops("a", at_rung(80.0, 20.0))
+    return search
+
+
+def test_a_trial_that_another_beats_is_stopped_at_a_rung(home: Home) -> None:
+    watcher, study = Watcher(), judged_spec()
+    search = begin(home, study, watcher)
+    folder = home.checkpoints("s") / "00001" / "state"
+    folder.mkdir(parents=True)
+    assert not search.stops("b", epoch_event(EPOCH))
+    assert search.stops("b", at_rung(60.0, 5.0))
+    stopped = ledger(home).trial(1)
+    assert stopped.state is TrialState.PRUNED
+    assert (stopped.stopped_at, stopped.run_on, stopped.values) == (2, False, None)
+    assert stopped.epochs[-1].objectives == (60.0, 5.0)
+    assert watcher.told[-1] == ("pruned", 1)
+    assert not folder.parent.exists()
+    # It counts: one of three is left beside the running one.
+    assert searcher(home, study).remaining == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [((60.0, 25.0), "better in one"), ((79.5, 19.5), "inside the margin")],
+)
+def test_a_trial_that_none_beats_goes_on(home: Home, values: tuple[float, float], why: str) -> None:
+    search = begin(home, judged_spec())
+    assert not search.stops("b", at_rung(*values)), why
+    assert ledger(home).trial(1).state is TrialState.RUNNING
+
+
+def test_without_a_scheduler_nothing_is_measured_or_stopped(home: Home) -> None:
+    study = judged_spec(scheduler={"name": "none"})
+    search = searcher(home, study)
+    assert TrialTask.from_config(search.suggest("a")).rungs == ()
+
+
+def test_a_baseline_is_never_stopped(home: Home) -> None:
+    search = begin(home, judged_spec(space=find_space("lambda")))
+    assert not search.stops("b", at_rung(60.0, 5.0))
+
+
+def test_a_run_on_reaches_its_end_and_is_ranked_with_nobody(home: Home) -> None:
+    study = judged_spec(scheduler={**judged_spec().scheduler.model_dump(), "run_on": 1.0})
+    search = begin(home, study)
+    assert not search.stops("b", at_rung(60.0, 5.0))
+    flagged = ledger(home).trial(1)
+    assert (flagged.state, flagged.run_on, flagged.stopped_at) == (TrialState.RUNNING, True, 2)
+    search.stops("b", finished_event(FINISHED))
+    ended = ledger(home).trial(1)
+    assert (ended.state, ended.values) == (TrialState.PRUNED, None)
+    assert ended.run_on_values == (80.5, 20.5)
+    assert ended.checkpoint == FINISHED.checkpoint
+
+
+def test_a_rung_that_was_reached_when_the_driver_died_is_judged_at_the_next_start(
+    home: Home,
+) -> None:
+    study = judged_spec()
+    begin(home, study)
+    dead = ledger(home)
+    dead.record_epoch(1, replace(EPOCH, epoch=2, objectives=(60.0, 5.0)))
+    watcher = Watcher()
+    search = searcher(home, study, watcher)
+    numbers = [TrialTask.from_config(search.suggest(name)).number for name in "cd"]
+    assert numbers == [0, 2]
+    assert ledger(home).trial(1).state is TrialState.PRUNED
+    # The verdict on trial 0 was written: it is not judged again.
+    assert watcher.told == [("started", 0), ("pruned", 1), ("started", 2)]
+
+
+def test_no_trial_begins_beyond_the_budget_of_epochs(home: Home) -> None:
+    study = spec(epoch_budget=2)
+    search = searcher(home, study)
+    search.suggest("a")
+    search.stops("a", epoch_event(EPOCH))
+    assert search.suggest("b") != Searcher.FINISHED
+    search.stops("b", epoch_event(EPOCH))
+    assert search.suggest("c") == Searcher.FINISHED
+    # What was begun goes on.
+    assert searcher(home, study).suggest("d") != Searcher.FINISHED
+
+
+def test_the_objectives_of_several_seeds_are_their_means(home: Home) -> None:
+    search = searcher(home, spec(seeds_per_trial=3))
+    assert TrialTask.from_config(search.suggest("a")).more_seeds == (1, 2)
+    seeds = tuple(Replicate(seed, (80.0 + seed, 20.0)) for seed in range(3))
+    search.stops("a", replicate_event(1, EPOCH))
+    search.stops("a", finished_event(replace(FINISHED, replicates=seeds)))
+    trial = ledger(home).trial(0)
+    assert trial.values == (81.0, 20.0)
+    assert trial.replicates == seeds
+    assert len(trial.epochs) == 1

@@ -124,3 +124,111 @@ def test_without_vmask_the_lambdas_are_null() -> None:
 def test_a_space_is_written_and_read_back_equal() -> None:
     space = find_space("lambda")
     assert SearchSpace.parse(space.model_dump(mode="json")) == space
+
+
+MANY_FAULTS = """\
+name: x
+colour: red
+parameters:
+  lambda_imp: {type: float, low: 2, high: 1}
+  lambda_inter: {type: float, zero: 0.2}
+  dropout: {type: float, low: 0, high: 0.5, when: {layers: 2}}
+  foo: {type: int, low: 1, high: 2}
+  layers: {type: int, low: 1, high: 3, when: {vmask: false}}
+  heads: {type: categorical, choices: [4, 4]}
+  learning_rate: {type: float, low: 0, high: 1, log: true}
+  gumbel_temperature: {type: float, low: 1, high: 2, when: {interference: dot}}
+  patience: {type: int, low: 1, high: 5}
+fixed: {patience: 3, interference: squared}
+points:
+  - {layers: 9}
+constraints: [accuracy >= majority, srs >= 3]
+baselines: [{name: a, values: {bar: 1}}, {name: a, values: {}}]
+"""
+
+
+def test_every_fault_is_shown_at_once_those_between_fields_too() -> None:
+    with pytest.raises(BadInputs) as caught:
+        parse_space(MANY_FAULTS, where="x.yaml")
+    sentences = [str(fault) for fault in caught.value.faults]
+    for words in (
+        "x.yaml: colour: unknown field",
+        "x.yaml: parameters.lambda_imp: low=2 is above high=1; swap them",
+        "x.yaml: parameters.lambda_inter.low: is missing",
+        "x.yaml: parameters.lambda_inter.high: is missing",
+        "x.yaml: parameters.dropout.when: layers is neither fixed nor an earlier parameter",
+        "x.yaml: parameters.foo: no such setting 'foo'",
+        "x.yaml: parameters.layers.when: vmask is neither fixed nor an earlier parameter",
+        "x.yaml: parameters.heads: choices [4, 4] repeat a value",
+        "x.yaml: parameters.learning_rate: low=0 has no logarithm",
+        "x.yaml: parameters.gumbel_temperature.when: interference is never 'dot'",
+        "x.yaml: patience is both fixed and a parameter; keep one",
+        "x.yaml: points.0: patience is missing",
+        "x.yaml: constraints.1: 'srs' is no metric",
+        "x.yaml: baselines: the name 'a' is given twice",
+        "x.yaml: baselines.a: no such setting 'bar'",
+    ):
+        assert sum(sentence.startswith(words) for sentence in sentences) == 1, words
+    # Of a parameter that is broken itself, nothing else is said.
+    assert sum("parameters.lambda_imp" in sentence for sentence in sentences) == 1
+
+
+def test_a_fault_between_fields_is_a_line_of_its_own() -> None:
+    text = (
+        "name: x\nfixed: {layers: 2}\nparameters:\n  layers: {type: int, low: 1, high: 2}\n"
+        "  dropout: {type: float, low: 0, high: 0.5, when: {layers: 1}}\n"
+    )
+    with pytest.raises(BadInputs) as caught:
+        parse_space(text, where="x.yaml")
+    assert len(caught.value.faults) == 2
+
+
+@pytest.mark.parametrize(
+    ("point", "words"),
+    [
+        ("{layers: 1}", None),
+        ("{layers: 2, dropout: 0.1}", None),
+        ("{layers: 2}", "points.0: dropout is missing"),
+        ("{layers: 1, dropout: 0.1}", "points.0: dropout does not exist beside the other values"),
+        ("{layers: 3}", "points.0: layers cannot be 3 by its parameter"),
+        ("{layers: true}", "points.0: layers cannot be True by its parameter"),
+        ("{layers: 1, heads: 4}", "points.0: 'heads' is no parameter of the space"),
+        ("{layers: 1}, {layers: 1}", "points.1: {'layers': 1} is given twice"),
+    ],
+)
+def test_a_point_names_what_exists_and_nothing_else(point: str, words: str | None) -> None:
+    text = (
+        "name: x\nparameters:\n  layers: {type: int, low: 1, high: 2}\n"
+        "  dropout: {type: float, low: 0, high: 0.5, when: {layers: 2}}\n"
+        f"points: [{point}]\n"
+    )
+    if words is None:
+        assert len(parse_space(text, where="x.yaml").points) == 1
+        return
+    with pytest.raises(BadInputs) as caught:
+        parse_space(text, where="x.yaml")
+    assert words in str(caught.value)
+
+
+def test_vmask_comes_before_the_weights_that_exist_only_with_it() -> None:
+    weight = "{type: float, low: 0.1, high: 1}"
+    vmask = "{type: categorical, choices: [true, false]}"
+    with pytest.raises(BadInputs, match="vmask must come before lambda_imp"):
+        parse_space(
+            f"name: x\nparameters:\n  lambda_imp: {weight}\n  vmask: {vmask}\n", where="x.yaml"
+        )
+    parse_space(f"name: x\nparameters:\n  vmask: {vmask}\n  lambda_imp: {weight}\n", where="x.yaml")
+
+
+def test_the_built_in_spaces_are_what_they_say() -> None:
+    assert built_in_spaces() == ["full", "lambda", "paper_table6", "smoke"]
+    full = find_space("full")
+    assert [constraint.text for constraint in full.constraints] == ["accuracy >= majority + 5"]
+    assert full.parameters["mask_hidden_dim"].when == {"vmask": True}
+    assert set(full.parameters) == {
+        *("vmask", "lambda_imp", "lambda_inter", "mask_hidden_dim", "gumbel_temperature"),
+        *("learning_rate", "dropout", "layers", "heads"),
+    }
+    for name in built_in_spaces():
+        space = find_space(name)
+        assert SearchSpace.parse(space.model_dump(mode="json")) == space

@@ -1,0 +1,114 @@
+"""``clean``: free the disk of what nobody will read again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from safr_study.cli import output
+from safr_study.cli.options import HomeOption, JsonOption, StorageOption, open_stores
+from safr_study.cli.status import AnyStudyArgument
+from safr_study.errors import BadInput
+
+if TYPE_CHECKING:
+    from safr_study.workflows.clean import Cleaning
+    from safr_study.workflows.stores import Stores
+
+
+def clean(
+    study: AnyStudyArgument = None,
+    models: Annotated[
+        bool,
+        typer.Option("--models", help="Models off the front of finished studies too."),
+    ] = False,
+    caches: Annotated[
+        bool, typer.Option("--caches", help="Encoded data sets too; they are made again.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be freed, and free nothing.")
+    ] = False,
+    json: JsonOption = False,
+    home: HomeOption = None,
+    storage: StorageOption = None,
+) -> None:
+    """Free disk: running states of ended trials, scratch of dead runs, orphaned checkpoints.
+
+    Nothing of a running study goes, nor any model of a front or a baseline, nor a registered
+    version. Rankings and tables stay as they are.
+
+    Examples:
+
+      safr-study clean --dry-run
+
+      safr-study clean s1 --models
+
+      safr-study clean --caches --yes
+    """
+    from safr_study.workflows.clean import CleanRequest, plan_cleaning
+    from safr_study.workflows.clean import clean as run
+
+    if json and not (yes or dry_run):
+        raise BadInput("yes", "with --json nobody is asked; give --yes or --dry-run")
+    if study is not None and caches:
+        raise BadInput("caches", "belong to no study; leave its name out")
+    stores = open_stores(home, storage=storage)
+    request = CleanRequest(study=study, models=models, caches=caches)
+    plan = plan_cleaning(request, stores)
+    if json:
+        done = plan if dry_run else run(plan, request, stores)
+        output.print_json(_as_json(done, dry_run=dry_run))
+    else:
+        _show(plan, stores)
+        if dry_run or not plan.removals:
+            return
+        if not yes and not _agreed(plan):
+            output.err().print("nothing was removed")
+            return
+        done = run(plan, request, stores)
+        for sentence in done.kept[len(plan.kept) :]:
+            output.err().print(f"kept: {sentence}", soft_wrap=True)
+        output.out().print(f"Freed {output.size(done.size)}.")
+    if done.failed:
+        raise BadInput("home", f"not everything could be removed: {'; '.join(done.failed)}")
+
+
+def _show(plan: Cleaning, stores: Stores) -> None:
+    for sentence in plan.kept:
+        output.err().print(f"kept: {sentence}", soft_wrap=True)
+    if not plan.removals:
+        output.out().print("There is nothing to free.")
+        return
+    table = output.table(["folder", "what it is", ">size"], title=f"In {stores.home.root}")
+    for removal in plan.removals:
+        folder = removal.path.relative_to(stores.home.root)
+        table.add_row(str(folder), removal.what, output.size(removal.size))
+    output.out().print(table)
+    output.out().print(f"{output.size(plan.size)} in all.")
+
+
+def _agreed(plan: Cleaning) -> bool:
+    try:
+        return typer.confirm(f"Free {output.size(plan.size)}?", err=True)
+    except typer.Abort:
+        output.err().print()  # The question has left its line open.
+        raise BadInput("yes", "nobody answered, and nothing was removed; give --yes") from None
+
+
+def _as_json(cleaning: Cleaning, *, dry_run: bool) -> dict[str, Any]:
+    return {
+        "dry_run": dry_run,
+        "removed": [
+            {
+                "path": str(removal.path),
+                "what": removal.what,
+                "study": removal.study,
+                "bytes": removal.size,
+            }
+            for removal in cleaning.removals
+        ],
+        "bytes": cleaning.size,
+        "kept": list(cleaning.kept),
+        "failed": list(cleaning.failed),
+    }

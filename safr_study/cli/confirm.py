@@ -1,0 +1,268 @@
+"""``confirm``: is the front still the front under new seeds?"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from safr_study.cli import output
+from safr_study.cli.options import (
+    AddressOption,
+    HomeOption,
+    JsonOption,
+    StorageOption,
+    StudyArgument,
+    TrackingOption,
+    open_stores,
+)
+from safr_study.errors import BadInput, SafrError, StudyIncomplete
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from safr_study.records import TrialRecord
+    from safr_study.records.confirmation import ConfirmedRun
+    from safr_study.settings import Objective
+    from safr_study.workflows.confirm_plan import ConfirmOutcome, ConfirmPlan, ConfirmRequest
+    from safr_study.workflows.stores import Stores
+
+
+def confirm(
+    study: StudyArgument,
+    seeds: Annotated[
+        int, typer.Option("--seeds", help="New ones for each trial, at least 2.", min=2)
+    ] = 5,
+    test: Annotated[
+        bool, typer.Option("--test/--no-test", help="Read the test set once, at the end.")
+    ] = True,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder for .md, .csv, .png and .svg.", file_okay=False),
+    ] = None,
+    max_concurrent: Annotated[
+        int | None,
+        typer.Option("--max-concurrent", help="Runs at once.", min=1, rich_help_panel="Resources"),
+    ] = None,
+    address: AddressOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done and what it costs.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")] = False,
+    json: JsonOption = False,
+    home: HomeOption = None,
+    tracking_uri: TrackingOption = None,
+    storage: StorageOption = None,
+) -> None:
+    """Train a study's front and baselines anew with new seeds, and move its aliases to what stays.
+
+    The front was selected on single numbers, so these are too good. Confirm gives means with
+    intervals over seeds that the search did not use, the probability of being on the front, and
+    then, once, the test set. A finished run is kept and not paid for twice; an interrupted command
+    goes on when it is given again, and --seeds 8 after --seeds 5 runs three more.
+
+    Examples:
+
+      safr-study confirm s1
+
+      safr-study confirm s1 --seeds 5 --dry-run
+
+      safr-study confirm s1 --seeds 10 --out figures
+    """
+    from safr_study.workflows.confirm_plan import ConfirmRequest
+
+    request = ConfirmRequest(study, seeds, max_concurrent, test)
+    stores = open_stores(home, tracking_uri=tracking_uri, storage=storage, address=address)
+    if dry_run:
+        _dry_run(request, stores, as_json=json)
+        return
+    if out is not None and out.exists() and not out.is_dir():
+        raise BadInput("out", f"{out} is no folder; choose another")
+    from safr_study.workflows.confirm import confirm as run
+
+    progress = SilentConfirm() if quiet else ConfirmReport(output.err())
+    outcome = run(request, stores, progress=progress)
+    _show(outcome, out, as_json=json)
+    _complain(outcome)
+
+
+class SilentConfirm:
+    """Shows nothing."""
+
+    def planned(self, plan: ConfirmPlan) -> None:
+        """It is about to begin."""
+
+    def run_ended(self, trial: TrialRecord, run: ConfirmedRun, left: int, seconds: float) -> None:
+        """A run is over."""
+
+    def test_begins(self, models: int, texts: int) -> None:
+        """The test set is read."""
+
+    def warn(self, sentence: str) -> None:
+        """Something went wrong."""
+
+
+class ConfirmReport(SilentConfirm):
+    """A line for each run."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._objectives: tuple[Objective, ...] = ()
+
+    def planned(self, plan: ConfirmPlan) -> None:
+        """Say what is about to be done."""
+        self._objectives = plan.objectives
+        for line in plan_lines(plan):
+            self._say(line)
+
+    def run_ended(self, trial: TrialRecord, run: ConfirmedRun, left: int, seconds: float) -> None:
+        """Say what came of it."""
+        rest = f"; {left} left, about {output.duration(seconds)}" if left else ""
+        if run.failure is not None:
+            self._say(f"warning: trial {run.trial}, seed {run.seed} failed: {run.failure}{rest}")
+            return
+        pairs = zip(self._objectives, run.values, strict=True)
+        values = ", ".join(f"{objective.label} {value:.2f}" for objective, value in pairs)
+        self._say(
+            f"trial {run.trial} ({trial.label}), seed {run.seed}: {values}"
+            f"{' (saturated)' if run.saturated else ''}, {run.epochs} epochs in "
+            f"{output.duration(run.seconds)}{rest}"
+        )
+
+    def test_begins(self, models: int, texts: int) -> None:
+        """Say that the test set is read from now on."""
+        self._say(f"reading the test set: {texts:,} texts for {models} models")
+
+    def warn(self, sentence: str) -> None:
+        """Say what went wrong."""
+        self._say(f"warning: {sentence}")
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, soft_wrap=True)
+
+
+def plan_lines(plan: ConfirmPlan) -> list[str]:
+    """What is about to be done, and what it will cost."""
+    numbers = ", ".join(str(trial.number) for trial in plan.trials)
+    lines = [
+        f"Confirm study {plan.study} on {plan.corpus}",
+        f"{len(plan.trials)} trials ({numbers}: the front and the baselines) x {len(plan.seeds)} "
+        f"new seeds ({', '.join(map(str, plan.seeds))}): {plan.wanted} runs, "
+        f"{plan.wanted - len(plan.missing)} of them in the ledger",
+    ]
+    if plan.missing:
+        lines.append(
+            f"{len(plan.missing)} to do, {plan.allotment.sentence()}; about "
+            f"{output.duration(plan.seconds)} by the search's own times, "
+            f"{output.size(plan.disk_bytes)} of disk"
+        )
+    if plan.unread:
+        lines.append(
+            f"at the end the test set ({plan.test_texts:,} texts) is read once for "
+            f"{plan.unread} models"
+        )
+    return lines
+
+
+def _dry_run(request: ConfirmRequest, stores: Stores, *, as_json: bool) -> None:
+    from safr_study.records import to_plain
+    from safr_study.workflows.confirm import plan_confirmation
+
+    plan = plan_confirmation(request, stores, cpus=float(os.cpu_count() or 1), gpus=0.0)
+    if as_json:
+        trials = [{"trial": t.number, "label": t.label} for t in plan.trials]
+        output.print_json(
+            {
+                "study": plan.study,
+                "trials": trials,
+                "seeds": list(plan.seeds),
+                "wanted": plan.wanted,
+                "missing": [{"trial": number, "seed": seed} for number, seed in plan.missing],
+                "allotment": to_plain(plan.allotment),
+                "seconds": plan.seconds,
+                "disk_bytes": plan.disk_bytes,
+                "test_texts": plan.test_texts,
+                "test_models": plan.unread,
+            }
+        )
+        return
+    for line in plan_lines(plan):
+        output.out().print(line, soft_wrap=True)
+    if plan.missing:
+        table = output.table([">trial", "setting", ">runs"], title="Runs that are missing")
+        for trial in plan.trials:
+            runs = sum(number == trial.number for number, _ in plan.missing)
+            table.add_row(str(trial.number), trial.label, str(runs))
+        output.out().print(table)
+
+
+def _show(outcome: ConfirmOutcome, out: Path | None, *, as_json: bool) -> None:
+    from safr_study.records import to_plain
+    from safr_study.report.confirmation_tables import confirmation_json
+    from safr_study.workflows.confirm_output import write_confirmation
+
+    found = outcome.found
+    written = write_confirmation(found, out) if out is not None else []
+    if as_json:
+        output.print_json(
+            {
+                **confirmation_json(found),
+                "models": to_plain(outcome.models),
+                "problem": None if outcome.problem is None else str(outcome.problem),
+                "unmeasured": list(outcome.unmeasured),
+                "written": [str(path) for path in written],
+            }
+        )
+        return
+    _show_tables(outcome)
+    for path in written:
+        output.err().print(f"wrote {path}")
+
+
+def _show_tables(outcome: ConfirmOutcome) -> None:
+    from safr_study.report.confirmation_sheets import notes, sheets, title
+
+    console = output.out()
+    console.print(title(outcome.found), soft_wrap=True)
+    console.print()
+    for sheet in sheets(outcome.found, wide=False):
+        table = output.table(sheet.columns, title=sheet.title)
+        for row in sheet.rows:
+            table.add_row(*row)
+        console.print(table)
+    for note in notes(outcome.found):
+        console.print(note)
+    if outcome.models:
+        console.print()
+        console.print(output.models_table(outcome.models))
+        console.print(
+            "Each version is the trial's typical run, the one nearest to its means on dev: not a "
+            "lucky one. The means and intervals are its tags."
+        )
+
+
+def _complain(outcome: ConfirmOutcome) -> None:
+    """What is still to be mended decides the exit code."""
+    found = outcome.found
+    again = "the same command tries again"
+    if outcome.problem is not None:
+        error = SafrError(
+            f"{outcome.problem}; the confirmation is in the ledger, and when this is mended the "
+            "same command registers its models and moves the aliases"
+        )
+        error.exit_code = outcome.problem.exit_code
+        raise error
+    if found.failures:
+        runs = len(found.trials) * len(found.seeds)
+        first = found.failures[0]
+        raise StudyIncomplete(
+            f"{len(found.failures)} of {runs} runs failed (trial {first.trial}, seed {first.seed}: "
+            f"{first.failure}); {again}"
+        )
+    if outcome.unmeasured:
+        raise StudyIncomplete(
+            f"{len(outcome.unmeasured)} models could not be measured on test "
+            f"({outcome.unmeasured[0]}); {again}"
+        )

@@ -1,0 +1,273 @@
+"""``status`` and ``stop``: a study that runs, or has run."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from safr_study.cli import output
+from safr_study.cli.options import (
+    HomeOption,
+    JsonOption,
+    StorageOption,
+    StudyArgument,
+    complete_study,
+    open_stores,
+)
+from safr_study.errors import BadInput
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+    from safr_study.study.lease import Driver
+    from safr_study.workflows.results import StudySummary
+    from safr_study.workflows.status import StudyStatus
+    from safr_study.workflows.stores import Stores
+
+WATCH_SECONDS = 2.0
+"""Between two looks of ``--watch``."""
+
+AnyStudyArgument = Annotated[
+    str | None,
+    typer.Argument(
+        help="Name of a study; all of them without it.",
+        autocompletion=complete_study,
+        metavar="[STUDY]",
+        show_default=False,
+    ),
+]
+
+
+def status(
+    study: AnyStudyArgument = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Look again every two seconds until it has ended.")
+    ] = False,
+    json: JsonOption = False,
+    home: HomeOption = None,
+    storage: StorageOption = None,
+) -> None:
+    """Show how a study stands: who runs it, its trials, the front so far, the time left.
+
+    Examples:
+
+      safr-study status
+
+      safr-study status s1 --watch
+
+      safr-study status s1 --json | jq .hypervolume
+    """
+    stores = open_stores(home, storage=storage)
+    if watch and (study is None or json):
+        raise BadInput("watch", "needs the name of one study, and no --json")
+    if study is None:
+        show_studies(stores, as_json=json)
+        return
+    from safr_study.workflows.status import study_status
+
+    found = study_status(study, stores)
+    if json:
+        output.print_json(_as_json(found))
+        return
+    if watch and found.running:
+        found = _watch(study, stores, found)
+    else:
+        output.out().print(_page(found))
+    _say_command(found)
+
+
+def stop(
+    study: StudyArgument,
+    timeout: Annotated[
+        float, typer.Option("--timeout", help="Seconds to wait until it has ended.", min=0.0)
+    ] = 120.0,
+    json: JsonOption = False,
+    home: HomeOption = None,
+    storage: StorageOption = None,
+) -> None:
+    """Have a running study end cleanly, wherever it runs; its command goes on with it later.
+
+    Exit codes: 0 it has ended; 2 nobody runs it; 4 it has not ended in time.
+
+    Examples:
+
+      safr-study stop s1
+
+      safr-study stop s1 --timeout 600
+    """
+    from safr_study.workflows.status import study_status
+    from safr_study.workflows.stop import stop_study
+
+    def say(driver: Driver, seconds: float) -> None:
+        waited = f", since {output.duration(seconds)}" if seconds else ""
+        output.err().print(f"asked its driver ({driver}) to end it; waiting{waited}")
+
+    stores = open_stores(home, storage=storage)
+    ended = stop_study(study, stores, timeout=timeout, on_wait=say)
+    left = study_status(study, stores)
+    if json:
+        output.print_json({"seconds": ended.seconds, **_as_json(left)})
+        return
+    output.out().print(f"Study {study} has ended: {_counts(left)}.", soft_wrap=True)
+    _say_command(left)
+
+
+def show_studies(stores: Stores, *, as_json: bool) -> None:
+    """All studies, one line each."""
+    from safr_study.records import to_plain
+    from safr_study.workflows.results import list_studies
+
+    studies, skipped = list_studies(stores)
+    for sentence in skipped:
+        output.err().print(f"warning: {sentence}", soft_wrap=True)
+    if as_json:
+        output.print_json({"studies": to_plain(studies)})
+    elif studies:
+        output.out().print(_studies_table(studies))
+    else:
+        output.out().print("No study yet; begin one: safr-study search --dataset planted")
+
+
+def _studies_table(studies: list[StudySummary]) -> Table:
+    table = output.table(
+        [
+            *("study", "data", ">asked", ">complete", ">stopped", ">failed", ">unfinished"),
+            *(">hypervolume", "now"),
+        ]
+    )
+    for study in studies:
+        counts = (study.asked, study.complete, study.stopped, study.failed, study.unfinished)
+        table.add_row(
+            study.name,
+            study.dataset,
+            *(str(count) for count in counts),
+            f"{study.hypervolume:.1f}",
+            "running" if study.running else "",
+        )
+    return table
+
+
+def _watch(study: str, stores: Stores, found: StudyStatus) -> StudyStatus:
+    """Show it until nobody runs it any more; the last that was seen."""
+    from rich.live import Live
+
+    from safr_study.workflows.status import study_status
+
+    with Live(_page(found), console=output.out(), auto_refresh=False) as live:
+        while found.running:
+            time.sleep(WATCH_SECONDS)
+            found = study_status(study, stores)
+            live.update(_page(found), refresh=True)
+    return found
+
+
+def _say_command(status: StudyStatus) -> None:
+    if status.command is not None:
+        output.out().print(f"Go on with it: {status.command}", soft_wrap=True)
+
+
+def _page(status: StudyStatus) -> RenderableType:
+    from rich.console import Group
+    from rich.text import Text
+
+    result = status.result
+    if status.driver is None:
+        now = "not running"
+    elif status.ending:
+        now = f"ending, as asked ({status.driver})"
+    else:
+        now = f"running ({status.driver})"
+    parts: list[RenderableType] = [
+        Text(f"Study {result.name} on {result.dataset}: {now}"),
+        Text(f"{_counts(status)}."),
+    ]
+    if status.begun:
+        table = output.table([">trial", "setting", ">epoch", ">last dev accuracy"])
+        for trial in status.begun:
+            accuracy = "" if trial.dev_accuracy is None else f"{trial.dev_accuracy:.2f}"
+            epoch = f"{trial.epoch} of {trial.epochs}"
+            table.add_row(str(trial.trial), trial.label, epoch, accuracy)
+        parts.append(table)
+    if result.front:
+        parts.append(_front_table(status))
+    reference = ", ".join(f"{value:.2f}" for value in result.reference_point)
+    parts.append(
+        Text(f"Hypervolume {result.hypervolume:.1f} against the reference point ({reference}).")
+    )
+    parts.append(Text(f"{_times(status)}."))
+    return Group(*parts)
+
+
+def _counts(status: StudyStatus) -> str:
+    counted = (
+        (status.complete, "complete"),
+        (status.stopped, "stopped early"),
+        (status.failed, "failed"),
+        (len(status.begun), "running" if status.running else "begun and unfinished"),
+        (status.waiting, "still to begin"),
+    )
+    said = ", ".join(f"{count} {what}" for count, what in counted if count)
+    return f"{status.planned} trials: {said}"
+
+
+def _front_table(status: StudyStatus) -> Table:
+    from safr_study.settings import Objective
+
+    result = status.result
+    labels = [Objective(name=name).label for name in result.objectives]
+    table = output.table(
+        [">trial", "setting", *(f">{label}" for label in labels), "note"],
+        title="The front" if status.command is None and not status.running else "The front so far",
+    )
+    for ranked in result.front:
+        table.add_row(
+            str(ranked.trial.number),
+            ranked.trial.label,
+            *(f"{value:.2f}" for value in ranked.trial.values or ()),
+            output.notes(ranked),
+        )
+    return table
+
+
+def _times(status: StudyStatus) -> str:
+    from safr_study.workflows.status import seconds_since
+
+    said = []
+    if status.began is not None:
+        said.append(f"Begun {output.duration(seconds_since(status.began))} ago")
+    if status.seconds_left is not None:
+        said.append(f"about {output.duration(status.seconds_left)} left")
+    said.append(f"{output.size(status.disk)} of disk")
+    return ", ".join(said)
+
+
+def _as_json(status: StudyStatus) -> dict[str, Any]:
+    from safr_study.records import to_plain
+    from safr_study.report import result_json
+    from safr_study.workflows.status import seconds_since
+
+    found = result_json(status.result)
+    front = [
+        {key: trial[key] for key in ("trial", "label", "values", "knee", "saturated")}
+        for trial in found["trials"]
+        if trial["on_front"]
+    ]
+    kept = ("study", "dataset", "objectives", "reference_point", "hypervolume")
+    return {
+        **{key: found[key] for key in kept},
+        "front": front,
+        "running": status.running,
+        **{
+            key: to_plain(getattr(status, key))
+            for key in ("driver", "ending", "planned", "complete", "stopped", "failed")
+        },
+        "begun": to_plain(status.begun),
+        "waiting": status.waiting,
+        "seconds_since_begin": None if status.began is None else seconds_since(status.began),
+        "seconds_left": status.seconds_left,
+        "disk_bytes": status.disk,
+        "command": status.command,
+    }

@@ -1,0 +1,93 @@
+"""The order of points in successive halving: who is kept when some must go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from safr_study.pareto.fronts import Points, front_numbers, ordered_values
+
+CELLS = 1_000_000
+"""Steps into which each objective's range is divided before distances are taken. Squared distances
+are then whole numbers, exact in floats: ties are ties, in whatever unit the values came."""
+
+
+def places(points: ArrayLike, *, count: int | None = None) -> NDArray[np.int64]:
+    """Which place each point takes: by front, and inside a front by an epsilon-net.
+
+    The net (farthest-first traversal, Gonzalez 1985) begins at the front's best compromise, the
+    member with the largest sum of scaled objectives, and goes on to the member farthest from all
+    before it. So wherever a front is cut, those that are kept are spread along the whole of it.
+    Each objective is scaled to its finite range over all the points; infinities lie one range
+    beyond its ends. Ties go to the larger sum, then to the better worst objective, then to the
+    better first objective (then the second, ...). The order of the rows does not matter.
+
+    Args:
+        points: `[N, M]`, every objective maximised; infinities are allowed.
+        count: work out the places below this one alone, at less cost; ``None``: all.
+
+    Returns:
+        `[N]`, a place per row and not a row per place: 0 = best. Equal points share the best place
+        that one of them would have, and the next point comes after all of them. N where the place
+        is `count` or a later one.
+
+    Raises:
+        ValueError: not a matrix, or a value is NaN.
+    """
+    values = ordered_values(points)
+    distinct, which, copies = np.unique(values, axis=0, return_inverse=True, return_counts=True)
+    found = np.full(len(distinct), len(values), dtype=np.int64)
+    before = 0
+    for vector in _in_order(distinct):
+        if count is not None and before >= count:
+            break
+        found[vector] = before
+        before += int(copies[vector])
+    return found[which.reshape(-1)]
+
+
+def finite_range(points: Points) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Smallest and largest finite value of each objective `[M]`; 0 and 0 where there is none."""
+    finite = np.isfinite(points)
+    some = finite.any(axis=0)
+    low = np.where(finite, points, np.inf).min(axis=0, initial=np.inf)
+    high = np.where(finite, points, -np.inf).max(axis=0, initial=-np.inf)
+    return np.where(some, low, 0.0), np.where(some, high, 0.0)
+
+
+def _in_order(distinct: Points) -> Iterator[int]:
+    """Rows of distinct points, best place first; a front is ordered when its turn comes."""
+    fronts = front_numbers(distinct)
+    cells = _cells(distinct)
+    by_front = np.argsort(fronts, kind="stable")
+    ends = np.cumsum(np.bincount(fronts))
+    for members in np.split(by_front, ends[:-1]):
+        for member in _net(distinct[members], cells[members]):
+            yield int(members[member])
+
+
+def _net(front: Points, cells: NDArray[np.float64]) -> Iterator[int]:
+    """Rows of a front of distinct points `[n, M]`: each the farthest from those before it."""
+    preferred = np.lexsort((*-front.T[::-1], -cells.min(axis=1), -cells.sum(axis=1)))
+    # A column per point: the sums over objectives then run along contiguous memory.
+    placed = np.ascontiguousarray(cells[preferred].T)
+    nearest = np.full(len(front), np.inf)
+    chosen = 0
+    for _ in range(len(front)):
+        yield int(preferred[chosen])
+        away = placed - placed[:, chosen, None]
+        np.minimum(nearest, np.einsum("mn,mn->n", away, away), out=nearest)
+        nearest[chosen] = -1.0
+        # The first of several largest: they stand in the order of preference.
+        chosen = int(nearest.argmax())
+
+
+def _cells(points: Points) -> NDArray[np.float64]:
+    """Whole numbers: 0 to CELLS over each objective's finite range, infinities one range away."""
+    low, high = finite_range(points)
+    # Halves, as the range of two finite numbers can be infinite.
+    width = high / 2 - low / 2
+    scaled = (points / 2 - low / 2) / np.where(width > 0, width, 1.0)
+    return np.rint(CELLS * np.clip(scaled, -1.0, 2.0))

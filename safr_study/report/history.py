@@ -1,0 +1,66 @@
+"""The hypervolume of a study over time: after each trial, and after each epoch of training."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import astuple, fields
+from pathlib import Path
+
+from safr_study.pareto import rank_study
+from safr_study.records import StudyResult, TrialRecord, TrialState
+from safr_study.records.history import HistoryPoint
+
+_ENDED = {TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED}
+
+
+def hypervolume_history(result: StudyResult) -> tuple[HistoryPoint, ...]:
+    """What the study's hypervolume was after each of its trials, in the order in which they ended.
+
+    Trials whose time is not recorded come last, by number. The epochs of trials that have not
+    ended are not counted.
+    """
+    members = (*(ranked.trial for ranked in result.ranked), *result.unranked)
+    trials = [trial for trial in members if trial.state in _ENDED]
+    points: list[HistoryPoint] = []
+    front: list[TrialRecord] = []
+    epochs = 0
+    for count, trial in enumerate(sorted(trials, key=_when), start=1):
+        # Who is dominated once stays so: the front is all that has to be kept.
+        so_far = rank_study(
+            name=result.name,
+            dataset=result.dataset,
+            objectives=result.objectives,
+            reference_point=result.reference_point,
+            trials=[*front, trial],
+            asked=result.asked,
+        )
+        front = [ranked.trial for ranked in so_far.front]
+        epochs += len(trial.epochs) * max(1, len(trial.replicates))
+        points.append(HistoryPoint(trial.number, trial.ended, count, epochs, so_far.hypervolume))
+    return tuple(points)
+
+
+def hypervolume_by_epoch(history: Sequence[HistoryPoint]) -> list[float]:
+    """`[E + 1]`: the hypervolume when 0, 1, ... all E epochs were spent.
+
+    A trial's numbers count when all its epochs are spent.
+    """
+    values = [0.0]
+    for point in history:
+        grown = point.epochs + 1 - len(values)
+        values += [values[-1]] * grown
+        values[-1] = point.hypervolume
+    return values
+
+
+def write_history_csv(history: Sequence[HistoryPoint], path: Path) -> None:
+    """One row for each trial that ended, with a header; what is not known is empty."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(field.name for field in fields(HistoryPoint))
+        writer.writerows(astuple(point) for point in history)
+
+
+def _when(trial: TrialRecord) -> tuple[bool, float, int]:
+    return trial.ended is None, trial.ended or 0.0, trial.number

@@ -1,0 +1,144 @@
+"""Confirm: train a study's front anew under new seeds, and say what is left of it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from safr_study.data import EncodedCorpus, encoded_corpus
+from safr_study.errors import BadInput, SafrError, ServiceUnreachable
+from safr_study.pareto import rank_study
+from safr_study.records import RegisteredModel, TrialState
+from safr_study.report.confirmation import Confirmation, Searched
+from safr_study.study.cluster import divide
+from safr_study.study.lease import driver_lock
+from safr_study.study.ledger import Ledger
+from safr_study.study.storage import open_storage
+from safr_study.tracking import open_store, register_confirmed, track_confirmation
+from safr_study.workflows.confirm_output import write_confirmation
+from safr_study.workflows.confirm_plan import (
+    ConfirmOutcome,
+    ConfirmPlan,
+    ConfirmProgress,
+    ConfirmRequest,
+)
+from safr_study.workflows.confirm_work import ConfirmWork
+from safr_study.workflows.provenance import provenance
+from safr_study.workflows.results import load_ledger
+from safr_study.workflows.stores import Stores
+
+PER_RUN = "see each run"
+"""Device of a confirmation."""
+
+
+def plan_confirmation(
+    request: ConfirmRequest, stores: Stores, *, cpus: float, gpus: float
+) -> ConfirmPlan:
+    """What ``confirm`` would do on a machine of this size; nothing is written but caches.
+
+    Raises:
+        BadInput: as ``confirm``.
+    """
+    ledger = load_ledger(request.study, stores)
+    searched = _searched(ledger)
+    work = ConfirmWork(request, stores, ledger, _same_corpus(ledger, stores), searched)
+    return work.plan(divide(work.resources, cpus=cpus, gpus=gpus))
+
+
+def confirm(
+    request: ConfirmRequest, stores: Stores, *, progress: ConfirmProgress
+) -> ConfirmOutcome:
+    """Train the front and the baselines with new seeds, compare, read test once, move the aliases.
+
+    Args:
+        request: what was asked for.
+        stores: where its services are.
+        progress: shown what happens.
+
+    Raises:
+        StudyInterrupted: by Ctrl-C; all that was finished is in the ledger.
+        BadInput: there is no such study, it has no complete trial, or its data changed.
+        ServiceUnreachable: the ledger, the hub or the cluster does not answer.
+    """
+    # Asked first: an unknown name leaves no lock behind.
+    load_ledger(request.study, stores)
+    with driver_lock(stores.home, request.study, stores.storage_url) as lease:
+        storage = open_storage(stores.home, stores.storage_url, request.study, create=True)
+        assert storage is not None
+        ledger = Ledger.load(storage, request.study)
+        assert ledger is not None
+        searched = _searched(ledger)
+        _look_for_tracking(stores, progress)
+        work = ConfirmWork(request, stores, ledger, _same_corpus(ledger, stores), searched)
+        unmeasured = work.run(lease, progress)
+        found = work.found()
+        models, problem = _publish(work, found)
+    return ConfirmOutcome(found, tuple(models), problem, unmeasured)
+
+
+def _searched(ledger: Ledger) -> Searched:
+    """The first front of the trials that keep the constraints, and the baselines.
+
+    Raises:
+        BadInput: no such trial is complete.
+    """
+    spec, facts = ledger.spec, ledger.facts
+    trials = [trial for trial in ledger.trials() if trial.feasible]
+    result = rank_study(
+        name=spec.name,
+        dataset=facts.slug,
+        objectives=tuple(objective.name for objective in spec.objectives),
+        reference_point=facts.reference_point,
+        trials=trials,
+        asked=spec.trials,
+    )
+    if not result.ranked:
+        raise BadInput(
+            "study",
+            f"{spec.name!r} has no complete trial"
+            f"{' that keeps the constraints' if spec.space.constraints else ''} yet: nothing to "
+            "confirm; go on with its search first",
+        )
+    complete = [trial for trial in ledger.trials() if trial.state is TrialState.COMPLETE]
+    return Searched(result, tuple(trial for trial in complete if trial.baseline is not None))
+
+
+def _same_corpus(ledger: Ledger, stores: Stores) -> EncodedCorpus:
+    corpus = encoded_corpus(ledger.spec.corpus, stores.home.corpora)
+    if ledger.facts.corpus_fingerprint != corpus.fingerprint:
+        raise BadInput(
+            "dataset",
+            f"the data of study {ledger.spec.name!r} changed since it was searched; give the old "
+            "data back, or search anew with --fresh",
+        )
+    return corpus
+
+
+def _look_for_tracking(stores: Stores, progress: ConfirmProgress) -> None:
+    """A wrong address is told before anything is paid for; a silent server may come back."""
+    try:
+        open_store(stores.home, stores.tracking_uri)
+    except ServiceUnreachable as error:
+        progress.warn(f"{error}; the confirmation goes on, and tries again at its end")
+
+
+def _publish(
+    work: ConfirmWork, found: Confirmation
+) -> tuple[Sequence[RegisteredModel], SafrError | None]:
+    """The runs to MLflow, the models to the registry, the aliases to the confirmed members."""
+    if not found.result.ranked:
+        return (), None
+    try:
+        store = open_store(work.stores.home, work.stores.tracking_uri)
+        facts = provenance(work.corpus.fingerprint, device=PER_RUN)
+        uid, spec = work.ledger.uid, work.spec
+        with tempfile.TemporaryDirectory() as folder:
+            files = write_confirmation(found, Path(folder))
+            run_ids = track_confirmation(
+                store, found, uid=uid, spec=spec, provenance=facts, files=files
+            )
+        models = register_confirmed(store, found, uid=uid, spec=spec, run_ids=run_ids)
+    except SafrError as error:
+        return (), error
+    return models, None

@@ -1,0 +1,135 @@
+"""Ray's place in a replay: workers in virtual time around the real searcher and its scheduler.
+
+An epoch takes one unit of time, whatever it costs here, and so does the evaluation at the end of a
+trial; asking takes none. Only epochs are counted as spent. Equal arguments give equal searches.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import optuna
+from ray.tune.search import Searcher
+
+from safr_study.pareto import hypervolume
+from safr_study.records import EpochReport, TrialRecord, TrialState
+from safr_study.settings import StudySpec
+from safr_study.study.ledger import Ledger, StudyFacts
+from safr_study.study.searcher import LedgerSearcher
+from safr_study.study.task import TrialTask
+
+Event = dict[str, str]
+
+
+class Trainer(Protocol):
+    """What stands for a Ray worker's training."""
+
+    def step(self, task: TrialTask) -> tuple[Event, bool]:
+        """Train a trial for one epoch, or end it when there is none left.
+
+        Args:
+            task: the trial, as the searcher gave it; each step goes on where the last one ended.
+
+        Returns:
+            The event that the worker reports, and whether it is the trial's last.
+        """
+
+
+@dataclass(slots=True)
+class History:
+    """A study observer that remembers how the front grew with the epochs spent."""
+
+    reference: tuple[float, ...]
+    epochs: int = 0
+    """Spent by all trials, those that were stopped too."""
+    complete: list[tuple[float, ...]] = field(default_factory=list)
+    """Values of the complete trials."""
+    steps: list[tuple[int, float]] = field(default_factory=list)
+    """(epochs, hypervolume) after each complete trial that raised it."""
+    states: dict[str, int] = field(default_factory=dict)
+    """How many trials ended in which state."""
+
+    @property
+    def hypervolume(self) -> float:
+        """Of the complete trials so far."""
+        return self.steps[-1][1] if self.steps else 0.0
+
+    def trial_started(self, trial: TrialRecord) -> None:
+        """Nothing is spent yet."""
+
+    def epoch_ended(
+        self,
+        trial: TrialRecord,  # noqa: ARG002
+        report: EpochReport,  # noqa: ARG002
+    ) -> None:
+        """One more epoch was paid for."""
+        self.epochs += 1
+
+    def trial_ended(self, trial: TrialRecord) -> None:
+        """Only complete trials count for the front: the stopped ones have no final values."""
+        self.states[trial.state.value] = self.states.get(trial.state.value, 0) + 1
+        if trial.state is not TrialState.COMPLETE or trial.values is None:
+            return
+        self.complete.append(trial.values)
+        grown = hypervolume(self.complete, self.reference)
+        if grown > self.hypervolume:
+            self.steps.append((self.epochs, grown))
+
+
+def run_search(
+    spec: StudySpec,
+    trainer: Trainer,
+    history: History,
+    *,
+    workers: int,
+    folder: Path,
+    enough: Callable[[History], bool],
+) -> None:
+    """Run a study in virtual time, with a ledger in memory.
+
+    Args:
+        spec: the study.
+        trainer: trains its trials.
+        history: empty; has the result afterwards.
+        workers: trials at once.
+        folder: where trials keep their state, if the trainer writes one.
+        enough: asked after each event; ends the search.
+    """
+    facts = StudyFacts("0" * 64, "replay", history.reference, {})
+    searcher = LedgerSearcher(
+        Ledger.create(optuna.storages.InMemoryStorage(), spec, facts),
+        spec,
+        checkpoints=folder,
+        gpus_per_trial=0.0,
+        observers=[history],
+    )
+    running: dict[int, tuple[str, TrialTask]] = {}
+    # (when the epoch in progress ends, which worker): ties go to the lower worker.
+    due: list[tuple[int, int]] = []
+    asked = 0
+
+    def begin(worker: int, now: int) -> None:
+        nonlocal asked
+        name = f"t{asked:05d}"
+        asked += 1
+        config = searcher.suggest(name)
+        if config not in (None, Searcher.FINISHED):
+            running[worker] = name, TrialTask.from_config(config)
+            heapq.heappush(due, (now + 1, worker))
+
+    for worker in range(workers):
+        begin(worker, 0)
+    while due and not enough(history):
+        now, worker = heapq.heappop(due)
+        name, task = running[worker]
+        event, last = trainer.step(task)
+        if not searcher.stops(name, event) and not last:
+            heapq.heappush(due, (now + 1, worker))
+            continue
+        searcher.on_trial_complete(name, result={})
+        del running[worker]
+        begin(worker, now)

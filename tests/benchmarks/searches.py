@@ -1,0 +1,246 @@
+"""The four searches that are compared, and one of them replayed over a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from benchmarks.curves import Curve, Pair, Table, Vector, best_hypervolume, snap
+from benchmarks.executor import Event, History, Trainer, run_search
+from safr_study.records import CheckpointRef, DeletionScores, EpochReport, Replicate, Scores
+from safr_study.settings import (
+    CorpusSpec,
+    SamplerName,
+    SchedulerConfig,
+    SearchSpace,
+    StudySpec,
+    TrainConfig,
+)
+from safr_study.study.task import Finished, TrialTask, epoch_event, finished_event
+
+RowRule = Literal["trial", "study"]
+"""Which of a pair's trainings a trial gets: drawn for each trial, or one seed for a whole study."""
+
+_ROWS_TRIED = 64
+"""Trials in which every seed of a table is drawn at least once."""
+WITHIN = 0.95
+"""Of the table's best hypervolume: when a search has arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One of the searches."""
+
+    key: str
+    title: str
+    sampler: SamplerName
+    stops: bool
+    """Whether MO-ASHA stops trials early."""
+
+
+METHODS = (
+    Method("random", "random search, full training", "random", stops=False),
+    Method("tpe", "TPE", "tpe", stops=False),
+    Method("tpe-asha", "TPE + MO-ASHA", "tpe", stops=True),
+    Method("gp-asha", "GP + MO-ASHA", "gp", stops=True),
+)
+"""Those that are compared."""
+BASE = METHODS[0]
+RANDOM_ASHA = Method("random-asha", "random search + MO-ASHA", "random", stops=True)
+"""The same draws as random search: what stopping alone does."""
+ALL_METHODS = (*METHODS, RANDOM_ASHA)
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """How one search went."""
+
+    method: str
+    seed: int
+    best: float
+    """Hypervolume of all that it could have found."""
+    steps: tuple[tuple[int, float], ...]
+    """(epochs spent, share of ``best``) after each complete trial that raised it."""
+    spent: int
+    """Epochs in all, until it was ended."""
+    cap: int
+    """Epochs at which a search that has not arrived is given up."""
+    states: dict[str, int]
+    """How many trials ended in which state."""
+
+    @property
+    def epochs(self) -> int | None:
+        """Spent when it arrived; ``None``: it did not, within ``cap``."""
+        return next((spent for spent, share in self.steps if share >= WITHIN), None)
+
+    def share(self, spent: int) -> float:
+        """Of the best hypervolume, after so many epochs."""
+        return max((share for epochs, share in self.steps if epochs <= spent), default=0.0)
+
+
+def study_spec(
+    method: Method,
+    seed: int,
+    *,
+    space: SearchSpace,
+    train: TrainConfig,
+    scheduler: SchedulerConfig,
+    cap: int,
+    corpus: CorpusSpec | None = None,
+) -> StudySpec:
+    """The study of a search: as many trials as fit into ``cap`` epochs."""
+    return StudySpec(
+        name=method.key,
+        corpus=corpus or CorpusSpec(dataset="planted"),
+        space=space,
+        trials=cap,
+        epoch_budget=cap,
+        sampler=method.sampler,
+        scheduler=scheduler if method.stops else SchedulerConfig(name="none"),
+        seed=seed,
+        train=train,
+    )
+
+
+def search(
+    spec: StudySpec,
+    method: Method,
+    trainer: Trainer,
+    *,
+    best: float,
+    reference: Vector,
+    workers: int,
+    folder: Path,
+    horizon: int = 0,
+) -> Search:
+    """Run one search until it arrives, and then to the horizon.
+
+    Args:
+        spec: of ``study_spec``.
+        method: which it is.
+        trainer: trains its trials.
+        best: hypervolume of all that can be found.
+        reference: of the hypervolume.
+        workers: trials at once.
+        folder: for the trials' states.
+        horizon: epochs that are spent at least, for the picture.
+    """
+    history = History(reference)
+    cap = spec.epoch_budget or 0
+
+    def enough(seen: History) -> bool:
+        arrived = seen.hypervolume >= WITHIN * best
+        return seen.epochs >= (min(horizon, cap) if arrived else cap)
+
+    run_search(spec, trainer, history, workers=workers, folder=folder, enough=enough)
+    return Search(
+        method=method.key,
+        seed=spec.seed,
+        best=best,
+        steps=tuple((epochs, volume / best) for epochs, volume in history.steps if epochs <= cap),
+        spent=history.epochs,
+        cap=cap,
+        states=history.states,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What all searches over a table share."""
+
+    space: SearchSpace
+    train: TrainConfig
+    scheduler: SchedulerConfig
+    workers: int = 2
+    rule: RowRule = "trial"
+    cap: int = 192
+    """In full trainings."""
+    horizon: int = 0
+    """In full trainings."""
+
+
+def replay(table: Table, method: Method, seed: int, setup: Setup) -> Search:
+    """One search over a table.
+
+    The best is that of the very rows that its trials can be given, so that no search can do better,
+    and the four methods under one seed are measured against the same. A pair can be drawn again
+    and again; a model without VMASK is trained by the baselines alone, once each.
+    """
+    given = [row_seed(setup.rule, seed, number, table.seeds) for number in range(_ROWS_TRIED)]
+    bare = [b.values.get("vmask") is False for b in setup.space.baselines]
+    best = best_hypervolume(
+        table,
+        setup.train,
+        seeds=sorted(set(given)),
+        without_vmask=[row for row, without in zip(given, bare, strict=False) if without],
+    )
+    spec = study_spec(
+        method,
+        seed,
+        space=setup.space,
+        train=setup.train,
+        scheduler=setup.scheduler,
+        cap=setup.cap * setup.train.epochs,
+    )
+    return search(
+        spec,
+        method,
+        Lookup(table, setup.rule),
+        best=best,
+        reference=table.reference,
+        workers=setup.workers,
+        folder=Path("nothing-is-written-here"),
+        horizon=setup.horizon * setup.train.epochs,
+    )
+
+
+def row_seed(rule: RowRule, seed: int, number: int, seeds: int) -> int:
+    """Which training of a pair a trial gets: decided by study seed and trial number alone."""
+    if rule == "study":
+        return seed % seeds
+    return int(np.random.SeedSequence([seed, number, 0x726F77]).generate_state(1)[0]) % seeds
+
+
+class Lookup:
+    """A trainer that looks its epochs up in a table."""
+
+    def __init__(self, table: Table, rule: RowRule) -> None:
+        self._table = table
+        self._rule: RowRule = rule
+        self._done: dict[int, int] = {}
+
+    def step(self, task: TrialTask) -> tuple[Event, bool]:
+        curve = self._curve(task)
+        reports = curve.reports(task.train, task.rungs)
+        done = self._done.get(task.number, 0)
+        self._done[task.number] = done + 1
+        if done < len(reports):
+            return epoch_event(reports[done]), False
+        return finished_event(finished(curve.end(task.train), reports)), True
+
+    def _curve(self, task: TrialTask) -> Curve:
+        pair: Pair | None = None
+        if task.train.shape.vmask:
+            weights = task.train.penalties
+            given = (weights.lambda_imp or 0.0, weights.lambda_inter or 0.0)
+            pair = (snap(given[0], self._table.levels), snap(given[1], self._table.levels))
+        seed = row_seed(self._rule, task.train.seed, task.number, self._table.seeds)
+        return self._table.curve(pair, seed)
+
+
+def finished(values: Vector, reports: Sequence[EpochReport]) -> Finished:
+    """The end of a trial of which nothing but its objectives is known."""
+    deletion = DeletionScores(0.3, 0.3, values[0] - values[1], values[1], 0.0)
+    return Finished(
+        replicates=(Replicate(0, values),),
+        scores=Scores("dev", 1, values[0], 0.0, 50.0, math.log(2), (deletion,)),
+        checkpoint=CheckpointRef("nowhere", "0" * 64, len(reports)),
+        seconds=float(len(reports)),
+        device="table",
+        epochs=tuple(reports),
+    )
