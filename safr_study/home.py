@@ -66,7 +66,10 @@ def open_home(folder: Path | str | None = None) -> Home:
     try:
         root.mkdir(parents=True, exist_ok=True)
         if not marker.exists():
-            marker.write_text(json.dumps({"schema": SCHEMA_VERSION}) + "\n", encoding="utf-8")
+            # Whole or not at all, as a half-written one would shut the home for ever.
+            unfinished = root / f".home-{os.getpid()}.json"
+            unfinished.write_text(json.dumps({"schema": SCHEMA_VERSION}) + "\n", encoding="utf-8")
+            unfinished.replace(marker)
         found = json.loads(marker.read_text(encoding="utf-8")).get("schema")
     except (OSError, ValueError, AttributeError) as error:
         raise BadInput(

@@ -28,7 +28,7 @@ from safr_study.cli.options import (
     open_stores,
     parse_duration,
 )
-from safr_study.errors import StudyIncomplete, StudyInterrupted
+from safr_study.errors import BadInput, BadInputs, StudyIncomplete, StudyInterrupted
 
 ROLES = ("knee", "best-accuracy", "best-srs")
 """Plain aliases, the most useful first."""
@@ -219,9 +219,11 @@ def _hook_at_the_end(command: str | None, spec: StudySpec, stores: Stores) -> It
         error = raised
         raise
     finally:
-        warning = run_hook(hook, spec.name, stores, ended_as(error))
-        if warning is not None:
-            output.err().print(f"warning: {warning}", soft_wrap=True)
+        # A study that was refused has not ended: it may be another process that runs it.
+        if not isinstance(error, (BadInput, BadInputs)):
+            warning = run_hook(hook, spec.name, stores, ended_as(error))
+            if warning is not None:
+                output.err().print(f"warning: {warning}", soft_wrap=True)
 
 
 def _run(
@@ -239,7 +241,7 @@ def _run(
         progress = PlainProgress(console)
     try:
         with progress:
-            outcome = run(spec, stores, progress=progress, fresh=fresh)
+            outcome = run(spec, stores, progress=progress, fresh=fresh, command=sys.argv[1:])
     except StudyInterrupted:
         if not quiet:
             _show_front_so_far(spec, stores)

@@ -30,6 +30,7 @@ from safr_study.home import Home
 from safr_study.records import StudyObserver
 from safr_study.settings import StudySpec
 from safr_study.study.cluster import Allotment, head_is_dead
+from safr_study.study.lease import Lease
 from safr_study.study.ledger import Ledger
 from safr_study.study.requests import stop_requested
 from safr_study.study.scheduler import LedgerScheduler
@@ -49,6 +50,7 @@ def run_study(
     *,
     home: Home,
     allotment: Allotment,
+    lease: Lease,
     observers: Sequence[StudyObserver] = (),
 ) -> bool:
     """Run what the ledger still lacks, on the running Ray cluster.
@@ -72,7 +74,7 @@ def run_study(
         return False
     scratch = home.scratch / ledger.uid
     with stop_on_signal() as stopped:
-        stop = _StopWhen(stopped, ledger, spec.time_budget)
+        stop = _StopWhen(stopped, ledger, lease, spec.time_budget)
         tuner = tune.Tuner(
             tune.with_resources(
                 tune.with_parameters(trainable, corpus=corpus),
@@ -134,9 +136,12 @@ def stop_on_signal() -> Iterator[threading.Event]:
 class _StopWhen(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
     """Ends all trials, each as unfinished: on a signal, on request, or when the time is up."""
 
-    def __init__(self, event: threading.Event, ledger: Ledger, seconds: float | None) -> None:
+    def __init__(
+        self, event: threading.Event, ledger: Ledger, lease: Lease, seconds: float | None
+    ) -> None:
         self._event = event
         self._ledger = ledger
+        self._lease = lease
         self._began = time.time()
         self._seconds = math.inf if seconds is None else seconds
         self._asked = time.monotonic()
@@ -164,7 +169,7 @@ class _StopWhen(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
             self.out_of_time = True
         elif now - self._asked > POLL_SECONDS:
             self._asked = now
-            if stop_requested(self._ledger, self._began):
+            if stop_requested(self._ledger, self._lease.since) or not self._lease.still_held():
                 self._event.set()
         return self._event.is_set() or self.out_of_time
 

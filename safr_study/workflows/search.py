@@ -23,6 +23,7 @@ from safr_study.records import (
 )
 from safr_study.report import write_csv
 from safr_study.settings import Objective, StudySpec
+from safr_study.study.activity import remember_command
 from safr_study.study.cluster import Allotment, allot, cluster, divide
 from safr_study.study.lease import driver_lock
 from safr_study.study.ledger import Ledger, StudyFacts, warm_trials
@@ -113,7 +114,12 @@ def plan_study(
 
 
 def search(
-    spec: StudySpec, stores: Stores, *, progress: Progress, fresh: bool = False
+    spec: StudySpec,
+    stores: Stores,
+    *,
+    progress: Progress,
+    fresh: bool = False,
+    command: Sequence[str] = (),
 ) -> SearchOutcome:
     """Run a study to its end, or go on with it; rank, track and register.
 
@@ -122,6 +128,7 @@ def search(
         stores: where its services are.
         progress: shown what happens.
         fresh: begin anew under the same name; what was finished stays in the ledger.
+        command: that asked for it, from ``search`` on, to be shown to whoever looks at the study.
 
     Raises:
         StudyInterrupted: by Ctrl-C; all that was finished is in the ledger.
@@ -129,7 +136,7 @@ def search(
         ServiceUnreachable: the hub, ledger, cluster or tracking server does not answer.
     """
     home = stores.home
-    with driver_lock(home, spec.name, stores.storage_url):
+    with driver_lock(home, spec.name, stores.storage_url) as lease:
         corpus = encoded_corpus(spec.corpus, home.corpora)
         _check_measurable(spec, corpus)
         store = open_store(home, stores.tracking_uri)
@@ -153,6 +160,7 @@ def search(
                 known = _known(spec, stores)
                 ledger = Ledger.create(storage, spec, _study_facts(spec, corpus), known)
             ledger.update_spec(spec)
+            remember_command(ledger, command)
             tracker = _tracker(store, ledger, spec, corpus)
             tracker.start()
             out_of_time = False
@@ -168,6 +176,7 @@ def search(
                         ledger,
                         home=home,
                         allotment=allotment,
+                        lease=lease,
                         observers=[tracker, progress],
                     )
             except BaseException:

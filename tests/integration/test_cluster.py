@@ -12,7 +12,7 @@ from commands import environment
 
 from safr_study.errors import BadInput
 from safr_study.home import open_home
-from safr_study.study.lock import driver_lock
+from safr_study.study.lease import driver_lock
 
 LISTENERS = """
 import json, os, re
