@@ -105,9 +105,9 @@ def result_json(result: StudyResult) -> dict[str, Any]:
     (by objective), ``half_widths`` (of their 95 % intervals over the seeds; null with one seed),
     ``replicates`` (each seed's values), ``front`` (number), ``on_front``, ``knee``, ``crowding``
     (null = infinite), ``saturated``, ``warnings`` (sentences), ``scores`` (everything measured),
-    ``epochs`` (trained), ``seconds``, ``device``, ``checkpoint`` and ``run_id``. Each of ``unranked``
-    has the first ten (``values`` null unless complete), ``failure`` (a sentence or null), ``epochs``,
-    ``seconds``, ``device`` and ``run_id``.
+    ``epochs`` (trained), ``seconds``, ``device``, ``checkpoint`` and ``run_id``. Each of
+    ``unranked`` has the first ten (``values`` null unless complete), ``failure`` (a sentence or
+    null), ``epochs``, ``seconds``, ``device`` and ``run_id``.
     """
     knees = [ranked.trial.number for ranked in result.ranked if ranked.knee]
     return {

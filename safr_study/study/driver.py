@@ -99,9 +99,14 @@ def run_study(
         )
         try:
             tuner.fit()
+        except _RayIsDead:
+            raise ServiceUnreachable(
+                "cluster: Ray on this machine was killed; what was finished is in the ledger, and "
+                "the same command goes on from there"
+            ) from None
         except Exception as error:
-            # Whatever ended Ray's loop: these know if it was ours.
-            raise _as_ours(searcher.fault or stop.fault or error) from error
+            # Whatever ended Ray's loop: the searcher knows if it was ours.
+            raise _as_ours(searcher.fault or error) from error
         finally:
             # Ray's own state of the driver is a pickle that nobody reads back.
             shutil.rmtree(scratch, ignore_errors=True)
@@ -133,6 +138,10 @@ def stop_on_signal() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
+class _RayIsDead(BaseException):
+    """Ends Tune's loop at once: its own cleaning up would wait for answers of the dead."""
+
+
 class _StopWhen(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
     """Ends all trials, each as unfinished: on a signal, on request, or when the time is up."""
 
@@ -146,7 +155,6 @@ class _StopWhen(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
         self._seconds = math.inf if seconds is None else seconds
         self._asked = time.monotonic()
         self.out_of_time = False
-        self.fault: ServiceUnreachable | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         # Pickled with the Tuner and never read back, like the searcher.
@@ -157,11 +165,7 @@ class _StopWhen(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
 
     def stop_all(self) -> bool:
         if head_is_dead():
-            self.fault = ServiceUnreachable(
-                "cluster: Ray on this machine was killed; what was finished is in the ledger, and "
-                "the same command goes on from there"
-            )
-            raise self.fault
+            raise _RayIsDead
         if self._event.is_set() or self.out_of_time:
             return True
         now = time.monotonic()

@@ -29,6 +29,7 @@ from benchmarks.summary import markdown, summarise
 from benchmarks.written import AT, write_results
 from safr_study.data import EncodedCorpus, encoded_corpus
 from safr_study.pareto import hypervolume
+from safr_study.records import EpochReport
 from safr_study.settings import (
     CorpusSpec,
     SchedulerConfig,
@@ -38,7 +39,7 @@ from safr_study.settings import (
     trial_config,
 )
 from safr_study.study.spaces import find_space
-from safr_study.study.task import Finished, TrialTask, finished_event
+from safr_study.study.task import EVENT, Finished, TrialTask, finished_event, read_event
 from safr_study.study.trainable import run_trial
 
 CORPUS = CorpusSpec(dataset="planted", train_limit=600, dev_limit=400)
@@ -61,10 +62,15 @@ class LiveTrainer:
 
     def __init__(self, corpus: EncodedCorpus) -> None:
         self._corpus = corpus
+        self._done: dict[int, int] = {}
 
     def step(self, task: TrialTask) -> tuple[Event, bool]:
         def pause(event: Event) -> None:
-            raise _Paused(event)
+            report = read_event(event[EVENT])
+            # A trial that goes on reports its earlier epochs again.
+            if isinstance(report, EpochReport) and report.epoch > self._done.get(task.number, 0):
+                self._done[task.number] = report.epoch
+                raise _Paused(event)
 
         try:
             return finished_event(run_trial(task, self._corpus, pause)), True

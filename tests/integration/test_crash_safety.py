@@ -40,8 +40,8 @@ from safr_study.records import (
     TrialState,
 )
 from safr_study.settings import CorpusSpec, StudySpec
-from safr_study.study.ledger import Ledger, StudyFacts
 from safr_study.study.lease import driver_lock
+from safr_study.study.ledger import Ledger, StudyFacts
 from safr_study.study.searcher import LedgerSearcher
 from safr_study.study.spaces import find_space
 from safr_study.study.storage import open_storage
