@@ -36,7 +36,7 @@ test: install
 
 # SAFR_DRILL_KILLS=3 is a short one.
 drill: install
-	$(BIN)/python -W error -m pytest -m drill tests/drill
+	$(BIN)/python -W error -m pytest -m drill
 
 check: install
 	$(BIN)/ruff format --check .

@@ -80,7 +80,7 @@ class Ledger:
             study_name=spec.name if number == 1 else f"{spec.name}~{number}",
             storage=storage,
             directions=["maximize" if o.maximise else "minimize" for o in spec.objectives],
-            sampler=build_sampler(spec.sampler, seed=spec.seed, number=0),
+            sampler=build_sampler(spec.sampler, seed=spec.seed, number=0, space=spec.space),
         )
         with experimental_allowed():
             study.set_metric_names([objective.name for objective in spec.objectives])
@@ -166,7 +166,9 @@ class Ledger:
             return None
         if plan is not None and not waiting:
             self.study.enqueue_trial(enqueued(plan.point, spec.space))
-        self.study.sampler = build_sampler(spec.sampler, seed=spec.seed, number=number)
+        self.study.sampler = build_sampler(
+            spec.sampler, seed=spec.seed, number=number, space=spec.space
+        )
         return self._settle(self.study.ask(), number, spec)
 
     def _settle(self, trial: optuna.Trial, number: int, spec: StudySpec) -> TrialRecord:
@@ -259,7 +261,9 @@ class Ledger:
 
     def _settle_again(self, trial: TrialRecord, spec: StudySpec) -> TrialRecord:
         number = trial.number
-        self.study.sampler = build_sampler(spec.sampler, seed=spec.seed, number=number)
+        self.study.sampler = build_sampler(
+            spec.sampler, seed=spec.seed, number=number, space=spec.space
+        )
         return self._settle(self._open(number), number, spec)
 
     def set_run_ids(self, run_ids: Mapping[int, str]) -> None:
@@ -302,14 +306,19 @@ def warm_trials(ledger: Ledger, spec: StudySpec) -> list[FrozenTrial]:
     """A study's complete trials, for the sampler of another over the same space and objectives.
 
     Raises:
-        BadInput: their parameters or objectives are others.
+        BadInput: their parameters, constraints or objectives are others.
     """
     theirs = ledger.spec
-    if theirs.objectives != spec.objectives or theirs.space.parameters != spec.space.parameters:
+    same = (
+        theirs.objectives == spec.objectives
+        and theirs.space.parameters == spec.space.parameters
+        and theirs.space.constraints == spec.space.constraints
+    )
+    if not same:
         raise BadInput(
             "from",
-            f"study {theirs.name!r} has other objectives or other parameters than this one; "
-            "a study can start from one of the same space and objectives alone",
+            f"study {theirs.name!r} has other objectives, parameters or constraints than this "
+            "one; a study can start from one of the same space and objectives alone",
         )
     complete = (optuna.trial.TrialState.COMPLETE,)
     return [

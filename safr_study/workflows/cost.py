@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from safr_study.data import EncodedCorpus, EncodedSplit
-from safr_study.settings import ModelShape, StudySpec, wanted
+from safr_study.settings import ModelShape, Objective, StudySpec, wanted
 from safr_study.study.cluster import Allotment
 
 ASSUMED_FLOPS = {"cpu": 45e9, "gpu": 2e12}
@@ -43,7 +43,7 @@ def estimate(spec: StudySpec, corpus: EncodedCorpus, allotment: Allotment, trial
     training = _operations(shape, corpus.train)
     # Dev once an epoch; at the end once more, without and with deletions.
     dev = FORWARD_SHARE * _operations(shape, corpus.dev)
-    measured = wanted(objective.name for objective in spec.objectives)
+    measured = wanted(dict.fromkeys(metric.name for metric in measured_objectives(spec)))
     draws = spec.evaluation.draws * measured.random
     deletions = len(measured.shares) * (1 + draws + measured.bottom + measured.alone)
     # Each token of a sampled text is left out once.
@@ -53,11 +53,17 @@ def estimate(spec: StudySpec, corpus: EncodedCorpus, allotment: Allotment, trial
     device = "gpu" if allotment.gpus_per_trial else "cpu"
     steps = spec.train.epochs * np.ceil(corpus.train.examples / spec.train.batch_size)
     seconds = total / ASSUMED_FLOPS[device] + float(steps) * STEP_SECONDS + TRIAL_SECONDS
+    seconds *= spec.seeds_per_trial
     rounds = int(np.ceil(trials / allotment.max_concurrent))
     parameters = count_parameters(shape, corpus.vocabulary_size, len(corpus.class_names))
     # A finished trial keeps its model; a running one also Adam's two moments and two best states.
     disk = 4 * parameters * (trials + 8 * allotment.max_concurrent)
     return Cost(START_SECONDS + rounds * seconds, disk, parameters)
+
+
+def measured_objectives(spec: StudySpec) -> list[Objective]:
+    """What is measured of each trial: the objectives, and the metrics of the constraints."""
+    return [*spec.objectives, *(constraint.objective for constraint in spec.space.constraints)]
 
 
 def count_parameters(shape: ModelShape, vocabulary: int, classes: int) -> int:

@@ -101,7 +101,7 @@ def write_result(result: StudyResult, folder: Path) -> list[Path]:
         BadInput: the folder cannot be written, or no trial is complete yet.
     """
     if not result.ranked:
-        raise BadInput("study", f"{result.name!r} has no complete trial yet: nothing to draw")
+        raise BadInput("study", f"{result.name!r} has no ranked trial yet: nothing to draw")
     history = hypervolume_history(result)
     front, grown = (folder / f"{result.name}-{what}" for what in ("front", "hypervolume"))
     written = [Path(f"{base}.{kind}") for base in (front, grown) for kind in ("png", "svg", "csv")]

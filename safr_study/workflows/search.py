@@ -32,7 +32,7 @@ from safr_study.study.preview import first_trials
 from safr_study.study.storage import open_storage
 from safr_study.study.tidy import tidy_study
 from safr_study.tracking import Store, Tracker, close_runs, open_store, register_front
-from safr_study.workflows.cost import Cost, estimate
+from safr_study.workflows.cost import Cost, estimate, measured_objectives
 from safr_study.workflows.disk import free_space_check
 from safr_study.workflows.provenance import provenance
 from safr_study.workflows.results import load_ledger, rank_ledger
@@ -230,12 +230,12 @@ def check_same_study(ledger: Ledger, spec: StudySpec, corpus_fingerprint: str) -
 
 
 def _check_measurable(spec: StudySpec, corpus: EncodedCorpus) -> None:
-    for objective in spec.objectives:
-        if "rationale" in objective.measure.needs and corpus.dev.rationale is None:
+    for metric in measured_objectives(spec):
+        if "rationale" in metric.measure.needs and corpus.dev.rationale is None:
             raise BadInput(
                 "objective",
-                f"{objective.name} needs texts with a gold rationale, which {corpus.name} has not; "
-                "choose another objective, or sst2-treebank or planted",
+                f"{metric.name} needs texts with a gold rationale, which {corpus.name} has not; "
+                "choose another metric, or sst2-treebank or planted",
             )
 
 

@@ -33,7 +33,8 @@ MOMENTS = {"starting": 0.3, "trials": 0.5, "closing": 0.2}
 """How often a driver is killed when."""
 TRIAL_KILL_SECONDS = 4.0
 """On average between two kills of trial processes."""
-ORPHAN_SECONDS = 60.0
+ORPHAN_SECONDS = 90.0
+"""Ray's agents give their head a minute to come back."""
 HEAD_SECONDS = 240.0
 """Patience with a driver whose Ray is dead."""
 

@@ -387,5 +387,5 @@ def test_a_warm_start_teaches_the_sampler_and_counts_nothing(home: Home) -> None
 
 def test_a_warm_start_from_another_space_is_refused(home: Home) -> None:
     ledger = begin(home, study_spec())
-    with pytest.raises(BadInput, match="other objectives or other parameters"):
+    with pytest.raises(BadInput, match="other objectives, parameters"):
         warm_trials(ledger, study_spec(space=find_space("smoke")))
