@@ -32,7 +32,7 @@ demo: install
 	$(BIN)/safr-study search --dataset planted:redundant --study demo --space smoke --trials 8 --epochs 2 --seed 0
 
 test: install
-	$(BIN)/python -W error -m pytest -m 'not long and not drill'
+	$(BIN)/python -W error -m pytest --durations=25 -m 'not long and not drill'
 
 # SAFR_DRILL_KILLS=3 is a short one.
 drill: install

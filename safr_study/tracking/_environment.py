@@ -26,3 +26,5 @@ for _name, _value in _DEFAULTS.items():
 # Failed requests reach the user as a sentence; urllib3 would add a line for each of its retries.
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 logging.getLogger("alembic").setLevel(logging.WARNING)
+# Where mlflow was imported before this, it has read its level already.
+logging.getLogger("mlflow").setLevel(os.environ["MLFLOW_LOGGING_LEVEL"].upper())

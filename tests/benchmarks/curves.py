@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
+
+import numpy as np
 
 from safr_study.pareto import hypervolume
 from safr_study.records import EpochReport, LossTerms
@@ -100,6 +103,57 @@ class Table(Protocol):
             pair: two of the levels; ``None``: the model without VMASK.
             seed: in [0, seeds).
         """
+
+
+@dataclass(frozen=True, slots=True)
+class MeanTable:
+    """Another table with one training of each pair: the mean over its seeds, epoch by epoch.
+
+    The luck of single trainings is smaller in it, so a search over it is one for good settings.
+    """
+
+    table: Table
+
+    @property
+    def name(self) -> str:
+        """The other's, and what was done."""
+        return f"{self.table.name}, mean of {self.table.seeds} seeds"
+
+    @property
+    def epochs(self) -> int:
+        """Of each training."""
+        return self.table.epochs
+
+    @property
+    def reference(self) -> Vector:
+        """The other's."""
+        return self.table.reference
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """The other's."""
+        return self.table.levels
+
+    @property
+    def seeds(self) -> int:
+        """One."""
+        return 1
+
+    def curve(self, pair: Pair | None, seed: int) -> Curve:  # noqa: ARG002
+        """The mean training."""
+        return _mean_curve(self.table, pair)
+
+
+@cache
+def _mean_curve(table: Table, pair: Pair | None) -> Curve:
+    curves = [table.curve(pair, seed) for seed in range(table.seeds)]
+    values = np.mean([curve.values for curve in curves], axis=0)
+    at_rungs = np.mean([curve.rung_values for curve in curves], axis=0)
+    return Curve(
+        values=tuple(map(tuple, values.tolist())),
+        rung_values=tuple(map(tuple, at_rungs.tolist())),
+        loss=tuple(np.mean([curve.loss for curve in curves], axis=0).tolist()),
+    )
 
 
 def snap(value: float, levels: Sequence[float]) -> float:

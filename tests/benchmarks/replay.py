@@ -9,45 +9,105 @@ up, so that hundreds of studies take minutes.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
 import logging
 import multiprocessing
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 
-from benchmarks.curves import Table
+import safr_study
+from benchmarks.curves import MeanTable, Table
 from benchmarks.searches import ALL_METHODS, METHODS, Method, Search, Setup, replay
 from benchmarks.summary import markdown, summarise
 from benchmarks.synthetic import SyntheticTable
-from benchmarks.table_lines import FileTable, read_lines
+from benchmarks.table_lines import FileTable, read_lines, whole_lines
 from benchmarks.written import AT, write_results
 from safr_study.errors import SafrError
-from safr_study.settings import SchedulerConfig, TrainConfig
+from safr_study.records import to_plain
+from safr_study.settings import SchedulerConfig, TrainConfig, fingerprint_of
 from safr_study.study.spaces import find_space
 
 _LOG = logging.getLogger("replay")
 
 
 def replay_all(
-    table: Table, methods: Sequence[Method], seeds: int, setup: Setup, *, processes: int = 1
+    table: Table,
+    methods: Sequence[Method],
+    seeds: int,
+    setup: Setup,
+    *,
+    processes: int = 1,
+    kept: Path | None = None,
 ) -> list[Search]:
-    """All methods under the same seeds."""
+    """All methods under the same seeds.
+
+    Args:
+        table: of the trainings.
+        methods: to compare.
+        seeds: of each.
+        setup: of all.
+        processes: at once.
+        kept: file of finished searches, a line each; those in it are not run again.
+    """
     asked = [(method, seed) for method in methods for seed in range(seeds)]
+    key = _key(table, setup)
+    done = _read_kept(kept, key) if kept is not None else {}
+    left = [(method, seed) for method, seed in asked if (method.key, seed) not in done]
     one = partial(_one, table, setup)
-    if processes == 1:
-        return [one(task) for task in asked]
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        return list(pool.map(one, asked))
+    with contextlib.ExitStack() as stack:
+        found = (
+            map(one, left)
+            if processes == 1
+            else stack.enter_context(ProcessPoolExecutor(processes, mp_context=context)).map(
+                one, left
+            )
+        )
+        for search in found:
+            _LOG.info(f"{search.method}, seed {search.seed}: {search.epochs} epochs")
+            done[search.method, search.seed] = search
+            if kept is not None:
+                _keep(kept, key, search)
+    return [done[method.key, seed] for method, seed in asked]
 
 
 def _one(table: Table, setup: Setup, asked: tuple[Method, int]) -> Search:
-    method, seed = asked
-    found = replay(table, method, seed, setup)
-    _LOG.info(f"{method.key}, seed {seed}: {found.epochs} epochs")
-    return found
+    return replay(table, *asked, setup)
+
+
+def _key(table: Table, setup: Setup) -> str:
+    """Of everything that decides a search but method and seed, the sources too."""
+    package = Path(safr_study.__file__).parent
+    folders = [package / name for name in ("study", "pareto", "settings")]
+    sources = [path for folder in (*folders, Path(__file__).parent) for path in folder.glob("*.py")]
+    pairs = [None, *((a, b) for a in table.levels for b in table.levels)]
+    curves = [to_plain(table.curve(pair, s)) for pair in pairs for s in range(table.seeds)]
+    return fingerprint_of(
+        [
+            [table.name, list(table.levels), list(table.reference), curves],
+            [setup.space.model_dump(mode="json"), setup.train.model_dump(mode="json")],
+            [setup.scheduler.model_dump(mode="json"), setup.workers, setup.rule],
+            [setup.cap, setup.horizon],
+            [metadata.version("optuna"), *(path.read_text("utf-8") for path in sorted(sources))],
+        ]
+    )
+
+
+def _keep(path: Path, key: str, search: Search) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"key": key, "search": to_plain(search)}) + "\n")
+
+
+def _read_kept(path: Path, key: str) -> dict[tuple[str, int], Search]:
+    found = [json.loads(line) for line in whole_lines(path)]
+    searches = [Search.from_plain(one["search"]) for one in found if one["key"] == key]
+    return {(search.method, search.seed): search for search in searches}
 
 
 def about(table: Table, setup: Setup) -> str:
@@ -80,11 +140,12 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--epochs", type=int, help="of a full training; at most the table's")
     parser.add_argument("--patience", type=int, help="of early stopping; without: none")
-    parser.add_argument("--rule", choices=("trial", "study"), default="trial")
+    parser.add_argument("--rule", choices=("trial", "study", "mean"), default="trial")
     parser.add_argument("--workers", type=int, default=2, help="trials at once")
     parser.add_argument("--cap", type=int, default=192, help="full trainings until it is given up")
     parser.add_argument("--horizon", type=int, default=64, help="full trainings of the picture")
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--kept", type=Path, default=Path(".safr-study") / "replays.jsonl")
     for name, field in SchedulerConfig.model_fields.items():
         if name != "name":
             flag = "--" + name.replace("_", "-")
@@ -101,7 +162,7 @@ def setup_of(args: argparse.Namespace, table: Table) -> Setup:
         train=TrainConfig(epochs=epochs, patience=args.patience or epochs),
         scheduler=SchedulerConfig(**{name: getattr(args, name) for name in names}),
         workers=args.workers,
-        rule=args.rule,
+        rule="study" if args.rule == "mean" else args.rule,
         cap=args.cap,
         horizon=args.horizon,
     )
@@ -115,12 +176,16 @@ def main(given: Sequence[str] | None = None) -> int:
         table: Table = SyntheticTable()
         if args.table is not None:
             table = FileTable.of(args.table.stem, read_lines(args.table), texts=args.texts)
+        if args.rule == "mean":
+            table = MeanTable(table)
         setup = setup_of(args, table)
     except SafrError as error:
         _LOG.error(f"error: {error}")
         return 2
     methods = [m for m in ALL_METHODS if m.key in args.methods]
-    searches = replay_all(table, methods, args.searches, setup, processes=args.processes)
+    searches = replay_all(
+        table, methods, args.searches, setup, processes=args.processes, kept=args.kept
+    )
     epochs = setup.train.epochs
     sys.stdout.write(markdown(summarise(searches, at=AT * epochs)))
     if args.out is not None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -72,6 +72,11 @@ class Search:
     """Epochs at which a search that has not arrived is given up."""
     states: dict[str, int]
     """How many trials ended in which state."""
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
+        """The inverse of ``to_plain``."""
+        return cls(**{**plain, "steps": tuple((spent, share) for spent, share in plain["steps"])})
 
     @property
     def epochs(self) -> int | None:

@@ -101,13 +101,11 @@ class TableLine:
         )
 
 
-def read_lines(path: Path) -> list[TableLine]:
-    """The trainings in a file, in the file's order; none if there is no file.
+def whole_lines(path: Path) -> list[str]:
+    """The lines of a file that is only appended to; none if there is no file.
 
-    A torn last line, of a writer that was killed, is cut off the file.
-
-    Raises:
-        BadInput: another line cannot be read.
+    A torn last line, of a writer that was killed, is cut off the file: the next one would be glued
+    to it.
     """
     if not path.exists():
         return []
@@ -116,8 +114,17 @@ def read_lines(path: Path) -> list[TableLine]:
     if whole < len(content):
         with path.open("rb+") as file:
             file.truncate(whole)
+    return content[:whole].decode("utf-8").splitlines()
+
+
+def read_lines(path: Path) -> list[TableLine]:
+    """The trainings in a file, in the file's order.
+
+    Raises:
+        BadInput: a line that is not the torn last one cannot be read.
+    """
     found = []
-    for number, text in enumerate(content[:whole].decode("utf-8").splitlines(), start=1):
+    for number, text in enumerate(whole_lines(path), start=1):
         try:
             found.append(TableLine.from_text(text))
         except ValueError as error:
@@ -127,7 +134,7 @@ def read_lines(path: Path) -> list[TableLine]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class FileTable:
     """The largest whole grid that a file's trainings make, as a table."""
 

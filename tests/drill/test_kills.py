@@ -145,7 +145,7 @@ def share_of(kind: Kind) -> int:
     """How many of the kills are this kind's; all together are ``KILLS``."""
     parts = sum(other.share for other in KINDS)
     before = sum(other.share for other in KINDS[: KINDS.index(kind)])
-    return KILLS * (before + kind.share) // parts - KILLS * before // parts
+    return round(KILLS * (before + kind.share) / parts) - round(KILLS * before / parts)
 
 
 def disturb(

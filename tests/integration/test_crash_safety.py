@@ -49,7 +49,7 @@ from safr_study.study.task import Finished, TrialTask, epoch_event, finished_eve
 from safr_study.training import verify_model
 
 EPOCHS = 4
-FEW = 5
+FEW = 7
 FACTS = StudyFacts("f" * 64, "planted", (50.0, 0.0), {})
 SCORES = Scores("dev", 200, 80.5, 2.8, 50.0, 0.4, ())
 FAILING = 3
