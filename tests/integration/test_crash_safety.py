@@ -158,7 +158,7 @@ def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "moments", [10, pytest.param(None, marks=[pytest.mark.drill, pytest.mark.timeout(3600)])]
+    "moments", [4, pytest.param(None, marks=[pytest.mark.drill, pytest.mark.timeout(3600)])]
 )
 @pytest.mark.parametrize(
     ("sampler", "scheduler", "count"),
@@ -362,6 +362,7 @@ def test_a_finished_model_cut_in_half_is_one_sentence(
     assert str(closing) in said
 
 
+@pytest.mark.drill
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds processes as Linux does")
 def test_driver_and_worker_killed_for_real(planted: FinishedStudy, tmp_path: Path) -> None:
     home = tmp_path / "home"
