@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test drill check results table efficiency format clean
+.PHONY: help install demo test test-studies test-units drill check results table efficiency format clean
 
 help:
 	@echo "make demo     install, run the built-in study, print its front"
@@ -31,8 +31,16 @@ install: $(STAMP)
 demo: install
 	$(BIN)/safr-study search --dataset planted:redundant --study demo --space smoke --trials 8 --epochs 2 --seed 0
 
+# Whole studies wait for processes most of the time: the two halves share the cores well.
 test: install
-	$(BIN)/python -W error -m pytest --durations=25 -m 'not long and not drill'
+	$(MAKE) --no-print-directory --jobs 2 test-studies test-units
+
+PYTEST := $(BIN)/python -W error -m pytest -p no:cacheprovider --durations=10 -m 'not long and not drill'
+test-studies:
+	$(PYTEST) tests/integration
+
+test-units:
+	$(PYTEST) tests/unit tests/benchmarks
 
 # SAFR_DRILL_KILLS=3 is a short one.
 drill: install
