@@ -17,9 +17,10 @@ def dropout(x: Tensor, share: float, noise: torch.Generator | None) -> Tensor:
     if noise is None or share == 0.0:
         return x
     dropped = round(share * _LEVELS)
-    return (
-        x * (_uniform_int16(x, noise) >= dropped - _LEVELS // 2) * (_LEVELS / (_LEVELS - dropped))
-    )
+    # Kept as numbers of x's type: a product with truth values is five times slower on the CPU.
+    kept = torch.empty_like(x, requires_grad=False)
+    torch.ge(_uniform_int16(x, noise), dropped - _LEVELS // 2, out=kept)
+    return x * kept.mul_(_LEVELS / (_LEVELS - dropped))
 
 
 def logistic_like(x: Tensor, noise: torch.Generator) -> Tensor:

@@ -25,13 +25,7 @@ def importance_loss(rows: Tensor, counted: Tensor) -> Tensor:
     Returns:
         A scalar, at least 0; 0 when nothing is counted.
     """
-    others = counted[:, :, None] & counted[:, None, :] & ~_eye(rows.shape[1], rows.device)
-    gram = torch.bmm(rows, rows.transpose(1, 2)).masked_fill(~others, 0.0)  # [B, L, L]
-    # torch's vector norm has gradient 0 at 0, which sqrt of a sum of squares has not.
-    interference = torch.linalg.vector_norm(gram, dim=-1)
-    norms = torch.linalg.vector_norm(rows, dim=-1)
-    terms = interference / (NORM_EPSILON + norms)  # [B, L]
-    mean: Tensor = terms.sum() / counted.sum().clamp(min=1) / math.sqrt(rows.shape[-1])
+    mean: Tensor = _Importance.apply(rows, counted)  # type: ignore[no-untyped-call]
     return mean
 
 
@@ -91,6 +85,40 @@ def vmask_information(keep_probability: Tensor, counted: Tensor) -> Tensor:
     return terms.masked_fill(~counted, 0.0).sum() / counted.sum().clamp(min=1)
 
 
+class _Importance(torch.autograd.Function):
+    """s sum_i |g_i| / (1e-5 + |h_i|), where g_i = (h_i . h_j) over j != i, s = 1 / (count sqrt(E)).
+
+    With u_i = s / (1e-5 + |h_i|), w_i = u_i / |g_i|, 0 where g_i = 0, the gradient for h_i is
+    sum_j (w_i + w_j) G_ij h_j - s |g_i| / (1e-5 + |h_i|)^2 h_i / |h_i|: one product more.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, counted: Tensor) -> Tensor:
+        marks = counted.to(rows.dtype)
+        gram = torch.bmm(rows, rows.mT)  # [B, L, L]
+        gram.diagonal(dim1=1, dim2=2).zero_()
+        gram.mul_(marks[:, None]).mul_(marks[:, :, None])
+        interference = torch.linalg.vector_norm(gram, dim=-1)
+        norms = torch.linalg.vector_norm(rows, dim=-1)
+        share = 1.0 / (marks.sum().clamp(min=1) * math.sqrt(rows.shape[-1]))
+        terms = interference / (NORM_EPSILON + norms)  # [B, L]
+        if ctx.needs_input_grad[0]:
+            ctx.save_for_backward(rows, gram, interference, norms, share)
+        total: Tensor = terms.sum() * share
+        return total
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        rows, gram, interference, norms, share = ctx.saved_tensors
+        pull = gradient * share / (NORM_EPSILON + norms)
+        weights = torch.where(interference > 0, pull / interference, 0.0)
+        slope = gram * (weights[:, :, None] + weights[:, None])
+        own = torch.where(norms > 0, -pull * interference / (NORM_EPSILON + norms) / norms, 0.0)
+        slope.diagonal(dim1=1, dim2=2).copy_(own)
+        return torch.bmm(slope, rows), None
+
+
 class _DotInteraction(torch.autograd.Function):
     """sum_b w_b sum_{h, i != j} A_ij (1 - (A A^T)_ij).
 
@@ -100,21 +128,25 @@ class _DotInteraction(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, attention: Tensor, weights: Tensor) -> Tensor:
-        weights = weights[:, None, None, None]
-        slack = 1.0 - attention @ attention.transpose(-1, -2)
-        slack.diagonal(dim1=2, dim2=3).zero_()
-        loss = ((attention * slack).sum(dim=(1, 2, 3), keepdim=True) * weights).sum()
+        batch = len(attention)
+        matrices = attention.flatten(0, 1)  # [B H, L, L]
+        one = matrices.new_ones(())
+        slack = torch.baddbmm(one, matrices, matrices.mT, alpha=-1.0)
+        slack.diagonal(dim1=1, dim2=2).zero_()
+        sums = torch.linalg.vecdot(attention.reshape(batch, -1), slack.view(batch, -1))
         if ctx.needs_input_grad[0]:
-            both = attention + attention.transpose(-1, -2)
-            both.diagonal(dim1=2, dim2=3).zero_()
-            ctx.save_for_backward(slack.sub_(both @ attention).mul_(weights))
-        return loss
+            both = matrices + matrices.mT
+            both.diagonal(dim1=1, dim2=2).zero_()
+            slope = torch.baddbmm(slack, both, matrices, alpha=-1.0, out=slack)
+            ctx.save_for_backward(slope.view_as(attention), weights)
+        total: Tensor = (sums * weights).sum()
+        return total
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        (slope,) = ctx.saved_tensors
-        return slope * gradient, None
+        slope, weights = ctx.saved_tensors
+        return slope * (weights * gradient)[:, None, None, None], None
 
 
 def _eye(length: int, device: torch.device) -> Tensor:

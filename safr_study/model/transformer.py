@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from safr_study.model.attention import MultiHeadAttention
 from safr_study.model.linear import Linear
 from safr_study.model.noise import dropout
-
-MASKED_SCORE = -1e9
-"""Attention score of a PAD key."""
-INVISIBLE_SCORE = 2 * MASKED_SCORE
-"""Attention score of an invisible key: below PAD's, so that a query without any real key to see,
-which spreads its attention evenly over PAD, still does not see it."""
 
 
 class BlockValues(NamedTuple):
@@ -33,50 +27,6 @@ class BlockValues(NamedTuple):
     """``[B, L, E]``, before dropout, residual and norm."""
     block: Tensor
     """``[B, L, E]``, the block's output."""
-
-
-class MultiHeadAttention(nn.Module):
-    """Scaled dot-product self-attention.
-
-    Args:
-        embed_dim: E.
-        heads: H; divides E.
-        mask_queries: give PAD queries no attention at all (rows of zeros).
-    """
-
-    def __init__(self, *, embed_dim: int, heads: int, mask_queries: bool) -> None:
-        super().__init__()
-        self.heads = heads
-        self.mask_queries = mask_queries
-        self.query = Linear(embed_dim, embed_dim)
-        self.key = Linear(embed_dim, embed_dim)
-        self.value = Linear(embed_dim, embed_dim)
-        self.out = Linear(embed_dim, embed_dim)
-
-    def forward(
-        self, x: Tensor, real: Tensor, visible: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Output ``[B, L, E]`` and attention ``[B, H, L, L]`` of x ``[B, L, E]``.
-
-        ``real [B, L]`` marks the tokens; a text without any spreads its attention evenly.
-        ``visible [B, L]`` marks the positions that take part; ``None``: all.
-        """
-        batch, length, width = x.shape
-        query, key, value = (
-            projection(x).view(batch, length, self.heads, width // self.heads).transpose(1, 2)
-            for projection in (self.query, self.key, self.value)
-        )
-        scores = query @ key.transpose(-1, -2) / math.sqrt(width // self.heads)
-        scores = scores.masked_fill(~real[:, None, None, :], MASKED_SCORE)
-        queries = real
-        if visible is not None:
-            scores = scores.masked_fill(~visible[:, None, None, :], INVISIBLE_SCORE)
-            queries = real & visible
-        attention = torch.softmax(scores, dim=-1)
-        if self.mask_queries:
-            attention = attention * queries[:, None, :, None]
-        heads = (attention @ value).transpose(1, 2).reshape(batch, length, width)
-        return self.out(heads), attention
 
 
 class FeedForward(nn.Module):

@@ -14,6 +14,7 @@ from safr_study.errors import TrialFailure
 from safr_study.model import LossTensors, SafrClassifier, loss_terms
 from safr_study.records import LossTerms
 from safr_study.settings import TrainConfig
+from safr_study.training.gradients import EmbeddingGradient
 from safr_study.training.numerics import release_memory
 
 RELEASE_STEPS = 50
@@ -42,13 +43,14 @@ def train_epoch(
     """
     noise = torch.Generator(device).manual_seed(_noise_seed(config.seed, epoch))
     model.train()
+    embedding = EmbeddingGradient(model.embedding)
     names: tuple[str, ...] = ()
     steps: list[Tensor] = []
     sizes: list[int] = []
     for batch in training_batches(
         split, config.batch_size, seed=config.seed, epoch=epoch, pad_to=pad_to
     ):
-        losses = _step(config, batch, model, optimizer, device, noise)
+        losses = _step(config, batch, model, optimizer, embedding, device, noise)
         names = tuple(losses)
         steps.append(torch.stack(tuple(losses.values())))
         sizes.append(len(batch.labels))
@@ -101,13 +103,16 @@ def _step(
     batch: Batch,
     model: SafrClassifier,
     optimizer: torch.optim.Optimizer,
+    embedding: EmbeddingGradient,
     device: torch.device,
     noise: torch.Generator,
 ) -> dict[str, Tensor]:
-    losses = batch_losses(config, batch, model, device, noise)
     optimizer.zero_grad()
+    with embedding.collecting():
+        losses = batch_losses(config, batch, model, device, noise)
     losses.total.backward()  # type: ignore[no-untyped-call]
-    optimizer.step()
+    with embedding.dense():
+        optimizer.step()
     terms = {name: getattr(losses, name) for name in _TERMS}
     return {name: term.detach() for name, term in terms.items() if term is not None}
 

@@ -215,7 +215,7 @@ def test_one_text_a_batch_and_several_blocks_work(
 def test_a_loss_that_is_not_finite_is_a_sentence(
     config: TrainConfig, corpus: EncodedCorpus
 ) -> None:
-    wild = changed(config, penalties={"lambda_imp": 1e38, "lambda_inter": 1e38})
+    wild = changed(config, penalties={"lambda_imp": 1e39, "lambda_inter": 1e39})
     with pytest.raises(TrialFailure) as failure:
         fit(wild, corpus, device=CPU)
     sentence = str(failure.value)

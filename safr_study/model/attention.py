@@ -1,0 +1,164 @@
+"""Scaled dot-product self-attention (Vaswani et al. 2017), with its weights."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from safr_study.model.linear import Linear, linear
+
+MASKED_SCORE = -1e9
+"""Attention score of a PAD key."""
+INVISIBLE_SCORE = 2 * MASKED_SCORE
+"""Attention score of an invisible key: below PAD's, so that a query without any real key to see,
+which spreads its attention evenly over PAD, still does not see it."""
+
+
+class MultiHeadAttention(nn.Module):
+    """Scaled dot-product self-attention.
+
+    Args:
+        embed_dim: E.
+        heads: H; divides E.
+        mask_queries: give PAD queries no attention at all (rows of zeros).
+    """
+
+    def __init__(self, *, embed_dim: int, heads: int, mask_queries: bool) -> None:
+        super().__init__()
+        self.heads = heads
+        self.mask_queries = mask_queries
+        self.query = Linear(embed_dim, embed_dim)
+        self.key = Linear(embed_dim, embed_dim)
+        self.value = Linear(embed_dim, embed_dim)
+        self.out = Linear(embed_dim, embed_dim)
+
+    def forward(
+        self, x: Tensor, real: Tensor, visible: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Output ``[B, L, E]`` and attention ``[B, H, L, L]`` of x ``[B, L, E]``.
+
+        ``real [B, L]`` marks the tokens; a text without any spreads its attention evenly.
+        ``visible [B, L]`` marks the positions that take part; ``None``: all.
+        """
+        projections = (self.query, self.key, self.value)
+        # One product instead of three.
+        projected = linear(
+            x,
+            torch.cat([projection.weight for projection in projections]),
+            torch.cat([projection.bias for projection in projections]),
+        )
+        keys = hidden = queries = None
+        # On a GPU a look at the data would wait for it.
+        if visible is not None or x.device.type != "cpu" or not bool(real.all()):
+            seen = real if visible is None else real & visible
+            keys = seen.to(projected.dtype)
+            hidden = torch.where(real, 0.0, MASKED_SCORE).to(projected.dtype)
+            if visible is not None:
+                hidden = torch.where(visible, hidden, INVISIBLE_SCORE)
+            queries = keys if self.mask_queries else None
+        if x.device.type == "cpu":
+            mixed, attention = _Attention.apply(  # type: ignore[no-untyped-call]
+                projected, self.heads, keys, hidden, queries
+            )
+        else:
+            mixed, attention = attend(projected, self.heads, keys, hidden, queries)
+        return self.out(mixed), attention
+
+
+def attend(
+    projected: Tensor,
+    heads: int,
+    keys: Tensor | None = None,
+    hidden: Tensor | None = None,
+    queries: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Mixed values ``[B, L, E]`` and attention ``[B, H, L, L]``, in plain operations.
+
+    Args:
+        projected: ``[B, L, 3 E]``: queries, keys and values side by side.
+        heads: H.
+        keys: ``[B, L]``, 1 for the keys that are seen, 0 for others; ``None``: all are.
+        hidden: ``[B, L]``, the score of the other keys, 0 for those that are seen; with ``keys``.
+        queries: ``[B, L]``, 1 for the queries that attend, 0 for others; ``None``: all do.
+    """
+    batch, length, width = projected.shape
+    query, key, value = (
+        part.view(batch, length, heads, width // 3 // heads).transpose(1, 2)
+        for part in projected.chunk(3, dim=-1)
+    )
+    scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
+    if keys is not None and hidden is not None:
+        scores = scores * keys[:, None, None] + hidden[:, None, None]
+    attention = torch.softmax(scores, dim=-1)
+    if queries is not None:
+        attention = attention * queries[:, None, :, None]
+    mixed = (attention @ value).transpose(1, 2).reshape(batch, length, width // 3)
+    return mixed, attention
+
+
+class _Attention(torch.autograd.Function):
+    """``attend``, with few temporaries over ``[B, H, L, L]``."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        projected: Tensor,
+        heads: int,
+        keys: Tensor | None,
+        hidden: Tensor | None,
+        queries: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        batch, length, embed_dim = *projected.shape[:2], projected.shape[2] // 3
+        width = embed_dim // heads
+        parts = projected.view(batch, length, 3, heads, width).permute(2, 0, 3, 1, 4).contiguous()
+        query, key, value = parts.view(3, batch * heads, length, width)
+        scale = 1.0 / math.sqrt(width)
+        scores = projected.new_empty(batch * heads, length, length)
+        torch.baddbmm(scores, query, key.mT, beta=0.0, alpha=scale, out=scores)
+        if keys is not None and hidden is not None:
+            by_text = scores.view(batch, heads, length, length)
+            torch.addcmul(hidden[:, None, None], by_text, keys[:, None, None], out=by_text)
+        attention = torch.softmax(scores, dim=-1)
+        if queries is not None:
+            attention.view(batch, heads, length, length).mul_(queries[:, None, :, None])
+        mixed = torch.bmm(attention, value).view(batch, heads, length, width).transpose(1, 2)
+        attention = attention.view(batch, heads, length, length)
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(parts, attention, keys)
+        return mixed.reshape(batch, length, embed_dim), attention
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(
+        ctx: Any, of_mixed: Tensor | None, of_attention: Tensor | None
+    ) -> tuple[Tensor, None, None, None, None]:
+        parts, attention, keys = ctx.saved_tensors
+        _, batch, heads, length, width = parts.shape
+        query, key, value = parts.view(3, batch * heads, length, width)
+        weights = attention.view(batch * heads, length, length)
+        gradient = torch.empty_like(parts)
+        of_query, of_key, of_value = gradient.view(3, batch * heads, length, width)
+        if of_mixed is None:
+            of_value.zero_()
+            of_weights = of_attention.reshape(weights.shape)  # type: ignore[union-attr]
+        else:
+            by_head = of_mixed.view(batch, length, heads, width).transpose(1, 2)
+            by_head = by_head.reshape(batch * heads, length, width)
+            torch.bmm(weights.mT, by_head, out=of_value)
+            of_weights = (
+                torch.bmm(by_head, value.mT)
+                if of_attention is None
+                else torch.baddbmm(of_attention.reshape(weights.shape), by_head, value.mT)
+            )
+        # Queries that do not attend have weights of zero, so nothing reaches their scores.
+        of_scores = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype)
+        if keys is not None:
+            of_scores.view(attention.shape).mul_(keys[:, None, None])
+        scale = 1.0 / math.sqrt(width)
+        torch.baddbmm(of_query, of_scores, key, beta=0.0, alpha=scale, out=of_query)
+        torch.baddbmm(of_key, of_scores.mT, query, beta=0.0, alpha=scale, out=of_key)
+        of_projected = gradient.permute(1, 3, 0, 2, 4).reshape(batch, length, 3 * heads * width)
+        return of_projected, None, None, None, None
