@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test test-studies test-units drill check results table efficiency format clean
+.PHONY: help install demo test test-studies test-units test-gpu drill check results table efficiency format clean
 
 help:
 	@echo "make demo     install, run the built-in study, print its front"
 	@echo "make test     install, run the tests"
+	@echo "make test-gpu the tests that need a GPU (torch's build for its CUDA must be installed)"
 	@echo "make drill    kill studies at random moments, and see them go on (20 minutes)"
 	@echo "make check    install, check format, lint, types and layers"
 	@echo "make results  train and measure what docs/results.md reports and docs/results lacks"
@@ -41,6 +42,9 @@ test-studies:
 
 test-units:
 	$(PYTEST) tests/unit tests/benchmarks
+
+test-gpu: install
+	$(PYTEST) tests/gpu
 
 # SAFR_DRILL_KILLS=3 is a short one.
 drill: install

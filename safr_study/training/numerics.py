@@ -96,7 +96,9 @@ def limit_gpu_memory(device: torch.device, share: float) -> None:
         share: above 0; 1 and more mean no limit.
     """
     if device.type == "cuda" and share < 1:
-        torch.cuda.set_per_process_memory_fraction(share, device)
+        # torch takes no device without a number here.
+        index = torch.cuda.current_device() if device.index is None else device.index
+        torch.cuda.set_per_process_memory_fraction(share, index)
 
 
 def _flushes_denormals() -> bool:

@@ -61,14 +61,17 @@ def test_a_share_of_a_gpu_is_used_where_there_is_one(
 
 
 def test_memory_is_limited_on_a_gpu_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[tuple[float, torch.device]] = []
+    calls: list[tuple[float, int]] = []
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 3)
     monkeypatch.setattr(
         torch.cuda,
         "set_per_process_memory_fraction",
-        lambda share, device: calls.append((share, device)),
+        lambda share, index: calls.append((share, index)),
     )
     limit_gpu_memory(torch.device("cpu"), 0.5)
     limit_gpu_memory(torch.device("cuda"), 1.0)
     assert calls == []
     limit_gpu_memory(torch.device("cuda"), 0.25)
-    assert calls == [(0.25, torch.device("cuda"))]
+    limit_gpu_memory(torch.device("cuda", 1), 0.25)
+    # torch refuses a device without a number here; tests/gpu shows it on a GPU.
+    assert calls == [(0.25, 3), (0.25, 1)]
