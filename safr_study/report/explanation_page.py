@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 from itertools import combinations
 
 import numpy as np
 
-from safr_study.records.explanation import MOST_PICTURED, ExplainedWord, Explanation, LayerView
+from safr_study.records.explanation import MOST_PICTURED, Explanation, LayerView
+from safr_study.report.html import cell, definitions, document, head, number, section, table
 from safr_study.report.inline_svg import inline_svg
-from safr_study.report.page_style import SCRIPT, STYLE
+from safr_study.report.words import TINTS, marked_word, word_facts
 
-TINTS = 6
-"""Steps of the colour scale, from no tint to the darkest."""
 STRONGEST_PAIRS = 20
 """Rows of the table of pairs."""
 
@@ -61,38 +58,15 @@ def explanation_page(explanation: Explanation, pictures: Mapping[str, str]) -> s
         _pairs_table(explanation),
         _provenance(explanation),
     ]
-    script = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
-    policy = (
-        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
-        f"script-src 'sha256-{script}'"
-    )
     body = "\n".join(filter(None, parts))
-    return (
-        "<!doctype html>\n"
-        '<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}: a SAFR explanation</title>\n"
-        f"<style>{STYLE}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n"
-        f"<script>{SCRIPT}</script>\n</body>\n</html>\n"
-    )
-
-
-def tint(capacity: float, largest: float) -> int:
-    """Step of the colour scale, from 0 to TINTS - 1, linear in the capacity.
-
-    Args:
-        capacity: at least 0.
-        largest: of the text; its word gets the last step.
-    """
-    return min(TINTS - 1, int(TINTS * capacity / largest)) if largest > 0 else 0
+    return document(f"{title}: a SAFR explanation", f"<main>\n{body}\n</main>")
 
 
 def _text(explanation: Explanation) -> str:
     if not explanation.words:
         return ""
     capacities = [word.capacity for word in explanation.words]
-    spans = " ".join(_word(word, max(capacities)) for word in explanation.words)
+    spans = " ".join(marked_word(word, max(capacities)) for word in explanation.words)
     scale = " ".join(f'<span class="w t{step}">&nbsp;&nbsp;</span>' for step in range(TINTS))
     return (
         f'<p class="text" dir="auto">{spans}</p>\n'
@@ -102,31 +76,18 @@ def _text(explanation: Explanation) -> str:
     )
 
 
-def _word(word: ExplainedWord, largest: float) -> str:
-    classes = f"w t{tint(word.capacity, largest)}{'' if word.known else ' unknown'}"
-    tag = "strong" if word.top else "span"
-    return f'<{tag} class="{classes}" title="{_facts(word)}">{escape(word.shown)}</{tag}>'
-
-
-def _facts(word: ExplainedWord) -> str:
-    keep = (
-        "" if word.keep_probability is None else f", keep-probability {word.keep_probability:.3f}"
-    )
-    return f"capacity {word.capacity:.3f}, rank {word.rank + 1}{keep}"
-
-
 def _probabilities(explanation: Explanation) -> str:
     rows = [
-        [_cell(name), _number(probability, 4)]
+        [cell(name), number(probability, 4)]
         for name, probability in sorted(explanation.probabilities, key=lambda pair: -pair[1])
     ]
-    return _section("classes", "Classes", _table(["Class", "Probability"], rows))
+    return section("classes", "Classes", table(["Class", "Probability"], rows))
 
 
 def _figure(name: str, svg: str, explanation: Explanation) -> str:
     heading, caption = _CAPTIONS[name]
     drawn = inline_svg(svg, name=name, label=heading, titles=_titles(explanation))
-    return _section(
+    return section(
         name,
         heading,
         f'<figure><div class="picture" tabindex="0" role="group" aria-label="{escape(heading)}, '
@@ -140,7 +101,7 @@ def _titles(explanation: Explanation) -> dict[str, str | list[str]]:
     words = explanation.highest(MOST_PICTURED)
     cosine, interference = explanation.view.cosine, explanation.view.interference
     titles: dict[str, str | list[str]] = {
-        f"{kind}-{word.position}": f"{word.shown}: {_facts(word)}"
+        f"{kind}-{word.position}": f"{word.shown}: {word_facts(word)}"
         for word in words
         for kind in ("bar", "node")
     }
@@ -160,20 +121,20 @@ def _titles(explanation: Explanation) -> dict[str, str | list[str]]:
 def _words_table(explanation: Explanation) -> str:
     rows = [
         [
-            _number(word.position + 1, 0),
-            f'<th scope="row"><bdi>{escape(word.shown)}</bdi></th>',
-            _number(word.capacity, 4),
-            _number(word.rank + 1, 0),
-            _cell("yes" if word.top else ""),
-            _number(word.keep_probability, 4),
-            _cell("" if word.known else "unknown"),
+            number(word.position + 1, 0),
+            head(word.shown),
+            number(word.capacity, 4),
+            number(word.rank + 1, 0),
+            cell("yes" if word.top else ""),
+            number(word.keep_probability, 4),
+            cell("" if word.known else "unknown"),
         ]
         for word in explanation.words
     ]
     columns = ["Place", "Word", "Capacity", "Rank", "Top 30 %", "Keep-probability", "Note"]
     if not rows:
         return ""
-    return _section("words", "All words", _table(columns, rows, sortable=True))
+    return section("words", "All words", table(columns, rows, sortable=True))
 
 
 def _layers_table(explanation: Explanation) -> str:
@@ -183,22 +144,22 @@ def _layers_table(explanation: Explanation) -> str:
     columns = ["Place", "Word", *(view.title(blocks) for view in explanation.layers)]
     rows = [
         [
-            _number(word.position + 1, 0),
-            f'<th scope="row"><bdi>{escape(word.shown)}</bdi></th>',
-            *(_number(view.capacity[word.position], 4) for view in explanation.layers),
+            number(word.position + 1, 0),
+            head(word.shown),
+            *(number(view.capacity[word.position], 4) for view in explanation.layers),
         ]
         for word in explanation.words
     ]
-    table = _table(columns, rows, sortable=True)
-    return _section("layer-capacities", "Capacity in every layer", table)
+    drawn = table(columns, rows, sortable=True)
+    return section("layer-capacities", "Capacity in every layer", drawn)
 
 
 def _pairs_table(explanation: Explanation) -> str:
     rows = [
         [
-            f'<th scope="row"><bdi>{escape(explanation.words[first].shown)}</bdi></th>',
-            f"<td><bdi>{escape(explanation.words[second].shown)}</bdi></td>",
-            *(_number(value, 4) for value in values),
+            head(explanation.words[first].shown),
+            cell(explanation.words[second].shown),
+            *(number(value, 4) for value in values),
         ]
         for first, second, *values in _strongest(explanation.view)
     ]
@@ -208,7 +169,7 @@ def _pairs_table(explanation: Explanation) -> str:
     heading = f"The {len(rows)} strongest of {count * (count - 1) // 2} pairs"
     columns = ["Word", "Word", "Cosine", "Dot product", "Interference"]
     note = "<p>By |cosine|; <code>safr-study explain --json</code> has all of them.</p>"
-    return _section("pairs", heading, note + _table(columns, rows, sortable=True))
+    return section("pairs", heading, note + table(columns, rows, sortable=True))
 
 
 def _strongest(view: LayerView) -> list[tuple[int, int, float | None, float, float]]:
@@ -241,35 +202,4 @@ def _provenance(explanation: Explanation) -> str:
         "Words read": f"at most {source.max_len}",
         "Made by": f"safr-study {source.safr_study}",
     }
-    entries = "".join(
-        f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items()
-    )
-    return _section("provenance", "Where this comes from", f"<dl>{entries}</dl>")
-
-
-def _section(name: str, heading: str, content: str) -> str:
-    return (
-        f'<section aria-labelledby="h-{name}"><h2 id="h-{name}">{escape(heading)}</h2>\n'
-        f"{content}</section>"
-    )
-
-
-def _table(columns: Iterable[str], rows: Iterable[Sequence[str]], *, sortable: bool = False) -> str:
-    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
-    body = "\n".join(f"<tr>{''.join(row)}</tr>" for row in rows)
-    return (
-        f'<div class="scroll" tabindex="0"><table{" data-sortable" if sortable else ""}>'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
-    )
-
-
-def _cell(text: str) -> str:
-    return f"<td><bdi>{escape(text)}</bdi></td>"
-
-
-def _number(value: float | None, digits: int) -> str:
-    """A cell that sorts by its exact value."""
-    if value is None:
-        return '<td class="number" data-value="">–</td>'
-    shown = f"{value:.{digits}f}" if abs(value) < 1e5 else f"{value:.{digits}e}"
-    return f'<td class="number" data-value="{float(value)!r}">{shown}</td>'
+    return section("provenance", "Where this comes from", definitions(facts))

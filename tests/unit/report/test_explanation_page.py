@@ -11,8 +11,9 @@ from explained import explained
 
 from safr_study.figures.explanation import explanation_svgs
 from safr_study.records.explanation import Explanation
-from safr_study.report.explanation_page import TINTS, explanation_page, tint
+from safr_study.report.explanation_page import explanation_page
 from safr_study.report.inline_svg import inline_svg
+from safr_study.report.words import TINTS, tint
 
 SENTENCE = "a gripping , funny film"
 HOSTILE = "<script>alert(1)</script> \"double\" 'single' &amp; <img/src=x> </style></title> \x1b[2J"
