@@ -19,6 +19,7 @@ from safr_study.cli import (
     evaluate,
     explain,
     models,
+    report,
     reproduce,
     results,
     search,
@@ -38,6 +39,8 @@ app = typer.Typer(
 
 app.command("search")(search.search)
 app.command("pareto")(results.pareto)
+app.command("report")(report.report)
+app.command("compare")(report.compare)
 app.command("list")(results.list_studies)
 app.command("status")(status.status)
 app.command("stop")(status.stop)

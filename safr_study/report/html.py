@@ -11,6 +11,8 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
+from safr_study.report.sheets import Sheet
+
 
 @cache
 def asset(name: str) -> str:
@@ -126,6 +128,23 @@ def definitions(facts: Mapping[str, str]) -> str:
         f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items()
     )
     return f"<dl>{entries}</dl>"
+
+
+def details(summary: str, content: str) -> str:
+    """What is shown on request, and always on paper; ``content`` is HTML."""
+    return f"<details><summary>{escape(summary)}</summary>\n{content}</details>"
+
+
+def sheet_table(sheet: Sheet) -> str:
+    """A table of text with its title above it."""
+    rows = [
+        [
+            f'<td class="number"><bdi>{escape(text)}</bdi></td>' if right else cell(text)
+            for text, right in zip(row, sheet.right, strict=True)
+        ]
+        for row in sheet.rows
+    ]
+    return f"<h3>{escape(sheet.title)}</h3>" + table(sheet.columns, rows, name=sheet.title)
 
 
 def paragraph(text: str, kind: str = "") -> str:

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from safr_study.data import EncodedCorpus, encoded_corpus
 from safr_study.errors import BadInput, SafrError, ServiceUnreachable
-from safr_study.pareto import rank_study
-from safr_study.records import RegisteredModel, TrialState
-from safr_study.report.confirmation import Confirmation, Searched
+from safr_study.records import RegisteredModel
+from safr_study.report.confirmation import Confirmation
 from safr_study.study.cluster import divide
 from safr_study.study.lease import driver_lock
 from safr_study.study.ledger import Ledger
@@ -24,6 +23,7 @@ from safr_study.workflows.confirm_plan import (
     ConfirmRequest,
 )
 from safr_study.workflows.confirm_work import ConfirmWork
+from safr_study.workflows.confirmed import searched_part
 from safr_study.workflows.provenance import provenance
 from safr_study.workflows.results import load_ledger
 from safr_study.workflows.stores import Stores
@@ -41,7 +41,7 @@ def plan_confirmation(
         BadInput: as ``confirm``.
     """
     ledger = load_ledger(request.study, stores)
-    searched = _searched(ledger)
+    searched = searched_part(ledger)
     work = ConfirmWork(request, stores, ledger, _same_corpus(ledger, stores), searched)
     return work.plan(divide(work.resources, cpus=cpus, gpus=gpus))
 
@@ -68,40 +68,13 @@ def confirm(
         assert storage is not None
         ledger = Ledger.load(storage, request.study)
         assert ledger is not None
-        searched = _searched(ledger)
+        searched = searched_part(ledger)
         _look_for_tracking(stores, progress)
         work = ConfirmWork(request, stores, ledger, _same_corpus(ledger, stores), searched)
         unmeasured = work.run(lease, progress)
         found = work.found()
         models, problem = _publish(work, found)
     return ConfirmOutcome(found, tuple(models), problem, unmeasured)
-
-
-def _searched(ledger: Ledger) -> Searched:
-    """The first front of the trials that keep the constraints, and the baselines.
-
-    Raises:
-        BadInput: no such trial is complete.
-    """
-    spec, facts = ledger.spec, ledger.facts
-    trials = [trial for trial in ledger.trials() if trial.feasible]
-    result = rank_study(
-        name=spec.name,
-        dataset=facts.slug,
-        objectives=tuple(objective.name for objective in spec.objectives),
-        reference_point=facts.reference_point,
-        trials=trials,
-        asked=spec.trials,
-    )
-    if not result.ranked:
-        raise BadInput(
-            "study",
-            f"{spec.name!r} has no complete trial"
-            f"{' that keeps the constraints' if spec.space.constraints else ''} yet: nothing to "
-            "confirm; go on with its search first",
-        )
-    complete = [trial for trial in ledger.trials() if trial.state is TrialState.COMPLETE]
-    return Searched(result, tuple(trial for trial in complete if trial.baseline is not None))
 
 
 def _same_corpus(ledger: Ledger, stores: Stores) -> EncodedCorpus:
