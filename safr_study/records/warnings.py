@@ -40,6 +40,11 @@ def trial_warnings(trial: TrialRecord) -> tuple[str, ...]:
     return tuple(_sentence(found.kind, _percent(found.seen)) for found in _warnings(trial))
 
 
+def warning_names(trial: TrialRecord) -> tuple[str, ...]:
+    """The same in a word or two each, for a table: ``lambda_imp inert``, ``gates closed``."""
+    return tuple(_NAMES.get(found.kind, f"{found.kind} inert") for found in _warnings(trial))
+
+
 def study_warnings(trials: Iterable[TrialRecord]) -> tuple[str, ...]:
     """The warnings of many trials: a sentence for each kind, with the numbers of its trials."""
     found: dict[_Kind, dict[int, float]] = {}
@@ -85,6 +90,11 @@ _EFFECTIVE: dict[_Kind, Callable[[EpochReport], float | None]] = {
     "vmask_beta": lambda epoch: epoch.effective_information,
 }
 
+_NAMES: dict[_Kind, str] = {
+    "closed": "gates closed",
+    "open": "gates open",
+    "saturated": "saturated",
+}
 _INERT = (
     "{kind} is inert{who}: its gradient was {seen} of the cross-entropy's at most, in every epoch; "
     "take a larger {kind}"

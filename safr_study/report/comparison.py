@@ -235,35 +235,39 @@ def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
 
 def _differences(views: Sequence[StudyView]) -> tuple[Difference, ...]:
     settings = [
-        {"trials": view.spec.trials, **_flat(view.spec.settings_that_change_numbers())}
+        {"trials": view.spec.trials, **flat_settings(view.spec.settings_that_change_numbers())}
         for view in views
     ]
     names = dict.fromkeys(name for one in settings for name in one)
     found = []
     for name in names:
-        values = [_text(one[name]) if name in one else "" for one in settings]
+        values = [shown_setting(one[name]) if name in one else "" for one in settings]
         if len(set(values)) > 1:
             found.append(Difference(name, tuple(values)))
     return tuple(found)
 
 
-def _flat(settings: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+def flat_settings(settings: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Nested settings by their paths: ``train.shape.heads``."""
     found: dict[str, Any] = {}
     for name, value in settings.items():
         here = f"{path}.{name}" if path else str(name)
         if isinstance(value, Mapping) and value:
-            found |= _flat(value, here)
+            found |= flat_settings(value, here)
         else:
             found[here] = value
     return found
 
 
-def _text(value: Any) -> str:
+def shown_setting(value: Any) -> str:
+    """A setting's value for people."""
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, list | tuple):
         return ", ".join(
-            " ".join(map(_text, one.values())) if isinstance(one, Mapping) else _text(one)
+            " ".join(map(shown_setting, one.values()))
+            if isinstance(one, Mapping)
+            else shown_setting(one)
             for one in value
         )
     return "none" if value is None else str(value)

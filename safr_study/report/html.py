@@ -122,12 +122,12 @@ def number(value: float | None, digits: int, *, shown: str | None = None) -> str
     return f'<td class="number" data-value="{float(value)!r}">{escape(shown)}</td>'
 
 
-def definitions(facts: Mapping[str, str]) -> str:
-    """Names and what they are."""
+def definitions(facts: Mapping[str, str], kind: str = "") -> str:
+    """Names and what they are; ``kind`` is a class of the style sheet."""
     entries = "".join(
         f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items()
     )
-    return f"<dl>{entries}</dl>"
+    return f'<dl class="{kind}">{entries}</dl>' if kind else f"<dl>{entries}</dl>"
 
 
 def details(summary: str, content: str) -> str:

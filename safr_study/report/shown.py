@@ -56,6 +56,11 @@ def values_of(ranked: RankedTrial) -> tuple[float, ...]:
     return ranked.trial.values
 
 
+def heading(objective: Objective) -> str:
+    """Its label as the first words of a line."""
+    return objective.label[:1].upper() + objective.label[1:]
+
+
 def flags(ranked: RankedTrial) -> str:
     """What is special about a trial: ``knee``, ``baseline``, ``saturated``."""
     said = (
@@ -71,9 +76,11 @@ def trial_sentence(ranked: RankedTrial, objectives: tuple[Objective, ...]) -> st
     trial = ranked.trial
     lines = [f"Trial {trial.number}: {trial.label}"]
     found = zip(objectives, values_of(ranked), spreads(trial, objectives), strict=True)
+    covers: dict[str, None] = {}
     for objective, value, spread in found:
-        covered = "" if spread is None else f" (95 %, {spread.covers})"
-        lines.append(f"{objective.label} {value_text(objective, value, spread)}{covered}")
+        lines.append(f"{heading(objective)} {value_text(objective, value, spread)}")
+        covers |= {} if spread is None else {spread.covers: None}
+    lines += [f"± 95 %, {covered}" for covered in covers]
     place = "on the front" if ranked.on_front else f"front {ranked.front}"
     special = flags(ranked)
     lines.append(place + (f", {special}" if special else ""))

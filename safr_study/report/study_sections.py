@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from html import escape
 
 from safr_study.records import RankedTrial, StudyResult, TrialRecord
-from safr_study.records.warnings import study_warnings, trial_warnings
+from safr_study.records.warnings import study_warnings, warning_names
 from safr_study.report.charts.drawing import SHAPES, short
 from safr_study.report.charts.front import BASELINE_SHAPES, front_charts
 from safr_study.report.charts.history import history_chart
 from safr_study.report.charts.importance import direction, importance_chart
 from safr_study.report.charts.parallel import parallel_chart
+from safr_study.report.comparison import flat_settings, shown_setting
 from safr_study.report.confirmation import Confirmation
 from safr_study.report.confirmation_sheets import notes as confirmation_notes
 from safr_study.report.confirmation_sheets import sheets as confirmation_tables
@@ -28,7 +28,7 @@ from safr_study.report.html import (
     table,
 )
 from safr_study.report.rungs import result_rungs, rung_lines
-from safr_study.report.shown import decimals, flags, spreads, value_text, values_of
+from safr_study.report.shown import decimals, flags, heading, spreads, value_text, values_of
 from safr_study.report.study_report import StudyReport
 from safr_study.report.tables import infeasible_lines
 from safr_study.settings import Objective
@@ -40,7 +40,8 @@ def front_section(report: StudyReport) -> str:
     if not result.ranked:
         return section("front", "The front", paragraph("No trial is complete yet.", "empty"))
     content = (
-        f'<figure class="hero">{front_charts(result, report.confirmation)}'
+        paragraph(_axes_mean(report.objectives))
+        + f'<figure class="hero">{front_charts(result, report.confirmation)}'
         f"<figcaption>{front_legend(result, report.confirmation)}</figcaption></figure>"
         + front_table(result, report.objectives)
         + "".join(paragraph(line, "note") for line in infeasible_lines(result))
@@ -79,7 +80,7 @@ def front_table(result: StudyResult, objectives: tuple[Objective, ...]) -> str:
     """The members of the front and the baselines, best first objective first."""
     shown = [r for r in result.ranked if r.on_front or r.trial.baseline is not None]
     rows = [[*_trial_cells(one, objectives, intervals=True), cell(flags(one))] for one in shown]
-    columns = [">Trial", "Setting", *(f">{o.label}" for o in objectives), ">Front", "Note"]
+    columns = [">Trial", "Setting", *(f">{heading(o)}" for o in objectives), ">Front", "Note"]
     numbers = [one.trial.number for one in shown]
     return table(columns, rows, sortable=True, trials=numbers, name="The front and the baselines")
 
@@ -229,18 +230,18 @@ def trials_section(report: StudyReport) -> str:
     rows = []
     for ranked in result.ranked:
         trial = ranked.trial
-        special = [flags(ranked)] if flags(ranked) else []
+        special = dict.fromkeys(filter(None, [*flags(ranked).split(", "), *warning_names(trial)]))
         rows.append(
             [
                 *_trial_cells(ranked, objectives, intervals=False),
                 *(_parameter(trial, name) for name in names),
                 number(len(trial.epochs), 0),
                 number(trial.seconds, 0),
-                cell("; ".join([*special, *trial_warnings(trial)])),
+                cell(", ".join(special)),
             ]
         )
     columns = [
-        *(">Trial", "Setting", *(f">{o.label}" for o in objectives), ">Front"),
+        *(">Trial", "Setting", *(f">{heading(o)}" for o in objectives), ">Front"),
         *(f">{name}" for name in names),
         *(">Epochs", ">Seconds", "Note"),
     ]
@@ -261,8 +262,8 @@ def trials_section(report: StudyReport) -> str:
     ]
     if others:
         columns = [">Trial", "Setting", "State", ">Epochs", ">Last dev accuracy", "Why"]
-        heading = f"<h3>{len(others)} without a place in the ranking</h3>"
-        content += heading + table(columns, others, sortable=True, name="Trials without a rank")
+        said = f"<h3>{len(others)} without a place in the ranking</h3>"
+        content += said + table(columns, others, sortable=True, name="Trials without a rank")
     return section("trials", "All trials", content)
 
 
@@ -292,7 +293,13 @@ def provenance_section(report: StudyReport) -> str:
         + definitions(listed)
         + details(
             "All settings",
-            f'<pre tabindex="0"><code>{escape(_settings(report))}</code></pre>',
+            definitions(
+                {
+                    name: shown_setting(value)
+                    for name, value in flat_settings(spec.model_dump(mode="json")).items()
+                },
+                kind="settings",
+            ),
         )
     )
     return section("provenance", "Provenance", content)
@@ -329,6 +336,19 @@ def _state(trial: TrialRecord) -> str:
     return "misses a constraint" if not trial.feasible else trial.state.value
 
 
+def _axes_mean(objectives: Sequence[Objective]) -> str:
+    """What the axes are, for a reader who knows neither."""
+    said = ["Both axes are measured on dev; better is up and to the right."]
+    shares = [objective for objective in objectives if objective.metric == "srs"]
+    if shares and shares[0].k is not None:
+        said.append(
+            f"{shares[0].label}: the accuracy that is lost when each text loses the "
+            f"{100 * shares[0].k:g} % of its words with the highest capacity, so whether the "
+            "model's own ranking of its words is worth anything."
+        )
+    return " ".join(said)
+
+
 def _whiskers_mean(result: StudyResult, confirmation: Confirmation | None) -> str:
     repeated = any(ranked.trial.replicates for ranked in result.front)
     covered = "over each trial's seeds" if repeated else "from the dev texts alone, not the seeds"
@@ -338,7 +358,3 @@ def _whiskers_mean(result: StudyResult, confirmation: Confirmation | None) -> st
     if len(result.objectives) == 2:
         said += " What lies in the shaded area is dominated."
     return said
-
-
-def _settings(report: StudyReport) -> str:
-    return json.dumps(report.spec.model_dump(mode="json"), indent=1, ensure_ascii=False)

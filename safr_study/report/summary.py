@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from safr_study.records import RankedTrial, TrialRecord, TrialState
-from safr_study.report.shown import value_text, values_of
+from safr_study.report.shown import heading, value_text, values_of
 from safr_study.report.study_report import StudyReport
 
 
@@ -31,7 +31,10 @@ def lead(report: StudyReport) -> str:
             "members stay on the front."
         )
     else:
-        said.append("The numbers are of single searches: repeat what you rely on with confirm.")
+        said.append(
+            "The front was chosen by these same numbers, so they look better than they are; "
+            "safr-study confirm measures it anew."
+        )
     if report.running:
         said.append("The study is still running; this is how it stands.")
     return " ".join(said)
@@ -43,7 +46,7 @@ def key_facts(report: StudyReport) -> Iterator[tuple[str, str, str]]:
     knee = next((ranked for ranked in result.ranked if ranked.knee), None)
     if knee is not None:
         for objective, value in zip(report.objectives, values_of(knee), strict=True):
-            yield f"{objective.label} of the knee", value_text(objective, value), "on dev"
+            yield f"{heading(objective)} of the knee", value_text(objective, value), "on dev"
     reference = ", ".join(f"{value:.4g}" for value in result.reference_point)
     yield "Hypervolume", f"{result.hypervolume:.1f}", f"from ({reference})"
     complete = report.count(TrialState.COMPLETE)
@@ -70,8 +73,8 @@ def _against_baselines(knee: RankedTrial, report: StudyReport) -> Iterator[str]:
         ):
             change = mine - theirs
             sign = "+" if change >= 0 else "−"
-            shifts.append(f"{sign}{value_text(objective, abs(change))} {objective.label}")
-        yield f"Against the baseline {name} that is {' and '.join(shifts)}."
+            shifts.append(f"{objective.label} {sign}{value_text(objective, abs(change))}")
+        yield f"Against the baseline {name}: {', '.join(shifts)}."
 
 
 def _named(trial: TrialRecord) -> str:

@@ -90,7 +90,7 @@ def _points(ledger: Ledger, space: SearchSpace) -> tuple[list[FrozenTrial], _Flo
             create_trial(params=dict(place), distributions=box(space), values=trial.values)
         )
         values.append(trial.values)
-    return points, np.array(values, dtype=np.float64).reshape(len(points), -1)
+    return points, np.array(values, dtype=np.float64)
 
 
 def _varies(points: list[FrozenTrial], name: str) -> bool:

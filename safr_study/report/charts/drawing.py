@@ -55,7 +55,7 @@ class Frame:
     left: float = 58.0
     right: float = 16.0
     top: float = 14.0
-    bottom: float = 46.0
+    bottom: float = 56.0
 
     @property
     def x_range(self) -> Point:
@@ -204,7 +204,7 @@ def grid(frame: Frame, x: Scale, y: Scale, x_name: str, y_name: str, *, whole: b
         if whole and value != round(value):
             continue
         parts.append(line([(x(value), bottom), (x(value), bottom + 4)], "grid"))
-        parts.append(text((x(value), bottom + 18), short(value), anchor="middle"))
+        parts.append(text((x(value), bottom + 20), short(value), anchor="middle"))
     parts.append(line([(left, bottom), (right, bottom)], "axis"))
     parts.append(text(((left + right) / 2, frame.height - 8), x_name, "name", "middle"))
     middle = (bottom + top) / 2

@@ -222,9 +222,8 @@ def _importance(ranked: RankedTrial) -> tuple[bool, bool, int]:
 
 def _label(ranked: RankedTrial) -> str:
     trial = ranked.trial
-    if trial.baseline is not None:
-        return trial.baseline
-    return f"knee #{trial.number}" if ranked.knee else f"#{trial.number}"
+    shown = trial.baseline or f"#{trial.number}"
+    return f"knee {shown}" if ranked.knee else shown
 
 
 Box = tuple[float, float, float, float]

@@ -58,15 +58,6 @@ def parallel_chart(result: StudyResult, space: SearchSpace) -> str:
     ]
     across = Scale(0, max(1, len(axes) - 1), *frame.x_range)
     parts = []
-    for place, axis in enumerate(axes):
-        x = across(place)
-        bottom, top = frame.y_range
-        parts.append(line([(x, bottom), (x, top)], "axis"))
-        anchor = "start" if place == 0 else "end" if place == len(axes) - 1 else "middle"
-        parts.append(text((x, 18), axis.name, "name", anchor))
-        for y, shown in axis.ticks:
-            parts.append(line([(x - 3, y), (x + 3, y)], "axis"))
-            parts.append(text((x + 7, y + 4), shown))
     order = sorted(result.ranked, key=lambda r: (r.knee, r.on_front, r.trial.baseline is not None))
     for ranked in order:
         trial = ranked.trial
@@ -77,6 +68,16 @@ def parallel_chart(result: StudyResult, space: SearchSpace) -> str:
         ]
         sentence = trial_sentence(ranked, objectives)
         parts.append(line(points, _kind(ranked), sentence=sentence, trial=trial.number))
+    # On top, so that no line strikes a number out.
+    for place, axis in enumerate(axes):
+        x = across(place)
+        bottom, top = frame.y_range
+        parts.append(line([(x, bottom), (x, top)], "axis"))
+        anchor = "start" if place == 0 else "end" if place == len(axes) - 1 else "middle"
+        parts.append(text((x, 18), axis.name, "name", anchor))
+        for y, shown in axis.ticks:
+            parts.append(line([(x - 3, y), (x + 3, y)], "axis"))
+            parts.append(text((x + 7, y + 4), shown, "tick over"))
     label = f"Settings and objectives of {len(order)} trials as lines"
     return chart("parallel", frame, label, parts)
 
