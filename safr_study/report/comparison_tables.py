@@ -33,6 +33,10 @@ def comparison_notes(found: Comparison) -> tuple[str, ...]:
         f"All hypervolumes are from one reference point ({point}): {found.reference_said}. That "
         f"of the joint front is {found.hypervolume:.1f}."
     ]
+    said.append(
+        "On joint: members that no other study dominates. Of joint: the study's share of the "
+        "joint front's hypervolume. Alone: what that would lose without the study."
+    )
     said += [f"Warning: {sentence}" for sentence in found.warnings]
     if not found.differences:
         said.append("Their settings are the same in everything that changes a number.")
@@ -113,8 +117,7 @@ def _studies(found: Comparison) -> Sheet:
     columns = ("study", ">trials", ">epochs", ">front", ">on joint", ">hypervolume", ">of joint",
                ">alone")  # fmt: skip
     return Sheet(
-        "Studies; of joint: share of the joint front's hypervolume; alone: what it would lose "
-        "without the study",
+        "Studies",
         columns,
         tuple(rows),
     )

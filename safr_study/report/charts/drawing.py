@@ -55,7 +55,7 @@ class Frame:
     left: float = 58.0
     right: float = 16.0
     top: float = 14.0
-    bottom: float = 56.0
+    bottom: float = 50.0
 
     @property
     def x_range(self) -> Point:
