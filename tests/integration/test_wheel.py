@@ -35,5 +35,7 @@ def test_the_wheel_holds_the_spaces_the_types_and_the_licence(tmp_path: Path) ->
     spaces = {f"search_spaces/{path.name}" for path in (ROOT / "search_spaces").glob("*.yaml")}
     assert spaces
     assert names >= {"safr_study/py.typed", "safr_study/cli/app.py", *spaces}
+    assets = {f"safr_study/report/assets/{name}" for name in ("base.css", "study.css", "study.js")}
+    assert names >= assets | {"safr_study/report/assets/sort.js"}
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not [name for name in names if name.startswith(("tests", "deploy", "docs"))]

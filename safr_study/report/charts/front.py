@@ -123,16 +123,12 @@ class _Chart:
         at = self._at(values_of(ranked), x, y)
         sentence = trial_sentence(ranked, self.objectives)
         shape, kind = self._look(ranked)
-        drawn = mark(shape, kind, at, sentence, trial=trial.number)
-        if trial.saturated:
-            drawn += (
-                f'<path class="saturated" transform="translate({at[0]:.1f} {at[1]:.1f})" '
-                'd="M-4-4l8 8M4-4l-8 8"/>'
-            )
-        return drawn
+        return mark(shape, kind, at, sentence, trial=trial.number)
 
     def _look(self, ranked: RankedTrial) -> tuple[str, str]:
         on_front = " is-front" if ranked.on_front else ""
+        if ranked.trial.saturated:
+            return "cross", "saturated"
         if ranked.knee:
             return "star", "knee"
         if ranked.trial.baseline is not None:
