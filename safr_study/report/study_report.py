@@ -20,6 +20,8 @@ from safr_study.settings import Objective, StudySpec
 
 SCHEMA_VERSION = 1
 """Of the page's embedded data; raise it when a key changes its meaning."""
+MOST_WHOLE = 200
+"""Ranked trials of which everything measured is embedded: about 10 kB each."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,17 +68,18 @@ class StudyReport:
 def report_json(report: StudyReport) -> dict[str, Any]:
     """All numbers of the page as JSON values: what it embeds.
 
-    Keys: ``schema``, ``result`` (as `result_json`), ``spreads`` (by trial number and objective:
-    ``half`` and ``covers``), ``history``, ``importance``, ``confirmation`` (as
-    `confirmation_json`, or null), ``models`` (``trial``, ``role``, ``curve``, ``problem`` and
-    ``predictions`` for each example), ``examples``, ``comparison`` (as `comparison_json`, or
-    null), ``settings``, ``provenance``, ``command``, ``report_command``, ``written`` and
-    ``safr_study``.
+    Keys: ``schema``, ``result`` (as `result_json`; of more than `MOST_WHOLE` ranked trials the
+    ``scores`` of those that are neither on the front nor baselines are null), ``spreads`` (by
+    trial number and objective: ``half`` and ``covers``), ``history``, ``importance``,
+    ``confirmation`` (as `confirmation_json`, or null), ``models`` (``trial``, ``role``, ``curve``,
+    ``problem`` and ``predictions`` for each example), ``examples``, ``comparison`` (as
+    `comparison_json`, or null), ``settings``, ``provenance``, ``command``, ``report_command``,
+    ``written`` and ``safr_study``.
     """
     names = report.result.objectives
     return {
         "schema": SCHEMA_VERSION,
-        "result": result_json(report.result),
+        "result": _result_json(report.result),
         "spreads": {
             str(ranked.trial.number): dict(
                 zip(names, map(to_plain, spreads(ranked.trial, report.objectives)), strict=True)
@@ -98,6 +101,15 @@ def report_json(report: StudyReport) -> dict[str, Any]:
         "written": report.written,
         "safr_study": report.safr_study,
     }
+
+
+def _result_json(result: StudyResult) -> dict[str, Any]:
+    plain = result_json(result)
+    if len(plain["trials"]) > MOST_WHOLE:
+        for trial in plain["trials"]:
+            if not trial["on_front"] and trial["baseline"] is None:
+                trial["scores"] = None
+    return plain
 
 
 def _model_json(one: LookedAt) -> dict[str, Any]:

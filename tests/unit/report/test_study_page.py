@@ -27,6 +27,7 @@ from reported_study import (
 from stored_study import FACTS, ask, begin, study_spec
 
 from safr_study.home import Home, open_home
+from safr_study.pareto import rank_study
 from safr_study.records.looked_at import Example, Examples, LookedAt
 from safr_study.report.study_page import front_page, study_page
 from safr_study.report.study_report import StudyReport
@@ -261,6 +262,27 @@ def test_the_front_alone_is_a_small_page_with_the_same_marks(page: ReadPage, hom
     assert alone.data == page.data["result"]
     assert alone.charts == ["front"]
     assert len(html) < 100_000
+
+
+def test_a_study_of_a_thousand_trials_stays_small(home: Home, ledger: Ledger) -> None:
+    scores = ledger.trial(4).scores
+    assert scores is not None
+    # As many layers as a real model has.
+    full = replace(scores, superposition=scores.superposition[:1] * 7)
+    values = np.random.default_rng(0).normal((70.0, 8.0), 2.0, (1000, 2)).tolist()
+    trials = [
+        replace(ledger.trial(4), number=number, values=tuple(pair), scores=full)
+        for number, pair in enumerate(values)
+    ]
+    report = report_of(home)
+    result = rank_study("s", "planted", report.result.objectives, (50.0, 0.0), trials, asked=1000)
+    html = study_page(replace(report, result=result))
+    assert len(html.encode()) < 8_000_000
+    page = ReadPage(html)
+    assert len(page.marks["front"]) == len(page.tables["Ranked trials"].rows) == 1000
+    whole = {one["trial"] for one in page.data["result"]["trials"] if one["scores"] is not None}
+    assert whole == set(page.data["result"]["front"])
+    assert whole
 
 
 def test_three_objectives_have_a_chart_for_each_pair(tmp_path: Path) -> None:
