@@ -84,7 +84,7 @@ def look_at_models(
             "k and no example explanations."
         )
     split = _curve_split(encoded, spec)
-    found = _examples(corpus, texts, spec.evaluation.seed)
+    found = example_texts(corpus, texts, seed=spec.evaluation.seed)
     trials = {ranked.trial.number: ranked.trial for ranked in result.ranked}
     models = []
     for place, (number, role) in enumerate(chosen.items(), start=1):
@@ -154,8 +154,14 @@ def _curve_split(corpus: EncodedCorpus, spec: StudySpec) -> EncodedSplit:
     return sample_texts(corpus.dev, max(1, int(CURVE_TOKENS / mean)), seed=spec.evaluation.seed)
 
 
-def _examples(corpus: Corpus, count: int, seed: int) -> list[Example]:
-    """The first of a fixed draw with few words, one of each class in turn."""
+def example_texts(corpus: Corpus, count: int, *, seed: int) -> list[Example]:
+    """Dev texts: the first of a fixed draw with few words, one of each class in turn.
+
+    Args:
+        corpus: with its texts.
+        count: wanted; fewer where there are no more.
+        seed: ``EvaluationConfig.seed``.
+    """
     rows = sample_rows(corpus.dev.examples, _DRAWN, seed).tolist()
     lengths = {row: len(corpus.dev.texts[row].split()) for row in rows}
     least, most = EXAMPLE_WORDS

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from brute_pareto import brute_fronts, grid_hypervolume
 from html_page import ReadPage
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic_study import complete_trial, study_spec
 
@@ -73,6 +73,7 @@ points = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(points, min_size=2, max_size=3))
 def test_hypervolumes_and_the_joint_front_are_those_of_brute_force(
     studies: list[list[tuple[float, float]]],
@@ -209,3 +210,15 @@ def test_the_reports_part_marks_every_front_and_nothing_without_others() -> None
     assert sum("dominated by another study" in said for said in sentences) == 1
     assert not [tag for tag, _ in page.tags if tag == "b"]
     assert hostile in page.text
+
+
+def test_a_study_without_a_ranked_trial_is_compared_as_nothing() -> None:
+    found = compare_studies([view("a", A), view("b", {})])
+    a, b = found.studies
+    assert (b.result.hypervolume, b.joint, b.exclusive, b.history) == (0.0, (), 0.0, ())
+    assert a.exclusive == found.hypervolume == a.result.hypervolume
+    page = ReadPage(comparison_section(found))
+    assert len(page.marks["fronts"]) == 2
+    nothing = compare_studies([view("a", {}), view("b", {})])
+    assert comparison_json(nothing)["studies"][0]["share"] is None
+    assert ReadPage(comparison_section(nothing)).charts == []
