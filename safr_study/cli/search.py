@@ -28,7 +28,13 @@ from safr_study.cli.options import (
     open_stores,
     parse_duration,
 )
-from safr_study.errors import BadInput, BadInputs, StudyIncomplete, StudyInterrupted
+from safr_study.errors import (
+    BadInput,
+    BadInputs,
+    ServiceUnreachable,
+    StudyIncomplete,
+    StudyInterrupted,
+)
 
 ROLES = ("knee", "best-accuracy", "best-srs")
 """Plain aliases, the most useful first."""
@@ -248,6 +254,10 @@ def _run(
         raise
     _show(outcome, stores, home=home, as_json=as_json)
     done = len(outcome.result.ranked) + sum(t.counts for t in outcome.result.unranked)
+    undelivered = None
+    if outcome.untracked is not None:
+        command = shlex.join(_sync_command(outcome.result.name, stores, home))
+        undelivered = f"{outcome.untracked}; when it is mended, bring it there: {command}"
     if done < outcome.planned and outcome.budget is None:
         raise StudyIncomplete(
             f"study {spec.name!r} ended with {done} good trials of {outcome.planned}; "
@@ -256,7 +266,10 @@ def _run(
                 if spec.sampler == "grid"
                 else "the same command tries as many more"
             )
+            + (f"\nerror: {undelivered}" if undelivered else "")
         )
+    if undelivered is not None:
+        raise ServiceUnreachable(undelivered)
 
 
 def _spec(
@@ -351,8 +364,6 @@ def _show(outcome: SearchOutcome, stores: Stores, *, home: Path | None, as_json:
         console.print(line, soft_wrap=True)
     if outcome.budget is not None:
         console.print(f"Study {outcome.result.name}: {outcome.budget}.", soft_wrap=True)
-    if outcome.untracked is not None:
-        output.err().print(f"warning: {outcome.untracked}")
     if outcome.models:
         console.print()
         console.print(output.models_table(outcome.models))
@@ -366,6 +377,21 @@ def _show(outcome: SearchOutcome, stores: Stores, *, home: Path | None, as_json:
     console.print("Next:")
     for command in _next_commands(outcome, stores, home):
         console.print(f"  {shlex.join(command)}", soft_wrap=True)
+
+
+def _sync_command(study: str, stores: Stores, home: Path | None) -> list[str]:
+    from safr_study.study.delivery import without_password
+
+    # Without --tracking-uri: the ledger knows it, but for a database, which needs its password.
+    uri = stores.tracking_uri
+    at_home = ["--home", str(home)] if home is not None else []
+    ledger = ["--storage", stores.storage_url] if stores.storage_url is not None else []
+    database = uri is not None and not uri.startswith("http")
+    tracked = ["--tracking-uri", uri] if uri is not None and database else []
+    return [
+        without_password(word)
+        for word in ("safr-study", "sync", study, *at_home, *ledger, *tracked)
+    ]
 
 
 def _next_commands(
