@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -37,8 +39,10 @@ _ENDED = {
     TrialState.PRUNED: "FINISHED",
     TrialState.FAILED: "FAILED",
 }
+PATIENCE_VARIABLE = "SAFR_STUDY_TRACKING_PATIENCE"
 PATIENCE_SECONDS = 60.0
-"""At a study's end: so long without any success, and the server is given up."""
+"""At a study's end: so long without any success, and the server is given up; the variable is
+another number of seconds."""
 LIMIT_SECONDS = 600.0
 """At a study's end, in all, for a server that is slow but takes what it gets."""
 INTERRUPTED_SECONDS = 15.0
@@ -193,17 +197,15 @@ class Tracker:
         self._offer(
             _StudyNews(result, tuple(history), files, tuple(tables or ()), as_of, interrupted)
         )
-        if patience is None:
-            patience = INTERRUPTED_SECONDS if interrupted else PATIENCE_SECONDS
+        if patience is None and interrupted:
+            patience = min(INTERRUPTED_SECONDS, _patience())
         return self.finish(patience, limit)
 
-    def finish(
-        self, patience: float = PATIENCE_SECONDS, limit: float = LIMIT_SECONDS
-    ) -> str | None:
+    def finish(self, patience: float | None = None, limit: float = LIMIT_SECONDS) -> str | None:
         """Wait until all that was observed is written, and stop.
 
         Args:
-            patience: seconds without success until the server is given up.
+            patience: seconds without success until the server is given up; ``None``: the usual.
             limit: seconds to wait in all.
 
         Returns:
@@ -211,7 +213,7 @@ class Tracker:
         """
         if self._writer is None:
             return None
-        left = self._writer.finish(patience, limit)
+        left = self._writer.finish(_patience() if patience is None else patience, limit)
         if left is None:
             return None
         parts = [f"a run was refused ({fault})" for fault in left.faults]
@@ -444,6 +446,14 @@ def _experiment(store: Store, dataset: str) -> str:
         if found.tags.get(key) != value:
             client.set_experiment_tag(found.experiment_id, key, value)
     return str(found.experiment_id)
+
+
+def _patience() -> float:
+    with suppress(ValueError):
+        seconds = float(os.environ.get(PATIENCE_VARIABLE, ""))
+        if seconds >= 0:
+            return seconds
+    return PATIENCE_SECONDS
 
 
 def _as_of(result: StudyResult) -> int:

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from safr_study.tracking import writer as writer_module
-from safr_study.tracking.writer import Backlog, BackgroundWriter
+from safr_study.tracking.writer import BackgroundWriter, Backlog
 
 
 @pytest.fixture(autouse=True)
