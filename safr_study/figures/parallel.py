@@ -30,7 +30,7 @@ _AXIS_WIDTH, _LEAST_WIDTH = 1.7, 6.0
 _TITLE_CHARACTERS = 72
 _ABSENT = -0.12
 """Height of a parameter that a trial has not; the others are in [0, 1]."""
-_WIDE = 100.0
+_WIDE = 10.0
 """A positive parameter that spans more than this factor is drawn by its logarithm."""
 
 

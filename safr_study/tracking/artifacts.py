@@ -29,7 +29,10 @@ def table_file(table: pd.DataFrame) -> bytes:
 
     A value that is missing or no finite number is null.
     """
-    text: str = table.to_json(orient="split", index=False, date_format="iso", force_ascii=False)
+    # The most digits that pandas writes.
+    text: str = table.to_json(
+        orient="split", index=False, date_format="iso", force_ascii=False, double_precision=15
+    )
     return text.encode()
 
 

@@ -69,6 +69,8 @@ def finish_tracking(tracker: Tracker, ledger: Ledger, *, interrupted: bool) -> s
     Returns:
         What it did not take, as a sentence; the ledger remembers it. ``None``: it has everything.
     """
+    # So far as they are known: the tables name the runs.
+    ledger.set_run_ids(tracker.run_ids())
     result = rank_ledger(ledger)
     history = hypervolume_history(result)
     missing = tracker.finish_study(

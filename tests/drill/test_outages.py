@@ -19,8 +19,8 @@ from commands import environment
 from counts import OutageCounts
 from mlflow_server import Server, postgres_backed_server
 from processes import of_session, wait_for_end
-from tracked_equality import Compared, compare
 from traces import ledger
+from tracked_equality import Compared, compare
 
 from safr_study.home import open_home
 from safr_study.records import TrialState
