@@ -149,6 +149,14 @@ def search(
             rich_help_panel="Resources",
         ),
     ] = None,
+    system_metrics: Annotated[
+        bool,
+        typer.Option(
+            "--system-metrics",
+            help="Track what each epoch takes of processor, memory and GPU.",
+            rich_help_panel="Resources",
+        ),
+    ] = False,
     address: AddressOption = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Begin anew; what was finished is kept aside.")
@@ -193,6 +201,7 @@ def search(
             "warm_start": warm_start,
             "time_budget": None if time_budget is None else parse_duration(time_budget),
             "epoch_budget": epoch_budget,
+            "system_metrics": system_metrics,
         },
         seed=seed,
         train={"epochs": epochs, "preset": preset, "precision": precision, "seed": seed},

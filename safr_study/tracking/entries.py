@@ -219,6 +219,7 @@ def epoch_measures(report: EpochReport, spec: StudySpec) -> list[Measure]:
         "effective/interaction": report.effective_interaction,
         "effective/information": report.effective_information,
         "time/epoch_seconds": report.seconds,
+        **{f"system/{name}": value for name, value in (report.system or {}).items()},
     }
     return _measures(named, report.epoch, None)
 

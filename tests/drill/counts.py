@@ -78,7 +78,7 @@ class OutageCounts:
     trials: int = 0
     exit_code: int = 0
     end_seconds: float = 0.0
-    """From the end of the last trial, or the budget, to the end of the command."""
+    """From the end of the last trial to the end of the command."""
     lacking: int = 0
     """Values of the ledger that MLflow had not before it was synced."""
     synced: int = 0
@@ -102,7 +102,7 @@ class OutageCounts:
             "epochs a minute, without": f"{self.epochs_per_minute[1]:.1f}",
             "trials in the ledger": self.trials,
             "exit code of search": self.exit_code,
-            "seconds from the budget's end to the command's": f"{self.end_seconds:.1f}",
+            "seconds from the last trial's end to the command's": f"{self.end_seconds:.1f}",
             "values lacking before sync": self.lacking,
             "points that sync wrote": self.synced,
             "runs": self.runs,

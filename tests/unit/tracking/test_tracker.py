@@ -141,6 +141,20 @@ def test_a_complete_trial_has_the_ledgers_objectives_and_scores(store: Store) ->
     assert tags["safr.state"] == "complete"
 
 
+def test_system_metrics_are_where_the_page_looks_for_them(store: Store, home: Home) -> None:
+    taken = {"cpu_utilization_percentage": 12.5, "system_memory_usage_megabytes": 900.25}
+    done = complete_trial(0, 80.0, 10.0)
+    done = replace(done, epochs=tuple(replace(one, system=taken) for one in done.epochs))
+    tracker = tracker_of(store, study_spec())
+    tracker.start()
+    tracker.trial_ended(done)
+    assert tracker.finish() is None
+    history = _history(home, tracker.run_id(0))
+    for name, value in taken.items():
+        assert [history[f"system/{name}", step] for step in (1, 2)] == [value, value]
+        assert meaning(f"system/{name}") is not None
+
+
 def test_measures_that_are_absent_are_not_logged_as_numbers(store: Store) -> None:
     tracker = tracker_of(store, study_spec())
     tracker.start()
