@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from safr_study.cli import output
+from safr_study.cli.next_commands import ROLES, next_commands, sync_command
 from safr_study.cli.options import (
     AddressOption,
     DevLimitOption,
@@ -35,9 +35,6 @@ from safr_study.errors import (
     StudyIncomplete,
     StudyInterrupted,
 )
-
-ROLES = ("knee", "best-accuracy", "best-srs")
-"""Plain aliases, the most useful first."""
 
 if TYPE_CHECKING:
     from safr_study.settings import StudySpec
@@ -265,7 +262,7 @@ def _run(
     done = len(outcome.result.ranked) + sum(t.counts for t in outcome.result.unranked)
     undelivered = None
     if outcome.untracked is not None:
-        command = shlex.join(_sync_command(outcome.result.name, stores, home))
+        command = shlex.join(sync_command(outcome.result.name, stores, home))
         undelivered = f"{outcome.untracked}; when it is mended, bring it there: {command}"
     if done < outcome.planned and outcome.budget is None:
         raise StudyIncomplete(
@@ -384,42 +381,5 @@ def _show(outcome: SearchOutcome, stores: Stores, *, home: Path | None, as_json:
             soft_wrap=True,
         )
     console.print("Next:")
-    for command in _next_commands(outcome, stores, home):
+    for command in next_commands(outcome, stores, home):
         console.print(f"  {shlex.join(command)}", soft_wrap=True)
-
-
-def _sync_command(study: str, stores: Stores, home: Path | None) -> list[str]:
-    from safr_study.study.delivery import without_password
-
-    # Without --tracking-uri: the ledger knows it, but for a database, which needs its password.
-    uri = stores.tracking_uri
-    at_home = ["--home", str(home)] if home is not None else []
-    ledger = ["--storage", stores.storage_url] if stores.storage_url is not None else []
-    database = uri is not None and not uri.startswith("http")
-    tracked = ["--tracking-uri", uri] if uri is not None and database else []
-    return [
-        without_password(word)
-        for word in ("safr-study", "sync", study, *at_home, *ledger, *tracked)
-    ]
-
-
-def _next_commands(
-    outcome: SearchOutcome, stores: Stores, home: Path | None
-) -> Iterator[list[str]]:
-    # As it was called, where the shell does not find it by name: no environment is active.
-    program = "safr-study" if shutil.which("safr-study") else sys.argv[0]
-    at_home = ["--home", str(home)] if home is not None else []
-    ledger = ["--storage", stores.storage_url] if stores.storage_url is not None else []
-    tracked = ["--tracking-uri", stores.tracking_uri] if stores.tracking_uri is not None else []
-    yield [program, "pareto", outcome.result.name, "--out", "figures", *at_home, *ledger]
-    # All of these point to models of this study.
-    aliases = {alias: model for model in outcome.models for alias in model.aliases}
-    for role in ROLES:
-        found = sorted((a for a in aliases if a == role or a.endswith(f"-{role}")), key=len)
-        if found:
-            reference = f"{aliases[found[0]].name}@{found[0]}"
-            yield [program, "pull", reference, "--to", "model", *at_home, *tracked]
-            yield [program, "evaluate", "model", *at_home]
-            break
-    if not tracked:
-        yield [program, "ui", *at_home]

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
 
 from safr_study.data import slugify
 from safr_study.tracking.entries import (
@@ -17,6 +18,7 @@ from safr_study.tracking.entries import (
     UID_TAG,
     Measure,
 )
+from safr_study.tracking.store import Store
 
 _METRICS_PER_CALL = 800
 _NAMES_PER_CALL = 100
@@ -29,6 +31,31 @@ EXPERIMENT_PREFIX = "safr/"
 def experiment_name(dataset: str) -> str:
     """The experiment of a data set: ``safr/sst2``."""
     return EXPERIMENT_PREFIX + slugify(dataset)
+
+
+def find_or_make_experiment(store: Store, dataset: str) -> str:
+    """MLflow's id of a data set's experiment, which opens in the page's view of trainings."""
+    client = store.client
+    name = experiment_name(dataset)
+    found = client.get_experiment_by_name(name)
+    tags = {"mlflow.experimentKind": "custom_model_development"}
+    if found is None:
+        location = None
+        if store.artifact_root is not None:
+            location = (store.artifact_root / slugify(dataset)).as_uri()
+        try:
+            return str(client.create_experiment(name, artifact_location=location, tags=tags))
+        except MlflowException:
+            # Another study of this data set may have made it just now.
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                raise
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    for key, value in tags.items():
+        if found.tags.get(key) != value:
+            client.set_experiment_tag(found.experiment_id, key, value)
+    return str(found.experiment_id)
 
 
 def find_runs(

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -19,7 +18,6 @@ from safr_study.data import slugify
 from safr_study.records import (
     EpochReport,
     Provenance,
-    RankedTrial,
     StudyResult,
     TrialRecord,
     TrialState,
@@ -28,7 +26,13 @@ from safr_study.records.history import HistoryPoint
 from safr_study.settings import StudySpec
 from safr_study.tracking import entries
 from safr_study.tracking.artifacts import TABLES_TAG, put_file, table_file, tables_tag
-from safr_study.tracking.runs import TrackedRun, experiment_name, find_runs, one_of_each
+from safr_study.tracking.news import Item, StudyNews, TrialNews, merged, moment_of
+from safr_study.tracking.runs import (
+    TrackedRun,
+    find_or_make_experiment,
+    find_runs,
+    one_of_each,
+)
 from safr_study.tracking.store import Store, is_passing
 from safr_study.tracking.writer import BackgroundWriter
 
@@ -99,7 +103,7 @@ class Tracker:
         self._experiment_id = ""
         self._parent: TrackedRun | None = None
         self._children: dict[int, TrackedRun] = {}
-        self._writer: BackgroundWriter[_Item] | None = None
+        self._writer: BackgroundWriter[Item] | None = None
         self._doubtful = False
         """Whether the server may have other things than this process knows."""
         self._had_outage = False
@@ -138,19 +142,19 @@ class Tracker:
         """
         with self._store.answering():
             self._load()
-        self._writer = BackgroundWriter(self._write, _merged)
+        self._writer = BackgroundWriter(self._write, merged)
 
     def trial_started(self, trial: TrialRecord) -> None:
         """Make the trial's run, or open it again."""
-        self._offer(_TrialNews(trial, alive=True))
+        self._offer(TrialNews(trial, alive=True))
 
     def epoch_ended(self, trial: TrialRecord, report: EpochReport) -> None:
         """Add an epoch's metrics."""
-        self._offer(_TrialNews(trial, reports={report.epoch: report}, alive=True))
+        self._offer(TrialNews(trial, reports={report.epoch: report}, alive=True))
 
     def trial_ended(self, trial: TrialRecord) -> None:
         """Add the final metrics and close the run."""
-        self._offer(_TrialNews(trial, alive=True))
+        self._offer(TrialNews(trial, alive=True))
 
     def replay(self, trials: Sequence[TrialRecord]) -> None:
         """Bring the runs of these trials up to date; what is there already is not written again.
@@ -159,7 +163,7 @@ class Tracker:
         until ``trial_started`` opens it again.
         """
         for trial in trials:
-            self._offer(_TrialNews(trial))
+            self._offer(TrialNews(trial))
 
     def finish_study(
         self,
@@ -189,13 +193,13 @@ class Tracker:
         """
         # What was written before an outage is compared once more, now that all of it is known.
         self._doubtful |= self._had_outage
-        as_of = _as_of(result)
+        as_of = moment_of(result) or _now()
         for ranked in result.ranked:
-            self._offer(_TrialNews(ranked.trial, ranked=ranked, as_of=as_of))
+            self._offer(TrialNews(ranked.trial, ranked=ranked, as_of=as_of))
         self.replay(result.unranked)
         files = {**(artifacts or {}), **{at: table_file(one) for at, one in (tables or {}).items()}}
         self._offer(
-            _StudyNews(result, tuple(history), files, tuple(tables or ()), as_of, interrupted)
+            StudyNews(result, tuple(history), files, tuple(tables or ()), as_of, interrupted)
         )
         if patience is None and interrupted:
             patience = min(INTERRUPTED_SECONDS, _patience())
@@ -223,12 +227,12 @@ class Tracker:
             parts.append(f"{runs} could not be brought up to date ({why})")
         return f"tracking: {self._store.shown_uri}: {'; '.join(parts)}; the ledger has everything"
 
-    def _offer(self, news: _Item) -> None:
+    def _offer(self, news: Item) -> None:
         if self._writer is not None:
-            key = news.trial.number if isinstance(news, _TrialNews) else _STUDY
+            key = news.trial.number if isinstance(news, TrialNews) else _STUDY
             self._writer.offer(key, news)
 
-    def _write(self, key: int, item: _Item) -> None:
+    def _write(self, key: int, item: Item) -> None:
         try:
             self._write_once(key, item)
         except MlflowException as error:
@@ -242,33 +246,34 @@ class Tracker:
             self._doubtful = self._had_outage = True
             raise
 
-    def _write_once(self, key: int, item: _Item) -> None:
+    def _write_once(self, key: int, item: Item) -> None:
         if self._doubtful:
             self._load()
             self._doubtful = False
-        if isinstance(item, _StudyNews):
+        if isinstance(item, StudyNews):
             self._write_study(item)
         elif item.trial.state is not TrialState.WAITING or key in self._children:
             self._write_trial(item)
 
     def _load(self) -> None:
         """Read what the server has of this study; make what a study begins with."""
-        self._written_before = self.written
         held = [run.run_id for run in self._children.values()]
         parent = self.study_run_id
-        self._experiment_id = _experiment(self._store, self._dataset)
+        self._experiment_id = find_or_make_experiment(self._store, self._dataset)
         found = find_runs(self._client, self._experiment_id, self._uid, "trial")
         numbers = (int(run.data.tags[entries.TRIAL_TAG]) for run in found)
-        kept = one_of_each(self._client, zip(numbers, found, strict=True), held)
-        self._children = {
-            number: TrackedRun(self._client, run, fresh=False) for number, run in kept.items()
-        }
+        trials = one_of_each(self._client, zip(numbers, found, strict=True), held)
         found = find_runs(self._client, self._experiment_id, self._uid, "study")
         studies = ((_STUDY, run) for run in found)
         kept = one_of_each(self._client, studies, () if parent is None else (parent,))
-        self._parent = self._open_parent(kept.get(_STUDY))
+        opened = self._open_parent(kept.get(_STUDY))
+        self._written_before = self.written
+        self._parent = opened
+        self._children = {
+            number: TrackedRun(self._client, run, fresh=False) for number, run in trials.items()
+        }
 
-    def _write_trial(self, news: _TrialNews) -> None:
+    def _write_trial(self, news: TrialNews) -> None:
         trial = news.trial
         reports = [news.reports[epoch] for epoch in sorted(news.reports)]
         elapsed, spent = {}, 0.0
@@ -302,7 +307,7 @@ class Tracker:
             elapsed=elapsed,
         )
 
-    def _write_study(self, news: _StudyNews) -> None:
+    def _write_study(self, news: StudyNews) -> None:
         assert self._parent is not None
         for path, content in news.artifacts.items():
             put_file(self._client, self._parent.run_id, path, content)
@@ -381,86 +386,12 @@ class Tracker:
         return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
 
 
-@dataclass(frozen=True, slots=True)
-class _TrialNews:
-    trial: TrialRecord
-    reports: Mapping[int, EpochReport] = field(default_factory=dict)
-    """By epoch; those of the record are put in."""
-    ranked: RankedTrial | None = None
-    as_of: int | None = None
-    """When it was ranked, in milliseconds since 1970."""
-    alive: bool = False
-    """Whether this process runs the trial."""
-
-    def __post_init__(self) -> None:
-        known = {report.epoch: report for report in self.trial.epochs}
-        object.__setattr__(self, "reports", {**known, **self.reports})
-
-
-@dataclass(frozen=True, slots=True)
-class _StudyNews:
-    result: StudyResult
-    history: tuple[HistoryPoint, ...]
-    artifacts: Mapping[str, bytes]
-    """By path."""
-    tables: tuple[str, ...]
-    """Paths of those artifacts that the page shows as tables."""
-    as_of: int
-    """When the last of its trials ended, in milliseconds since 1970."""
-    interrupted: bool
-
-
-_Item = _TrialNews | _StudyNews
-
-
-def _merged(older: _Item, newer: _Item) -> _Item:
-    if isinstance(older, _TrialNews) and isinstance(newer, _TrialNews):
-        return replace(
-            newer,
-            reports={**older.reports, **newer.reports},
-            ranked=newer.ranked or older.ranked,
-            as_of=newer.as_of or older.as_of,
-        )
-    return newer
-
-
-def _experiment(store: Store, dataset: str) -> str:
-    client = store.client
-    name = experiment_name(dataset)
-    found = client.get_experiment_by_name(name)
-    tags = {"mlflow.experimentKind": "custom_model_development"}
-    if found is None:
-        location = None
-        if store.artifact_root is not None:
-            location = (store.artifact_root / slugify(dataset)).as_uri()
-        try:
-            return str(client.create_experiment(name, artifact_location=location, tags=tags))
-        except MlflowException:
-            # Another study of this data set may have made it just now.
-            found = client.get_experiment_by_name(name)
-            if found is None:
-                raise
-    if found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
-    for key, value in tags.items():
-        if found.tags.get(key) != value:
-            client.set_experiment_tag(found.experiment_id, key, value)
-    return str(found.experiment_id)
-
-
 def _patience() -> float:
     with suppress(ValueError):
         seconds = float(os.environ.get(PATIENCE_VARIABLE, ""))
         if seconds >= 0:
             return seconds
     return PATIENCE_SECONDS
-
-
-def _as_of(result: StudyResult) -> int:
-    """Ranks and outcome are those of a moment: when the last trial had ended."""
-    trials = [*(ranked.trial for ranked in result.ranked), *result.unranked]
-    ended = [trial.ended for trial in trials if trial.ended is not None]
-    return entries.milliseconds(max(ended, default=None)) or _now()
 
 
 def _now() -> int:

@@ -88,7 +88,8 @@ class Driver:
         """The server goes, and comes back after its time."""
         before, began = self.epochs(), time.time()
         go()
-        time.sleep(OUTAGE if come_back is not None else 10.0)
+        # Where it stays away, until trials have gone on without it.
+        time.sleep(OUTAGE if come_back is not None else OUTAGE / 3)
         self.counts.epochs_during += self.epochs() - before
         if come_back is not None:
             come_back()
@@ -146,7 +147,6 @@ def conclude(driver: Driver, server: Server) -> None:
     assert found == Compared(runs=len(trials) + 1, points=found.points)
     assert found.points > 0
     assert counts.epochs_during > 0, "no trial went on while the server was away"
-    assert any(trial.state is TrialState.COMPLETE for trial in trials)
     assert "Traceback" not in driver.said
 
 
@@ -160,6 +160,8 @@ def test_two_outages_in_mid_study(server: Server, tmp_path: Path, table: list[ob
     driver.wait()
     assert counts.exit_code == 0, driver.said
     conclude(driver, server)
+    ended = ledger(driver.home, STUDY).trials()
+    assert any(trial.state is TrialState.COMPLETE for trial in ended)
 
 
 @pytest.mark.parametrize("how", ["refused", "hanging"])
@@ -168,7 +170,7 @@ def test_an_outage_at_the_end(
 ) -> None:
     counts = OutageCounts(f"{how} at the end")
     table.append(counts)
-    driver = Driver(tmp_path / "home", server.url, 45, counts)
+    driver = Driver(tmp_path / "home", server.url, 60, counts)
     began = time.time()
     driver.outage(server.stop if how == "refused" else server.freeze)
     driver.away.append((began, time.time() + 3600))
