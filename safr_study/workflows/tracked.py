@@ -16,10 +16,10 @@ from safr_study.figures.parallel import parallel_figure
 from safr_study.records import Provenance, StudyResult
 from safr_study.records.history import HistoryPoint
 from safr_study.report import result_table, write_csv
-from safr_study.report.front_page import front_page
 from safr_study.report.history import history_table, hypervolume_history, write_history_csv
 from safr_study.report.rungs import result_rungs, rung_rows
 from safr_study.report.study_log import study_log
+from safr_study.report.study_page import front_page
 from safr_study.settings import StudySpec
 from safr_study.study.activity import began, command_of
 from safr_study.study.delivery import delivery_ends
@@ -105,8 +105,7 @@ def study_files(
                 front_figure(result, folder / f"front.{kind}")
                 history_figure(result, history, folder / f"hypervolume.{kind}")
                 parallel_figure(result, folder / f"parallel-coordinates.{kind}")
-            svg = (folder / "front.svg").read_text(encoding="utf-8")
-            (folder / "front.html").write_text(front_page(result, svg), encoding="utf-8")
+            (folder / "front.html").write_text(front_page(result), encoding="utf-8")
         files |= {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
     return files
 

@@ -50,6 +50,8 @@ def test_a_study_whose_driver_is_gone_comes_from_its_ledger_alone(
     paths = {one.path for one in store.client.list_artifacts(parent.info.run_id)}
     assert paths >= {"front.html", "front.png", "hypervolume.png", "parallel-coordinates.png"}
     assert paths >= {"space.yaml", "study.log", "study.json", "tables"}
+    page = Path(store.client.download_artifacts(parent.info.run_id, "front.html")).read_text()
+    assert all(trial.label in page for trial in ledger.trials())
     space = Path(store.client.download_artifacts(parent.info.run_id, "space.yaml"))
     assert SearchSpace.parse(yaml.safe_load(space.read_text())) == ledger.spec.space
     # Doing it again writes nothing.
