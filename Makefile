@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test test-studies test-units test-gpu drill check results table efficiency format clean
+.PHONY: help install demo test test-studies test-units test-gpu drill pictures check results table efficiency format clean
 
 help:
 	@echo "make demo     install, run the built-in study, print its front"
 	@echo "make test     install, run the tests"
 	@echo "make test-gpu the tests that need a GPU (torch's build for its CUDA must be installed)"
 	@echo "make drill    kill studies at random moments, and see them go on (20 minutes)"
+	@echo "make pictures the README's pictures of MLflow's page, by headless Chromium"
 	@echo "make check    install, check format, lint, types and layers"
 	@echo "make results  train and measure what docs/results.md reports and docs/results lacks"
 	@echo "make table    train the table of lambdas that searches are replayed over, or what it lacks (hours)"
@@ -49,6 +50,10 @@ test-gpu: install
 # SAFR_DRILL_KILLS=3 is a short one.
 drill: install
 	$(BIN)/python -W error -m pytest -m drill
+
+# The pictures of MLflow's page in the README, by the browser test's own look at two studies.
+pictures: install
+	SAFR_STUDY_PICTURES=$(CURDIR)/docs/results $(BIN)/python -W error -m pytest tests/integration/test_mlflow_compare.py -m 'browser and not long'
 
 check: install
 	$(BIN)/ruff format --check .

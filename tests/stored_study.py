@@ -20,7 +20,8 @@ FACTS = StudyFacts(
     corpus_fingerprint="f" * 64,
     slug="planted",
     reference_point=(50.0, 0.0),
-    provenance={"commit": None},
+    provenance={"commit": None, "versions": {}, "corpus_fingerprint": "f" * 64, "device": "cpu"},
+    corpus={"train texts": 40},
 )
 STATE = ("epoch-000002.safetensors", "epoch-000002.json")
 

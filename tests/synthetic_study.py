@@ -41,7 +41,9 @@ def study_spec(name: str = "s1", dataset: str = "planted", **changes: object) ->
     )
 
 
-def tracker_of(store: Store, spec: StudySpec, uid: str | None = None) -> Tracker:
+def tracker_of(
+    store: Store, spec: StudySpec, uid: str | None = None, *, replays: bool = False
+) -> Tracker:
     return Tracker(
         store,
         study=spec.name,
@@ -50,6 +52,7 @@ def tracker_of(store: Store, spec: StudySpec, uid: str | None = None) -> Tracker
         spec=spec,
         provenance=PROVENANCE,
         corpus_facts=FACTS,
+        replays=replays,
     )
 
 

@@ -24,6 +24,7 @@ from safr_study.cli import (
     results,
     search,
     status,
+    sync,
 )
 from safr_study.errors import SafrError
 
@@ -44,6 +45,7 @@ app.command("compare")(report.compare)
 app.command("list")(results.list_studies)
 app.command("status")(status.status)
 app.command("stop")(status.stop)
+app.command("sync")(sync.sync)
 app.command("clean")(clean.clean)
 app.command("confirm")(confirm.confirm)
 app.command("models")(models.list_models)

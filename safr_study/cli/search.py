@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from safr_study.cli import output
+from safr_study.cli.next_commands import ROLES, next_commands, sync_command
 from safr_study.cli.options import (
     AddressOption,
     DevLimitOption,
@@ -28,10 +28,13 @@ from safr_study.cli.options import (
     open_stores,
     parse_duration,
 )
-from safr_study.errors import BadInput, BadInputs, StudyIncomplete, StudyInterrupted
-
-ROLES = ("knee", "best-accuracy", "best-srs")
-"""Plain aliases, the most useful first."""
+from safr_study.errors import (
+    BadInput,
+    BadInputs,
+    ServiceUnreachable,
+    StudyIncomplete,
+    StudyInterrupted,
+)
 
 if TYPE_CHECKING:
     from safr_study.settings import StudySpec
@@ -143,6 +146,14 @@ def search(
             rich_help_panel="Resources",
         ),
     ] = None,
+    system_metrics: Annotated[
+        bool,
+        typer.Option(
+            "--system-metrics",
+            help="Track what each epoch takes of processor, memory and GPU.",
+            rich_help_panel="Resources",
+        ),
+    ] = False,
     address: AddressOption = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Begin anew; what was finished is kept aside.")
@@ -187,6 +198,7 @@ def search(
             "warm_start": warm_start,
             "time_budget": None if time_budget is None else parse_duration(time_budget),
             "epoch_budget": epoch_budget,
+            "system_metrics": system_metrics,
         },
         seed=seed,
         train={"epochs": epochs, "preset": preset, "precision": precision, "seed": seed},
@@ -248,6 +260,10 @@ def _run(
         raise
     _show(outcome, stores, home=home, as_json=as_json)
     done = len(outcome.result.ranked) + sum(t.counts for t in outcome.result.unranked)
+    undelivered = None
+    if outcome.untracked is not None:
+        command = shlex.join(sync_command(outcome.result.name, stores, home))
+        undelivered = f"{outcome.untracked}; when it is mended, bring it there: {command}"
     if done < outcome.planned and outcome.budget is None:
         raise StudyIncomplete(
             f"study {spec.name!r} ended with {done} good trials of {outcome.planned}; "
@@ -256,7 +272,10 @@ def _run(
                 if spec.sampler == "grid"
                 else "the same command tries as many more"
             )
+            + (f"\nerror: {undelivered}" if undelivered else "")
         )
+    if undelivered is not None:
+        raise ServiceUnreachable(undelivered)
 
 
 def _spec(
@@ -351,8 +370,6 @@ def _show(outcome: SearchOutcome, stores: Stores, *, home: Path | None, as_json:
         console.print(line, soft_wrap=True)
     if outcome.budget is not None:
         console.print(f"Study {outcome.result.name}: {outcome.budget}.", soft_wrap=True)
-    if outcome.untracked is not None:
-        output.err().print(f"warning: {outcome.untracked}")
     if outcome.models:
         console.print()
         console.print(output.models_table(outcome.models))
@@ -364,27 +381,5 @@ def _show(outcome: SearchOutcome, stores: Stores, *, home: Path | None, as_json:
             soft_wrap=True,
         )
     console.print("Next:")
-    for command in _next_commands(outcome, stores, home):
+    for command in next_commands(outcome, stores, home):
         console.print(f"  {shlex.join(command)}", soft_wrap=True)
-
-
-def _next_commands(
-    outcome: SearchOutcome, stores: Stores, home: Path | None
-) -> Iterator[list[str]]:
-    # As it was called, where the shell does not find it by name: no environment is active.
-    program = "safr-study" if shutil.which("safr-study") else sys.argv[0]
-    at_home = ["--home", str(home)] if home is not None else []
-    ledger = ["--storage", stores.storage_url] if stores.storage_url is not None else []
-    tracked = ["--tracking-uri", stores.tracking_uri] if stores.tracking_uri is not None else []
-    yield [program, "pareto", outcome.result.name, "--out", "figures", *at_home, *ledger]
-    # All of these point to models of this study.
-    aliases = {alias: model for model in outcome.models for alias in model.aliases}
-    for role in ROLES:
-        found = sorted((a for a in aliases if a == role or a.endswith(f"-{role}")), key=len)
-        if found:
-            reference = f"{aliases[found[0]].name}@{found[0]}"
-            yield [program, "pull", reference, "--to", "model", *at_home, *tracked]
-            yield [program, "evaluate", "model", *at_home]
-            break
-    if not tracked:
-        yield [program, "ui", *at_home]

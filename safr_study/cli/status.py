@@ -165,6 +165,12 @@ def _watch(study: str, stores: Stores, found: StudyStatus) -> StudyStatus:
 
 
 def _say_command(status: StudyStatus) -> None:
+    if status.undelivered is not None:
+        output.out().print(
+            f"MLflow may lack something of it ({status.undelivered}): safr-study sync "
+            f"{status.result.name} brings it there.",
+            soft_wrap=True,
+        )
     if status.command is not None:
         output.out().print(f"Go on with it: {status.command}", soft_wrap=True)
 
@@ -270,4 +276,5 @@ def _as_json(status: StudyStatus) -> dict[str, Any]:
         "seconds_left": status.seconds_left,
         "disk_bytes": status.disk,
         "command": status.command,
+        "undelivered": status.undelivered,
     }

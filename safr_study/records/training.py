@@ -48,6 +48,8 @@ class EpochReport:
     """The same of vmask_beta and VMASK's information loss."""
     objectives: tuple[float, ...] | None = None
     """At a rung: the study's objectives on a fixed subsample of dev, in the study's order."""
+    system: Mapping[str, float] | None = None
+    """On request, what the epoch took of its machine, by MLflow's names of system metrics."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
 
+import pandas as pd
+
 from safr_study.pareto import rank_study
 from safr_study.records import StudyResult, TrialRecord, TrialState
 from safr_study.records.history import HistoryPoint
@@ -52,6 +54,12 @@ def hypervolume_by_epoch(history: Sequence[HistoryPoint]) -> list[float]:
         values += [values[-1]] * grown
         values[-1] = point.hypervolume
     return values
+
+
+def history_table(history: Sequence[HistoryPoint]) -> pd.DataFrame:
+    """One row for each trial that ended, with the columns of a `HistoryPoint`."""
+    names = [field.name for field in fields(HistoryPoint)]
+    return pd.DataFrame([astuple(point) for point in history], columns=names)
 
 
 def write_history_csv(history: Sequence[HistoryPoint], path: Path) -> None:

@@ -54,6 +54,8 @@ class StudySpec(Settings):
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Of the sampler, and of the training of every trial, so that trials differ by their settings
     alone."""
+    system_metrics: bool = False
+    """Whether trials tell what each epoch takes of its machine."""
     train: TrainConfig = TrainConfig()
     """What all trials share."""
     evaluation: EvaluationConfig = EvaluationConfig()
@@ -76,6 +78,7 @@ class StudySpec(Settings):
                 "name": True,
                 "trials": True,
                 "resources": True,
+                "system_metrics": True,
                 "time_budget": True,
                 "epoch_budget": True,
                 "space": {"name", "description"},

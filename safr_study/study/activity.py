@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Sequence
 
+from safr_study.study.delivery import without_password
 from safr_study.study.ledger import Ledger
 
 COMMAND = "command"
 """Of the study: the arguments of ``safr-study`` by which it was last run."""
 _ONCE = ("--fresh", "--dry-run")
 """Options that would not go on with it."""
-_PASSWORD = re.compile(r"(//[^/@:\s]*):[^/@\s]*@")
 
 
 def began(ledger: Ledger) -> float | None:
@@ -29,7 +28,7 @@ def remember_command(ledger: Ledger, arguments: Sequence[str]) -> None:
         ledger: the study.
         arguments: of ``safr-study``, from ``search`` on.
     """
-    kept = [_PASSWORD.sub(r"\1@", one) for one in arguments if one not in _ONCE]
+    kept = [without_password(one) for one in arguments if one not in _ONCE]
     ledger.study.set_user_attr(COMMAND, kept)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import optuna
@@ -47,6 +47,8 @@ class StudyFacts:
     """Against which the hypervolume is measured: one value per objective, of a model that is good
     for nothing."""
     provenance: Mapping[str, Any]
+    corpus: Mapping[str, int | str] = field(default_factory=dict)
+    """Counts and other facts of the data, by name; empty in a ledger of an earlier version."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,7 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             constraints=tuple(constraint.text for constraint in spec.space.constraints),
             rungs=self._asha.rungs,
             rung_texts=spec.scheduler.texts,
+            system_metrics=spec.system_metrics,
         )
 
     def _folder(self, number: int) -> Path:
@@ -156,8 +158,10 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
 
     def _on_epoch(self, trial_id: str, report: EpochReport) -> bool:
         number = self._numbers[trial_id]
-        # A worker that goes on tells all its epochs again, as some may not have been heard of.
-        if report in self._ledger.trial(number).epochs:
+        # A worker that goes on tells all its epochs again, as some may not have been heard of, and
+        # without what they took of their machine.
+        known = self._ledger.trial(number).epochs
+        if replace(report, system=None) in (replace(one, system=None) for one in known):
             return False
         self._ledger.record_epoch(number, report)
         self._epochs_run += 1

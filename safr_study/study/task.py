@@ -41,6 +41,8 @@ class TrialTask:
     """Epochs after which the objectives are measured on a part of dev."""
     rung_texts: int = 1
     """Texts of that part."""
+    system_metrics: bool = False
+    """Whether each epoch says what it took of its machine."""
 
     def to_config(self) -> dict[str, Any]:
         """As the configuration of a Ray trial."""
@@ -56,6 +58,7 @@ class TrialTask:
             "constraints": list(self.constraints),
             "rungs": list(self.rungs),
             "rung_texts": self.rung_texts,
+            "system_metrics": self.system_metrics,
         }
         return {"task": json.dumps(plain)}
 
@@ -75,6 +78,7 @@ class TrialTask:
             constraints=tuple(plain["constraints"]),
             rungs=tuple(plain["rungs"]),
             rung_texts=plain["rung_texts"],
+            system_metrics=plain["system_metrics"],
         )
 
 

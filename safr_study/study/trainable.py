@@ -21,6 +21,7 @@ from safr_study.errors import TrialFailure
 from safr_study.records import CheckpointRef, EpochReport, Replicate, Scores
 from safr_study.report.metrics import metric_value
 from safr_study.settings import Constraint, Objective, wanted
+from safr_study.study.system_metrics import SystemWatch
 from safr_study.study.task import (
     Finished,
     TrialTask,
@@ -134,6 +135,12 @@ def _first_seed(
         scores = _scores(task, model, sample, corpus, device, superposition=False)
         return objective_values(task.objectives, scores)
 
+    watch = SystemWatch(device) if task.system_metrics else None
+
+    def tell(epoch: EpochReport) -> None:
+        taken = None if watch is None else watch.sample()
+        report(epoch_event(replace(epoch, system=taken)))
+
     def again(epochs: tuple[EpochReport, ...]) -> None:
         # The driver may not have heard of the last one, and a rung must not be passed over.
         for epoch in epochs:
@@ -144,7 +151,7 @@ def _first_seed(
         corpus,
         device=device,
         resume_from=Path(task.folder) / "state",
-        on_epoch=lambda epoch: report(epoch_event(epoch)),
+        on_epoch=tell,
         on_resume=again,
         measure=at_rung,
     )

@@ -11,11 +11,11 @@ _DEFAULTS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     # "View run ... at" lines: standard output is for results.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    # MLflow's own values (120 s, 7 retries) would hold a study for minutes at a dead server; the
-    # background writer does its own retries.
+    # MLflow's own values (120 s, 7 retries) would hold a study for minutes at a dead server. None
+    # of its retries is wanted: it sends a request whose answer is late once more, and a run that
+    # is asked for twice is made twice. The background writer looks first, and then tries again.
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     # Only the server's new Job and GenAI features need these processes.
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
 }

@@ -26,7 +26,7 @@ from safr_study.tracking.registry import (
     set_aliases,
     versions_of,
 )
-from safr_study.tracking.runs import TrackedRun, experiment_name, find_runs
+from safr_study.tracking.runs import TrackedRun, experiment_name, find_runs, one_of_each
 from safr_study.tracking.store import Store
 
 KIND = "confirm"
@@ -72,10 +72,12 @@ def track_confirmation(
                 f"tracking: {store.shown_uri} has no run of study {found.study!r}; give the server "
                 "that the search used, or repeat the search's command, which writes it there"
             )
-        known = {
-            (int(run.data.tags[entries.TRIAL_TAG]), int(run.data.tags[SEED_TAG])): run
-            for run in find_runs(store.client, experiment.experiment_id, uid, KIND)
-        }
+        found_runs = find_runs(store.client, experiment.experiment_id, uid, KIND)
+        keys = (
+            (int(run.data.tags[entries.TRIAL_TAG]), int(run.data.tags[SEED_TAG]))
+            for run in found_runs
+        )
+        known = one_of_each(store.client, zip(keys, found_runs, strict=True))
         for file in files:
             store.client.log_artifact(studies[0].info.run_id, str(file), KIND)
         ids = {}
@@ -92,14 +94,14 @@ def track_confirmation(
                         entries.PARENT_TAG: studies[0].info.run_id,
                         SEED_TAG: str(run.seed),
                         "dataset": found.dataset,
-                        "preset": spec.train.preset,
+                        **entries.filter_tags(spec),
                         **entries.provenance_tags(provenance),
                     }
                     known[key] = store.client.create_run(
                         experiment.experiment_id,
                         start_time=_milliseconds(run) - round(1000 * run.seconds),
                         tags=tags,
-                        run_name=f"{one.trial.label} seed {run.seed}",
+                        run_name=f"{entries.run_name(found.study, one.trial)} seed {run.seed}",
                     )
                 _update(TrackedRun(store.client, known[key], fresh=fresh), one.trial, run, spec)
                 ids[key] = known[key].info.run_id
@@ -176,15 +178,18 @@ def _update(tracked: TrackedRun, trial: TrialRecord, run: ConfirmedRun, spec: St
         device=run.device,
         replicates=(),
     )
-    tags = entries.trial_tags(record, None)
+    tags = entries.trial_tags(record, spec, None)
     if run.test_read is not None:
         tags["test_read"] = run.test_read
     tracked.update(
-        now=_milliseconds(run),
+        ended=_milliseconds(run),
         status="FINISHED" if run.failure is None else "FAILED",
         params=entries.trial_params(record, spec),
         tags=tags,
-        measures=[*entries.final_measures(record, spec), *_test_measures(run)],
+        measures=[
+            *entries.final_measures(record, spec, _milliseconds(run)),
+            *_test_measures(run),
+        ],
     )
 
 
@@ -192,7 +197,7 @@ def _test_measures(run: ConfirmedRun) -> list[Measure]:
     if run.test is None:
         return []
     return [
-        Measure(f"test/{metric.name.replace('@', '_')}", metric.value)
+        Measure(f"test/{metric.name.replace('@', '_')}", metric.value, 0, _milliseconds(run))
         for metric in measured_metrics(run.test.scores)
     ]
 

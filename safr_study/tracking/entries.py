@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
+
+from pydantic import ValidationError
 
 from safr_study.records import (
     DeletionScores,
@@ -19,15 +21,19 @@ from safr_study.records import (
     TrialState,
     to_plain,
 )
+from safr_study.records.history import HistoryPoint
 from safr_study.records.warnings import trial_warnings
 from safr_study.report.metrics import measured_metrics
-from safr_study.settings import OF_LAYER, OF_MODEL, StudySpec
+from safr_study.settings import OF_LAYER, OF_MODEL, Objective, StudySpec, trial_config
+from safr_study.tracking.descriptions import metrics_note
 
 STUDY_TAG = "safr.study"
 UID_TAG = "safr.uid"
 KIND_TAG = "safr.kind"
 TRIAL_TAG = "safr.trial"
 PARENT_TAG = "mlflow.parentRunId"
+NOTE_TAG = "mlflow.note.content"
+"""Markdown, which MLflow's page shows as the description."""
 FAILURE_TAG = "safr.failure"
 EPOCHS_TAG = "safr.epochs"
 """Up to this epoch, the metrics of every epoch are written."""
@@ -42,6 +48,9 @@ class Measure(NamedTuple):
     value: float
     step: int = 0
     """Epoch, from 1; 0 for what is measured once."""
+    at: int | None = None
+    """When, in milliseconds since 1970; ``None``: at the end of that epoch, or at the run's start.
+    It follows from the ledger, so that a point that is written again is the same point."""
 
 
 def study_params(spec: StudySpec) -> dict[str, str]:
@@ -73,19 +82,37 @@ def study_tags(
         f"{f' ({joined})' if limits else ''}: search space `{spec.space.name}`, "
         f"sampler {spec.sampler}, seed {spec.seed}, {spec.trials} trials. "
         f"Objectives on dev: {objectives}.\n\n"
-        "Its trials are the runs below this one. After the study each of them has the metrics "
-        "`pareto_rank` (0 = not dominated) and `on_front`; the front's picture and table are "
-        "artifacts of this run."
+        "Its trials are the runs below this one; at the study's end each of them has the metrics "
+        "`pareto_rank` (0 = not dominated) and `on_front`, and tags of the same names to filter "
+        "by: `tags.on_front = 'true'`. Among the artifacts of this run are the front "
+        "(`front.html`, to be pointed at), the hypervolume over time, parallel coordinates, the "
+        "tables, the space (`space.yaml`) and the study's log (`study.log`). "
+        "To compare studies, tick their runs and press Compare.\n\n" + metrics_note()
     )
     return {
         **provenance_tags(provenance),
         **facts,
         **resources,
-        "preset": spec.train.preset,
+        **filter_tags(spec),
         "safr.trials": str(spec.trials),
         "safr.objectives": ", ".join(objective.name for objective in spec.objectives),
-        "mlflow.note.content": note,
+        NOTE_TAG: note,
     }
+
+
+def filter_tags(spec: StudySpec) -> dict[str, str]:
+    """Of every run of a study, to find it by in the page: ``tags.study = 's1'``."""
+    return {
+        "study": spec.name,
+        "preset": spec.train.preset,
+        "sampler": spec.sampler,
+        "space": spec.space.name,
+    }
+
+
+def run_name(study: str, trial: TrialRecord) -> str:
+    """Of a trial's run; says the study too, as those of several are compared on one page."""
+    return f"{study} #{trial.number} {trial.label}"
 
 
 def provenance_tags(provenance: Provenance) -> dict[str, str]:
@@ -103,20 +130,57 @@ def provenance_tags(provenance: Provenance) -> dict[str, str]:
 
 
 def trial_params(trial: TrialRecord, spec: StudySpec) -> dict[str, str]:
-    """The trial's settings, its seed, and the limits of the corpus; an absent one is ``null``."""
+    """The trial's settings, all that a training has, and the limits of the corpus.
+
+    Those that the study fixes are there too, as runs of several studies are compared by them. An
+    absent one is ``null``.
+    """
     corpus = spec.corpus
     limits = {
         "max_len": corpus.max_len,
         "train_limit": corpus.train_limit,
         "dev_limit": corpus.dev_limit,
     }
-    settings = {**trial.parameters, "seed": trial.seed, **limits}
+    settings = {**_training(trial, spec), **trial.parameters, "seed": trial.seed, **limits}
     return {_clean(name): _text(value) for name, value in settings.items()}
 
 
-def trial_tags(trial: TrialRecord, ranked: RankedTrial | None) -> dict[str, str]:
+def _training(trial: TrialRecord, spec: StudySpec) -> dict[str, Any]:
+    given: dict[str, Any] = {**spec.space.fixed, **trial.parameters}
+    try:
+        config = trial_config(spec.train, given, seed=trial.seed)
+    except ValidationError:
+        return {}  # it failed because they do not fit together
+    parts = (config.shape.model_dump(), config.penalties.model_dump())
+    whole = config.model_dump(exclude={"shape", "penalties"})
+    return {**whole, **parts[0], **parts[1]}
+
+
+def trial_note(trial: TrialRecord, spec: StudySpec) -> str:
+    """A trial in words, with units."""
+    said = f"Trial {trial.number} of study **{spec.name}**: `{trial.label}`, seed {trial.seed}."
+    if trial.state is TrialState.COMPLETE and trial.values is not None:
+        values = zip(spec.objectives, trial.values, strict=True)
+        said += f" On dev: {', '.join(_value(*pair) for pair in values)}."
+    if trial.stopped_at is not None:
+        said += f" {'To be stopped' if trial.run_on else 'Stopped'} at epoch {trial.stopped_at}."
+    if trial.failure is not None:
+        said += f" It failed: {trial.failure}."
+    return f"{said}\n\nUnits of the metrics: see the description of the study's run."
+
+
+def _value(objective: Objective, value: float) -> str:
+    unit = {"share": "", "points": " points"}.get(objective.measure.unit, objective.measure.unit)
+    return f"{objective.label} {value:.4g}{unit}"
+
+
+def trial_tags(trial: TrialRecord, spec: StudySpec, ranked: RankedTrial | None) -> dict[str, str]:
     """How the trial stands; for filters in the UI."""
-    tags = {"safr.state": str(trial.state)}
+    tags = {
+        "safr.state": str(trial.state),
+        NOTE_TAG: trial_note(trial, spec),
+        **filter_tags(spec),
+    }
     if trial.failure is not None:
         tags[FAILURE_TAG] = trial.failure
     if trial.stopped_at is not None:
@@ -155,11 +219,12 @@ def epoch_measures(report: EpochReport, spec: StudySpec) -> list[Measure]:
         "effective/interaction": report.effective_interaction,
         "effective/information": report.effective_information,
         "time/epoch_seconds": report.seconds,
+        **{f"system/{name}": value for name, value in (report.system or {}).items()},
     }
-    return _measures(named, report.epoch)
+    return _measures(named, report.epoch, None)
 
 
-def final_measures(trial: TrialRecord, spec: StudySpec) -> list[Measure]:
+def final_measures(trial: TrialRecord, spec: StudySpec, at: int | None = None) -> list[Measure]:
     """What is known when the trial has ended: objectives, scores of the best state, time."""
     named: dict[str, float | None] = {}
     if trial.state is TrialState.COMPLETE:
@@ -171,10 +236,10 @@ def final_measures(trial: TrialRecord, spec: StudySpec) -> list[Measure]:
         named["dev/best_epoch"] = trial.checkpoint.epoch
     if trial.state is not TrialState.RUNNING:
         named["time/trial_seconds"] = trial.seconds
-    return _measures(named, 0)
+    return _measures(named, 0, at)
 
 
-def rank_measures(ranked: RankedTrial | None) -> list[Measure]:
+def rank_measures(ranked: RankedTrial | None, at: int | None = None) -> list[Measure]:
     """The trial's place among the others: metrics, because the UI sorts by metrics."""
     if ranked is None:
         return []
@@ -183,20 +248,30 @@ def rank_measures(ranked: RankedTrial | None) -> list[Measure]:
         "on_front": int(ranked.on_front),
         "crowding": ranked.crowding,
     }
-    return _measures(named, 0)
+    return _measures(named, 0, at)
 
 
-def result_measures(result: StudyResult) -> list[Measure]:
-    """The study's outcome."""
+def result_measures(
+    result: StudyResult, history: Sequence[HistoryPoint], at: int | None
+) -> list[Measure]:
+    """The study's outcome, and how its hypervolume grew: at the step of the trials ended."""
     states = [ranked.trial.state for ranked in result.ranked]
     states += [trial.state for trial in result.unranked]
     named: dict[str, float | None] = {
-        "hypervolume": result.hypervolume,
         "front/size": len(result.front),
         "trials/asked": result.asked,
     }
     named |= {f"trials/{state}": states.count(state) for state in TrialState}
-    return _measures(named, 0)
+    grown = [
+        Measure("hypervolume", point.hypervolume, point.trials, milliseconds(point.ended) or at)
+        for point in history
+    ]
+    return _measures(named, 0, at) + grown
+
+
+def milliseconds(seconds: float | None) -> int | None:
+    """Since 1970, as MLflow counts."""
+    return None if seconds is None else round(1000 * seconds)
 
 
 def _score_measures(scores: Scores) -> dict[str, float | None]:
@@ -224,9 +299,9 @@ def _deletion_measures(deletion: DeletionScores) -> dict[str, float | None]:
     return {f"deletion/{name}_{100 * deletion.k:g}": value for name, value in named.items()}
 
 
-def _measures(named: Mapping[str, float | None], step: int) -> list[Measure]:
+def _measures(named: Mapping[str, float | None], step: int, at: int | None) -> list[Measure]:
     return [
-        Measure(key, float(value), step)
+        Measure(key, float(value), step, at)
         for key, value in named.items()
         if value is not None and math.isfinite(value)
     ]

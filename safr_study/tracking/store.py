@@ -31,6 +31,14 @@ _EXPECTED = (
 )
 
 
+_SIGNS = {
+    ("Connection refused", "Failed to establish", "NameResolutionError"): "nothing answers there",
+    ("timed out", "timeout exception"): "it gives no answer in time",
+    ("Connection aborted", "Connection reset", "RemoteDisconnected"): "the connection broke",
+}
+"""Words in the errors of MLflow's HTTP client, and what they mean."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Store:
     """An open tracking store and registry."""
@@ -58,7 +66,7 @@ class Store:
         except (MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
             what = "failed" if is_passing(error) else "refused the request"
             raise ServiceUnreachable(
-                f"tracking: {self.shown_uri} {what} ({first_line(error)}); "
+                f"tracking: {self.shown_uri} {what} ({what_failed(error)}); "
                 "check the server and try again"
             ) from error
 
@@ -94,6 +102,15 @@ def is_passing(error: BaseException) -> bool:
         status = error.get_http_status_code()
         return bool(status >= 500 or status == 429)
     return isinstance(error, (sqlalchemy.exc.SQLAlchemyError, OSError))
+
+
+def what_failed(error: BaseException) -> str:
+    """An error of the server for a sentence."""
+    text = str(error)
+    for signs, said in _SIGNS.items():
+        if any(sign in text for sign in signs):
+            return said
+    return first_line(error)
 
 
 def first_line(error: BaseException) -> str:

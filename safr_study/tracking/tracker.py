@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from contextlib import suppress
+from typing import Any
 
+import pandas as pd
 from mlflow.entities import Dataset, DatasetInput, InputTag
 from mlflow.exceptions import MlflowException
 
@@ -16,15 +18,22 @@ from safr_study.data import slugify
 from safr_study.records import (
     EpochReport,
     Provenance,
-    RankedTrial,
     StudyResult,
     TrialRecord,
     TrialState,
 )
+from safr_study.records.history import HistoryPoint
 from safr_study.settings import StudySpec
 from safr_study.tracking import entries
-from safr_study.tracking.runs import TrackedRun, experiment_name, find_runs
-from safr_study.tracking.store import Store
+from safr_study.tracking.artifacts import TABLES_TAG, put_file, table_file, tables_tag
+from safr_study.tracking.news import Item, StudyNews, TrialNews, merged, moment_of
+from safr_study.tracking.runs import (
+    TrackedRun,
+    find_or_make_experiment,
+    find_runs,
+    one_of_each,
+)
+from safr_study.tracking.store import Store, is_passing
 from safr_study.tracking.writer import BackgroundWriter
 
 _STUDY = sys.maxsize
@@ -34,6 +43,16 @@ _ENDED = {
     TrialState.PRUNED: "FINISHED",
     TrialState.FAILED: "FAILED",
 }
+PATIENCE_VARIABLE = "SAFR_STUDY_TRACKING_PATIENCE"
+PATIENCE_SECONDS = 60.0
+"""At a study's end: so long without any success, and the server is given up; the variable is
+another number of seconds."""
+LIMIT_SECONDS = 600.0
+"""At a study's end, in all, for a server that is slow but takes what it gets."""
+INTERRUPTED_SECONDS = 15.0
+"""The patience of a study that was interrupted: somebody waits for the end."""
+_LOST = "RESOURCE_DOES_NOT_EXIST"
+"""A server says so that came back without what it had."""
 
 
 class Tracker:
@@ -41,6 +60,9 @@ class Tracker:
 
     A background thread writes. It compares the newest record of a trial with what the run has, so
     that a resumed study, a replay and a second attempt go on in the same runs, without duplicates.
+
+    After an outage it reads again what the server has before it writes: a call whose answer was
+    not waited for may have been worked off all the same, also after its successor.
     """
 
     def __init__(
@@ -53,6 +75,7 @@ class Tracker:
         spec: StudySpec,
         provenance: Provenance,
         corpus_facts: Mapping[str, int | str],
+        replays: bool = False,
     ) -> None:
         """Prepare; ``start`` is what first writes.
 
@@ -65,6 +88,8 @@ class Tracker:
             spec: the study's settings.
             provenance: of the numbers that this process adds.
             corpus_facts: counts and other facts of the corpus, by name.
+            replays: nobody runs the study: the parent run is not shown as running, and what it
+                says of its origin stays.
         """
         self._store = store
         self._client = store.client
@@ -74,10 +99,15 @@ class Tracker:
         self._spec = spec
         self._provenance = provenance
         self._corpus_facts = dict(corpus_facts)
+        self._replays = replays
         self._experiment_id = ""
         self._parent: TrackedRun | None = None
         self._children: dict[int, TrackedRun] = {}
-        self._writer: BackgroundWriter[_Item] | None = None
+        self._writer: BackgroundWriter[Item] | None = None
+        self._doubtful = False
+        """Whether the server may have other things than this process knows."""
+        self._had_outage = False
+        self._written_before = 0
 
     @property
     def experiment_id(self) -> str:
@@ -98,6 +128,12 @@ class Tracker:
         """The child runs that are made, by trial number."""
         return {number: child.run_id for number, child in list(self._children.items())}
 
+    @property
+    def written(self) -> int:
+        """Metric points that were brought to the server."""
+        runs = [*list(self._children.values()), *([self._parent] if self._parent else [])]
+        return self._written_before + sum(run.written for run in runs)
+
     def start(self) -> None:
         """Find or make the experiment and the parent run, and start to write.
 
@@ -105,25 +141,20 @@ class Tracker:
             ServiceUnreachable: the tracking server does not do its work.
         """
         with self._store.answering():
-            self._experiment_id = _experiment(self._store, self._dataset)
-            self._children = {
-                int(run.data.tags[entries.TRIAL_TAG]): TrackedRun(self._client, run, fresh=False)
-                for run in find_runs(self._client, self._experiment_id, self._uid, "trial")
-            }
-            self._parent = self._open_parent()
-        self._writer = BackgroundWriter(self._write, _merged)
+            self._load()
+        self._writer = BackgroundWriter(self._write, merged)
 
     def trial_started(self, trial: TrialRecord) -> None:
         """Make the trial's run, or open it again."""
-        self._offer(_TrialNews(trial, alive=True))
+        self._offer(TrialNews(trial, alive=True))
 
     def epoch_ended(self, trial: TrialRecord, report: EpochReport) -> None:
         """Add an epoch's metrics."""
-        self._offer(_TrialNews(trial, reports={report.epoch: report}, alive=True))
+        self._offer(TrialNews(trial, reports={report.epoch: report}, alive=True))
 
     def trial_ended(self, trial: TrialRecord) -> None:
         """Add the final metrics and close the run."""
-        self._offer(_TrialNews(trial, alive=True))
+        self._offer(TrialNews(trial, alive=True))
 
     def replay(self, trials: Sequence[TrialRecord]) -> None:
         """Bring the runs of these trials up to date; what is there already is not written again.
@@ -132,79 +163,143 @@ class Tracker:
         until ``trial_started`` opens it again.
         """
         for trial in trials:
-            self._offer(_TrialNews(trial))
+            self._offer(TrialNews(trial))
 
     def finish_study(
         self,
         result: StudyResult,
-        files: Sequence[Path] = (),
         *,
+        history: Sequence[HistoryPoint] = (),
+        artifacts: Mapping[str, bytes] | None = None,
+        tables: Mapping[str, pd.DataFrame] | None = None,
         interrupted: bool = False,
-        timeout: float = 60.0,
+        patience: float | None = None,
+        limit: float = LIMIT_SECONDS,
     ) -> str | None:
         """Write the trials' ranks and the study's outcome, close the parent run, and stop.
 
         Args:
             result: the ranked trials and the others; one that is marked as running is shown as
                 killed.
-            files: pictures and tables to keep with the parent run.
+            history: how the hypervolume grew.
+            artifacts: files to keep with the parent run, by path.
+            tables: tables to keep with it, by path; they end in ``.json``, as MLflow's do.
             interrupted: the study will go on another time; the parent run is shown as killed.
-            timeout: seconds to wait for the server.
+            patience: seconds without success until the server is given up; else by how it ended.
+            limit: seconds to wait in all.
 
         Returns:
             As ``finish``.
         """
+        # What was written before an outage is compared once more, now that all of it is known.
+        self._doubtful |= self._had_outage
+        as_of = moment_of(result) or _now()
         for ranked in result.ranked:
-            self._offer(_TrialNews(ranked.trial, ranked=ranked))
+            self._offer(TrialNews(ranked.trial, ranked=ranked, as_of=as_of))
         self.replay(result.unranked)
-        self._offer(_StudyNews(result, tuple(files), interrupted))
-        return self.finish(timeout)
+        files = {**(artifacts or {}), **{at: table_file(one) for at, one in (tables or {}).items()}}
+        self._offer(
+            StudyNews(result, tuple(history), files, tuple(tables or ()), as_of, interrupted)
+        )
+        if patience is None and interrupted:
+            patience = min(INTERRUPTED_SECONDS, _patience())
+        return self.finish(patience, limit)
 
-    def finish(self, timeout: float = 60.0) -> str | None:
-        """Wait until all that was observed is written, for at most ``timeout`` seconds, and stop.
+    def finish(self, patience: float | None = None, limit: float = LIMIT_SECONDS) -> str | None:
+        """Wait until all that was observed is written, and stop.
+
+        Args:
+            patience: seconds without success until the server is given up; ``None``: the usual.
+            limit: seconds to wait in all.
 
         Returns:
             A sentence on what the server did not take; ``None`` when it has everything.
         """
         if self._writer is None:
             return None
-        missing = self._writer.finish(timeout)
-        if missing is None:
+        left = self._writer.finish(_patience() if patience is None else patience, limit)
+        if left is None:
             return None
-        return f"tracking: {self._store.shown_uri}: {missing}; the ledger has everything"
+        parts = [f"a run was refused ({fault})" for fault in left.faults]
+        if left.late:
+            runs = f"{len(left.late)} {'run' if len(left.late) == 1 else 'runs'}"
+            why = left.outage or "it is slow"
+            parts.append(f"{runs} could not be brought up to date ({why})")
+        return f"tracking: {self._store.shown_uri}: {'; '.join(parts)}; the ledger has everything"
 
-    def _offer(self, news: _Item) -> None:
+    def _offer(self, news: Item) -> None:
         if self._writer is not None:
-            key = news.trial.number if isinstance(news, _TrialNews) else _STUDY
+            key = news.trial.number if isinstance(news, TrialNews) else _STUDY
             self._writer.offer(key, news)
 
-    def _write(self, key: int, item: _Item) -> None:
-        if isinstance(item, _StudyNews):
+    def _write(self, key: int, item: Item) -> None:
+        try:
+            self._write_once(key, item)
+        except MlflowException as error:
+            if error.error_code != _LOST:
+                self._doubtful |= is_passing(error)
+                self._had_outage |= is_passing(error)
+                raise
+            self._doubtful = self._had_outage = True
+            self._write_once(key, item)
+        except Exception:
+            self._doubtful = self._had_outage = True
+            raise
+
+    def _write_once(self, key: int, item: Item) -> None:
+        if self._doubtful:
+            self._load()
+            self._doubtful = False
+        if isinstance(item, StudyNews):
             self._write_study(item)
         elif item.trial.state is not TrialState.WAITING or key in self._children:
             self._write_trial(item)
 
-    def _write_trial(self, news: _TrialNews) -> None:
+    def _load(self) -> None:
+        """Read what the server has of this study; make what a study begins with."""
+        held = [run.run_id for run in self._children.values()]
+        parent = self.study_run_id
+        self._experiment_id = find_or_make_experiment(self._store, self._dataset)
+        found = find_runs(self._client, self._experiment_id, self._uid, "trial")
+        numbers = (int(run.data.tags[entries.TRIAL_TAG]) for run in found)
+        trials = one_of_each(self._client, zip(numbers, found, strict=True), held)
+        found = find_runs(self._client, self._experiment_id, self._uid, "study")
+        studies = ((_STUDY, run) for run in found)
+        kept = one_of_each(self._client, studies, () if parent is None else (parent,))
+        opened = self._open_parent(kept.get(_STUDY))
+        self._written_before = self.written
+        self._parent = opened
+        self._children = {
+            number: TrackedRun(self._client, run, fresh=False) for number, run in trials.items()
+        }
+
+    def _write_trial(self, news: TrialNews) -> None:
         trial = news.trial
         reports = [news.reports[epoch] for epoch in sorted(news.reports)]
         elapsed, spent = {}, 0.0
         for report in reports:
             spent += report.seconds
             elapsed[report.epoch] = spent
+        seconds = max(spent, trial.seconds)
         child = self._children.get(trial.number)
         if child is None:
-            child = self._open_child(trial, seconds=max(spent, trial.seconds))
+            child = self._open_child(trial, seconds=seconds)
             self._children[trial.number] = child
         child.add_dataset(self._dataset_input())
+        ended = entries.milliseconds(trial.ended)
+        if ended is None:
+            ended = child.started + round(1000 * seconds)
         whole = next(n for n in range(len(reports) + 1) if n + 1 not in news.reports)
         measures = [measure for r in reports for measure in entries.epoch_measures(r, self._spec)]
-        measures += entries.final_measures(trial, self._spec)
-        measures += entries.rank_measures(news.ranked)
-        tags = entries.trial_tags(trial, news.ranked)
+        measures += entries.final_measures(trial, self._spec, ended)
+        measures += entries.rank_measures(news.ranked, news.as_of)
+        tags = entries.trial_tags(trial, self._spec, news.ranked)
+        if self._parent is not None:
+            tags[entries.PARENT_TAG] = self._parent.run_id
         if whole:
             tags[entries.EPOCHS_TAG] = str(whole)
         child.update(
-            now=_now(),
+            ended=ended,
             status=_ENDED.get(trial.state, "RUNNING" if news.alive else "KILLED"),
             params=entries.trial_params(trial, self._spec),
             tags=tags,
@@ -212,59 +307,63 @@ class Tracker:
             elapsed=elapsed,
         )
 
-    def _write_study(self, news: _StudyNews) -> None:
+    def _write_study(self, news: StudyNews) -> None:
         assert self._parent is not None
-        for file in news.files:
-            self._client.log_artifact(self._parent.run_id, str(file))
+        for path, content in news.artifacts.items():
+            put_file(self._client, self._parent.run_id, path, content)
         self._parent.update(
-            now=_now(),
+            ended=news.as_of,
             status="KILLED" if news.interrupted else "FINISHED",
             params={},
-            tags={},
-            measures=entries.result_measures(news.result),
+            tags={TABLES_TAG: tables_tag(news.tables)} if news.tables else {},
+            measures=entries.result_measures(news.result, news.history, news.as_of),
         )
+        if self._had_outage:
+            # A run that was asked for twice may have come up only now.
+            self._load()
 
-    def _open_parent(self) -> TrackedRun:
+    def _open_parent(self, run: Any | None) -> TrackedRun:
         tags = {
             **self._common_tags("study"),
             **entries.study_tags(self._spec, self._provenance, self._corpus_facts),
         }
-        found = find_runs(self._client, self._experiment_id, self._uid, "study")
-        run = (
-            found[0]
-            if found
-            else self._client.create_run(
+        found = run is not None
+        if run is None:
+            run = self._client.create_run(
                 self._experiment_id, start_time=_now(), tags=tags, run_name=self._study
             )
-        )
+        elif self._replays:
+            tags = {key: text for key, text in tags.items() if key not in run.data.tags}
         parent = TrackedRun(self._client, run, fresh=not found)
         parent.add_dataset(self._dataset_input())
         parent.update(
-            now=_now(), status="RUNNING", params=entries.study_params(self._spec), tags=tags
+            ended=_now(),
+            status=run.info.status if self._replays or self._parent is not None else "RUNNING",
+            params=entries.study_params(self._spec),
+            tags=tags,
         )
-        self._client.log_dict(run.info.run_id, self._spec.model_dump(mode="json"), "study.json")
+        if not found or self._parent is None:
+            plain = json.dumps(self._spec.model_dump(mode="json"), indent=2)
+            put_file(self._client, parent.run_id, "study.json", plain.encode())
         return parent
 
     def _open_child(self, trial: TrialRecord, *, seconds: float) -> TrackedRun:
         assert self._parent is not None
-        # It may be there although nobody saw the answer of the call that made it.
-        found = find_runs(self._client, self._experiment_id, self._uid, "trial", trial=trial.number)
-        if found:
-            return TrackedRun(self._client, found[0], fresh=False)
         tags = {
             **self._common_tags("trial"),
             **entries.provenance_tags(self._provenance),
-            "preset": self._spec.train.preset,
+            **entries.filter_tags(self._spec),
             entries.TRIAL_TAG: str(trial.number),
             entries.PARENT_TAG: self._parent.run_id,
         }
         if trial.baseline is not None:
             tags["safr.baseline"] = trial.baseline
+        ended = entries.milliseconds(trial.ended) or _now()
         run = self._client.create_run(
             self._experiment_id,
-            start_time=_now() - round(1000 * seconds),
+            start_time=ended - round(1000 * seconds),
             tags=tags,
-            run_name=trial.label,
+            run_name=entries.run_name(self._study, trial),
         )
         return TrackedRun(self._client, run, fresh=True)
 
@@ -287,62 +386,12 @@ class Tracker:
         return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
 
 
-@dataclass(frozen=True, slots=True)
-class _TrialNews:
-    trial: TrialRecord
-    reports: Mapping[int, EpochReport] = field(default_factory=dict)
-    """By epoch; those of the record are put in."""
-    ranked: RankedTrial | None = None
-    alive: bool = False
-    """Whether this process runs the trial."""
-
-    def __post_init__(self) -> None:
-        known = {report.epoch: report for report in self.trial.epochs}
-        object.__setattr__(self, "reports", {**known, **self.reports})
-
-
-@dataclass(frozen=True, slots=True)
-class _StudyNews:
-    result: StudyResult
-    files: tuple[Path, ...]
-    interrupted: bool
-
-
-_Item = _TrialNews | _StudyNews
-
-
-def _merged(older: _Item, newer: _Item) -> _Item:
-    if isinstance(older, _TrialNews) and isinstance(newer, _TrialNews):
-        return replace(
-            newer,
-            reports={**older.reports, **newer.reports},
-            ranked=newer.ranked or older.ranked,
-        )
-    return newer
-
-
-def _experiment(store: Store, dataset: str) -> str:
-    client = store.client
-    name = experiment_name(dataset)
-    found = client.get_experiment_by_name(name)
-    tags = {"mlflow.experimentKind": "custom_model_development"}
-    if found is None:
-        location = None
-        if store.artifact_root is not None:
-            location = (store.artifact_root / slugify(dataset)).as_uri()
-        try:
-            return str(client.create_experiment(name, artifact_location=location, tags=tags))
-        except MlflowException:
-            # Another study of this data set may have made it just now.
-            found = client.get_experiment_by_name(name)
-            if found is None:
-                raise
-    if found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
-    for key, value in tags.items():
-        if found.tags.get(key) != value:
-            client.set_experiment_tag(found.experiment_id, key, value)
-    return str(found.experiment_id)
+def _patience() -> float:
+    with suppress(ValueError):
+        seconds = float(os.environ.get(PATIENCE_VARIABLE, ""))
+        if seconds >= 0:
+            return seconds
+    return PATIENCE_SECONDS
 
 
 def _now() -> int:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from safr_study.tracking.store import first_line, is_passing
+from safr_study.tracking.store import is_passing, what_failed
 
 Item = TypeVar("Item")
 
@@ -15,13 +17,25 @@ _LONGEST_DELAY = 30.0
 _CLOSING_DELAY = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What a writer leaves behind."""
+
+    late: tuple[int, ...]
+    """Keys whose newest state is not written."""
+    outage: str | None
+    """What the server said, or did not, when it last failed."""
+    faults: tuple[str, ...]
+    """Why states were refused; they are not tried again."""
+
+
 class BackgroundWriter(Generic[Item]):
     """Writes the newest state of each key, in the order of the keys.
 
     An item is a state, not an event: a newer one of the same key takes the place of the one that
-    waits. So the queue holds at most one item per key, nothing is ever dropped, and writing again
-    does no harm. A later, durable queue needs to remember no more than the keys that wait, because
-    the ledger has the states.
+    waits. So the queue is bounded by the number of keys, nothing is ever dropped, and writing again
+    does no harm. It needs no file of its own to outlive the process, as the ledger has every state
+    before it is offered here.
     """
 
     def __init__(
@@ -40,6 +54,9 @@ class BackgroundWriter(Generic[Item]):
         self._writing: int | None = None
         self._faults: dict[int, str] = {}
         self._outage: str | None = None
+        self._written = 0
+        self._failed: int | None = None
+        """The key that an outage struck last."""
         self._closing = False
         self._abandoned = False
         self._thread = threading.Thread(target=self._run, name="safr-tracking", daemon=True)
@@ -52,28 +69,36 @@ class BackgroundWriter(Generic[Item]):
             self._waiting[key] = item if older is None else self._merge(older, item)
             self._changed.notify_all()
 
-    def finish(self, timeout: float) -> str | None:
-        """Write what still waits, for at most ``timeout`` seconds, and stop.
+    def finish(self, patience: float, limit: float) -> Backlog | None:
+        """Write what still waits, and stop.
+
+        Args:
+            patience: seconds without a single item written, after which the server is given up.
+            limit: seconds in all.
 
         Returns:
-            What could not be written, as a sentence; ``None`` when all was.
+            What could not be written; ``None`` when all was.
         """
+        until = time.monotonic() + limit
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        self._thread.join(timeout)
-        with self._changed:
+            while self._waiting or self._writing is not None:
+                seconds = min(patience, until - time.monotonic())
+                if not self._changed.wait_for(self._has_written_more_than(self._written), seconds):
+                    break
             self._abandoned = True
             self._changed.notify_all()
-            late = self._waiting.keys() | ({self._writing} - {None})
-            faults, outage = list(self._faults.values()), self._outage
-        parts = [f"a run was refused ({fault})" for fault in dict.fromkeys(faults)]
-        if late:
-            parts.append(
-                f"{len(late)} runs could not be brought up to date "
-                f"({outage or 'the tracking server is slow'})"
-            )
-        return "; ".join(parts) or None
+            late = set(self._waiting)
+            if self._writing is not None:
+                late.add(self._writing)
+            faults = tuple(dict.fromkeys(self._faults.values()))
+            if not late and not faults:
+                return None
+            return Backlog(tuple(sorted(late)), self._outage, faults)
+
+    def _has_written_more_than(self, count: int) -> Callable[[], bool]:
+        return lambda: self._written > count
 
     def _run(self) -> None:
         delay = 0.0
@@ -84,10 +109,15 @@ class BackgroundWriter(Generic[Item]):
                 self._changed.wait_for(lambda: self._waiting or self._closing)
                 if self._abandoned or not self._waiting:
                     return
-                self._writing = min(self._waiting)
+                self._writing = self._next()
                 item = self._waiting.pop(self._writing)
             written = self._try(self._writing, item)
             delay = 0.0 if written else min(2 * delay or _FIRST_DELAY, _LONGEST_DELAY)
+
+    def _next(self) -> int:
+        """The first key that waits; after a failure the one behind it, which may fare better."""
+        behind = [key for key in self._waiting if self._failed is not None and key > self._failed]
+        return min(behind or self._waiting)
 
     def _try(self, key: int, item: Item) -> bool:
         """Write one item; after an outage it waits again, made one with a newer one."""
@@ -99,15 +129,18 @@ class BackgroundWriter(Generic[Item]):
         with self._changed:
             self._writing = None
             self._faults.pop(key, None)
-            if fault is None:
-                return True
-            if not is_passing(fault):
-                self._faults[key] = first_line(fault)
-                return True
-            self._outage = first_line(fault)
-            newer = self._waiting.get(key)
-            self._waiting[key] = item if newer is None else self._merge(item, newer)
-            return False
+            if fault is not None and is_passing(fault):
+                self._outage = what_failed(fault)
+                self._failed = key
+                newer = self._waiting.get(key)
+                self._waiting[key] = item if newer is None else self._merge(item, newer)
+                return False
+            if fault is not None:
+                self._faults[key] = what_failed(fault)
+            self._failed = None
+            self._written += 1
+            self._changed.notify_all()
+            return True
 
     def _pause(self, seconds: float) -> None:
         """Wait before the next try; once the end is asked for, not long."""

@@ -11,10 +11,11 @@ from safr_study.errors import BadInput, SafrError, ServiceUnreachable
 from safr_study.records import RegisteredModel
 from safr_study.report.confirmation import Confirmation
 from safr_study.study.cluster import divide
+from safr_study.study.delivery import Delivery, delivery_ends
 from safr_study.study.lease import driver_lock
 from safr_study.study.ledger import Ledger
 from safr_study.study.storage import open_storage
-from safr_study.tracking import open_store, register_confirmed, track_confirmation
+from safr_study.tracking import Store, open_store, register_confirmed, track_confirmation
 from safr_study.workflows.confirm_output import write_confirmation
 from safr_study.workflows.confirm_plan import (
     ConfirmOutcome,
@@ -23,7 +24,7 @@ from safr_study.workflows.confirm_plan import (
     ConfirmRequest,
 )
 from safr_study.workflows.confirm_work import ConfirmWork
-from safr_study.workflows.confirmed import searched_part
+from safr_study.workflows.confirmed import searched_part, stored_confirmation
 from safr_study.workflows.provenance import provenance
 from safr_study.workflows.results import load_ledger
 from safr_study.workflows.stores import Stores
@@ -96,6 +97,20 @@ def _look_for_tracking(stores: Stores, progress: ConfirmProgress) -> None:
         progress.warn(f"{error}; the confirmation goes on, and tries again at its end")
 
 
+def publish_confirmation(ledger: Ledger, store: Store) -> list[RegisteredModel]:
+    """Bring the confirmations that a ledger has to MLflow; nothing where there are none.
+
+    Returns:
+        Versions of the confirmed front.
+
+    Raises:
+        CorruptCheckpoint: a checkpoint is not what it was when it was written.
+        ServiceUnreachable: the tracking server does not do its work.
+    """
+    found = stored_confirmation(ledger)
+    return [] if found is None else _track(ledger, store, found)
+
+
 def _publish(
     work: ConfirmWork, found: Confirmation
 ) -> tuple[Sequence[RegisteredModel], SafrError | None]:
@@ -104,14 +119,21 @@ def _publish(
         return (), None
     try:
         store = open_store(work.stores.home, work.stores.tracking_uri)
-        facts = provenance(work.corpus.fingerprint, device=PER_RUN)
-        uid, spec = work.ledger.uid, work.spec
-        with tempfile.TemporaryDirectory() as folder:
-            files = write_confirmation(found, Path(folder))
-            run_ids = track_confirmation(
-                store, found, uid=uid, spec=spec, provenance=facts, files=files
-            )
-        models = register_confirmed(store, found, uid=uid, spec=spec, run_ids=run_ids)
+        return _track(work.ledger, store, found), None
     except SafrError as error:
+        before = Delivery.of(work.ledger)
+        delivery_ends(work.ledger, str(error), ended=before is None or before.ended)
         return (), error
-    return models, None
+
+
+def _track(ledger: Ledger, store: Store, found: Confirmation) -> list[RegisteredModel]:
+    if not found.result.ranked:
+        return []
+    facts = provenance(ledger.facts.corpus_fingerprint, device=PER_RUN)
+    uid, spec = ledger.uid, ledger.spec
+    with tempfile.TemporaryDirectory() as folder:
+        files = write_confirmation(found, Path(folder))
+        run_ids = track_confirmation(
+            store, found, uid=uid, spec=spec, provenance=facts, files=files
+        )
+    return register_confirmed(store, found, uid=uid, spec=spec, run_ids=run_ids)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Protocol
 
 from safr_study.data import EncodedCorpus, describe, encoded_corpus
-from safr_study.errors import BadInput
-from safr_study.figures import front_figure
+from safr_study.errors import BadInput, ServiceUnreachable
 from safr_study.home import Home
 from safr_study.records import (
     RegisteredModel,
@@ -21,22 +18,23 @@ from safr_study.records import (
     TrialState,
     to_plain,
 )
-from safr_study.report import write_csv
 from safr_study.settings import Objective, StudySpec
 from safr_study.study.activity import remember_command
 from safr_study.study.cluster import Allotment, allot, cluster, divide
+from safr_study.study.delivery import delivery_begins, delivery_ends
 from safr_study.study.lease import driver_lock
 from safr_study.study.ledger import Ledger, StudyFacts, warm_trials
 from safr_study.study.plan import planned_trials
 from safr_study.study.preview import first_trials
 from safr_study.study.storage import open_storage
 from safr_study.study.tidy import tidy_study
-from safr_study.tracking import Store, Tracker, close_runs, open_store, register_front
+from safr_study.tracking import Store, close_runs, open_store, register_front
 from safr_study.workflows.cost import Cost, estimate, measured_objectives
 from safr_study.workflows.disk import free_space_check
 from safr_study.workflows.provenance import provenance
 from safr_study.workflows.results import load_ledger, rank_ledger
 from safr_study.workflows.stores import Stores
+from safr_study.workflows.tracked import corpus_facts, finish_tracking, tracker_of
 
 FIRST_TRIALS = 8
 """Shown by a dry run: what a sampler draws after that depends on what the first ones find."""
@@ -161,7 +159,9 @@ def search(
                 ledger = Ledger.create(storage, spec, _study_facts(spec, corpus), known)
             ledger.update_spec(spec)
             remember_command(ledger, command)
-            tracker = _tracker(store, ledger, spec, corpus)
+            here = provenance(corpus.fingerprint, device=PER_TRIAL)
+            tracker = tracker_of(store, ledger, here)
+            delivery_begins(ledger, stores.tracking_uri)
             tracker.start()
             out_of_time = False
             try:
@@ -183,13 +183,13 @@ def search(
                 # No run stays open, whatever ended the study. If it was the ledger, closing fails
                 # too: the first error is the one to tell, and the next start closes the runs.
                 with contextlib.suppress(Exception):
-                    _close(tracker, ledger, interrupted=True)
+                    finish_tracking(tracker, ledger, interrupted=True)
                 raise
-        untracked = _close(tracker, ledger, interrupted=False)
+        untracked = finish_tracking(tracker, ledger, interrupted=False)
         result = rank_ledger(ledger)
         models: Sequence[RegisteredModel] = ()
         if untracked is None:
-            models = register_front(store, result, uid=ledger.uid, spec=spec)
+            models, untracked = register(store, ledger, result)
         return SearchOutcome(
             result,
             planned_trials(spec),
@@ -197,6 +197,23 @@ def search(
             untracked,
             budget=_budget_sentence(spec, ledger.trials(), out_of_time=out_of_time),
         )
+
+
+def register(
+    store: Store, ledger: Ledger, result: StudyResult
+) -> tuple[Sequence[RegisteredModel], str | None]:
+    """Register the front of a study that has ended.
+
+    Returns:
+        Its versions, and in a sentence why there are none; the ledger remembers that.
+    """
+    try:
+        return register_front(store, result, uid=ledger.uid, spec=ledger.spec), None
+    except ServiceUnreachable as error:
+        # The study is done and its runs are there: a server that goes now takes nothing away.
+        missing = f"{error}; the front's models are not registered yet"
+        delivery_ends(ledger, missing, ended=True)
+        return (), missing
 
 
 def _abandon(ledger: Ledger | None, store: Store, home: Home) -> None:
@@ -245,6 +262,7 @@ def _study_facts(spec: StudySpec, corpus: EncodedCorpus) -> StudyFacts:
         slug=corpus.slug,
         reference_point=_reference_point(spec, corpus),
         provenance=to_plain(provenance(corpus.fingerprint, device=PER_TRIAL)),
+        corpus=corpus_facts(corpus),
     )
 
 
@@ -254,18 +272,6 @@ def _reference_point(spec: StudySpec, corpus: EncodedCorpus) -> tuple[float, ...
         if objective.measure.reference is None
         else objective.measure.reference
         for objective in spec.objectives
-    )
-
-
-def _tracker(store: Store, ledger: Ledger, spec: StudySpec, corpus: EncodedCorpus) -> Tracker:
-    return Tracker(
-        store,
-        study=spec.name,
-        dataset=corpus.slug,
-        uid=ledger.uid,
-        spec=spec,
-        provenance=provenance(corpus.fingerprint, device=PER_TRIAL),
-        corpus_facts=_corpus_facts(corpus),
     )
 
 
@@ -324,32 +330,6 @@ def _plan(
         baselines=tuple(baseline.name for baseline in spec.space.baselines),
         rungs=spec.scheduler.rungs(spec.train.epochs),
     )
-
-
-def _close(tracker: Tracker, ledger: Ledger, *, interrupted: bool) -> str | None:
-    """Hand the ranking to the tracking server and wait until it has everything."""
-    result = rank_ledger(ledger)
-    with tempfile.TemporaryDirectory() as folder:
-        pictures = []
-        table = Path(folder) / "front.csv"
-        write_csv(result, table)
-        if result.ranked:
-            for suffix in ("png", "svg"):
-                pictures.append(Path(folder) / f"front.{suffix}")
-                front_figure(result, pictures[-1])
-        untracked = tracker.finish_study(result, [*pictures, table], interrupted=interrupted)
-    ledger.set_run_ids(tracker.run_ids())
-    return untracked
-
-
-def _corpus_facts(corpus: EncodedCorpus) -> dict[str, int | str]:
-    return {
-        "source": corpus.source,
-        "classes": len(corpus.class_names),
-        "max_len": corpus.max_len,
-        "vocabulary": corpus.vocabulary_size,
-        **corpus.counts,
-    }
 
 
 def _counted(trials: Sequence[TrialRecord]) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from safr_study.records import StudyResult, TrialRecord, TrialState
 from safr_study.settings import StudySpec
 from safr_study.study.activity import began, command_of
+from safr_study.study.delivery import Delivery
 from safr_study.study.lease import Driver, driver_of
 from safr_study.study.ledger import Ledger
 from safr_study.study.plan import planned_trials
@@ -62,6 +63,9 @@ class StudyStatus:
     command: str | None
     """By which it goes on; ``None``: it runs, or it has all its trials."""
 
+    undelivered: str | None
+    """Why MLflow may lack something, where nobody runs the study; ``None``: it has everything."""
+
     @property
     def running(self) -> bool:
         """Whether somebody runs it."""
@@ -110,6 +114,7 @@ def _status(ledger: Ledger, name: str, stores: Stores) -> StudyStatus:
     begun = [trial for trial in trials if trial.state is TrialState.RUNNING]
     waiting = max(0, planned - len(done) - len(begun))
     unfinished = bool(begun) or waiting > 0
+    delivery = Delivery.of(ledger)
     return StudyStatus(
         result=rank_ledger(ledger),
         driver=driver,
@@ -124,6 +129,7 @@ def _status(ledger: Ledger, name: str, stores: Stores) -> StudyStatus:
         seconds_left=None if driver is None else seconds_left(spec, trials, waiting),
         disk=_disk(ledger, name, stores),
         command=command_of(ledger) if driver is None and unfinished else None,
+        undelivered=None if driver is not None or delivery is None else delivery.missing,
     )
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from counts import Counts
+from counts import Shown
 
-_TABLE = pytest.StashKey[list[Counts]]()
+_TABLE = pytest.StashKey[list[Shown]]()
 
 
 @pytest.fixture
-def table(request: pytest.FixtureRequest) -> list[Counts]:
+def table(request: pytest.FixtureRequest) -> list[Shown]:
     """Rows to be shown when all is over, of failed tests too."""
     return request.config.stash.setdefault(_TABLE, [])
 
@@ -17,10 +17,15 @@ def table(request: pytest.FixtureRequest) -> list[Counts]:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    rows = config.stash.get(_TABLE, [])
-    if not rows:
-        return
-    terminalreporter.section("fault drill")
+    kinds: dict[type[Shown], list[Shown]] = {}
+    for row in config.stash.get(_TABLE, []):
+        kinds.setdefault(type(row), []).append(row)
+    for rows in kinds.values():
+        terminalreporter.section(rows[0].title)
+        _write_table(terminalreporter, rows)
+
+
+def _write_table(terminalreporter: pytest.TerminalReporter, rows: list[Shown]) -> None:
     names = list(rows[0].shown())
     columns = [[name, *(str(row.shown()[name]) for row in rows)] for name in names]
     label = max(map(len, names))

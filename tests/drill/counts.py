@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
+
+
+class Shown(Protocol):
+    """A column of a table of its own kind."""
+
+    title: ClassVar[str]
+
+    def shown(self) -> dict[str, object]: ...
 
 
 @dataclass
 class Counts:
     """Of all the studies of one kind, one after the other."""
 
+    title: ClassVar[str] = "fault drill"
     kind: str
     studies: int = 0
     starts: int = 0
@@ -52,4 +62,52 @@ class Counts:
             "trials gone on from a checkpoint": self.resumed,
             "epochs trained twice": self.retrained,
             "longest orphan, seconds": f"{self.orphan_seconds:.1f}",
+        }
+
+
+@dataclass
+class OutageCounts:
+    """Of a study whose tracking server went away."""
+
+    title: ClassVar[str] = "outage drill"
+    kind: str
+    outages: list[float] = field(default_factory=list)
+    """Seconds each."""
+    epochs_during: int = 0
+    """That trials ended while the server was away."""
+    trials: int = 0
+    exit_code: int = 0
+    end_seconds: float = 0.0
+    """From the end of the last trial to the end of the command."""
+    lacking: int = 0
+    """Values of the ledger that MLflow had not before it was synced."""
+    synced: int = 0
+    """Points that sync wrote."""
+    runs: int = 0
+    points: int = 0
+    """Epoch metrics in the ledger."""
+    missing: int = 0
+    different: int = 0
+    doubled: int = 0
+    epochs_per_minute: tuple[float, float] = (0.0, 0.0)
+    """With the server, and without."""
+
+    def shown(self) -> dict[str, object]:
+        """By what it means."""
+        return {
+            "": self.kind,
+            "outages, seconds": " + ".join(f"{seconds:.0f}" for seconds in self.outages),
+            "epochs ended during them": self.epochs_during,
+            "epochs a minute, with the server": f"{self.epochs_per_minute[0]:.1f}",
+            "epochs a minute, without": f"{self.epochs_per_minute[1]:.1f}",
+            "trials in the ledger": self.trials,
+            "exit code of search": self.exit_code,
+            "seconds from the last trial's end to the command's": f"{self.end_seconds:.1f}",
+            "values lacking before sync": self.lacking,
+            "points that sync wrote": self.synced,
+            "runs": self.runs,
+            "epoch values compared": self.points,
+            "missing": self.missing,
+            "different": self.different,
+            "there twice": self.doubled,
         }

@@ -109,6 +109,17 @@ def test_a_study_from_the_first_trial_to_the_end(home: Home) -> None:
     assert watcher.told[:3] == [("started", 0), ("epoch 1", 0), ("complete", 0)]
 
 
+def test_an_epoch_told_again_without_its_system_metrics_keeps_them(home: Home) -> None:
+    watcher = Watcher()
+    search = searcher(home, spec(system_metrics=True), watcher)
+    assert TrialTask.from_config(search.suggest("a")).system_metrics
+    watched = replace(EPOCH, system={"cpu_utilization_percentage": 12.5})
+    search.stops("a", epoch_event(watched))
+    search.stops("a", epoch_event(EPOCH))
+    assert ledger(home).trial(0).epochs == (watched,)
+    assert watcher.told.count(("epoch 1", 0)) == 1
+
+
 def test_the_tasks_settings_are_the_trials(home: Home) -> None:
     search = searcher(home, spec())
     baseline, _, third = (TrialTask.from_config(search.suggest(name)) for name in "abc")

@@ -116,6 +116,26 @@ def numbers(finished: Finished) -> Any:
     )
 
 
+def test_on_request_each_epoch_says_what_it_took_of_its_machine(
+    task: TrialTask, corpus: EncodedCorpus
+) -> None:
+    seen, plain = Seen(), Seen()
+    run_trial(replace(task, system_metrics=True), corpus, seen)
+    run_trial(replace(task, folder=f"{task.folder}-plain"), corpus, plain)
+    told = [event["epoch"]["system"] for event in seen.events if "epoch" in event]
+    assert len(told) == EPOCHS
+    assert {event["epoch"]["system"] for event in plain.events if "epoch" in event} == {None}
+    for sample in told:
+        assert 0 <= sample["cpu_utilization_percentage"] <= 100
+        assert 0 < sample["system_memory_usage_percentage"] < 100
+        # Training computes all the time, on one thread.
+        assert sample["process_cpu_utilization_percentage"] > 0
+    pages, size = (Path("/proc/self/statm").read_text().split()[1], resource.getpagesize())
+    assert told[-1]["process_memory_usage_megabytes"] == pytest.approx(
+        int(pages) * size / 1e6, rel=0.2
+    )
+
+
 def test_a_trial_is_trained_measured_and_kept(task: TrialTask, corpus: EncodedCorpus) -> None:
     seen = Seen()
     finished = run_trial(task, corpus, seen)

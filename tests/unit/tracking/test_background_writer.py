@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from safr_study.tracking import writer as writer_module
-from safr_study.tracking.writer import BackgroundWriter
+from safr_study.tracking.writer import BackgroundWriter, Backlog
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def test_offering_does_not_wait_and_only_the_newest_state_is_written() -> None:
         writer.offer(2, item)
         writer.offer(1, item)
     server.open.set()
-    assert writer.finish(30) is None
+    assert writer.finish(30, 30) is None
     assert server.taken == [(5, "first"), (1, "abc"), (2, "abc")]
 
 
@@ -51,7 +51,7 @@ def test_after_an_outage_the_failed_item_joins_the_newer_one() -> None:
     assert server.asked.wait(30)
     writer.offer(1, "new")
     server.open.set()
-    assert writer.finish(30) is None
+    assert writer.finish(30, 30) is None
     assert server.taken == [(1, "old new")]
 
 
@@ -61,7 +61,7 @@ def test_a_refused_item_is_told_and_not_tried_again() -> None:
     writer = BackgroundWriter(server.take, _joined)
     writer.offer(1, "bad")
     writer.offer(2, "good")
-    assert writer.finish(30) == "a run was refused (never)"
+    assert writer.finish(30, 30) == Backlog((), None, ("never",))
     assert server.taken == [(2, "good")]
 
 
@@ -71,7 +71,7 @@ def test_the_end_does_not_wait_for_ever() -> None:
     writer = BackgroundWriter(server.take, _joined)
     writer.offer(1, "a")
     writer.offer(2, "b")
-    assert writer.finish(0.1) == "2 runs could not be brought up to date (down)"
+    assert writer.finish(0.1, 30) == Backlog((1, 2), "down", ())
     assert server.taken == []
 
 
@@ -80,9 +80,38 @@ def test_a_call_that_hangs_counts_as_not_written() -> None:
     writer = BackgroundWriter(server.take, _joined)
     writer.offer(1, "a")
     assert server.asked.wait(30)
-    sentence = writer.finish(0.05)
+    left = writer.finish(0.05, 30)
     server.open.set()
-    assert sentence == "1 runs could not be brought up to date (the tracking server is slow)"
+    assert left == Backlog((1,), None, ())
+
+
+def test_the_limit_ends_what_patience_does_not() -> None:
+    server = Server()
+    server.open.set()
+    writer: BackgroundWriter[str] = BackgroundWriter(lambda *_: slowly.wait(30), _joined)
+    slowly = threading.Event()
+    writer.offer(1, "a")
+    assert writer.finish(30, 0.05) == Backlog((1,), None, ())
+    slowly.set()
+
+
+def test_an_item_that_always_fails_does_not_keep_the_others_from_being_written() -> None:
+    taken: list[int] = []
+    all_taken = threading.Event()
+
+    def take(key: int, item: str) -> None:
+        if key == 1:
+            raise OSError("poisoned")
+        taken.append(key)
+        if len(taken) == 2:
+            all_taken.set()
+
+    writer = BackgroundWriter(take, _joined)
+    for key in (1, 2, 3):
+        writer.offer(key, "x")
+    assert all_taken.wait(30)
+    assert writer.finish(0.05, 30) == Backlog((1,), "poisoned", ())
+    assert taken == [2, 3]
 
 
 def _joined(older: str, newer: str) -> str:

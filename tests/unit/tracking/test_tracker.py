@@ -4,9 +4,11 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
+import pandas as pd
+import pytest
 from synthetic_study import (
     PROVENANCE,
     complete_trial,
@@ -18,9 +20,19 @@ from synthetic_study import (
 )
 
 from safr_study.home import Home
-from safr_study.records import StudyResult, TrialState
+from safr_study.records import (
+    Agreement,
+    CurveScores,
+    DeletionScores,
+    LayerMeasures,
+    Scores,
+    StudyResult,
+    TrialState,
+)
 from safr_study.records.warnings import trial_warnings
+from safr_study.report.history import hypervolume_history
 from safr_study.tracking import Store
+from safr_study.tracking.descriptions import meaning
 
 EPOCH_METRICS = {
     "train/loss": lambda report: report.train.total,
@@ -92,7 +104,8 @@ def test_a_complete_trial_has_the_ledgers_objectives_and_scores(store: Store) ->
         "time/trial_seconds": 3.625,
     }
     assert run.info.status == "FINISHED"
-    assert run.info.run_name == trial.label == "imp=0.0167"
+    assert run.info.run_name == "s1 #4 imp=0.0167"
+    # What the study fixes too: by it the trials of several studies are compared.
     assert run.data.params == {
         "vmask": "true",
         "lambda_imp": repr(0.05 / 3),
@@ -100,12 +113,46 @@ def test_a_complete_trial_has_the_ledgers_objectives_and_scores(store: Store) ->
         "max_len": "null",
         "train_limit": "40",
         "dev_limit": "null",
+        "preset": "masked",
+        "learning_rate": "0.0001",
+        "batch_size": "32",
+        "epochs": "20",
+        "patience": "3",
+        "threads": "1",
+        "precision": "auto",
+        "embed_dim": "256",
+        "ffn_dim": "1024",
+        "heads": "8",
+        "layers": "1",
+        "mask_hidden_dim": "1024",
+        "dropout": "0.1",
+        "gumbel_temperature": "1.0",
+        "lambda_inter": "0.0",
+        "vmask_beta": "0.0",
+        "interference": "dot",
+        "interaction_scale": "cell",
     }
     tags = run.data.tags
     assert tags["mlflow.parentRunId"] == tracker.study_run_id
     assert (tags["safr.uid"], tags["safr.trial"], tags["safr.epochs"]) == ("s1-1", "4", "1")
     assert (tags["dataset"], tags["preset"], tags["commit"]) == ("planted", "masked", "c0ffee")
+    assert (tags["study"], tags["sampler"], tags["space"]) == ("s1", "tpe", "lambda")
+    assert "accuracy 81.1 points, SRS(30) 0.3333 points" in tags["mlflow.note.content"]
     assert tags["safr.state"] == "complete"
+
+
+def test_system_metrics_are_where_the_page_looks_for_them(store: Store, home: Home) -> None:
+    taken = {"cpu_utilization_percentage": 12.5, "system_memory_usage_megabytes": 900.25}
+    done = complete_trial(0, 80.0, 10.0)
+    done = replace(done, epochs=tuple(replace(one, system=taken) for one in done.epochs))
+    tracker = tracker_of(store, study_spec())
+    tracker.start()
+    tracker.trial_ended(done)
+    assert tracker.finish() is None
+    history = _history(home, tracker.run_id(0))
+    for name, value in taken.items():
+        assert [history[f"system/{name}", step] for step in (1, 2)] == [value, value]
+        assert meaning(f"system/{name}") is not None
 
 
 def test_measures_that_are_absent_are_not_logged_as_numbers(store: Store) -> None:
@@ -117,7 +164,8 @@ def test_measures_that_are_absent_are_not_logged_as_numbers(store: Store) -> Non
     assert {"train/importance", "train/interaction", "gate/openness"}.isdisjoint(run.data.metrics)
     assert "deletion/srs_excess_30" not in run.data.metrics
     assert run.data.params["lambda_imp"] == "null"
-    assert run.data.tags["safr.baseline"] == run.info.run_name == "no-vmask"
+    assert run.data.tags["safr.baseline"] == "no-vmask"
+    assert run.info.run_name == "s1 #0 no-vmask"
 
 
 def test_effective_weights_and_warnings_are_on_the_trials_run(store: Store, home: Home) -> None:
@@ -279,26 +327,41 @@ def test_a_pruned_trial_is_no_failure_and_a_waiting_one_has_no_run(store: Store)
     assert tracker.run_ids() == {0: run.info.run_id}
 
 
-def test_the_end_of_a_study_writes_ranks_outcome_and_files(store: Store, tmp_path: Path) -> None:
+def test_the_end_of_a_study_writes_ranks_outcome_and_files(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spec = study_spec()
-    best, rest = complete_trial(0, 80.0, 10.0), complete_trial(1, 70.0, 5.0)
+    best = replace(complete_trial(0, 80.0, 10.0), ended=1_700_000_020.5)
+    rest = replace(complete_trial(1, 70.0, 5.0), ended=1_700_000_010.25)
     result = ranked_study(spec, [[best], [rest]], knee=0, unranked=(trial(2),))
-    table = tmp_path / "front.csv"
-    table.write_text("trial\n0\n")
+    history = hypervolume_history(result)
+    assert [point.hypervolume for point in history] == [100.0, 300.0]
+    table = pd.DataFrame({"trial": [0, 1], "crowding": [float("inf"), 0.5], "knee": [True, False]})
     tracker = tracker_of(store, spec)
     tracker.start()
-    assert tracker.finish_study(result, [table]) is None
+    said = tracker.finish_study(
+        result,
+        history=history,
+        artifacts={"front.csv": b"trial\n0\n"},
+        tables={"tables/trials.json": table},
+    )
+    assert said is None
     runs = [store.client.get_run(tracker.run_id(number)) for number in (0, 1)]
     assert [run.data.metrics["pareto_rank"] for run in runs] == [0, 1]
     assert [run.data.metrics["on_front"] for run in runs] == [1, 0]
     assert [run.data.tags["on_front"] for run in runs] == ["true", "false"]
     assert [run.data.tags["knee"] for run in runs] == ["true", "false"]
+    # The trial's own times, whenever it is written.
+    assert [(run.info.start_time, run.info.end_time) for run in runs] == [
+        (1_700_000_020_500 - 6_375, 1_700_000_020_500),
+        (1_700_000_010_250 - 6_375, 1_700_000_010_250),
+    ]
     # An infinite crowding distance is no number.
     assert "crowding" not in runs[0].data.metrics
     parent = store.client.get_run(tracker.study_run_id)
     assert parent.info.status == "FINISHED"
     assert parent.data.metrics == {
-        "hypervolume": 123.25,
+        "hypervolume": 300.0,
         "front/size": 1,
         "trials/asked": 3,
         "trials/complete": 2,
@@ -307,8 +370,41 @@ def test_the_end_of_a_study_writes_ranks_outcome_and_files(store: Store, tmp_pat
         "trials/pruned": 0,
         "trials/waiting": 0,
     }
+    grown = store.client.get_metric_history(tracker.study_run_id, "hypervolume")
+    assert [(metric.step, metric.value, metric.timestamp) for metric in grown] == [
+        (1, 100.0, 1_700_000_010_250),
+        (2, 300.0, 1_700_000_020_500),
+    ]
     kept = Path(store.client.download_artifacts(tracker.study_run_id, "front.csv"))
     assert kept.read_text() == "trial\n0\n"
+    # As MLflow reads a table of its own, also of several runs at once.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
+    loaded = store.client.load_table(
+        tracker.experiment_id, "tables/trials.json", [tracker.study_run_id], ["run_id"]
+    )
+    assert loaded["trial"].tolist() == [0, 1]
+    assert pd.isna(loaded["crowding"][0])
+    assert set(loaded["run_id"]) == {tracker.study_run_id}
+
+
+def test_every_metric_of_a_scored_trial_has_a_meaning_and_a_unit(store: Store) -> None:
+    tracker = tracker_of(store, study_spec())
+    tracker.start()
+    whole = complete_trial(0, 80.0, 10.0)
+    whole = replace(whole, scores=_scored_in_every_way(whole.scores))
+    result = ranked_study(study_spec(), [[whole]])
+    assert tracker.finish_study(result, history=hypervolume_history(result)) is None
+    runs = [store.client.get_run(tracker.run_id(0)), store.client.get_run(tracker.study_run_id)]
+    keys = {key for run in runs for key in run.data.metrics}
+    assert {key.partition("/")[0] for key in keys} >= {"train", "dev", "deletion", "superposition"}
+    assert {key for key in keys if meaning(key) is None} == set()
+    assert meaning("deletion/srs_se_30") == ("standard error of SRS", "percentage points")
+    assert meaning("superposition/ffn1_pre/mean_capacity")[1] == "share, 0 to 1"
+    assert meaning("train/nonsense") is None
+    assert (
+        "| `deletion/srs_K` | SRS, higher is better | percentage points |"
+        in (runs[1].data.tags["mlflow.note.content"])
+    )
 
 
 def test_an_interrupted_study_is_killed_and_runs_again_when_it_goes_on(store: Store) -> None:
@@ -377,7 +473,7 @@ def test_what_a_dead_server_did_not_take_is_told_and_replayed_later(
     with _broken(home):
         for record in ended:
             tracker.trial_ended(record)
-        sentence = tracker.finish_study(result, timeout=0.5)
+        sentence = tracker.finish_study(result, patience=0.5)
     assert sentence is not None
     assert "3 runs could not be brought up to date" in sentence
     assert "mlflow.db" in sentence
@@ -425,6 +521,23 @@ def test_nothing_happens_before_the_start(store: Store) -> None:
         tracker.finish_study(StudyResult("s1", "planted", ("accuracy",), (0.0,), 0.0, ())) is None
     )
     assert (tracker.study_run_id, tracker.run_id(0), tracker.run_ids()) == (None, None, {})
+
+
+def _scored_in_every_way(scores: Scores) -> Scores:
+    def filled(record: type, **given: object) -> dict[str, object]:
+        return {field.name: 0.5 for field in fields(record)} | given
+
+    deletion = DeletionScores(**filled(DeletionScores, k=0.3, saturated=False))
+    layer = LayerMeasures(**filled(LayerMeasures, layer="ffn1_pre", block=0))
+    return replace(
+        scores,
+        deletions=(deletion,),
+        curve=CurveScores(**filled(CurveScores)),
+        kendall_tau=0.5,
+        agreements=(Agreement(**filled(Agreement, ranking="capacity", texts=9)),),
+        superposition=(layer, replace(layer, block=1)),
+        gate_openness=0.5,
+    )
 
 
 def _history(home: Home, run_id: str | None) -> dict[tuple[str, int], float]:

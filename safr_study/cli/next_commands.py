@@ -1,0 +1,53 @@
+"""What to do after a study: commands that can be copied as they are."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from safr_study.workflows.search import SearchOutcome
+    from safr_study.workflows.stores import Stores
+
+ROLES = ("knee", "best-accuracy", "best-srs")
+"""Plain aliases, the most useful first."""
+
+
+def sync_command(study: str, stores: Stores, home: Path | None) -> list[str]:
+    """What brings a study to the tracking server that it was meant for, without a password."""
+    from safr_study.study.delivery import without_password
+
+    # Without --tracking-uri: the ledger knows it, but for a database, which needs its password.
+    uri = stores.tracking_uri
+    at_home = ["--home", str(home)] if home is not None else []
+    ledger = ["--storage", stores.storage_url] if stores.storage_url is not None else []
+    database = uri is not None and not uri.startswith("http")
+    tracked = ["--tracking-uri", uri] if uri is not None and database else []
+    return [
+        without_password(word)
+        for word in ("safr-study", "sync", study, *at_home, *ledger, *tracked)
+    ]
+
+
+def next_commands(outcome: SearchOutcome, stores: Stores, home: Path | None) -> Iterator[list[str]]:
+    """What shows and uses what a search found."""
+    # As it was called, where the shell does not find it by name: no environment is active.
+    program = "safr-study" if shutil.which("safr-study") else sys.argv[0]
+    at_home = ["--home", str(home)] if home is not None else []
+    ledger = ["--storage", stores.storage_url] if stores.storage_url is not None else []
+    tracked = ["--tracking-uri", stores.tracking_uri] if stores.tracking_uri is not None else []
+    yield [program, "pareto", outcome.result.name, "--out", "figures", *at_home, *ledger]
+    # All of these point to models of this study.
+    aliases = {alias: model for model in outcome.models for alias in model.aliases}
+    for role in ROLES:
+        found = sorted((a for a in aliases if a == role or a.endswith(f"-{role}")), key=len)
+        if found:
+            reference = f"{aliases[found[0]].name}@{found[0]}"
+            yield [program, "pull", reference, "--to", "model", *at_home, *tracked]
+            yield [program, "evaluate", "model", *at_home]
+            break
+    if not tracked:
+        yield [program, "ui", *at_home]
