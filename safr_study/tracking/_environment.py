@@ -16,6 +16,8 @@ _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    # A model's requirements are its own, not those of a project in the folder that it is made in.
+    "MLFLOW_UV_AUTO_DETECT": "false",
     # Only the server's new Job and GenAI features need these processes.
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
 }
