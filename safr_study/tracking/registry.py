@@ -310,7 +310,11 @@ def create_version(
         tags={**tags, FILES_TAG: _files_tag(digests, card), LOGGED_TAG: model.model_id},
         description=_shortened(card),
     )
-    return str(version.version)
+    number = str(version.version)
+    # As MLflow's own registration does: the model's page links to its version.
+    link = json.dumps([{"name": facts.model, "version": number}])
+    store.client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": link})
+    return number
 
 
 def update_version(
