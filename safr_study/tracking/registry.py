@@ -323,11 +323,15 @@ def update_version(
     """Renew what is said of a version whose model stays as it is: its tags and its card."""
     from safr_study.tracking.logged import replace_card
 
-    client, folder = store.client, Path(checkpoint.uri)
-    card = _card(facts, folder)
-    replace_card(store, client.get_model_version(facts.model, number).tags[LOGGED_TAG], card)
-    client.update_model_version(facts.model, number, _shortened(card))
-    for key, value in {**tags, FILES_TAG: _files_tag(file_digests(folder), card)}.items():
+    client = store.client
+    model_id = client.get_model_version(facts.model, number).tags.get(LOGGED_TAG)
+    if model_id is not None:
+        folder = Path(checkpoint.uri)
+        card = _card(facts, folder)
+        replace_card(store, model_id, card)
+        client.update_model_version(facts.model, number, _shortened(card))
+        tags = {**tags, FILES_TAG: _files_tag(file_digests(folder), card)}
+    for key, value in tags.items():
         client.set_model_version_tag(facts.model, number, key, value)
 
 
