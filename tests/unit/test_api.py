@@ -11,6 +11,7 @@ from stored_study import ask, begin, complete, finished_study, study_spec
 
 import safr_study as ss
 from safr_study.home import Home, open_home
+from safr_study.report.words import TINT_COLOURS
 from safr_study.workflows import explain as explaining
 from safr_study.workflows.stores import stores
 
@@ -120,6 +121,14 @@ def test_a_notebook_shows_an_explanation_word_by_word(registered: Home) -> None:
     assert "&lt;b&gt;" in page
     assert "<b>" not in page
     assert "1 word is not in the model's vocabulary" in page.replace("&#x27;", "'")
+
+
+def test_the_tints_are_those_of_the_pages() -> None:
+    style = (Path(ss.__file__).parent / "report" / "assets" / "base.css").read_text("utf-8")
+    for step, (paper, ink) in enumerate(TINT_COLOURS[1:], start=1):
+        assert f".t{step} {{ background: {paper}; color: {ink}; }}" in style
+    # The lightest one is that of the dark page.
+    assert f"--zero: {TINT_COLOURS[0][0]}; --zero-ink: {TINT_COLOURS[0][1]};" in style
 
 
 def test_an_explanation_is_written_as_a_page_and_a_picture(

@@ -21,6 +21,7 @@ COMMANDS = {
     "status of all": ["status"],
     "status": ["status", STUDY],
     "pareto": ["pareto", STUDY],
+    "compare": ["compare", STUDY, "other"],
     "models": ["models"],
     "datasets": ["datasets"],
     "spaces": ["spaces"],
@@ -38,6 +39,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     home = registered_home(tmp_path_factory.mktemp("tables"))
     values = {n: (80.0 - n / 3, 5.0 + n) for n in range(25)}
     ask(finished_study(home, study_spec(STUDY, trials=1024), values))
+    finished_study(home, study_spec("other", seed=1), {0: (70.0, 20.0)})
     return home
 
 
