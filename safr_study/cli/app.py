@@ -16,9 +16,11 @@ from safr_study.cli import (
     browse,
     clean,
     confirm,
+    doctor,
     evaluate,
     explain,
     models,
+    output,
     report,
     reproduce,
     results,
@@ -57,6 +59,7 @@ app.command("reproduce")(reproduce.reproduce)
 app.command("datasets")(browse.datasets)
 app.command("spaces")(browse.spaces)
 app.command("metrics")(evaluate.metrics)
+app.command("doctor")(doctor.doctor)
 app.command("ui")(browse.ui)
 
 
@@ -71,6 +74,9 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress and no hints, whatever the command.")
+    ] = False,
 ) -> None:
     """Find settings of SAFR text classifiers that are accurate and interpretable at once.
 
@@ -83,6 +89,9 @@ def _options(
     Exit codes: 0 done; 2 wrong use or bad input; 3 fewer good trials than asked; 4 a service could
     not be reached; 130 interrupted (the same command goes on).
     """
+    del version
+    if quiet:
+        output.silence()
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from safr_study.cli import output
+from safr_study.cli.completion import complete_dataset, complete_space
 from safr_study.cli.options import (
     HomeOption,
     JsonOption,
@@ -25,7 +26,10 @@ def datasets(
     action: Annotated[
         str | None, typer.Argument(help="prefetch: read and encode a data set now.")
     ] = None,
-    dataset: Annotated[str | None, typer.Argument(help="Which one, with prefetch.")] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Argument(help="Which one, with prefetch.", autocompletion=complete_dataset),
+    ] = None,
     text_column: TextColumnOption = None,
     label_column: LabelColumnOption = None,
     json: JsonOption = False,
@@ -69,7 +73,10 @@ def datasets(
 
 def spaces(
     action: Annotated[str | None, typer.Argument(help="validate: check a space.")] = None,
-    space: Annotated[str | None, typer.Argument(help="Its file or name, with validate.")] = None,
+    space: Annotated[
+        str | None,
+        typer.Argument(help="Its file or name, with validate.", autocompletion=complete_space),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """List the search spaces that come with safr-study, or check a file.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from safr_study.cli import output
+from safr_study.cli.completion import complete_dataset, complete_model
 from safr_study.cli.evaluation_tables import UNITS, evaluation_tables, with_se
 from safr_study.cli.options import (
     HomeOption,
@@ -30,11 +31,20 @@ if TYPE_CHECKING:
 
 def evaluate(
     model: Annotated[
-        str, typer.Argument(help="A pulled model's folder, or models:/NAME@alias.", metavar="MODEL")
+        str,
+        typer.Argument(
+            help="A pulled model's folder, or models:/NAME@alias.",
+            autocompletion=complete_model,
+            metavar="MODEL",
+        ),
     ],
     dataset: Annotated[
         str | None,
-        typer.Option("--dataset", help="Data set or path; else the one it was trained on."),
+        typer.Option(
+            "--dataset",
+            help="Data set or path; else the one it was trained on.",
+            autocompletion=complete_dataset,
+        ),
     ] = None,
     split: Annotated[
         Literal["dev", "test"], typer.Option("--split", help="Which texts to measure on.")

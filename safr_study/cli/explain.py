@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from safr_study.cli import output
+from safr_study.cli.completion import complete_model
 from safr_study.cli.options import HomeOption, JsonOption, TrackingOption, open_stores
 from safr_study.errors import BadInput
 
@@ -33,7 +34,12 @@ _MOST_CLASSES = 6
 
 def explain(
     model: Annotated[
-        str, typer.Argument(help="A pulled model's folder, or models:/NAME@alias.", metavar="MODEL")
+        str,
+        typer.Argument(
+            help="A pulled model's folder, or models:/NAME@alias.",
+            autocompletion=complete_model,
+            metavar="MODEL",
+        ),
     ],
     text: Annotated[str, typer.Argument(help="The text; - reads standard input.", metavar="TEXT")],
     html: Annotated[

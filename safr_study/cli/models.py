@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from safr_study.cli import output
+from safr_study.cli.completion import complete_registered
 from safr_study.cli.options import (
     HomeOption,
     JsonOption,
@@ -65,7 +66,12 @@ def promote(
 
 def pull(
     model: Annotated[
-        str, typer.Argument(help="NAME, NAME@alias or NAME/version.", metavar="MODEL")
+        str,
+        typer.Argument(
+            help="NAME, NAME@alias or NAME/version.",
+            autocompletion=complete_registered,
+            metavar="MODEL",
+        ),
     ],
     to: Annotated[Path, typer.Option("--to", help="A new or empty folder.", file_okay=False)],
     json: JsonOption = False,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from safr_study.errors import BadInput
+from safr_study.cli.completion import complete_study
 from safr_study.home import open_home
 
 if TYPE_CHECKING:
@@ -69,8 +67,6 @@ AddressOption = Annotated[
     ),
 ]
 
-_SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
 
 def open_stores(
     home: Path | None,
@@ -99,12 +95,6 @@ def corpus_spec(dataset: str, *, text_column: str | None, label_column: str | No
     return CorpusSpec.parse({"dataset": canonical_dataset(dataset), **given})
 
 
-def complete_study(incomplete: str) -> list[str]:
-    """Names of the studies in the default home, for tab completion."""
-    ledgers = open_home().root / "ledgers"
-    return [p.stem for p in sorted(ledgers.glob("*.journal")) if p.stem.startswith(incomplete)]
-
-
 StudyArgument = Annotated[
     str,
     typer.Argument(
@@ -113,16 +103,3 @@ StudyArgument = Annotated[
         metavar="STUDY",
     ),
 ]
-
-
-def parse_duration(text: str) -> float:
-    """Seconds of ``90s``, ``15m``, ``2h``, ``1.5d`` or a plain number of seconds.
-
-    Raises:
-        BadInput: anything else.
-    """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip().lower())
-    seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
-    if not 0 < seconds < math.inf:
-        raise BadInput("time-budget", f"{text!r} is no time; write for example 90s, 15m, 2h or 1d")
-    return seconds

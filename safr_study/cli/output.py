@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
     from safr_study.records import RankedTrial, RegisteredModel, StudyResult, TrialRecord
 
-NARROW = 80
+PIPED = 110
+"""Characters of a line where no terminal says how many it has."""
+_quiet = False
 
 
 def out() -> Console:
@@ -26,7 +29,20 @@ def out() -> Console:
 
 def err() -> Console:
     """The console of progress and hints."""
-    return _console(sys.stderr)
+    console = _console(sys.stderr)
+    console.quiet = _quiet
+    return console
+
+
+def warn(sentence: str) -> None:
+    """Something is wrong, and nothing has failed; said with --quiet too."""
+    _console(sys.stderr).print(f"warning: {sentence}", soft_wrap=True)
+
+
+def silence() -> None:
+    """From now on no progress and no hint: results, warnings and errors alone."""
+    global _quiet
+    _quiet = True
 
 
 def print_json(document: Any) -> None:
@@ -48,6 +64,17 @@ def table(columns: Sequence[str], *, title: str | None = None) -> Table:
             overflow="fold",
             no_wrap=right,
         )
+    return made
+
+
+def grid(*widths: int) -> Table:
+    """A table without lines, its first columns of fixed widths, the last of what is left."""
+    from rich.table import Table
+
+    made = Table.grid(padding=0)
+    for width in widths:
+        made.add_column(width=width, no_wrap=True)
+    made.add_column(overflow="fold")
     return made
 
 
@@ -148,5 +175,5 @@ def _console(stream: TextIO) -> Console:
 
 
 def _width(stream: Any) -> int | None:
-    """Rich measures a terminal; a pipe gets room for whole lines."""
-    return None if stream.isatty() else 110
+    """Rich measures a terminal, and reads ``COLUMNS``; a pipe gets room for whole lines."""
+    return None if stream.isatty() or os.environ.get("COLUMNS", "").isdigit() else PIPED

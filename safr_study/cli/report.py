@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from safr_study.cli import output
+from safr_study.cli.completion import complete_study
 from safr_study.cli.options import (
     HomeOption,
     JsonOption,
     StorageOption,
     StudyArgument,
-    complete_study,
     open_stores,
 )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from safr_study.cli import output
+from safr_study.cli.completion import complete_dataset
 from safr_study.cli.options import (
     DevLimitOption,
     HomeOption,
@@ -38,6 +39,7 @@ def reproduce(
         typer.Option(
             "--dataset",
             help="sst2-treebank (the paper's SST-2), imdb, or sst2 (unfiltered).",
+            autocompletion=complete_dataset,
             rich_help_panel="Data",
         ),
     ] = "sst2-treebank",

@@ -13,6 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from safr_study.cli import output
+from safr_study.cli.completion import (
+    complete_dataset,
+    complete_metric,
+    complete_space,
+    complete_study,
+)
 from safr_study.cli.next_commands import ROLES, next_commands, sync_command
 from safr_study.cli.options import (
     AddressOption,
@@ -24,9 +30,7 @@ from safr_study.cli.options import (
     TextColumnOption,
     TrackingOption,
     TrainLimitOption,
-    complete_study,
     open_stores,
-    parse_duration,
 )
 from safr_study.errors import (
     BadInput,
@@ -35,6 +39,7 @@ from safr_study.errors import (
     StudyIncomplete,
     StudyInterrupted,
 )
+from safr_study.settings.durations import parse_duration
 
 if TYPE_CHECKING:
     from safr_study.settings import StudySpec
@@ -48,6 +53,7 @@ def search(
         typer.Option(
             "--dataset",
             help="planted[:variant], sst2, sst2-treebank, imdb, a hub id, or a path.",
+            autocompletion=complete_dataset,
             rich_help_panel="Data",
         ),
     ],
@@ -60,7 +66,12 @@ def search(
         typer.Option("--study", help="Its name; else one from the data set and the settings."),
     ] = None,
     space: Annotated[
-        str, typer.Option("--space", help="A search space: name or YAML file.")
+        str,
+        typer.Option(
+            "--space",
+            help="A search space: name or YAML file.",
+            autocompletion=complete_space,
+        ),
     ] = "lambda",
     trials: Annotated[
         int, typer.Option("--trials", help="To finish; the baselines count.", min=1)
@@ -74,6 +85,7 @@ def search(
         typer.Option(
             "--objective",
             help="A metric (see safr-study metrics); repeat. Default: accuracy, srs@k.",
+            autocompletion=complete_metric,
         ),
     ] = None,
     sampler: Annotated[
@@ -179,7 +191,9 @@ def search(
 
       safr-study search --dataset reviews.csv --text-column review --label-column stars
     """
-    spec = _spec(
+    from safr_study.workflows.request import study_spec
+
+    spec = study_spec(
         corpus={
             "dataset": dataset,
             "text_column": text_column,
@@ -235,7 +249,7 @@ def _hook_at_the_end(command: str | None, spec: StudySpec, stores: Stores) -> It
         if not isinstance(error, (BadInput, BadInputs)):
             warning = run_hook(hook, spec.name, stores, ended_as(error))
             if warning is not None:
-                output.err().print(f"warning: {warning}", soft_wrap=True)
+                output.warn(warning)
 
 
 def _run(
@@ -259,69 +273,16 @@ def _run(
             _show_front_so_far(spec, stores)
         raise
     _show(outcome, stores, home=home, as_json=as_json)
-    done = len(outcome.result.ranked) + sum(t.counts for t in outcome.result.unranked)
     undelivered = None
     if outcome.untracked is not None:
         command = shlex.join(sync_command(outcome.result.name, stores, home))
         undelivered = f"{outcome.untracked}; when it is mended, bring it there: {command}"
-    if done < outcome.planned and outcome.budget is None:
+    if outcome.shortfall is not None:
         raise StudyIncomplete(
-            f"study {spec.name!r} ended with {done} good trials of {outcome.planned}; "
-            + (
-                "its grid has no more points"
-                if spec.sampler == "grid"
-                else "the same command tries as many more"
-            )
-            + (f"\nerror: {undelivered}" if undelivered else "")
+            outcome.shortfall + (f"\nerror: {undelivered}" if undelivered else "")
         )
     if undelivered is not None:
         raise ServiceUnreachable(undelivered)
-
-
-def _spec(
-    *,
-    corpus: dict[str, object],
-    space: str,
-    study: str | None,
-    trials: int,
-    objectives: list[str],
-    search: dict[str, object],
-    seed: int,
-    train: dict[str, object],
-    resources: dict[str, object],
-) -> StudySpec:
-    from safr_study.data import canonical_dataset
-    from safr_study.settings import Objective, Resources, StudySpec
-    from safr_study.study.spaces import find_space
-    from safr_study.workflows.naming import default_study_name
-
-    wanted = [Objective.named(name) for name in objectives]
-    found = find_space(space)
-    if any(objective.needs_vmask for objective in wanted):
-        # A model without VMASK has no such number, so it could only fail.
-        kept = tuple(one for one in found.baselines if one.values.get("vmask") is not False)
-        found = found.model_copy(update={"baselines": kept})
-    corpus["dataset"] = canonical_dataset(str(corpus["dataset"]))
-    given = {name: value for name, value in resources.items() if value is not None}
-    checked = Resources.parse(given, where="resources")
-    # Part of the numbers, as it orders the sums: a trial computes with the cores that it has.
-    threads = max(1, int(checked.cpus_per_trial))
-    spec = StudySpec.parse(
-        {
-            "name": study or "unnamed",
-            "corpus": corpus,
-            "space": found.model_dump(),
-            "objectives": [objective.model_dump() for objective in wanted],
-            "trials": trials,
-            **search,
-            "seed": seed,
-            "train": {**train, "threads": threads},
-            "resources": given,
-        }
-    )
-    if study is None:
-        return spec.model_copy(update={"name": default_study_name(spec)})
-    return spec
 
 
 def _dry_run(spec: StudySpec, stores: Stores, *, fresh: bool, as_json: bool) -> None:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from safr_study.cli import output
+from safr_study.cli.completion import complete_study
 from safr_study.cli.options import (
     HomeOption,
     JsonOption,
     StorageOption,
     StudyArgument,
-    complete_study,
     open_stores,
 )
 from safr_study.errors import BadInput
@@ -122,7 +122,7 @@ def show_studies(stores: Stores, *, as_json: bool) -> None:
 
     studies, skipped = list_studies(stores)
     for sentence in skipped:
-        output.err().print(f"warning: {sentence}", soft_wrap=True)
+        output.warn(sentence)
     if as_json:
         output.print_json({"studies": to_plain(studies)})
     elif studies:

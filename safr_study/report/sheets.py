@@ -44,14 +44,17 @@ class Sheet:
 def markdown(title: str, sheets: Sequence[Sheet], notes: Sequence[str]) -> str:
     """A page: heading, each table as GitHub reads it, the notes as a list."""
     blocks = [f"# {_plain(title)}"]
-    for sheet in sheets:
-        rules = ["---:" if right else "---" for right in sheet.right]
-        lines = [[_plain(text) for text in row] for row in (sheet.headers, *sheet.rows)]
-        table = [f"| {' | '.join(line)} |" for line in (lines[0], rules, *lines[1:])]
-        blocks.append(f"**{_plain(sheet.title)}**\n\n" + "\n".join(table))
+    blocks += [f"**{_plain(sheet.title)}**\n\n{markdown_table(sheet)}" for sheet in sheets]
     if notes:
         blocks.append("\n".join(f"- {_plain(note)}" for note in notes))
     return "\n\n".join(blocks) + "\n"
+
+
+def markdown_table(sheet: Sheet) -> str:
+    """A table alone, as GitHub reads it."""
+    rules = ["---:" if right else "---" for right in sheet.right]
+    lines = [[_plain(text) for text in row] for row in (sheet.headers, *sheet.rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (lines[0], rules, *lines[1:]))
 
 
 def latex(title: str, sheets: Sequence[Sheet], notes: Sequence[str]) -> str:

@@ -6,7 +6,17 @@ from html import escape
 
 from safr_study.records.explanation import ExplainedWord
 
-TINTS = 6
+TINT_COLOURS = (
+    ("#f7fbff", "#000"),
+    ("#deebf7", "#000"),
+    ("#b5d4e9", "#000"),
+    ("#7ab6d9", "#000"),
+    ("#2b7bba", "#fff"),
+    ("#08418a", "#fff"),
+)
+"""Paper and ink by rising capacity, where no style sheet is at hand; as ``.t0`` to ``.t5`` of
+``base.css``. Blues that are told apart by lightness alone."""
+TINTS = len(TINT_COLOURS)
 """Steps of the colour scale, from no tint to the darkest."""
 
 

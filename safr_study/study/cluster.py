@@ -96,6 +96,29 @@ def cluster(address: str | None = None) -> Iterator[None]:
         ray.shutdown()
 
 
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a running cluster has."""
+
+    nodes: int
+    cpus: float
+    gpus: float
+
+
+def survey(address: str) -> Survey:
+    """Join the cluster at an address for a moment.
+
+    Raises:
+        ServiceUnreachable: it does not answer.
+    """
+    with cluster(address):
+        import ray
+
+        total = ray.cluster_resources()
+        alive = sum(node["Alive"] for node in ray.nodes())
+        return Survey(alive, total.get("CPU", 0.0), total.get("GPU", 0.0))
+
+
 def head_is_dead() -> bool:
     """Whether Ray's own processes on this machine were killed; never, where they run elsewhere.
 

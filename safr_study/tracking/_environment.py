@@ -16,6 +16,8 @@ _DEFAULTS = {
     # is asked for twice is made twice. The background writer looks first, and then tries again.
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    # A model's requirements are its own, not those of a project in the folder that it is made in.
+    "MLFLOW_UV_AUTO_DETECT": "false",
     # Only the server's new Job and GenAI features need these processes.
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
 }

@@ -14,16 +14,19 @@ from safr_study.records import Provenance, RegisteredModel, TrialRecord, TrialSt
 from safr_study.records.confirmation import ConfirmedRun
 from safr_study.report.confirmation import Confirmation, ConfirmedTrial, Estimate
 from safr_study.report.metrics import measured_metrics
+from safr_study.report.model_card import CardEstimate
 from safr_study.settings import StudySpec
 from safr_study.tracking import entries
 from safr_study.tracking.entries import Measure
 from safr_study.tracking.registry import (
     CONFIRMED_TAG,
+    CardFacts,
     create_version,
     make_model,
     model_name,
     role_holders,
     set_aliases,
+    update_version,
     versions_of,
 )
 from safr_study.tracking.runs import TrackedRun, experiment_name, find_runs, one_of_each
@@ -148,15 +151,13 @@ def register_confirmed(
             assert run is not None
             assert run.checkpoint is not None
             tags = _version_tags(found, one, run, uid=uid, spec=spec)
+            facts = _card_facts(name, found, one, run)
             number = known.get((tags["trial"], tags["seed"]))
             if number is None:
-                of = f"trial {run.trial} under seed {run.seed}"
-                number = create_version(
-                    store, name, run.checkpoint, run_ids[run.trial, run.seed], tags, of=of
-                )
+                run_id = run_ids[run.trial, run.seed]
+                number = create_version(store, facts, run.checkpoint, run_id, tags)
             else:
-                for key, value in tags.items():
-                    store.client.set_model_version_tag(name, number, key, value)
+                update_version(store, facts, number, run.checkpoint, tags)
             numbers[run.trial] = number
         holders = {role: numbers[t.number] for role, t in role_holders(found.result).items()}
         set_aliases(store, name, holders, study=found.study, uid=uid, bare=False)
@@ -164,8 +165,9 @@ def register_confirmed(
     return [versions[number] for number in numbers.values()]
 
 
-def _update(tracked: TrackedRun, trial: TrialRecord, run: ConfirmedRun, spec: StudySpec) -> None:
-    record = replace(
+def _record(trial: TrialRecord, run: ConfirmedRun) -> TrialRecord:
+    """The trial as this run of it is."""
+    return replace(
         trial,
         seed=run.seed,
         state=TrialState.COMPLETE if run.failure is None else TrialState.FAILED,
@@ -178,6 +180,10 @@ def _update(tracked: TrackedRun, trial: TrialRecord, run: ConfirmedRun, spec: St
         device=run.device,
         replicates=(),
     )
+
+
+def _update(tracked: TrackedRun, trial: TrialRecord, run: ConfirmedRun, spec: StudySpec) -> None:
+    record = _record(trial, run)
     tags = entries.trial_tags(record, spec, None)
     if run.test_read is not None:
         tags["test_read"] = run.test_read
@@ -232,6 +238,32 @@ def _version_tags(
             tags[f"test_{objective.key}"] = _text(run.test.values[axis])
             tags |= _estimate_tags(f"test_{objective.key}", one.test[axis])
     return tags
+
+
+def _card_facts(
+    name: str, found: Confirmation, one: ConfirmedTrial, run: ConfirmedRun
+) -> CardFacts:
+    estimates = [
+        CardEstimate(
+            split,
+            objective.label,
+            objective.measure.unit,
+            estimate.interval.mean,
+            estimate.interval.low,
+            estimate.interval.high,
+        )
+        for split, of in (("dev", one.dev), ("test", one.test))
+        for objective, estimate in zip(found.objectives, of, strict=False)
+        if estimate.interval is not None
+    ]
+    return CardFacts(
+        name,
+        found.study,
+        _record(one.trial, run),
+        found.objectives,
+        tuple(estimates),
+        len(one.finished),
+    )
 
 
 def _estimate_tags(key: str, new: Estimate) -> dict[str, str]:

@@ -8,12 +8,12 @@ import shutil
 import uuid
 from pathlib import Path
 
+from mlflow.artifacts import download_artifacts, list_artifacts
 from mlflow.exceptions import MlflowException
 
 from safr_study.errors import BadInput, CorruptCheckpoint
 from safr_study.records import RegisteredModel
 from safr_study.tracking.registry import (
-    CHECKPOINT_FOLDER,
     FILES_TAG,
     file_digests,
     list_models,
@@ -22,7 +22,11 @@ from safr_study.tracking.registry import (
 from safr_study.tracking.store import Store
 
 _SPEC = re.compile(r"^(?:models:/)?(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<version>\d+))?$")
-_PLAIN_NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")
+_PLAIN_PATH = re.compile(
+    r"^(?:[A-Za-z0-9_][A-Za-z0-9._-]*/)*(?P<name>[A-Za-z0-9_][A-Za-z0-9._-]*)$"
+)
+
+_KEPT = "kept"
 
 
 def find_model(store: Store, spec: str) -> RegisteredModel:
@@ -66,9 +70,9 @@ def find_model(store: Store, spec: str) -> RegisteredModel:
 
 
 def pull(store: Store, spec: str, to: Path) -> Path:
-    """Download a registered checkpoint and check every file of it.
+    """Download a registered checkpoint with its card, and check every file of it.
 
-    The folder appears whole or not at all.
+    The folder appears whole or not at all. Nothing but the files that were registered is fetched.
 
     Args:
         store: registry and artifacts.
@@ -91,11 +95,11 @@ def pull(store: Store, spec: str, to: Path) -> Path:
     partial = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}"
     try:
         try:
-            (partial / CHECKPOINT_FOLDER).mkdir(parents=True)
+            (partial / _KEPT).mkdir(parents=True)
         except OSError as error:
             raise BadInput("to", f"{to} cannot be written ({error.strerror})") from error
         _download(store, model, list(digests), partial)
-        if file_digests(partial / CHECKPOINT_FOLDER) != digests:
+        if file_digests(partial / _KEPT) != {_name(path): d for path, d in digests.items()}:
             raise CorruptCheckpoint(
                 "model",
                 f"the files of {model.name}/{model.version} are not those that were registered; "
@@ -103,20 +107,22 @@ def pull(store: Store, spec: str, to: Path) -> Path:
             )
         if target.exists():
             target.rmdir()
-        (partial / CHECKPOINT_FOLDER).rename(target)
+        (partial / _KEPT).rename(target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return target
 
 
 def _registered_digests(model: RegisteredModel) -> dict[str, str]:
-    """What the version's tags promise: plain file names, each with its SHA-256."""
+    """What the version's tags promise: plain paths in its folder, each with its SHA-256."""
     where = f"{model.name}/{model.version}"
     try:
         digests = json.loads(model.tags[FILES_TAG])
         plain = all(
-            _PLAIN_NAME.match(name) and isinstance(digest, str) for name, digest in digests.items()
+            _PLAIN_PATH.match(path) and isinstance(digest, str) for path, digest in digests.items()
         )
+        # Two files of one name would become one.
+        plain &= len({_name(path) for path in digests}) == len(digests)
     except (KeyError, ValueError, AttributeError, TypeError):
         plain = False
     if not plain or model.run_id is None:
@@ -128,23 +134,32 @@ def _registered_digests(model: RegisteredModel) -> dict[str, str]:
     return dict(digests)
 
 
-def _download(store: Store, model: RegisteredModel, names: list[str], folder: Path) -> None:
-    """Fetch the files that were registered, and no others, into the checkpoint's folder below."""
+def _download(store: Store, model: RegisteredModel, paths: list[str], folder: Path) -> None:
+    """Fetch the files that were registered, and no others, into one folder below."""
     incoming = folder / "incoming"
-    incoming.mkdir()
     with store.answering():
-        for name in names:
-            path = f"{CHECKPOINT_FOLDER}/{name}"
+        place = store.client.get_model_version_download_uri(model.name, model.version)
+        for path in paths:
             try:
                 # Where below the folder it lands depends on the kind of artifact store.
-                file = store.client.download_artifacts(model.run_id, path, str(incoming))
+                file = download_artifacts(
+                    artifact_uri=f"{place}/{path}",
+                    dst_path=str(incoming),
+                    tracking_uri=store.uri,
+                    registry_uri=store.uri,
+                )
             except (MlflowException, OSError) as error:
-                listed = store.client.list_artifacts(model.run_id, CHECKPOINT_FOLDER)
-                if path in {item.path for item in listed}:
+                parent = place + (f"/{path.rpartition('/')[0]}" if "/" in path else "")
+                listed = list_artifacts(artifact_uri=parent, tracking_uri=store.uri)
+                if _name(path) in {_name(item.path) for item in listed}:
                     raise
                 raise CorruptCheckpoint(
                     "model",
-                    f"{name} of {model.name}/{model.version} is missing from the artifacts of run "
-                    f"{model.run_id}; pull another version",
+                    f"{path} of {model.name}/{model.version} is missing from its artifacts; pull "
+                    "another version",
                 ) from error
-            shutil.copyfile(file, folder / path)
+            shutil.copyfile(file, folder / _KEPT / _name(path))
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]

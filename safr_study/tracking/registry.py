@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mlflow.exceptions import MlflowException
 
@@ -24,16 +25,21 @@ from safr_study.tracking.entries import TRIAL_TAG
 from safr_study.tracking.runs import experiment_name, find_runs
 from safr_study.tracking.store import Store
 
+if TYPE_CHECKING:
+    from safr_study.report.model_card import CardEstimate
+
 Role = Literal["knee", "best-accuracy", "best-srs"]
 ROLES: tuple[Role, ...] = ("knee", "best-accuracy", "best-srs")
 MODEL_PREFIX = "safr-"
-CHECKPOINT_FOLDER = "checkpoint"
-"""Of a run's artifacts."""
 FILES_TAG = "safr.files"
-"""JSON of the SHA-256 of every file of a version, by name."""
+"""JSON of the SHA-256 of every file that is pulled, by its path in the logged model."""
+LOGGED_TAG = "safr.model_id"
+"""Of a version: its logged model, which MLflow's database does not keep beside it."""
 CONFIRMED_TAG = "confirmed_seeds"
 """Of a version that a confirmation registered: how many seeds stand behind its means."""
 _WEIGHTS_SUFFIX = ".safetensors"
+_DESCRIPTION = 5000
+"""Characters that MLflow's database keeps of a version's description."""
 
 
 def model_name(dataset: str) -> str:
@@ -237,42 +243,124 @@ def _register(
             tags[setting] = json.dumps(trial.parameters[setting])
     for objective, value in zip(result.objectives, trial.values or (), strict=False):
         tags[Objective.named(objective).key] = repr(value)
-    return create_version(store, name, trial.checkpoint, run_id, tags, of=f"trial {trial.number}")
+    facts = CardFacts(name, result.name, trial, tuple(Objective(name=n) for n in result.objectives))
+    return create_version(store, facts, trial.checkpoint, run_id, tags)
+
+
+@dataclass(frozen=True, slots=True)
+class CardFacts:
+    """What a version's card says beside what its checkpoint knows of itself."""
+
+    model: str
+    """Name of the registered model."""
+    study: str
+    trial: TrialRecord
+    """With the scores of this very model."""
+    objectives: tuple[Objective, ...]
+    estimates: tuple[CardEstimate, ...] = ()
+    """Of a confirmation."""
+    seeds: int = 0
+    """Behind the estimates."""
+
+    @property
+    def who(self) -> str:
+        """Whose model it is, for errors."""
+        seed = f" under seed {self.trial.seed}" if self.estimates else ""
+        return f"trial {self.trial.number}{seed}"
 
 
 def create_version(
     store: Store,
-    name: str,
+    facts: CardFacts,
     checkpoint: CheckpointRef,
     run_id: str,
     tags: Mapping[str, str],
-    *,
-    of: str,
 ) -> str:
-    """Upload a checkpoint to its run and make it a version; its number.
+    """Log a checkpoint as a model of its run and make it a version; its number.
 
     Args:
         store: registry and artifacts.
-        name: of the registered model.
+        facts: for the model's card.
         checkpoint: its files are verified first.
-        run_id: that gets the files.
+        run_id: that gets the model.
         tags: of the version, beside the list of its files.
-        of: whose checkpoint it is, for errors.
 
     Raises:
         CorruptCheckpoint: it is not what it was when it was written.
     """
+    # Slow to import, and only who registers needs it.
+    from safr_study.tracking.logged import log_model
+
     folder = Path(checkpoint.uri)
     digests = file_digests(folder)
     if weights_digest(digests, str(folder)) != checkpoint.sha256:
-        raise CorruptCheckpoint("checkpoint", f"{folder} has other weights than those of {of}")
-    client = store.client
-    client.log_artifacts(run_id, str(folder), CHECKPOINT_FOLDER)
-    source = f"{client.get_run(run_id).info.artifact_uri}/{CHECKPOINT_FOLDER}"
-    version = client.create_model_version(
-        name, source=source, run_id=run_id, tags={**tags, FILES_TAG: json.dumps(digests)}
+        raise CorruptCheckpoint(
+            "checkpoint", f"{folder} has other weights than those of {facts.who}"
+        )
+    card = _card(facts, folder)
+    model = log_model(
+        store, run_id, folder, name=f"{facts.model}-{facts.trial.number}", tags=tags, card=card
     )
-    return str(version.version)
+    version = store.client.create_model_version(
+        facts.model,
+        # Not models:/ID: MLflow's database would look for that in the process's default store.
+        source=model.artifact_location,
+        run_id=run_id,
+        model_id=model.model_id,
+        tags={**tags, FILES_TAG: _files_tag(digests, card), LOGGED_TAG: model.model_id},
+        description=_shortened(card),
+    )
+    number = str(version.version)
+    # As MLflow's own registration does: the model's page links to its version.
+    link = json.dumps([{"name": facts.model, "version": number}])
+    store.client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": link})
+    return number
+
+
+def update_version(
+    store: Store, facts: CardFacts, number: str, checkpoint: CheckpointRef, tags: Mapping[str, str]
+) -> None:
+    """Renew what is said of a version whose model stays as it is: its tags and its card."""
+    from safr_study.tracking.logged import replace_card
+
+    client = store.client
+    model_id = client.get_model_version(facts.model, number).tags.get(LOGGED_TAG)
+    if model_id is not None:
+        folder = Path(checkpoint.uri)
+        card = _card(facts, folder)
+        replace_card(store, model_id, card)
+        client.update_model_version(facts.model, number, _shortened(card))
+        tags = {**tags, FILES_TAG: _files_tag(file_digests(folder), card)}
+    for key, value in tags.items():
+        client.set_model_version_tag(facts.model, number, key, value)
+
+
+def _card(facts: CardFacts, folder: Path) -> str:
+    from safr_study.report.model_card import model_card
+    from safr_study.training import load_model
+
+    return model_card(
+        facts.model,
+        facts.study,
+        facts.trial,
+        load_model(folder),
+        facts.objectives,
+        estimates=facts.estimates,
+        seeds=facts.seeds,
+    )
+
+
+def _shortened(card: str) -> str:
+    from safr_study.report.model_card import shortened
+
+    return shortened(card, _DESCRIPTION)
+
+
+def _files_tag(digests: Mapping[str, str], card: str) -> str:
+    from safr_study.tracking.logged import CARD, CHECKPOINT
+
+    files = {f"{CHECKPOINT}/{name}": digest for name, digest in digests.items()}
+    return json.dumps({**files, CARD: hashlib.sha256(card.encode()).hexdigest()})
 
 
 def _refresh_fronts(store: Store, versions: Sequence[RegisteredModel], result: StudyResult) -> None:

@@ -5,6 +5,7 @@ from safr_study.training.dev import DevMeasures, measure_dev
 from safr_study.training.effective import EffectiveWeights, effective_weights
 from safr_study.training.loop import FitResult, fit
 from safr_study.training.numerics import computing, limit_gpu_memory, pick_device
+from safr_study.training.pickles import refuse_pickles
 
 __all__ = [
     "DevMeasures",
@@ -18,6 +19,7 @@ __all__ = [
     "load_model",
     "measure_dev",
     "pick_device",
+    "refuse_pickles",
     "save_model",
     "verify_model",
 ]

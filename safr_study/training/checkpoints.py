@@ -21,6 +21,7 @@ from safr_study.model import SafrClassifier, build_model
 from safr_study.records import CheckpointRef, Scores
 from safr_study.settings import CorpusSpec, EvaluationConfig, Settings, TrainConfig
 from safr_study.training.hashing import file_sha256
+from safr_study.training.pickles import refuse_pickles
 
 WEIGHTS = "weights.safetensors"
 VOCABULARY = "vocabulary.txt"
@@ -111,8 +112,10 @@ def load_model(folder: Path, *, device: torch.device | None = None) -> LoadedMod
         device: where the model goes; ``None``: the CPU.
 
     Raises:
-        CorruptCheckpoint: a file is missing, damaged, or does not fit the others.
+        CorruptCheckpoint: a file is missing, damaged, or does not fit the others; or there is a
+            pickle in the folder.
     """
+    refuse_pickles(folder)
     manifest = _verified(folder)
     try:
         vocabulary = tuple((folder / VOCABULARY).read_text(encoding="utf-8").split("\n"))

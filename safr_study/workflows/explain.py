@@ -11,7 +11,7 @@ from safr_study.evaluation.explanation import explain_text
 from safr_study.figures.explanation import explanation_figure, explanation_svgs, layers_figure
 from safr_study.records.explanation import Explanation
 from safr_study.report.explanation_page import explanation_page
-from safr_study.training import computing, load_model
+from safr_study.training import LoadedModel, computing, load_model
 from safr_study.workflows.model_folder import model_folder
 from safr_study.workflows.stores import Stores
 
@@ -39,12 +39,35 @@ def explain(
         BadInput: there is no such model or layer, or the text is no text.
         CorruptCheckpoint: the model's files are not whole.
     """
+    return explain_loaded(
+        load(reference, stores), text, reference=reference, layer=layer, all_layers=all_layers
+    )
+
+
+def load(reference: str, stores: Stores) -> LoadedModel:
+    """A model by its folder or its name in the registry, on the CPU.
+
+    Raises:
+        BadInput: there is no such model.
+        CorruptCheckpoint: the model's files are not whole.
+    """
+    with model_folder(reference, stores) as folder:
+        return load_model(folder, device=torch.device("cpu"))
+
+
+def explain_loaded(
+    loaded: LoadedModel,
+    text: str,
+    *,
+    reference: str,
+    layer: str | None = None,
+    all_layers: bool = False,
+) -> Explanation:
+    """As `explain`, with a model that is loaded already."""
     try:
         text.encode()
     except UnicodeEncodeError:
         raise BadInput("text", "is not valid UTF-8; save or type it in that encoding") from None
-    with model_folder(reference, stores) as folder:
-        loaded = load_model(folder, device=torch.device("cpu"))
     with computing(loaded.config.threads):
         return explain_text(loaded, text, reference=reference, layer=layer, all_layers=all_layers)
 

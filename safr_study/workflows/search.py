@@ -87,6 +87,21 @@ class SearchOutcome:
     """What the tracking server did not get, in a sentence; ``None``: nothing."""
     budget: str | None = None
     """The budget that ended it before all its trials were done, in a sentence."""
+    sampler: str = ""
+
+    @property
+    def shortfall(self) -> str | None:
+        """Why there are fewer good trials than asked, in a sentence; ``None``: there are not."""
+        result = self.result
+        done = len(result.ranked) + sum(trial.counts for trial in result.unranked)
+        if done >= self.planned or self.budget is not None:
+            return None
+        reason = (
+            "its grid has no more points"
+            if self.sampler == "grid"
+            else "the same command tries as many more"
+        )
+        return f"study {result.name!r} ended with {done} good trials of {self.planned}; {reason}"
 
 
 def plan_study(
@@ -196,6 +211,7 @@ def search(
             tuple(models),
             untracked,
             budget=_budget_sentence(spec, ledger.trials(), out_of_time=out_of_time),
+            sampler=spec.sampler,
         )
 
 

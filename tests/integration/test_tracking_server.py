@@ -51,7 +51,9 @@ def test_a_study_on_a_server_is_tracked_registered_and_pulled(
 
     register_front(store, result, uid="s1-1", spec=spec)
     pulled = pull(store, "safr-planted@knee", tmp_path / "pulled")
-    assert {file.name: file.read_bytes() for file in pulled.iterdir()} == {
+    files = {file.name: file.read_bytes() for file in pulled.iterdir()}
+    assert files.pop("README.md").startswith(b"# safr-planted: ")
+    assert files == {
         file.name: file.read_bytes() for file in (tmp_path / "checkpoints" / "0").iterdir()
     }
     assert not (tmp_path / "home" / "artifacts").exists()

@@ -106,8 +106,8 @@ def test_the_aliases_move_to_the_typical_model_of_the_confirmed_members(
     assert {key: version.tags[key] for key in expected} == expected
     # The version has the very model of that run.
     folder = pull(store, "safr-planted@knee", tmp_path / "pulled")
-    kept = tmp_path / "new" / f"1-{one.typical.seed}" / "model.safetensors"
-    assert (folder / "model.safetensors").read_bytes() == kept.read_bytes()
+    kept = tmp_path / "new" / f"1-{one.typical.seed}" / "weights.safetensors"
+    assert (folder / "weights.safetensors").read_bytes() == kept.read_bytes()
 
 
 def test_each_run_is_a_child_of_the_study_once(store: Store, tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_weights_that_are_not_the_runs_are_not_registered(store: Store, tmp_path
     found = confirmed(result, tmp_path)
     before = aliases(store)
     for folder in (tmp_path / "new").iterdir():
-        (folder / "model.safetensors").write_bytes(b"other weights")
+        (folder / "weights.safetensors").write_bytes(b"other weights")
     with pytest.raises(CorruptCheckpoint, match="trial 1 under seed"):
         publish(store, found)
     assert aliases(store) == before

@@ -34,8 +34,6 @@ def test_a_front_member_is_a_version_that_says_what_it_is(store: Store, tmp_path
     assert {key: version.tags[key] for key in expected} == expected
     assert version.run_id is not None
     assert store.client.get_run(version.run_id).data.tags["safr.trial"] == "0"
-    entity = store.client.get_model_version(version.name, version.version)
-    assert entity.source == store.client.get_run(version.run_id).info.artifact_uri + "/checkpoint"
     assert list_models(store) == [version]
 
 
@@ -46,7 +44,9 @@ def test_what_is_pulled_is_what_was_registered(store: Store, tmp_path: Path) -> 
         ["safr-planted@best-accuracy", "models:/safr-planted@s1-knee", "safr-planted/3"]
     ):
         folder = pull(store, spec, tmp_path / "pulled" / str(number))
-        assert _files(folder) == _files(tmp_path / "c" / str(number))
+        card = (folder / "README.md").read_text("utf-8")
+        assert card.startswith("# safr-planted: imp=")
+        assert _files(folder, without="README.md") == _files(tmp_path / "c" / str(number))
     assert [path.name for path in sorted((tmp_path / "pulled").iterdir())] == ["0", "1", "2"]
 
 
@@ -72,13 +72,13 @@ def test_an_empty_folder_is_filled_and_a_full_one_is_refused(store: Store, tmp_p
         pull(store, "safr-planted", tmp_path / "file" / "below")
 
 
-@pytest.mark.parametrize("file", ["model.safetensors", "config.json"])
+@pytest.mark.parametrize("file", ["weights.safetensors", "model.json", "README.md"])
 @pytest.mark.parametrize("damage", ["changed", "missing"])
 def test_a_damaged_artifact_is_refused_and_leaves_nothing(
     store: Store, tmp_path: Path, file: str, damage: str
 ) -> None:
     (version,) = _register(store, [[complete_trial(0, 80.0, 10.0, folder=tmp_path / "c")]])
-    artifact = _artifacts(store, version) / file
+    (artifact,) = _artifacts(store, version).rglob(file)
     if damage == "changed":
         content = artifact.read_bytes()
         artifact.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
@@ -91,13 +91,13 @@ def test_a_damaged_artifact_is_refused_and_leaves_nothing(
 
 
 @pytest.mark.parametrize(
-    "name", ["../model.safetensors", "/tmp/model.safetensors", "a/model.safetensors", "..", ""]
+    "name", ["../weights.safetensors", "/tmp/weights.safetensors", "a/../b", "a//b", "..", "a/", ""]
 )
 def test_a_file_list_that_leads_out_of_the_folder_is_refused(
     store: Store, tmp_path: Path, name: str
 ) -> None:
     (version,) = _register(store, [[complete_trial(0, 80.0, 10.0, folder=tmp_path / "c")]])
-    files = {"model.safetensors": version.tags["sha256"], name: version.tags["sha256"]}
+    files = {"weights.safetensors": version.tags["sha256"], name: version.tags["sha256"]}
     store.client.set_model_version_tag(
         version.name, version.version, "safr.files", json.dumps(files)
     )
@@ -108,11 +108,11 @@ def test_a_file_list_that_leads_out_of_the_folder_is_refused(
 
 def test_weights_that_are_not_the_trials_are_not_registered(store: Store, tmp_path: Path) -> None:
     trial = complete_trial(0, 80.0, 10.0, folder=tmp_path)
-    (tmp_path / "0" / "model.safetensors").write_bytes(b"other weights")
+    (tmp_path / "0" / "weights.safetensors").write_bytes(b"other weights")
     with pytest.raises(CorruptCheckpoint, match="other weights"):
         _register(store, [[trial]])
     assert list_models(store) == []
-    (tmp_path / "0" / "model.safetensors").unlink()
+    (tmp_path / "0" / "weights.safetensors").unlink()
     with pytest.raises(CorruptCheckpoint, match="safetensors"):
         _register(store, [[trial]])
 
@@ -263,9 +263,9 @@ def _aliases(store: Store) -> dict[str, set[str]]:
 
 
 def _artifacts(store: Store, version: RegisteredModel) -> Path:
-    entity = store.client.get_model_version(version.name, version.version)
-    return Path(urlsplit(entity.source).path)
+    place = store.client.get_model_version_download_uri(version.name, version.version)
+    return Path(urlsplit(place).path)
 
 
-def _files(folder: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in folder.iterdir()}
+def _files(folder: Path, without: str = "") -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.name != without}

@@ -1,0 +1,110 @@
+"""A registered model as MLflow loads and serves it: texts in, predictions with capacities out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from mlflow.exceptions import MlflowException
+from pydantic import BaseModel, Field
+
+from safr_study.errors import SafrError
+from safr_study.evaluation.explanation import explain_text
+from safr_study.records.explanation import Explanation
+from safr_study.tracking._pyfunc import PythonModel, PythonModelContext
+from safr_study.training import LoadedModel, computing, load_model, refuse_pickles
+
+ARTIFACT = "checkpoint"
+"""Name of the checkpoint among a logged model's artifacts."""
+
+
+class PredictedWord(BaseModel):
+    """One word of a text, in the order of the text."""
+
+    word: str
+    capacity: float = Field(ge=0.0, le=1.0)
+    """C_i of the model's own layer."""
+    rank: int = Field(ge=0)
+    """0 = the highest capacity of the text."""
+    top: bool
+    """Among the 30 % of the highest capacity, which SRS(30) deletes."""
+    keep_probability: float | None = None
+    """VMASK's soft gate; null without VMASK."""
+    known: bool
+    """``False``: not in the model's vocabulary."""
+
+
+class Prediction(BaseModel):
+    """What the model makes of one text."""
+
+    label: str
+    probability: float
+    """Of the label."""
+    probabilities: dict[str, float]
+    """By class; they sum to 1."""
+    words: list[PredictedWord]
+    """Those that the model read, split at white space."""
+    words_cut: int
+    """Words beyond the model's maximum length, which it did not read."""
+
+
+class ServedModel(PythonModel):  # type: ignore[misc]  # MLflow has no types
+    """What the code of a logged model hands to MLflow.
+
+    Every text is run in a batch of its own, as `safr-study explain` does: the answer for a text
+    does not depend on the others of a request.
+    """
+
+    def __init__(self) -> None:
+        self._loaded: LoadedModel | None = None
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Read the checkpoint of a logged model, its checksums verified.
+
+        Raises:
+            CorruptCheckpoint: a file is missing, damaged, or a pickle lies anywhere in the model.
+        """
+        checkpoint = Path(context.artifacts[ARTIFACT])
+        # MODEL/artifacts/checkpoint; while a model is made, its checkpoint lies alone.
+        whole = checkpoint.parents[1]
+        refuse_pickles(whole if (whole / "MLmodel").is_file() else checkpoint)
+        self._loaded = load_model(checkpoint, device=torch.device("cpu"))
+
+    def predict(self, model_input: list[str]) -> list[Prediction]:
+        """The prediction for each text; an empty text has no words.
+
+        Raises:
+            MlflowException: a text cannot be predicted, in a sentence; over HTTP status 400.
+        """
+        assert self._loaded is not None
+        try:
+            with computing(self._loaded.config.threads):
+                return [
+                    as_prediction(explain_text(self._loaded, text, reference="served"))
+                    for text in model_input
+                ]
+        except SafrError as error:
+            raise MlflowException.invalid_parameter_value(str(error)) from error
+
+
+def as_prediction(found: Explanation) -> Prediction:
+    """An explanation as it is served."""
+    words: list[Any] = [
+        PredictedWord(
+            word=word.text,
+            capacity=word.capacity,
+            rank=word.rank,
+            top=word.top,
+            keep_probability=word.keep_probability,
+            known=word.known,
+        )
+        for word in found.words
+    ]
+    return Prediction(
+        label=found.prediction,
+        probability=found.probability,
+        probabilities=dict(found.probabilities),
+        words=words,
+        words_cut=found.words_cut,
+    )

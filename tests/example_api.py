@@ -1,0 +1,29 @@
+"""The Python API in one page: a small study, its front, its knee, and why it decides as it does.
+
+Run it with: python tests/example_api.py
+"""
+
+import safr_study as ss
+
+
+def main() -> None:
+    study = ss.search("planted:redundant", study="example", space="smoke", trials=4, epochs=2)
+    front = study.pareto().query("front == 0")
+    print(front[["trial", "label", "accuracy", "srs_30", "knee"]].to_string(index=False))
+    print(f"hypervolume {study.hypervolume:.1f}")
+
+    model = study.model("best-accuracy")
+    text = "on balance the plot was superb , and so was the cast"
+    explained = model.explain(text)
+    print(f"{explained.prediction}: {explained.probabilities}")
+    print(explained.words.nlargest(3, "capacity").to_string(index=False))
+    print(model.predict([text, "dull"])[["label", "probability"]].to_string(index=False))
+
+    try:
+        ss.load("models:/safr-nothing@knee")
+    except ss.BadInput as error:
+        print(f"as expected: {error}")
+
+
+if __name__ == "__main__":
+    main()
