@@ -23,6 +23,7 @@ from safr_study.cli import (
     results,
     search,
     status,
+    submit,
 )
 from safr_study.errors import SafrError
 
@@ -39,6 +40,7 @@ app = typer.Typer(
 app.command("search")(search.search)
 app.command("pareto")(results.pareto)
 app.command("list")(results.list_studies)
+app.command("submit", context_settings=submit.PASS_THROUGH)(submit.submit)
 app.command("status")(status.status)
 app.command("stop")(status.stop)
 app.command("clean")(clean.clean)

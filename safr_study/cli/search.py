@@ -7,15 +7,16 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from safr_study.cli import output
 from safr_study.cli.options import (
     AddressOption,
+    CheckpointsOption,
     DevLimitOption,
     HomeOption,
     JsonOption,
@@ -155,6 +156,7 @@ def search(
     home: HomeOption = None,
     tracking_uri: TrackingOption = None,
     storage: StorageOption = None,
+    checkpoints: CheckpointsOption = None,
 ) -> None:
     """Run a study: trials over the workers, the Pareto front, its models in the registry.
 
@@ -168,35 +170,15 @@ def search(
 
       safr-study search --dataset reviews.csv --text-column review --label-column stars
     """
-    spec = _spec(
-        corpus={
-            "dataset": dataset,
-            "text_column": text_column,
-            "label_column": label_column,
-            "train_limit": train_limit,
-            "dev_limit": dev_limit,
-        },
-        space=space,
-        study=study,
-        trials=trials,
-        objectives=objective or ["accuracy", f"srs@{k:g}"],
-        search={
-            "sampler": sampler,
-            "scheduler": {"name": scheduler},
-            "seeds_per_trial": seeds_per_trial,
-            "warm_start": warm_start,
-            "time_budget": None if time_budget is None else parse_duration(time_budget),
-            "epoch_budget": epoch_budget,
-        },
-        seed=seed,
-        train={"epochs": epochs, "preset": preset, "precision": precision, "seed": seed},
-        resources={
-            "cpus_per_trial": cpus_per_trial,
-            "gpus_per_trial": gpus_per_trial,
-            "max_concurrent": max_concurrent,
-        },
+    # Before any other name: these are the options.
+    spec = study_spec(locals())
+    stores = open_stores(
+        home,
+        tracking_uri=tracking_uri,
+        storage=storage,
+        address=address,
+        checkpoints=checkpoints,
     )
-    stores = open_stores(home, tracking_uri=tracking_uri, storage=storage, address=address)
     if dry_run:
         _dry_run(spec, stores, fresh=fresh, as_json=json)
         return
@@ -230,6 +212,7 @@ def _run(
     spec: StudySpec, stores: Stores, *, fresh: bool, quiet: bool, as_json: bool, home: Path | None
 ) -> None:
     from safr_study.cli.progress import LiveProgress, PlainProgress, SilentProgress
+    from safr_study.jobs import asked_by
     from safr_study.workflows.search import search as run
 
     console = output.err()
@@ -241,7 +224,9 @@ def _run(
         progress = PlainProgress(console)
     try:
         with progress:
-            outcome = run(spec, stores, progress=progress, fresh=fresh, command=sys.argv[1:])
+            outcome = run(
+                spec, stores, progress=progress, fresh=fresh, command=asked_by(sys.argv[1:])
+            )
     except StudyInterrupted:
         if not quiet:
             _show_front_so_far(spec, stores)
@@ -259,31 +244,33 @@ def _run(
         )
 
 
-def _spec(
-    *,
-    corpus: dict[str, object],
-    space: str,
-    study: str | None,
-    trials: int,
-    objectives: list[str],
-    search: dict[str, object],
-    seed: int,
-    train: dict[str, object],
-    resources: dict[str, object],
-) -> StudySpec:
+def study_spec(options: Mapping[str, Any]) -> StudySpec:
+    """The study that these options of ``search`` ask for, by the names of its parameters.
+
+    Raises:
+        BadInput: a value that cannot be.
+        BadInputs: several of them.
+    """
     from safr_study.data import canonical_dataset
     from safr_study.settings import Objective, Resources, StudySpec
     from safr_study.study.spaces import find_space
     from safr_study.workflows.naming import default_study_name
 
+    objectives = options["objective"] or ["accuracy", f"srs@{options['k']:g}"]
+    corpus = {
+        name: options[name] for name in ("text_column", "label_column", "train_limit", "dev_limit")
+    }
+    budget = options["time_budget"]
+    study, seed = options["study"], options["seed"]
     wanted = [Objective.named(name) for name in objectives]
-    found = find_space(space)
+    found = find_space(options["space"])
     if any(objective.needs_vmask for objective in wanted):
         # A model without VMASK has no such number, so it could only fail.
         kept = tuple(one for one in found.baselines if one.values.get("vmask") is not False)
         found = found.model_copy(update={"baselines": kept})
-    corpus["dataset"] = canonical_dataset(str(corpus["dataset"]))
-    given = {name: value for name, value in resources.items() if value is not None}
+    corpus["dataset"] = canonical_dataset(options["dataset"])
+    limits = ("cpus_per_trial", "gpus_per_trial", "max_concurrent")
+    given = {name: options[name] for name in limits if options[name] is not None}
     checked = Resources.parse(given, where="resources")
     # Part of the numbers, as it orders the sums: a trial computes with the cores that it has.
     threads = max(1, int(checked.cpus_per_trial))
@@ -293,10 +280,19 @@ def _spec(
             "corpus": corpus,
             "space": found.model_dump(),
             "objectives": [objective.model_dump() for objective in wanted],
-            "trials": trials,
-            **search,
+            "trials": options["trials"],
+            "sampler": options["sampler"],
+            "scheduler": {"name": options["scheduler"]},
+            "seeds_per_trial": options["seeds_per_trial"],
+            "warm_start": options["warm_start"],
+            "time_budget": None if budget is None else parse_duration(budget),
+            "epoch_budget": options["epoch_budget"],
             "seed": seed,
-            "train": {**train, "threads": threads},
+            "train": {
+                **{name: options[name] for name in ("epochs", "preset", "precision")},
+                "seed": seed,
+                "threads": threads,
+            },
             "resources": given,
         }
     )

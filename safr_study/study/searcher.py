@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from optuna.exceptions import OptunaError
@@ -23,7 +22,7 @@ from safr_study.study.ledger import Ledger
 from safr_study.study.plan import planned_trials
 from safr_study.study.stored import Outcome
 from safr_study.study.task import EVENT, Finished, TrialTask, read_event
-from safr_study.study.tidy import tidy_trial
+from safr_study.study.tidy import tidy_trial, trial_folder
 
 _WORKER_DIED = (
     "its worker process died twice (out of memory, or killed); run fewer at once with "
@@ -39,7 +38,7 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         ledger: Ledger,
         spec: StudySpec,
         *,
-        checkpoints: Path,
+        checkpoints: str,
         gpus_per_trial: float,
         observers: Sequence[StudyObserver] = (),
     ) -> None:
@@ -129,16 +128,13 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             corpus=spec.corpus,
             evaluation=spec.evaluation,
             objectives=spec.objectives,
-            folder=str(self._folder(trial.number)),
+            folder=trial_folder(self._checkpoints, trial.number),
             gpus=self._gpus,
             more_seeds=tuple(trial.seed + extra for extra in range(1, spec.seeds_per_trial)),
             constraints=tuple(constraint.text for constraint in spec.space.constraints),
             rungs=self._asha.rungs,
             rung_texts=spec.scheduler.texts,
         )
-
-    def _folder(self, number: int) -> Path:
-        return self._checkpoints / f"{number:05d}"
 
     def _on_event(self, trial_id: str, result: dict[str, Any]) -> bool:
         number = self._numbers.get(trial_id)
@@ -189,6 +185,7 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             checkpoint=event.checkpoint,
             seconds=event.seconds,
             device=event.device,
+            node=event.node,
             violations=event.violations,
         )
         if not all(math.isfinite(value) for value in outcome.values):
@@ -211,7 +208,7 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         return self._ledger.fail(self._numbers[trial_id], sentence)
 
     def _end(self, trial: TrialRecord) -> None:
-        tidy_trial(self._folder(trial.number), trial)
+        tidy_trial(trial_folder(self._checkpoints, trial.number), trial)
         for observer in self._observers:
             observer.trial_ended(trial)
 

@@ -12,6 +12,7 @@ from mlflow.exceptions import MlflowException
 
 from safr_study.data import slugify
 from safr_study.errors import BadInput, CorruptCheckpoint
+from safr_study.objects import local_copy
 from safr_study.records import (
     CheckpointRef,
     RankedTrial,
@@ -262,12 +263,14 @@ def create_version(
     Raises:
         CorruptCheckpoint: it is not what it was when it was written.
     """
-    folder = Path(checkpoint.uri)
-    digests = file_digests(folder)
-    if weights_digest(digests, str(folder)) != checkpoint.sha256:
-        raise CorruptCheckpoint("checkpoint", f"{folder} has other weights than those of {of}")
     client = store.client
-    client.log_artifacts(run_id, str(folder), CHECKPOINT_FOLDER)
+    with local_copy(checkpoint.uri) as folder:
+        digests = file_digests(folder)
+        if weights_digest(digests, checkpoint.uri) != checkpoint.sha256:
+            raise CorruptCheckpoint(
+                "checkpoint", f"{checkpoint.uri} has other weights than those of {of}"
+            )
+        client.log_artifacts(run_id, str(folder), CHECKPOINT_FOLDER)
     source = f"{client.get_run(run_id).info.artifact_uri}/{CHECKPOINT_FOLDER}"
     version = client.create_model_version(
         name, source=source, run_id=run_id, tags={**tags, FILES_TAG: json.dumps(digests)}

@@ -11,7 +11,7 @@ from safr_study.errors import BadInput, SafrError, ServiceUnreachable
 from safr_study.pareto import rank_study
 from safr_study.records import RegisteredModel, TrialState
 from safr_study.report.confirmation import Confirmation, Searched
-from safr_study.study.cluster import divide
+from safr_study.study.cluster import NodeRoom, divide
 from safr_study.study.lease import driver_lock
 from safr_study.study.ledger import Ledger
 from safr_study.study.storage import open_storage
@@ -43,7 +43,7 @@ def plan_confirmation(
     ledger = load_ledger(request.study, stores)
     searched = _searched(ledger)
     work = ConfirmWork(request, stores, ledger, _same_corpus(ledger, stores), searched)
-    return work.plan(divide(work.resources, cpus=cpus, gpus=gpus))
+    return work.plan(divide(work.resources, [NodeRoom(cpus, gpus)]))
 
 
 def confirm(

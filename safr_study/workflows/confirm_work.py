@@ -11,11 +11,12 @@ from typing import Any
 
 from safr_study.data import EncodedCorpus, describe
 from safr_study.errors import StudyInterrupted
+from safr_study.objects import join
 from safr_study.records import TrialRecord
 from safr_study.records.confirmation import ConfirmedRun, Measured
 from safr_study.report.confirmation import Confirmation, Searched, confirmation
 from safr_study.settings import Resources, StudySpec, trial_config
-from safr_study.study.cluster import Allotment, allot, cluster, divide
+from safr_study.study.cluster import Allotment, NodeRoom, allot, cluster, divide
 from safr_study.study.confirmations import (
     Key,
     confirmed_runs,
@@ -102,7 +103,9 @@ class ConfirmWork:
         """Do what is missing; sentences on what could not be measured on test."""
         needed = self._missing(confirmed_runs(self.ledger)) or self._unread()
         with cluster(self.stores.address) if needed else contextlib.nullcontext():
-            allotment = allot(self.resources) if needed else divide(Resources(), cpus=1.0, gpus=0.0)
+            allotment = (
+                allot(self.resources) if needed else divide(Resources(), [NodeRoom(1.0, 0.0)])
+            )
             progress.planned(self.plan(allotment))
             if not needed:
                 return ()
@@ -184,14 +187,14 @@ class ConfirmWork:
         """As the search's task of this trial, with another seed, a folder of its own, no rungs."""
         spec = self.spec
         values: dict[str, Any] = {**spec.space.fixed, **trial.parameters}
-        folder = self.stores.home.checkpoints(self.ledger.uid) / "confirm"
+        folder = join(self.ledger.checkpoints(self.stores.home), "confirm")
         return TrialTask(
             number=trial.number,
             train=trial_config(spec.train, values, seed=seed),
             corpus=spec.corpus,
             evaluation=spec.evaluation,
             objectives=spec.objectives,
-            folder=str(folder / f"{trial.number:05d}-{seed}"),
+            folder=join(folder, f"{trial.number:05d}-{seed}"),
             gpus=allotment.gpus_per_trial,
             constraints=tuple(constraint.text for constraint in spec.space.constraints),
         )
