@@ -12,7 +12,8 @@ from safr_study.errors import BadInput, ServiceUnreachable
 from safr_study.settings import Resources
 
 GPU_SHARE = 0.25
-"""Of one GPU per trial: the paper's model takes well under a quarter of any current one."""
+"""Of one GPU per trial, where no pilot could measure what it takes (``pilot``): the paper's model
+takes well under a quarter of any current one."""
 
 _PROBE_SECONDS = 4.0
 _TINY = 1e-9
@@ -133,17 +134,6 @@ def _probe(address: str) -> None:
             f"address: nothing answers at {address} ({error}); check that the cluster runs "
             "(ray status) and that the address is right"
         ) from None
-
-
-def allot(resources: Resources) -> Allotment:
-    """Divide the running cluster among trials, with the nodes that it can still start.
-
-    GPUs are used where there are some and the settings name none.
-
-    Raises:
-        BadInput: no node has what one trial asks for.
-    """
-    return divide(resources, cluster_rooms())
 
 
 def cluster_rooms() -> list[NodeRoom]:

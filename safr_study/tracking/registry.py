@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -35,6 +37,10 @@ FILES_TAG = "safr.files"
 CONFIRMED_TAG = "confirmed_seeds"
 """Of a version that a confirmation registered: how many seeds stand behind its means."""
 _WEIGHTS_SUFFIX = ".safetensors"
+_VERSION_TRIES = 5
+_VERSION_WAIT = (0.1, 1.0)
+"""Seconds."""
+_SAME_NUMBER = "Model Version creation error"
 
 
 def model_name(dataset: str) -> str:
@@ -168,7 +174,12 @@ def make_model(store: Store, name: str) -> None:
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
-        store.client.create_registered_model(name)
+        try:
+            store.client.create_registered_model(name)
+        except MlflowException as late:
+            # Another study of this data set may have made it just now.
+            if late.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
 
 
 def versions_of(store: Store, name: str) -> list[RegisteredModel]:
@@ -272,9 +283,16 @@ def create_version(
             )
         client.log_artifacts(run_id, str(folder), CHECKPOINT_FOLDER)
     source = f"{client.get_run(run_id).info.artifact_uri}/{CHECKPOINT_FOLDER}"
-    version = client.create_model_version(
-        name, source=source, run_id=run_id, tags={**tags, FILES_TAG: json.dumps(digests)}
-    )
+    all_tags = {**tags, FILES_TAG: json.dumps(digests)}
+    for left in reversed(range(_VERSION_TRIES)):
+        try:
+            version = client.create_model_version(name, source, run_id, tags=all_tags)
+            break
+        except MlflowException as error:
+            # Studies that end at once draw the same number; MLflow itself tries thrice.
+            if not left or _SAME_NUMBER not in str(error):
+                raise
+            time.sleep(random.uniform(*_VERSION_WAIT))
     return str(version.version)
 
 

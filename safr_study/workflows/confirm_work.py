@@ -16,7 +16,7 @@ from safr_study.records import TrialRecord
 from safr_study.records.confirmation import ConfirmedRun, Measured
 from safr_study.report.confirmation import Confirmation, Searched, confirmation
 from safr_study.settings import Resources, StudySpec, trial_config
-from safr_study.study.cluster import Allotment, NodeRoom, allot, cluster, divide
+from safr_study.study.cluster import Allotment, NodeRoom, cluster, divide
 from safr_study.study.confirmations import (
     Key,
     confirmed_runs,
@@ -28,6 +28,7 @@ from safr_study.study.confirmations import (
 )
 from safr_study.study.lease import Lease
 from safr_study.study.ledger import Ledger
+from safr_study.study.pilot import allot_measured
 from safr_study.study.requests import stop_requested
 from safr_study.study.task import Finished, TrialTask
 from safr_study.tracking import role_holders
@@ -103,8 +104,11 @@ class ConfirmWork:
         """Do what is missing; sentences on what could not be measured on test."""
         needed = self._missing(confirmed_runs(self.ledger)) or self._unread()
         with cluster(self.stores.address) if needed else contextlib.nullcontext():
+            asked = self.spec.model_copy(update={"resources": self.resources})
             allotment = (
-                allot(self.resources) if needed else divide(Resources(), [NodeRoom(1.0, 0.0)])
+                allot_measured(asked, self.corpus)
+                if needed
+                else divide(Resources(), [NodeRoom(1.0, 0.0)])
             )
             progress.planned(self.plan(allotment))
             if not needed:

@@ -25,9 +25,10 @@ from safr_study.records import (
 from safr_study.report import write_csv
 from safr_study.settings import Objective, StudySpec
 from safr_study.study.activity import remember_command
-from safr_study.study.cluster import Allotment, NodeRoom, allot, cluster, divide
+from safr_study.study.cluster import Allotment, NodeRoom, cluster, divide
 from safr_study.study.lease import driver_lock
 from safr_study.study.ledger import Ledger, StudyFacts, warm_trials
+from safr_study.study.pilot import allot_measured
 from safr_study.study.plan import planned_trials
 from safr_study.study.preview import first_trials
 from safr_study.study.storage import open_storage
@@ -155,7 +156,7 @@ def search(
         left = planned_trials(spec) - _counted(before)
         # The cluster first: nothing is written for a study that it has no room for.
         with cluster(stores.address) if left > 0 else contextlib.nullcontext():
-            allotment = allot(spec.resources) if left > 0 else None
+            allotment = allot_measured(spec, corpus) if left > 0 else None
             if allotment is not None and url is None:
                 free_space_check(home, estimate(spec, corpus, allotment, left).disk_bytes)
             if ledger is None:
