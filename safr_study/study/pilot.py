@@ -69,7 +69,7 @@ def heaviest(spec: StudySpec) -> TrainConfig:
         if parameter is None:
             continue
         # Not every width goes with every number of heads.
-        for value in sorted(samples(parameter), reverse=True):  # type: ignore[type-var]
+        for value in sorted(samples(parameter), reverse=True):
             try:
                 config = trial_config(spec.train, {**values, name: value}, seed=spec.seed)
             except ValidationError:

@@ -41,6 +41,8 @@ class Nodes:
     dashboard: str
     """URL of the Jobs API."""
     token: str
+    head: str
+    """Its id."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -82,7 +84,8 @@ def ray_nodes(
     )
     try:
         stands = _answer(process)
-        yield Nodes(process, stands["address"], stands["dashboard"], token)
+        address, dashboard, known = (stands[key] for key in ("address", "dashboard", "nodes"))
+        yield Nodes(process, address, dashboard, token, known[0])
     finally:
         assert process.stdin is not None
         process.stdin.close()
