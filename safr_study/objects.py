@@ -233,7 +233,8 @@ def _files(system: FileSystem, path: str) -> list[tuple[int, str]]:
 def _answering(place: str) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        # pyarrow's errors are one or the other: no answer, no such bucket, no name of a bucket.
         reason = " ".join(str(error).split())[:300]
         raise ServiceUnreachable(
             f"checkpoints: {_shown(place)} does not take or give files ({reason}); check that the "
