@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from safr_study.errors import BadInput, ServiceUnreachable
+from safr_study.errors import BadInput, CorruptCheckpoint, ServiceUnreachable
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -146,11 +146,12 @@ class Mirror:
 
         Raises:
             ServiceUnreachable: the store does not answer.
+            CorruptCheckpoint: a name there leads out of the folder.
         """
         with _answering(self._place):
             system, path = _open(self._place)
             for _, name in _files(system, path):
-                target = self._folder / name
+                target = _inside(self._folder, name)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with (
                     system.open_input_stream(f"{path}/{name}") as source,
@@ -206,6 +207,13 @@ def _open(url: str) -> tuple[FileSystem, str]:
         ),
         path,
     )
+
+
+def _inside(folder: Path, name: str) -> Path:
+    target = folder / name
+    if ".." in Path(name).parts or Path(name).is_absolute():
+        raise CorruptCheckpoint("checkpoints", f"{name!r} in the store leads out of its folder")
+    return target
 
 
 def _put(system: FileSystem, file: Path, path: str) -> None:

@@ -121,11 +121,11 @@ def measure_peak(spec: StudySpec, corpus: EncodedCorpus) -> Peak | None:
     device = pick_device(1.0)
     if device.type != "cuda":
         return None
-    torch.cuda.reset_peak_memory_stats(device)
+    torch.cuda.reset_peak_memory_stats()
     rehearse(spec, corpus, device)
-    free, total = torch.cuda.mem_get_info(device)
-    context = max(0, total - free - torch.cuda.memory_reserved(device))
-    return Peak(torch.cuda.max_memory_reserved(device) + context, total)
+    free, total = torch.cuda.mem_get_info()
+    context = max(0, total - free - torch.cuda.memory_reserved())
+    return Peak(torch.cuda.max_memory_reserved() + context, total)
 
 
 def allot_measured(spec: StudySpec, corpus: EncodedCorpus) -> Allotment:

@@ -14,7 +14,7 @@ from optuna.exceptions import OptunaError
 from ray.tune.search import Searcher
 from sqlalchemy.exc import SQLAlchemyError
 
-from safr_study.errors import SafrError, StudyIncomplete
+from safr_study.errors import SafrError, ServiceUnreachable, StudyIncomplete
 from safr_study.records import EpochReport, StudyObserver, TrialRecord, TrialState
 from safr_study.settings import StudySpec, trial_config
 from safr_study.study.asha import Asha
@@ -145,7 +145,8 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         if isinstance(event, EpochReport):
             return self._on_epoch(trial_id, event)
         if event is not None and event.ends_study:
-            raise StudyIncomplete(f"study {self._spec.name!r} cannot go on: {event.failure}")
+            kind = ServiceUnreachable if event.unreachable else StudyIncomplete
+            raise kind(f"study {self._spec.name!r} cannot go on: {event.failure}")
         if event is not None:
             self._end(self._finish(trial_id, event))
         return False

@@ -104,6 +104,8 @@ class Finished:
     ends_study: bool = False
     """Whether the failure is none of this trial's, and would be that of every other: the study
     ends, and this trial goes on with it another time."""
+    unreachable: bool = False
+    """Whether it ends because a service gives no answer."""
 
 
 def epoch_event(epoch: EpochReport) -> dict[str, str]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from safr_study.data import EncodedCorpus, EncodedSplit
-from safr_study.errors import ServiceUnreachable, TrialFailure
+from safr_study.errors import SafrError, ServiceUnreachable, TrialFailure
 from safr_study.objects import join
 from safr_study.records import CheckpointRef, EpochReport, Replicate, Scores
 from safr_study.report.metrics import metric_value
@@ -233,7 +233,9 @@ def trainable(config: dict[str, Any], corpus: EncodedCorpus) -> None:
         with workplace(task) as (here, keep):
             finished = kept_at(task, _guarded(here, corpus, tune.report, keep, task.folder))
     except ServiceUnreachable as error:
-        finished = Finished(failure=str(error), ends_study=True)
+        finished = Finished(failure=str(error), ends_study=True, unreachable=True)
+    except SafrError as error:
+        finished = Finished(failure=str(error))
     tune.report(finished_event(replace(finished, node=_node())))
 
 

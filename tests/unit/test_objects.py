@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safr_study import objects
-from safr_study.errors import BadInput, ServiceUnreachable
+from safr_study.errors import BadInput, CorruptCheckpoint, ServiceUnreachable
 from safr_study.objects import Mirror, check_place, children, is_url, join, local_copy, remove
 
 
@@ -114,6 +114,16 @@ def test_a_place_is_listed_copied_and_removed(tmp_path: Path, place: str) -> Non
     remove(join(place, "x"))
     remove(place)
     assert children(place) == []
+
+
+@pytest.mark.parametrize("name", ["../outside", "x/../../outside", "/tmp/outside"])
+def test_no_name_in_a_store_leads_out_of_the_folder(
+    tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    write(tmp_path / "store", x="1")
+    monkeypatch.setattr(objects, "_files", lambda *_: [(1, name)])
+    with pytest.raises(CorruptCheckpoint, match="leads out of its folder"), local_copy(place):
+        pass
 
 
 def test_a_place_below_another() -> None:

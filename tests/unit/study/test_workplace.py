@@ -109,7 +109,7 @@ def test_a_store_that_is_away_ends_the_study_and_not_the_trial(
     (tmp_path / "store").write_text("a file where a folder should be")
     (told,) = run(monkeypatch, task_at((tmp_path / "store" / "00005").as_uri()), corpus)
     assert isinstance(told, Finished)
-    assert told.ends_study
+    assert (told.ends_study, told.unreachable) == (True, True)
     assert "does not take or give files" in (told.failure or "")
 
 
