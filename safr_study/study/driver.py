@@ -38,6 +38,7 @@ from safr_study.study.requests import stop_requested
 from safr_study.study.scheduler import LedgerScheduler
 from safr_study.study.searcher import LedgerSearcher
 from safr_study.study.trainable import trainable
+from safr_study.study.workplace import make_workplaces
 
 POLL_SECONDS = 3.0
 """Between two looks at the ledger for a request to stop."""
@@ -75,6 +76,7 @@ def run_study(
     if not searcher.remaining:
         return False
     scratch = home.scratch / ledger.uid
+    make_workplaces(ledger.checkpoints(home))
     with stop_on_signal() as stopped:
         stop = _StopWhen(stopped, ledger, lease, spec.time_budget)
         tuner = tune.Tuner(

@@ -31,6 +31,7 @@ from safr_study.study.ledger import Ledger
 from safr_study.study.pilot import allot_measured
 from safr_study.study.requests import stop_requested
 from safr_study.study.task import Finished, TrialTask
+from safr_study.study.workplace import make_workplaces
 from safr_study.tracking import role_holders
 from safr_study.workflows.confirm_plan import ConfirmPlan, ConfirmProgress, ConfirmRequest
 from safr_study.workflows.cost import START_SECONDS, estimate
@@ -145,6 +146,7 @@ class ConfirmWork:
             gone = (datetime.now(UTC) - began).total_seconds()
             progress.run_ended(trials[task.number], run, left, gone / ended * left)
 
+        make_workplaces(self._folder)
         train_runs(
             [self._task(trials[number], seed, allotment) for number, seed in missing],
             self.corpus,
@@ -187,18 +189,22 @@ class ConfirmWork:
         )
         return tuple(unmeasured)
 
+    @property
+    def _folder(self) -> str:
+        """Of the runs' own: a path or an URL."""
+        return join(self.ledger.checkpoints(self.stores.home), "confirm")
+
     def _task(self, trial: TrialRecord, seed: int, allotment: Allotment) -> TrialTask:
         """As the search's task of this trial, with another seed, a folder of its own, no rungs."""
         spec = self.spec
         values: dict[str, Any] = {**spec.space.fixed, **trial.parameters}
-        folder = join(self.ledger.checkpoints(self.stores.home), "confirm")
         return TrialTask(
             number=trial.number,
             train=trial_config(spec.train, values, seed=seed),
             corpus=spec.corpus,
             evaluation=spec.evaluation,
             objectives=spec.objectives,
-            folder=join(folder, f"{trial.number:05d}-{seed}"),
+            folder=join(self._folder, f"{trial.number:05d}-{seed}"),
             gpus=allotment.gpus_per_trial,
             constraints=tuple(constraint.text for constraint in spec.space.constraints),
         )

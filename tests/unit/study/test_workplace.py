@@ -15,6 +15,7 @@ from safr_study.settings import CorpusSpec, EvaluationConfig, Objective, TrainCo
 from safr_study.study.task import EVENT, Finished, TrialTask, read_event
 from safr_study.study.tidy import tidy_trial
 from safr_study.study.trainable import trainable
+from safr_study.study.workplace import make_workplaces
 from safr_study.training import load_model, verify_model
 
 SPEC = CorpusSpec(dataset="planted:single", train_limit=60, dev_limit=30, max_len=42)
@@ -81,6 +82,7 @@ def test_a_trial_goes_on_where_another_node_was_lost(
     assert list(scratch.glob("safr-study-*")) == []
 
     moved = after[-1]
+    make_workplaces(str(tmp_path / "home"))
     at_home = run(monkeypatch, task_at(str(tmp_path / "home" / "00005")), corpus)[-1]
     assert isinstance(moved, Finished)
     assert isinstance(at_home, Finished)
@@ -111,6 +113,16 @@ def test_a_store_that_is_away_ends_the_study_and_not_the_trial(
     assert isinstance(told, Finished)
     assert (told.ends_study, told.unreachable) == (True, True)
     assert "does not take or give files" in (told.failure or "")
+
+
+def test_a_home_that_the_nodes_do_not_share_ends_the_study_with_what_to_do(
+    tmp_path: Path, corpus: EncodedCorpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (told,) = run(monkeypatch, task_at(str(tmp_path / "of-the-driver" / "00005")), corpus)
+    assert isinstance(told, Finished)
+    assert (told.ends_study, told.unreachable) == (True, True)
+    assert "or keep the checkpoints in an object store with --checkpoints" in (told.failure or "")
+    assert not (tmp_path / "of-the-driver").exists()
 
 
 def test_a_fault_of_the_trial_itself_leaves_its_trace_in_the_store(
