@@ -47,8 +47,11 @@ def check_place(url: str, field: str) -> str:
     parts = urlsplit(url)
     example = "s3://BUCKET/PREFIX"
     if parts.scheme not in SCHEMES or not (parts.netloc or parts.scheme == "file"):
-        known = ", ".join(SCHEMES)
-        raise BadInput(field, f"{_shown(url)!r} is no URL of {known}; write for example {example}")
+        raise BadInput(
+            field,
+            f"{_shown(url)!r} is no URL of {', '.join(SCHEMES)}; write for example {example}, or "
+            "file:///FOLDER for one that all nodes share",
+        )
     if "@" in parts.netloc and parts.scheme in ("s3", "gs"):
         raise BadInput(
             field,
@@ -252,5 +255,7 @@ def _answering(place: str) -> Iterator[None]:
 
 def _shown(url: str) -> str:
     """Without keys and options, for messages."""
+    if not is_url(url):
+        return url
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -46,8 +46,8 @@ class Nodes:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a client of this cluster needs."""
-        return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token}
+        """What a client of this cluster needs, and a driver on this machine."""
+        return {**_KEPT, "RAY_AUTH_TOKEN": self.token}
 
     def do(self, **what: Any) -> dict[str, Any]:
         """``kill="node id"``, ``add={...}``; how it stands then."""
