@@ -45,7 +45,8 @@ def submit(
 ) -> None:
     """Run the study of a search command as a job of a Ray cluster; takes all options of search.
 
-    Paths of data, and the home, are those of the cluster's head. A search space may be a file here.
+    Paths of data, and the home (~/.safr-study unless SAFR_STUDY_HOME or --home says otherwise), are
+    those of the cluster's head. A search space may be a file here.
     The cluster's token is read from RAY_AUTH_TOKEN, or from the file of RAY_AUTH_TOKEN_PATH. Every
     other secret belongs to the environment of the cluster's nodes. A lost cluster or a stopped
     job: the same command goes on with the study.

@@ -20,6 +20,7 @@ COMMAND_VARIABLE = "SAFR_STUDY_COMMAND"
 """In a job: the arguments, as JSON, by which it was submitted; for whoever looks at the study."""
 STOP_SECONDS = 60
 """What a job has to end cleanly, before it is killed."""
+_PROGRAM = ("python", "-P", "-m", "safr_study")
 _METADATA = "safr_study"
 """Key of a job's metadata: the name of its study."""
 _STATES = {
@@ -107,8 +108,9 @@ def submit_job(
         runtime_env["py_modules"] = list(packages)
     with server.answering():
         submitted = server.client.submit_job(
-            # exec: the signal is for Python, not for a shell around it.
-            entrypoint=f"exec {shlex.join(['python', '-m', 'safr_study', *arguments])}",
+            # exec: the signal is for Python, not for a shell around it. Not in the folder where Ray
+            # was started, and -P: sources there would come before the code that was sent.
+            entrypoint=f'cd "${{HOME:-/}}" && exec {shlex.join(_PROGRAM)} {shlex.join(arguments)}',
             submission_id=f"{study}-{uuid.uuid4().hex[:8]}",
             runtime_env=runtime_env,
             metadata={_METADATA: study},

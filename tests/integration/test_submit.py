@@ -64,6 +64,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     bin_folder = str(Path(sys.executable).parent)
     variables = {
         "PATH": os.pathsep.join([bin_folder, os.environ["PATH"]]),
+        # Not the folder of the sources, in which these tests run.
+        "HOME": str(head.parent),
         "SAFR_STUDY_HOME": str(head),
         "HF_HUB_OFFLINE": "1",
     }

@@ -128,7 +128,9 @@ def test_a_job_is_stopped_as_by_ctrl_c_with_time_to_end_cleanly() -> None:
     asked = client.submitted
     assert job.id == asked["submission_id"]
     assert job.study == "s1"
-    assert asked["entrypoint"] == "exec python -m safr_study search --study 'a b; rm'"
+    assert asked["entrypoint"] == (
+        """cd "${HOME:-/}" && exec python -P -m safr_study search --study 'a b; rm'"""
+    )
     environment = asked["runtime_env"]["env_vars"]
     assert environment["RAY_JOB_STOP_SIGNAL"] == "SIGINT"
     assert environment["RAY_JOB_STOP_WAIT_TIME_S"] == "60"
