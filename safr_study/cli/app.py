@@ -26,6 +26,7 @@ from safr_study.cli import (
     results,
     search,
     status,
+    submit,
     sync,
 )
 from safr_study.errors import SafrError
@@ -45,6 +46,7 @@ app.command("pareto")(results.pareto)
 app.command("report")(report.report)
 app.command("compare")(report.compare)
 app.command("list")(results.list_studies)
+app.command("submit", context_settings=submit.PASS_THROUGH)(submit.submit)
 app.command("status")(status.status)
 app.command("stop")(status.stop)
 app.command("sync")(sync.sync)

@@ -36,6 +36,16 @@ StorageOption = Annotated[
     typer.Option(
         "--storage",
         help="Database URL of the ledger; else a file in the home.",
+        envvar="SAFR_STUDY_STORAGE",
+        rich_help_panel="Where things are",
+    ),
+]
+CheckpointsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--checkpoints",
+        help="URL of an object store, as s3://BUCKET/PREFIX; else the home, which all nodes share.",
+        envvar="SAFR_STUDY_CHECKPOINTS",
         rich_help_panel="Where things are",
     ),
 ]
@@ -67,6 +77,15 @@ AddressOption = Annotated[
     ),
 ]
 
+RayOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        help="URL of a Ray dashboard: the jobs of submit there, not the ledger.",
+        rich_help_panel="Where things are",
+    ),
+]
+
 
 def open_stores(
     home: Path | None,
@@ -74,11 +93,18 @@ def open_stores(
     tracking_uri: str | None = None,
     storage: str | None = None,
     address: str | None = None,
+    checkpoints: str | None = None,
 ) -> Stores:
     """The home and services of these options."""
     from safr_study.workflows.stores import stores
 
-    return stores(open_home(home), tracking_uri=tracking_uri, storage_url=storage, address=address)
+    return stores(
+        open_home(home),
+        tracking_uri=tracking_uri,
+        storage_url=storage,
+        address=address,
+        checkpoints_url=checkpoints,
+    )
 
 
 def corpus_spec(dataset: str, *, text_column: str | None, label_column: str | None) -> CorpusSpec:

@@ -6,9 +6,9 @@ import contextlib
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -22,6 +22,7 @@ from safr_study.cli.completion import (
 from safr_study.cli.next_commands import ROLES, next_commands, sync_command
 from safr_study.cli.options import (
     AddressOption,
+    CheckpointsOption,
     DevLimitOption,
     HomeOption,
     JsonOption,
@@ -178,6 +179,7 @@ def search(
     home: HomeOption = None,
     tracking_uri: TrackingOption = None,
     storage: StorageOption = None,
+    checkpoints: CheckpointsOption = None,
 ) -> None:
     """Run a study: trials over the workers, the Pareto front, its models in the registry.
 
@@ -191,38 +193,15 @@ def search(
 
       safr-study search --dataset reviews.csv --text-column review --label-column stars
     """
-    from safr_study.workflows.request import study_spec
-
-    spec = study_spec(
-        corpus={
-            "dataset": dataset,
-            "text_column": text_column,
-            "label_column": label_column,
-            "train_limit": train_limit,
-            "dev_limit": dev_limit,
-        },
-        space=space,
-        study=study,
-        trials=trials,
-        objectives=objective or ["accuracy", f"srs@{k:g}"],
-        search={
-            "sampler": sampler,
-            "scheduler": {"name": scheduler},
-            "seeds_per_trial": seeds_per_trial,
-            "warm_start": warm_start,
-            "time_budget": None if time_budget is None else parse_duration(time_budget),
-            "epoch_budget": epoch_budget,
-            "system_metrics": system_metrics,
-        },
-        seed=seed,
-        train={"epochs": epochs, "preset": preset, "precision": precision, "seed": seed},
-        resources={
-            "cpus_per_trial": cpus_per_trial,
-            "gpus_per_trial": gpus_per_trial,
-            "max_concurrent": max_concurrent,
-        },
+    # Before any other name: these are the options.
+    spec = spec_of(locals())
+    stores = open_stores(
+        home,
+        tracking_uri=tracking_uri,
+        storage=storage,
+        address=address,
+        checkpoints=checkpoints,
     )
-    stores = open_stores(home, tracking_uri=tracking_uri, storage=storage, address=address)
     if dry_run:
         _dry_run(spec, stores, fresh=fresh, as_json=json)
         return
@@ -256,6 +235,7 @@ def _run(
     spec: StudySpec, stores: Stores, *, fresh: bool, quiet: bool, as_json: bool, home: Path | None
 ) -> None:
     from safr_study.cli.progress import LiveProgress, PlainProgress, SilentProgress
+    from safr_study.jobs import asked_by
     from safr_study.workflows.search import search as run
 
     console = output.err()
@@ -267,7 +247,9 @@ def _run(
         progress = PlainProgress(console)
     try:
         with progress:
-            outcome = run(spec, stores, progress=progress, fresh=fresh, command=sys.argv[1:])
+            outcome = run(
+                spec, stores, progress=progress, fresh=fresh, command=asked_by(sys.argv[1:])
+            )
     except StudyInterrupted:
         if not quiet:
             _show_front_so_far(spec, stores)
@@ -283,6 +265,36 @@ def _run(
         )
     if undelivered is not None:
         raise ServiceUnreachable(undelivered)
+
+
+def spec_of(options: Mapping[str, Any]) -> StudySpec:
+    """The study that these options of ``search`` ask for, by the names of its parameters.
+
+    Raises:
+        BadInput: a value that cannot be.
+        BadInputs: several of them.
+    """
+    from safr_study.workflows.request import study_spec
+
+    def part(*names: str) -> dict[str, Any]:
+        return {name: options[name] for name in names}
+
+    budget = options["time_budget"]
+    return study_spec(
+        corpus=part("dataset", "text_column", "label_column", "train_limit", "dev_limit"),
+        space=options["space"],
+        study=options["study"],
+        trials=options["trials"],
+        objectives=options["objective"] or ["accuracy", f"srs@{options['k']:g}"],
+        search={
+            **part("sampler", "seeds_per_trial", "warm_start", "epoch_budget", "system_metrics"),
+            "scheduler": {"name": options["scheduler"]},
+            "time_budget": None if budget is None else parse_duration(budget),
+        },
+        seed=options["seed"],
+        train=part("epochs", "preset", "precision", "seed"),
+        resources=part("cpus_per_trial", "gpus_per_trial", "max_concurrent"),
+    )
 
 
 def _dry_run(spec: StudySpec, stores: Stores, *, fresh: bool, as_json: bool) -> None:

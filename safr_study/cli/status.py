@@ -9,9 +9,11 @@ import typer
 
 from safr_study.cli import output
 from safr_study.cli.completion import complete_study
+from safr_study.cli.jobs import show_jobs, stop_jobs
 from safr_study.cli.options import (
     HomeOption,
     JsonOption,
+    RayOption,
     StorageOption,
     StudyArgument,
     open_stores,
@@ -46,11 +48,14 @@ def status(
     watch: Annotated[
         bool, typer.Option("--watch", help="Look again every two seconds until it has ended.")
     ] = False,
+    ray: RayOption = None,
     json: JsonOption = False,
     home: HomeOption = None,
     storage: StorageOption = None,
 ) -> None:
     """Show how a study stands: who runs it, its trials, the front so far, the time left.
+
+    With --ray, the jobs that submit began on that cluster; --watch follows the log of the last.
 
     Examples:
 
@@ -59,7 +64,12 @@ def status(
       safr-study status s1 --watch
 
       safr-study status s1 --json | jq .hypervolume
+
+      safr-study status s1 --ray http://127.0.0.1:8265 --watch
     """
+    if ray is not None:
+        show_jobs(ray, study, watch=watch, as_json=json)
+        return
     stores = open_stores(home, storage=storage)
     if watch and (study is None or json):
         raise BadInput("watch", "needs the name of one study, and no --json")
@@ -84,11 +94,14 @@ def stop(
     timeout: Annotated[
         float, typer.Option("--timeout", help="Seconds to wait until it has ended.", min=0.0)
     ] = 120.0,
+    ray: RayOption = None,
     json: JsonOption = False,
     home: HomeOption = None,
     storage: StorageOption = None,
 ) -> None:
     """Have a running study end cleanly, wherever it runs; its command goes on with it later.
+
+    With --ray, the job of the study on that cluster, where its ledger is out of reach from here.
 
     Exit codes: 0 it has ended; 2 nobody runs it; 4 it has not ended in time.
 
@@ -97,7 +110,12 @@ def stop(
       safr-study stop s1
 
       safr-study stop s1 --timeout 600
+
+      safr-study stop s1 --ray http://127.0.0.1:8265
     """
+    if ray is not None:
+        stop_jobs(ray, study, timeout=timeout, as_json=json)
+        return
     from safr_study.workflows.status import study_status
     from safr_study.workflows.stop import stop_study
 

@@ -79,6 +79,8 @@ class TrialRecord:
     """Training and evaluation, on the worker."""
     device: str | None = None
     """Where it ran."""
+    node: str | None = None
+    """Ray's id of the node on which it ended."""
     run_id: str | None = None
     """MLflow run."""
     ended: float | None = None

@@ -26,7 +26,7 @@ def remember_command(ledger: Ledger, arguments: Sequence[str]) -> None:
 
     Args:
         ledger: the study.
-        arguments: of ``safr-study``, from ``search`` on.
+        arguments: of ``safr-study``, from ``search`` or ``submit`` on.
     """
     kept = [without_password(one) for one in arguments if one not in _ONCE]
     ledger.study.set_user_attr(COMMAND, kept)

@@ -5,18 +5,21 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from safr_study.errors import BadInput, ServiceUnreachable
 from safr_study.settings import Resources
 
 GPU_SHARE = 0.25
-"""Of one GPU per trial: the paper's model takes well under a quarter of any current one."""
+"""Of one GPU per trial, where no pilot could measure what it takes (``pilot``): the paper's model
+takes well under a quarter of any current one."""
 
 _PROBE_SECONDS = 4.0
-_HEAD = ("gcs_server", "raylet")
-"""The processes without which no trial runs."""
+_TINY = 1e-9
+"""Of what floating-point numbers lose: three thirds are one."""
+_UNBOUNDED = 100
+"""Nodes that an autoscaler without a limit is taken to start."""
 
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -40,6 +43,26 @@ imported. Never for a cluster at an address: nodes could not reach each other.""
 
 
 @dataclass(frozen=True, slots=True)
+class NodeRoom:
+    """What one node has for trials, whether they run or not."""
+
+    cpus: float
+    gpus: float
+
+    def holds(self, cpus: float, gpus: float) -> int:
+        """Trials with so many CPUs and GPUs each that fit at once.
+
+        A share of a GPU is of one GPU: what is left of two makes no third.
+        """
+        fit = int(self.cpus / cpus + _TINY)
+        if gpus >= 1:
+            return min(fit, int(self.gpus / gpus + _TINY))
+        if gpus > 0:
+            return min(fit, int(self.gpus + _TINY) * int(1 / gpus + _TINY))
+        return fit
+
+
+@dataclass(frozen=True, slots=True)
 class Allotment:
     """What the cluster has, divided."""
 
@@ -50,12 +73,15 @@ class Allotment:
     """Of the whole cluster."""
     gpus: float
     """Of the whole cluster."""
+    nodes: int = 1
+    """That have room for a trial."""
 
     def sentence(self) -> str:
         """For people: ``2 trials at once, each with 1 CPU``."""
         gpus = f" and {self.gpus_per_trial:g} GPU" if self.gpus_per_trial else ""
         trials = "1 trial" if self.max_concurrent == 1 else f"{self.max_concurrent} trials"
-        return f"{trials} at once, each with {self.cpus_per_trial:g} CPU{gpus}"
+        where = f" on {self.nodes} nodes" if self.nodes > 1 else ""
+        return f"{trials} at once{where}, each with {self.cpus_per_trial:g} CPU{gpus}"
 
 
 @contextlib.contextmanager
@@ -119,17 +145,6 @@ def survey(address: str) -> Survey:
         return Survey(alive, total.get("CPU", 0.0), total.get("GPU", 0.0))
 
 
-def head_is_dead() -> bool:
-    """Whether Ray's own processes on this machine were killed; never, where they run elsewhere.
-
-    Ray itself ends the driver then, without a word that helps, after a quarter or a whole minute.
-    """
-    import ray
-
-    node = getattr(ray._private.worker, "_global_node", None)
-    return node is not None and any(name in _HEAD for name, _ in node.dead_processes())
-
-
 def _probe(address: str) -> None:
     """Knock at HOST:PORT: Ray itself waits for minutes."""
     host, _, port = address.rpartition("/")[2].rpartition(":")
@@ -144,44 +159,65 @@ def _probe(address: str) -> None:
         ) from None
 
 
-def allot(resources: Resources) -> Allotment:
-    """Divide the running cluster among trials.
-
-    GPUs are used where there are some and the settings name none.
-
-    Raises:
-        BadInput: one trial asks for more than the cluster has.
-    """
+def cluster_rooms() -> list[NodeRoom]:
+    """What each node of the running cluster has, and each that its autoscaler may start."""
     import ray
 
-    total = ray.cluster_resources()
-    return divide(resources, cpus=total.get("CPU", 0.0), gpus=total.get("GPU", 0.0))
+    # Ray's Train and Data read the autoscaler's limits there too; there is no public way.
+    scaled = ray._private.state.state.get_cluster_config()
+    groups = [] if scaled is None else list(scaled.node_group_configs)
+    startable = [
+        NodeRoom(float(group.resources.get("CPU", 0)), float(group.resources.get("GPU", 0)))
+        for group in groups
+        for _ in range(_UNBOUNDED if group.max_count < 0 else group.max_count)
+    ]
+    alive = [
+        NodeRoom(node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0))
+        for node in ray.nodes()
+        if node["Alive"]
+    ]
+    return startable if len(startable) > len(alive) else alive
 
 
-def divide(resources: Resources, *, cpus: float, gpus: float) -> Allotment:
+def divide(resources: Resources, rooms: Sequence[NodeRoom]) -> Allotment:
     """How many trials fit, and with what each.
 
+    Where there are GPUs, every trial gets (a share of) one: nodes without any do nothing, as a
+    trial's numbers depend on the kind of its processor.
+
     Raises:
-        BadInput: one trial asks for more than there is.
+        BadInput: no node has what one trial asks for.
     """
+    cpus, gpus = (sum(getattr(room, name) for room in rooms) for name in ("cpus", "gpus"))
     per_trial = resources.gpus_per_trial
     if per_trial is None:
         per_trial = GPU_SHARE if gpus else 0.0
+    largest = NodeRoom(
+        max((room.cpus for room in rooms), default=0.0),
+        max((room.gpus for room in rooms), default=0.0),
+    )
+    whose = "the cluster's" if len(rooms) == 1 else "any node's"
     for name, wanted, there in (
-        ("cpus-per-trial", resources.cpus_per_trial, cpus),
-        ("gpus-per-trial", per_trial, gpus),
+        ("cpus-per-trial", resources.cpus_per_trial, largest.cpus),
+        ("gpus-per-trial", per_trial, largest.gpus),
     ):
-        if wanted > there:
+        if wanted > there + _TINY:
             raise BadInput(
-                name, f"{wanted:g} is more than the cluster's {there:g}; give {there:g} or less"
+                name, f"{wanted:g} is more than {whose} {there:g}; give {there:g} or less"
             )
-    fit = int(cpus / resources.cpus_per_trial + 1e-9)
-    if per_trial:
-        fit = min(fit, int(gpus / per_trial + 1e-9))
+    fitting = [room.holds(resources.cpus_per_trial, per_trial) for room in rooms]
+    fit = sum(fitting)
+    if not fit:
+        raise BadInput(
+            "gpus-per-trial",
+            f"no node has {resources.cpus_per_trial:g} CPUs beside {per_trial:g} of a GPU; give "
+            "fewer --cpus-per-trial, or --gpus-per-trial 0 to train on CPUs",
+        )
     return Allotment(
         cpus_per_trial=resources.cpus_per_trial,
         gpus_per_trial=per_trial,
         max_concurrent=max(1, min(fit, resources.max_concurrent or fit)),
         cpus=cpus,
         gpus=gpus,
+        nodes=sum(1 for count in fitting if count),
     )

@@ -18,6 +18,7 @@ from ray.exceptions import RayError
 
 from safr_study.data import EncodedCorpus
 from safr_study.errors import SafrError, ServiceUnreachable, StudyInterrupted
+from safr_study.objects import join
 from safr_study.records import to_plain
 from safr_study.records.confirmation import Answers, Measured, measured_from_plain
 from safr_study.report.metrics import metric_value
@@ -26,6 +27,7 @@ from safr_study.study.cluster import Allotment
 from safr_study.study.driver import POLL_SECONDS, WORKER_DEATHS, stop_on_signal
 from safr_study.study.task import Finished, TrialTask, finished_event, read_event
 from safr_study.study.trainable import run_trial
+from safr_study.study.workplace import Keep, kept_at, workplace
 
 _WAIT_SECONDS = 0.5
 """Between two looks for Ctrl-C."""
@@ -130,8 +132,8 @@ def _outcome(done: Any, read: Callable[[Mapping[str, Any]], Outcome]) -> Outcome
 def _train(config: Mapping[str, Any], corpus: EncodedCorpus) -> str:
     """On a worker: one run, trained, or found trained."""
 
-    def work(task: TrialTask) -> dict[str, Any]:
-        finished = _finished_before(task) or _finish(task, corpus)
+    def work(task: TrialTask, asked: TrialTask, keep: Keep) -> dict[str, Any]:
+        finished = kept_at(asked, _finished_before(task) or _finish(task, corpus, keep))
         return {**finished_event(finished), "dev": to_plain(_measure(task, corpus, "dev"))}
 
     return _guarded(config, work)
@@ -139,27 +141,48 @@ def _train(config: Mapping[str, Any], corpus: EncodedCorpus) -> str:
 
 def _test(config: Mapping[str, Any], corpus: EncodedCorpus) -> str:
     """On a worker: one trained model on the test set."""
-    return _guarded(config, lambda task: {"test": to_plain(_measure(task, corpus, "test"))})
+
+    def work(task: TrialTask, _asked: TrialTask, _keep: Keep) -> dict[str, Any]:
+        return {"test": to_plain(_measure(task, corpus, "test"))}
+
+    return _guarded(config, work)
 
 
-def _guarded(config: Mapping[str, Any], work: Callable[[TrialTask], dict[str, Any]]) -> str:
-    """As JSON; any fault ends this run alone, its trace is kept beside its state."""
-    task = TrialTask.from_config(dict(config))
+def _guarded(
+    config: Mapping[str, Any], work: Callable[[TrialTask, TrialTask, Keep], dict[str, Any]]
+) -> str:
+    """As JSON; any fault ends this run alone, its trace is kept beside its state.
+
+    Args:
+        config: of the task.
+        work: called with the task as it can be worked at here, as it was asked for, and with what
+            keeps its files.
+    """
+    asked = TrialTask.from_config(dict(config))
     try:
-        return json.dumps(work(task))
+        with workplace(asked) as (task, keep):
+            try:
+                result = work(task, asked, keep)
+            except Exception as error:
+                result = {"failure": _failure(error, task, asked)}
+            keep()
     except SafrError as failure:
-        return json.dumps({"failure": str(failure)})
-    except Exception as error:
-        folder = Path(task.folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
-        summary = " ".join(str(error).split())[:300]
-        sentence = f"{type(error).__name__}: {summary} (details in {folder / 'error.txt'})"
-        return json.dumps({"failure": sentence})
+        result = {"failure": str(failure)}
+    return json.dumps(result)
 
 
-def _finish(task: TrialTask, corpus: EncodedCorpus) -> Finished:
-    finished = run_trial(task, corpus, lambda _event: None)
+def _failure(error: Exception, task: TrialTask, asked: TrialTask) -> str:
+    if isinstance(error, SafrError):
+        return str(error)
+    folder = Path(task.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+    summary = " ".join(str(error).split())[:300]
+    return f"{type(error).__name__}: {summary} (details in {join(asked.folder, 'error.txt')})"
+
+
+def _finish(task: TrialTask, corpus: EncodedCorpus, keep: Keep) -> Finished:
+    finished = run_trial(task, corpus, lambda _event: keep())
     note = Path(task.folder) / _FINISHED
     unfinished = note.with_suffix(".new")
     unfinished.write_text(json.dumps(finished_event(finished)), encoding="utf-8")

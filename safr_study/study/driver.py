@@ -29,13 +29,16 @@ from safr_study.errors import (
 from safr_study.home import Home
 from safr_study.records import StudyObserver
 from safr_study.settings import StudySpec
-from safr_study.study.cluster import Allotment, head_is_dead
+from safr_study.study.cluster import Allotment
+from safr_study.study.head import HeadWatch
 from safr_study.study.lease import Lease
 from safr_study.study.ledger import Ledger
+from safr_study.study.nodes import LostNodes, trial_resources
 from safr_study.study.requests import stop_requested
 from safr_study.study.scheduler import LedgerScheduler
 from safr_study.study.searcher import LedgerSearcher
 from safr_study.study.trainable import trainable
+from safr_study.study.workplace import make_workplaces
 
 POLL_SECONDS = 3.0
 """Between two looks at the ledger for a request to stop."""
@@ -66,19 +69,20 @@ def run_study(
     searcher = LedgerSearcher(
         ledger,
         spec,
-        checkpoints=home.checkpoints(ledger.uid),
+        checkpoints=ledger.checkpoints(home),
         gpus_per_trial=allotment.gpus_per_trial,
         observers=observers,
     )
     if not searcher.remaining:
         return False
     scratch = home.scratch / ledger.uid
+    make_workplaces(ledger.checkpoints(home))
     with stop_on_signal() as stopped:
         stop = _StopWhen(stopped, ledger, lease, spec.time_budget)
         tuner = tune.Tuner(
             tune.with_resources(
                 tune.with_parameters(trainable, corpus=corpus),
-                {"cpu": allotment.cpus_per_trial, "gpu": allotment.gpus_per_trial},
+                trial_resources(allotment),
             ),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
@@ -93,6 +97,7 @@ def run_study(
                 name="tune",
                 storage_path=str(scratch),
                 stop=stop,
+                callbacks=[LostNodes()],
                 failure_config=tune.FailureConfig(max_failures=WORKER_DEATHS),
                 verbose=0,
             ),
@@ -101,8 +106,8 @@ def run_study(
             tuner.fit()
         except _RayIsDead:
             raise ServiceUnreachable(
-                "cluster: Ray on this machine was killed; what was finished is in the ledger, and "
-                "the same command goes on from there"
+                "cluster: the head of the Ray cluster was killed or is out of reach; what was "
+                "finished is in the ledger, and the same command goes on from there"
             ) from None
         except Exception as error:
             # Whatever ended Ray's loop: the searcher knows if it was ours.
@@ -153,6 +158,7 @@ class _StopWhen(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
         self._lease = lease
         self._began = time.time()
         self._seconds = math.inf if seconds is None else seconds
+        self._head = HeadWatch()
         self._asked = time.monotonic()
         self.out_of_time = False
 
@@ -164,7 +170,7 @@ class _StopWhen(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
         return False
 
     def stop_all(self) -> bool:
-        if head_is_dead():
+        if self._head.is_gone():
             raise _RayIsDead
         if self._event.is_set() or self.out_of_time:
             return True

@@ -17,6 +17,8 @@ from optuna.trial import FrozenTrial
 from pydantic import ValidationError
 
 from safr_study.errors import BadInput
+from safr_study.home import Home
+from safr_study.objects import join
 from safr_study.records import (
     EpochReport,
     TrialRecord,
@@ -32,6 +34,7 @@ from safr_study.study.storage import generations
 from safr_study.study.stored import EPOCH, RUN, RUNG, Outcome, record_of
 
 SCHEMA_VERSION = 1
+_CHECKPOINTS = "checkpoints"
 _WARM = "warm_start"
 """Of a trial that another study made: the sampler knows it, this study does not count it."""
 
@@ -67,6 +70,7 @@ class Ledger:
         spec: StudySpec,
         facts: StudyFacts,
         known: Sequence[FrozenTrial] = (),
+        checkpoints: str | None = None,
     ) -> Self:
         """Begin the next generation of ``spec.name``.
 
@@ -75,6 +79,7 @@ class Ledger:
             spec: the study.
             facts: fixed from now on.
             known: ``warm_trials`` of the study that it starts from.
+            checkpoints: URL below which its checkpoints are; ``None``: the home of its driver.
         """
         taken = [number for number, _ in generations(storage, spec.name)]
         number = max(taken, default=0) + 1
@@ -90,6 +95,8 @@ class Ledger:
         study.set_user_attr("uid", uid)
         study.set_user_attr("schema", SCHEMA_VERSION)
         study.set_user_attr("facts", to_plain(facts))
+        if checkpoints is not None:
+            study.set_user_attr(_CHECKPOINTS, checkpoints)
         for trial in known:
             study.add_trial(trial)
         study.set_user_attr("known", len(known))
@@ -132,6 +139,17 @@ class Ledger:
         """What was fixed when the study began."""
         plain = self.study.user_attrs["facts"]
         return StudyFacts(**{**plain, "reference_point": tuple(plain["reference_point"])})
+
+    @property
+    def checkpoints_url(self) -> str | None:
+        """Below which its checkpoints are; ``None``: in the home of its driver."""
+        found = self.study.user_attrs.get(_CHECKPOINTS)
+        return None if found is None else str(found)
+
+    def checkpoints(self, home: Home) -> str:
+        """Where its checkpoints are, one folder per trial number: a path or an URL."""
+        url = self.checkpoints_url
+        return str(home.checkpoints(self.uid)) if url is None else join(url, self.uid)
 
     def update_spec(self, spec: StudySpec) -> None:
         """Record a new number of trials or other resources; nothing that changes a number."""
@@ -208,6 +226,8 @@ class Ledger:
         self._set(number, "checkpoint", to_plain(outcome.checkpoint))
         self._set(number, "seconds", outcome.seconds)
         self._set(number, "device", outcome.device)
+        if outcome.node:
+            self._set(number, "node", outcome.node)
         if len(outcome.replicates) > 1:
             self._set(number, "replicates", to_plain(outcome.replicates))
         if outcome.violations:

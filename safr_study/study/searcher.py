@@ -9,14 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from optuna.exceptions import OptunaError
 from ray.tune.search import Searcher
 from sqlalchemy.exc import SQLAlchemyError
 
-from safr_study.errors import SafrError, StudyIncomplete
+from safr_study.errors import SafrError, ServiceUnreachable, StudyIncomplete
 from safr_study.records import EpochReport, StudyObserver, TrialRecord, TrialState
 from safr_study.settings import StudySpec, trial_config
 from safr_study.study.asha import Asha
@@ -24,7 +23,7 @@ from safr_study.study.ledger import Ledger
 from safr_study.study.plan import planned_trials
 from safr_study.study.stored import Outcome
 from safr_study.study.task import EVENT, Finished, TrialTask, read_event
-from safr_study.study.tidy import tidy_trial
+from safr_study.study.tidy import tidy_trial, trial_folder
 
 _WORKER_DIED = (
     "its worker process died twice (out of memory, or killed); run fewer at once with "
@@ -40,7 +39,7 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         ledger: Ledger,
         spec: StudySpec,
         *,
-        checkpoints: Path,
+        checkpoints: str,
         gpus_per_trial: float,
         observers: Sequence[StudyObserver] = (),
     ) -> None:
@@ -130,7 +129,7 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             corpus=spec.corpus,
             evaluation=spec.evaluation,
             objectives=spec.objectives,
-            folder=str(self._folder(trial.number)),
+            folder=trial_folder(self._checkpoints, trial.number),
             gpus=self._gpus,
             more_seeds=tuple(trial.seed + extra for extra in range(1, spec.seeds_per_trial)),
             constraints=tuple(constraint.text for constraint in spec.space.constraints),
@@ -138,9 +137,6 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             rung_texts=spec.scheduler.texts,
             system_metrics=spec.system_metrics,
         )
-
-    def _folder(self, number: int) -> Path:
-        return self._checkpoints / f"{number:05d}"
 
     def _on_event(self, trial_id: str, result: dict[str, Any]) -> bool:
         number = self._numbers.get(trial_id)
@@ -151,7 +147,8 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         if isinstance(event, EpochReport):
             return self._on_epoch(trial_id, event)
         if event is not None and event.ends_study:
-            raise StudyIncomplete(f"study {self._spec.name!r} cannot go on: {event.failure}")
+            kind = ServiceUnreachable if event.unreachable else StudyIncomplete
+            raise kind(f"study {self._spec.name!r} cannot go on: {event.failure}")
         if event is not None:
             self._end(self._finish(trial_id, event))
         return False
@@ -193,6 +190,7 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             checkpoint=event.checkpoint,
             seconds=event.seconds,
             device=event.device,
+            node=event.node,
             violations=event.violations,
         )
         if not all(math.isfinite(value) for value in outcome.values):
@@ -215,7 +213,7 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         return self._ledger.fail(self._numbers[trial_id], sentence)
 
     def _end(self, trial: TrialRecord) -> None:
-        tidy_trial(self._folder(trial.number), trial)
+        tidy_trial(trial_folder(self._checkpoints, trial.number), trial)
         for observer in self._observers:
             observer.trial_ended(trial)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from safr_study.errors import BadInput, ServiceUnreachable
 from safr_study.home import Home
 
 logging.getLogger("optuna").setLevel(logging.WARNING)
+_TABLES_LOCK = 0x73616672
+"""Of PostgreSQL: ``safr`` in ASCII."""
 _LOCK_SECONDS, _LOCK_LOOKS = 1.0, 10
 """A living writer holds the journal's lock for some milliseconds."""
 
@@ -43,11 +46,15 @@ def open_storage(
         if not path.exists() and not create:
             return None
         return _open_journal(path, mend=create)
-    return open_database(storage_url)
+    return open_database(storage_url, create=create)
 
 
-def open_database(url: str) -> optuna.storages.BaseStorage:
+def open_database(url: str, *, create: bool = False) -> optuna.storages.BaseStorage:
     """An Optuna storage in a database.
+
+    Args:
+        url: SQLAlchemy's.
+        create: others may be making its tables at this moment too; for drivers.
 
     Raises:
         ServiceUnreachable: the database gives no answer.
@@ -57,7 +64,8 @@ def open_database(url: str) -> optuna.storages.BaseStorage:
 
     options = {} if url.startswith("sqlite") else {"pool_pre_ping": True, "pool_size": 2}
     try:
-        return optuna.storages.RDBStorage(url, engine_kwargs=options)
+        with _making_tables_alone(url) if create else contextlib.nullcontext():
+            return optuna.storages.RDBStorage(url, engine_kwargs=options)
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
         raise BadInput(
             "storage",
@@ -69,6 +77,20 @@ def open_database(url: str) -> optuna.storages.BaseStorage:
             f"storage: the ledger's database does not answer as one ({_first_line(error)}); check "
             "that it runs, that address and rights are right, and that it holds nothing but ledgers"
         ) from None
+
+
+@contextlib.contextmanager
+def _making_tables_alone(url: str) -> Iterator[None]:
+    """One process at a time, as studies that begin at once in an empty database would collide."""
+    from sqlalchemy import NullPool, create_engine, text
+
+    if not url.startswith("postgresql"):
+        yield
+        return
+    # The lock ends with the transaction, hence with the connection.
+    with create_engine(url, poolclass=NullPool).begin() as connection:
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_TABLES_LOCK})"))
+        yield
 
 
 def close_storage(storage: optuna.storages.BaseStorage | None) -> None:

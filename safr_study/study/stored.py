@@ -47,6 +47,7 @@ class Outcome:
     checkpoint: CheckpointRef
     seconds: float
     device: str
+    node: str = ""
     violations: tuple[float, ...] = ()
 
     @property
@@ -96,6 +97,7 @@ def record_of(trial: FrozenTrial, number: int, of_study: Mapping[str, Any]) -> T
         violations=tuple(attrs.get("violations", ())),
         seconds=attrs.get("seconds", 0.0),
         device=attrs.get("device"),
+        node=attrs.get("node"),
         run_id=of_study.get(f"{RUN}{number}"),
         ended=None if trial.datetime_complete is None else trial.datetime_complete.timestamp(),
     )

@@ -19,6 +19,8 @@ from safr_study.settings import CorpusSpec, EvaluationConfig, Objective, TrainCo
 
 EVENT = "event"
 """Key of the one metric that a trial reports to Ray."""
+NODE = "node"
+"""Key beside it: Ray's id of the node that it was reported from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class TrialTask:
     evaluation: EvaluationConfig
     objectives: tuple[Objective, ...]
     folder: str
-    """Absolute path for the trial's running state and best model."""
+    """Of the trial's running state and best model: an absolute path, or an URL."""
     gpus: float
     more_seeds: tuple[int, ...] = ()
     """Of the trainings that repeat the one of ``train`` once it is done."""
@@ -97,6 +99,8 @@ class Finished:
     seconds: float = 0.0
     """Training and evaluation in this process."""
     device: str = ""
+    node: str = ""
+    """Ray's id of the node that it ended on."""
     epochs: tuple[EpochReport, ...] = ()
     """All of the training of the first seed: an epoch that was saved but not reported before an
     interruption too."""
@@ -104,6 +108,8 @@ class Finished:
     ends_study: bool = False
     """Whether the failure is none of this trial's, and would be that of every other: the study
     ends, and this trial goes on with it another time."""
+    unreachable: bool = False
+    """Whether it ends because a service gives no answer."""
 
 
 def epoch_event(epoch: EpochReport) -> dict[str, str]:

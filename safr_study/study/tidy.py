@@ -5,21 +5,39 @@ The driver removes it, once the end is in the ledger: until then a trial may hav
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 
+from safr_study.errors import ServiceUnreachable
 from safr_study.home import Home
+from safr_study.objects import children, is_url, join, remove
 from safr_study.records import TrialRecord, TrialState
 from safr_study.study.ledger import Ledger
 
+STATE = "state"
+"""Of a trial's folder: how the names of its running states begin."""
 MODEL = "model"
 """Of a trial's folder: its best model."""
 _UNFINISHED = {TrialState.RUNNING, TrialState.WAITING}
 
 
-def tidy_trial(folder: Path, trial: TrialRecord) -> None:
-    """Of an ended trial keep the model, of a failed one its trace, of a stopped one nothing."""
+def trial_folder(checkpoints: str, number: int) -> str:
+    """The folder of a trial, below those of its study: a path or an URL."""
+    return join(checkpoints, f"{number:05d}")
+
+
+def tidy_trial(place: str, trial: TrialRecord) -> None:
+    """Of an ended trial keep the model, of a failed one its trace, of a stopped one nothing.
+
+    A store that does not answer just now keeps what it has; ``clean`` frees it later.
+    """
     stopped = trial.state is TrialState.PRUNED and not trial.run_on
+    if is_url(place):
+        with contextlib.suppress(ServiceUnreachable):
+            _tidy_objects(place, trial, stopped=stopped)
+        return
+    folder = Path(place)
     if stopped:
         shutil.rmtree(folder, ignore_errors=True)
     if trial.state in _UNFINISHED or not folder.is_dir():
@@ -32,6 +50,16 @@ def tidy_trial(folder: Path, trial: TrialRecord) -> None:
 def tidy_study(home: Home, ledger: Ledger) -> None:
     """Do what a killed driver did not come to: for the next one, before it begins."""
     shutil.rmtree(home.scratch / ledger.uid, ignore_errors=True)
-    folder = home.checkpoints(ledger.uid)
+    if is_url(ledger.checkpoints(home)):
+        # Its driver did so after each; to ask a store again about every trial takes minutes.
+        return
     for trial in ledger.trials():
-        tidy_trial(folder / f"{trial.number:05d}", trial)
+        tidy_trial(trial_folder(ledger.checkpoints(home), trial.number), trial)
+
+
+def _tidy_objects(place: str, trial: TrialRecord, *, stopped: bool) -> None:
+    if trial.state in _UNFINISHED:
+        return
+    for name in children(place):
+        if stopped or name.startswith(STATE):
+            remove(join(place, name))

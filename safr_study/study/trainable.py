@@ -17,18 +17,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from safr_study.data import EncodedCorpus, EncodedSplit
-from safr_study.errors import TrialFailure
+from safr_study.errors import SafrError, ServiceUnreachable, TrialFailure
+from safr_study.objects import join
 from safr_study.records import CheckpointRef, EpochReport, Replicate, Scores
 from safr_study.report.metrics import metric_value
 from safr_study.settings import Constraint, Objective, wanted
 from safr_study.study.system_metrics import SystemWatch
 from safr_study.study.task import (
+    NODE,
     Finished,
     TrialTask,
     epoch_event,
     finished_event,
     replicate_event,
 )
+from safr_study.study.workplace import Keep, kept_at, workplace
 
 if TYPE_CHECKING:
     import torch
@@ -230,16 +233,52 @@ def trainable(config: dict[str, Any], corpus: EncodedCorpus) -> None:
     from ray import tune
 
     task = TrialTask.from_config(config)
+    if node := _node():
+        # Before anything can happen to it.
+        tune.report({NODE: node})
     try:
-        finished = run_trial(task, corpus, tune.report)
+        with workplace(task) as (here, keep):
+            finished = kept_at(task, _guarded(here, corpus, tune.report, keep, task.folder))
+    except ServiceUnreachable as error:
+        finished = Finished(failure=str(error), ends_study=True, unreachable=True)
+    except SafrError as error:
+        finished = Finished(failure=str(error))
+    tune.report(finished_event(replace(finished, node=_node())))
+
+
+def _guarded(
+    task: TrialTask, corpus: EncodedCorpus, report: Report, keep: Keep, place: str
+) -> Finished:
+    """A trial's end, whatever it is; its files are kept before anything is said of them.
+
+    Raises:
+        ServiceUnreachable: they cannot be kept.
+    """
+
+    def kept(event: dict[str, str]) -> None:
+        keep()
+        report({**event, NODE: _node()})
+
+    try:
+        finished = run_trial(task, corpus, kept)
+    except ServiceUnreachable:
+        raise
     except TrialFailure as failure:
         finished = Finished(failure=str(failure))
     except Exception as error:
-        finished = _faulty(error, Path(task.folder))
-    tune.report(finished_event(finished))
+        finished = _faulty(error, Path(task.folder), place)
+    keep()
+    return finished
 
 
-def _faulty(error: Exception, folder: Path) -> Finished:
+def _node() -> str:
+    """Ray's id of the node that this process runs on; empty outside of Ray."""
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id()) if ray.is_initialized() else ""
+
+
+def _faulty(error: Exception, folder: Path, place: str) -> Finished:
     """Any other fault ends this trial alone; its trace is kept beside its state.
 
     A disk without room ends the study, as every trial after this one would fail too.
@@ -255,7 +294,7 @@ def _faulty(error: Exception, folder: Path) -> Finished:
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         trace.write_text(traceback.format_exc(), encoding="utf-8")
-        summary += f" (details in {trace})"
+        summary += f" (details in {join(place, trace.name)})"
     return Finished(failure=f"{type(error).__name__}: {summary}")
 
 

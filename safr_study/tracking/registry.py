@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from mlflow.exceptions import MlflowException
 
 from safr_study.data import slugify
 from safr_study.errors import BadInput, CorruptCheckpoint
+from safr_study.objects import local_copy
 from safr_study.records import (
     CheckpointRef,
     RankedTrial,
@@ -40,6 +43,10 @@ CONFIRMED_TAG = "confirmed_seeds"
 _WEIGHTS_SUFFIX = ".safetensors"
 _DESCRIPTION = 5000
 """Characters that MLflow's database keeps of a version's description."""
+_VERSION_TRIES = 5
+_VERSION_WAIT = (0.1, 1.0)
+"""Seconds."""
+_SAME_NUMBER = "Model Version creation error"
 
 
 def model_name(dataset: str) -> str:
@@ -173,7 +180,12 @@ def make_model(store: Store, name: str) -> None:
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
-        store.client.create_registered_model(name)
+        try:
+            store.client.create_registered_model(name)
+        except MlflowException as late:
+            # Another study of this data set may have made it just now.
+            if late.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
 
 
 def versions_of(store: Store, name: str) -> list[RegisteredModel]:
@@ -291,25 +303,35 @@ def create_version(
     # Slow to import, and only who registers needs it.
     from safr_study.tracking.logged import log_model
 
-    folder = Path(checkpoint.uri)
-    digests = file_digests(folder)
-    if weights_digest(digests, str(folder)) != checkpoint.sha256:
-        raise CorruptCheckpoint(
-            "checkpoint", f"{folder} has other weights than those of {facts.who}"
+    with local_copy(checkpoint.uri) as folder:
+        digests = file_digests(folder)
+        if weights_digest(digests, checkpoint.uri) != checkpoint.sha256:
+            raise CorruptCheckpoint(
+                "checkpoint", f"{checkpoint.uri} has other weights than those of {facts.who}"
+            )
+        card = _card(facts, folder)
+        model = log_model(
+            store, run_id, folder, name=f"{facts.model}-{facts.trial.number}", tags=tags, card=card
         )
-    card = _card(facts, folder)
-    model = log_model(
-        store, run_id, folder, name=f"{facts.model}-{facts.trial.number}", tags=tags, card=card
-    )
-    version = store.client.create_model_version(
-        facts.model,
-        # Not models:/ID: MLflow's database would look for that in the process's default store.
-        source=model.artifact_location,
-        run_id=run_id,
-        model_id=model.model_id,
-        tags={**tags, FILES_TAG: _files_tag(digests, card), LOGGED_TAG: model.model_id},
-        description=_shortened(card),
-    )
+    all_tags = {**tags, FILES_TAG: _files_tag(digests, card), LOGGED_TAG: model.model_id}
+    for left in reversed(range(_VERSION_TRIES)):
+        try:
+            version = store.client.create_model_version(
+                facts.model,
+                # Not models:/ID: MLflow's database would look for that in the process's default
+                # store.
+                source=model.artifact_location,
+                run_id=run_id,
+                model_id=model.model_id,
+                tags=all_tags,
+                description=_shortened(card),
+            )
+            break
+        except MlflowException as error:
+            # Studies that end at once draw the same number; MLflow itself tries thrice.
+            if not left or _SAME_NUMBER not in str(error):
+                raise
+            time.sleep(random.uniform(*_VERSION_WAIT))
     number = str(version.version)
     # As MLflow's own registration does: the model's page links to its version.
     link = json.dumps([{"name": facts.model, "version": number}])
@@ -326,11 +348,12 @@ def update_version(
     client = store.client
     model_id = client.get_model_version(facts.model, number).tags.get(LOGGED_TAG)
     if model_id is not None:
-        folder = Path(checkpoint.uri)
-        card = _card(facts, folder)
+        with local_copy(checkpoint.uri) as folder:
+            card = _card(facts, folder)
+            digests = file_digests(folder)
         replace_card(store, model_id, card)
         client.update_model_version(facts.model, number, _shortened(card))
-        tags = {**tags, FILES_TAG: _files_tag(file_digests(folder), card)}
+        tags = {**tags, FILES_TAG: _files_tag(digests, card)}
     for key, value in tags.items():
         client.set_model_version_tag(facts.model, number, key, value)
 

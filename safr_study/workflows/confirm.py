@@ -10,7 +10,7 @@ from safr_study.data import EncodedCorpus, encoded_corpus
 from safr_study.errors import BadInput, SafrError, ServiceUnreachable
 from safr_study.records import RegisteredModel
 from safr_study.report.confirmation import Confirmation
-from safr_study.study.cluster import divide
+from safr_study.study.cluster import NodeRoom, divide
 from safr_study.study.delivery import Delivery, delivery_ends
 from safr_study.study.lease import driver_lock
 from safr_study.study.ledger import Ledger
@@ -44,7 +44,7 @@ def plan_confirmation(
     ledger = load_ledger(request.study, stores)
     searched = searched_part(ledger)
     work = ConfirmWork(request, stores, ledger, _same_corpus(ledger, stores), searched)
-    return work.plan(divide(work.resources, cpus=cpus, gpus=gpus))
+    return work.plan(divide(work.resources, [NodeRoom(cpus, gpus)]))
 
 
 def confirm(

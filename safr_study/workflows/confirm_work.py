@@ -11,11 +11,12 @@ from typing import Any
 
 from safr_study.data import EncodedCorpus, describe
 from safr_study.errors import StudyInterrupted
+from safr_study.objects import join
 from safr_study.records import TrialRecord
 from safr_study.records.confirmation import ConfirmedRun, Measured
 from safr_study.report.confirmation import Confirmation, Searched, confirmation
 from safr_study.settings import Resources, StudySpec, trial_config
-from safr_study.study.cluster import Allotment, allot, cluster, divide
+from safr_study.study.cluster import Allotment, NodeRoom, cluster, divide
 from safr_study.study.confirmations import (
     Key,
     confirmed_runs,
@@ -27,8 +28,10 @@ from safr_study.study.confirmations import (
 )
 from safr_study.study.lease import Lease
 from safr_study.study.ledger import Ledger
+from safr_study.study.pilot import allot_measured
 from safr_study.study.requests import stop_requested
 from safr_study.study.task import Finished, TrialTask
+from safr_study.study.workplace import make_workplaces
 from safr_study.tracking import role_holders
 from safr_study.workflows.confirm_plan import ConfirmPlan, ConfirmProgress, ConfirmRequest
 from safr_study.workflows.cost import START_SECONDS, estimate
@@ -102,7 +105,12 @@ class ConfirmWork:
         """Do what is missing; sentences on what could not be measured on test."""
         needed = self._missing(confirmed_runs(self.ledger)) or self._unread()
         with cluster(self.stores.address) if needed else contextlib.nullcontext():
-            allotment = allot(self.resources) if needed else divide(Resources(), cpus=1.0, gpus=0.0)
+            asked = self.spec.model_copy(update={"resources": self.resources})
+            allotment = (
+                allot_measured(asked, self.corpus)
+                if needed
+                else divide(Resources(), [NodeRoom(1.0, 0.0)])
+            )
             progress.planned(self.plan(allotment))
             if not needed:
                 return ()
@@ -138,6 +146,7 @@ class ConfirmWork:
             gone = (datetime.now(UTC) - began).total_seconds()
             progress.run_ended(trials[task.number], run, left, gone / ended * left)
 
+        make_workplaces(self._folder)
         train_runs(
             [self._task(trials[number], seed, allotment) for number, seed in missing],
             self.corpus,
@@ -180,18 +189,22 @@ class ConfirmWork:
         )
         return tuple(unmeasured)
 
+    @property
+    def _folder(self) -> str:
+        """Of the runs' own: a path or an URL."""
+        return join(self.ledger.checkpoints(self.stores.home), "confirm")
+
     def _task(self, trial: TrialRecord, seed: int, allotment: Allotment) -> TrialTask:
         """As the search's task of this trial, with another seed, a folder of its own, no rungs."""
         spec = self.spec
         values: dict[str, Any] = {**spec.space.fixed, **trial.parameters}
-        folder = self.stores.home.checkpoints(self.ledger.uid) / "confirm"
         return TrialTask(
             number=trial.number,
             train=trial_config(spec.train, values, seed=seed),
             corpus=spec.corpus,
             evaluation=spec.evaluation,
             objectives=spec.objectives,
-            folder=str(folder / f"{trial.number:05d}-{seed}"),
+            folder=join(self._folder, f"{trial.number:05d}-{seed}"),
             gpus=allotment.gpus_per_trial,
             constraints=tuple(constraint.text for constraint in spec.space.constraints),
         )

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from safr_study.data import EncodedCorpus, describe, encoded_corpus
 from safr_study.errors import BadInput, ServiceUnreachable
 from safr_study.home import Home
+from safr_study.objects import check_place
 from safr_study.records import (
     RegisteredModel,
     StudyObserver,
@@ -20,10 +21,11 @@ from safr_study.records import (
 )
 from safr_study.settings import Objective, StudySpec
 from safr_study.study.activity import remember_command
-from safr_study.study.cluster import Allotment, allot, cluster, divide
+from safr_study.study.cluster import Allotment, NodeRoom, cluster, divide
 from safr_study.study.delivery import delivery_begins, delivery_ends
 from safr_study.study.lease import driver_lock
 from safr_study.study.ledger import Ledger, StudyFacts, warm_trials
+from safr_study.study.pilot import allot_measured
 from safr_study.study.plan import planned_trials
 from safr_study.study.preview import first_trials
 from safr_study.study.storage import open_storage
@@ -118,7 +120,7 @@ def plan_study(
     ledger = Ledger.load(storage, spec.name) if storage is not None and not fresh else None
     if ledger is not None:
         check_same_study(ledger, spec, corpus.fingerprint)
-    plan = _plan(spec, corpus, divide(spec.resources, cpus=cpus, gpus=gpus), ledger)
+    plan = _plan(spec, corpus, divide(spec.resources, [NodeRoom(cpus, gpus)]), ledger)
     if ledger is not None:
         begun = [t for t in ledger.trials() if t.state is TrialState.RUNNING]
         return replace(plan, first=tuple(begun))
@@ -158,20 +160,25 @@ def search(
         ledger = None if fresh else Ledger.load(storage, spec.name)
         if ledger is not None:
             check_same_study(ledger, spec, corpus.fingerprint)
+            _check_same_place(ledger, stores)
             tidy_study(home, ledger)
+        url = stores.checkpoints_url if ledger is None else ledger.checkpoints_url
+        if url is not None:
+            url = check_place(url, "checkpoints")
         before = ledger.trials() if ledger is not None else []
         left = planned_trials(spec) - _counted(before)
         # The cluster first: nothing is written for a study that it has no room for.
         with cluster(stores.address) if left > 0 else contextlib.nullcontext():
-            allotment = allot(spec.resources) if left > 0 else None
-            if allotment is not None:
+            allotment = allot_measured(spec, corpus) if left > 0 else None
+            if allotment is not None and url is None:
                 free_space_check(home, estimate(spec, corpus, allotment, left).disk_bytes)
             if ledger is None:
                 # One of another version is not read, and stays as it is.
                 with contextlib.suppress(BadInput):
                     _abandon(Ledger.load(storage, spec.name), store, home)
                 known = _known(spec, stores)
-                ledger = Ledger.create(storage, spec, _study_facts(spec, corpus), known)
+                facts = _study_facts(spec, corpus)
+                ledger = Ledger.create(storage, spec, facts, known, checkpoints=url)
             ledger.update_spec(spec)
             remember_command(ledger, command)
             here = provenance(corpus.fingerprint, device=PER_TRIAL)
@@ -259,6 +266,21 @@ def check_same_study(ledger: Ledger, spec: StudySpec, corpus_fingerprint: str) -
             "dataset",
             f"the data of study {spec.name!r} changed since it began; give the old data back, "
             "begin anew with --fresh, or choose another --study",
+        )
+
+
+def _check_same_place(ledger: Ledger, stores: Stores) -> None:
+    """A study keeps its checkpoints where it began to.
+
+    Raises:
+        BadInput: another place is asked for.
+    """
+    asked, there = stores.checkpoints_url, ledger.checkpoints_url
+    if asked is not None and asked.rstrip("/") != there:
+        raise BadInput(
+            "checkpoints",
+            f"study {ledger.spec.name!r} keeps them at {there or 'its home'}; leave --checkpoints "
+            "out, begin anew with --fresh, or choose another --study",
         )
 
 

@@ -19,6 +19,8 @@ class Stores:
     """Ledger; ``None``: a journal file in the home."""
     address: str | None = None
     """Ray; ``None``: a cluster on this machine for the time of the study."""
+    checkpoints_url: str | None = None
+    """Below which a new study keeps its checkpoints; ``None``: in the home."""
 
 
 def stores(
@@ -27,6 +29,7 @@ def stores(
     tracking_uri: str | None = None,
     storage_url: str | None = None,
     address: str | None = None,
+    checkpoints_url: str | None = None,
 ) -> Stores:
     """The stores of these options; ``MLFLOW_TRACKING_URI`` stands in for a missing one."""
     return Stores(
@@ -34,4 +37,5 @@ def stores(
         tracking_uri=tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or None,
         storage_url=storage_url,
         address=address,
+        checkpoints_url=checkpoints_url,
     )

@@ -103,7 +103,7 @@ def run_search(
     searcher = LedgerSearcher(
         Ledger.create(optuna.storages.InMemoryStorage(), spec, facts),
         spec,
-        checkpoints=folder,
+        checkpoints=str(folder),
         gpus_per_trial=0.0,
         observers=[history],
     )

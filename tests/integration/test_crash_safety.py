@@ -122,7 +122,7 @@ def to_the_end(home: Home, spec: StudySpec, disk: Disk) -> list[TrialRecord]:
     """Give the command until the study has all its trials."""
     for _ in range(3):
         search = LedgerSearcher(
-            opened(home, spec), spec, checkpoints=home.checkpoints(STUDY), gpus_per_trial=0.0
+            opened(home, spec), spec, checkpoints=str(home.checkpoints(STUDY)), gpus_per_trial=0.0
         )
         for name in map(str, itertools.count()):
             config = search.suggest(name)
@@ -138,7 +138,7 @@ def saved_by(home: Home, spec: StudySpec, *, ahead: int) -> Disk:
     """What the trials had saved when their driver died; ``ahead``: epochs it had not heard of."""
     disk: Disk = {}
     search = LedgerSearcher(
-        opened(home, spec), spec, checkpoints=home.checkpoints(STUDY), gpus_per_trial=0.0
+        opened(home, spec), spec, checkpoints=str(home.checkpoints(STUDY)), gpus_per_trial=0.0
     )
     for trial in opened(home, spec).trials():
         heard = len(trial.epochs)
@@ -231,7 +231,7 @@ def test_a_worker_without_room_ends_the_study_and_fails_nothing(tmp_path: Path) 
     home = open_home(tmp_path / "home")
     spec = study_spec("random", "none", 3)
     search = LedgerSearcher(
-        opened(home, spec), spec, checkpoints=home.checkpoints(STUDY), gpus_per_trial=0.0
+        opened(home, spec), spec, checkpoints=str(home.checkpoints(STUDY)), gpus_per_trial=0.0
     )
     task = TrialTask.from_config(search.suggest("a"))
     search.stops("a", epoch_event(report_of(task, 1)))

@@ -86,7 +86,7 @@ def searcher(home: Home, study: StudySpec, watcher: Watcher | None = None) -> Le
     return LedgerSearcher(
         ledger(home),
         study,
-        checkpoints=home.checkpoints("s"),
+        checkpoints=str(home.checkpoints("s")),
         gpus_per_trial=0.0,
         observers=[watcher] if watcher else [],
     )

@@ -14,7 +14,7 @@ from safr_study.home import Home, open_home
 from safr_study.records import CheckpointRef, Replicate
 from safr_study.records.confirmation import ConfirmedRun
 from safr_study.settings import CorpusSpec, StudySpec
-from safr_study.study.cluster import divide
+from safr_study.study.cluster import NodeRoom, divide
 from safr_study.study.confirmations import record_run, record_test
 from safr_study.study.ledger import Ledger
 from safr_study.study.spaces import find_space
@@ -122,7 +122,7 @@ def test_a_task_is_the_searchs_with_another_seed_and_folder(home: Home) -> None:
         searched=None,  # type: ignore[arg-type]  # has no part in a task
     )
     trial = found.trials[0]
-    task = work._task(trial, 6, divide(ledger.spec.resources, cpus=2.0, gpus=0.0))
+    task = work._task(trial, 6, divide(ledger.spec.resources, [NodeRoom(2.0, 0.0)]))
     assert task.train.seed == 6
     assert task.train.penalties.lambda_imp == trial.parameters["lambda_imp"]
     assert task.train.shape.embed_dim == 64, "what the space fixes"

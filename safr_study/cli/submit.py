@@ -1,0 +1,127 @@
+"""``submit``: the study of a ``search`` command as a job of a remote Ray cluster."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from safr_study.cli import output
+from safr_study.cli.jobs import follow_job, job_json, stop_command, watch_command
+from safr_study.cli.options import JsonOption
+from safr_study.cli.search import search, spec_of
+from safr_study.errors import BadInput
+
+PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
+"""Options of ``search`` are its own to read."""
+_HERE_ALONE = ("address", "dry_run")
+
+
+def submit(
+    context: typer.Context,
+    ray: Annotated[
+        str,
+        typer.Option(
+            "--ray",
+            help="URL of the cluster's dashboard: http://HEAD:8265.",
+            envvar="RAY_API_SERVER_ADDRESS",
+        ),
+    ],
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Show its log until it ends; exit with its code.")
+    ] = False,
+    code: Annotated[
+        Literal["ship", "image"],
+        typer.Option("--code", help="Send this safr-study along, or use the one of the nodes."),
+    ] = "ship",
+    env: Annotated[
+        list[str] | None,
+        typer.Option("--env", help="A variable to pass on, no secret; repeat.", metavar="NAME"),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Run the study of a search command as a job of a Ray cluster; takes all options of search.
+
+    Paths of data, and the home (~/.safr-study unless SAFR_STUDY_HOME or --home says otherwise), are
+    those of the cluster's head. A search space may be a file here.
+    The cluster's token is read from RAY_AUTH_TOKEN, or from the file of RAY_AUTH_TOKEN_PATH. Every
+    other secret belongs to the environment of the cluster's nodes. A lost cluster or a stopped
+    job: the same command goes on with the study.
+
+    Exit codes with --follow are those of search; 130 where the job was stopped, 4 where the
+    cluster lost it.
+
+    Examples:
+
+      safr-study submit --ray http://127.0.0.1:8265 --follow --dataset imdb --study s1
+
+      safr-study submit --ray http://127.0.0.1:8265 --dataset sst2 --study s2 --trials 60
+      --storage postgresql+psycopg://safr@postgres/ledger --tracking-uri http://mlflow:5000
+      --checkpoints s3://safr/checkpoints
+
+      safr-study status s1 --ray http://127.0.0.1:8265 --watch
+
+      safr-study stop s1 --ray http://127.0.0.1:8265
+    """
+    from safr_study.jobs import connect
+    from safr_study.workflows.submit import Submission
+    from safr_study.workflows.submit import submit as run
+
+    arguments = list(context.args)
+    options = _search_options(arguments)
+    for name in _HERE_ALONE:
+        if options.get(name):
+            flag = f"--{name.replace('_', '-')}"
+            raise BadInput(flag[2:], f"is no option of submit; give {flag} to safr-study search")
+    spec = spec_of(options)
+    space_file = _space_file(str(options["space"]))
+    submission = Submission(
+        study=spec.name,
+        arguments=tuple(_for_cluster(arguments, spec.name, spec.corpus.dataset, space_file)),
+        command=tuple(sys.argv[1:]),
+        code=code,
+        space_file=space_file,
+        variables=tuple(env or ()),
+    )
+    server = connect(ray)
+    job = run(server, submission)
+    output.err().print(f"Job {job.id} of study {job.study} is submitted.", soft_wrap=True)
+    if follow:
+        follow_job(server, job, as_json=json)
+    if json:
+        output.print_json(job_json(job))
+    else:
+        output.out().print(f"Follow it: {watch_command(server, job)}", soft_wrap=True)
+        output.out().print(f"End it: {stop_command(server, job)}", soft_wrap=True)
+
+
+def _search_options(arguments: Sequence[str]) -> Mapping[str, Any]:
+    """What ``search`` makes of its options; its own errors for a wrong one."""
+    alone = typer.Typer()
+    alone.command("search")(search)
+    context = typer.main.get_command(alone).make_context("submit", list(arguments))
+    return context.params
+
+
+def _space_file(space: str) -> Path | None:
+    from safr_study.study.spaces import built_in_spaces
+
+    return None if space in built_in_spaces() else Path(space).expanduser()
+
+
+def _for_cluster(
+    arguments: Sequence[str], study: str, dataset: str, space_file: Path | None
+) -> list[str]:
+    from safr_study.workflows.submit import without_option
+
+    # An absolute path where a file is meant, and the name of the study in any case.
+    told = {"--study": study, "--dataset": dataset}
+    if space_file is not None:
+        told["--space"] = space_file.stem
+    kept = list(arguments)
+    for option in told:
+        kept = without_option(kept, option)
+    return [*(part for option in told.items() for part in option), *kept]

@@ -1,0 +1,75 @@
+"""A study whose trials take no time, run as a script: ``main`` has its arguments.
+
+All but the training is the real thing: Ray's workers, the ledger, MLflow, the registry.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from plain_scores import plain_scores
+from stored_study import epoch
+
+import safr_study.study.trainable as real
+from safr_study.cli.progress import SilentProgress
+from safr_study.home import open_home
+from safr_study.records import CheckpointRef, Replicate
+from safr_study.settings import CorpusSpec, SchedulerConfig, StudySpec, TrainConfig
+from safr_study.study.spaces import find_space
+from safr_study.study.task import Finished, TrialTask, epoch_event, finished_event
+from safr_study.workflows.search import search
+from safr_study.workflows.stores import stores
+
+TRIALS, EPOCHS = 12, 3
+SCORES = plain_scores()
+REPORTS = tuple(epoch(number) for number in range(1, EPOCHS + 1))
+
+
+def simulated(config: dict[str, Any], corpus: Any) -> None:
+    """What stands for a trial: objectives that follow from its study and number."""
+    from ray import tune
+
+    task = TrialTask.from_config(config)
+    folder = Path(task.folder) / "model"
+    folder.mkdir(parents=True, exist_ok=True)
+    draw = hashlib.sha256(f"{task.folder} {task.number}".encode()).digest()
+    (folder / "weights.safetensors").write_bytes(draw)
+    (folder / "model.json").write_text("{}")
+    for report in REPORTS:
+        tune.report(epoch_event(report))
+    finished = Finished(
+        replicates=(Replicate(task.train.seed, (50 + draw[0] / 8, draw[1] / 8)),),
+        scores=SCORES,
+        checkpoint=CheckpointRef(str(folder), hashlib.sha256(draw).hexdigest(), 1),
+        seconds=1.0,
+        device="cpu",
+        epochs=REPORTS,
+    )
+    tune.report(finished_event(finished))
+
+
+def main(home: str, name: str, seed: str, address: str, ledger: str, tracking: str) -> None:
+    # Before the driver is imported, which takes it from there.
+    real.trainable = simulated
+    spec = StudySpec(
+        name=name,
+        corpus=CorpusSpec(dataset="planted", train_limit=100, dev_limit=100),
+        space=find_space("smoke"),
+        scheduler=SchedulerConfig(name="none"),
+        trials=TRIALS,
+        seed=int(seed),
+        train=TrainConfig(epochs=EPOCHS),
+        resources={"max_concurrent": 1},
+    )
+    places = stores(open_home(home), tracking_uri=tracking, storage_url=ledger, address=address)
+    outcome = search(spec, places, progress=SilentProgress())
+    front = sorted(ranked.trial.number for ranked in outcome.result.front)
+    sys.stdout.write(json.dumps({"front": front, "untracked": outcome.untracked}) + "\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
