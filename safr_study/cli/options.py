@@ -105,12 +105,36 @@ def complete_study(incomplete: str) -> list[str]:
     return [p.stem for p in sorted(ledgers.glob("*.journal")) if p.stem.startswith(incomplete)]
 
 
+def check_study(name: str | None) -> str | None:
+    """A study's name as it may be: it becomes part of the paths of its files.
+
+    Raises:
+        BadInput: it is none.
+    """
+    from safr_study.settings.study import STUDY_NAME_PATTERN
+
+    if name is not None and re.match(STUDY_NAME_PATTERN, name) is None:
+        raise BadInput("study", f"{name!r} is no name of a study; see safr-study list")
+    return name
+
+
 StudyArgument = Annotated[
     str,
     typer.Argument(
         help="Name of the study (see safr-study list).",
         autocompletion=complete_study,
+        callback=check_study,
         metavar="STUDY",
+    ),
+]
+AnyStudyArgument = Annotated[
+    str | None,
+    typer.Argument(
+        help="Name of a study; all of them without it.",
+        autocompletion=complete_study,
+        callback=check_study,
+        metavar="[STUDY]",
+        show_default=False,
     ),
 ]
 

@@ -9,11 +9,11 @@ import typer
 
 from safr_study.cli import output
 from safr_study.cli.options import (
+    AnyStudyArgument,
     HomeOption,
     JsonOption,
     StorageOption,
     StudyArgument,
-    complete_study,
     open_stores,
 )
 from safr_study.errors import BadInput
@@ -29,16 +29,6 @@ if TYPE_CHECKING:
 
 WATCH_SECONDS = 2.0
 """Between two looks of ``--watch``."""
-
-AnyStudyArgument = Annotated[
-    str | None,
-    typer.Argument(
-        help="Name of a study; all of them without it.",
-        autocompletion=complete_study,
-        metavar="[STUDY]",
-        show_default=False,
-    ),
-]
 
 
 def status(

@@ -21,8 +21,8 @@ from safr_study.tracking.registry import (
 )
 from safr_study.tracking.store import Store
 
-_SPEC = re.compile(r"^(?:models:/)?(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<version>\d+))?$")
-_PLAIN_NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")
+_SPEC = re.compile(r"(?:models:/)?(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<version>\d{1,18}))?")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 
 def find_model(store: Store, spec: str) -> RegisteredModel:
@@ -37,7 +37,7 @@ def find_model(store: Store, spec: str) -> RegisteredModel:
         BadInput: there is none; the message lists what there is.
         ServiceUnreachable: the tracking server does not do its work.
     """
-    match = _SPEC.match(spec)
+    match = _SPEC.fullmatch(spec)
     if match is None:
         raise BadInput(
             "model", f"{spec!r} names no model; use NAME@alias, NAME/version or NAME alone"
@@ -115,7 +115,8 @@ def _registered_digests(model: RegisteredModel) -> dict[str, str]:
     try:
         digests = json.loads(model.tags[FILES_TAG])
         plain = all(
-            _PLAIN_NAME.match(name) and isinstance(digest, str) for name, digest in digests.items()
+            _PLAIN_NAME.fullmatch(name) and isinstance(digest, str)
+            for name, digest in digests.items()
         )
     except (KeyError, ValueError, AttributeError, TypeError):
         plain = False

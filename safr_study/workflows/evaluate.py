@@ -119,7 +119,6 @@ def _evaluate(
     config = loaded.evaluation
     if mode is not None:
         config = config.model_copy(update={"mode": mode})
-    on_begin(texts.examples)
     recorded = () if loaded.scores is None else loaded.scores.deletions
     used_splits: dict[SplitName, Split] = {"train": corpus.train, "dev": corpus.dev, split: texts}
     encoded = {

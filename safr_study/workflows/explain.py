@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from safr_study.data import MAX_TEXT
 from safr_study.errors import BadInput
 from safr_study.evaluation.explanation import explain_text
 from safr_study.figures.explanation import explanation_figure, explanation_svgs, layers_figure
@@ -43,6 +44,8 @@ def explain(
         text.encode()
     except UnicodeEncodeError:
         raise BadInput("text", "is not valid UTF-8; save or type it in that encoding") from None
+    if len(text) > MAX_TEXT:
+        raise BadInput("text", f"has {len(text):,} characters; give {MAX_TEXT:,} or less")
     with model_folder(reference, stores) as folder:
         loaded = load_model(folder, device=torch.device("cpu"))
     with computing(loaded.config.threads):

@@ -74,9 +74,20 @@ def test_ray_is_started_on_every_node_and_the_study_on_the_first(submit: Submit)
     ended = submit("--dataset", "my data.csv", "--study", "s1")
     assert (ended.code, ended.err) == (0, "")
     started = shlex.split(ended.written("ray"))
-    assert started[:13] == (
-        "symmetric-run --address 10.0.0.7:6379 --min-nodes 2 --num-cpus 16 --num-gpus 4 -- sh -c"
-    ).split() + [started[12]]
+    assert started[:13] == [
+        "symmetric-run",
+        "--address",
+        "10.0.0.7:6379",
+        "--min-nodes",
+        "2",
+        "--num-cpus",
+        "16",
+        "--num-gpus",
+        "4",
+        "--",
+        "sh",
+        "-c",
+    ] + [started[12]]
     assert ended.written("study").splitlines() == [
         *("search", "--address", "auto", "--time-budget", "7h", "--quiet"),
         *("--dataset", "my data.csv", "--study", "s1"),
