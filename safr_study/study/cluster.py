@@ -65,6 +65,7 @@ def cluster(address: str | None = None) -> Iterator[None]:
     Where this process is connected to one already, that one is used and left running.
 
     Raises:
+        BadInput: the address is none.
         ServiceUnreachable: the cluster at ``address`` does not answer.
     """
     os.environ.update(_QUIET)
@@ -110,8 +111,12 @@ def head_is_dead() -> bool:
 def _probe(address: str) -> None:
     """Knock at HOST:PORT: Ray itself waits for minutes."""
     host, _, port = address.rpartition("/")[2].rpartition(":")
-    if not host or not port.isdecimal():
+    if address in ("auto", "local"):
         return
+    if not host or not port.isdecimal():
+        raise BadInput(
+            "address", f"{address!r} is none; give HOST:PORT, ray://HOST:PORT, or auto"
+        )
     try:
         socket.create_connection((host, int(port)), timeout=_PROBE_SECONDS).close()
     except (OSError, OverflowError) as error:

@@ -21,6 +21,7 @@ from safr_study.tracking.registry import (
 )
 from safr_study.tracking.store import Store
 
+_ROOM_BYTES = 1_000_000
 _SPEC = re.compile(r"(?:models:/)?(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<version>\d{1,18}))?")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
@@ -140,6 +141,7 @@ def _download(store: Store, model: RegisteredModel, names: list[str], folder: Pa
                 # Where below the folder it lands depends on the kind of artifact store.
                 file = store.client.download_artifacts(model.run_id, path, str(incoming))
             except (MlflowException, OSError) as error:
+                _check_room(incoming)
                 listed = store.client.list_artifacts(model.run_id, CHECKPOINT_FOLDER)
                 if path in {item.path for item in listed}:
                     raise
@@ -149,3 +151,18 @@ def _download(store: Store, model: RegisteredModel, names: list[str], folder: Pa
                     f"{model.run_id}; pull another version",
                 ) from error
             shutil.copyfile(file, folder / path)
+
+
+def _check_room(folder: Path) -> None:
+    """See whether it was the disk: MLflow does not tell why a download failed.
+
+    Raises:
+        BadInput: the folder takes no more.
+    """
+    try:
+        (folder / "room").write_bytes(bytes(_ROOM_BYTES))
+    except OSError as error:
+        raise BadInput(
+            "to", f"the disk takes no more ({error.strerror}); free some, or name another folder"
+        ) from error
+    (folder / "room").unlink()

@@ -124,6 +124,7 @@ def _evaluate(
     encoded = {
         name: _encode(given, corpus.class_names, loaded) for name, given in used_splits.items()
     }
+    on_begin(texts.examples)
     with computing(loaded.config.threads):
         scores = score_model(
             loaded.model,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -88,20 +90,38 @@ def write_files(
 
     Returns:
         What was written.
+
+    Raises:
+        BadInput: a file cannot be written.
     """
-    written = []
+    written: list[Path] = []
     if html is not None:
         page = explanation_page(explanation, explanation_svgs(explanation))
-        html.write_text(page, encoding="utf-8")
+        with _whole("html", html):
+            html.write_text(page, encoding="utf-8")
         written.append(html)
     if not explanation.words:
         return written
-    for path in (png, svg):
+    for kind, path in (("png", png), ("svg", svg)):
         if path is not None:
-            explanation_figure(explanation, path)
+            with _whole(kind, path):
+                explanation_figure(explanation, path)
             written.append(path)
             if explanation.layers:
                 layers = path.with_stem(f"{path.stem}-layers")
-                layers_figure(explanation, layers)
+                with _whole(kind, layers):
+                    layers_figure(explanation, layers)
                 written.append(layers)
     return written
+
+
+@contextmanager
+def _whole(kind: str, path: Path) -> Iterator[None]:
+    """A file that cannot be written to its end does not stay."""
+    try:
+        yield
+    except OSError as error:
+        with suppress(OSError):
+            path.unlink()
+        why = error.strerror or error
+        raise BadInput(kind, f"{path} cannot be written ({why}); choose another place") from error

@@ -1,4 +1,4 @@
-"""The command line in this process, in a home that holds finished work, which no fault may change."""
+"""The command line in this process, in a home with finished work that no fault may change."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def refused(
         assert all(len(line) <= MOST_CHARACTERS for line in said), shown.err
         assert all(line.isprintable() for line in said), shown.err
         assert "Traceback" not in shown.err
-        assert finished_work(finished_home) == before
+        assert finished_work(finished_home).items() >= before.items()
 
     return run
 
