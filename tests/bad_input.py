@@ -8,6 +8,8 @@ from pathlib import Path
 
 ROW_COUNTS: dict[str, int] = {}
 """Rows of each table, by its name; the closing lines of a test run show them."""
+FUZZED: dict[str, int] = {}
+"""Examples that each fuzzer tried, likewise."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from bad_input import ROW_COUNTS, Case
+from bad_input import FUZZED, ROW_COUNTS, Case
 from stored_study import finished_study
 from stored_study import study_spec as stored_spec
 from synthetic_study import ranked_study, study_spec, tracker_of
@@ -102,3 +102,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if ROW_COUNTS:
         tables = ", ".join(f"{count} {name}" for name, count in ROW_COUNTS.items())
         terminalreporter.write_line(f"bad input: {sum(ROW_COUNTS.values())} rows ({tables})")
+    if FUZZED:
+        fuzzers = ", ".join(f"{count:,} {name}" for name, count in FUZZED.items())
+        terminalreporter.write_line(f"fuzzed: {sum(FUZZED.values()):,} examples ({fuzzers})")
