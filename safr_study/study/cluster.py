@@ -15,6 +15,10 @@ GPU_SHARE = 0.25
 """Of one GPU per trial: the paper's model takes well under a quarter of any current one."""
 
 _PROBE_SECONDS = 4.0
+_SETTINGS = 4
+"""Type of a frame of HTTP/2, its fourth byte."""
+_EMPTY_SETTINGS = bytes([0, 0, 0, _SETTINGS, 0, 0, 0, 0, 0])
+_HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _HEAD = ("gcs_server", "raylet")
 """The processes without which no trial runs."""
 
@@ -118,12 +122,38 @@ def _probe(address: str) -> None:
             "address", f"{address!r} is none; give HOST:PORT, ray://HOST:PORT, or auto"
         )
     try:
-        socket.create_connection((host, int(port)), timeout=_PROBE_SECONDS).close()
+        with socket.create_connection((host, int(port)), timeout=_PROBE_SECONDS) as connection:
+            answers = _speaks_grpc(connection)
     except (OSError, OverflowError) as error:
         raise ServiceUnreachable(
             f"address: nothing answers at {address} ({error}); check that the cluster runs "
             "(ray status) and that the address is right"
         ) from None
+    if not answers:
+        raise ServiceUnreachable(
+            f"address: what answers at {address} is no Ray cluster; give the address that ray "
+            "start --head printed (port 6379 unless you chose another, not the dashboard's 8265)"
+        )
+
+
+def _speaks_grpc(connection: socket.socket) -> bool:
+    """Whether the other side begins as HTTP/2 does (RFC 9113, 3.4), on which gRPC rests.
+
+    Ray itself asks anything that listens for minutes, and tells its log.
+    """
+    if os.environ.get("RAY_USE_TLS") == "1":
+        return True
+    connection.sendall(_HTTP2_PREFACE + _EMPTY_SETTINGS)
+    header = b""
+    try:
+        while len(header) < len(_EMPTY_SETTINGS):
+            received = connection.recv(len(_EMPTY_SETTINGS) - len(header))
+            if not received:
+                return False
+            header += received
+    except OSError:
+        return False
+    return header[3] == _SETTINGS
 
 
 def allot(resources: Resources) -> Allotment:

@@ -224,6 +224,19 @@ def test_a_server_that_takes_the_call_and_says_nothing_is_one_sentence(
         refused(tracked(f"http://{address}", "nothing answers at", code=4))
 
 
+@pytest.mark.parametrize("scheme", counted("answers of no cluster", {"": None, "ray://": None}))
+def test_a_web_server_is_no_cluster(scheme: str, refused: Callable[[Case], None]) -> None:
+    with web_server(200, b"{}") as address:
+        command = (*SEARCH, "--address", f"{scheme}{address}")
+        refused(Case(command, f"what answers at {scheme}{address} is no Ray cluster", code=4))
+
+
+def test_a_silent_port_is_no_cluster(refused: Callable[[Case], None]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        refused(Case((*SEARCH, "--address", address), "is no Ray cluster", code=4))
+
+
 def test_no_sentence_holds_a_password(
     refused: Callable[[Case], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
