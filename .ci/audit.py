@@ -1,8 +1,8 @@
 """Known vulnerabilities of the pinned versions, by pip-audit; what could not be asked is said.
 
-Run by ``make audit``. Ends with 1 for a vulnerability that audit-exceptions.toml does not name, and for
-an exception that nothing needs any more. Without the vulnerability database nothing is known: that is
-said, and no failure.
+Run by ``make audit``. Ends with 1 for a vulnerability that audit-exceptions.toml does not name, and
+for an exception that nothing needs any more. Without the vulnerability database nothing is known:
+that is said, and no failure.
 """
 
 from __future__ import annotations

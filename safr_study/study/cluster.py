@@ -118,9 +118,7 @@ def _probe(address: str) -> None:
     if address in ("auto", "local"):
         return
     if not host or not port.isdecimal():
-        raise BadInput(
-            "address", f"{address!r} is none; give HOST:PORT, ray://HOST:PORT, or auto"
-        )
+        raise BadInput("address", f"{address!r} is none; give HOST:PORT, ray://HOST:PORT, or auto")
     try:
         with socket.create_connection((host, int(port)), timeout=_PROBE_SECONDS) as connection:
             answers = _speaks_grpc(connection)

@@ -2,13 +2,14 @@
 
     PYTHONPATH=tests python -m benchmarks.ledger_writes --storage postgresql+psycopg://USER@HOST/NAME
 
-Give it a database of its own, or none for a journal file. No model is trained: the records are made up,
-the writes are those of a study.
+Give it a database of its own, or none for a journal file. No model is trained: the records are made
+up, the writes are those of a study.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -21,7 +22,7 @@ from safr_study.home import open_home
 
 
 def measure(storage_url: str | None, trials: int, epochs: int) -> dict[str, float]:
-    """Commits (journal: lines) and milliseconds of a trial's begin and end together, and of an epoch."""
+    """Commits (journal: lines) and milliseconds of a trial's begin and end, and of an epoch."""
     with tempfile.TemporaryDirectory() as folder:
         home = open_home(Path(folder))
         spec = study_spec("writes", trials=trials, sampler="random")
@@ -73,7 +74,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=5)
     given = parser.parse_args()
     for name, value in measure(given.storage, given.trials, given.epochs).items():
-        print(f"{name}: {value:g}")
+        sys.stdout.write(f"{name}: {value:g}\n")
 
 
 if __name__ == "__main__":

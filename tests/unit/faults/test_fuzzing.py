@@ -20,11 +20,11 @@ from tiny_model import save_tiny_model
 
 from safr_study.data import encode_corpus, load_corpus
 from safr_study.errors import BadInput, BadInputs, CorruptCheckpoint, SafrError, one_line
+from safr_study.records import RegisteredModel
 from safr_study.settings import CorpusSpec, SearchSpace
 from safr_study.settings.space import TUNABLE
 from safr_study.study.spaces import parse_space
 from safr_study.tracking.pull import _registered_digests
-from safr_study.records import RegisteredModel
 from safr_study.training import load_model
 
 EXAMPLES = int(os.environ.get("SAFR_FUZZ_EXAMPLES", "150"))
@@ -55,7 +55,9 @@ def taken(name: str, action: Callable[[], object], *refusals: type[SafrError]) -
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 number = st.integers(-3, 12) | st.floats(-2, 12) | st.sampled_from(["1e-4", True, None, "x"])
@@ -104,7 +106,8 @@ def test_a_space_of_any_values(values: dict[str, Any]) -> None:
 
 
 GOOD_SPACE = (
-    "name: x\nparameters:\n  lambda_imp: {type: float, low: 1.0e-4, high: 10, log: true, zero: 0.2}\n"
+    "name: x\nparameters:\n"
+    "  lambda_imp: {type: float, low: 1.0e-4, high: 10, log: true, zero: 0.2}\n"
     "  layers: &l {type: int, low: 1, high: 3}\n  dropout: {type: float, low: 0.0, high: 0.3, "
     "when: {layers: 3}}\nfixed: {learning_rate: 0.0002}\nconstraints: ['accuracy >= 60']\n"
 )
@@ -124,7 +127,11 @@ def mangled(content: bytes) -> st.SearchStrategy[bytes]:
 
 
 @fuzz
-@given(mangled(GOOD_SPACE.encode()) | st.binary(max_size=60) | plain.map(yaml.safe_dump).map(str.encode))
+@given(
+    mangled(GOOD_SPACE.encode())
+    | st.binary(max_size=60)
+    | plain.map(yaml.safe_dump).map(str.encode)
+)
 def test_a_space_file_of_any_bytes(content: bytes) -> None:
     with contextlib.suppress(UnicodeDecodeError):  # A sentence of the reader: see the table.
         text = content.decode()

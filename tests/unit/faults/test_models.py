@@ -245,7 +245,7 @@ LIES: dict[str, tuple[Any, ...]] = {
     "a name from the root": (lying(lambda f: {**f, "/etc/x": "0" * 64}), "no readable list"),
     "a name that hides": (lying(lambda f: {**f, ".x": "0" * 64}), "no readable list of files"),
     "a name of two lines": (lying(lambda f: {**f, "x\n": "0" * 64}), "no readable list of files"),
-    "a list of numbers": (lying(lambda f: [1, 2]), "no readable list of files"),
+    "a list of numbers": (lying(list), "no readable list of files"),
     "digests that are numbers": (lying(lambda f: dict.fromkeys(f, 7)), "no readable list of files"),
     "no weights": (
         lying(lambda f: {n: d for n, d in f.items() if not n.endswith("safetensors")}),

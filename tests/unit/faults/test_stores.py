@@ -109,8 +109,9 @@ CASES: Table = {
         "sqlite:///x.db",
         "storage: ",
         given=sqlite(
-            "CREATE TABLE version_info (version_info_id INTEGER PRIMARY KEY, schema_version INTEGER,"
-            " library_version VARCHAR(256)); INSERT INTO version_info VALUES (1, 1, '0.1.0');"
+            "CREATE TABLE version_info (version_info_id INTEGER PRIMARY KEY,"
+            " schema_version INTEGER, library_version VARCHAR(256));"
+            "INSERT INTO version_info VALUES (1, 1, '0.1.0');"
         ),
         code=4,
     ),
@@ -183,7 +184,7 @@ class Answer(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(self.body)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *_: object) -> None:
         """Quiet."""
 
 
