@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test test-studies test-units test-gpu drill pictures check results table efficiency format clean
+.PHONY: help install demo test test-studies test-units test-gpu drill pictures check audit results table efficiency format clean
 
 help:
 	@echo "make demo     install, run the built-in study, print its front"
@@ -13,6 +13,7 @@ help:
 	@echo "make drill    kill studies at random moments, and see them go on (20 minutes)"
 	@echo "make pictures the README's pictures of MLflow's page, by headless Chromium"
 	@echo "make check    install, check format, lint, types and layers"
+	@echo "make audit    known vulnerabilities of the pinned versions"
 	@echo "make results  train and measure what docs/results.md reports and docs/results lacks"
 	@echo "make table    train the table of lambdas that searches are replayed over, or what it lacks (hours)"
 	@echo "make efficiency  replay the searches over the table, and run them live on the planted corpus"
@@ -60,6 +61,10 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Says so, and does not fail, where the database of vulnerabilities does not answer.
+audit: install
+	$(BIN)/python .ci/audit.py
 
 # Needs SAFR_STUDY_DATA; hours where no run is there. Every finished run is a line under docs/results, and
 # is not paid for twice. Figure 3 first: it measures the most, and the tables read its lines.

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+MOST_CHARACTERS = 600
+"""Of a sentence: a name may be as long as its giver likes."""
+
 
 class SafrError(Exception):
     """Base of all expected errors; ``str(error)`` is the sentence shown to the user."""
@@ -56,3 +59,16 @@ class TrialFailure(SafrError):
 
 class CorruptCheckpoint(BadInput):
     """A checkpoint's files do not match its checksums or its schema."""
+
+
+def one_line(sentence: str) -> str:
+    """A sentence as a terminal may show it, whatever names and values are quoted in it.
+
+    White space becomes single spaces; other control characters, which could move the cursor or
+    hide a word, are written as in Python; what is too long loses its middle.
+    """
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(sentence.split()))
+    if len(text) <= MOST_CHARACTERS:
+        return text
+    end = MOST_CHARACTERS // 3
+    return f"{text[: MOST_CHARACTERS - end - 5]} ... {text[-end:]}"

@@ -61,9 +61,10 @@ def open_home(folder: Path | str | None = None) -> Home:
         BadInput: the folder cannot be written, or was made by another version of safr-study.
     """
     chosen = folder or os.environ.get(HOME_VARIABLE) or DEFAULT_HOME
-    root = Path(chosen).expanduser().resolve()
-    marker = root / "home.json"
+    root = Path(chosen)
     try:
+        root = root.expanduser().resolve()
+        marker = root / "home.json"
         root.mkdir(parents=True, exist_ok=True)
         if not marker.exists():
             # Whole or not at all, as a half-written one would shut the home for ever.
@@ -71,7 +72,8 @@ def open_home(folder: Path | str | None = None) -> Home:
             unfinished.write_text(json.dumps({"schema": SCHEMA_VERSION}) + "\n", encoding="utf-8")
             unfinished.replace(marker)
         found = json.loads(marker.read_text(encoding="utf-8")).get("schema")
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RuntimeError) as error:
+        # RuntimeError: a link to itself, or the home of nobody.
         raise BadInput(
             "home", f"{root} cannot be used ({error}); give a writable folder with --home"
         ) from error

@@ -20,14 +20,19 @@ def commands_in(text: str) -> Iterator[str]:
 
 
 def faults(command: str) -> list[str]:
-    """What the command line would not understand of a command: its name, its options."""
+    """What the command line would not understand of a command: its name, its options.
+
+    submit takes the options of search beside its own.
+    """
     name, *rest = shlex.split(command)
     known = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     if name not in known:
         return [f"{name} is no command"]
+    takers = [known[name], *([known["search"]] if name == "submit" else [])]
     options = {
         option
-        for parameter in known[name].params
+        for taker in takers
+        for parameter in taker.params
         for option in (*parameter.opts, *parameter.secondary_opts)
     }
     given = [word.partition("=")[0] for word in rest if word.startswith("-")]

@@ -7,6 +7,7 @@ import signal
 import sys
 import tempfile
 import traceback
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -29,7 +30,7 @@ from safr_study.cli import (
     submit,
     sync,
 )
-from safr_study.errors import SafrError
+from safr_study.errors import BadInput, BadInputs, SafrError, one_line
 
 INTERRUPTED = 130
 
@@ -101,17 +102,22 @@ def main() -> None:
     # A terminated study ends as by Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        _check_words(sys.argv[1:])
         code = app(standalone_mode=False)
         if code == INTERRUPTED:
             # Typer turns Ctrl-C into this code.
             raise KeyboardInterrupt
+    except BadInputs as error:
+        for fault in error.faults:
+            _complain(str(fault))
+        code = error.exit_code
     except SafrError as error:
         _complain(str(error))
         code = error.exit_code
     except typer.TyperException as error:
         text = error.format_message()
         if text:
-            _complain(f"command line: {' '.join(text.split())}")
+            _complain(f"command line: {text}")
         code = error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         _complain("interrupted; the same command goes on with what is unfinished")
@@ -135,7 +141,7 @@ def _report(error: Exception) -> int:
         "w", prefix="safr-study-", suffix=".txt", delete=False, encoding="utf-8"
     ) as file:
         file.write(traceback.format_exc())
-    summary = " ".join(str(error).split())[:200]
+    summary = str(error)[:200]
     _complain(
         f"safr-study itself failed ({type(error).__name__}: {summary}); please report it with "
         f"{file.name}"
@@ -143,5 +149,12 @@ def _report(error: Exception) -> int:
     return 1
 
 
+def _check_words(words: Sequence[str]) -> None:
+    """Names go into ledgers, runs and tables, which are UTF-8."""
+    for word in words:
+        if not word.isascii() and word != word.encode(errors="replace").decode():
+            raise BadInput("command line", f"{word!r} is not UTF-8; rename it, or convert the text")
+
+
 def _complain(sentence: str) -> None:
-    typer.echo(f"error: {sentence}", err=True)
+    typer.echo(f"error: {one_line(sentence)}", err=True)

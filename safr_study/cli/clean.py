@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from safr_study.cli import output
-from safr_study.cli.options import HomeOption, JsonOption, StorageOption, open_stores
-from safr_study.cli.status import AnyStudyArgument
+from safr_study.cli.options import (
+    AnyStudyArgument,
+    HomeOption,
+    JsonOption,
+    StorageOption,
+    open_stores,
+)
 from safr_study.errors import BadInput
 
 if TYPE_CHECKING:

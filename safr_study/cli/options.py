@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from safr_study.cli.completion import complete_study
+from safr_study.errors import BadInput
 from safr_study.home import open_home
 
 if TYPE_CHECKING:
@@ -121,11 +123,35 @@ def corpus_spec(dataset: str, *, text_column: str | None, label_column: str | No
     return CorpusSpec.parse({"dataset": canonical_dataset(dataset), **given})
 
 
+def check_study(name: str | None) -> str | None:
+    """A study's name as it may be: it becomes part of the paths of its files.
+
+    Raises:
+        BadInput: it is none.
+    """
+    from safr_study.settings.study import STUDY_NAME_PATTERN
+
+    if name is not None and re.match(STUDY_NAME_PATTERN, name) is None:
+        raise BadInput("study", f"{name!r} is no name of a study; see safr-study list")
+    return name
+
+
 StudyArgument = Annotated[
     str,
     typer.Argument(
         help="Name of the study (see safr-study list).",
         autocompletion=complete_study,
+        callback=check_study,
         metavar="STUDY",
+    ),
+]
+AnyStudyArgument = Annotated[
+    str | None,
+    typer.Argument(
+        help="Name of a study; all of them without it.",
+        autocompletion=complete_study,
+        callback=check_study,
+        metavar="[STUDY]",
+        show_default=False,
     ),
 ]

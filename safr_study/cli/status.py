@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from safr_study.cli import output
-from safr_study.cli.completion import complete_study
 from safr_study.cli.jobs import show_jobs, stop_jobs
 from safr_study.cli.options import (
+    AnyStudyArgument,
     HomeOption,
     JsonOption,
     RayOption,
@@ -31,16 +31,6 @@ if TYPE_CHECKING:
 
 WATCH_SECONDS = 2.0
 """Between two looks of ``--watch``."""
-
-AnyStudyArgument = Annotated[
-    str | None,
-    typer.Argument(
-        help="Name of a study; all of them without it.",
-        autocompletion=complete_study,
-        metavar="[STUDY]",
-        show_default=False,
-    ),
-]
 
 
 def status(

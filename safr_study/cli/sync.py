@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from safr_study.cli import output
 from safr_study.cli.options import (
+    AnyStudyArgument,
     HomeOption,
     JsonOption,
     StorageOption,
     TrackingOption,
     open_stores,
 )
-from safr_study.cli.status import AnyStudyArgument
 from safr_study.errors import ServiceUnreachable
 
 if TYPE_CHECKING:

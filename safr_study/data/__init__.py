@@ -3,6 +3,7 @@
 from safr_study.data.batching import Batch, evaluation_batches, training_batches
 from safr_study.data.cache import encoded_corpus
 from safr_study.data.catalogue import known_datasets, slugify
+from safr_study.data.columns import MAX_LABEL, MAX_TEXT
 from safr_study.data.corpus import Corpus, Split
 from safr_study.data.encoding import (
     EncodedCorpus,
@@ -17,6 +18,8 @@ from safr_study.data.planted import planted_corpus
 from safr_study.data.vocabulary import PAD, UNK
 
 __all__ = [
+    "MAX_LABEL",
+    "MAX_TEXT",
     "PAD",
     "UNK",
     "Batch",

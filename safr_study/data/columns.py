@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,12 @@ TEXT_COLUMNS = ("text", "sentence", "review", "content")
 LABEL_COLUMNS = ("label", "labels", "class", "target", "category")
 SENTIMENT_COLUMN = "leaf_sentiment"
 """The treebank's sentiment of each token, 0..4; 2 is neutral."""
+MAX_TEXT = 1_000_000
+"""Characters of a text: a book is one, and far more than any model here reads of it."""
+MAX_LABEL = 200
+"""Characters of a label: it is a name, for tables, runs and aliases."""
+MAX_CLASSES = 1_000
+"""More are no classes but numbers or keys."""
 _NEUTRAL = 2
 _NO_LABEL = "-1"
 """What sets of the hub put in the place of labels that they keep secret."""
@@ -116,6 +123,7 @@ def _split(
             "add training examples of them or drop the rows",
         )
     texts = _texts(table, text_column)
+    _check_texts(texts, name)
     if not any(text.strip() for text in texts):
         raise BadInput(
             "text-column", f"all texts of the {name} split are empty; name another column or file"
@@ -126,9 +134,28 @@ def _split(
 
 def _texts(table: Any, column: str) -> list[str]:
     values = _values(table, column)
-    if any(isinstance(value, (list, dict)) for value in values):
-        raise BadInput("text-column", f"{column!r} holds no texts but lists; name another column")
+    for kind, name in ((bytes, "bytes"), ((list, dict), "lists")):
+        if any(isinstance(value, kind) for value in values):
+            raise BadInput(
+                "text-column", f"{column!r} holds no texts but {name}; name another column"
+            )
     return ["" if value is None else str(value) for value in values]
+
+
+def _check_texts(texts: Sequence[str], split: str) -> None:
+    for row, text in enumerate(texts):
+        if len(text) > MAX_TEXT:
+            raise BadInput(
+                "text-column",
+                f"row {row} of the {split} split has {len(text):,} characters; cut texts to "
+                f"{MAX_TEXT:,} or less (an unclosed quote also makes one long text of many rows)",
+            )
+        if "\0" in text:
+            raise BadInput(
+                "text-column",
+                f"row {row} of the {split} split holds a NUL character: the file is damaged, or "
+                "not UTF-8; mend or convert it",
+            )
 
 
 def _label_names(table: Any, column: str) -> list[str | None]:
@@ -162,6 +189,7 @@ def _is_missing(label: str | None, class_names: tuple[str, ...]) -> bool:
 def _class_names(table: Any, column: str, labels: Sequence[str | None]) -> tuple[str, ...]:
     """Names by label: as the source orders them, else sorted, numbers by value."""
     present = {label for label in labels if label is not None}
+    _check_labels(present, len(labels))
     if len(present) == 1:
         raise BadInput(
             "label-column",
@@ -176,6 +204,25 @@ def _class_names(table: Any, column: str, labels: Sequence[str | None]) -> tuple
         return tuple(sorted(present))
 
 
+def _check_labels(present: set[str], texts: int) -> None:
+    if len(present) > MAX_CLASSES:
+        raise BadInput(
+            "label-column",
+            f"there are {len(present):,} different labels in {texts:,} training texts; give a "
+            f"column of at most {MAX_CLASSES:,} classes",
+        )
+    for label in present:
+        if len(label) > MAX_LABEL:
+            raise BadInput(
+                "label-column",
+                f"a label has {len(label):,} characters; give names of {MAX_LABEL} or less",
+            )
+        if any(unicodedata.category(c) in ("Cc", "Cs") for c in label):
+            raise BadInput(
+                "label-column", f"{label!r} holds a control character; give it a plain name"
+            )
+
+
 def _shown_names(dataset: str, found: tuple[str, ...]) -> tuple[str, ...]:
     known = KNOWN.get(dataset)
     return known.class_names if known and len(known.class_names) == len(found) else found
@@ -185,7 +232,15 @@ def _rationale(table: Any, texts: Sequence[str], split: str) -> list[Marks] | No
     if SENTIMENT_COLUMN not in table.column_names:
         return None
     rows = _values(table, SENTIMENT_COLUMN)
-    marks = [(np.asarray(row or [], dtype=np.int64) != _NEUTRAL).astype(np.int8) for row in rows]
+    try:
+        numbers = [np.asarray(row or [], dtype=np.int64) for row in rows]
+    except (ValueError, TypeError, OverflowError) as error:
+        raise BadInput(
+            "dataset",
+            f"{SENTIMENT_COLUMN} of the {split} split holds no lists of whole numbers ({error}); "
+            "mend or drop the column",
+        ) from None
+    marks = [(row != _NEUTRAL).astype(np.int8) for row in numbers]
     for row, (mark, text) in enumerate(zip(marks, texts, strict=True)):
         if len(mark) != len(text.split()):
             raise BadInput(

@@ -109,11 +109,15 @@ def read_hub(name: str, repository: str, *, tried: str) -> tuple[Tables, str]:
 
 def _read_file(path: Path) -> Any:
     import datasets
+    import pyarrow.parquet as pq
 
     scratch = Path(datasets.config.HF_CACHE_HOME).expanduser()
     try:
         if path.stat().st_size == 0:
             raise BadInput("dataset", f"{path} is empty; give a file with texts and labels")
+        builder = _BUILDERS[path.suffix.lower()]
+        if builder == "parquet" and pq.read_metadata(path).num_rows == 0:
+            raise _no_rows(path)
         scratch.mkdir(parents=True, exist_ok=True)
         # A cache of its own for each reading: the library knows a local file by its time stamp,
         # so a file that changes within one tick would be answered with its old content.
@@ -121,7 +125,6 @@ def _read_file(path: Path) -> Any:
             # A plain name: the library takes brackets and stars in a path for a pattern.
             plain = Path(folder) / f"data{path.suffix.lower()}"
             plain.symlink_to(path.absolute())
-            builder = _BUILDERS[path.suffix.lower()]
             return datasets.load_dataset(
                 builder,
                 data_files=str(plain),
@@ -149,11 +152,21 @@ def _csv_options(path: Path) -> dict[str, Any]:
         "encoding": "utf-8-sig",
         "keep_default_na": False,
     }
+    header = [str(name) for name in pd.read_csv(path, nrows=1, header=None, **options).iloc[0]]
+    repeated = next((name for name in header if header.count(name) > 1), None)
+    if repeated is not None:
+        raise ValueError(f"the header names {repeated!r} twice")
     head = pd.read_csv(path, nrows=1, **options)
     if not isinstance(head.index, pd.RangeIndex):
         raise ValueError("the first row has more fields than the header")
+    if head.empty:
+        raise _no_rows(path)
     strings = datasets.Features({str(column): datasets.Value("string") for column in head.columns})
     return {**options, "features": strings}
+
+
+def _no_rows(path: Path) -> BadInput:
+    return BadInput("dataset", f"{path} has no rows; give at least one text of each class")
 
 
 def _read_cached(repository: str) -> Tables | None:

@@ -101,10 +101,14 @@ def canonical_dataset(dataset: str) -> str:
 
     So that the same data have the same name wherever a command is given.
     """
-    path = Path(dataset).expanduser()
-    if is_planted(dataset) or not _is_meant(path, dataset):
+    if is_planted(dataset):
         return dataset
-    return str(path.resolve())
+    try:
+        path = Path(dataset).expanduser()
+        return str(path.resolve()) if _is_meant(path, dataset) else dataset
+    except (OSError, RuntimeError):
+        # A link to itself, a name that is too long, the home of nobody: ``find_source`` says it.
+        return dataset
 
 
 def _is_meant(path: Path, dataset: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import reprlib
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -47,15 +48,33 @@ def fingerprint_of(values: object) -> str:
 
 _UNION_TAGS = {"float", "int", "categorical"}
 """Pydantic puts the tag of a discriminated union into the path of a fault."""
+_VALUE_TAGS = {"bool", "int", "float", "str"}
+_VALUE_FAULTS = ("bool_", "int_", "float_", "string_")
+"""It tells a fault for each member of the union of plain values."""
 
 
 def _faults(error: ValidationError, where: str) -> list[BadInput]:
     faults = []
+    told = set()
     for item in error.errors(include_url=False):
-        path = ".".join(str(part) for part in item["loc"] if part not in _UNION_TAGS)
+        place, sentence = item["loc"], _sentence(dict(item))
+        if place and place[-1] in _VALUE_TAGS and item["type"].startswith(_VALUE_FAULTS):
+            place = place[:-1]
+            if place in told:
+                continue
+            told.add(place)
+            sentence = f"must be a number, a word, true or false, but it is {_shown(item['input'])}"
+        path = ".".join(str(part) for part in place if part not in _UNION_TAGS)
         field = ": ".join(part for part in (where, path) if part) or "settings"
-        faults.append(BadInput(field, _sentence(dict(item))))
+        faults.append(BadInput(field, sentence))
     return faults
+
+
+def _shown(value: object) -> str:
+    """A value in a sentence: long and deep ones are cut."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = 80
+    return short.repr(value)
 
 
 def _sentence(item: dict[str, Any]) -> str:
@@ -66,4 +85,4 @@ def _sentence(item: dict[str, Any]) -> str:
         return "is missing; give it a value"
     if item["type"] == "value_error":
         return message
-    return f"{message[:1].lower()}{message[1:]}, but it is {item['input']!r}"
+    return f"{message[:1].lower()}{message[1:]}, but it is {_shown(item['input'])}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_serializer, model_validator
@@ -42,9 +43,9 @@ class Constraint(Settings):
     @model_validator(mode="before")
     @classmethod
     def _read(cls, given: Any) -> Any:
-        if not isinstance(given, str):
+        if isinstance(given, (Mapping, cls)):
             return given
-        found = _TEXT.match(given)
+        found = _TEXT.match(given) if isinstance(given, str) else None
         if found is None:
             raise ValueError(f"{given!r} is no constraint; {_FORM}")
         number = found["offset"] or found["bound"] or "0"

@@ -10,7 +10,7 @@ from safr_study.settings.base import Settings
 class CorpusSpec(Settings):
     """A data set by name or path, and everything that changes what the model sees of it."""
 
-    dataset: str = Field(min_length=1)
+    dataset: str = Field(min_length=1, max_length=4096)
     """``planted[:variant]``, ``sst2``, ``sst2-treebank``, ``imdb``, a hub id, or a path."""
     text_column: str | None = None
     """Column of the texts; ``None``: the only usual name that the file has."""

@@ -56,8 +56,8 @@ class IntParameter(_Parameter):
     """A whole number in [low, high]."""
 
     type: Literal["int"]
-    low: int
-    high: int
+    low: int = Field(ge=-(2**63), lt=2**63)
+    high: int = Field(ge=-(2**63), lt=2**63)
     log: bool = False
     grid: tuple[int, ...] = ()
     """Values of the grid sampler; all of them when empty."""

@@ -38,14 +38,14 @@ class StudySpec(Settings):
     space: SearchSpace
     objectives: tuple[Objective, ...] = (Objective(name="accuracy"), Objective(name="srs@30"))
     """Measured on dev, each in its own direction; at least two."""
-    trials: int = Field(default=24, ge=1)
+    trials: int = Field(default=24, ge=1, le=1_000_000)
     """To finish, baselines included; a trial stopped early counts, one that failed does not."""
     sampler: SamplerName = "tpe"
     scheduler: SchedulerConfig = SchedulerConfig()
-    seeds_per_trial: int = Field(default=1, ge=1)
+    seeds_per_trial: int = Field(default=1, ge=1, le=1_000)
     """R: trainings of each trial that is not stopped, with seeds of their own; its objectives are
     their means."""
-    warm_start: str | None = None
+    warm_start: str | None = Field(default=None, pattern=STUDY_NAME_PATTERN)
     """Study whose complete trials the sampler knows from the start; they are no trials of this."""
     time_budget: float | None = Field(default=None, gt=0.0)
     """Seconds of wall time of one run of the study; then what is unfinished waits for the next."""

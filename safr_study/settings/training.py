@@ -19,9 +19,9 @@ class TrainConfig(Settings):
     penalties: Penalties = Penalties()
     learning_rate: float = Field(default=1e-4, gt=0.0, le=10.0)
     """Of Adam."""
-    batch_size: int = Field(default=32, ge=1)
+    batch_size: int = Field(default=32, ge=1, le=1_000_000)
     """Texts per step."""
-    epochs: int = Field(default=20, ge=1)
+    epochs: int = Field(default=20, ge=1, le=100_000)
     """At most; early stopping may end before."""
     patience: int = Field(default=3, ge=1)
     """Epochs without a better dev accuracy (or an equal one at a lower dev loss) before the end."""

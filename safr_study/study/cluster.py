@@ -20,6 +20,10 @@ _TINY = 1e-9
 """Of what floating-point numbers lose: three thirds are one."""
 _UNBOUNDED = 100
 """Nodes that an autoscaler without a limit is taken to start."""
+_SETTINGS = 4
+"""Type of a frame of HTTP/2, its fourth byte."""
+_EMPTY_SETTINGS = bytes([0, 0, 0, _SETTINGS, 0, 0, 0, 0, 0])
+_HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -91,6 +95,7 @@ def cluster(address: str | None = None) -> Iterator[None]:
     Where this process is connected to one already, that one is used and left running.
 
     Raises:
+        BadInput: the address is none.
         ServiceUnreachable: the cluster at ``address`` does not answer.
     """
     os.environ.update(_QUIET)
@@ -148,15 +153,43 @@ def survey(address: str) -> Survey:
 def _probe(address: str) -> None:
     """Knock at HOST:PORT: Ray itself waits for minutes."""
     host, _, port = address.rpartition("/")[2].rpartition(":")
-    if not host or not port.isdecimal():
+    if address in ("auto", "local"):
         return
+    if not host or not port.isdecimal():
+        raise BadInput("address", f"{address!r} is none; give HOST:PORT, ray://HOST:PORT, or auto")
     try:
-        socket.create_connection((host, int(port)), timeout=_PROBE_SECONDS).close()
+        with socket.create_connection((host, int(port)), timeout=_PROBE_SECONDS) as connection:
+            answers = _speaks_grpc(connection)
     except (OSError, OverflowError) as error:
         raise ServiceUnreachable(
             f"address: nothing answers at {address} ({error}); check that the cluster runs "
             "(ray status) and that the address is right"
         ) from None
+    if not answers:
+        raise ServiceUnreachable(
+            f"address: what answers at {address} is no Ray cluster; give the address that ray "
+            "start --head printed (port 6379 unless you chose another, not the dashboard's 8265)"
+        )
+
+
+def _speaks_grpc(connection: socket.socket) -> bool:
+    """Whether the other side begins as HTTP/2 does (RFC 9113, 3.4), on which gRPC rests.
+
+    Ray itself asks anything that listens for minutes, and tells its log.
+    """
+    if os.environ.get("RAY_USE_TLS") == "1":
+        return True
+    connection.sendall(_HTTP2_PREFACE + _EMPTY_SETTINGS)
+    header = b""
+    try:
+        while len(header) < len(_EMPTY_SETTINGS):
+            received = connection.recv(len(_EMPTY_SETTINGS) - len(header))
+            if not received:
+                return False
+            header += received
+    except OSError:
+        return False
+    return header[3] == _SETTINGS
 
 
 def cluster_rooms() -> list[NodeRoom]:

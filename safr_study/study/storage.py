@@ -62,16 +62,13 @@ def open_database(url: str, *, create: bool = False) -> optuna.storages.BaseStor
     """
     from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
+    check_url(url)
     options = {} if url.startswith("sqlite") else {"pool_pre_ping": True, "pool_size": 2}
     try:
         with _making_tables_alone(url) if create else contextlib.nullcontext():
             return optuna.storages.RDBStorage(url, engine_kwargs=options)
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
-        raise BadInput(
-            "storage",
-            "must be a database URL such as postgresql+psycopg://USER@HOST/NAME "
-            f"(pip install 'safr-study[postgres]') or sqlite:///FILE; {_first_line(error)}",
-        ) from None
+        raise _no_url(error) from None
     except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError) as error:
         raise ServiceUnreachable(
             f"storage: the ledger's database does not answer as one ({_first_line(error)}); check "
@@ -91,6 +88,29 @@ def _making_tables_alone(url: str) -> Iterator[None]:
     with create_engine(url, poolclass=NullPool).begin() as connection:
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_TABLES_LOCK})"))
         yield
+
+
+def check_url(url: str) -> None:
+    """Read a database's URL, without asking the database.
+
+    Raises:
+        BadInput: it is none.
+    """
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise _no_url(error) from None
+
+
+def _no_url(error: Exception) -> BadInput:
+    return BadInput(
+        "storage",
+        "must be a database URL such as postgresql+psycopg://USER@HOST/NAME "
+        f"(pip install 'safr-study[postgres]') or sqlite:///FILE; {_first_line(error)}",
+    )
 
 
 def close_storage(storage: optuna.storages.BaseStorage | None) -> None:

@@ -20,6 +20,10 @@ _DEFAULTS = {
     "MLFLOW_UV_AUTO_DETECT": "false",
     # Only the server's new Job and GenAI features need these processes.
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    # A server with artifacts in S3 offers clients to fetch them there themselves; they may have no
+    # way to the store, and need none.
+    "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
+    "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",
 }
 
 for _name, _value in _DEFAULTS.items():

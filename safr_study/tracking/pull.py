@@ -21,11 +21,9 @@ from safr_study.tracking.registry import (
 )
 from safr_study.tracking.store import Store
 
-_SPEC = re.compile(r"^(?:models:/)?(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<version>\d+))?$")
-_PLAIN_PATH = re.compile(
-    r"^(?:[A-Za-z0-9_][A-Za-z0-9._-]*/)*(?P<name>[A-Za-z0-9_][A-Za-z0-9._-]*)$"
-)
-
+_ROOM_BYTES = 1_000_000
+_SPEC = re.compile(r"(?:models:/)?(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<version>\d{1,18}))?")
+_PLAIN_PATH = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._-]*/)*(?P<name>[A-Za-z0-9_][A-Za-z0-9._-]*)")
 _KEPT = "kept"
 
 
@@ -41,7 +39,7 @@ def find_model(store: Store, spec: str) -> RegisteredModel:
         BadInput: there is none; the message lists what there is.
         ServiceUnreachable: the tracking server does not do its work.
     """
-    match = _SPEC.match(spec)
+    match = _SPEC.fullmatch(spec)
     if match is None:
         raise BadInput(
             "model", f"{spec!r} names no model; use NAME@alias, NAME/version or NAME alone"
@@ -119,7 +117,8 @@ def _registered_digests(model: RegisteredModel) -> dict[str, str]:
     try:
         digests = json.loads(model.tags[FILES_TAG])
         plain = all(
-            _PLAIN_PATH.match(path) and isinstance(digest, str) for path, digest in digests.items()
+            _PLAIN_PATH.fullmatch(path) and isinstance(digest, str)
+            for path, digest in digests.items()
         )
         # Two files of one name would become one.
         plain &= len({_name(path) for path in digests}) == len(digests)
@@ -149,6 +148,7 @@ def _download(store: Store, model: RegisteredModel, paths: list[str], folder: Pa
                     registry_uri=store.uri,
                 )
             except (MlflowException, OSError) as error:
+                _check_room(folder)
                 parent = place + (f"/{path.rpartition('/')[0]}" if "/" in path else "")
                 listed = list_artifacts(artifact_uri=parent, tracking_uri=store.uri)
                 if _name(path) in {_name(item.path) for item in listed}:
@@ -163,3 +163,18 @@ def _download(store: Store, model: RegisteredModel, paths: list[str], folder: Pa
 
 def _name(path: str) -> str:
     return path.rpartition("/")[2]
+
+
+def _check_room(folder: Path) -> None:
+    """See whether it was the disk: MLflow does not tell why a download failed.
+
+    Raises:
+        BadInput: the folder takes no more.
+    """
+    try:
+        (folder / "room").write_bytes(bytes(_ROOM_BYTES))
+    except OSError as error:
+        raise BadInput(
+            "to", f"the disk takes no more ({error.strerror}); free some, or name another folder"
+        ) from error
+    (folder / "room").unlink()

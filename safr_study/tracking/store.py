@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -198,12 +199,20 @@ def _probe_server(uri: str) -> None:
         )
     if answer.status_code >= 500:
         raise ServiceUnreachable(f"tracking: {shown} answers with status {answer.status_code}")
-    if answer.status_code != 200:
+    if answer.status_code != 200 or not _is_object(answer.text):
         raise BadInput(
             "tracking-uri",
             f"{shown} answers, but not as an MLflow server (status {answer.status_code}); "
             "check the address",
         )
+
+
+def _is_object(text: str) -> bool:
+    """Whether it is a JSON object, as every answer of MLflow's interface is."""
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _without_password(uri: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 import safr_study
-from safr_study.data import EncodedCorpus
+from safr_study.data import MAX_LABEL, EncodedCorpus
 from safr_study.errors import BadInputs, CorruptCheckpoint
 from safr_study.model import SafrClassifier, build_model
 from safr_study.records import CheckpointRef, Scores
@@ -26,6 +27,8 @@ from safr_study.training.pickles import refuse_pickles
 WEIGHTS = "weights.safetensors"
 VOCABULARY = "vocabulary.txt"
 MANIFEST = "model.json"
+MAX_MANIFEST_BYTES = 10_000_000
+"""It has some thousands; a larger one is not read."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,19 +125,12 @@ def load_model(folder: Path, *, device: torch.device | None = None) -> LoadedMod
         weights = load_file(folder / WEIGHTS)
     except (OSError, ValueError, SafetensorError) as error:
         raise _corrupt(folder, f"cannot be read ({error})") from error
-    model = build_model(
-        manifest.config.shape,
-        preset=manifest.config.preset,
-        vocabulary_size=len(vocabulary),
-        classes=len(manifest.class_names),
-        max_len=manifest.max_len,
-        seed=0,
-    )
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        first = str(error).splitlines()[-1].strip()
-        raise _corrupt(folder, f"{WEIGHTS} does not fit {MANIFEST} ({first})") from error
+    # Its sizes alone first: a manifest may ask for more memory than there is.
+    with torch.device("meta"):
+        expected = _build(manifest, len(vocabulary)).state_dict()
+    _check_weights(folder, weights, expected)
+    model = _build(manifest, len(vocabulary))
+    model.load_state_dict(weights)
     return LoadedModel(
         model=model.to(device or torch.device("cpu")).eval(),
         config=manifest.config,
@@ -159,6 +155,34 @@ def verify_model(folder: Path) -> CheckpointRef:
     return _ref(folder, _verified(folder))
 
 
+def _build(manifest: _Manifest, words: int) -> SafrClassifier:
+    return build_model(
+        manifest.config.shape,
+        preset=manifest.config.preset,
+        vocabulary_size=words,
+        classes=len(manifest.class_names),
+        max_len=manifest.max_len,
+        seed=0,
+    )
+
+
+def _check_weights(
+    folder: Path, weights: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]
+) -> None:
+    def unfit(why: str) -> CorruptCheckpoint:
+        return _corrupt(folder, f"{WEIGHTS} does not fit {MANIFEST} ({why})")
+
+    for name in sorted(weights.keys() ^ expected.keys()):
+        raise unfit(f"{name} is {'unknown' if name in weights else 'missing'}")
+    for name, wanted in expected.items():
+        found = weights[name]
+        if (found.shape, found.dtype) != (wanted.shape, wanted.dtype):
+            kinds = [f"{tuple(t.shape)} {t.dtype}" for t in (found, wanted)]
+            raise unfit(f"{name} is {kinds[0]}, not {kinds[1]}")
+        if not torch.isfinite(found).all():
+            raise _corrupt(folder, f"{name} of {WEIGHTS} is not finite")
+
+
 class _Manifest(Settings):
     """The contents of ``model.json``."""
 
@@ -168,8 +192,10 @@ class _Manifest(Settings):
     config: TrainConfig
     corpus: CorpusSpec
     evaluation: EvaluationConfig
-    class_names: Annotated[tuple[str, ...], Field(min_length=1)]
-    max_len: Annotated[int, Field(ge=1)]
+    class_names: Annotated[
+        tuple[Annotated[str, Field(max_length=MAX_LABEL)], ...], Field(min_length=1)
+    ]
+    max_len: Annotated[int, Field(ge=1, le=4096)]
     corpus_fingerprint: str
     scores: Scores | None
     epoch: Annotated[int, Field(ge=1)]
@@ -179,6 +205,8 @@ class _Manifest(Settings):
 
 def _verified(folder: Path) -> _Manifest:
     try:
+        if (folder / MANIFEST).stat().st_size > MAX_MANIFEST_BYTES:
+            raise _corrupt(folder, f"{MANIFEST} is larger than {MAX_MANIFEST_BYTES:,} bytes")
         plain = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise _corrupt(folder, f"{MANIFEST} cannot be read ({error})") from error

@@ -119,12 +119,12 @@ def _evaluate(
     config = loaded.evaluation
     if mode is not None:
         config = config.model_copy(update={"mode": mode})
-    on_begin(texts.examples)
     recorded = () if loaded.scores is None else loaded.scores.deletions
     used_splits: dict[SplitName, Split] = {"train": corpus.train, "dev": corpus.dev, split: texts}
     encoded = {
         name: _encode(given, corpus.class_names, loaded) for name, given in used_splits.items()
     }
+    on_begin(texts.examples)
     with computing(loaded.config.threads):
         scores = score_model(
             loaded.model,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
 
+from safr_study.data import MAX_TEXT
 from safr_study.errors import BadInput
 from safr_study.evaluation.explanation import explain_text
 from safr_study.figures.explanation import explanation_figure, explanation_svgs, layers_figure
@@ -68,6 +71,8 @@ def explain_loaded(
         text.encode()
     except UnicodeEncodeError:
         raise BadInput("text", "is not valid UTF-8; save or type it in that encoding") from None
+    if len(text) > MAX_TEXT:
+        raise BadInput("text", f"has {len(text):,} characters; give {MAX_TEXT:,} or less")
     with computing(loaded.config.threads):
         return explain_text(loaded, text, reference=reference, layer=layer, all_layers=all_layers)
 
@@ -108,20 +113,38 @@ def write_files(
 
     Returns:
         What was written.
+
+    Raises:
+        BadInput: a file cannot be written.
     """
-    written = []
+    written: list[Path] = []
     if html is not None:
         page = explanation_page(explanation, explanation_svgs(explanation))
-        html.write_text(page, encoding="utf-8")
+        with _whole("html", html):
+            html.write_text(page, encoding="utf-8")
         written.append(html)
     if not explanation.words:
         return written
-    for path in (png, svg):
+    for kind, path in (("png", png), ("svg", svg)):
         if path is not None:
-            explanation_figure(explanation, path)
+            with _whole(kind, path):
+                explanation_figure(explanation, path)
             written.append(path)
             if explanation.layers:
                 layers = path.with_stem(f"{path.stem}-layers")
-                layers_figure(explanation, layers)
+                with _whole(kind, layers):
+                    layers_figure(explanation, layers)
                 written.append(layers)
     return written
+
+
+@contextmanager
+def _whole(kind: str, path: Path) -> Iterator[None]:
+    """A file that cannot be written to its end does not stay."""
+    try:
+        yield
+    except OSError as error:
+        with suppress(OSError):
+            path.unlink()
+        why = error.strerror or error
+        raise BadInput(kind, f"{path} cannot be written ({why}); choose another place") from error

@@ -31,7 +31,16 @@ def stores(
     address: str | None = None,
     checkpoints_url: str | None = None,
 ) -> Stores:
-    """The stores of these options; ``MLFLOW_TRACKING_URI`` stands in for a missing one."""
+    """The stores of these options; ``MLFLOW_TRACKING_URI`` stands in for a missing one.
+
+    Raises:
+        BadInput: the ledger's URL is none.
+    """
+    if storage_url is not None:
+        # Here alone: it takes a second.
+        from safr_study.study.storage import check_url
+
+        check_url(storage_url)
     return Stores(
         home=home,
         tracking_uri=tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or None,

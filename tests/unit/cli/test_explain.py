@@ -249,7 +249,7 @@ def test_without_vmask_there_is_no_column_for_it(run: Run, tmp_path: Path) -> No
         (["{model}", "x", "--html", "no/page.html"], "html: no is no folder"),
         (["{model}", "x", "--layer", "ffn3"], "--layer"),
         (["{model}", "x", "--top", "-1"], "--top"),
-        (["{model}", "\udcff"], "text: is not valid UTF-8"),
+        (["{model}", "\udcff"], "is not UTF-8"),
         (["{model}"], "TEXT"),
     ],
 )

@@ -234,7 +234,7 @@ def test_a_doubtful_column_asks_for_the_flag(tmp_path: Path) -> None:
     ("content", "sentence"),
     [
         (b"", "is empty"),
-        (b"text,label\n", "cannot be read as csv"),
+        (b"text,label\n", "has no rows"),
         (b"text,label\na,1\nb,c,0\n", "Expected 2 fields in line 3, saw 3"),
         (b"text,label\na, b,1\nb,c,0\n", "more fields than the header"),
         (b'text,label\n"a,1\nb,0\n', "EOF inside string"),

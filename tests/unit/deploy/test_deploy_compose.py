@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import configparser
 import re
 import tomllib
 from collections.abc import Callable, Iterator
@@ -11,10 +12,10 @@ import pytest
 
 SECRET_NAME = re.compile(r"password|token|secret|credential|access_key", re.IGNORECASE)
 PASSWORD_IN_URL = re.compile(r"://[^/\s:@]+:[^/\s@]+@")
-REFERENCES = ("/run/secrets/", "${", '"$$(cat /run/secrets/')
+REFERENCES = ("/run/secrets/", "${", '"$$(cat /run/secrets/', '"$$MLFLOW_AUTH_ADMIN_PASSWORD')
 """How a value may begin that only says where the secret is."""
-HARMLESS = {"token"}
-"""Values of settings that only sound secret: RAY_AUTH_MODE is a kind, not a token."""
+HARMLESS = {"token", "safr"}
+"""Values that only sound secret: RAY_AUTH_MODE is a kind, and AWS_ACCESS_KEY_ID a name."""
 
 
 def unpublished_to_all(service: dict[str, Any]) -> bool:
@@ -43,6 +44,11 @@ def literal_secrets(value: Any, name: str = "") -> Iterator[str]:
             yield name
         if PASSWORD_IN_URL.search(value):
             yield f"{name}: {value}"
+
+
+def secret_parts(compose: dict[str, Any]) -> set[str]:
+    """Where secrets are declared, and what only refers to them."""
+    return {key for key, value in compose.items() if key == "secrets" or "source" in value}
 
 
 def test_it_is_a_compose_file(
@@ -79,7 +85,8 @@ def test_a_port_on_every_interface_is_noticed(port: Any) -> None:
 def test_no_file_of_deploy_holds_a_secret(
     compose: dict[str, Any], deploy_texts: dict[str, str]
 ) -> None:
-    values = {key: value for key, value in compose.items() if key != "secrets"}
+    # x-...: parts that the services repeat, and the names of secrets.
+    values = {key: value for key, value in compose.items() if key not in secret_parts(compose)}
     for service in values["services"].values():
         service.pop("secrets", None)
     assert list(literal_secrets(values)) == []
@@ -133,7 +140,11 @@ def test_services_wait_for_services_that_can_become_ready(compose: dict[str, Any
     for name, other, condition in waits:
         assert other in services, f"{name} waits for {other}, which is no service"
         if condition == "service_healthy":
-            assert "healthcheck" in services[other], f"{name} waits for the health of {other}"
+            # The check of our own image asks for this page.
+            checked = "healthcheck" in services[other] or (
+                "build" in services[other] and services[other]["environment"].get("HEALTH_URL")
+            )
+            assert checked, f"{name} waits for the health of {other}"
 
 
 def test_volumes_are_declared_and_mounted_files_exist(
@@ -171,18 +182,58 @@ def test_every_ray_node_asks_for_the_token_and_shares_the_home(
         for name, service in compose["services"].items()
         if "ray" in " ".join(words(service.get("entrypoint"))).split()
     }
-    assert set(nodes) == {"ray-head", "ray-worker", "study"}
-    for name, service in nodes.items():
+    assert set(nodes) == {"ray-head", "ray-worker"}
+    for name, service in {**nodes, "study": compose["services"]["study"]}.items():
         assert service["environment"]["RAY_AUTH_MODE"] == "token", name
         assert service["environment"]["RAY_AUTH_TOKEN_PATH"] == "/run/secrets/ray_token", name
-        assert "home:/var/lib/safr-study" in service["volumes"], name
+        assert name == "study" or "home:/var/lib/safr-study" in service["volumes"], name
+
+
+def test_mlflow_asks_for_a_user_and_keeps_users_in_the_database(
+    compose: dict[str, Any], deploy: Path, words: Callable[[Any], list[str]]
+) -> None:
+    service = compose["services"]["mlflow"]
+    assert "--app-name=basic-auth" in words(service["command"])
+    (mount,) = service["volumes"]
+    source, target, _ = mount.split(":")
+    assert service["environment"]["MLFLOW_AUTH_CONFIG_PATH"] == target
+    users = configparser.ConfigParser()
+    users.read(deploy / source)
+    assert users["mlflow"]["database_uri"].startswith("postgresql+psycopg://safr@postgres")
+    assert "admin_password" not in users["mlflow"]
+
+
+def test_passwords_reach_those_who_need_them_alone(compose: dict[str, Any]) -> None:
+    held = {
+        name: {secret if isinstance(secret, str) else secret["source"] for secret in given}
+        for name, service in compose["services"].items()
+        if (given := service.get("secrets"))
+    }
+    assert held == {
+        "postgres": {"postgres_password"},
+        "s3": {"s3_secret_key"},
+        "mlflow": {"postgres_password", "mlflow_password", "s3_secret_key"},
+        "ray-head": {"ray_token", "postgres_password", "mlflow_password"},
+        "ray-worker": {"ray_token"},
+        "study": {"ray_token"},
+    }
+
+
+def test_stores_share_a_network_with_those_who_need_them_alone(compose: dict[str, Any]) -> None:
+    members: dict[str, set[str]] = {}
+    for name, service in compose["services"].items():
+        for network in service["networks"]:
+            members.setdefault(network, set()).add(name)
+    assert members["artifacts"] == {"s3", "mlflow"}
+    assert members["databases"] == {"postgres", "mlflow", "ray-head"}
+    assert all(compose["networks"][name]["internal"] for name in ("artifacts", "databases"))
 
 
 def test_only_workers_have_cores_and_the_object_store_fits_into_memory(
     compose: dict[str, Any], words: Callable[[Any], list[str]]
 ) -> None:
     given = {}
-    for name in ("ray-head", "ray-worker", "study"):
+    for name in ("ray-head", "ray-worker"):
         service = compose["services"][name]
         text = " ".join(words(service["entrypoint"]) + words(service["command"]))
         found = re.search(r"--num-cpus=(\d+)", text)
@@ -192,23 +243,21 @@ def test_only_workers_have_cores_and_the_object_store_fits_into_memory(
         store = re.search(r"--object-store-memory=(\d+)", text)
         assert store, name
         assert int(store[1]) < int(service["shm_size"].removesuffix("gb")) * 10**9
-    assert given == {"ray-head": 0, "ray-worker": 2, "study": 0}
+    assert given == {"ray-head": 0, "ray-worker": 2}
 
 
 def test_ledger_and_tracking_have_databases_of_their_own(
     compose: dict[str, Any], deploy: Path
 ) -> None:
     services = compose["services"]
-    urls = [
-        found
-        for name in ("mlflow", "study")
-        for found in re.findall(r"postgresql\+psycopg://\S+", str(services[name]["command"]))
-    ]
+    texts = [str(services[name]["command"]) for name in ("mlflow", "study")]
+    texts.append((deploy / "mlflow-users.ini").read_text("utf-8"))
+    urls = [url for text in texts for url in re.findall(r"postgresql\+psycopg://\S+", text)]
     names = {url.rpartition("/")[2] for url in urls}
     made_here = {services["postgres"]["environment"]["POSTGRES_DB"]}
     script = (deploy / "create-databases.sql").read_text("utf-8")
     made_here |= set(re.findall(r"CREATE DATABASE (\w+);", script))
-    assert len(urls) == len(names) == 2
+    assert len(urls) == len(names) == 3
     assert names == made_here
 
 

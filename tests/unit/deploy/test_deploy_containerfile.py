@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import os
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -142,9 +145,35 @@ def test_packages_are_installed_in_the_tested_versions(
     assert "--no-deps" in torch
     assert "grep '^torch==' constraints.txt" in torch
     assert "--constraint constraints.txt" in rest
+    assert {"'ray[default]'", "'mlflow[auth]'"} <= set(rest.split())
     extras = re.search(r"'\.\[([\w,-]+)\]'", rest)
     assert extras is not None
     assert {"postgres", "s3"} <= set(extras[1].split(",")) <= set(project["optional-dependencies"])
+
+
+def test_torch_comes_from_an_index_that_the_builder_may_name(
+    instructions: list[tuple[str, str]], deploy: Path
+) -> None:
+    (index,) = [rest for rest in arguments(instructions, "ARG") if rest.startswith("TORCH_INDEX=")]
+    assert index.endswith("/cpu")
+    page = (deploy / "README.md").read_text("utf-8")
+    assert f"--build-arg {index.removesuffix('cpu')}cu130" in page
+
+
+def test_health_is_that_of_a_page_whose_address_the_service_names(
+    instructions: list[tuple[str, str]],
+) -> None:
+    (check,) = arguments(instructions, "HEALTHCHECK")
+    shell, option, script = json.loads(check[check.index("CMD") + len("CMD") :])
+    assert (shell, option) == ("sh", "-c")
+
+    def ends(url: str) -> int:
+        environment = {"PATH": os.environ["PATH"], "HEALTH_URL": url}
+        return subprocess.run([shell, option, script], env=environment, check=False).returncode
+
+    assert ends("") == 0
+    if shutil.which("curl"):
+        assert ends("http://127.0.0.1:9/health") != 0
 
 
 def test_no_secret_is_built_in(instructions: list[tuple[str, str]]) -> None:

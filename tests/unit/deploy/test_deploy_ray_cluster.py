@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 
-@pytest.fixture
-def cluster(deploy: Path) -> dict[str, Any]:
-    loaded = yaml.safe_load((deploy / "ray-cluster.yaml").read_text("utf-8"))
+@pytest.fixture(params=["aws", "gcp"])
+def cluster(deploy: Path, request: pytest.FixtureRequest) -> dict[str, Any]:
+    loaded = yaml.safe_load((deploy / f"ray-{request.param}.yaml").read_text("utf-8"))
     assert isinstance(loaded, dict)
     return loaded
 
@@ -64,7 +64,8 @@ def test_the_head_is_one_of_the_node_types_and_the_workers_fit(cluster: dict[str
 
 
 def test_no_default_command_of_ray_is_taken_over(cluster: dict[str, Any], autoscaler: Path) -> None:
-    defaults = yaml.safe_load((autoscaler / "aws" / "defaults.yaml").read_text("utf-8"))
+    cloud = autoscaler / cluster["provider"]["type"]
+    defaults = yaml.safe_load((cloud / "defaults.yaml").read_text("utf-8"))
     commands = {key for key in defaults if key.endswith("_commands")}
     assert "setup_commands" in commands
     assert commands <= set(cluster)
@@ -90,7 +91,10 @@ def test_the_image_and_its_home_are_those_of_the_compose_file(
     cluster: dict[str, Any], compose: dict[str, Any]
 ) -> None:
     node = compose["services"]["ray-worker"]
-    assert cluster["docker"]["image"].rpartition("/")[2] == node["image"]
+    image = cluster["docker"]["image"].rpartition("/")[2]
+    assert image == node["image"]
+    gpu = cluster["available_node_types"]["gpu"]["docker"]["worker_image"]
+    assert gpu.rpartition("/")[2] == f"{image}-cuda"
     home = node["volumes"][0].partition(":")[2]
     mounts = [o for o in cluster["docker"]["run_options"] if o.startswith("--volume ")]
     assert [mount.rpartition(":")[2] for mount in mounts] == [home]

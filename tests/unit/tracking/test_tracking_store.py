@@ -149,3 +149,16 @@ def _answering(status: int) -> Iterator[int]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def test_artifacts_go_through_the_server_and_not_to_the_store_behind_it() -> None:
+    from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
+
+    # Nothing listens there: the answer must not depend on what a server offers.
+    repository = MlflowArtifactsRepository("mlflow-artifacts:/1", tracking_uri="http://127.0.0.1:9")
+    repository._server_capabilities = {
+        "multipart_uploads_enabled": True,
+        "multipart_downloads_enabled": True,
+    }
+    assert not repository._is_multipart_download_enabled()
+    assert not repository._is_multipart_upload_enabled()

@@ -1,0 +1,270 @@
+"""Data that cannot be used."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from bad_input import Case, Table, all_of, counted, writes
+
+GOOD = "text,label\n" + "".join(f"some words {i},{i % 2}\n" for i in range(10))
+
+
+def parquet(**columns: Any) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer)
+    return buffer.getvalue()
+
+
+def lines(*rows: object) -> str:
+    return "".join(f"{row if isinstance(row, str) else json.dumps(row)}\n" for row in rows)
+
+
+def read(name: str, content: str | bytes, says: str, *options: str, **more: Any) -> Case:
+    """One file, which is read and encoded."""
+    return Case(("datasets", "prefetch", name, *options), says, given=writes(name, content), **more)
+
+
+def folder(files: dict[str, str | bytes], says: str) -> Case:
+    """A folder of files."""
+    given = all_of(*(writes(f"data/{name}", content) for name, content in files.items()))
+    return Case(("datasets", "prefetch", "./data"), says, given=given)
+
+
+def named(dataset: str, says: str, **more: Any) -> Case:
+    return Case(("datasets", "prefetch", dataset), says, **more)
+
+
+def link(target: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / "data.csv").symlink_to(target)
+
+
+WHOLE = parquet(text=["a b", "c d", "e f", "g h"] * 50, label=[0, 1, 0, 1] * 50)
+CASES: Table = {
+    "an empty file": read("x.csv", "", "x.csv is empty; give"),
+    "a header alone": read("x.csv", "text,label\n", "x.csv has no rows"),
+    "blank lines alone": read("x.csv", "\n\n\n", "cannot be read as csv"),
+    "a row with a field too many": read(
+        "x.csv", "text,label\na,1\nb,c,0\n", "Expected 2 fields in line 3, saw 3"
+    ),
+    "a first row longer than the header": read(
+        "x.csv", "text,label\na, b,1\nb,c,0\n", "more fields than the header"
+    ),
+    "a quote that never ends": read("x.csv", 'text,label\n"a,1\nb,0\n', "EOF inside string"),
+    "Latin-1": read(
+        "x.csv", "text,label\ncafé,1\nb,0\n".encode("latin-1"), "can't decode byte 0xe9"
+    ),
+    "UTF-16": read("x.csv", GOOD.encode("utf-16"), "can't decode byte 0xff"),
+    "a packed file under a plain name": read(
+        "x.csv", b"\x1f\x8b\x08\x00" + bytes(range(256)), "cannot be read as csv"
+    ),
+    "NUL bytes in a text": read(
+        "x.csv",
+        "text,label\na\0b,1\nc,0\nd,1\ne,0\n",
+        "text-column: row 0 of the train split holds",
+    ),
+    "NUL bytes in a label": read(
+        "x.jsonl",
+        lines(*({"text": "a b", "label": label} for label in ("x\0", "y", "x\0", "y"))),
+        "label-column: 'x\\x00' holds a control character",
+    ),
+    "one class": read("x.csv", "text,label\na,1\nb,1\n", "two classes or more are needed"),
+    "a class with one text": read(
+        "x.csv", "text,label\na,1\nb,1\nc,0\n", "class '0' has 1 training example"
+    ),
+    "labels missing in a row": read(
+        "x.csv", "text,label\na,1\nb,\nc,0\n", "1 of 3 labels of the train split are missing"
+    ),
+    "labels missing in all rows": read(
+        "x.csv", "text,label\na,\nb,\n", "2 of 2 labels of the train split are missing"
+    ),
+    "labels that are null": read(
+        "x.jsonl",
+        lines({"text": "a", "label": None}, {"text": "b", "label": None}),
+        "2 of 2 labels of the train split are missing",
+    ),
+    "no column of labels": read("x.csv", "text,stars\na,1\nb,0\n", "name one with --label-column"),
+    "no column of texts": read("x.csv", "words,label\na,1\nb,0\n", "name one with --text-column"),
+    "two columns that may be the text": read(
+        "x.csv", "text,review,label\na,b,1\nc,d,0\n", "both text and review may be it"
+    ),
+    "an unknown text column": read(
+        "x.csv", GOOD, "text-column: there is no column 'body'", "--text-column", "body"
+    ),
+    "an unknown label column": read(
+        "x.csv", GOOD, "label-column: there is no column 'stars'", "--label-column", "stars"
+    ),
+    "one column for both": read(
+        "x.csv", GOOD, "label-column: 'text' is the text column too", "--label-column", "text"
+    ),
+    "a column that is named twice": read(
+        "x.csv", "text,label,label\na,1,0\nb,0,1\n", "the header names 'label' twice"
+    ),
+    "semicolons for commas": read("x.csv", GOOD.replace(",", ";"), "the columns are text;label"),
+    "commas for tabs": read("x.tsv", GOOD, "the columns are text,label"),
+    "all texts empty": read(
+        "x.csv", "text,label\n,1\n ,0\n,1\n,0\n", "all texts of the train split are empty"
+    ),
+    "one text of a book's length": read(
+        "x.csv",
+        "text,label\na,1\nb,0\n" + "word " * 250_000 + ",1\nc,0\n",
+        "row 2 of the train split has 1,250,000 characters",
+    ),
+    "a label of a page": read(
+        "x.csv",
+        "text,label\n" + "".join(f"a,{'x' * 2000}{i % 2}\n" for i in range(4)),
+        "a label has 2,001 characters",
+    ),
+    "a label for each text": folder(
+        {
+            "train.csv": "text,label\n" + "".join(f"a b,{i}\n" for i in range(1500)),
+            "dev.csv": "text,label\na b,1\n",
+        },
+        "1,500 different labels in 1,500 training texts",
+    ),
+    "labels with a fraction": read(
+        "x.parquet", parquet(text=["a", "b"], label=[1.5, 2.0]), "'label' holds 1.5"
+    ),
+    "labels that are lists": read(
+        "x.jsonl", lines({"text": "a", "label": [1]}, {"text": "b", "label": [0]}), "'label' holds"
+    ),
+    "labels that are days": read(
+        "x.parquet",
+        parquet(text=["a", "b"], label=pa.array([1, 2], pa.date32())),
+        "'label' holds datetime.date",
+    ),
+    "texts that are lists": read(
+        "x.parquet", parquet(text=[["a"], ["b"]], label=[1, 0]), "'text' holds no texts but lists"
+    ),
+    "texts that are bytes": read(
+        "x.parquet",
+        parquet(text=[b"a\xff", b"b", b"c", b"d"], label=[1, 0, 1, 0]),
+        "'text' holds no texts but bytes",
+    ),
+    "Parquet cut in half": read(
+        "x.parquet", WHOLE[: len(WHOLE) // 2], "x.parquet cannot be read as parquet"
+    ),
+    "Parquet with a byte changed in its data": read(
+        "x.parquet",
+        WHOLE[:6] + bytes([WHOLE[6] ^ 0xFF, WHOLE[7] ^ 0xFF]) + WHOLE[8:],
+        "x.parquet cannot be read as parquet",
+    ),
+    "Parquet that is none": read("x.parquet", GOOD, "x.parquet cannot be read as parquet"),
+    "Parquet without rows": read(
+        "x.parquet",
+        parquet(text=pa.array([], pa.string()), label=pa.array([], pa.int64())),
+        "x.parquet has no rows",
+    ),
+    "JSON lines with a bad line": read(
+        "x.jsonl", lines({"text": "a", "label": 1}, '{"text": "b", "lab'), "cannot be read as jsonl"
+    ),
+    "JSON lines that are lists": read("x.jsonl", lines([1, 2], [3, 4]), "cannot be read as jsonl"),
+    "JSON lines whose texts change their kind": read(
+        "x.jsonl",
+        lines({"text": "a", "label": 1}, {"text": {"b": 1}, "label": 0}),
+        "'text' holds no texts but lists",
+    ),
+    "JSON with half a character": read(
+        "x.jsonl",
+        '{"text": "a \\ud800", "label": 1}\n{"text": "b", "label": 0}\n' * 2,
+        "cannot be read as jsonl",
+    ),
+    "JSON that is one number": read("x.json", "42", "cannot be read as json"),
+    "JSON nested without end": read("x.json", "[" * 100_000, "cannot be read as json"),
+    "a rationale of another length": read(
+        "x.jsonl",
+        lines(*({"text": "a b", "label": i % 2, "leaf_sentiment": [2]} for i in range(4))),
+        "row 0 of the train split has 1 values of leaf_sentiment for 2 words",
+    ),
+    "a rationale that is no number": read(
+        "x.jsonl",
+        lines(*({"text": "a b", "label": i % 2, "leaf_sentiment": ["x", "y"]} for i in range(4))),
+        "leaf_sentiment",
+    ),
+    "a folder without splits": folder({"notes.txt": "x"}, "nor a file train.csv"),
+    "a folder with a test split alone": folder({"test.csv": GOOD}, "nor a file train.csv"),
+    "two files for one split": folder(
+        {"train.csv": GOOD, "train.jsonl": "{}"}, "holds both train.csv and train.jsonl"
+    ),
+    "a dev split with a new label": folder(
+        {"train.csv": GOOD, "dev.csv": "text,label\na,7\n"}, "labels that train lacks: 7"
+    ),
+    "a dev split with other columns": folder(
+        {"train.csv": GOOD, "dev.csv": "body,label\na,1\n"}, "the dev split has no column 'text'"
+    ),
+    "an empty test split": folder(
+        {"train.csv": GOOD, "test.csv": "text,label\n"}, "test.csv has no rows"
+    ),
+    "a saved folder that is broken": folder({"state.json": "{"}, "cannot be read"),
+    "a saved folder without its data": folder(
+        {"dataset_dict.json": '{"splits": ["train"]}'}, "cannot be read"
+    ),
+    "a missing file": named("nowhere.csv", "there is no file or folder"),
+    "a missing folder": named("./nowhere", "there is no file or folder"),
+    "a link to nowhere": named("data.csv", "there is no file or folder", given=link("gone.csv")),
+    "a link to itself": named("data.csv", "dataset: ", given=link("data.csv")),
+    "a device that never ends": named(
+        "data.csv", "there is no file or folder", given=link("/dev/zero")
+    ),
+    "a pipe that nobody fills": named(
+        "data.csv",
+        "there is no file or folder",
+        given=lambda folder: os.mkfifo(folder / "data.csv"),
+    ),
+    "a file of another kind": read("x.xlsx", b"PK\x03\x04", "is of no known kind"),
+    "an empty name": named("", "dataset: "),
+    "a name of many folders": named("a/b/c", "check the path"),
+    "a name that is too long": named("x" * 5000 + ".csv", "dataset: "),
+    "the home of nobody": named("~nobody-here/x.csv", "dataset: "),
+    "a name that is no UTF-8": named(os.fsdecode(b"caf\xe9.csv"), "'caf\\udce9.csv' is not UTF-8"),
+    "a name that would move the cursor": named("\x1b[2J.csv", "here/\\x1b[2J.csv'; check the path"),
+    "a name of two lines": named("a\nerror: b.csv", "here/a\\nerror: b.csv'; check the path"),
+    "a column that would move the cursor": read(
+        "x.csv", "\x1b[31mred,label\na,1\nb,0\n", "the columns are \\x1b[31mred, label"
+    ),
+    "an unknown corpus of ours": named("planted:nothing", "no planted variant 'nothing'"),
+    "an unknown data set, and no hub": named("no-such/corpus", "was not found", code=4),
+    "a known one, and no hub": named("imdb", "was not found", code=4),
+    "one that needs a local copy": named("sst2-treebank", "as a local copy only", code=4),
+    "fewer texts than classes": Case(
+        ("search", "--dataset", "x.csv", "--train-limit", "2", "--dry-run"),
+        "train-limit: 2 texts cannot hold 3 classes",
+        given=writes("x.csv", "text,label\n" + "".join(f"word {i},{i % 3}\n" for i in range(30))),
+    ),
+    "a metric that the data cannot have": Case(
+        (
+            *("search", "--dataset", "x.csv", "--dry-run"),
+            *("--objective", "accuracy", "--objective", "auroc"),
+        ),
+        "needs texts with a gold rationale",
+        given=writes("x.csv", GOOD),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", counted("data files", CASES))
+def test_it_is_one_sentence(
+    name: str, refused: Callable[[Case], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SAFR_STUDY_DATA", raising=False)
+    refused(CASES[name])
+
+
+def test_the_texts_that_the_rows_are_made_from_are_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Else a row might be refused for another reason than it says.
+    from safr_study.data import load_corpus
+    from safr_study.settings import CorpusSpec
+
+    for name, content in (("x.csv", GOOD.encode()), ("x.parquet", WHOLE)):
+        (tmp_path / name).write_bytes(content)
+        corpus = load_corpus(CorpusSpec(dataset=str(tmp_path / name)))
+        assert corpus.train.examples + corpus.dev.examples in (10, 200)
