@@ -52,6 +52,12 @@ class BackgroundWriter(Generic[Item]):
             self._waiting[key] = item if older is None else self._merge(older, item)
             self._changed.notify_all()
 
+    @property
+    def waiting(self) -> int:
+        """How many keys are not written yet."""
+        with self._changed:
+            return len(self._waiting.keys() | ({self._writing} - {None}))
+
     def finish(self, timeout: float) -> str | None:
         """Write what still waits, for at most ``timeout`` seconds, and stop.
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from safr_study.cli.progress import Board, LiveProgress, PlainProgress, plan_lines
+from safr_study.cli.board import Board
+from safr_study.cli.progress import LiveProgress, PlainProgress, plan_lines
 from safr_study.records import EpochReport, LossTerms, TrialRecord, TrialState
 from safr_study.settings import Objective
 from safr_study.study.cluster import Allotment
