@@ -191,7 +191,7 @@ def measure(
     trials: int, concurrent: int, late: slice, *, bound: float, sampler: SamplerName, track: bool
 ) -> list[Measured]:
     """The lines of one size."""
-    with tempfile.TemporaryDirectory(dir=_fast()) as name:
+    with tempfile.TemporaryDirectory(dir=in_memory()) as name:
         load = run_load(trials, concurrent, Path(name), sampler=sampler, track=track)
     early = slice(100, 600)
     title = f"driver, {trials:,} trials, {concurrent} at once, {sampler}"
@@ -219,7 +219,7 @@ def measure(
     return lines
 
 
-def _fast() -> str | None:
+def in_memory() -> str | None:
     """A folder in memory: what is measured is the driver, not the disk."""
     return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
