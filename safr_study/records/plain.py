@@ -12,7 +12,7 @@ _SCALARS = frozenset((str, int, float, bool, type(None)))
 
 def to_plain(record: Any) -> Any:
     """A record as JSON values (dataclasses to dicts, tuples to lists), for ledgers and output."""
-    kind = type(record)
+    kind: Any = type(record)
     if kind in _SCALARS:
         return record
     names = _field_names(kind)

@@ -4,8 +4,8 @@
 
 Two Ray workers with the full vocabulary. The first trains, the second is measured: idle, with all
 its modules imported; with the corpus from Ray's object store, every token read; and in a whole
-trial, with running states, evaluation and checkpoint. Only its private pages count, many times a
-second: what it shares with others is there once.
+trial, with running states, evaluation and checkpoint. Only the pages of its own count, many times a
+second: files and the object store are there once for all.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ _EVERY = 0.02
 
 
 def private_bytes() -> int:
-    """Of this process: pages that no other process has."""
+    """Of this process alone: its anonymous pages, neither files nor Ray's object store."""
     text = Path("/proc/self/smaps_rollup").read_text(encoding="ascii")
-    lines = (line.split() for line in text.splitlines() if line.startswith("Private_"))
+    lines = (line.split() for line in text.splitlines() if line.startswith("Anonymous:"))
     return sum(1024 * int(words[1]) for words in lines)
 
 
