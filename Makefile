@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test test-studies test-units test-gpu drill pictures check audit results table efficiency format clean
+.PHONY: help install demo test test-studies test-units test-gpu drill pictures check audit results table bench efficiency format clean
 
 help:
 	@echo "make demo     install, run the built-in study, print its front"
@@ -16,6 +16,7 @@ help:
 	@echo "make audit    known vulnerabilities of the pinned versions"
 	@echo "make results  train and measure what docs/results.md reports and docs/results lacks"
 	@echo "make table    train the table of lambdas that searches are replayed over, or what it lacks (hours)"
+	@echo "make bench    measure what a study costs: time, memory, ten thousand trials (half an hour)"
 	@echo "make efficiency  replay the searches over the table, and run them live on the planted corpus"
 	@echo "make install  make $(VENV) alone"
 	@echo "make format   rewrite the sources in the project's format"
@@ -87,6 +88,10 @@ results: install
 BENCHMARK := PYTHONPATH=tests $(BIN)/python -m benchmarks
 table: install
 	$(BENCHMARK).lambda_table --max-concurrent 2
+
+# Needs SAFR_STUDY_DATA and an idle machine; half an hour. PARTS="study memory" are some of it.
+bench: install
+	$(BENCHMARK).bench $(PARTS)
 
 EFFICIENCY := docs/results/efficiency
 efficiency: install

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from safr_study.records.warnings import study_warnings
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
 PIPED = 110
 """Characters of a line where no terminal says how many it has."""
 _quiet = False
+LONG_JSON = 1_000_000
+"""Characters. Indenting takes Python as long as all the rest of a command."""
+FAILURES = 10
+"""Failed trials that are told one by one: the rest is counted."""
 
 
 def out() -> Console:
@@ -46,8 +52,27 @@ def silence() -> None:
 
 
 def print_json(document: Any) -> None:
-    """One JSON document on standard output."""
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """One JSON document on standard output; indented, unless it is too long to be looked at."""
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False)
+    if len(text) < LONG_JSON:
+        text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    sys.stdout.write(text + "\n")
+
+
+@contextlib.contextmanager
+def without_collector() -> Iterator[None]:
+    """Python's cyclic garbage collector stands still: for a command that reads much and ends.
+
+    Tens of thousands of records are made, and none of them is garbage; the collector would look
+    through all of them again and again, for half of the time.
+    """
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
 
 
 def table(columns: Sequence[str], *, title: str | None = None) -> Table:
@@ -128,11 +153,13 @@ def result_footer(result: StudyResult) -> list[str]:
     lines += rung_lines(result)
     lines += infeasible_lines(result)
     lines += study_warnings(ranked.trial for ranked in result.ranked)
+    failed = [trial for trial in result.unranked if trial.failure is not None]
     lines += [
         f"Trial {trial.number} ({trial.label}) failed: {trial.failure}"
-        for trial in result.unranked
-        if trial.failure is not None
+        for trial in failed[:FAILURES]
     ]
+    if len(failed) > FAILURES:
+        lines.append(f"{len(failed) - FAILURES} more trials failed; --json has their sentences.")
     return lines
 
 

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from safr_study.cli.output import duration, size, table
+from safr_study.cli.board import Board
+from safr_study.cli.output import FAILURES, duration, size, table
 from safr_study.records import EpochReport, TrialRecord, TrialState
-from safr_study.records.warnings import study_warnings, trial_warnings
+from safr_study.records.warnings import trial_warnings
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
@@ -44,79 +45,6 @@ def plan_lines(plan: StudyPlan) -> list[str]:
         f"stopping may make it less), {size(plan.cost.disk_bytes)} of disk"
     )
     return lines
-
-
-class Board:
-    """What has happened so far, counted."""
-
-    def __init__(self, plan: StudyPlan, trials: Sequence[TrialRecord]) -> None:
-        self.plan = plan
-        self.trials = {trial.number: trial for trial in trials}
-        self.left = plan.trials - plan.done
-        self._ended = 0
-        self._epochs_run = 0
-        self._began = time.monotonic()
-        self._epoch_seconds: list[float] = []
-        self._epochs_of_finished: list[int] = []
-
-    def update(self, trial: TrialRecord, report: EpochReport | None = None) -> None:
-        """Take in a trial's new state."""
-        self.trials[trial.number] = trial
-        if report is not None:
-            self._epoch_seconds.append(report.seconds)
-        if trial.state is not TrialState.RUNNING:
-            self._ended += 1
-            if trial.counts:
-                self._epochs_of_finished.append(len(trial.epochs))
-
-    @property
-    def complete(self) -> list[TrialRecord]:
-        """Trials with objectives."""
-        return [t for t in self.trials.values() if t.state is TrialState.COMPLETE]
-
-    def seconds_left(self) -> float | None:
-        """Wall time to the end from the measured epochs; ``None`` before the first."""
-        if not self._epoch_seconds:
-            return None
-        per_epoch = sum(self._epoch_seconds) / len(self._epoch_seconds)
-        finished = self._epochs_of_finished
-        expected = sum(finished) / len(finished) if finished else self.plan.epochs
-        running = [t for t in self.trials.values() if t.state is TrialState.RUNNING]
-        begun = sum(max(0.0, expected - len(t.epochs)) for t in running)
-        waiting = max(0, self.left - self._ended - len(running))
-        return per_epoch * (begun + waiting * expected) / self.plan.allotment.max_concurrent
-
-    def summary(self) -> str:
-        """One line: trials, best of each objective, hypervolume, time left."""
-        from safr_study.pareto import hypervolume
-
-        done = self.complete
-        parts = [f"{len(done)} of {self.plan.trials} trials complete"]
-        failed = sum(t.state is TrialState.FAILED for t in self.trials.values())
-        stopped = sum(t.state is TrialState.PRUNED for t in self.trials.values())
-        if stopped:
-            parts.append(f"{stopped} stopped early")
-        if failed:
-            parts.append(f"{failed} failed")
-        values = [t.values for t in done if t.values is not None]
-        reference = self.plan.reference_point
-        # The SRS of a collapsed prediction is no best.
-        sound = [t.values for t in done if t.values is not None and not t.saturated]
-        if values:
-            objectives = self.plan.objectives
-            for axis, objective in enumerate(objectives):
-                among = values if objective.name == "accuracy" else sound
-                pick = max if objective.maximise else min
-                best = pick((v[axis] for v in among), default=None)
-                parts += [] if best is None else [f"best {objective.label} {best:.2f}"]
-            signs = [objective.sign for objective in objectives]
-            front = [_times(signs, v) for v in values]
-            parts.append(f"hypervolume {hypervolume(front, _times(signs, reference)):.0f}")
-        left = self.seconds_left()
-        parts.append(f"{duration(time.monotonic() - self._began)} gone")
-        if left:
-            parts.append(f"about {duration(left)} left")
-        return ", ".join(parts)
 
 
 class SilentProgress:
@@ -257,7 +185,8 @@ def _page(board: Board) -> Group:
 
     objectives = [f">{objective.label}" for objective in board.plan.objectives]
     made = table([">trial", "setting", ">epoch", ">last dev", *objectives, "state"])
-    for trial in sorted(board.trials.values(), key=lambda t: t.number)[-ROWS:]:
+    for number in sorted(board.trials)[-ROWS:]:
+        trial = board.trials[number]
         last = trial.epochs[-1] if trial.epochs else None
         values = trial.values or [None] * len(objectives)
         made.add_row(
@@ -270,10 +199,9 @@ def _page(board: Board) -> Group:
         )
     failures = [
         Text(f"trial {trial.number} failed: {trial.failure}", style="red")
-        for trial in board.trials.values()
-        if trial.failure is not None
+        for trial in list(board.failed.values())[-FAILURES:]
     ]
-    warnings = [Text(sentence, style="yellow") for sentence in study_warnings(board.complete)]
+    warnings = [Text(sentence, style="yellow") for sentence in board.warnings]
     return Group(made, *failures, *warnings, Text(board.summary()))
 
 
@@ -295,8 +223,3 @@ def _outcome(trial: TrialRecord, board: Board) -> str:
     pairs = zip(board.plan.objectives, trial.values, strict=True)
     saturated = " (saturated)" if trial.saturated else ""
     return ", ".join(f"{o.label} {value:.2f}" for o, value in pairs) + saturated
-
-
-def _times(signs: Sequence[float], values: Sequence[float]) -> list[float]:
-    """Values that are all better when larger."""
-    return [sign * value for sign, value in zip(signs, values, strict=True)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,12 @@ from safr_study.cli.options import (
 )
 from safr_study.cli.status import show_studies
 
+if TYPE_CHECKING:
+    from safr_study.records import StudyResult
+
+ROWS = 100
+"""Of a table that nobody asked to be longer."""
+
 
 def pareto(
     study: StudyArgument,
@@ -24,6 +30,9 @@ def pareto(
         Path | None,
         typer.Option("--out", help="Folder for the pictures and tables.", file_okay=False),
     ] = None,
+    rows: Annotated[
+        int, typer.Option("--rows", help="Trials in the table, the best; 0: all.", min=0)
+    ] = ROWS,
     json: JsonOption = False,
     home: HomeOption = None,
     storage: StorageOption = None,
@@ -41,20 +50,31 @@ def pareto(
     from safr_study.report import result_json
     from safr_study.workflows.results import load_result, write_result
 
-    result = load_result(study, open_stores(home, storage=storage))
-    written = write_result(result, out) if out is not None else []
-    if json:
-        output.print_json({**result_json(result), "written": [str(path) for path in written]})
-        return
-    console = output.out()
-    if result.ranked:
-        console.print(output.result_table(result))
-    else:
-        console.print(f"Study {result.name}: no trial is complete yet.")
-    for line in output.result_footer(result):
-        console.print(line, soft_wrap=True)
+    with output.without_collector():
+        result = load_result(study, open_stores(home, storage=storage))
+        written = write_result(result, out) if out is not None else []
+        if json:
+            output.print_json({**result_json(result), "written": [str(path) for path in written]})
+            return
+        _show(result, rows or len(result.ranked))
     for path in written:
         output.err().print(f"wrote {path}")
+
+
+def _show(result: StudyResult, rows: int) -> None:
+    console = output.out()
+    if result.ranked:
+        console.print(output.result_table(result, rows=rows))
+    else:
+        console.print(f"Study {result.name}: no trial is complete yet.")
+    more = len(result.ranked) - rows
+    if more > 0:
+        console.print(
+            f"{more:,} more trials; --rows 0 shows all, --out FOLDER writes all as CSV.",
+            soft_wrap=True,
+        )
+    for line in output.result_footer(result):
+        console.print(line, soft_wrap=True)
 
 
 def list_studies(

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
+
+_SCALARS = frozenset((str, int, float, bool, type(None)))
 
 
 def to_plain(record: Any) -> Any:
     """A record as JSON values (dataclasses to dicts, tuples to lists), for ledgers and output."""
-    if dataclasses.is_dataclass(record) and not isinstance(record, type):
-        return {f.name: to_plain(getattr(record, f.name)) for f in dataclasses.fields(record)}
+    kind: Any = type(record)
+    if kind in _SCALARS:
+        return record
+    names = _field_names(kind)
+    if names is not None:
+        return {name: to_plain(getattr(record, name)) for name in names}
     if isinstance(record, Mapping):
         return {str(key): to_plain(value) for key, value in record.items()}
     if isinstance(record, (list, tuple)):
         return [to_plain(value) for value in record]
     return record
+
+
+@cache
+def _field_names(kind: type) -> tuple[str, ...] | None:
+    """Of a dataclass; ``None`` for any other type. Asked for each of thousands of records."""
+    if not dataclasses.is_dataclass(kind):
+        return None
+    return tuple(field.name for field in dataclasses.fields(kind))

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from safr_study.records import Agreement, DeletionScores, LayerMeasures, Scores, to_plain
 from safr_study.settings import AT_K, OF_LAYER, OF_MODEL, Metric, Objective
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _CURVE = ("srs_auc", "srs_excess_auc", "comprehensiveness_aopc", "sufficiency_aopc")
 _AGREEMENT = ("average_precision", "auroc", "precision_at_gold")
@@ -70,6 +72,8 @@ def metrics_table(scores: Scores, more: Sequence[MeasuredMetric] = ()) -> pd.Dat
     Columns: ``split``, ``examples``, ``metric``, ``label``, ``value``, ``se``, ``unit``,
     ``better``, ``mode``, ``note`` and ``ranking``.
     """
+    import pandas as pd  # slow to import: a worker that takes a metric's value does without
+
     rows = [
         {"split": scores.split, "examples": scores.examples, **to_plain(metric)}
         for metric in [*measured_metrics(scores), *other_rankings(scores), *more]

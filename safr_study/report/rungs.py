@@ -6,8 +6,6 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from scipy.stats import kendalltau
-
 from safr_study.pareto import rank_study
 from safr_study.records import StudyResult, TrialRecord, TrialState
 from safr_study.settings import Objective
@@ -191,5 +189,7 @@ def _correlation(name: str, place: int, pairs: Sequence[Pair]) -> RungCorrelatio
     both = [pair for pair in both if not any(map(math.isnan, pair))]
     if len(both) < 2:
         return RungCorrelation(name, None, len(both))
+    from scipy.stats import kendalltau  # slow to import, and a study without rungs needs it not
+
     tau = float(kendalltau(*zip(*both, strict=True)).statistic)
     return RungCorrelation(name, None if math.isnan(tau) else tau, len(both))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from safr_study.records import RankedTrial, StudyResult, TrialRecord, to_plain
 from safr_study.records.warnings import trial_warnings
 from safr_study.report.rungs import result_rungs, rung_rows
 from safr_study.settings import Constraint, Objective
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SENTENCES = 10
 """Of trials that miss a constraint: the rest is counted."""
@@ -26,6 +27,8 @@ def result_table(result: StudyResult) -> pd.DataFrame:
     ``run_id`` and ``crowding`` (infinite at the ends of a front). Where trials have several seeds,
     each objective is followed by ``_half_width``, that of its 95 % interval over them.
     """
+    import pandas as pd  # slow to import, and most who read a study make no table
+
     trials = [ranked.trial for ranked in result.ranked]
     columns: dict[str, Any] = {
         "front": [ranked.front for ranked in result.ranked],

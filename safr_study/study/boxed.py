@@ -19,6 +19,7 @@ from safr_study.settings import SWITCH_SUFFIX, SearchSpace, Value
 from safr_study.study.box import box, drawn_from, from_box
 from safr_study.study.experimental import experimental_allowed
 from safr_study.study.past import as_points
+from safr_study.study.shown import shown
 
 POPULATION = 8
 """Trials before a model or a population takes over from the even spread, and parents of NSGA-II:
@@ -134,7 +135,8 @@ class BoxSampler(optuna.samplers.BaseSampler):
         """What the inner sampler draws, once there are enough trials to learn from."""
         if self._build is None:
             return None
-        known = as_points(others, self._space, study.directions)
+        some = shown(others, study.directions)
+        known = as_points(some, self._space, study.directions)
         if sum(t.state is TrialState.COMPLETE for t in known) < POPULATION:
             return None
         copy = optuna.create_study(directions=study.directions, sampler=self._build())

@@ -37,6 +37,8 @@ _QUIET = {
     "TUNE_FORCE_TRIAL_CLEANUP_S": "5",
     "TUNE_RESULT_BUFFER_LENGTH": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # The state of the Tuner, all trials each time: nobody reads it back, the ledger has it all.
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
     "RAY_DISABLE_IMPORT_WARNING": "1",
     # The trace of a worker that died: the ledger has the sentence.
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
@@ -125,6 +127,24 @@ def cluster(address: str | None = None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def warm_workers(allotment: Allotment) -> None:
+    """Let the workers import what a trial needs, while the driver gets the study ready.
+
+    Ray gives a trial a process that has done something before, where one waits. Returns at once; a
+    worker that fails here fails in its trial, which says so. Not with GPUs: what a process may see
+    of them is decided before its first import.
+    """
+    import ray
+
+    from safr_study.study.trainable import prepare
+
+    if allotment.gpus_per_trial:
+        return
+    task = ray.remote(num_cpus=allotment.cpus_per_trial, max_retries=0)(prepare)
+    for _ in range(allotment.max_concurrent):
+        task.remote()
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from safr_study.study.experimental import experimental_allowed
 from safr_study.study.plan import planned
 from safr_study.study.sampling import build_sampler, enqueued, replay, suggest
 from safr_study.study.storage import generations
-from safr_study.study.stored import EPOCH, RUN, RUNG, Outcome, record_of
+from safr_study.study.stored import EPOCH, RUNG, Outcome, record_of, run_of, run_page
 
 SCHEMA_VERSION = 1
 _CHECKPOINTS = "checkpoints"
@@ -158,18 +158,18 @@ class Ledger:
     @property
     def known(self) -> int:
         """Trials of another study that the sampler knows; they come before all of this one's."""
-        return int(self.study.user_attrs.get("known", 0))
+        return int(self._attributes().get("known", 0))
 
     def trials(self) -> list[TrialRecord]:
         """All trials of this study, by number."""
-        attrs, known = self.study.user_attrs, self.known
+        attrs, known = self._attributes(), self.known
         frozen = self.study.get_trials(deepcopy=False)[known:]
         return [record_of(t, t.number - known, attrs) for t in frozen]
 
     def trial(self, number: int) -> TrialRecord:
         """One trial."""
         frozen = self.storage.get_trial(self._trial_id(number))
-        return record_of(frozen, number, self.study.user_attrs)
+        return record_of(frozen, number, self._attributes())
 
     def ask(self, spec: StudySpec) -> TrialRecord | None:
         """Decide the next trial: a baseline, the next grid point, or what the sampler draws.
@@ -290,10 +290,19 @@ class Ledger:
 
     def set_run_ids(self, run_ids: Mapping[int, str]) -> None:
         """Remember the MLflow runs of trials; on the study, as finished trials are closed."""
-        known = self.study.user_attrs
+        known = self._attributes()
+        pages: dict[str, dict[str, str]] = {}
         for number, run_id in run_ids.items():
-            if known.get(f"{RUN}{number}") != run_id:
-                self.study.set_user_attr(f"{RUN}{number}", run_id)
+            if run_of(known, number) != run_id:
+                key = run_page(number)
+                page = pages.setdefault(key, dict(known.get(key, {})))
+                page[str(number)] = run_id
+        for key, page in pages.items():
+            self.study.set_user_attr(key, page)
+
+    def _attributes(self) -> Mapping[str, Any]:
+        """Of the study, to be read alone: Optuna's own property copies all of them each time."""
+        return self.storage.get_study_user_attrs(self._study_id())
 
     def _study_id(self) -> int:
         return self.storage.get_study_id_from_name(self.study.study_name)

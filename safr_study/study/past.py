@@ -32,6 +32,7 @@ def as_points(
     known = [trial for trial in trials if trial.state is TrialState.COMPLETE]
     if space.constraints:
         known = [trial for trial in known if len(trial.constraints) == len(space.constraints)]
+    complete = {id(trial) for trial in known}
     points = []
     for trial in trials:
         place = to_box(trial.params, space)
@@ -41,7 +42,7 @@ def as_points(
             points.append(
                 create_trial(state=TrialState.RUNNING, params=dict(place), distributions=box(space))
             )
-        elif known and (trial in known or trial.state is not TrialState.COMPLETE):
+        elif known and (id(trial) in complete or trial.state is not TrialState.COMPLETE):
             points.append(
                 create_trial(
                     params=dict(place),

@@ -25,6 +25,7 @@ from safr_study.settings import (
 )
 from safr_study.study.boxed import POPULATION, BoxSampler, SobolSampler, SteadyNSGA2
 from safr_study.study.experimental import experimental_allowed
+from safr_study.study.shown import ShownSampler
 
 GRID_LEVELS = 5
 """Levels of a range that names no grid values."""
@@ -56,8 +57,10 @@ def build_sampler(
     if name == "tpe":
         # Multivariate and grouped: the lambdas act together, and some exist only sometimes.
         with experimental_allowed():
-            return optuna.samplers.TPESampler(
-                seed=drawn, multivariate=True, group=True, n_startup_trials=POPULATION
+            return ShownSampler(
+                optuna.samplers.TPESampler(
+                    seed=drawn, multivariate=True, group=True, n_startup_trials=POPULATION
+                )
             )
     if space is None:
         raise ValueError(f"{name} draws from a space: build_sampler(..., space=spec.space)")

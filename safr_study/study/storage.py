@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
 from safr_study.errors import BadInput, ServiceUnreachable
 from safr_study.home import Home
+from safr_study.study.journal import JournalFile, drop_dead_lock, drop_torn_line
 
 logging.getLogger("optuna").setLevel(logging.WARNING)
 _TABLES_LOCK = 0x73616672
 """Of PostgreSQL: ``safr`` in ASCII."""
-_LOCK_SECONDS, _LOCK_LOOKS = 1.0, 10
-"""A living writer holds the journal's lock for some milliseconds."""
 
 
 def open_storage(
@@ -144,62 +141,15 @@ def _open_journal(path: Path, *, mend: bool) -> optuna.storages.BaseStorage:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if mend and path.exists():
-            _drop_dead_lock(path)
-            _drop_torn_line(path)
-        return optuna.storages.JournalStorage(_Journal(path))
+            drop_dead_lock(path)
+            drop_torn_line(path)
+        return optuna.storages.JournalStorage(JournalFile(path))
     except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
         raise BadInput(
             "study",
             f"the ledger {path} cannot be read ({type(error).__name__}: {_first_line(error)}); "
             "move it away to begin anew",
         ) from error
-
-
-class _Journal(JournalFileBackend):
-    """Optuna's journal, which a write that failed for want of room leaves as it was."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._writing = JournalFileSymlinkLock(str(path))
-        super().__init__(str(path), self._writing)
-
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Append them, or raise and append nothing."""
-        try:
-            super().append_logs(logs)
-        except OSError:
-            with contextlib.suppress(OSError):
-                self._writing.acquire()
-                try:
-                    _drop_torn_line(self._path)
-                finally:
-                    self._writing.release()
-            raise
-
-
-def _drop_dead_lock(path: Path) -> None:
-    """Take away the lock of a writer that was killed; Optuna's own would hold for half a minute.
-
-    Beside the one driver only requests are written, and none of them takes as long as this waits.
-    """
-    lock = path.with_name(f"{path.name}.lock")
-    for _ in range(_LOCK_LOOKS):
-        if not lock.is_symlink():
-            return
-        time.sleep(_LOCK_SECONDS / _LOCK_LOOKS)
-    lock.unlink(missing_ok=True)
-
-
-def _drop_torn_line(path: Path) -> None:
-    """Cut off a last line that a full disk or a kill left half-written.
-
-    The next line would be glued to it, and no line after that could be read.
-    """
-    with path.open("rb+") as file:
-        content = file.read()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            file.truncate(whole)
 
 
 def _first_line(error: Exception) -> str:

@@ -25,8 +25,12 @@ EPOCH = "epoch:"
 """Of a trial, with the epoch's number: its report."""
 RUNG = "rung:"
 """Of a trial, with the epoch's number: the scheduler's verdict."""
-RUN = "run:"
-"""Of the study, with the trial's number: its MLflow run."""
+_RUN = "run:"
+"""Of a study by an earlier version, with the trial's number: its MLflow run."""
+_RUNS = "runs:"
+"""Of the study, with the number of a page: the MLflow runs of so many trials, by their numbers. One
+write for each trial would take longer than a large study's ranking."""
+_PAGE = 500
 
 _STATES = {
     optuna.trial.TrialState.WAITING: TrialState.WAITING,
@@ -55,6 +59,17 @@ class Outcome:
         """The objectives, means over the seeds."""
         columns = zip(*(replicate.values for replicate in self.replicates), strict=True)
         return tuple(math.fsum(column) / len(self.replicates) for column in columns)
+
+
+def run_page(number: int) -> str:
+    """The study's attribute that has the MLflow run of this trial."""
+    return f"{_RUNS}{number // _PAGE}"
+
+
+def run_of(of_study: Mapping[str, Any], number: int) -> str | None:
+    """The MLflow run of a trial, from the study's attributes."""
+    page: Mapping[str, str] = of_study.get(run_page(number), {})
+    return page.get(str(number), of_study.get(f"{_RUN}{number}"))
 
 
 def record_of(trial: FrozenTrial, number: int, of_study: Mapping[str, Any]) -> TrialRecord:
@@ -98,6 +113,6 @@ def record_of(trial: FrozenTrial, number: int, of_study: Mapping[str, Any]) -> T
         seconds=attrs.get("seconds", 0.0),
         device=attrs.get("device"),
         node=attrs.get("node"),
-        run_id=of_study.get(f"{RUN}{number}"),
+        run_id=run_of(of_study, number),
         ended=None if trial.datetime_complete is None else trial.datetime_complete.timestamp(),
     )

@@ -124,6 +124,11 @@ class Tracker:
         child = self._children.get(trial_number)
         return None if child is None else child.run_id
 
+    @property
+    def waiting(self) -> int:
+        """How many runs the server is behind with."""
+        return 0 if self._writer is None else self._writer.waiting
+
     def run_ids(self) -> dict[int, str]:
         """The child runs that are made, by trial number."""
         return {number: child.run_id for number, child in list(self._children.items())}

@@ -69,6 +69,12 @@ class BackgroundWriter(Generic[Item]):
             self._waiting[key] = item if older is None else self._merge(older, item)
             self._changed.notify_all()
 
+    @property
+    def waiting(self) -> int:
+        """How many keys are not written yet."""
+        with self._changed:
+            return len(self._waiting.keys() | ({self._writing} - {None}))
+
     def finish(self, patience: float, limit: float) -> Backlog | None:
         """Write what still waits, and stop.
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from safr_study.errors import BadInput
-from safr_study.figures import front_figure
-from safr_study.figures.history import history_figure
 from safr_study.pareto import rank_study
 from safr_study.records import StudyResult, TrialState
 from safr_study.report import write_csv
@@ -102,6 +100,10 @@ def write_result(result: StudyResult, folder: Path) -> list[Path]:
     """
     if not result.ranked:
         raise BadInput("study", f"{result.name!r} has no ranked trial yet: nothing to draw")
+    # matplotlib is slow to import, and most who read a study ask for no picture.
+    from safr_study.figures import front_figure
+    from safr_study.figures.history import history_figure
+
     history = hypervolume_history(result)
     front, grown = (folder / f"{result.name}-{what}" for what in ("front", "hypervolume"))
     written = [Path(f"{base}.{kind}") for base in (front, grown) for kind in ("png", "svg", "csv")]

@@ -107,6 +107,20 @@ def run_search(
         gpus_per_trial=0.0,
         observers=[history],
     )
+    drive(searcher, trainer, workers=workers, enough=lambda: enough(history))
+
+
+def drive(
+    searcher: LedgerSearcher, trainer: Trainer, *, workers: int, enough: Callable[[], bool]
+) -> None:
+    """Do for a searcher what Ray does, in virtual time.
+
+    Args:
+        searcher: of the study.
+        trainer: trains its trials.
+        workers: trials at once.
+        enough: asked after each event; ends the search.
+    """
     running: dict[int, tuple[str, TrialTask]] = {}
     # (when the epoch in progress ends, which worker): ties go to the lower worker.
     due: list[tuple[int, int]] = []
@@ -123,7 +137,7 @@ def run_search(
 
     for worker in range(workers):
         begin(worker, 0)
-    while due and not enough(history):
+    while due and not enough():
         now, worker = heapq.heappop(due)
         name, task = running[worker]
         event, last = trainer.step(task)

@@ -4,10 +4,16 @@ import io
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from plain_scores import plain_scores
 from rich.console import Console
 
-from safr_study.cli.progress import Board, LiveProgress, PlainProgress, plan_lines
-from safr_study.records import EpochReport, LossTerms, TrialRecord, TrialState
+from safr_study.cli.board import Board
+from safr_study.cli.progress import LiveProgress, PlainProgress, plan_lines
+from safr_study.pareto import hypervolume
+from safr_study.records import EpochReport, LossTerms, Scores, TrialRecord, TrialState
+from safr_study.records.warnings import study_warnings
 from safr_study.settings import Objective
 from safr_study.study.cluster import Allotment
 from safr_study.workflows.cost import Cost
@@ -120,3 +126,56 @@ def test_progress_shows_trials_front_and_failures(
 def test_plain_lines_have_no_control_characters() -> None:
     assert "\x1b" not in shown(PlainProgress, terminal=False)
     assert "first epoch: 2.0 s" in shown(PlainProgress, terminal=False)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[TrialRecord]:
+    """States of trials in the order in which a driver reports them."""
+    told = []
+    for number in range(draw(st.integers(0, 8))):
+        told.append(replace(RUNNING, number=number))
+        values = draw(st.tuples(st.integers(45, 60), st.integers(-3, 9)))
+        end = draw(st.sampled_from(["complete", "saturated", "stopped", "failed", "running"]))
+        if end in ("complete", "saturated"):
+            made = complete(number, (float(values[0]), float(values[1])), draw(st.integers(1, 3)))
+            scores = saturated_scores() if end == "saturated" else None
+            told.append(replace(made, scores=scores))
+        elif end == "stopped":
+            told.append(replace(RUNNING, number=number, state=TrialState.PRUNED, stopped_at=2))
+        elif end == "failed":
+            told.append(replace(RUNNING, number=number, state=TrialState.FAILED, failure="no"))
+    return told
+
+
+def saturated_scores() -> Scores:
+    scores = plain_scores()
+    return replace(scores, deletions=(replace(scores.deletions[0], saturated=True),))
+
+
+@settings(max_examples=60)
+@given(told=histories(), known=st.integers(0, 8))
+def test_what_is_counted_as_it_happens_is_what_there_is(
+    told: list[TrialRecord], known: int
+) -> None:
+    before = list({trial.number: trial for trial in told[:known]}.values())
+    board = Board(PLAN, before)
+    for trial in told[known:]:
+        board.update(trial)
+    trials = list({trial.number: trial for trial in told}.values())
+    done = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+    summary = board.summary()
+    assert summary.startswith(f"{len(done)} of 4 trials complete")
+    stopped = sum(trial.state is TrialState.PRUNED for trial in trials)
+    assert (f" {stopped} stopped early" in summary) == (stopped > 0)
+    points = [trial.values for trial in done if trial.values is not None]
+    if points:
+        volume = hypervolume(points, PLAN.reference_point)
+        assert f"hypervolume {volume:.0f}," in summary
+        assert f"best accuracy {max(point[0] for point in points):.2f}," in summary
+    sound = [t.values[1] for t in done if t.values is not None and not t.saturated]
+    if sound:
+        assert f"best SRS(30) {max(sound):.2f}," in summary
+    else:
+        assert "best SRS" not in summary
+    assert sorted(board.failed) == [t.number for t in trials if t.failure is not None]
+    assert board.warnings == list(study_warnings(done))

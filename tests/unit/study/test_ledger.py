@@ -104,6 +104,27 @@ def outcome(*replicates: Replicate, violations: tuple[float, ...] = ()) -> Outco
     )
 
 
+def test_the_runs_of_a_long_study_are_read_back_and_those_of_an_earlier_version(
+    home: Home,
+) -> None:
+    spec = study_spec(trials=3)
+    ledger = begin(home, spec)
+    numbers = [trial.number for trial in (ledger.ask(spec) for _ in range(3)) if trial is not None]
+    # As an earlier version wrote it.
+    ledger.study.set_user_attr("run:0", "old-0")
+    ledger.study.set_user_attr("run:1", "old-1")
+    before = len(home.ledger(spec.name).read_bytes().splitlines())
+    many = {number: f"run-{number}" for number in range(1, 1200)}
+    ledger.set_run_ids(many)
+    ledger.set_run_ids({1: "run-1"})
+    # A few writes, not one for each; none for what is there.
+    assert len(home.ledger(spec.name).read_bytes().splitlines()) - before == 3
+    ledger.set_run_ids({2: "another"})
+    found = [trial.run_id for trial in reopened(home).trials()]
+    assert numbers == [0, 1, 2]
+    assert found == ["old-0", "run-1", "another"]
+
+
 def test_what_is_written_is_read_back_from_the_file(home: Home) -> None:
     spec = study_spec()
     ledger = begin(home, spec)

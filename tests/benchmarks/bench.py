@@ -1,0 +1,57 @@
+"""All measurements of a study in one table.
+
+    SAFR_STUDY_DATA=... PYTHONPATH=tests python -m benchmarks.bench [PART...]
+
+Lines go to docs/results/bench.jsonl as they are measured, and the table to bench.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+
+from benchmarks import concurrency, driver_load, listing, study_wall, trial_memory
+from benchmarks.measured import RESULTS, Measured, keep, markdown
+from safr_study.settings import CorpusSpec
+
+_SST2 = CorpusSpec(dataset="sst2", train_limit=2000, dev_limit=200)
+_REDUCED = "--dataset sst2 --trials 24 --seed 0 --epochs 4 --train-limit 1500 --dev-limit 400"
+
+PARTS: dict[str, Callable[[], list[Measured]]] = {
+    "concurrency": lambda: concurrency.measure(concurrency.Work(_SST2, epochs=3), 2, repeats=3),
+    "study": lambda: study_wall.measure(_REDUCED.split(), concurrent=2),
+    "listing": lambda: listing.measure(10_000, repeats=3),
+    "driver": lambda: driver_load.measure(
+        2000, 4, slice(1500, 2000), bound=1.5, sampler="tpe", track=True
+    ),
+    "scale": lambda: driver_load.measure(
+        5000, 200, slice(4500, 5000), bound=1.5, sampler="tpe", track=True
+    ),
+    "memory": lambda: trial_memory.measure("imdb", train=320, dev=128),
+}
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    """Measure the parts, and print their lines."""
+    parser = argparse.ArgumentParser(prog="bench", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("parts", nargs="*", help=f"some of {', '.join(PARTS)}; none: all")
+    args = parser.parse_args(given)
+    unknown = [part for part in args.parts if part not in PARTS]
+    if unknown:
+        parser.error(f"no such part: {', '.join(unknown)}")
+    logging.basicConfig(level=logging.WARNING)
+    lines: list[Measured] = []
+    for name in args.parts or PARTS:
+        measured = PARTS[name]()
+        keep(measured)
+        lines += measured
+    table = markdown(lines)
+    (RESULTS / "bench.md").write_text(f"# What a study costs\n\n{table}", encoding="utf-8")
+    sys.stdout.write(table)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

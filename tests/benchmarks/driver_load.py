@@ -1,0 +1,251 @@
+"""What the driver spends on each trial as a study grows: searcher, scheduler, ledger, MLflow.
+
+    PYTHONPATH=tests python -m benchmarks.driver_load --help
+
+All is the real thing but Ray and the trainings: a loop in virtual time takes Ray's place, and a
+table of made-up curves the workers'. An epoch takes one unit of time. The seconds are the CPU's in
+the driver's own thread, so that neither other processes nor MLflow's writer, which has a thread of
+its own, nor the disk are counted; the wall time is kept beside them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import logging
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks.executor import History, drive
+from benchmarks.measured import Measured, report
+from benchmarks.searches import Lookup
+from benchmarks.synthetic import SyntheticTable
+from safr_study.cli.progress import PlainProgress
+from safr_study.home import open_home
+from safr_study.records import Provenance
+from safr_study.settings import CorpusSpec, SamplerName, StudySpec, TrainConfig
+from safr_study.study.cluster import Allotment
+from safr_study.study.ledger import Ledger, StudyFacts
+from safr_study.study.searcher import LedgerSearcher
+from safr_study.study.spaces import find_space
+from safr_study.study.storage import open_storage
+from safr_study.tracking import Tracker, open_store
+from safr_study.workflows.cost import Cost
+from safr_study.workflows.search import StudyPlan
+
+EPOCHS = 9
+_FINGERPRINT = "0" * 64
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Of one trial, in the driver."""
+
+    cpu: float
+    """Seconds of the driver's thread."""
+    wall: float
+
+
+class ClockedSearcher(LedgerSearcher):
+    """Notes what every trial costs, from its ask to its end."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.spent: dict[str, Spent] = {}
+        self.waiting: Callable[[], int] = lambda: 0
+        self.deepest = 0
+        """Of the writer's queue."""
+
+    def suggest(self, trial_id: str) -> Any:
+        with self._clocked(trial_id):
+            return super().suggest(trial_id)
+
+    def stops(self, trial_id: str, result: dict[str, Any]) -> bool:
+        with self._clocked(trial_id):
+            return super().stops(trial_id, result)
+
+    @contextmanager
+    def _clocked(self, trial_id: str) -> Iterator[None]:
+        wall, cpu = time.perf_counter(), time.thread_time()
+        try:
+            yield
+        finally:
+            before = self.spent.get(trial_id, Spent(0.0, 0.0))
+            self.spent[trial_id] = Spent(
+                before.cpu + time.thread_time() - cpu, before.wall + time.perf_counter() - wall
+            )
+            self.deepest = max(self.deepest, self.waiting())
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How a study of made-up trainings went."""
+
+    spent: tuple[Spent, ...]
+    """By trial, in the order of their asks."""
+    deepest: int
+    """Runs that waited at once for MLflow's writer."""
+    states: dict[str, int]
+    closing: float
+    """Seconds that MLflow's writer needed after the last trial; 0 without it."""
+
+    def growth(self, early: slice, late: slice, *, wall: bool = False) -> float:
+        """The median cost of a trial among the late ones, against that of the early ones."""
+        values = [one.wall if wall else one.cpu for one in self.spent]
+        return statistics.median(values[late]) / statistics.median(values[early])
+
+    def median(self, part: slice, *, wall: bool = False) -> float:
+        """Seconds."""
+        return statistics.median(one.wall if wall else one.cpu for one in self.spent[part])
+
+
+def run_load(
+    trials: int, concurrent: int, folder: Path, *, sampler: SamplerName = "tpe", track: bool = True
+) -> Load:
+    """Run a study to its end.
+
+    Args:
+        trials: of the study.
+        concurrent: at once.
+        folder: empty, for the home.
+        sampler: of the study.
+        track: whether MLflow, with an SQLite file, gets every trial; else nobody does.
+    """
+    home = open_home(folder)
+    spec = StudySpec(
+        name="load",
+        corpus=CorpusSpec(dataset="planted"),
+        space=find_space("lambda"),
+        trials=trials,
+        sampler=sampler,
+        train=TrainConfig(epochs=EPOCHS, patience=EPOCHS),
+    )
+    table = SyntheticTable(epochs=EPOCHS)
+    storage = open_storage(home, None, spec.name, create=True)
+    assert storage is not None
+    facts = StudyFacts(_FINGERPRINT, "planted", table.reference, {})
+    ledger = Ledger.create(storage, spec, facts)
+    progress = PlainProgress(Console(file=io.StringIO(), width=100))
+    progress.planned(_plan(spec, concurrent, table.reference), [])
+    history = History(table.reference)
+    tracker = _tracker(home.root, spec, ledger) if track else None
+    observers = [history, progress, *([tracker] if tracker else [])]
+    searcher = ClockedSearcher(
+        ledger, spec, checkpoints=folder / "checkpoints", gpus_per_trial=0.0, observers=observers
+    )
+    if tracker is not None:
+        searcher.waiting = lambda: tracker.waiting
+    drive(searcher, Lookup(table, "trial"), workers=concurrent, enough=lambda: False)
+    began = time.perf_counter()
+    missing = tracker.finish(3600.0) if tracker is not None else None
+    if missing is not None:
+        raise RuntimeError(missing)
+    return Load(
+        spent=tuple(searcher.spent[name] for name in sorted(searcher.spent))[:trials],
+        deepest=searcher.deepest,
+        states=history.states,
+        closing=time.perf_counter() - began,
+    )
+
+
+def _tracker(root: Path, spec: StudySpec, ledger: Ledger) -> Tracker:
+    tracker = Tracker(
+        open_store(open_home(root)),
+        study=spec.name,
+        dataset="planted",
+        uid=ledger.uid,
+        spec=spec,
+        provenance=Provenance(None, {}, _FINGERPRINT, "none"),
+        corpus_facts={},
+    )
+    tracker.start()
+    return tracker
+
+
+def _plan(spec: StudySpec, concurrent: int, reference: tuple[float, ...]) -> StudyPlan:
+    return StudyPlan(
+        name=spec.name,
+        corpus="made-up curves",
+        trials=spec.trials,
+        done=0,
+        unfinished=0,
+        epochs=spec.train.epochs,
+        objectives=spec.objectives,
+        reference_point=reference,
+        allotment=Allotment(1.0, 0.0, concurrent, float(concurrent), 0.0),
+        cost=Cost(0.0, 0, 0),
+        baselines=(),
+    )
+
+
+def measure(
+    trials: int, concurrent: int, late: slice, *, bound: float, sampler: SamplerName, track: bool
+) -> list[Measured]:
+    """The lines of one size."""
+    with tempfile.TemporaryDirectory(dir=in_memory()) as name:
+        load = run_load(trials, concurrent, Path(name), sampler=sampler, track=track)
+    early = slice(100, 600)
+    title = f"driver, {trials:,} trials, {concurrent} at once, {sampler}"
+    facts = {
+        "early_cpu_ms": round(1000 * load.median(early), 2),
+        "late_cpu_ms": round(1000 * load.median(late), 2),
+        "early_wall_ms": round(1000 * load.median(early, wall=True), 2),
+        "late_wall_ms": round(1000 * load.median(late, wall=True), 2),
+        "wall_ratio": round(load.growth(early, late, wall=True), 3),
+        "states": load.states,
+        "writer_closing_s": round(load.closing, 1),
+    }
+    lines = [
+        Measured(
+            f"{title}: cost of trials {late.start:,}-{late.stop:,} against 100-600",
+            load.growth(early, late),
+            "ratio",
+            bound,
+            facts=facts,
+        ),
+        Measured(f"{title}: cost of a late trial", 1000 * load.median(late), "ms"),
+    ]
+    if track:
+        lines.append(Measured(f"{title}: runs waiting for MLflow", load.deepest, "trials"))
+    return lines
+
+
+def in_memory() -> str | None:
+    """A folder in memory: what is measured is the driver, not the disk."""
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="driver_load", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--trials", type=int, default=2000)
+    parser.add_argument("--concurrent", type=int, default=4)
+    parser.add_argument("--sampler", default="tpe")
+    parser.add_argument("--no-mlflow", action="store_true", help="leave MLflow's writer out")
+    args = parser.parse_args(given)
+    logging.basicConfig(level=logging.WARNING)
+    late = slice(args.trials - 500, args.trials)
+    report(
+        measure(
+            args.trials,
+            args.concurrent,
+            late,
+            bound=1.5,
+            sampler=args.sampler,
+            track=not args.no_mlflow,
+        )
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
