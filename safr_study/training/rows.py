@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from types import TracebackType
 from typing import Any, Self
 
@@ -62,6 +63,7 @@ class EmbeddingAdam:
         self._state = state
         self._step = int(state["step"])
         self._last = np.full(len(self._weight), self._step)
+        self._seconds = 0.0
         self._sums = _Sums(self._betas, self._step)
 
     def __enter__(self) -> Self:
@@ -117,12 +119,19 @@ class EmbeddingAdam:
         if self._step <= DENSE_STEPS:
             self._last[:] = self._step
 
+    def take_seconds(self) -> float:
+        """Time spent on rows that were behind since this was last asked."""
+        seconds, self._seconds = self._seconds, 0.0
+        return seconds
+
     def _tables(self) -> tuple[Tensor, Tensor, Tensor]:
         return self._weight.detach(), self._state["exp_avg"], self._state["exp_avg_sq"]
 
     def _before_lookup(self, _: nn.Module, inputs: tuple[Any, ...]) -> None:
+        started = time.perf_counter()
         rows = inputs[0].numpy()
         self._catch_up(rows[self._last[rows] < self._step])
+        self._seconds += time.perf_counter() - started
 
     @torch.no_grad()
     def _catch_up(self, rows: npt.NDArray[np.int64]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
@@ -78,6 +79,8 @@ def stepping(
     optimizer: torch.optim.Adam,
     device: torch.device,
     noise: torch.Generator,
+    *,
+    optimiser_seconds: list[float] | None = None,
 ) -> Iterator[Step]:
     """One step of training after the other; model and optimiser are whole again afterwards.
 
@@ -87,6 +90,7 @@ def stepping(
         optimizer: of all the model's parameters.
         device: of the model.
         noise: on ``device``; decides dropout and gates.
+        optimiser_seconds: gets the time that the optimiser took in each step.
     """
     # A GPU updates the whole embedding in less time than it takes to start the row-wise kernels.
     rows = EmbeddingAdam(model.embedding, optimizer) if device.type == "cpu" else None
@@ -95,9 +99,13 @@ def stepping(
         losses = batch_losses(config, batch, model, device, noise)
         optimizer.zero_grad()
         losses.total.backward()  # type: ignore[no-untyped-call]
+        started = time.perf_counter()
         if rows is not None:
             rows.step()
         optimizer.step()
+        if optimiser_seconds is not None:
+            caught_up = 0.0 if rows is None else rows.take_seconds()
+            optimiser_seconds.append(time.perf_counter() - started + caught_up)
         terms = {name: getattr(losses, name) for name in _TERMS}
         return {name: term.detach() for name, term in terms.items() if term is not None}
 

@@ -91,7 +91,7 @@ def test_the_losses_are_those_of_the_straightforward_training(
     assert curve[-1, 0] < 0.8 * curve[0, 0]  # It trained: equal curves are not equal standstills.
     for name, value in plain.state_dict().items():
         if name.endswith("key.bias"):
-            continue  # Its gradient is 0, as softmax takes no notice: Adam steps by rounding errors.
+            continue  # Softmax takes no notice of it, so that Adam steps by rounding errors.
         torch.testing.assert_close(weights[name], value, rtol=1e-3, atol=1e-4)
     # Another learning rate is told apart at that tolerance.
     other, _ = fast_curve(corpus, config_of(preset, layers, learning_rate=1.01e-3), batches)
