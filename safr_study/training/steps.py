@@ -99,13 +99,13 @@ def stepping(
         losses = batch_losses(config, batch, model, device, noise)
         optimizer.zero_grad()
         losses.total.backward()  # type: ignore[no-untyped-call]
-        started = time.perf_counter()
+        started = time.process_time()
         if rows is not None:
             rows.step()
         optimizer.step()
         if optimiser_seconds is not None:
             caught_up = 0.0 if rows is None else rows.take_seconds()
-            optimiser_seconds.append(time.perf_counter() - started + caught_up)
+            optimiser_seconds.append(time.process_time() - started + caught_up)
         terms = {name: getattr(losses, name) for name in _TERMS}
         return {name: term.detach() for name, term in terms.items() if term is not None}
 
