@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from safr_study.data import Batch, EncodedSplit, evaluation_batches
 from safr_study.errors import TrialFailure
 from safr_study.evaluation.capacity import capacity
 from safr_study.evaluation.deletion import hide_tokens, remove_tokens, take_texts, tokens_of
-from safr_study.model import PAD, SafrOutput
+from safr_study.model import PAD, Inference, SafrClassifier, SafrOutput
 from safr_study.settings import CapacityLayer, DeletionMode
 
 Floats = NDArray[np.float64]
@@ -24,6 +24,8 @@ Measures = Callable[[SafrOutput, Tensor], Mapping[str, Tensor]]
 
 _GRADIENT_POSITIONS = 2**13
 """Most positions in a batch with gradients, which holds every inner value: bounds the memory."""
+_TOKENS_AT_ONCE = 2**21
+"""Tokens of the texts that are run together, before the deletion: bounds the memory."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,12 +34,14 @@ class Predictor:
 
     model: nn.Module
     """Maps ids `[B, L]` (0 = PAD) to a `SafrOutput`; run in evaluation mode. Some methods need the
-    further arguments of `SafrClassifier`."""
+    further arguments of `SafrClassifier`. Its weights must stay as they are."""
     batch_size: int
     pad_to: int | None
     """Length of every batch; ``None``: its longest text."""
     device: torch.device
     """Where the model's weights are."""
+    _inference: list[Inference] = field(default_factory=list, init=False, repr=False)
+    """Made when it is first needed."""
 
     def logits(
         self,
@@ -64,7 +68,7 @@ class Predictor:
             return self._run(split, _no_measures)[0] if known is None else known.copy()
         if known is not None:
             logits = known.copy()
-            lost = _texts_that_lost(split, keep)
+            lost = np.flatnonzero(_lost(split, keep))
             if len(lost):
                 kept = keep[tokens_of(split.offsets, lost)]
                 logits[lost] = self.logits(take_texts(split, lost), kept, mode)
@@ -75,6 +79,47 @@ class Predictor:
             return self._run(hide_tokens(split, keep), _no_measures)[0]
         argument = {"attn": "visible", "gate": "gate"}[mode]
         return self._run(split, _no_measures, {argument: keep})[0]
+
+    def logits_of_each(
+        self,
+        split: EncodedSplit,
+        keeps: NDArray[np.bool_],
+        mode: DeletionMode = "remove",
+        *,
+        known: Floats,
+    ) -> Floats:
+        """Logits `[K, N, C]` after each of K deletions, all run together.
+
+        A text that loses the same tokens in several deletions is run once, and the batches of
+        many texts hold less padding.
+
+        Args:
+            split: the whole texts, at least one.
+            keeps: `[K, T]`, false for the deleted tokens.
+            mode: what deleting a token means.
+            known: `[N, C]`, the logits of the whole texts, for those that lose nothing.
+
+        Raises:
+            TrialFailure: a logit is not finite.
+        """
+        together = max(1, _TOKENS_AT_ONCE // max(1, len(split.tokens)))
+        found = np.repeat(known[None], len(keeps), axis=0)
+        for start in range(0, len(keeps), together):
+            some = keeps[start : start + together]
+            deletion, row = np.nonzero([_lost(split, keep) for keep in some])
+            if not len(row):
+                continue
+            marks = np.stack([_fingerprints(split, keep) for keep in some])[deletion, row]
+            _, first, place = np.unique(
+                np.stack([row.astype(np.uint64), marks]),
+                axis=1, return_index=True, return_inverse=True,
+            )  # fmt: skip
+            texts = take_texts(split, row[first])
+            kept = some[
+                np.repeat(deletion[first], texts.lengths), tokens_of(split.offsets, row[first])
+            ]
+            found[start + deletion, row] = self.logits(texts, kept, mode)[place]
+        return found
 
     def classes(self, split: EncodedSplit) -> NDArray[np.int64]:
         """Predicted classes `[N]`; the first of equal logits.
@@ -180,6 +225,10 @@ class Predictor:
     ) -> tuple[Floats, dict[str, Floats]]:
         """Logits `[B, C]`, measures of the real tokens; frees all else before the next batch."""
         ids = torch.from_numpy(batch.ids).to(self.device)
+        if of is _no_measures and not arguments and isinstance(self.model, SafrClassifier):
+            if not self._inference:
+                self._inference.append(Inference(self.model))
+            return _finite(self._inference[0](ids), "logits"), {}
         moved = {name: torch.from_numpy(a).to(self.device) for name, a in arguments.items()}
         output: SafrOutput = self.model(ids, **moved)
         measured = of(output, ids)
@@ -192,10 +241,19 @@ def _no_measures(output: SafrOutput, ids: Tensor) -> dict[str, Tensor]:  # noqa:
     return {}
 
 
-def _texts_that_lost(split: EncodedSplit, keep: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Rows of the texts with a deleted token, ascending."""
+def _lost(split: EncodedSplit, keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether each text has a deleted token, `[N]`."""
     gone_before = np.concatenate(([0], np.cumsum(~keep)))
-    return np.flatnonzero(np.diff(gone_before[split.offsets]))
+    lost: NDArray[np.bool_] = np.diff(gone_before[split.offsets]) > 0
+    return lost
+
+
+def _fingerprints(split: EncodedSplit, keep: NDArray[np.bool_]) -> NDArray[np.uint64]:
+    """A number for each text `[N]`, equal for equal kept tokens and, in 2^64, for no others."""
+    weights = np.random.default_rng(0).integers(0, 2**64, len(keep), dtype=np.uint64)
+    sums = np.concatenate((np.zeros(1, np.uint64), np.cumsum(weights * keep)))
+    fingerprints: NDArray[np.uint64] = np.diff(sums[split.offsets])
+    return fingerprints
 
 
 def _places(split: EncodedSplit, batch: Batch) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:

@@ -53,6 +53,7 @@ def delete_and_score(
     bottom: bool = False,
     alone: bool = False,
     majority: float | None = None,
+    predict_each: Predict | None = None,
 ) -> Deleted:
     """Measure what deleting the top share k of a ranking does.
 
@@ -68,6 +69,7 @@ def delete_and_score(
         bottom: whether to delete the bottom too.
         alone: whether to keep the top alone too.
         majority: accuracy of the most frequent class, for headroom.
+        predict_each: of masks `[B, T]` at once, logits `[B, N, C]`; ``None``: one after the other.
     """
     labels = split.labels
     counts = deletion_counts(split.lengths, k)
@@ -92,8 +94,9 @@ def delete_and_score(
     }
     random = None
     if draws:
-        random = np.stack([predict(_without_random(split, counts, k, draw, seed)).argmax(axis=1)
-                           for draw in range(draws)])  # fmt: skip
+        keeps = np.stack([_without_random(split, counts, k, draw, seed) for draw in range(draws)])
+        each = predict_each or (lambda keeps: np.stack([predict(keep) for keep in keeps]))
+        random = each(keeps).argmax(axis=2)
         scores |= _beside_random(random == labels, right_top, majority)
     if bottom:
         least = predict(without_bottom(ranks, split.offsets, counts)).argmax(axis=1) == labels

@@ -208,6 +208,9 @@ class _Measuring:
             bottom=want.bottom,
             alone=want.alone,
             majority=self.majority,
+            predict_each=lambda keeps: self.predictor.logits_of_each(
+                split, keeps, config.mode, known=self.logits
+            ),
         )
 
     def controls(

@@ -16,6 +16,8 @@ INVISIBLE_SCORE = 2 * MASKED_SCORE
 """Attention score of an invisible key: below PAD's, so that a query without any real key to see,
 which spreads its attention evenly over PAD, still does not see it."""
 
+Masks = tuple[Tensor | None, Tensor | None, Tensor | None]
+
 
 class MultiHeadAttention(nn.Module):
     """Scaled dot-product self-attention.
@@ -43,29 +45,42 @@ class MultiHeadAttention(nn.Module):
         ``real [B, L]`` marks the tokens; a text without any spreads its attention evenly.
         ``visible [B, L]`` marks the positions that take part; ``None``: all.
         """
-        projections = (self.query, self.key, self.value)
-        # One product instead of three.
-        projected = linear(
-            x,
-            torch.cat([projection.weight for projection in projections]),
-            torch.cat([projection.bias for projection in projections]),
-        )
-        keys = hidden = queries = None
-        # On a GPU a look at the data would wait for it.
-        if visible is not None or x.device.type != "cpu" or not bool(real.all()):
-            seen = real if visible is None else real & visible
-            keys = seen.to(projected.dtype)
-            hidden = torch.where(real, 0.0, MASKED_SCORE).to(projected.dtype)
-            if visible is not None:
-                hidden = torch.where(visible, hidden, INVISIBLE_SCORE)
-            queries = keys if self.mask_queries else None
-        if x.device.type == "cpu":
-            mixed, attention = _Attention.apply(  # type: ignore[no-untyped-call]
-                projected, self.heads, keys, hidden, queries
-            )
-        else:
-            mixed, attention = attend(projected, self.heads, keys, hidden, queries)
+        mixed, attention = self.attend(self.project(x), real, visible)
         return self.out(mixed), attention
+
+    def project(self, x: Tensor) -> Tensor:
+        """Queries, keys and values of x ``[..., E]`` side by side, ``[..., 3 E]``."""
+        # One product instead of three.
+        return linear(x, *self.projection())
+
+    def projection(self) -> tuple[Tensor, Tensor]:
+        """Weight ``[3 E, E]`` and bias ``[3 E]`` of ``project``."""
+        parts = (self.query, self.key, self.value)
+        return torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts])
+
+    def attend(
+        self, projected: Tensor, real: Tensor, visible: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Mixed values ``[B, L, E]``, before the output projection, and attention."""
+        masks = self.masks(real, visible, projected.dtype)
+        if real.device.type == "cpu":
+            mixed, attention = _Attention.apply(  # type: ignore[no-untyped-call]
+                projected, self.heads, *masks
+            )
+            return mixed, attention
+        return attend(projected, self.heads, *masks)
+
+    def masks(self, real: Tensor, visible: Tensor | None, dtype: torch.dtype) -> Masks:
+        """Keys, hidden and queries of ``mix``."""
+        # On a GPU a look at the data would wait for it.
+        if visible is None and real.device.type == "cpu" and bool(real.all()):
+            return None, None, None
+        seen = real if visible is None else real & visible
+        keys = seen.to(dtype)
+        hidden = torch.where(real, 0.0, MASKED_SCORE).to(dtype)
+        if visible is not None:
+            hidden = torch.where(visible, hidden, INVISIBLE_SCORE)
+        return keys, hidden, keys if self.mask_queries else None
 
 
 def attend(
@@ -99,6 +114,34 @@ def attend(
     return mixed, attention
 
 
+def mix(
+    parts: Tensor, keys: Tensor | None, hidden: Tensor | None, queries: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """As ``attend``, without gradients and with few temporaries over ``[B, H, L, L]``.
+
+    Args:
+        parts: queries, keys and values ``[3, B, H, L, d]``, contiguous.
+        keys: as in ``attend``, like the two below.
+        hidden: the score of the other keys.
+        queries: those that attend.
+    """
+    _, batch, heads, length, width = parts.shape
+    query, key, value = parts.view(3, batch * heads, length, width)
+    scores = parts.new_empty(batch * heads, length, length)
+    torch.baddbmm(scores, query, key.mT, beta=0.0, alpha=1.0 / math.sqrt(width), out=scores)
+    if keys is not None and hidden is not None:
+        by_text = scores.view(batch, heads, length, length)
+        torch.addcmul(hidden[:, None, None], by_text, keys[:, None, None], out=by_text)
+    attention = torch.softmax(scores, dim=-1)
+    if queries is not None:
+        attention.view(batch, heads, length, length).mul_(queries[:, None, :, None])
+    mixed = torch.bmm(attention, value).view(batch, heads, length, width).transpose(1, 2)
+    return (
+        mixed.reshape(batch, length, heads * width),
+        attention.view(batch, heads, length, length),
+    )
+
+
 class _Attention(torch.autograd.Function):
     """``attend``, with few temporaries over ``[B, H, L, L]``."""
 
@@ -111,24 +154,13 @@ class _Attention(torch.autograd.Function):
         hidden: Tensor | None,
         queries: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        batch, length, embed_dim = *projected.shape[:2], projected.shape[2] // 3
-        width = embed_dim // heads
-        parts = projected.view(batch, length, 3, heads, width).permute(2, 0, 3, 1, 4).contiguous()
-        query, key, value = parts.view(3, batch * heads, length, width)
-        scale = 1.0 / math.sqrt(width)
-        scores = projected.new_empty(batch * heads, length, length)
-        torch.baddbmm(scores, query, key.mT, beta=0.0, alpha=scale, out=scores)
-        if keys is not None and hidden is not None:
-            by_text = scores.view(batch, heads, length, length)
-            torch.addcmul(hidden[:, None, None], by_text, keys[:, None, None], out=by_text)
-        attention = torch.softmax(scores, dim=-1)
-        if queries is not None:
-            attention.view(batch, heads, length, length).mul_(queries[:, None, :, None])
-        mixed = torch.bmm(attention, value).view(batch, heads, length, width).transpose(1, 2)
-        attention = attention.view(batch, heads, length, length)
+        batch, length, width = projected.shape
+        by_head = projected.view(batch, length, 3, heads, width // 3 // heads)
+        parts = by_head.permute(2, 0, 3, 1, 4).contiguous()
+        mixed, attention = mix(parts, keys, hidden, queries)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(parts, attention, keys)
-        return mixed.reshape(batch, length, embed_dim), attention
+        return mixed, attention
 
     @staticmethod
     @torch.autograd.function.once_differentiable

@@ -117,7 +117,7 @@ class SafrClassifier(nn.Module):
             blocks.append(layer(x, real, noise, visible))
             x = blocks[-1].block
         return SafrOutput(
-            logits=self.fc(self._pool(x, real, visible)),
+            logits=self.fc(self.pool(x, real, visible)),
             embeddings=embeddings,
             masked_embeddings=masked,
             keep_probability=keep,
@@ -163,7 +163,8 @@ class SafrClassifier(nn.Module):
         masked = embeddings if gate is None else embeddings * gate[..., None]
         return embeddings, masked, keep
 
-    def _pool(self, x: Tensor, real: Tensor, visible: Tensor | None) -> Tensor:
+    def pool(self, x: Tensor, real: Tensor, visible: Tensor | None = None) -> Tensor:
+        """Mean ``[B, E]`` of x ``[B, L, E]`` over the tokens that count in the preset."""
         if visible is None:
             if not self.padding_aware:
                 return x.mean(dim=1)

@@ -140,7 +140,7 @@ def _epoch(
     config: TrainConfig,
     corpus: EncodedCorpus,
     model: SafrClassifier,
-    optimizer: torch.optim.Optimizer,
+    optimizer: torch.optim.Adam,
     device: torch.device,
     reports: list[EpochReport],
     measure: Measure,

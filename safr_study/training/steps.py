@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +17,13 @@ from safr_study.errors import TrialFailure
 from safr_study.model import LossTensors, SafrClassifier, loss_terms
 from safr_study.records import LossTerms
 from safr_study.settings import TrainConfig
-from safr_study.training.gradients import EmbeddingGradient
 from safr_study.training.numerics import release_memory
+from safr_study.training.rows import EmbeddingAdam
 
 RELEASE_STEPS = 50
 """Steps between two calls that return freed memory: a tenth of a second each at most."""
+Step = Callable[[Batch], dict[str, Tensor]]
+"""Trains on a batch, and returns its losses by term, from before the step."""
 _TERMS = tuple(field.name for field in dataclasses.fields(LossTensors))
 _NOT_COMPUTED = dict.fromkeys(("importance", "interaction", "vmask_information"))
 
@@ -27,7 +32,7 @@ def train_epoch(
     config: TrainConfig,
     split: EncodedSplit,
     model: SafrClassifier,
-    optimizer: torch.optim.Optimizer,
+    optimizer: torch.optim.Adam,
     *,
     device: torch.device,
     epoch: int,
@@ -43,27 +48,69 @@ def train_epoch(
     """
     noise = torch.Generator(device).manual_seed(_noise_seed(config.seed, epoch))
     model.train()
-    embedding = EmbeddingGradient(model.embedding)
     names: tuple[str, ...] = ()
     steps: list[Tensor] = []
     sizes: list[int] = []
-    for batch in training_batches(
+    batches = training_batches(
         split, config.batch_size, seed=config.seed, epoch=epoch, pad_to=pad_to
-    ):
-        losses = _step(config, batch, model, optimizer, embedding, device, noise)
-        names = tuple(losses)
-        steps.append(torch.stack(tuple(losses.values())))
-        sizes.append(len(batch.labels))
-        if len(steps) % RELEASE_STEPS == 0:
-            release_memory()
-        # On a GPU a look at each loss would wait for it; there the end of the epoch is soon enough.
-        if device.type == "cpu":
-            _check(config, epoch, len(steps), names, steps[-1].numpy())
+    )
+    with stepping(config, model, optimizer, device, noise) as step:
+        for batch in batches:
+            losses = step(batch)
+            names = tuple(losses)
+            steps.append(torch.stack(tuple(losses.values())))
+            sizes.append(len(batch.labels))
+            if len(steps) % RELEASE_STEPS == 0:
+                release_memory()
+            # On a GPU a look at each loss would wait for it; there the epoch's end is soon enough.
+            if device.type == "cpu":
+                _check(config, epoch, len(steps), names, steps[-1].numpy())
     table = torch.stack(steps).cpu().numpy()  # [steps, terms]
     for number, row in enumerate(table, start=1):
         _check(config, epoch, number, names, row)
     means = np.average(table.astype(np.float64), axis=0, weights=sizes).tolist()
     return LossTerms(**{**_NOT_COMPUTED, **dict(zip(names, means, strict=True))})
+
+
+@contextmanager
+def stepping(
+    config: TrainConfig,
+    model: SafrClassifier,
+    optimizer: torch.optim.Adam,
+    device: torch.device,
+    noise: torch.Generator,
+    *,
+    optimiser_seconds: list[float] | None = None,
+) -> Iterator[Step]:
+    """One step of training after the other; model and optimiser are whole again afterwards.
+
+    Args:
+        config: of the training.
+        model: on ``device``, in training mode.
+        optimizer: of all the model's parameters.
+        device: of the model.
+        noise: on ``device``; decides dropout and gates.
+        optimiser_seconds: gets the time that the optimiser took in each step.
+    """
+    # A GPU updates the whole embedding in less time than it takes to start the row-wise kernels.
+    rows = EmbeddingAdam(model.embedding, optimizer) if device.type == "cpu" else None
+
+    def step(batch: Batch) -> dict[str, Tensor]:
+        losses = batch_losses(config, batch, model, device, noise)
+        optimizer.zero_grad()
+        losses.total.backward()  # type: ignore[no-untyped-call]
+        started = time.process_time()
+        if rows is not None:
+            rows.step()
+        optimizer.step()
+        if optimiser_seconds is not None:
+            caught_up = 0.0 if rows is None else rows.take_seconds()
+            optimiser_seconds.append(time.process_time() - started + caught_up)
+        terms = {name: getattr(losses, name) for name in _TERMS}
+        return {name: term.detach() for name, term in terms.items() if term is not None}
+
+    with rows or nullcontext():
+        yield step
 
 
 def batch_losses(
@@ -96,25 +143,6 @@ def not_finite(config: TrainConfig, when: str, term: str) -> TrialFailure:
         f"{when}: the {term} is not finite; try a learning rate below {config.learning_rate:g} "
         "or smaller lambdas"
     )
-
-
-def _step(
-    config: TrainConfig,
-    batch: Batch,
-    model: SafrClassifier,
-    optimizer: torch.optim.Optimizer,
-    embedding: EmbeddingGradient,
-    device: torch.device,
-    noise: torch.Generator,
-) -> dict[str, Tensor]:
-    optimizer.zero_grad()
-    with embedding.collecting():
-        losses = batch_losses(config, batch, model, device, noise)
-    losses.total.backward()  # type: ignore[no-untyped-call]
-    with embedding.dense():
-        optimizer.step()
-    terms = {name: getattr(losses, name) for name in _TERMS}
-    return {name: term.detach() for name, term in terms.items() if term is not None}
 
 
 def _check(

@@ -152,8 +152,12 @@ def test_dropout_zeroes_its_share_and_keeps_the_mean(share: float) -> None:
     assert dropout(x, 0.0, torch.Generator()) is x
 
 
+@pytest.mark.parametrize("onednn", [True, False])
 @pytest.mark.parametrize("rows", [1, 31, 32, 45])
-def test_a_large_linear_is_torchs_linear(rows: int) -> None:
+def test_a_large_linear_is_torchs_linear(
+    monkeypatch: pytest.MonkeyPatch, rows: int, onednn: bool
+) -> None:
+    monkeypatch.setattr("safr_study.model.linear.USES_ONEDNN", onednn)
     noise = torch.Generator().manual_seed(0)
     mine = Linear(144, 160)
     theirs = nn.Linear(144, 160)

@@ -1,0 +1,212 @@
+"""Adam of the embedding, row by row, with the numbers of dense Adam."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+DENSE_STEPS = 100
+"""Steps that are taken for every row at once: so early the bias corrections change too fast for
+the closed form."""
+_TAIL = 400
+"""Steps after which (beta_1 / sqrt(beta_2))^s is below the resolution of float64."""
+_ELEMENTS = 2**18
+"""Elements that are brought up to date together: few enough for the cache."""
+
+
+class EmbeddingAdam:
+    """Updates the rows of an embedding when they are next looked up, not at every step.
+
+    Under dense Adam a row without gradient still moves, as its moments decay; with tens of
+    thousands of words that is most of the work of a step. Here a row is left alone until its word
+    comes up again, and then makes up for the n steps that it missed after step a in closed form:
+
+        m <- beta_1^n m,  v <- beta_2^n v,  w <- w - m sum_{s=1..n} c_s / (sqrt(v) + e_s)
+        c_s = lr r^s sqrt(b_2(a + s)) / b_1(a + s),  r = beta_1 / sqrt(beta_2)
+        e_s = eps sqrt(b_2(a + s)) / beta_2^(s / 2),  b_i(t) = 1 - beta_i^t
+
+    The e_s that count lie close together (r^s falls fast), so the sum is expanded about their mean
+    to the third moment. The error is below the rounding of the n additions that are saved.
+
+    A context manager; inside, training works as ever but for ``step`` after the optimiser's own.
+    Afterwards all rows, and the optimiser's state, are those of dense Adam.
+
+    Args:
+        embedding: its ``forward`` must be given distinct rows when gradients are wanted.
+        optimizer: Adam with this weight among its parameters, without weight decay.
+    """
+
+    def __init__(self, embedding: nn.Embedding, optimizer: torch.optim.Adam) -> None:
+        self._embedding = embedding
+        self._weight = embedding.weight
+        group = next(
+            group
+            for group in optimizer.param_groups
+            if any(parameter is self._weight for parameter in group["params"])
+        )
+        if group["weight_decay"] or group["amsgrad"] or group["maximize"]:
+            raise ValueError("only plain Adam has the closed form")
+        self._rate: float = group["lr"]
+        self._betas: tuple[float, float] = group["betas"]
+        self._eps: float = group["eps"]
+        state = optimizer.state[self._weight]
+        if not state:
+            state["step"] = torch.zeros((), dtype=torch.float32)
+            state["exp_avg"] = torch.zeros_like(self._weight, requires_grad=False)
+            state["exp_avg_sq"] = torch.zeros_like(self._weight, requires_grad=False)
+        self._state = state
+        self._step = int(state["step"])
+        self._last = np.full(len(self._weight), self._step)
+        self._seconds = 0.0
+        self._sums = _Sums(self._betas, self._step)
+
+    def __enter__(self) -> Self:
+        self._sparse = self._embedding.sparse
+        self._embedding.sparse = True
+        self._hook = self._embedding.register_forward_pre_hook(self._before_lookup)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._hook.remove()
+        self._embedding.sparse = self._sparse
+        behind = np.flatnonzero(self._last < self._step)
+        size = max(1, _ELEMENTS // self._weight.shape[1])
+        for start in range(0, len(behind), size):
+            self._catch_up(behind[start : start + size])
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Take the step of the gradients of the last backward pass, which are then dropped."""
+        gradient = self._weight.grad
+        if gradient is None:
+            return
+        self._weight.grad = None
+        rows, values = gradient._indices()[0], gradient._values()
+        touched = [table.index_select(0, rows) for table in self._tables()]
+        if self._step < DENSE_STEPS:
+            self._decay_all()
+        torch._fused_adam_(
+            touched[:1],
+            [values],
+            touched[1:2],
+            touched[2:],
+            [],
+            [self._state["step"] + 1],
+            lr=self._rate,
+            beta1=self._betas[0],
+            beta2=self._betas[1],
+            weight_decay=0.0,
+            eps=self._eps,
+            amsgrad=False,
+            maximize=False,
+        )
+        for table, updated in zip(self._tables(), touched, strict=True):
+            table.index_copy_(0, rows, updated)
+        self._step += 1
+        self._state["step"] += 1
+        self._last[rows.numpy()] = self._step
+        if self._step <= DENSE_STEPS:
+            self._last[:] = self._step
+
+    def take_seconds(self) -> float:
+        """Time spent on rows that were behind since this was last asked."""
+        seconds, self._seconds = self._seconds, 0.0
+        return seconds
+
+    def _tables(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self._weight.detach(), self._state["exp_avg"], self._state["exp_avg_sq"]
+
+    def _before_lookup(self, _: nn.Module, inputs: tuple[Any, ...]) -> None:
+        started = time.process_time()
+        rows = inputs[0].numpy()
+        self._catch_up(rows[self._last[rows] < self._step])
+        self._seconds += time.process_time() - started
+
+    @torch.no_grad()
+    def _catch_up(self, rows: npt.NDArray[np.int64]) -> None:
+        if not len(rows):
+            return
+        last = self._last[rows]
+        missed = self._step - last
+        beta1, beta2 = self._betas
+        place = torch.from_numpy(rows)
+        weight, first, second = (table.index_select(0, place) for table in self._tables())
+        total, centre, spread, skew = (
+            _column(moment) for moment in self._sums.moments(last, self._step)
+        )
+        # sum_s c_s / (x + e_s) = C y (1 + M_2 y^2 - M_3 y^3), y = 1 / (x + mean e)
+        near = second.sqrt().add_(centre * self._eps).reciprocal_()
+        ratio = near * self._eps
+        series = (spread - skew * ratio).mul_(ratio).mul_(ratio).add_(1.0)
+        weight.addcmul_(first, series.mul_(near).mul_(total), value=-self._rate)
+        first.mul_(_column(beta1**missed))
+        second.mul_(_column(beta2**missed))
+        for table, updated in zip(self._tables(), (weight, first, second), strict=True):
+            table.index_copy_(0, place, updated)
+        self._last[rows] = self._step
+
+    def _decay_all(self) -> None:
+        """One step without gradient, for every row."""
+        beta1, beta2 = self._betas
+        step = self._step + 1
+        unbiased = (1.0 - beta2**step) ** 0.5
+        size = max(1, _ELEMENTS // self._weight.shape[1])
+        chunks = (torch.split(table, size) for table in self._tables())
+        for weight, first, second in zip(*chunks, strict=True):
+            scale = second.mul_(beta2).sqrt().div_(unbiased).add_(self._eps)
+            weight.addcdiv_(first.mul_(beta1), scale, value=-self._rate / (1.0 - beta1**step))
+
+
+class _Sums:
+    """The moments of e_s / eps under the weights c_s / lr, from tables over the steps.
+
+    With S_k(a) = sum_{s >= 1} (r / beta_2^(k/2))^s f_k(a + s), f_k = b_2^((k + 1) / 2) / b_1, the
+    sum over the n steps from a to t = a + n is S_k(a) - (r / beta_2^(k/2))^n S_k(t).
+    """
+
+    def __init__(self, betas: tuple[float, float], start: int) -> None:
+        beta1, self._beta2 = betas
+        self._ratio = beta1 / self._beta2**0.5
+        self._beta1 = beta1
+        self._start = start
+        self._tables = np.empty((4, 0))
+
+    def moments(
+        self, last: npt.NDArray[np.int64], step: int
+    ) -> tuple[npt.NDArray[np.float64], ...]:
+        """Sum of the weights, mean, and second and third central moment, `[rows]` each."""
+        if step - self._start >= self._tables.shape[1]:
+            self._extend(2 * (step - self._start) + 256)
+        missed = step - last
+        rates = self._ratio / self._beta2 ** (np.arange(4) / 2)
+        at = self._tables[:, last - self._start]
+        after = rates[:, None] ** missed * self._tables[:, step - self._start, None]
+        total, one, two, three = at - after
+        mean = one / total
+        square, cube = two / total, three / total
+        return total, mean, square - mean**2, cube - 3 * mean * square + 2 * mean**3
+
+    def _extend(self, steps: int) -> None:
+        from_step = self._start + 1 + np.arange(steps + _TAIL)
+        b1, b2 = 1.0 - self._beta1**from_step, 1.0 - self._beta2**from_step
+        terms = np.stack([b2 ** ((k + 1) / 2) / b1 for k in range(4)])
+        rates = self._ratio / self._beta2 ** (np.arange(4) / 2)
+        sums = np.zeros((4, steps + _TAIL + 1))
+        for place in range(steps + _TAIL - 1, -1, -1):
+            sums[:, place] = rates * (terms[:, place] + sums[:, place + 1])
+        self._tables = sums[:, :steps]
+
+
+def _column(values: npt.NDArray[np.float64]) -> Tensor:
+    return torch.from_numpy(values).float()[:, None]
