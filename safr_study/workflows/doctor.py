@@ -96,15 +96,15 @@ def _machine(stores: Stores) -> Check:  # noqa: ARG001
 
 def _versions(stores: Stores) -> Check:  # noqa: ARG001
     commit = source_commit()
-    shown = ", ".join(f"{name} {metadata.version(name)}" for name in LIBRARIES)
+    shown = ", ".join(f"{name} {_version(name) or 'missing'}" for name in LIBRARIES)
     found = f"Python {platform.python_version()}, {shown}"
     if commit is not None:
         found += f", commit {commit[:12]}"
     wrong = [
-        f"{needed.name} {metadata.version(needed.name)} (needs {needed.specifier})"
+        f"{needed.name} {there or 'is missing'} (needs {needed.specifier or 'any'})"
         for needed in map(Requirement, metadata.requires("safr-study") or ())
         if needed.marker is None
-        and not needed.specifier.contains(metadata.version(needed.name), prereleases=True)
+        and ((there := _version(needed.name)) is None or not _fits(needed, there))
     ]
     if wrong:
         return Check(
@@ -112,6 +112,17 @@ def _versions(stores: Stores) -> Check:  # noqa: ARG001
             "install with the project's constraints.txt",
         )  # fmt: skip
     return Check("versions", "ok", found)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _fits(needed: Requirement, version: str) -> bool:
+    return needed.specifier.contains(version, prereleases=True)
 
 
 def _device(stores: Stores) -> Check:  # noqa: ARG001

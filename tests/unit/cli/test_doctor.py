@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,17 @@ def test_a_hub_that_was_named_counts_and_the_usual_one_does_not(
     assert code == 0
     assert checks(out)["hub"]["state"] == "warning"
     assert "SAFR_STUDY_DATA" in checks(out)["hub"]["advice"]
+
+
+def test_a_library_out_of_range_is_named(
+    run: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda n: "1.0" if n == "optuna" else real(n))
+    code, out, _ = run("--json")
+    assert code == 0
+    assert checks(out)["versions"]["state"] == "warning"
+    assert checks(out)["versions"]["found"] == "out of range: optuna 1.0 (needs <6,>=5.0)"
 
 
 def test_what_has_to_be_mended_here_is_exit_2(
