@@ -21,10 +21,6 @@ if TYPE_CHECKING:
 
 PIPED = 110
 """Characters of a line where no terminal says how many it has."""
-LONG_JSON = 1_000_000
-"""Characters. Indenting takes Python as long as all the rest of a command."""
-FAILURES = 10
-"""Failed trials that are told one by one: the rest is counted."""
 _quiet = False
 LONG_JSON = 1_000_000
 """Characters. Indenting takes Python as long as all the rest of a command."""
