@@ -140,13 +140,17 @@ def run_load(
     tracker = _tracker(home.root, spec, ledger) if track else None
     observers = [history, progress, *([tracker] if tracker else [])]
     searcher = ClockedSearcher(
-        ledger, spec, checkpoints=folder / "checkpoints", gpus_per_trial=0.0, observers=observers
+        ledger,
+        spec,
+        checkpoints=str(folder / "checkpoints"),
+        gpus_per_trial=0.0,
+        observers=observers,
     )
     if tracker is not None:
         searcher.waiting = lambda: tracker.waiting
     drive(searcher, Lookup(table, "trial"), workers=concurrent, enough=lambda: False)
     began = time.perf_counter()
-    missing = tracker.finish(3600.0) if tracker is not None else None
+    missing = tracker.finish(patience=600.0, limit=3600.0) if tracker is not None else None
     if missing is not None:
         raise RuntimeError(missing)
     return Load(
