@@ -22,7 +22,8 @@ def of_every_command() -> Table:
         needed = [p for p in command.params if p.required]
         given = [word for p in needed for word in _given(p)]
         table[f"{name} --colour"] = Case((name, *given, "--colour"), "--colour")
-        table[f"{name} with too much"] = Case((name, *given, *["more"] * 4), "command line: ")
+        if all(p.nargs != -1 for p in command.params):
+            table[f"{name} with too much"] = Case((name, *given, *["more"] * 4), "command line: ")
         for parameter in needed:
             rest = [word for p in needed if p is not parameter for word in _given(p)]
             wanted = parameter.opts[0] if parameter.opts[0].startswith("-") else ""

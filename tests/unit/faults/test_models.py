@@ -124,7 +124,7 @@ FOLDERS: Table = {
     "words cut in half": explained("does not match its checksum", cut(WORDS)),
     "weights cut in half, and their checksum": explained("cannot be read", cut_with_its_checksum),
     "empty weights": explained("cannot be read", replaced(b"")),
-    "a pickle for weights": explained("cannot be read", replaced(a_pickle())),
+    "a pickle for weights": explained("is a pickle or holds one", replaced(a_pickle())),
     "a header of all memory": explained("cannot be read", replaced(b"\xff" * 7 + b"\x7f" + b"{}")),
     "a manifest of another version": explained(
         "model.json: schema_version: input should be 1, but it is 2", changed(schema_version=2)
@@ -257,7 +257,7 @@ LIES: dict[str, tuple[Any, ...]] = {
     ),
     "a file that is not there": (lying(lambda f: {**f, "x.json": "0" * 64}), "x.json of safr-"),
     # MLflow itself does not follow it.
-    "a link out of the artifacts": (linked, "Failed to download artifacts", 4),
+    "a link out of the artifacts": (linked, "refused the request", 4),
 }
 
 

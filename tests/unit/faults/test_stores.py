@@ -76,7 +76,10 @@ CASES: Table = {
         "ledgers/s.journal cannot be read", journal("x\ny\n"), "pareto", "s"
     ),
     "a ledger of bytes": at_home(
-        "ledgers/s.journal cannot be read", journal(bytes(range(128, 256)) + b"\n"), "pareto", "s"
+        "ledgers/s.journal cannot be read",
+        journal(2 * (bytes(range(128, 256)) + b"\n")),
+        "pareto",
+        "s",
     ),
     "a ledger of other lines": at_home(
         "ledgers/s.journal cannot be read", journal('{"a": 1}\n'), "pareto", "s"
