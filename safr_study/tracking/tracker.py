@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 import pandas as pd
@@ -27,6 +25,7 @@ from safr_study.settings import StudySpec
 from safr_study.tracking import entries
 from safr_study.tracking.artifacts import TABLES_TAG, put_file, table_file, tables_tag
 from safr_study.tracking.news import Item, StudyNews, TrialNews, merged, moment_of
+from safr_study.tracking.patience import INTERRUPTED_SECONDS, LIMIT_SECONDS, server_patience
 from safr_study.tracking.runs import (
     TrackedRun,
     find_or_make_experiment,
@@ -43,14 +42,6 @@ _ENDED = {
     TrialState.PRUNED: "FINISHED",
     TrialState.FAILED: "FAILED",
 }
-PATIENCE_VARIABLE = "SAFR_STUDY_TRACKING_PATIENCE"
-PATIENCE_SECONDS = 60.0
-"""At a study's end: so long without any success, and the server is given up; the variable is
-another number of seconds."""
-LIMIT_SECONDS = 600.0
-"""At a study's end, in all, for a server that is slow but takes what it gets."""
-INTERRUPTED_SECONDS = 15.0
-"""The patience of a study that was interrupted: somebody waits for the end."""
 _LOST = "RESOURCE_DOES_NOT_EXIST"
 """A server says so that came back without what it had."""
 
@@ -207,7 +198,7 @@ class Tracker:
             StudyNews(result, tuple(history), files, tuple(tables or ()), as_of, interrupted)
         )
         if patience is None and interrupted:
-            patience = min(INTERRUPTED_SECONDS, _patience())
+            patience = min(INTERRUPTED_SECONDS, server_patience())
         return self.finish(patience, limit)
 
     def finish(self, patience: float | None = None, limit: float = LIMIT_SECONDS) -> str | None:
@@ -222,7 +213,7 @@ class Tracker:
         """
         if self._writer is None:
             return None
-        left = self._writer.finish(_patience() if patience is None else patience, limit)
+        left = self._writer.finish(server_patience() if patience is None else patience, limit)
         if left is None:
             return None
         parts = [f"a run was refused ({fault})" for fault in left.faults]
@@ -389,14 +380,6 @@ class Tracker:
             profile=json.dumps(self._corpus_facts, ensure_ascii=False),
         )
         return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
-
-
-def _patience() -> float:
-    with suppress(ValueError):
-        seconds = float(os.environ.get(PATIENCE_VARIABLE, ""))
-        if seconds >= 0:
-            return seconds
-    return PATIENCE_SECONDS
 
 
 def _now() -> int:

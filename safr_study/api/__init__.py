@@ -1,0 +1,232 @@
+"""The Python API: studies and models as objects, their numbers as DataFrames.
+
+    import safr_study as ss
+
+    study = ss.search("sst2", study="s1", trials=12, epochs=8)
+    study.pareto()                       # a DataFrame; in a notebook a study shows its front
+    model = study.model("knee")          # or ss.load("models:/safr-sst2@knee")
+    model.explain("a gripping , funny film").words
+
+The same use cases as the command line, and nothing beside them: what is begun here goes on there,
+and the other way round. Every expected error is a `SafrError` that says what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from safr_study.api.model import Explained, Model, opened
+from safr_study.api.study import Front, Role, Study
+from safr_study.cli import output
+from safr_study.cli.progress import PlainProgress, SilentProgress
+from safr_study.errors import StudyIncomplete
+from safr_study.home import open_home
+from safr_study.records import RegisteredModel
+from safr_study.settings import Preset, SamplerName, SchedulerName, SearchSpace
+from safr_study.settings.durations import parse_duration
+from safr_study.workflows.models import registered_models
+from safr_study.workflows.request import study_spec
+from safr_study.workflows.results import list_studies, load_result
+from safr_study.workflows.search import search as run_search
+from safr_study.workflows.stores import Stores, stores
+
+__all__ = [
+    "Explained",
+    "Front",
+    "Model",
+    "Role",
+    "Study",
+    "load",
+    "models",
+    "open_study",
+    "search",
+    "studies",
+]
+
+
+def search(
+    dataset: str,
+    *,
+    study: str | None = None,
+    space: str | Path | SearchSpace = "lambda",
+    trials: int = 24,
+    epochs: int = 20,
+    k: float = 30.0,
+    objectives: Sequence[str] | None = None,
+    sampler: SamplerName = "tpe",
+    scheduler: SchedulerName = "mo-asha",
+    seeds_per_trial: int = 1,
+    warm_start: str | None = None,
+    time_budget: float | str | None = None,
+    epoch_budget: int | None = None,
+    seed: int = 0,
+    preset: Preset = "masked",
+    precision: Literal["auto", "float32"] = "auto",
+    text_column: str | None = None,
+    label_column: str | None = None,
+    train_limit: int | None = None,
+    dev_limit: int | None = None,
+    max_concurrent: int | None = None,
+    cpus_per_trial: float | None = None,
+    gpus_per_trial: float | None = None,
+    fresh: bool = False,
+    quiet: bool = False,
+    home: str | Path | None = None,
+    tracking_uri: str | None = None,
+    storage: str | None = None,
+    address: str | None = None,
+) -> Study:
+    """Run a study to its end, or go on with it: as ``safr-study search`` with the same options.
+
+    Args:
+        dataset: ``planted[:variant]``, ``sst2``, ``sst2-treebank``, ``imdb``, a hub id or a path.
+        study: its name; ``None``: one from the data set and the settings.
+        space: a search space: name, YAML file or object.
+        trials: to finish; the baselines count.
+        epochs: of a trial, at most.
+        k: percent of the tokens deleted for SRS, where ``objectives`` says nothing.
+        objectives: names of metrics; ``None``: accuracy and SRS(k).
+        sampler: who chooses settings.
+        scheduler: who stops trials that others beat.
+        seeds_per_trial: trainings of each trial; their means count.
+        warm_start: a study over the same space, from which the sampler learns.
+        time_budget: seconds, or for example ``"2h"``.
+        epoch_budget: begin no trial after so many epochs in all.
+        seed: of the sampler and of every training.
+        preset: ``masked`` or ``reference``.
+        precision: ``auto`` or ``float32``.
+        text_column: of a file.
+        label_column: of a file.
+        train_limit: texts, at most.
+        dev_limit: texts, at most.
+        max_concurrent: trials at once.
+        cpus_per_trial: ``None``: 1.
+        gpus_per_trial: ``None``: a share where there are GPUs.
+        fresh: begin anew; what was finished is kept aside.
+        quiet: no lines about progress on standard error.
+        home: folder of everything; ``None``: ``SAFR_STUDY_HOME``, else ``./.safr-study``.
+        tracking_uri: MLflow; ``None``: ``MLFLOW_TRACKING_URI``, else SQLite in the home.
+        storage: database URL of the ledger; ``None``: a file in the home.
+        address: a running Ray cluster; ``None``: one on this machine for the time of the study.
+
+    Raises:
+        BadInput: or BadInputs: settings that cannot be, or that do not fit the study that is there.
+        StudyIncomplete: fewer good trials than asked; `open_study` has those that there are.
+        StudyInterrupted: by Ctrl-C or ``safr-study stop``; the same call goes on.
+        ServiceUnreachable: hub, ledger, cluster or tracking server do not answer.
+    """
+    if isinstance(time_budget, str):
+        time_budget = parse_duration(time_budget)
+    spec = study_spec(
+        corpus={
+            "dataset": dataset,
+            "text_column": text_column,
+            "label_column": label_column,
+            "train_limit": train_limit,
+            "dev_limit": dev_limit,
+        },
+        space=space if isinstance(space, SearchSpace) else str(space),
+        study=study,
+        trials=trials,
+        objectives=objectives or ["accuracy", f"srs@{k:g}"],
+        search={
+            "sampler": sampler,
+            "scheduler": {"name": scheduler},
+            "seeds_per_trial": seeds_per_trial,
+            "warm_start": warm_start,
+            "time_budget": time_budget,
+            "epoch_budget": epoch_budget,
+        },
+        seed=seed,
+        train={"epochs": epochs, "preset": preset, "precision": precision, "seed": seed},
+        resources={
+            "cpus_per_trial": cpus_per_trial,
+            "gpus_per_trial": gpus_per_trial,
+            "max_concurrent": max_concurrent,
+        },
+    )
+    where = _stores(home, tracking_uri, storage, address)
+    with SilentProgress() if quiet else PlainProgress(output.err()) as progress:
+        outcome = run_search(spec, where, progress=progress, fresh=fresh)
+    if outcome.untracked is not None:
+        output.warn(outcome.untracked)
+    if outcome.shortfall is not None:
+        raise StudyIncomplete(outcome.shortfall)
+    return Study(outcome.result, where)
+
+
+def open_study(
+    name: str, *, home: str | Path | None = None, tracking_uri: str | None = None,
+    storage: str | None = None,
+) -> Study:  # fmt: skip
+    """A study that is there, running or not.
+
+    Raises:
+        BadInput: there is no such study; says which there are.
+    """
+    where = _stores(home, tracking_uri, storage)
+    return Study(load_result(name, where), where)
+
+
+def studies(*, home: str | Path | None = None, storage: str | None = None) -> pd.DataFrame:
+    """The studies of a home or ledger database, one row each.
+
+    Columns: ``name``, ``dataset``, ``asked``, ``complete``, ``stopped``, ``failed``,
+    ``unfinished``, ``running`` and ``hypervolume``.
+    """
+    found, skipped = list_studies(_stores(home, None, storage))
+    for sentence in skipped:
+        output.warn(sentence)
+    return pd.DataFrame([asdict(study) for study in found])
+
+
+def models(*, home: str | Path | None = None, tracking_uri: str | None = None) -> pd.DataFrame:
+    """The registered models, one row for each version.
+
+    Columns: ``reference`` (for `load`), ``name``, ``version``, ``study``, ``trial``, ``aliases``.
+
+    Raises:
+        ServiceUnreachable: the tracking server does not answer.
+    """
+    columns = ["reference", "name", "version", "study", "trial", "aliases"]
+    found = registered_models(_stores(home, tracking_uri))
+    return pd.DataFrame([_version_row(version) for version in found], columns=columns)
+
+
+def load(
+    reference: str | Path, *, home: str | Path | None = None, tracking_uri: str | None = None
+) -> Model:
+    """A model by its folder or its name in the registry; every file is checked, no pickle is read.
+
+    Args:
+        reference: a pulled model's folder, ``models:/NAME@alias`` or ``models:/NAME/version``.
+        home: whose registry; ``None``: ``SAFR_STUDY_HOME``, else ``./.safr-study``.
+        tracking_uri: MLflow; ``None``: ``MLFLOW_TRACKING_URI``, else SQLite in the home.
+
+    Raises:
+        BadInput: there is no such model; says which there are.
+        CorruptCheckpoint: its files are not those that were registered.
+        ServiceUnreachable: the tracking server does not answer.
+    """
+    return opened(str(reference), _stores(home, tracking_uri))
+
+
+def _stores(
+    home: str | Path | None,
+    tracking_uri: str | None = None,
+    storage: str | None = None,
+    address: str | None = None,
+) -> Stores:
+    return stores(open_home(home), tracking_uri=tracking_uri, storage_url=storage, address=address)
+
+
+def _version_row(version: RegisteredModel) -> tuple[object, ...]:
+    reference = f"models:/{version.name}/{version.version}"
+    tags = version.tags
+    aliases = ", ".join(sorted(version.aliases))
+    return (reference, version.name, version.version, tags.get("study"), tags.get("trial"), aliases)

@@ -1,0 +1,146 @@
+"""A trained model as an object, and what it makes of a text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from safr_study.data import SplitName
+from safr_study.errors import BadInput
+from safr_study.records.explanation import Explanation
+from safr_study.report.metrics import metrics_table
+from safr_study.report.notebook import explanation_html
+from safr_study.settings import CorpusSpec
+from safr_study.training import LoadedModel
+from safr_study.workflows import explain as explaining
+from safr_study.workflows.evaluate import evaluate as run_evaluation
+from safr_study.workflows.stores import Stores
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Explained:
+    """What a model makes of one text."""
+
+    record: Explanation
+    """All of it: matrices between the words and the other layers too."""
+
+    @property
+    def prediction(self) -> str:
+        """The class."""
+        return self.record.prediction
+
+    @property
+    def probabilities(self) -> dict[str, float]:
+        """By class."""
+        return dict(self.record.probabilities)
+
+    @property
+    def words(self) -> pd.DataFrame:
+        """The words in the order of the text.
+
+        Columns: ``word``, ``capacity`` (in [0, 1]), ``rank`` (0 = the highest), ``top`` (of the
+        30 % that SRS(30) deletes), ``keep_probability`` (missing without VMASK) and ``known``.
+        """
+        rows = [
+            (word.text, word.capacity, word.rank, word.top, word.keep_probability, word.known)
+            for word in self.record.words
+        ]
+        columns = ["word", "capacity", "rank", "top", "keep_probability", "known"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def write(self, path: str | Path) -> list[Path]:
+        """Write a page (.html) or a picture (.png, .svg); what was written.
+
+        Raises:
+            BadInput: another suffix, or the folder is not there.
+        """
+        path = Path(path)
+        kind = path.suffix.lower().removeprefix(".")
+        if kind not in ("html", "png", "svg"):
+            raise BadInput("path", f"{path.name} ends in none of .html, .png and .svg")
+        explaining.check_files(**{kind: path})
+        return explaining.write_files(self.record, **{kind: path})
+
+    def _repr_html_(self) -> str:
+        return explanation_html(self.record)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """A trained model, on the CPU."""
+
+    reference: str
+    """As it was asked for: a folder, or a name in the registry."""
+    loaded: LoadedModel
+    """Weights, words, settings."""
+    stores: Stores
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """By label."""
+        return self.loaded.class_names
+
+    def explain(self, text: str, *, layer: str | None = None, layers: bool = False) -> Explained:
+        """Prediction and capacity per word of one text.
+
+        Args:
+            text: split at white space.
+            layer: where capacity is measured; ``None``: as in the model's study.
+            layers: measure every layer too.
+
+        Raises:
+            BadInput: no text, or the model has no such layer.
+        """
+        if not isinstance(text, str):
+            raise BadInput("text", f"one text is explained, not a {type(text).__name__}")
+        found = explaining.explain_loaded(
+            self.loaded, text, reference=self.reference, layer=layer, all_layers=layers
+        )
+        return Explained(found)
+
+    def predict(self, texts: Sequence[str]) -> pd.DataFrame:
+        """Predictions of several texts, each as alone.
+
+        Columns: ``text``, ``label``, ``probability``, and ``p(CLASS)`` for each class.
+
+        Raises:
+            BadInput: one text instead of a list of them.
+        """
+        if isinstance(texts, str):
+            raise BadInput("texts", "give a list of texts, or use explain for a single one")
+        rows = []
+        for text in texts:
+            found = self.explain(text).record
+            by_class = {f"p({name})": value for name, value in found.probabilities}
+            rows.append({"text": text, "label": found.prediction,
+                         "probability": found.probability, **by_class})  # fmt: skip
+        columns = ["text", "label", "probability", *(f"p({name})" for name in self.class_names)]
+        return pd.DataFrame(rows, columns=columns)
+
+    def evaluate(
+        self, split: SplitName = "dev", *, dataset: str | None = None, quick: bool = False
+    ) -> pd.DataFrame:
+        """Every metric on a split, one row each with unit and direction.
+
+        Args:
+            split: ``dev`` or ``test``.
+            dataset: ``None``: that of its training.
+            quick: without leave-one-out, the other rankings and the layers.
+
+        Raises:
+            BadInput: there is no such data or split, its classes are others, or the reference
+                leads to another model than when it was loaded.
+        """
+        spec = None if dataset is None else CorpusSpec.parse({"dataset": dataset})
+        found = run_evaluation(self.reference, spec, self.stores, split=split, quick=quick)
+        if found.sha256 != self.loaded.ref.sha256:
+            raise BadInput("model", f"{self.reference} is another one by now; load it again")
+        return metrics_table(found.scores)
+
+
+def opened(reference: str, where: Stores) -> Model:
+    """The model of a folder or of a name in the registry."""
+    return Model(reference, explaining.load(reference, where), where)

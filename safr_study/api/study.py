@@ -1,0 +1,155 @@
+"""A study as an object: its front, its trials, its models."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from safr_study.api.model import Model, opened
+from safr_study.cli import output
+from safr_study.errors import BadInput
+from safr_study.figures import front_figure
+from safr_study.records import StudyResult, TrialRecord
+from safr_study.report import result_table
+from safr_study.report.history import hypervolume_history
+from safr_study.report.notebook import front_html, study_html
+from safr_study.workflows.models import registered_models
+from safr_study.workflows.results import load_result, write_result
+from safr_study.workflows.stores import Stores
+
+Role = Literal["knee", "best-accuracy", "best-srs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """The first front of a study: the trials that no other beats in every objective."""
+
+    result: StudyResult
+    """The whole study, ranked."""
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row for each member; columns as of `Study.pareto`."""
+        table = result_table(self.result)
+        return table[table["front"] == 0].reset_index(drop=True)
+
+    @property
+    def svg(self) -> str:
+        """The picture, an SVG element; empty where no trial is ranked yet."""
+        if not self.result.ranked:
+            return ""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "front.svg"
+            front_figure(self.result, path)
+            drawn = path.read_text("utf-8")
+        return drawn[drawn.index("<svg") :]
+
+    def __len__(self) -> int:
+        return len(self.result.front)
+
+    def _repr_html_(self) -> str:
+        if not self.result.ranked:
+            return "<p>No trial is complete yet.</p>"
+        return front_html(self.result, self.svg)
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A study as its ledger had it when this was made; `refresh` looks again."""
+
+    result: StudyResult
+    """Everything measured, ranked."""
+    stores: Stores
+    """Where its ledger and its models are."""
+
+    @property
+    def name(self) -> str:
+        """By which the command line knows it too."""
+        return self.result.name
+
+    @property
+    def hypervolume(self) -> float:
+        """Of the front, against the study's reference point, in the product of the units."""
+        return self.result.hypervolume
+
+    @property
+    def front(self) -> Front:
+        """The first front, with its picture."""
+        return Front(self.result)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The lines under a ranking: hypervolume, what stopping cost, who failed, what is odd."""
+        return tuple(output.result_footer(self.result))
+
+    def pareto(self) -> pd.DataFrame:
+        """All ranked trials, best first.
+
+        Columns: ``front`` (0 = no other beats it), ``trial``, ``label``, one per parameter, one per
+        objective (dev, percentage points), ``saturated``, ``knee``, ``baseline``, ``epochs``,
+        ``seconds``, ``run_id`` and ``crowding``. Where trials have several seeds, each objective is
+        followed by ``_half_width``, that of its 95 % interval.
+        """
+        return result_table(self.result)
+
+    def trials(self) -> pd.DataFrame:
+        """All trials by number, those without a rank too.
+
+        Columns: ``trial``, ``state``, ``label``, ``epochs``, ``seconds``, ``failure``.
+        """
+        ranked = [one.trial for one in self.result.ranked]
+        trials = sorted([*ranked, *self.result.unranked], key=lambda trial: trial.number)
+        columns = ["trial", "state", "label", "epochs", "seconds", "failure"]
+        return pd.DataFrame([_row(trial) for trial in trials], columns=columns)
+
+    def history(self) -> pd.DataFrame:
+        """How the hypervolume grew: one row after each trial that ended.
+
+        Columns: ``trial``, ``ended`` (seconds since 1970), ``trials``, ``epochs``, ``hypervolume``.
+        """
+        return pd.DataFrame([asdict(point) for point in hypervolume_history(self.result)])
+
+    def write(self, folder: str | Path) -> list[Path]:
+        """Write the front, and how the hypervolume grew, as PNG, SVG and CSV.
+
+        Raises:
+            BadInput: the folder cannot be written, or no trial is complete.
+        """
+        return write_result(self.result, Path(folder))
+
+    def model(self, role: Role = "knee") -> Model:
+        """The model of this study that has a role; after `confirm`, the confirmed one.
+
+        Raises:
+            BadInput: none has it: no trial is complete, or those that are are saturated.
+        """
+        for version in registered_models(self.stores):
+            if version.tags.get("study") != self.name:
+                continue
+            if any(alias == role or alias.endswith(f"-{role}") for alias in version.aliases):
+                return opened(f"models:/{version.name}/{version.version}", self.stores)
+        raise BadInput("role", f"study {self.name!r} has no {role} in the registry")
+
+    def refresh(self) -> Study:
+        """The study as its ledger has it now."""
+        return Study(load_result(self.name, self.stores), self.stores)
+
+    def _repr_html_(self) -> str:
+        front = self.front._repr_html_() if self.result.ranked else ""
+        return study_html(self.result, front, self.warnings)
+
+
+def _row(trial: TrialRecord) -> Mapping[str, object]:
+    return {
+        "trial": trial.number,
+        "state": trial.state.value,
+        "label": trial.label,
+        "epochs": len(trial.epochs),
+        "seconds": trial.seconds,
+        "failure": trial.failure,
+    }
