@@ -20,17 +20,19 @@ from safr_study.tracking import entries
 from safr_study.tracking.entries import Measure
 from safr_study.tracking.registry import (
     CONFIRMED_TAG,
-    CardFacts,
-    create_version,
-    make_model,
     model_name,
     role_holders,
     set_aliases,
-    update_version,
-    versions_of,
 )
 from safr_study.tracking.runs import TrackedRun, experiment_name, find_runs, one_of_each
 from safr_study.tracking.store import Store
+from safr_study.tracking.versions import (
+    CardFacts,
+    create_version,
+    make_model,
+    update_version,
+    versions_of,
+)
 
 KIND = "confirm"
 """Of the child runs; also the folder of the files in the study's run."""

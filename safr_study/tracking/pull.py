@@ -14,12 +14,14 @@ from mlflow.exceptions import MlflowException
 from safr_study.errors import BadInput, CorruptCheckpoint
 from safr_study.records import RegisteredModel
 from safr_study.tracking.registry import (
-    FILES_TAG,
-    file_digests,
     list_models,
-    weights_digest,
 )
 from safr_study.tracking.store import Store
+from safr_study.tracking.versions import (
+    FILES_TAG,
+    file_digests,
+    weights_digest,
+)
 
 _ROOM_BYTES = 1_000_000
 _SPEC = re.compile(r"(?:models:/)?(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<version>\d{1,18}))?")

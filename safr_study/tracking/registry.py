@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-
-from mlflow.exceptions import MlflowException
+from typing import Literal
 
 from safr_study.data import slugify
-from safr_study.errors import BadInput, CorruptCheckpoint
-from safr_study.objects import local_copy
+from safr_study.errors import BadInput
 from safr_study.records import (
-    CheckpointRef,
     RankedTrial,
     RegisteredModel,
     StudyResult,
@@ -27,26 +19,19 @@ from safr_study.settings import Objective, StudySpec
 from safr_study.tracking.entries import TRIAL_TAG
 from safr_study.tracking.runs import experiment_name, find_runs
 from safr_study.tracking.store import Store
-
-if TYPE_CHECKING:
-    from safr_study.report.model_card import CardEstimate
+from safr_study.tracking.versions import (
+    CardFacts,
+    create_version,
+    make_model,
+    pages,
+    versions_of,
+)
 
 Role = Literal["knee", "best-accuracy", "best-srs"]
 ROLES: tuple[Role, ...] = ("knee", "best-accuracy", "best-srs")
 MODEL_PREFIX = "safr-"
-FILES_TAG = "safr.files"
-"""JSON of the SHA-256 of every file that is pulled, by its path in the logged model."""
-LOGGED_TAG = "safr.model_id"
-"""Of a version: its logged model, which MLflow's database does not keep beside it."""
 CONFIRMED_TAG = "confirmed_seeds"
 """Of a version that a confirmation registered: how many seeds stand behind its means."""
-_WEIGHTS_SUFFIX = ".safetensors"
-_DESCRIPTION = 5000
-"""Characters that MLflow's database keeps of a version's description."""
-_VERSION_TRIES = 5
-_VERSION_WAIT = (0.1, 1.0)
-"""Seconds."""
-_SAME_NUMBER = "Model Version creation error"
 
 
 def model_name(dataset: str) -> str:
@@ -125,43 +110,10 @@ def list_models(store: Store) -> list[RegisteredModel]:
     with store.answering():
         names = sorted(
             model.name
-            for model in _pages(store.client.search_registered_models)
+            for model in pages(store.client.search_registered_models)
             if model.name.startswith(MODEL_PREFIX)
         )
         return [version for name in names for version in versions_of(store, name)]
-
-
-def file_digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of each file of a flat folder, by name.
-
-    Raises:
-        CorruptCheckpoint: it is missing, or holds anything but plain files and one weights file.
-    """
-    if not folder.is_dir():
-        raise CorruptCheckpoint("checkpoint", f"{folder} is missing; train the trial again")
-    files = sorted(folder.iterdir())
-    if not all(file.is_file() and not file.is_symlink() for file in files):
-        raise CorruptCheckpoint("checkpoint", f"{folder} holds more than plain files")
-    digests = {}
-    for file in files:
-        with file.open("rb") as stream:
-            digests[file.name] = hashlib.file_digest(stream, "sha256").hexdigest()
-    weights_digest(digests, str(folder))
-    return digests
-
-
-def weights_digest(digests: Mapping[str, str], where: str) -> str:
-    """The digest of the one weights file among the files of a checkpoint.
-
-    Raises:
-        CorruptCheckpoint: there is none, or more than one.
-    """
-    weights = [digest for name, digest in digests.items() if name.endswith(_WEIGHTS_SUFFIX)]
-    if len(weights) != 1:
-        raise CorruptCheckpoint(
-            "checkpoint", f"{where} has {len(weights)} {_WEIGHTS_SUFFIX} files, not 1"
-        )
-    return weights[0]
 
 
 def _run_ids(store: Store, dataset: str, uid: str) -> dict[int, str]:
@@ -171,57 +123,6 @@ def _run_ids(store: Store, dataset: str, uid: str) -> dict[int, str]:
         return {}
     runs = find_runs(store.client, experiment.experiment_id, uid, "trial")
     return {int(run.data.tags[TRIAL_TAG]): run.info.run_id for run in runs}
-
-
-def make_model(store: Store, name: str) -> None:
-    """Make a registered model where there is none of this name."""
-    try:
-        store.client.get_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        try:
-            store.client.create_registered_model(name)
-        except MlflowException as late:
-            # Another study of this data set may have made it just now.
-            if late.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-
-
-def versions_of(store: Store, name: str) -> list[RegisteredModel]:
-    """The versions of a model, newest first; empty for an unknown model."""
-    try:
-        model = store.client.get_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return []
-    # MLflow leaves the aliases of searched versions out.
-    aliases: dict[str, list[str]] = {}
-    for alias, number in model.aliases.items():
-        aliases.setdefault(str(number), []).append(alias)
-    found = [
-        RegisteredModel(
-            name,
-            str(version.version),
-            tuple(sorted(aliases.get(str(version.version), ()))),
-            dict(version.tags),
-            version.run_id or None,
-        )
-        for version in _pages(store.client.search_model_versions, f"name = '{name}'")
-    ]
-    return sorted(found, key=lambda version: int(version.version), reverse=True)
-
-
-def _pages(search: Any, *query: str) -> list[Any]:
-    found: list[Any] = []
-    token = None
-    while True:
-        page = search(*query, page_token=token)
-        found += page
-        token = page.token
-        if not token:
-            return found
 
 
 def _register(
@@ -257,133 +158,6 @@ def _register(
         tags[Objective.named(objective).key] = repr(value)
     facts = CardFacts(name, result.name, trial, tuple(Objective(name=n) for n in result.objectives))
     return create_version(store, facts, trial.checkpoint, run_id, tags)
-
-
-@dataclass(frozen=True, slots=True)
-class CardFacts:
-    """What a version's card says beside what its checkpoint knows of itself."""
-
-    model: str
-    """Name of the registered model."""
-    study: str
-    trial: TrialRecord
-    """With the scores of this very model."""
-    objectives: tuple[Objective, ...]
-    estimates: tuple[CardEstimate, ...] = ()
-    """Of a confirmation."""
-    seeds: int = 0
-    """Behind the estimates."""
-
-    @property
-    def who(self) -> str:
-        """Whose model it is, for errors."""
-        seed = f" under seed {self.trial.seed}" if self.estimates else ""
-        return f"trial {self.trial.number}{seed}"
-
-
-def create_version(
-    store: Store,
-    facts: CardFacts,
-    checkpoint: CheckpointRef,
-    run_id: str,
-    tags: Mapping[str, str],
-) -> str:
-    """Log a checkpoint as a model of its run and make it a version; its number.
-
-    Args:
-        store: registry and artifacts.
-        facts: for the model's card.
-        checkpoint: its files are verified first.
-        run_id: that gets the model.
-        tags: of the version, beside the list of its files.
-
-    Raises:
-        CorruptCheckpoint: it is not what it was when it was written.
-    """
-    # Slow to import, and only who registers needs it.
-    from safr_study.tracking.logged import log_model
-
-    with local_copy(checkpoint.uri) as folder:
-        digests = file_digests(folder)
-        if weights_digest(digests, checkpoint.uri) != checkpoint.sha256:
-            raise CorruptCheckpoint(
-                "checkpoint", f"{checkpoint.uri} has other weights than those of {facts.who}"
-            )
-        card = _card(facts, folder)
-        model = log_model(
-            store, run_id, folder, name=f"{facts.model}-{facts.trial.number}", tags=tags, card=card
-        )
-    all_tags = {**tags, FILES_TAG: _files_tag(digests, card), LOGGED_TAG: model.model_id}
-    for left in reversed(range(_VERSION_TRIES)):
-        try:
-            version = store.client.create_model_version(
-                facts.model,
-                # Not models:/ID: MLflow's database would look for that in the process's default
-                # store.
-                source=model.artifact_location,
-                run_id=run_id,
-                model_id=model.model_id,
-                tags=all_tags,
-                description=_shortened(card),
-            )
-            break
-        except MlflowException as error:
-            # Studies that end at once draw the same number; MLflow itself tries thrice.
-            if not left or _SAME_NUMBER not in str(error):
-                raise
-            time.sleep(random.uniform(*_VERSION_WAIT))
-    number = str(version.version)
-    # As MLflow's own registration does: the model's page links to its version.
-    link = json.dumps([{"name": facts.model, "version": number}])
-    store.client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": link})
-    return number
-
-
-def update_version(
-    store: Store, facts: CardFacts, number: str, checkpoint: CheckpointRef, tags: Mapping[str, str]
-) -> None:
-    """Renew what is said of a version whose model stays as it is: its tags and its card."""
-    from safr_study.tracking.logged import replace_card
-
-    client = store.client
-    model_id = client.get_model_version(facts.model, number).tags.get(LOGGED_TAG)
-    if model_id is not None:
-        with local_copy(checkpoint.uri) as folder:
-            card = _card(facts, folder)
-            digests = file_digests(folder)
-        replace_card(store, model_id, card)
-        client.update_model_version(facts.model, number, _shortened(card))
-        tags = {**tags, FILES_TAG: _files_tag(digests, card)}
-    for key, value in tags.items():
-        client.set_model_version_tag(facts.model, number, key, value)
-
-
-def _card(facts: CardFacts, folder: Path) -> str:
-    from safr_study.report.model_card import model_card
-    from safr_study.training import load_model
-
-    return model_card(
-        facts.model,
-        facts.study,
-        facts.trial,
-        load_model(folder),
-        facts.objectives,
-        estimates=facts.estimates,
-        seeds=facts.seeds,
-    )
-
-
-def _shortened(card: str) -> str:
-    from safr_study.report.model_card import shortened
-
-    return shortened(card, _DESCRIPTION)
-
-
-def _files_tag(digests: Mapping[str, str], card: str) -> str:
-    from safr_study.tracking.logged import CARD, CHECKPOINT
-
-    files = {f"{CHECKPOINT}/{name}": digest for name, digest in digests.items()}
-    return json.dumps({**files, CARD: hashlib.sha256(card.encode()).hexdigest()})
 
 
 def _refresh_fronts(store: Store, versions: Sequence[RegisteredModel], result: StudyResult) -> None:
