@@ -30,6 +30,7 @@ COMMANDS = {
     "explain": ["explain", "models:/safr-planted@knee", "the film was good , and bad ." * 5],
     "doctor": ["doctor"],
 }
+PROSE = ("Go on with it: ", "All hypervolumes are ", "On joint: ")
 COLOUR = re.compile(r"\x1b\[[\d;]*\b(3[0-7]|4[0-7]|9[0-7]|38;|48;)[\d;]*m")
 
 
@@ -71,8 +72,8 @@ def run(
 def test_no_line_is_wider_than_80_columns(name: str, run: Callable[..., tuple[str, str]]) -> None:
     out, _ = run(*COMMANDS[name])
     assert out.strip()
-    # A command to be copied stays on one line.
-    lines = [line for line in out.splitlines() if not line.startswith("Go on with it: ")]
+    # A command to be copied and a sentence of prose stay on one line, which a terminal breaks.
+    lines = [line for line in out.splitlines() if not line.startswith(PROSE)]
     wide = [line for line in lines if len(line.rstrip()) > 80]
     assert wide == []
 
