@@ -15,24 +15,13 @@ from mlflow.entities import Dataset, DatasetInput, InputTag
 from mlflow.exceptions import MlflowException
 
 from safr_study.data import slugify
-from safr_study.records import (
-    EpochReport,
-    Provenance,
-    StudyResult,
-    TrialRecord,
-    TrialState,
-)
+from safr_study.records import EpochReport, Provenance, StudyResult, TrialRecord, TrialState
 from safr_study.records.history import HistoryPoint
 from safr_study.settings import StudySpec
 from safr_study.tracking import entries
 from safr_study.tracking.artifacts import TABLES_TAG, put_file, table_file, tables_tag
 from safr_study.tracking.news import Item, StudyNews, TrialNews, merged, moment_of
-from safr_study.tracking.runs import (
-    TrackedRun,
-    find_or_make_experiment,
-    find_runs,
-    one_of_each,
-)
+from safr_study.tracking.runs import TrackedRun, find_or_make_experiment, find_runs, one_of_each
 from safr_study.tracking.store import Store, is_passing
 from safr_study.tracking.writer import BackgroundWriter
 
