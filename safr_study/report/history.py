@@ -6,12 +6,14 @@ import csv
 from collections.abc import Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from safr_study.pareto import rank_study
 from safr_study.records import StudyResult, TrialRecord, TrialState
 from safr_study.records.history import HistoryPoint
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _ENDED = {TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED}
 
@@ -58,6 +60,8 @@ def hypervolume_by_epoch(history: Sequence[HistoryPoint]) -> list[float]:
 
 def history_table(history: Sequence[HistoryPoint]) -> pd.DataFrame:
     """One row for each trial that ended, with the columns of a `HistoryPoint`."""
+    import pandas as pd  # slow to import, and most who read a study make no table
+
     names = [field.name for field in fields(HistoryPoint)]
     return pd.DataFrame([astuple(point) for point in history], columns=names)
 

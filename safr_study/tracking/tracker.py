@@ -13,13 +13,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag
 from mlflow.exceptions import MlflowException
 
 from safr_study.data import slugify
-from safr_study.records import (
-    EpochReport,
-    Provenance,
-    StudyResult,
-    TrialRecord,
-    TrialState,
-)
+from safr_study.records import EpochReport, Provenance, StudyResult, TrialRecord, TrialState
 from safr_study.records.history import HistoryPoint
 from safr_study.settings import StudySpec
 from safr_study.tracking import entries

@@ -152,6 +152,8 @@ def _epoch(
         config, corpus.train, model, optimizer, device=device, epoch=epoch, pad_to=pad_to
     )
     dev = measure_dev(model, corpus.dev, device=device, pad_to=pad_to)
+    # Its graph is as large as a step's: not on top of what training and dev have freed.
+    release_memory()
     effective = effective_weights(config, corpus.train, model, device=device, pad_to=pad_to)
     release_memory()
     if not (math.isfinite(dev.loss) and math.isfinite(dev.mean_norm)):
