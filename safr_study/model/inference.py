@@ -34,7 +34,8 @@ class Inference:
     def __init__(self, model: SafrClassifier) -> None:
         self._model = model
         words, width = model.embedding.weight.shape
-        scale = torch.full((words, 1), math.sqrt(width), device=model.embedding.weight.device)
+        # Of the model's precision: a root of float32 would spoil a model of float64.
+        scale = model.embedding.weight.new_full((words, 1), math.sqrt(width))
         if model.vmask is not None:
             for start in range(0, words, _WORDS_AT_ONCE):
                 some = slice(start, start + _WORDS_AT_ONCE)

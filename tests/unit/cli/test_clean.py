@@ -94,7 +94,7 @@ def test_what_is_kept_is_said(state: Path, run: Run, tmp_path: Path) -> None:
         (["--json"], "yes: with --json nobody is asked"),
         (["s", "--caches"], "caches: belong to no study"),
         (["nothing", "--yes"], "study: 'nothing' is unknown"),
-        (["../s", "--yes"], "study: '../s' is unknown"),
+        (["../s", "--yes"], "study: '../s' is no name of a study"),
     ],
 )
 def test_wrong_use_is_one_sentence_and_exit_2(

@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from counted_passes import count_passes
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -65,8 +66,7 @@ def test_the_memory_bound_does_not_change_the_numbers(
     model = exact_model()
     predictor = predictor_of(model)
     logits = predictor.logits(ragged_split)
-    batches: list[int] = []
-    model.register_forward_hook(lambda *_: batches.append(1))
+    batches = count_passes(monkeypatch)
     at_once = leave_one_out(predictor, ragged_split, logits)
     assert len(batches) == -(-len(ragged_split.tokens) // 7)
     for bound in (500, 1):

@@ -47,7 +47,7 @@ def said(result: Confirmation, word: str) -> str:
 
 def rendered(result: Confirmation) -> str:
     page = io.StringIO()
-    console = Console(file=page, width=output.NARROW, highlight=False, markup=False, emoji=False)
+    console = Console(file=page, width=80, highlight=False, markup=False, emoji=False)
     for sheet in sheets(result, wide=False):
         table = output.table(sheet.columns, title=sheet.title)
         for row in sheet.rows:
@@ -89,7 +89,7 @@ def _with_third(one: ConfirmedRun) -> ConfirmedRun:
 )
 def test_the_tables_fit_80_columns_whole(result: Confirmation, tables: int) -> None:
     page = rendered(result)
-    assert max(map(len, page.splitlines())) <= output.NARROW
+    assert max(map(len, page.splitlines())) <= 80
     assert "…" not in page
     made = sheets(result, wide=False)
     assert len(made) == tables

@@ -88,7 +88,7 @@ def test_the_losses_are_those_of_the_straightforward_training(
             for losses in straightforward_steps(plain, iter(batches), noise)
         ]
     np.testing.assert_allclose(curve, expected, rtol=1e-4, atol=1e-5)
-    assert curve[-1, 0] < 0.8 * curve[0, 0]  # It trained: equal curves are not equal standstills.
+    assert curve[-1, 0] < 0.95 * curve[0, 0]  # It trained: equal curves are not equal standstills.
     for name, value in plain.state_dict().items():
         if name.endswith("key.bias"):
             continue  # Softmax takes no notice of it, so that Adam steps by rounding errors.
