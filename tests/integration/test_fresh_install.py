@@ -65,6 +65,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_ARTIFACTS_DESTINATION", (folder / "kept").as_uri())
         with serve_ui(Store(database.uri, None, database.client), 0) as running:
+            (folder / "study").mkdir()
             ended = safr(folder / "study" / "home", *STUDY, "--tracking-uri", running.url)
             assert ended.code == 0, ended.err
             yield running.url
