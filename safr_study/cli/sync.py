@@ -65,7 +65,8 @@ def _sentence(found: Synced) -> str:
     if found.missing is not None:
         return f"Study {found.study}: {found.to} still lacks something of it."
     written = f"{found.points} metric points written" if found.points else "nothing was missing"
-    models = f", {len(found.models)} models of its front registered" if found.models else ""
+    count = len(found.models)
+    models = f"; its front is registered, {count} model{'' if count == 1 else 's'}" if count else ""
     return (
-        f"Study {found.study}: all of its {found.runs} runs are in {found.to} ({written}{models})."
+        f"Study {found.study}: all of its {found.runs} runs are in {found.to}, {written}{models}."
     )
