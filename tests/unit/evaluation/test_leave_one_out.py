@@ -66,7 +66,7 @@ def test_the_memory_bound_does_not_change_the_numbers(
     predictor = predictor_of(model)
     logits = predictor.logits(ragged_split)
     batches: list[int] = []
-    model.register_forward_hook(lambda *_: batches.append(1))
+    model.fc.register_forward_hook(lambda *_: batches.append(1))
     at_once = leave_one_out(predictor, ragged_split, logits)
     assert len(batches) == -(-len(ragged_split.tokens) // 7)
     for bound in (500, 1):
