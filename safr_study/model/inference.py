@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from safr_study.model.attention import mix
-from safr_study.model.linear import linear
+from safr_study.model.linear import USES_ONEDNN, Linear, linear
 from safr_study.model.safr import PAD, SafrClassifier
 from safr_study.model.transformer import Block
 
@@ -44,10 +44,13 @@ class Inference:
         self._scale = scale
         self._tables: tuple[Tensor, Tensor, Tensor] | None = None
         if 3 * width * words <= TABLE:
-            weight, bias = cast("Block", model.layers[0]).attention.projection()
+            attention = cast("Block", model.layers[0]).attention
+            weight, bias = attention.projection()
             rows = model.embedding.weight * scale
-            at_positions = linear(model.positions, weight, bias)
-            self._tables = rows, linear(rows, weight, torch.zeros_like(bias)), at_positions
+            by_head = (-1, 3, attention.heads, width // attention.heads)
+            of_words = linear(rows, weight, torch.zeros_like(bias)).view(by_head).flatten(0, 2)
+            of_positions = linear(model.positions, weight, bias).view(by_head)
+            self._tables = rows, of_words, of_positions.permute(1, 2, 0, 3)[:, None].contiguous()
 
     @torch.inference_mode()
     def __call__(self, ids: Tensor) -> Tensor:
@@ -67,21 +70,26 @@ class Inference:
                 mixed, _ = mix(self._first_parts(ids, attention.heads), *masks)
             else:
                 mixed, _ = attention.attend(attention.project(x), real)
-            x = layer.norm1(attention.out(mixed).add_(x))
-            x = layer.norm2(layer.ff.linear2(layer.ff.linear1(x).relu_()).add_(x))
+            x = layer.norm1(_added(x, attention.out, mixed))
+            x = layer.norm2(_added(x, layer.ff.linear2, layer.ff.linear1(x).relu_()))
         logits: Tensor = model.fc(model.pool(x, real))
         return logits
 
     def _first_parts(self, ids: Tensor, heads: int) -> Tensor:
         """Queries, keys and values of the first block, `[3, B, H, L, d]`."""
         assert self._tables is not None
-        _, words, positions = self._tables
-        batch, length = ids.shape
-        width = words.shape[1] // 3 // heads
-        of_words = words.index_select(0, ids.reshape(-1)).view(batch, length, 3, heads, width)
-        of_positions = positions[:length].view(length, 3, heads, width)
-        parts = words.new_empty(3, batch, heads, length, width)
-        # The sum is written in its last order: no copy beside it.
-        return torch.add(
-            of_words.permute(2, 0, 3, 1, 4), of_positions.permute(1, 2, 0, 3)[:, None], out=parts
-        )
+        _, of_words, of_positions = self._tables
+        parts = torch.arange(3 * heads, device=ids.device).view(3, 1, heads, 1)
+        # Read in the order that is wanted: no copy afterwards.
+        places = ids[None, :, None, :] * (3 * heads) + parts  # [3, B, H, L]
+        found = of_words.index_select(0, places.reshape(-1)).view(*places.shape, -1)
+        return found.add_(of_positions[:, :, :, : ids.shape[1]])
+
+
+def _added(x: Tensor, layer: Linear, values: Tensor) -> Tensor:
+    """``x + layer(values)``, in the memory of ``x``."""
+    if USES_ONEDNN and x.device.type == "cpu":
+        return x.add_(layer(values))
+    # The sum is made inside the product.
+    x.flatten(0, 1).addmm_(values.flatten(0, 1), layer.weight.t()).add_(layer.bias)
+    return x

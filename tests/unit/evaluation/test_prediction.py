@@ -258,3 +258,45 @@ def test_what_is_not_finite_fails_with_a_sentence(ragged_split: EncodedSplit, wh
             model.fc.weight[0, 0] = math.nan
     with pytest.raises(TrialFailure, match=f"the model's {what} are not finite"):
         act[what]()
+
+
+@pytest.mark.parametrize("mode", MODES)
+@MODELS
+def test_deletions_run_together_are_those_run_alone(
+    ragged_split: EncodedSplit, mode: DeletionMode, preset: Preset, vmask: bool, layers: int
+) -> None:
+    predictor = predictor_of(exact_model(preset, vmask=vmask, layers=layers))
+    rng = np.random.default_rng(1)
+    # One that deletes nothing, and one that is there twice.
+    keeps = np.stack([rng.random(len(ragged_split.tokens)) < share for share in (0.5, 0.8, 1.1)])
+    keeps = keeps[[0, 1, 2, 0]]
+    known = predictor.logits(ragged_split)
+    found = predictor.logits_of_each(ragged_split, keeps, mode, known=known)
+    alone = [predictor.logits(ragged_split, keep, mode, known=known) for keep in keeps]
+    np.testing.assert_allclose(found, alone, atol=1e-12)
+    assert np.abs(found[0] - found[1]).max() > 1e-3
+    assert (found[2] == known).all()
+
+
+def test_a_text_that_loses_the_same_tokens_twice_is_run_once(
+    ragged_split: EncodedSplit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = predictor_of(exact_model())
+    known = predictor.logits(ragged_split)
+    run: list[int] = []
+    whole = Predictor._run
+
+    def counting(self: Predictor, split: EncodedSplit, *rest: object) -> object:
+        run.append(split.examples)
+        return whole(self, split, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Predictor, "_run", counting)
+    keeps = np.ones((3, len(ragged_split.tokens)), dtype=bool)
+    starts = ragged_split.offsets[:-1][ragged_split.lengths > 1]
+    keeps[:2, starts] = False
+    keeps[2, starts + 1] = False
+    predictor.logits_of_each(ragged_split, keeps, known=known)
+    assert run == [2 * len(starts)]
+    monkeypatch.setattr("safr_study.evaluation.prediction._TOKENS_AT_ONCE", 1)
+    predictor.logits_of_each(ragged_split, keeps, known=known)
+    assert run[1:] == [len(starts)] * 3
