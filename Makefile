@@ -35,7 +35,8 @@ install: $(STAMP)
 demo: install
 	$(BIN)/safr-study search --dataset planted:redundant --study demo --space smoke --trials 8 --epochs 2 --seed 0
 
-# Whole studies wait for processes most of the time: the two halves share the cores well.
+# Whole studies wait for processes most of the time: the two halves share the cores well. Ray's workers are
+# nice (15): without the nice below the other tests would starve them.
 test: install
 	$(MAKE) --no-print-directory --jobs 2 test-studies test-units
 
@@ -44,7 +45,7 @@ test-studies:
 	$(PYTEST) tests/integration
 
 test-units:
-	$(PYTEST) tests/unit tests/benchmarks
+	nice -n 19 $(PYTEST) tests/unit tests/benchmarks
 
 test-gpu: install
 	$(PYTEST) tests/gpu
