@@ -129,24 +129,6 @@ def cluster(address: str | None = None) -> Iterator[None]:
         ray.shutdown()
 
 
-def warm_workers(allotment: Allotment) -> None:
-    """Let the workers import what a trial needs, while the driver gets the study ready.
-
-    Ray gives a trial a process that has done something before, where one waits. Returns at once; a
-    worker that fails here fails in its trial, which says so. Not with GPUs: what a process may see
-    of them is decided before its first import.
-    """
-    import ray
-
-    from safr_study.study.trainable import prepare
-
-    if allotment.gpus_per_trial:
-        return
-    task = ray.remote(num_cpus=allotment.cpus_per_trial, max_retries=0)(prepare)
-    for _ in range(allotment.max_concurrent):
-        task.remote()
-
-
 @dataclass(frozen=True, slots=True)
 class Survey:
     """What a running cluster has."""

@@ -228,14 +228,6 @@ def _violations(texts: tuple[str, ...], scores: Scores, majority: float) -> list
     return [one.violation(metric_value(scores, one.objective), majority) for one in constraints]
 
 
-def prepare() -> None:
-    """Import all that a trial imports: for a worker that waits for its first."""
-    import ray.tune  # noqa: F401
-
-    import safr_study.evaluation
-    import safr_study.training  # noqa: F401
-
-
 def trainable(config: dict[str, Any], corpus: EncodedCorpus) -> None:
     """The function that Ray Tune calls on a worker."""
     from ray import tune

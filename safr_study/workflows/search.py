@@ -21,7 +21,7 @@ from safr_study.records import (
 )
 from safr_study.settings import Objective, StudySpec
 from safr_study.study.activity import remember_command
-from safr_study.study.cluster import Allotment, NodeRoom, cluster, divide, warm_workers
+from safr_study.study.cluster import Allotment, NodeRoom, cluster, divide
 from safr_study.study.delivery import delivery_begins, delivery_ends
 from safr_study.study.lease import driver_lock
 from safr_study.study.ledger import Ledger, StudyFacts, warm_trials
@@ -154,9 +154,7 @@ def search(
     with driver_lock(home, spec.name, stores.storage_url) as lease:
         corpus = encoded_corpus(spec.corpus, home.corpora)
         _check_measurable(spec, corpus)
-        # A server that does not answer is told before anything begins; the home's own store is
-        # opened while the workers start.
-        store = open_store(home, stores.tracking_uri) if stores.tracking_uri else None
+        store = open_store(home, stores.tracking_uri)
         storage = open_storage(home, stores.storage_url, spec.name, create=True)
         assert storage is not None
         ledger = None if fresh else Ledger.load(storage, spec.name)
@@ -172,11 +170,8 @@ def search(
         # The cluster first: nothing is written for a study that it has no room for.
         with cluster(stores.address) if left > 0 else contextlib.nullcontext():
             allotment = allot_measured(spec, corpus) if left > 0 else None
-            if allotment is not None and stores.address is None:
-                warm_workers(allotment)
             if allotment is not None and url is None:
                 free_space_check(home, estimate(spec, corpus, allotment, left).disk_bytes)
-            store = store or open_store(home)
             if ledger is None:
                 # One of another version is not read, and stays as it is.
                 with contextlib.suppress(BadInput):
