@@ -56,7 +56,7 @@ drill: install
 
 # The pictures of MLflow's page in the README, by the browser test's own look at two studies.
 pictures: install
-	SAFR_STUDY_PICTURES=$(CURDIR)/docs/results $(BIN)/python -W error -m pytest tests/integration/test_mlflow_compare.py -m 'browser and not long'
+	SAFR_STUDY_PICTURES=$(CURDIR)/docs/results $(BIN)/python -W error -m pytest tests/integration/test_mlflow_compare.py -k planted
 
 check: install
 	$(BIN)/ruff format --check .

@@ -29,6 +29,7 @@ SECOND = ("--study", "s2", "--seed", "1", "--trials", "5", "--sampler", "tpe")
 
 
 @pytest.mark.browser
+@pytest.mark.long
 def test_runs_of_two_studies_are_compared_by_their_metrics(
     finished: FinishedStudy, tmp_path: Path
 ) -> None:

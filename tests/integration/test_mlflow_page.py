@@ -8,6 +8,7 @@ from mlflow_page import browser_page, runs_page
 from synthetic_study import complete_trial, ranked_study, study_spec, tracker_of
 
 from safr_study.home import open_home
+from safr_study.records.history import HistoryPoint
 from safr_study.tracking import (
     experiment_name,
     experiment_url,
@@ -34,19 +35,20 @@ def test_the_page_shows_the_runs_metrics_picture_and_models_of_a_study(tmp_path:
     result = ranked_study(spec, [trials[:2], trials[2:]], knee=0)
     tracker = tracker_of(store, spec)
     tracker.start()
-    (tmp_path / "front.png").write_bytes(PIXEL)
-    assert tracker.finish_study(result, [tmp_path / "front.png"]) is None
+    grown = [HistoryPoint(trial=2, ended=None, trials=3, epochs=9, hypervolume=123.25)]
+    assert tracker.finish_study(result, history=grown, artifacts={"front.png": PIXEL}) is None
     register_front(store, result, uid="s1-1", spec=spec)
 
     with serve_ui(store, 0) as server:
         page = runs_page(server.url, tracker.experiment_id, tmp_path / "runs.png")
         assert "4 matching runs" in page.text
         rows = dict(page.rows)
-        assert sorted(rows) == sorted([*(trial.label for trial in trials), "s1"])
+        names = [f"s1 #{trial.number} {trial.label}" for trial in trials]
+        assert sorted(rows) == sorted([*names, "s1"])
         # The front first, the study itself, which has no rank, last.
-        assert [name for name, _ in page.rows[2:]] == [trials[2].label, "s1"]
-        for number, trial in enumerate(trials):
-            shown = rows[trial.label]
+        assert [name for name, _ in page.rows[2:]] == [names[2], "s1"]
+        for number, (trial, name) in enumerate(zip(trials, names, strict=True)):
+            shown = rows[name]
             assert shown == pytest.approx(store.client.get_run(tracker.run_id(number)).data.metrics)
             assert (shown["objective/accuracy"], shown["objective/srs_30"]) == trial.values
         assert rows["s1"]["hypervolume"] == 123.25

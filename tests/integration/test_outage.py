@@ -119,7 +119,7 @@ def test_a_study_ends_well_without_its_server_and_sync_brings_all_of_it(
     assert {one.state for one in trials} == {TrialState.COMPLETE}
     found = compare(server.direct.client, ledger.uid, ledger.spec, trials)
     assert found == Compared(runs=TRIALS + 1, points=found.points)
-    assert found.points > 100
+    assert found.points > 50
     assert first["models"]
     assert {model["tags"]["uid"] for model in first["models"]} == {ledger.uid}
     # Once more: nothing is missing, and nothing is written.
