@@ -93,6 +93,7 @@ table: install
 # Needs SAFR_STUDY_DATA and an idle machine; half an hour. PARTS="study memory" are some of it.
 bench: install
 	$(BENCHMARK).bench $(PARTS)
+	$(BENCHMARK).training_speed --out docs/results
 
 EFFICIENCY := docs/results/efficiency
 efficiency: install
