@@ -130,6 +130,7 @@ class _DotInteraction(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, attention: Tensor, weights: Tensor) -> Tensor:
+        attention = attention.contiguous()
         wanted = ctx.needs_input_grad[0]
         slope = torch.empty_like(attention) if wanted else None
         sums = []
