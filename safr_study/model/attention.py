@@ -16,6 +16,8 @@ INVISIBLE_SCORE = 2 * MASKED_SCORE
 """Attention score of an invisible key: below PAD's, so that a query without any real key to see,
 which spreads its attention evenly over PAD, still does not see it."""
 
+_CELLS = 2**20
+"""Elements of ``[B, H, L, L]`` that are worked on together: few enough for the cache."""
 _VECTOR = 16
 """Numbers of float32 in the widest register."""
 Masks = tuple[Tensor | None, Tensor | None, Tensor | None]
@@ -128,31 +130,40 @@ def mix(
         queries: those that attend.
     """
     _, batch, heads, length, width = parts.shape
-    query, key, value = parts.view(3, batch * heads, length, width)
-    scores = parts.new_empty(batch * heads, length, length)
-    torch.baddbmm(scores, query, key.mT, beta=0.0, alpha=1.0 / math.sqrt(width), out=scores)
-    if keys is not None and hidden is not None:
-        by_text = scores.view(batch, heads, length, length)
-        torch.addcmul(hidden[:, None, None], by_text, keys[:, None, None], out=by_text)
-    attention = _softmax(scores)
-    if queries is not None:
-        attention.view(batch, heads, length, length).mul_(queries[:, None, :, None])
-    mixed = torch.bmm(attention, value).view(batch, heads, length, width).transpose(1, 2)
-    return (
-        mixed.reshape(batch, length, heads * width),
-        attention.view(batch, heads, length, length),
-    )
+    attention = parts.new_empty(batch, heads, length, length)
+    mixed = parts.new_empty(batch, length, heads, width)
+    for some in texts_at_once(attention):
+        query, key, value = (part[some].flatten(0, 1) for part in parts)
+        scores = torch.empty_like(attention[some])
+        flat = scores.flatten(0, 1)
+        torch.baddbmm(flat, query, key.mT, beta=0.0, alpha=1.0 / math.sqrt(width), out=flat)
+        if keys is not None and hidden is not None:
+            torch.addcmul(hidden[some, None, None], scores, keys[some, None, None], out=scores)
+        weights = attention[some]
+        _softmax(scores, out=weights)
+        if queries is not None:
+            weights.mul_(queries[some, None, :, None])
+        by_head = torch.bmm(weights.flatten(0, 1), value)
+        mixed[some] = by_head.view(*weights.shape[:3], width).transpose(1, 2)
+    return mixed.flatten(2), attention
 
 
-def _softmax(scores: Tensor) -> Tensor:
-    """Softmax over the last dimension, in place or not."""
+def texts_at_once(attention: Tensor) -> list[slice]:
+    """Portions of the texts of ``[B, H, L, L]`` that are small enough for the cache."""
+    batch, heads, length, _ = attention.shape
+    size = max(1, _CELLS // max(1, heads * length**2))
+    return [slice(start, start + size) for start in range(0, batch, size)]
+
+
+def _softmax(scores: Tensor, out: Tensor) -> None:
+    """Softmax over the last dimension; ``scores`` may be overwritten."""
     if scores.shape[-1] >= _VECTOR or not scores.numel():
-        return torch.softmax(scores, dim=-1)
+        torch.softmax(scores, dim=-1, out=out)
+        return
     # torch takes rows shorter than a vector register number by number, five times slower.
     scores -= scores.amax(dim=-1, keepdim=True)
     scores.exp_()
-    scores /= scores.sum(dim=-1, keepdim=True)
-    return scores
+    torch.div(scores, scores.sum(dim=-1, keepdim=True), out=out)
 
 
 class _Attention(torch.autograd.Function):
@@ -182,28 +193,30 @@ class _Attention(torch.autograd.Function):
     ) -> tuple[Tensor, None, None, None, None]:
         parts, attention, keys = ctx.saved_tensors
         _, batch, heads, length, width = parts.shape
-        query, key, value = parts.view(3, batch * heads, length, width)
-        weights = attention.view(batch * heads, length, length)
-        gradient = torch.empty_like(parts)
-        of_query, of_key, of_value = gradient.view(3, batch * heads, length, width)
-        if of_mixed is None:
-            of_value.zero_()
-            of_weights = of_attention.reshape(weights.shape)  # type: ignore[union-attr]
-        else:
-            by_head = of_mixed.view(batch, length, heads, width).transpose(1, 2)
-            by_head = by_head.reshape(batch * heads, length, width)
-            torch.bmm(weights.mT, by_head, out=of_value)
-            of_weights = (
-                torch.bmm(by_head, value.mT)
-                if of_attention is None
-                else torch.baddbmm(of_attention.reshape(weights.shape), by_head, value.mT)
-            )
-        # Queries that do not attend have weights of zero, so nothing reaches their scores.
-        of_scores = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype)
-        if keys is not None:
-            of_scores.view(attention.shape).mul_(keys[:, None, None])
         scale = 1.0 / math.sqrt(width)
-        torch.baddbmm(of_query, of_scores, key, beta=0.0, alpha=scale, out=of_query)
-        torch.baddbmm(of_key, of_scores.mT, query, beta=0.0, alpha=scale, out=of_key)
-        of_projected = gradient.permute(1, 3, 0, 2, 4).reshape(batch, length, 3 * heads * width)
-        return of_projected, None, None, None, None
+        gradient = parts.new_empty(batch, length, 3, heads, width)
+        for some in texts_at_once(attention):
+            query, key, value = (part[some].flatten(0, 1) for part in parts)
+            weights = attention[some].flatten(0, 1)
+            of_weights = None if of_attention is None else of_attention[some].flatten(0, 1)
+            of_value = torch.zeros_like(value) if of_mixed is None else None
+            if of_mixed is not None:
+                by_head = of_mixed[some].view(-1, length, heads, width).transpose(1, 2)
+                by_head = by_head.reshape(-1, length, width)
+                of_value = torch.bmm(weights.mT, by_head)
+                of_weights = (
+                    torch.bmm(by_head, value.mT)
+                    if of_weights is None
+                    else torch.baddbmm(of_weights, by_head, value.mT)
+                )
+            # Queries that do not attend have weights of zero, so nothing reaches their scores.
+            assert of_weights is not None
+            of_scores = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype)
+            if keys is not None:
+                of_scores.view(-1, heads, length, length).mul_(keys[some, None, None])
+            of_query = torch.baddbmm(query, of_scores, key, beta=0.0, alpha=scale)
+            of_key = torch.baddbmm(key, of_scores.mT, query, beta=0.0, alpha=scale)
+            for number, of_part in enumerate((of_query, of_key, of_value)):
+                by_text = of_part.view(-1, heads, length, width)  # type: ignore[union-attr]
+                gradient[some, :, number] = by_text.transpose(1, 2)
+        return gradient.flatten(2), None, None, None, None

@@ -8,6 +8,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from safr_study.model.attention import texts_at_once
+
 NORM_EPSILON = 1e-5
 """Added to the norm that divides a row: h / (1e-5 + |h|)."""
 
@@ -128,25 +130,33 @@ class _DotInteraction(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, attention: Tensor, weights: Tensor) -> Tensor:
-        batch = len(attention)
-        matrices = attention.flatten(0, 1)  # [B H, L, L]
-        one = matrices.new_ones(())
-        slack = torch.baddbmm(one, matrices, matrices.mT, alpha=-1.0)
-        slack.diagonal(dim1=1, dim2=2).zero_()
-        sums = torch.linalg.vecdot(attention.reshape(batch, -1), slack.view(batch, -1))
-        if ctx.needs_input_grad[0]:
-            both = matrices + matrices.mT
-            both.diagonal(dim1=1, dim2=2).zero_()
-            slope = torch.baddbmm(slack, both, matrices, alpha=-1.0, out=slack)
-            ctx.save_for_backward(slope.view_as(attention), weights)
-        total: Tensor = (sums * weights).sum()
+        attention = attention.contiguous()
+        wanted = ctx.needs_input_grad[0]
+        slope = torch.empty_like(attention) if wanted else None
+        sums = []
+        for some in texts_at_once(attention):
+            texts = attention[some]
+            matrices = texts.flatten(0, 1)  # [b H, L, L]
+            slack = torch.empty_like(texts) if slope is None else slope[some]
+            flat = slack.flatten(0, 1)
+            torch.baddbmm(matrices.new_ones(()), matrices, matrices.mT, alpha=-1.0, out=flat)
+            flat.diagonal(dim1=1, dim2=2).zero_()
+            sums.append(torch.linalg.vecdot(texts.flatten(1), slack.flatten(1)))
+            if wanted:
+                both = matrices + matrices.mT
+                both.diagonal(dim1=1, dim2=2).zero_()
+                torch.baddbmm(flat, both, matrices, alpha=-1.0, out=flat)
+                slack.mul_(weights[some, None, None, None])
+        if slope is not None:
+            ctx.save_for_backward(slope)
+        total: Tensor = (torch.cat(sums) * weights).sum()
         return total
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        slope, weights = ctx.saved_tensors
-        return slope * (weights * gradient)[:, None, None, None], None
+        (slope,) = ctx.saved_tensors
+        return slope * gradient, None
 
 
 def _eye(length: int, device: torch.device) -> Tensor:

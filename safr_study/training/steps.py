@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,8 @@ from safr_study.errors import TrialFailure
 from safr_study.model import LossTensors, SafrClassifier, loss_terms
 from safr_study.records import LossTerms
 from safr_study.settings import TrainConfig
+from safr_study.training.adam import DenseAdam, EmbeddingAdam
 from safr_study.training.numerics import release_memory
-from safr_study.training.rows import EmbeddingAdam
 
 RELEASE_STEPS = 50
 """Steps between two calls that return freed memory: a tenth of a second each at most."""
@@ -92,24 +92,39 @@ def stepping(
         noise: on ``device``; decides dropout and gates.
         optimiser_seconds: gets the time that the optimiser took in each step.
     """
-    # A GPU updates the whole embedding in less time than it takes to start the row-wise kernels.
-    rows = EmbeddingAdam(model.embedding, optimizer) if device.type == "cpu" else None
 
-    def step(batch: Batch) -> dict[str, Tensor]:
+    def backward(batch: Batch) -> dict[str, Tensor]:
         losses = batch_losses(config, batch, model, device, noise)
-        optimizer.zero_grad()
         losses.total.backward()  # type: ignore[no-untyped-call]
-        started = time.process_time()
-        if rows is not None:
-            rows.step()
-        optimizer.step()
-        if optimiser_seconds is not None:
-            caught_up = 0.0 if rows is None else rows.take_seconds()
-            optimiser_seconds.append(time.process_time() - started + caught_up)
         terms = {name: getattr(losses, name) for name in _TERMS}
         return {name: term.detach() for name, term in terms.items() if term is not None}
 
-    with rows or nullcontext():
+    if device.type != "cpu":
+        # A GPU updates the whole embedding in less time than it takes to start row-wise kernels.
+        def step_there(batch: Batch) -> dict[str, Tensor]:
+            optimizer.zero_grad()
+            losses = backward(batch)
+            optimizer.step()
+            return losses
+
+        yield step_there
+        return
+
+    words = model.embedding.weight
+    others = [parameter for parameter in model.parameters() if parameter is not words]
+    optimizer.zero_grad()
+    with EmbeddingAdam(model.embedding, optimizer) as rows, DenseAdam(others, optimizer) as dense:
+
+        def step(batch: Batch) -> dict[str, Tensor]:
+            losses = backward(batch)
+            started = time.process_time()
+            rows.step()
+            dense.step()
+            if optimiser_seconds is not None:
+                seconds = time.process_time() - started
+                optimiser_seconds.append(seconds + rows.take_seconds())
+            return losses
+
         yield step
 
 

@@ -29,8 +29,16 @@ from torch.profiler import ProfilerActivity, profile
 from benchmarks.straightforward import Straightforward, straightforward_steps
 from benchmarks.training_flops import training_flops
 from safr_study.data import Batch, EncodedCorpus, encoded_corpus, training_batches
-from safr_study.model import build_model
-from safr_study.settings import CorpusSpec, Penalties, TrainConfig
+from safr_study.evaluation import score_model
+from safr_study.model import SafrClassifier, build_model
+from safr_study.settings import (
+    CURVE_SHARES,
+    CorpusSpec,
+    EvaluationConfig,
+    Penalties,
+    TrainConfig,
+    Wanted,
+)
 from safr_study.training import computing
 from safr_study.training.steps import stepping
 
@@ -58,9 +66,11 @@ class Case:
     """Per round; after as many that are not timed."""
     plain_steps: int | None
     """Of the straightforward program; ``None``: a whole epoch."""
+    evaluated: bool
+    """Whether the evaluation on dev is timed too."""
 
 
-CASES = (Case("sst2-treebank", 60, None), Case("imdb", 8, 4))
+CASES = (Case("sst2-treebank", 60, None, True), Case("imdb", 8, 4, False))
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,10 @@ class Line:
     optimiser_share: float
     kinds: dict[str, float]
     """Share of a step's time by kind of operation."""
+    curve_epochs: float | None
+    """SRS on dev at six k with ten random deletions each, over an epoch of training."""
+    objective_epochs: float | None
+    """SRS(30) and accuracy on dev, over an epoch of training."""
 
 
 def main() -> None:
@@ -108,7 +122,7 @@ def measure(case: Case, *, quick: bool = False) -> Line:
     batches = list(islice(training_batches(corpus.train, 32, seed=0, epoch=1), count))
     tokens = int(np.mean([batch.ids.size for batch in batches]))
     nominal = sum(training_flops(config, batch.lengths) for batch in batches)
-    with fast_training(corpus, config) as (step, optimiser):
+    with fast_training(corpus, config) as (model, step, optimiser):
         run = lambda: [step(batch) for batch in batches]  # noqa: E731
         for _ in range(1 + 100 // count):  # Beyond the first steps, which are dense.
             run()
@@ -120,7 +134,13 @@ def measure(case: Case, *, quick: bool = False) -> Line:
             of_optimiser.append(sum(optimiser))
             rates.append(max(before, gemm_rate(config, tokens)))
         kinds = profiled(run)
-    rate, second = statistics.median(rates), statistics.median(seconds)
+        rate, second = statistics.median(rates), statistics.median(seconds)
+        epoch = second / count * corpus.train.examples / 32
+        curve = objective = None
+        if case.evaluated:
+            objective = evaluation_seconds(model, corpus, Wanted(shares=(0.3,))) / epoch
+            whole = Wanted(shares=tuple(k for k in CURVE_SHARES if k), random=True)
+            curve = evaluation_seconds(model, corpus, whole) / epoch
     limit = 2 if quick else case.plain_steps
     straightforward = straightforward_seconds(corpus, config, limit)
     return Line(
@@ -133,14 +153,32 @@ def measure(case: Case, *, quick: bool = False) -> Line:
         ratio=straightforward / (second / count),
         optimiser_share=statistics.median(of_optimiser) / second,
         kinds=kinds,
+        curve_epochs=curve,
+        objective_epochs=objective,
+    )
+
+
+def evaluation_seconds(model: SafrClassifier, corpus: EncodedCorpus, want: Wanted) -> float:
+    """Of one evaluation on dev with the default settings."""
+    return timed(
+        lambda: score_model(
+            model,
+            corpus.dev,
+            split_name="dev",
+            classes=len(corpus.class_names),
+            config=EvaluationConfig(),
+            want=want,
+            preset="masked",
+            device=CPU,
+        )
     )
 
 
 @contextmanager
 def fast_training(
     corpus: EncodedCorpus, config: TrainConfig
-) -> Iterator[tuple[Callable[[Batch], object], list[float]]]:
-    """A training under way: its step, and the seconds that the optimiser took in each."""
+) -> Iterator[tuple[SafrClassifier, Callable[[Batch], object], list[float]]]:
+    """A training under way: model, step, and the seconds that the optimiser took in each."""
     model = build_model(
         config.shape,
         preset=config.preset,
@@ -156,7 +194,7 @@ def fast_training(
         computing(1),
         stepping(config, model, optimizer, CPU, noise, optimiser_seconds=spent) as step,
     ):
-        yield step, spent
+        yield model, step, spent
 
 
 def straightforward_seconds(corpus: EncodedCorpus, config: TrainConfig, steps: int | None) -> float:
@@ -233,7 +271,9 @@ def timed(work: Callable[[], object]) -> float:
 def profiled(work: Callable[[], object]) -> dict[str, float]:
     """Share of the time by kind of operation; what is left is Python and autograd."""
     with profile(activities=[ProfilerActivity.CPU]) as found:
-        seconds = timed(work)
+        started = time.perf_counter()
+        work()
+        seconds = time.perf_counter() - started
     shares: dict[str, float] = defaultdict(float)
     for event in found.key_averages():
         if event.key.startswith("aten::") or event.key.startswith("mkldnn::"):
@@ -291,11 +331,17 @@ def markdown(lines: Iterable[Line]) -> str:
     )
     row("**times faster**", lambda line: f"**{line.ratio:.1f}**")
     row("optimiser's share of a step", lambda line: f"{100 * line.optimiser_share:.1f} %")
+    row("SRS at 6 k with 10 random deletions, epochs", lambda line: epochs(line.curve_epochs))
+    row("a trial's objectives on dev, epochs", lambda line: epochs(line.objective_epochs))
     for kind in (*KINDS, "element-wise", "Python and autograd"):
         row(f"of a step: {kind}", lambda line: f"{100 * line.kinds.get(kind, 0.0):.1f} %")  # noqa: B023
     return "\n".join(
         [f"{machine()}; 1 thread, preset `masked`, lambda (1, 0.1), batch 32.", "", *rows]
     )
+
+
+def epochs(share: float | None) -> str:
+    return "" if share is None else f"{share:.2f}"
 
 
 if __name__ == "__main__":

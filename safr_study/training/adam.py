@@ -1,10 +1,11 @@
-"""Adam of the embedding, row by row, with the numbers of dense Adam."""
+"""The numbers of torch's Adam in less time: the embedding row by row, the rest in one call."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -45,23 +46,11 @@ class EmbeddingAdam:
     def __init__(self, embedding: nn.Embedding, optimizer: torch.optim.Adam) -> None:
         self._embedding = embedding
         self._weight = embedding.weight
-        group = next(
-            group
-            for group in optimizer.param_groups
-            if any(parameter is self._weight for parameter in group["params"])
-        )
-        if group["weight_decay"] or group["amsgrad"] or group["maximize"]:
-            raise ValueError("only plain Adam has the closed form")
-        self._rate: float = group["lr"]
-        self._betas: tuple[float, float] = group["betas"]
-        self._eps: float = group["eps"]
-        state = optimizer.state[self._weight]
-        if not state:
-            state["step"] = torch.zeros((), dtype=torch.float32)
-            state["exp_avg"] = torch.zeros_like(self._weight, requires_grad=False)
-            state["exp_avg_sq"] = torch.zeros_like(self._weight, requires_grad=False)
-        self._state = state
-        self._step = int(state["step"])
+        self._settings = _settings(optimizer)
+        self._rate, self._eps = self._settings["lr"], self._settings["eps"]
+        self._betas = self._settings["beta1"], self._settings["beta2"]
+        self._state = _state(optimizer, self._weight)
+        self._step = int(self._state["step"])
         self._last = np.full(len(self._weight), self._step)
         self._seconds = 0.0
         self._sums = _Sums(self._betas, self._step)
@@ -96,21 +85,9 @@ class EmbeddingAdam:
         touched = [table.index_select(0, rows) for table in self._tables()]
         if self._step < DENSE_STEPS:
             self._decay_all()
-        torch._fused_adam_(
-            touched[:1],
-            [values],
-            touched[1:2],
-            touched[2:],
-            [],
-            [self._state["step"] + 1],
-            lr=self._rate,
-            beta1=self._betas[0],
-            beta2=self._betas[1],
-            weight_decay=0.0,
-            eps=self._eps,
-            amsgrad=False,
-            maximize=False,
-        )
+        weight, first, second = touched
+        after = [self._state["step"] + 1]
+        torch._fused_adam_([weight], [values], [first], [second], [], after, **self._settings)
         for table, updated in zip(self._tables(), touched, strict=True):
             table.index_copy_(0, rows, updated)
         self._step += 1
@@ -166,6 +143,80 @@ class EmbeddingAdam:
         for weight, first, second in zip(*chunks, strict=True):
             scale = second.mul_(beta2).sqrt().div_(unbiased).add_(self._eps)
             weight.addcdiv_(first.mul_(beta1), scale, value=-self._rate / (1.0 - beta1**step))
+
+
+class DenseAdam:
+    """torch's fused step of some parameters, without its bookkeeping for each of them.
+
+    A context manager; afterwards the optimiser's state is that of as many steps of its own.
+
+    Args:
+        parameters: of the optimiser; every one has a gradient at each step.
+        optimizer: Adam, fused.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], optimizer: torch.optim.Adam) -> None:
+        self._parameters: list[Tensor] = list(parameters)
+        self._settings = _settings(optimizer)
+        self._states = [_state(optimizer, parameter) for parameter in self._parameters]
+        self._first = [state["exp_avg"] for state in self._states]
+        self._second = [state["exp_avg_sq"] for state in self._states]
+        self._step = self._states[0]["step"].clone()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for state in self._states:
+            state["step"].copy_(self._step)
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Take the step of the gradients of the last backward pass, which are then dropped."""
+        gradients = [cast("Tensor", parameter.grad) for parameter in self._parameters]
+        self._step += 1
+        torch._fused_adam_(
+            self._parameters,
+            gradients,
+            self._first,
+            self._second,
+            [],
+            [self._step] * len(gradients),
+            **self._settings,
+        )
+        for parameter in self._parameters:
+            parameter.grad = None
+
+
+def _settings(optimizer: torch.optim.Adam) -> dict[str, Any]:
+    """Arguments of torch's fused kernel."""
+    (group,) = optimizer.param_groups
+    if group["weight_decay"] or group["amsgrad"] or group["maximize"]:
+        raise ValueError("only plain Adam has the closed form")
+    return {
+        "lr": group["lr"],
+        "beta1": group["betas"][0],
+        "beta2": group["betas"][1],
+        "weight_decay": 0.0,
+        "eps": group["eps"],
+        "amsgrad": False,
+        "maximize": False,
+    }
+
+
+def _state(optimizer: torch.optim.Adam, parameter: Tensor) -> dict[str, Tensor]:
+    """As the optimiser keeps it; made as its first step would."""
+    state: dict[str, Tensor] = optimizer.state[parameter]
+    if not state:
+        state["step"] = torch.zeros((), dtype=torch.float32)
+        state["exp_avg"] = torch.zeros_like(parameter, requires_grad=False)
+        state["exp_avg_sq"] = torch.zeros_like(parameter, requires_grad=False)
+    return state
 
 
 class _Sums:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from safr_study.training.rows import DENSE_STEPS, EmbeddingAdam
+from safr_study.training.adam import DENSE_STEPS, EmbeddingAdam
 
 WORDS, WIDTH = 40, 4
 Gradients = list[tuple[Tensor, Tensor]]
