@@ -46,6 +46,10 @@ def reproduce(
     seeds: Annotated[
         int, typer.Option("--seeds", help="Runs of each row, with seeds 0 .. N-1.", min=1)
     ] = 3,
+    row: Annotated[
+        list[str] | None,
+        typer.Option("--row", help="This row alone, as 'safr(1, 0.1)'; may be given again."),
+    ] = None,
     preset: Annotated[
         Literal["masked", "reference"],
         typer.Option("--preset", help="Padding-aware, or as the authors' released code."),
@@ -90,6 +94,8 @@ def reproduce(
 
       safr-study reproduce table6 --dataset imdb --dry-run
 
+      safr-study reproduce table6 --row vmask --row 'safr(0.1, 0.1)'
+
       safr-study reproduce figure3 --results docs/results --out figures
 
       safr-study reproduce rationale --dataset sst2-treebank
@@ -100,7 +106,7 @@ def reproduce(
     from safr_study.workflows.reproduction.study import RunRequest
 
     # Asked first: a wrong name is said before any data is looked for.
-    item_rows(item, dataset)
+    item_rows(item, dataset, row or ())
     spec = CorpusSpec.parse(
         {
             "dataset": canonical_dataset(dataset),
@@ -118,6 +124,7 @@ def reproduce(
         results=(results or at.root / "results").expanduser(),
         epochs=epochs,
         workers=max_concurrent,
+        only=tuple(row or ()),
     )
     if dry_run:
         _dry_run(request, at, as_json=json)

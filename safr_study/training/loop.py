@@ -65,7 +65,7 @@ def fit(
         measure: called with the model in evaluation mode; for the reports' ``objectives``.
 
     Raises:
-        TrialFailure: a loss is not finite.
+        TrialFailure: a loss, or the square of a gradient, is not finite.
     """
     with computing(config.threads):
         return _fit(

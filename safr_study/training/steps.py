@@ -44,7 +44,7 @@ def train_epoch(
     training needs no state of a random generator.
 
     Raises:
-        TrialFailure: a loss is not finite.
+        TrialFailure: a loss, or the square of a gradient, is not finite.
     """
     noise = torch.Generator(device).manual_seed(_noise_seed(config.seed, epoch))
     model.train()
@@ -68,6 +68,7 @@ def train_epoch(
     table = torch.stack(steps).cpu().numpy()  # [steps, terms]
     for number, row in enumerate(table, start=1):
         _check(config, epoch, number, names, row)
+    _check_moments(config, epoch, optimizer)
     means = np.average(table.astype(np.float64), axis=0, weights=sizes).tolist()
     return LossTerms(**{**_NOT_COMPUTED, **dict(zip(names, means, strict=True))})
 
@@ -172,6 +173,16 @@ def _check(
     # The total is named only when none of its parts is to blame.
     faulty = [name for name, value in zip(names, row, strict=True) if not np.isfinite(value)][-1]
     raise not_finite(config, f"epoch {epoch}, step {step}", f"{faulty.replace('_', ' ')} loss")
+
+
+def _check_moments(config: TrainConfig, epoch: int, optimizer: torch.optim.Adam) -> None:
+    """Refuse squares of gradients that overflowed: Adam divides by them, so training stands still.
+
+    The losses stay finite then, and nothing else would tell.
+    """
+    squares = [state["exp_avg_sq"] for state in optimizer.state.values()]
+    if not all(bool(square.isfinite().all()) for square in squares):
+        raise not_finite(config, f"epoch {epoch}", "square of a gradient")
 
 
 def _noise_seed(seed: int, epoch: int) -> int:

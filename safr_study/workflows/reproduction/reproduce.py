@@ -38,7 +38,7 @@ def reproduce(
         ServiceUnreachable: the data set is nowhere on this machine and the hub does not answer.
     """
     dataset = request.spec.dataset
-    entries = item_rows(request.item, dataset)
+    entries = item_rows(request.item, dataset, request.only)
     plan = plan_runs(request, home)
     lock = plan.file.with_name(f".{plan.file.stem}.lock")
     lock.parent.mkdir(parents=True, exist_ok=True)

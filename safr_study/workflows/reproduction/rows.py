@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -74,16 +75,27 @@ def paper_dataset(dataset: str) -> str:
     return PAPER_DATASETS[dataset]
 
 
-def item_rows(item: Item, dataset: str) -> tuple[PaperRow, ...]:
+def item_rows(item: Item, dataset: str, only: Sequence[str] = ()) -> tuple[PaperRow, ...]:
     """The rows of an item in the paper's order.
 
     Args:
         item: a table or a figure.
         dataset: as the user named it.
+        only: names of rows, ``safr(1, 0.1)``; none: all of them.
 
     Raises:
-        BadInput: the paper has no numbers of the data set, or not this item of it.
+        BadInput: the paper has no numbers of the data set, or not this item of it, or not such a
+            row.
     """
+    rows = _all_rows(item, dataset)
+    names = [entry.row.name for entry in rows]
+    for name in only:
+        if name not in names:
+            raise BadInput("row", f"{item} has no row {name!r}; it has {', '.join(names)}")
+    return tuple(entry for entry in rows if not only or entry.row.name in only)
+
+
+def _all_rows(item: Item, dataset: str) -> tuple[PaperRow, ...]:
     name, tables = paper_dataset(dataset), paper()
     if item == "table6":
         return tables.rows
@@ -101,7 +113,14 @@ def item_rows(item: Item, dataset: str) -> tuple[PaperRow, ...]:
 
 
 def wanted_runs(
-    item: Item, spec: CorpusSpec, corpus: EncodedCorpus, *, seeds: int, preset: Preset, epochs: int
+    item: Item,
+    spec: CorpusSpec,
+    corpus: EncodedCorpus,
+    *,
+    seeds: int,
+    preset: Preset,
+    epochs: int,
+    only: Sequence[str] = (),
 ) -> tuple[WantedRun, ...]:
     """The runs of an item, seed by seed, so that an interrupted study compares all of its rows.
 
@@ -109,7 +128,7 @@ def wanted_runs(
     """
     wanted = []
     for seed in range(seeds):
-        for entry in item_rows(item, spec.dataset):
+        for entry in item_rows(item, spec.dataset, only):
             config = row_config(entry.row, preset=preset, seed=seed, epochs=epochs)
             wanted.append(
                 WantedRun(

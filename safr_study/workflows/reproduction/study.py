@@ -44,6 +44,8 @@ class RunRequest:
     epochs: int = PAPER_EPOCHS
     workers: int | None = None
     """Runs at once; ``None``: one for each GPU, else one for each core."""
+    only: tuple[str, ...] = ()
+    """Names of rows; none: all of the item's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ def plan_runs(request: RunRequest, home: Home) -> RunPlan:
         seeds=request.seeds,
         preset=request.preset,
         epochs=request.epochs,
+        only=request.only,
     )
     file = line_path(request.results, request.spec.dataset, request.preset)
     lines = read_file(file)

@@ -212,14 +212,24 @@ def test_one_text_a_batch_and_several_blocks_work(
     assert len(fit(single, corpus, device=CPU).epochs) == 1
 
 
-def test_a_loss_that_is_not_finite_is_a_sentence(
-    config: TrainConfig, corpus: EncodedCorpus
+@pytest.mark.parametrize(
+    ("weight", "when"),
+    [
+        # The loss overflows.
+        (1e39, "epoch 1, step "),
+        # The loss is finite, the squares of its gradients are not: Adam would stand still.
+        (1e38, "epoch 1"),
+        (1e25, "epoch 1: the square of a gradient "),
+    ],
+)
+def test_numbers_that_are_not_finite_are_a_sentence(
+    config: TrainConfig, corpus: EncodedCorpus, weight: float, when: str
 ) -> None:
-    wild = changed(config, penalties={"lambda_imp": 1e39, "lambda_inter": 1e39})
+    wild = changed(config, penalties={"lambda_imp": weight, "lambda_inter": weight})
     with pytest.raises(TrialFailure) as failure:
         fit(wild, corpus, device=CPU)
     sentence = str(failure.value)
-    assert sentence.startswith("epoch 1, step ")
+    assert sentence.startswith(when)
     assert "not finite; try a learning rate below 0.003 or smaller lambdas" in sentence
 
 

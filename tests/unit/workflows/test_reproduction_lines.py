@@ -245,6 +245,17 @@ def test_table_2_is_of_one_data_set() -> None:
         item_rows("table2", "imdb")
 
 
+def test_rows_are_picked_by_their_names_and_keep_the_paper_s_order(
+    spec: CorpusSpec, corpus: EncodedCorpus
+) -> None:
+    only = ["safr(0.1, 0.1)", "vmask"]
+    assert [entry.row.name for entry in item_rows("table6", "imdb", only)] == only[::-1]
+    found = wanted_runs("table6", spec, corpus, seeds=2, preset="masked", epochs=100, only=only[:1])
+    assert [run.label for run in found] == ["safr(0.1, 0.1) seed 0", "safr(0.1, 0.1) seed 1"]
+    with pytest.raises(BadInput, match=r"table1 has no row 'vmsk'; it has baseline, vmask, safr"):
+        item_rows("table1", "imdb", ["vmsk"])
+
+
 def test_wanted_runs_go_seed_by_seed_with_the_paper_s_training(
     spec: CorpusSpec, corpus: EncodedCorpus
 ) -> None:
