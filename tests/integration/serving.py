@@ -46,7 +46,7 @@ def serving(model: str, env: Mapping[str, str], python: Path, log: Path) -> Iter
     try:
         address = f"http://127.0.0.1:{port}"
         until = time.monotonic() + START_SECONDS
-        while not _answers(f"{address}/ping"):
+        while not answers(f"{address}/ping"):
             assert process.poll() is None, log.read_text("utf-8")
             assert time.monotonic() < until, log.read_text("utf-8")
             time.sleep(0.2)
@@ -76,7 +76,8 @@ def ask(address: str, body: object) -> tuple[int, Any]:
             return error.code, json.load(error)
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Whether a server is there."""
     try:
         with urllib.request.urlopen(url, timeout=2):
             return True

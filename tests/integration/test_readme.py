@@ -1,0 +1,286 @@
+"""The README, command by command, as a stranger types it; the long ones in its own short form."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from commands import environment
+from packaged import ROOT
+from ray_nodes import free_port, ray_nodes
+from services import services
+from serving import answers
+from written_commands import shell_blocks
+
+README = (ROOT / "README.md").read_text("utf-8")
+BIN = Path(sys.executable).parent
+MAKE_TEST = "make test"
+"""Is what runs this."""
+_GOOD = ["gripping", "funny", "superb", "warm", "clever", "brilliant", "moving", "fresh"]
+_BAD = ["dull", "clumsy", "stale", "awful", "tired", "bland", "hollow", "lazy"]
+_NEUTRAL = ["a", "film", ",", "the", "plot", "and", "cast", "scene", "is", "it", "of"]
+_START_SECONDS = 90.0
+
+
+def block_with(words: str) -> list[str]:
+    """The commands of the block of the README with these words, continued lines joined."""
+    (found,) = (block for block in shell_blocks(README) if words in block)
+    lines = (line.partition(" #")[0].strip() for line in found.replace("\\\n", " ").splitlines())
+    return [line for line in lines if line]
+
+
+def short_forms() -> dict[str, str]:
+    """Options by command, from the paragraph that tells how a long command ends soon."""
+    (paragraph,) = re.findall(r"\*\*In a hurry\?\*\*(.*?)\n\n", README, flags=re.DOTALL)
+    search, reproduce, confirm = re.findall(r"`(--[^`]*)`", " ".join(paragraph.split()))
+    return {"search": search, "submit": search, "reproduce": reproduce, "confirm": confirm}
+
+
+class Shell:
+    """A shell in a folder, with ``safr-study`` on its path and data of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "data").mkdir()
+        for name in ("sst2", "sst2-treebank", "imdb"):
+            (folder / "data" / name).mkdir()
+            for number, split in enumerate(("train", "validation", "test")):
+                texts(number).to_parquet(folder / "data" / name / f"{split}.parquet")
+        reviews = texts(3)
+        stars = reviews["label"] * 2 + 1
+        table = {"review": reviews["text"], "stars": stars}
+        pd.DataFrame(table).to_csv(folder / "reviews.csv", index=False)
+        (space,) = re.findall(r"^```yaml\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+        (folder / "my-space.yaml").write_text(space, encoding="utf-8")
+        self.environment = environment(folder / ".safr-study")
+        # As for a person: the home is the folder's.
+        del self.environment["SAFR_STUDY_HOME"]
+        self.environment |= {
+            "HOME": str(folder),
+            "PATH": os.pathsep.join([str(BIN), self.environment["PATH"]]),
+            "SAFR_STUDY_DATA": str(folder / "data"),
+        }
+
+    def run(self, line: str, code: int = 0) -> str:
+        """What a line prints; a long one in its short form."""
+        done = subprocess.run(
+            ["bash", "-c", shortened(line)],
+            env=self.environment,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=280,
+            check=False,
+        )
+        said = f"$ {line}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == code, said
+        assert "Traceback" not in said
+        return done.stdout + done.stderr
+
+
+def shortened(line: str) -> str:
+    """A command with the options that the README names for those in a hurry."""
+    for command, options in short_forms().items():
+        line = re.sub(rf"(safr-study {command} .*)", rf"\1 {options}", line)
+    return line
+
+
+def texts(seed: int) -> pd.DataFrame:
+    """600 texts whose class is that of most of their words."""
+    draw = np.random.default_rng(seed)
+    labels = draw.integers(0, 2, 600)
+    rows = []
+    for label in labels:
+        words = [*draw.choice(_GOOD if label else _BAD, 4), *draw.choice(_NEUTRAL, 6)]
+        words += draw.choice(_BAD if label else _GOOD, 1).tolist()
+        rows.append(" ".join(draw.permutation(words)))
+    return pd.DataFrame({"text": rows, "label": labels})
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """With the study of the tour in it."""
+    shell = Shell(tmp_path_factory.mktemp("readme"))
+    (line,) = block_with("search --dataset sst2 --study s1 ")
+    assert "3 of 3 trials" in shell.run(line)
+    return shell
+
+
+def test_the_first_command_ends_with_what_to_try_next(tmp_path: Path) -> None:
+    demo, test = block_with("make demo")
+    assert test == MAKE_TEST
+    recipe = subprocess.run(
+        [*demo.split(), "--dry-run", "--old-file=install", f"BIN={BIN}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    (command,) = (line for line in recipe if "safr-study" in line)
+    said = Shell(tmp_path).run(command)
+    assert "safr-study pareto demo" in said
+
+
+def test_the_tour(shell: Shell) -> None:
+    """Of the study: its tables, its models, one model, the confirmation."""
+    lines = block_with("safr-study pareto s1")
+    (ui,) = (line for line in lines if "safr-study ui" in line)
+    said = {line: shell.run(line) for line in lines if line != ui}
+    assert any("P(front)" in text or "on the front" in text for text in said.values())
+    for made in ("figures", "report.html", "model/weights.safetensors", "page.html"):
+        assert (shell.folder / made).exists(), made
+    opened(shell, f"{ui} --port {free_port()}")
+
+
+def opened(shell: Shell, line: str) -> None:
+    """MLflow's page answers while its command runs, which Ctrl-C ends."""
+    port = line.split()[-1]
+    with subprocess.Popen(
+        f"exec {line}",
+        shell=True,
+        env=shell.environment,
+        cwd=shell.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        try:
+            wait_for(f"http://127.0.0.1:{port}/health", process)
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + _START_SECONDS
+    while not answers(url):
+        assert process.poll() is None, f"it ended with {process.returncode}"
+        assert time.monotonic() < end, f"{url} does not answer"
+        time.sleep(0.2)
+
+
+def test_your_own_data_and_space(shell: Shell) -> None:
+    for line in [*block_with("reviews.csv"), *block_with("my-space.yaml")]:
+        shell.run(line)
+
+
+@pytest.fixture(scope="module")
+def two_studies(shell: Shell) -> Shell:
+    """All searches of the README have run."""
+    for line in block_with("--study s2"):
+        shell.run(line)
+    assert (shell.folder / "s3.json").read_text("utf-8").startswith("{")
+    return shell
+
+
+def test_studies_side_by_side_and_what_the_server_missed(two_studies: Shell) -> None:
+    for line in [*block_with("compare s1 s2"), *block_with("sync s1")]:
+        two_studies.run(line)
+    assert (two_studies.folder / "s2.html").exists()
+
+
+def test_one_model_closely(shell: Shell) -> None:
+    if not (shell.folder / "model").exists():
+        shell.run("safr-study pull safr-sst2@knee --to model")
+    for line in block_with("--roar 30"):
+        shell.run(line)
+    for made in ("metrics.csv", "film.png", "film.svg"):
+        assert (shell.folder / made).stat().st_size > 0
+
+
+def test_a_registered_model_explained_and_served(shell: Shell) -> None:
+    explain, serve, curl = block_with("mlflow models serve")
+    assert "gripping" in shell.run(explain)
+    shell.environment["MLFLOW_TRACKING_URI"] = f"sqlite:///{shell.folder}/.safr-study/mlflow.db"
+    port = str(free_port())
+    with subprocess.Popen(
+        "exec " + serve.replace("5001", port),
+        shell=True,
+        env=shell.environment,
+        cwd=shell.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        try:
+            wait_for(f"http://127.0.0.1:{port}/ping", process)
+            assert '"capacity"' in shell.run(curl.replace("5001", port))
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(60)
+            del shell.environment["MLFLOW_TRACKING_URI"]
+
+
+def test_the_paper_s_tables(shell: Shell) -> None:
+    for line in block_with("reproduce table1"):
+        shell.run(line)
+    assert list((shell.folder / "tables").glob("*.md"))
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shell, dict[str, str]]]:
+    """A person's shell, and what the README's addresses are on this machine."""
+    shell = Shell(tmp_path_factory.mktemp("person"))
+    folder = tmp_path_factory.mktemp("cluster")
+    with services(folder / "mlflow") as stores:
+        variables = {
+            **stores.environment,
+            "PATH": shell.environment["PATH"],
+            "SAFR_STUDY_HOME": str(folder / "head"),
+            "SAFR_STUDY_DATA": shell.environment["SAFR_STUDY_DATA"],
+            "HF_HUB_OFFLINE": "1",
+        }
+        with ray_nodes([{"num_cpus": 2}], variables) as nodes:
+            token = shell.folder / ".ray" / "auth_token"
+            token.parent.mkdir()
+            token.write_text(nodes.token)
+            shell.environment |= {
+                name: value for name, value in nodes.environment.items() if name != "RAY_AUTH_TOKEN"
+            }
+            yield (
+                shell,
+                {
+                    "http://127.0.0.1:8265": nodes.dashboard,
+                    "postgresql+psycopg://safr@postgres/ledger": stores.ledger,
+                    "http://mlflow:5000": stores.tracking,
+                    "s3://safr/checkpoints": stores.checkpoints,
+                },
+            )
+
+
+def test_a_study_on_a_cluster(cluster: tuple[Shell, dict[str, str]]) -> None:
+    shell, here = cluster
+    export, *lines = block_with("safr-study submit")
+    for line in lines:
+        for written, real in here.items():
+            line = line.replace(written, real)
+        said = shell.run(f"{export}; {line}")
+        if "submit" in line:
+            assert "3 of 3 trials" in said
+
+
+def test_every_block_of_the_readme_is_run_here() -> None:
+    source = Path(__file__).read_text("utf-8")
+    for words in re.findall(r'block_with\(\s*"([^"]+)"', source):
+        assert block_with(words)
+    run = {
+        line
+        for words in re.findall(r'block_with\("([^"]+)"\)', source)
+        for line in block_with(words)
+    }
+    written = [
+        line for block in shell_blocks(README) for line in block.replace("\\\n", " ").splitlines()
+    ]
+    missing = [
+        line for line in written if (text := line.partition(" #")[0].strip()) and text not in run
+    ]
+    assert missing == []
