@@ -27,7 +27,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	# torch first and by its exact version, so that a CPU build at hand is taken.
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,postgres,cluster]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,postgres,cluster,dashboard]'
 	touch $@
 
 install: $(STAMP)
@@ -42,10 +42,12 @@ test: install
 
 PYTEST := $(BIN)/python -W error -m pytest -p no:cacheprovider --durations=10 -m 'not long and not drill'
 test-studies:
-	$(PYTEST) tests/integration
+	$(PYTEST) tests/integration --ignore=$(README_TEST)
 
+# The README's commands are here for the balance of the two halves.
+README_TEST := tests/integration/test_readme.py
 test-units:
-	nice -n 19 $(PYTEST) tests/unit tests/benchmarks
+	nice -n 19 $(PYTEST) tests/unit tests/benchmarks $(README_TEST)
 
 test-gpu: install
 	$(PYTEST) tests/gpu

@@ -156,6 +156,11 @@ def _ended(
         elif request.models:
             kept.append(f"study {name!r} is not finished: it keeps its models")
         removals += removable(ledger, home, superseded=superseded, keep=keep)
+        if ledger.checkpoints_url is not None:
+            kept.append(
+                f"study {name!r} keeps its checkpoints at {ledger.checkpoints(home)}: only folders "
+                "of the home are cleaned, a store has tools of its own"
+            )
     return removals, kept
 
 

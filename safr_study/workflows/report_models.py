@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import torch
 
@@ -12,6 +11,7 @@ from safr_study.errors import SafrError
 from safr_study.evaluation import sample_rows, sample_texts, score_model
 from safr_study.evaluation.explanation import explain_text
 from safr_study.home import Home
+from safr_study.objects import local_copy
 from safr_study.records import StudyResult, TrialRecord
 from safr_study.records.looked_at import Example, Examples, LookedAt
 from safr_study.settings import CURVE_SHARES, Objective, StudySpec, Wanted
@@ -145,7 +145,8 @@ def _look_at(
 def _load(trial: TrialRecord) -> LoadedModel | None:
     if trial.checkpoint is None:
         return None
-    loaded = load_model(Path(trial.checkpoint.uri), device=torch.device("cpu"))
+    with local_copy(trial.checkpoint.uri) as folder:
+        loaded = load_model(folder, device=torch.device("cpu"))
     return loaded if loaded.ref.sha256 == trial.checkpoint.sha256 else None
 
 

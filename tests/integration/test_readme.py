@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -23,6 +24,7 @@ from written_commands import shell_blocks
 
 README = (ROOT / "README.md").read_text("utf-8")
 BIN = Path(sys.executable).parent
+LEDGER = "postgresql+psycopg://safr@postgres/ledger"
 MAKE_TEST = "make test"
 """Is what runs this."""
 _GOOD = ["gripping", "funny", "superb", "warm", "clever", "brilliant", "moving", "fresh"]
@@ -70,8 +72,12 @@ class Shell:
             "SAFR_STUDY_DATA": str(folder / "data"),
         }
 
-    def run(self, line: str, code: int = 0) -> str:
-        """What a line prints; a long one in its short form."""
+    def run(self, line: str) -> str:
+        """What a line prints; a long one in its short form.
+
+        What it would stop has ended by then, and is said to have.
+        """
+        stops = "safr-study stop" in line
         done = subprocess.run(
             ["bash", "-c", shortened(line)],
             env=self.environment,
@@ -82,7 +88,8 @@ class Shell:
             check=False,
         )
         said = f"$ {line}\n{done.stdout}\n{done.stderr}"
-        assert done.returncode == code, said
+        assert done.returncode == (2 if stops else 0), said
+        assert not stops or "running: there is nothing to stop" in said
         assert "Traceback" not in said
         return done.stdout + done.stderr
 
@@ -250,7 +257,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shell, d
                 shell,
                 {
                     "http://127.0.0.1:8265": nodes.dashboard,
-                    "postgresql+psycopg://safr@postgres/ledger": stores.ledger,
+                    LEDGER: stores.ledger,
                     "http://mlflow:5000": stores.tracking,
                     "s3://safr/checkpoints": stores.checkpoints,
                 },
@@ -266,6 +273,9 @@ def test_a_study_on_a_cluster(cluster: tuple[Shell, dict[str, str]]) -> None:
         said = shell.run(f"{export}; {line}")
         if "submit" in line:
             assert "3 of 3 trials" in said
+    # Its models are looked at from anywhere that reaches the stores.
+    report = shell.run(f"safr-study report s5 --storage {here[LEDGER]} --out s5.html --json")
+    assert json.loads(report.splitlines()[-1])["missing"] == []
 
 
 def test_every_block_of_the_readme_is_run_here() -> None:

@@ -1,0 +1,81 @@
+"""``optuna-dashboard`` over the ledger of a study that was really run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import STUDY, FinishedStudy, environment
+from mlflow_page import browser_page
+from ray_nodes import free_port
+from serving import answers
+
+from safr_study.home import open_home
+from safr_study.records import TrialState
+from safr_study.workflows.results import load_ledger
+from safr_study.workflows.stores import Stores
+
+pytest.importorskip("optuna_dashboard", reason="the extra `dashboard` is not installed")
+_START_SECONDS = 60.0
+
+
+@pytest.fixture(scope="module")
+def dashboard(planted: FinishedStudy) -> Iterator[str]:
+    """The address of the command that the README names."""
+    journal = planted.home / "ledgers" / f"{STUDY}.journal"
+    before = journal.read_bytes()
+    port = free_port()
+    command = [str(Path(sys.executable).with_name("optuna-dashboard")), str(journal)]
+    with subprocess.Popen(
+        [*command, "--port", str(port)],
+        env=environment(planted.home),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        end = time.monotonic() + _START_SECONDS
+        while not answers(f"http://127.0.0.1:{port}/dashboard"):
+            assert process.poll() is None, f"it ended with {process.returncode}"
+            assert time.monotonic() < end, "it does not answer"
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+        process.terminate()
+    assert journal.read_bytes() == before
+
+
+def ask(address: str, path: str) -> Any:
+    with urllib.request.urlopen(f"{address}/api/{path}", timeout=60) as answer:
+        return json.load(answer)
+
+
+def test_it_has_every_trial_with_its_objectives(planted: FinishedStudy, dashboard: str) -> None:
+    (study,) = ask(dashboard, "studies")["study_summaries"]
+    assert study["directions"] == ["maximize", "maximize"]
+    found = ask(dashboard, f"studies/{study['study_id']}")
+    shown = {trial["number"]: trial for trial in found["trials"]}
+    trials = load_ledger(STUDY, Stores(open_home(planted.home))).trials()
+    assert len(shown) == len(trials)
+    for trial in trials:
+        complete = trial.state is TrialState.COMPLETE
+        assert (shown[trial.number]["state"] == "Complete") is complete
+        if complete:
+            assert shown[trial.number]["values"] == list(trial.values or ())
+
+
+@pytest.mark.browser
+def test_its_page_draws_the_front(dashboard: str) -> None:
+    with browser_page() as page:
+        page.set_viewport_size({"width": 1400, "height": 1400})
+        page.goto(f"{dashboard}/dashboard")
+        page.get_by_text(STUDY).first.click()
+        page.get_by_text("Pareto").first.wait_for(timeout=30_000)
+        page.locator(".js-plotly-plot").first.wait_for(timeout=30_000)
+        if folder := os.environ.get("SAFR_STUDY_PICTURES"):
+            page.screenshot(path=f"{folder}/optuna-dashboard.png")
