@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from safr_study.model import SafrClassifier, build_model, loss_terms
-from safr_study.model.linear import Linear, perceptron
+from safr_study.model.linear import Linear, linear, perceptron
 from safr_study.model.noise import dropout, logistic_like
 from safr_study.model.vmask import hard_gate
 from safr_study.settings import ModelShape, Penalties
@@ -177,6 +177,22 @@ def test_a_large_linear_is_torchs_linear(
         grad = theirs.get_parameter(name).grad
         assert torch.allclose(parameter.grad, grad, atol=1e-4), name  # type: ignore[arg-type]
     assert mine(torch.empty(0, 5, 144)).shape == (0, 5, 160)
+
+
+@pytest.mark.parametrize("onednn", [True, False])
+def test_tanh_of_a_large_linear(monkeypatch: pytest.MonkeyPatch, onednn: bool) -> None:
+    monkeypatch.setattr("safr_study.model.linear.USES_ONEDNN", onednn)
+    torch.manual_seed(0)
+    layer = Linear(144, 160)
+    leaves = [torch.randn(45, 144), layer.weight.detach(), layer.bias.detach()]
+    results = []
+    for dtype in (torch.float32, torch.float64):
+        x, weight, bias = (leaf.to(dtype).requires_grad_() for leaf in leaves)
+        value = linear(x, weight, bias, tanh=True)
+        results.append([value, *torch.autograd.grad(value.square().sum(), (x, weight, bias))])
+    assert torch.allclose(results[1][0], torch.tanh(F.linear(*(leaf.double() for leaf in leaves))))
+    for found, exact in zip(*results, strict=True):
+        assert (found - exact).abs().max() <= 2e-6 * exact.abs().max()
 
 
 def test_float32_is_near_float64(small: Callable[..., SafrClassifier]) -> None:
