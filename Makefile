@@ -16,7 +16,7 @@ help:
 	@echo "make audit    known vulnerabilities of the pinned versions"
 	@echo "make results  train and measure what docs/results.md reports and docs/results lacks"
 	@echo "make table    train the table of lambdas that searches are replayed over, or what it lacks (hours)"
-	@echo "make bench    measure what a study costs: time, memory, ten thousand trials (half an hour)"
+	@echo "make bench    measure what a study costs: time, memory, training, ten thousand trials (half an hour)"
 	@echo "make efficiency  replay the searches over the table, and run them live on the planted corpus"
 	@echo "make install  make $(VENV) alone"
 	@echo "make format   rewrite the sources in the project's format"
@@ -95,7 +95,6 @@ table: install
 # Needs SAFR_STUDY_DATA and an idle machine; half an hour. PARTS="study memory" are some of it.
 bench: install
 	$(BENCHMARK).bench $(PARTS)
-	$(BENCHMARK).training_speed --out docs/results
 
 EFFICIENCY := docs/results/efficiency
 efficiency: install

@@ -1,6 +1,6 @@
 """Corpora: found, read, split, encoded once, cut into batches."""
 
-from safr_study.data.batching import Batch, evaluation_batches, training_batches
+from safr_study.data.batching import Batch, evaluation_batches, training_batches, whole_batch
 from safr_study.data.cache import encoded_corpus
 from safr_study.data.catalogue import known_datasets, slugify
 from safr_study.data.columns import MAX_LABEL, MAX_TEXT
@@ -39,4 +39,5 @@ __all__ = [
     "planted_corpus",
     "slugify",
     "training_batches",
+    "whole_batch",
 ]

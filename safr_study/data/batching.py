@@ -14,6 +14,10 @@ POOL_BATCHES = 50
 """Batches in a pool that is sorted by length: large enough to save padding, small enough to
 leave the batches of each epoch different."""
 
+POSITIONS = 2**13
+"""Most positions of a batch in evaluation, which holds every inner value of the model: its memory
+stays below that of a training step on 32 texts of 256 tokens."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
@@ -48,10 +52,28 @@ def training_batches(
 def evaluation_batches(
     split: EncodedSplit, batch_size: int, *, pad_to: int | None = None
 ) -> Iterator[Batch]:
-    """Every text once, by (length, row): fixed by the data and the batch size alone."""
-    rows = np.argsort(split.lengths, kind="stable")
-    for start in range(0, split.examples, batch_size):
-        yield _batch(split, rows[start : start + batch_size], pad_to)
+    """Every text once, by (length, row): fixed by the data and the batch size alone.
+
+    A batch of long texts has fewer of them, as many as ``POSITIONS`` hold.
+    """
+    rows = _by_length(split)
+    start = 0
+    while start < split.examples:
+        some = rows[start : start + batch_size]
+        longest = pad_to or max(1, int(split.lengths[some[-1]]))
+        some = some[: max(1, POSITIONS // longest)]
+        yield _batch(split, some, pad_to)
+        start += len(some)
+
+
+def whole_batch(split: EncodedSplit, *, pad_to: int | None = None) -> Batch:
+    """All the texts, by (length, row)."""
+    return _batch(split, _by_length(split), pad_to)
+
+
+def _by_length(split: EncodedSplit) -> Ints:
+    rows: Ints = np.argsort(split.lengths, kind="stable")
+    return rows
 
 
 def _batch(split: EncodedSplit, rows: Ints, pad_to: int | None) -> Batch:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from safr_study.model.attention import mix
-from safr_study.model.linear import USES_ONEDNN, Linear, linear
+from safr_study.model.linear import USES_ONEDNN, Linear, by_onednn, linear, perceptron
 from safr_study.model.safr import PAD, SafrClassifier
-from safr_study.model.transformer import Block
+from safr_study.model.transformer import Block, FeedForward
 
 TABLE = 2**24
 """Elements of the largest table of the vocabulary that is kept."""
@@ -71,7 +71,7 @@ class Inference:
             else:
                 mixed, _ = attention.attend(attention.project(x), real)
             x = layer.norm1(_added(x, attention.out, mixed))
-            x = layer.norm2(_added(x, layer.ff.linear2, layer.ff.linear1(x).relu_()))
+            x = layer.norm2(_fed(x, layer.ff))
         logits: Tensor = model.fc(model.pool(x, real))
         return logits
 
@@ -84,6 +84,13 @@ class Inference:
         places = ids[None, :, None, :] * (3 * heads) + parts  # [3, B, H, L]
         found = of_words.index_select(0, places.reshape(-1)).view(*places.shape, -1)
         return found.add_(of_positions[:, :, :, : ids.shape[1]])
+
+
+def _fed(x: Tensor, layer: FeedForward) -> Tensor:
+    """``x`` plus the FFN of it, in the memory of ``x``."""
+    if by_onednn(x, layer.linear1.weight.numel()):
+        return x.add_(perceptron(x, layer.linear1, layer.linear2))
+    return _added(x, layer.linear2, layer.linear1(x).relu_())
 
 
 def _added(x: Tensor, layer: Linear, values: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ class SafrOutput:
     attention_output: tuple[Tensor, ...]
     """``[B, L, E]``, after the output projection, before dropout, residual and norm."""
     ffn1_pre_relu: tuple[Tensor, ...]
-    """``[B, L, D]``: the capacity vectors."""
+    """``[B, L, D]``: the capacity vectors; none in training mode, as of the next."""
     ffn1_post_relu: tuple[Tensor, ...]
     """``[B, L, D]``."""
     ffn2: tuple[Tensor, ...]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from safr_study.model.attention import texts_at_once
+from safr_study.model.linear import by_onednn, onednn_product, onednn_sum, products
 
 NORM_EPSILON = 1e-5
 """Added to the norm that divides a row: h / (1e-5 + |h|)."""
@@ -97,7 +98,7 @@ class _Importance(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor, counted: Tensor) -> Tensor:
         marks = counted.to(rows.dtype)
-        gram = torch.bmm(rows, rows.mT)  # [B, L, L]
+        gram = products(rows, rows)  # [B, L, L]
         gram.diagonal(dim1=1, dim2=2).zero_()
         gram.mul_(marks[:, None]).mul_(marks[:, :, None])
         interference = torch.linalg.vector_norm(gram, dim=-1)
@@ -118,7 +119,7 @@ class _Importance(torch.autograd.Function):
         slope = gram * (weights[:, :, None] + weights[:, None])
         own = torch.where(norms > 0, -pull * interference / (NORM_EPSILON + norms) / norms, 0.0)
         slope.diagonal(dim1=1, dim2=2).copy_(own)
-        return torch.bmm(slope, rows), None
+        return products(slope, rows.mT), None
 
 
 class _DotInteraction(torch.autograd.Function):
@@ -133,23 +134,11 @@ class _DotInteraction(torch.autograd.Function):
         attention = attention.contiguous()
         wanted = ctx.needs_input_grad[0]
         slope = torch.empty_like(attention) if wanted else None
-        sums = []
-        for some in texts_at_once(attention):
-            texts = attention[some]
-            matrices = texts.flatten(0, 1)  # [b H, L, L]
-            slack = torch.empty_like(texts) if slope is None else slope[some]
-            flat = slack.flatten(0, 1)
-            torch.baddbmm(matrices.new_ones(()), matrices, matrices.mT, alpha=-1.0, out=flat)
-            flat.diagonal(dim1=1, dim2=2).zero_()
-            sums.append(torch.linalg.vecdot(texts.flatten(1), slack.flatten(1)))
-            if wanted:
-                both = matrices + matrices.mT
-                both.diagonal(dim1=1, dim2=2).zero_()
-                torch.baddbmm(flat, both, matrices, alpha=-1.0, out=flat)
-                slack.mul_(weights[some, None, None, None])
+        single = by_onednn(attention, attention.shape[2] * attention.shape[3])
+        slacks = _slacks_by_matrix if single else _slacks
+        total: Tensor = (slacks(attention, weights, slope) * weights).sum()
         if slope is not None:
             ctx.save_for_backward(slope)
-        total: Tensor = (torch.cat(sums) * weights).sum()
         return total
 
     @staticmethod
@@ -157,6 +146,46 @@ class _DotInteraction(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (slope,) = ctx.saved_tensors
         return slope * gradient, None
+
+
+def _slacks(attention: Tensor, weights: Tensor, slope: Tensor | None) -> Tensor:
+    """sum_{h, i != j} A_ij (1 - (A A^T)_ij) of each text, ``[B]``.
+
+    Args:
+        attention: ``[B, H, L, L]``.
+        weights: ``[B]``.
+        slope: ``[B, H, L, L]``, gets the gradient times the weight.
+    """
+    sums = []
+    for some in texts_at_once(attention):
+        texts = attention[some]
+        matrices = texts.flatten(0, 1)  # [b H, L, L]
+        slack = torch.empty_like(texts) if slope is None else slope[some]
+        flat = slack.flatten(0, 1)
+        torch.baddbmm(matrices.new_ones(()), matrices, matrices.mT, alpha=-1.0, out=flat)
+        flat.diagonal(dim1=1, dim2=2).zero_()
+        sums.append(torch.linalg.vecdot(texts.flatten(1), slack.flatten(1)))
+        if slope is not None:
+            both = matrices + matrices.mT
+            both.diagonal(dim1=1, dim2=2).zero_()
+            torch.baddbmm(flat, both, matrices, alpha=-1.0, out=flat)
+            slack.mul_(weights[some, None, None, None])
+    return torch.cat(sums)
+
+
+def _slacks_by_matrix(attention: Tensor, weights: Tensor, slope: Tensor | None) -> Tensor:
+    """As ``_slacks``, by oneDNN, one matrix after the other."""
+    minus_one = attention.new_full(attention.shape[-1:], -1.0)
+    sums = attention.new_empty(attention.shape[:2])
+    for text, matrices in enumerate(attention):
+        for head, matrix in enumerate(matrices):
+            negative = onednn_product(matrix, matrix, minus_one).fill_diagonal_(0.0)
+            sums[text, head] = torch.dot(matrix.flatten(), negative.flatten())
+            if slope is not None:
+                both = (matrix + matrix.t()).fill_diagonal_(0.0)
+                gradient = onednn_sum(negative, both, matrix.t())
+                torch.mul(gradient, -weights[text], out=slope[text, head])
+    return -sums.sum(dim=1)
 
 
 def _eye(length: int, device: torch.device) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
@@ -123,8 +124,8 @@ class SafrClassifier(nn.Module):
             keep_probability=keep,
             attention=tuple(values.attention for values in blocks),
             attention_output=tuple(values.attention_output for values in blocks),
-            ffn1_pre_relu=tuple(values.ffn1_pre_relu for values in blocks),
-            ffn1_post_relu=tuple(values.ffn1_post_relu for values in blocks),
+            ffn1_pre_relu=_given(values.ffn1_pre_relu for values in blocks),
+            ffn1_post_relu=_given(values.ffn1_post_relu for values in blocks),
             ffn2=tuple(values.ffn2 for values in blocks),
             block=tuple(values.block for values in blocks),
         )
@@ -173,3 +174,7 @@ class SafrClassifier(nn.Module):
             visible = visible & real
         shares = visible.to(x.dtype) / visible.sum(dim=1, keepdim=True).clamp(min=1)
         return torch.bmm(shares[:, None], x)[:, 0]  # [B, E]
+
+
+def _given(values: Iterable[Tensor | None]) -> tuple[Tensor, ...]:
+    return tuple(value for value in values if value is not None)

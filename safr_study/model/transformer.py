@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from safr_study.model.attention import MultiHeadAttention
-from safr_study.model.linear import Linear
+from safr_study.model.linear import Linear, perceptron
 from safr_study.model.noise import dropout
 
 
@@ -19,9 +19,9 @@ class BlockValues(NamedTuple):
     """``[B, H, L, L]``; rows are queries."""
     attention_output: Tensor
     """``[B, L, E]``, after the output projection, before dropout, residual and norm."""
-    ffn1_pre_relu: Tensor
-    """``[B, L, D]``."""
-    ffn1_post_relu: Tensor
+    ffn1_pre_relu: Tensor | None
+    """``[B, L, D]``; ``None`` in training, as is the next."""
+    ffn1_post_relu: Tensor | None
     """``[B, L, D]``."""
     ffn2: Tensor
     """``[B, L, E]``, before dropout, residual and norm."""
@@ -85,7 +85,11 @@ class Block(nn.Module):
         """
         attended, attention = self.attention(x, real, visible)
         x = self.norm1(x + dropout(attended, self.dropout, noise))
-        before, after, fed = self.ff(x)
+        before = after = None
+        if noise is None:
+            before, after, fed = self.ff(x)
+        else:
+            fed = perceptron(x, self.ff.linear1, self.ff.linear2)
         return BlockValues(
             attention=attention,
             attention_output=attended,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from safr_study.model.linear import Linear
+from safr_study.model.linear import Linear, linear
 from safr_study.model.noise import logistic_like
 
 
@@ -24,8 +24,11 @@ class VMask(nn.Module):
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Log-odds ``[...]`` of keeping each scaled embedding ``[..., E]``."""
-        classes: Tensor = self.hidden2p(torch.tanh(self.linear_layer(embeddings)))
-        return classes[..., 1] - classes[..., 0]
+        first, second = self.linear_layer, self.hidden2p
+        hidden = linear(embeddings, first.weight, first.bias, tanh=True)
+        # The difference of the classes' weights first: half the work, and a vector is quicker.
+        odds: Tensor = hidden @ (second.weight[1] - second.weight[0])
+        return odds + (second.bias[1] - second.bias[0])
 
 
 def hard_gate(log_odds: Tensor, *, temperature: float, noise: torch.Generator) -> Tensor:

@@ -13,7 +13,6 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from safr_study.errors import ServiceUnreachable
 from safr_study.study.storage import open_database
 
-DIALECT = "postgresql"
 PATIENCE_SECONDS = 1.0
 """The server needs a moment to notice that the last holder was killed."""
 _WAITS = {"connect_timeout": 10, "tcp_user_timeout": 30_000}

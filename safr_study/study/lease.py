@@ -17,15 +17,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
 
 from safr_study.errors import BadInput
 from safr_study.home import Home
-from safr_study.study.advisory import DIALECT, AdvisoryLock, held_locks
+
+# SQLAlchemy takes as long to import as a short command runs: only where there is a database.
+if TYPE_CHECKING:
+    from safr_study.study.advisory import AdvisoryLock
 
 JOURNAL = "journal"
 """Where a ledger is that is in no database."""
@@ -95,6 +96,8 @@ def driver_lock(home: Home, study: str, storage_url: str | None = None) -> Itera
             held.enter_context(_held_file(path, study))
             _write_note(path, me, storage_url)
         if _in_postgres(storage_url):
+            from safr_study.study.advisory import AdvisoryLock
+
             assert storage_url is not None
             lock = AdvisoryLock(storage_url, study)
             if not lock.take(me.line()):
@@ -118,6 +121,8 @@ def drivers(
         ServiceUnreachable: the database does not answer.
     """
     if _in_postgres(storage_url):
+        from safr_study.study.advisory import held_locks
+
         assert storage_url is not None
         lines = held_locks(storage_url, list(studies))
         return {study: Driver.of_line(line) for study, line in lines.items()}
@@ -139,6 +144,9 @@ def place_of(storage_url: str | None) -> str:
     """A storage's address without its password, as ``storages_of`` has it."""
     if storage_url is None:
         return JOURNAL
+    from sqlalchemy import URL, make_url
+    from sqlalchemy.exc import ArgumentError
+
     with contextlib.suppress(ArgumentError):
         url = make_url(storage_url)
         database = _sqlite_file(storage_url)
@@ -189,7 +197,7 @@ def _taken(study: str, by: Driver) -> BadInput:
 
 
 def _in_postgres(storage_url: str | None) -> bool:
-    return storage_url is not None and storage_url.startswith(DIALECT)
+    return storage_url is not None and storage_url.startswith("postgresql")
 
 
 def _files(home: Home, study: str, storage_url: str | None) -> list[Path]:
@@ -205,6 +213,9 @@ def _sqlite_file(storage_url: str | None) -> Path | None:
     """The file of an SQLite database; ``None`` for others, and for one in memory."""
     if storage_url is None or not storage_url.startswith("sqlite"):
         return None
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
     with contextlib.suppress(ArgumentError):
         name = make_url(storage_url).database
         if name and name != ":memory:":

@@ -13,6 +13,7 @@ import optuna
 from safr_study.errors import BadInput, ServiceUnreachable
 from safr_study.home import Home
 from safr_study.study.journal import JournalFile, drop_dead_lock, drop_torn_line
+from safr_study.study.replay import QuickJournalStorage
 
 logging.getLogger("optuna").setLevel(logging.WARNING)
 _TABLES_LOCK = 0x73616672
@@ -143,7 +144,7 @@ def _open_journal(path: Path, *, mend: bool) -> optuna.storages.BaseStorage:
         if mend and path.exists():
             drop_dead_lock(path)
             drop_torn_line(path)
-        return optuna.storages.JournalStorage(JournalFile(path))
+        return QuickJournalStorage(JournalFile(path))
     except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
         raise BadInput(
             "study",

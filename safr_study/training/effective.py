@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from safr_study.data import Batch, EncodedSplit, evaluation_batches
+from safr_study.data import Batch, EncodedSplit, whole_batch
 from safr_study.model import SafrClassifier
 from safr_study.settings import TrainConfig
 from safr_study.training.steps import batch_losses
@@ -18,6 +18,8 @@ TEXTS = 32
 """Texts of the fixed batch: the default batch size, so that its gradients are those of a step."""
 SEED = 0
 """Of the texts and of the noise: no part of a trial, so that all trials of a corpus compare."""
+_PENALTIES = ("importance", "interaction", "vmask_information")
+"""The terms beside the cross-entropy, in the order of the weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +59,38 @@ def effective_weights(
     weights = (penalties.lambda_imp, penalties.lambda_inter, penalties.vmask_beta)
     if model.vmask is None or not any(weights):
         return EffectiveWeights()
-    noise = torch.Generator(device).manual_seed(SEED)
-    training = model.training
-    model.train()
-    try:
-        losses = batch_losses(config, fixed_batch(split, pad_to), model, device, noise)
-    finally:
-        model.train(training)
-    task = _gradient_norm(losses.cross_entropy, model)
-    terms = (losses.importance, losses.interaction, losses.vmask_information)
+    terms = _terms(config, fixed_batch(split, pad_to), model, device)
+    norms: dict[str, float] = {}
+    while terms:
+        # Nothing else refers to a term, so that what only its gradient needs goes with it.
+        name, term = terms.popitem()
+        norms[name] = _gradient_norm(term, model, last=not terms)
+        del term
+    task = norms.pop("cross_entropy")
     return EffectiveWeights(
         *(
-            None if term is None else _ratio((weight or 0.0) * _gradient_norm(term, model), task)
-            for weight, term in zip(weights, terms, strict=True)
+            _ratio((weight or 0.0) * norms[name], task) if name in norms else None
+            for name, weight in zip(_PENALTIES, weights, strict=True)
         )
     )
+
+
+def _terms(
+    config: TrainConfig, batch: Batch, model: SafrClassifier, device: torch.device
+) -> dict[str, Tensor]:
+    """The terms of the loss that are computed, by name."""
+    noise = torch.Generator(device).manual_seed(SEED)
+    training, sparse = model.training, model.embedding.sparse
+    model.train()
+    # The gradient of the rows that are looked up: a dense one is as large as the vocabulary.
+    model.embedding.sparse = True
+    try:
+        losses = batch_losses(config, batch, model, device, noise)
+    finally:
+        model.train(training)
+        model.embedding.sparse = sparse
+    terms = {name: getattr(losses, name) for name in ("cross_entropy", *_PENALTIES)}
+    return {name: term for name, term in terms.items() if term is not None}
 
 
 def fixed_batch(split: EncodedSplit, pad_to: int | None) -> Batch:
@@ -83,16 +102,19 @@ def fixed_batch(split: EncodedSplit, pad_to: int | None) -> Batch:
         offsets=np.concatenate([[0], np.cumsum(split.lengths[drawn])]),
         labels=split.labels[drawn],
     )
-    return next(evaluation_batches(sample, TEXTS, pad_to=pad_to))
+    return whole_batch(sample, pad_to=pad_to)
 
 
-def _gradient_norm(term: Tensor, model: SafrClassifier) -> float:
+def _gradient_norm(term: Tensor, model: SafrClassifier, *, last: bool) -> float:
     # Not backward: that would write into the parameters' grad.
     gradients = torch.autograd.grad(
-        term, tuple(model.parameters()), retain_graph=True, allow_unused=True
+        term, tuple(model.parameters()), retain_graph=not last, allow_unused=True
     )
     norms = [
-        torch.linalg.vector_norm(gradient, dtype=torch.float64)
+        # The rows of a sparse gradient are distinct.
+        torch.linalg.vector_norm(
+            gradient._values() if gradient.is_sparse else gradient, dtype=torch.float64
+        )
         for gradient in gradients
         if gradient is not None
     ]

@@ -151,8 +151,9 @@ def _epoch(
     train = train_epoch(
         config, corpus.train, model, optimizer, device=device, epoch=epoch, pad_to=pad_to
     )
+    # Each of the three takes much memory: not on top of what the one before has freed.
+    release_memory()
     dev = measure_dev(model, corpus.dev, device=device, pad_to=pad_to)
-    # Its graph is as large as a step's: not on top of what training and dev have freed.
     release_memory()
     effective = effective_weights(config, corpus.train, model, device=device, pad_to=pad_to)
     release_memory()

@@ -2,7 +2,8 @@
 
     SAFR_STUDY_DATA=... PYTHONPATH=tests python -m benchmarks.bench [PART...]
 
-Lines go to docs/results/bench.jsonl as they are measured, and the table to bench.md.
+Lines go to docs/results/bench.jsonl as they are measured, and the table to bench.md; where the
+time of a training step goes, to training-speed.md.
 """
 
 from __future__ import annotations
@@ -12,7 +13,14 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 
-from benchmarks import concurrency, driver_load, listing, study_wall, trial_memory
+from benchmarks import (
+    concurrency,
+    driver_load,
+    listing,
+    study_wall,
+    training_lines,
+    trial_memory,
+)
 from benchmarks.measured import RESULTS, Measured, keep, markdown
 from safr_study.settings import CorpusSpec
 
@@ -29,6 +37,7 @@ PARTS: dict[str, Callable[[], list[Measured]]] = {
     "scale": lambda: driver_load.measure(
         5000, 200, slice(4500, 5000), bound=1.5, sampler="tpe", track=True
     ),
+    "training": lambda: training_lines.measure(RESULTS),
     "memory": lambda: trial_memory.measure("imdb", train=320, dev=128),
 }
 

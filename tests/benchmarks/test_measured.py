@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 
 from benchmarks.driver_load import Load, Spent, run_load
 from benchmarks.measured import Measured, keep, markdown
+from benchmarks.training_lines import lines_of
+from benchmarks.training_speed import Line
 
 
 def test_a_target_is_met_on_its_own_side() -> None:
@@ -32,6 +35,29 @@ def test_lines_are_kept_as_they_were_measured(tmp_path: Path) -> None:
     table = markdown(lines).splitlines()
     assert table[2] == "| a | 1.23 s | at most 2 s | yes |"
     assert table[3] == "| b | 3 MB |  |  |"
+
+
+def test_the_lines_of_training_have_their_targets() -> None:
+    line = Line(
+        dataset="sst2-treebank",
+        gemm_gflops=200.4,
+        nominal_gflop=4.0,
+        seconds=0.03,
+        fraction=0.61,
+        straightforward_seconds=0.3,
+        ratio=5.9,
+        optimiser_share=0.05,
+        kinds={},
+        curve_epochs=1.1,
+        objective_epochs=0.08,
+    )
+    found = lines_of([line, dataclasses.replace(line, dataset="imdb", curve_epochs=None)])
+    assert [(one.value, one.met) for one in found] == [
+        (0.61, True), (5.9, False), (1.1, False), (0.08, None),
+        (0.61, True), (5.9, False), (0.08, None),
+    ]  # fmt: skip
+    assert len({one.name for one in found}) == len(found)
+    assert found[0].facts == {"gemm_gflops": 200, "step_ms": 30.0}
 
 
 def test_growth_compares_medians() -> None:

@@ -106,12 +106,17 @@ def main() -> None:
         for case in CASES
         if arguments.dataset in (None, case.dataset)
     ]
-    text = markdown(lines)
-    print(text)  # noqa: T201
+    print(markdown(lines))  # noqa: T201
     if arguments.out:
-        found = {"machine": machine(), "lines": [asdict(line) for line in lines]}
-        (arguments.out / "training-speed.json").write_text(json.dumps(found, indent=1) + "\n")
-        (arguments.out / "training-speed.md").write_text(text + "\n")
+        write(lines, arguments.out)
+
+
+def write(lines: Iterable[Line], folder: Path) -> None:
+    """Keep the lines and their table as training-speed.json and .md."""
+    lines = list(lines)
+    found = {"machine": machine(), "lines": [asdict(line) for line in lines]}
+    (folder / "training-speed.json").write_text(json.dumps(found, indent=1) + "\n")
+    (folder / "training-speed.md").write_text(markdown(lines) + "\n")
 
 
 def measure(case: Case, *, quick: bool = False) -> Line:

@@ -257,3 +257,25 @@ def test_interaction_of_several_blocks_is_their_mean(small: Callable[..., SafrCl
     assert losses.total.item() == pytest.approx(
         losses.cross_entropy.item() + 2 * losses.interaction.item(), rel=1e-12
     )
+
+
+@pytest.mark.parametrize("onednn", [True, False])
+@pytest.mark.parametrize("longest", [40, 150])
+def test_penalties_of_long_texts_in_float32_and_their_gradients(
+    monkeypatch: pytest.MonkeyPatch, longest: int, onednn: bool
+) -> None:
+    attention, real = random_attention(5, [longest, 11, 130 % longest])
+    rows = random_rows(6, *real.shape, 256)
+
+    def values(dtype: torch.dtype) -> list[Tensor]:
+        leaves = [x.to(dtype).requires_grad_() for x in (attention, rows)]
+        terms = (
+            interaction_loss(leaves[0], real, padding_aware=True),
+            importance_loss(leaves[1], real),
+        )
+        return [*(term.detach() for term in terms), *torch.autograd.grad(sum(terms), leaves)]
+
+    exact = values(torch.float64)
+    monkeypatch.setattr("safr_study.model.linear.USES_ONEDNN", onednn)
+    for found, value in zip(values(torch.float32), exact, strict=True):
+        assert (found - value).abs().max() <= 3e-6 * value.abs().max()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 
@@ -9,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from safr_study.model import SafrClassifier, build_model, loss_terms
-from safr_study.model.linear import Linear
+from safr_study.model.linear import Linear, linear, perceptron
 from safr_study.model.noise import dropout, logistic_like
 from safr_study.model.vmask import hard_gate
 from safr_study.settings import ModelShape, Penalties
@@ -178,6 +179,22 @@ def test_a_large_linear_is_torchs_linear(
     assert mine(torch.empty(0, 5, 144)).shape == (0, 5, 160)
 
 
+@pytest.mark.parametrize("onednn", [True, False])
+def test_tanh_of_a_large_linear(monkeypatch: pytest.MonkeyPatch, onednn: bool) -> None:
+    monkeypatch.setattr("safr_study.model.linear.USES_ONEDNN", onednn)
+    torch.manual_seed(0)
+    layer = Linear(144, 160)
+    leaves = [torch.randn(45, 144), layer.weight.detach(), layer.bias.detach()]
+    results = []
+    for dtype in (torch.float32, torch.float64):
+        x, weight, bias = (leaf.to(dtype).requires_grad_() for leaf in leaves)
+        value = linear(x, weight, bias, tanh=True)
+        results.append([value, *torch.autograd.grad(value.square().sum(), (x, weight, bias))])
+    assert torch.allclose(results[1][0], torch.tanh(F.linear(*(leaf.double() for leaf in leaves))))
+    for found, exact in zip(*results, strict=True):
+        assert (found - exact).abs().max() <= 2e-6 * exact.abs().max()
+
+
 def test_float32_is_near_float64(small: Callable[..., SafrClassifier]) -> None:
     exact = small(embed_dim=128, ffn_dim=160, mask_hidden_dim=130)
     rough = small(embed_dim=128, ffn_dim=160, mask_hidden_dim=130).float()
@@ -206,3 +223,36 @@ def test_attention_is_torchs_attention(small: Callable[..., SafrClassifier]) -> 
     mixed = F.scaled_dot_product_attention(*heads, attn_mask=real[:, None, None, :])
     expected = layer.out(mixed.transpose(1, 2).reshape(2, 5, 8))
     assert torch.allclose(found[real], expected[real], atol=1e-12)
+
+
+@pytest.mark.parametrize("onednn", [True, False])
+@pytest.mark.parametrize("sizes", [(128, 160), (160, 128), (3, 5)])
+@pytest.mark.parametrize("rows", [32, 33])
+def test_perceptron_and_its_gradients(
+    monkeypatch: pytest.MonkeyPatch, rows: int, sizes: tuple[int, int], onednn: bool
+) -> None:
+    monkeypatch.setattr("safr_study.model.linear.USES_ONEDNN", onednn)
+    width, hidden = sizes
+    torch.manual_seed(0)
+    first, second = nn.Linear(width, hidden), nn.Linear(hidden, width)
+    exact = [copy.deepcopy(layer).double() for layer in (first, second)]
+    x = torch.randn(rows, 1, width, requires_grad=True)
+    precise = x.detach().double().requires_grad_()
+    slope = torch.randn(rows, 1, width)
+
+    found = perceptron(x, first, second)
+    expected = exact[1](torch.relu(exact[0](precise)))
+    gradients = torch.autograd.grad(found, [x, *first.parameters(), *second.parameters()], slope)
+    exact_gradients = torch.autograd.grad(
+        expected, [precise, *exact[0].parameters(), *exact[1].parameters()], slope.double()
+    )
+    for value, right in zip((found, *gradients), (expected, *exact_gradients), strict=True):
+        assert value.shape == right.shape
+        assert (value - right).abs().max() <= 1e-5 * right.abs().max()
+
+
+def test_training_gives_no_inner_values_of_the_ffn(small: Callable[..., SafrClassifier]) -> None:
+    model = small(layers=2)
+    output = model.train()(IDS, noise=torch.Generator().manual_seed(0))
+    assert output.ffn1_pre_relu == output.ffn1_post_relu == ()
+    assert len(output.ffn2) == 2
