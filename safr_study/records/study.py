@@ -11,6 +11,7 @@ from safr_study.records.scores import Scores
 from safr_study.records.training import CheckpointRef, EpochReport
 
 Value = bool | int | float | str
+_OF_VMASK = ("mask_hidden_dim", "gumbel_temperature", "vmask_beta")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,8 @@ class TrialRecord:
             else f"{name.removeprefix('lambda_')}={value}"
             for name, value in self.parameters.items()
             if value is not None and not (name == "vmask" and value is True)
+            # What a model without VMASK does not have.
+            and not (name in _OF_VMASK and self.parameters.get("vmask") is False)
         ]
         return " ".join(parts) or "defaults"
 

@@ -45,7 +45,7 @@ def test_the_lines_of_training_have_their_targets() -> None:
         seconds=0.03,
         fraction=0.61,
         straightforward_seconds=0.3,
-        ratio=5.9,
+        ratio=6.9,
         optimiser_share=0.05,
         kinds={},
         curve_epochs=1.1,
@@ -53,8 +53,8 @@ def test_the_lines_of_training_have_their_targets() -> None:
     )
     found = lines_of([line, dataclasses.replace(line, dataset="imdb", curve_epochs=None)])
     assert [(one.value, one.met) for one in found] == [
-        (0.61, True), (5.9, False), (1.1, False), (0.08, None),
-        (0.61, True), (5.9, False), (0.08, None),
+        (0.61, True), (6.9, False), (0.05, True), (1.1, False), (0.08, True),
+        (0.61, True), (6.9, True), (0.05, True), (0.08, True),
     ]  # fmt: skip
     assert len({one.name for one in found}) == len(found)
     assert found[0].facts == {"gemm_gflops": 200, "step_ms": 30.0}

@@ -13,14 +13,16 @@ from typing import Any
 
 from plain_scores import plain_scores
 from stored_study import epoch
+from tiny_model import save_tiny_model
 
 import safr_study.study.trainable as real
 from safr_study.cli.progress import SilentProgress
 from safr_study.home import open_home
-from safr_study.records import CheckpointRef, Replicate
+from safr_study.records import Replicate
 from safr_study.settings import CorpusSpec, SchedulerConfig, StudySpec, TrainConfig
 from safr_study.study.spaces import find_space
 from safr_study.study.task import Finished, TrialTask, epoch_event, finished_event
+from safr_study.training import verify_model
 from safr_study.workflows.search import search
 from safr_study.workflows.stores import stores
 
@@ -34,17 +36,15 @@ def simulated(config: dict[str, Any], corpus: Any) -> None:
     from ray import tune
 
     task = TrialTask.from_config(config)
-    folder = Path(task.folder) / "model"
-    folder.mkdir(parents=True, exist_ok=True)
+    # What is registered is verified first: a small model, that was not trained.
+    folder = save_tiny_model(Path(task.folder) / "model", seed=task.number)
     draw = hashlib.sha256(f"{task.folder} {task.number}".encode()).digest()
-    (folder / "weights.safetensors").write_bytes(draw)
-    (folder / "model.json").write_text("{}")
     for report in REPORTS:
         tune.report(epoch_event(report))
     finished = Finished(
         replicates=(Replicate(task.train.seed, (50 + draw[0] / 8, draw[1] / 8)),),
         scores=SCORES,
-        checkpoint=CheckpointRef(str(folder), hashlib.sha256(draw).hexdigest(), 1),
+        checkpoint=verify_model(folder),
         seconds=1.0,
         device="cpu",
         epochs=REPORTS,

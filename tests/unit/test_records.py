@@ -54,7 +54,7 @@ def test_any_saturated_deletion_marks_the_scores() -> None:
     [
         ({"vmask": False, "lambda_imp": None}, "no-vmask", "no-vmask"),
         ({"vmask": True, "lambda_imp": 0.01234, "lambda_inter": 0.0}, None, "imp=0.0123 inter=0"),
-        ({"vmask": False, "layers": 2}, None, "vmask=False layers=2"),
+        ({"vmask": False, "layers": 2, "mask_hidden_dim": 9}, None, "vmask=False layers=2"),
         ({"vmask": True}, None, "defaults"),
     ],
 )
