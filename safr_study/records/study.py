@@ -112,7 +112,8 @@ class TrialRecord:
             if isinstance(value, float)
             else f"{name.removeprefix('lambda_')}={value}"
             for name, value in self.parameters.items()
-            if value is not None and not (name == "vmask" and value is True)
+            if value is not None
+            and not (name == "vmask" and value is True)
             # What a model without VMASK does not have.
             and not (name in _OF_VMASK and self.parameters.get("vmask") is False)
         ]

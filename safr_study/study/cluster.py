@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from safr_study.errors import BadInput, ServiceUnreachable
 from safr_study.settings import Resources
 
+_log = logging.getLogger(__name__)
 GPU_SHARE = 0.25
 """Of one GPU per trial, where no pilot could measure what it takes (``pilot``): the paper's model
 takes well under a quarter of any current one."""
@@ -124,9 +127,31 @@ def cluster(address: str | None = None) -> Iterator[None]:
             "check that the cluster runs (ray status) and that the address is right"
         ) from None
     try:
-        yield
+        with _errors_go_to_the_log():
+            yield
     finally:
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def _errors_go_to_the_log() -> Iterator[None]:
+    """Ray's daemons report their errors, traces of theirs too, on our standard output otherwise.
+
+    There the result is, and no option of ``ray.init`` keeps them away.
+    https://github.com/ray-project/ray/blob/ray-2.50.0/python/ray/_private/worker.py
+    (``listen_error_messages``)
+    """
+    from ray._private import worker
+
+    def to_log(data: dict[str, Any], **_: bool) -> None:
+        _log.info("Ray (%s): %s", data.get("pid"), "\n".join(data.get("lines", ())).strip())
+
+    before = worker.print_to_stdstream
+    worker.print_to_stdstream = to_log
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = before
 
 
 @dataclass(frozen=True, slots=True)

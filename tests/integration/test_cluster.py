@@ -79,6 +79,41 @@ def test_a_local_study_listens_on_the_loopback_interface_only(tmp_path: Path) ->
     assert set(found) <= set(LOOPBACK)
 
 
+ERRORS = """
+import logging, threading
+from safr_study.study.cluster import cluster
+
+said = threading.Event()
+
+class Seen(logging.Handler):
+    def emit(self, record):
+        if "a trace of a daemon" in record.getMessage():
+            said.set()
+
+log = logging.getLogger("safr_study.study.cluster")
+log.addHandler(Seen())
+log.setLevel("INFO")
+with cluster():
+    from ray._private.utils import publish_error_to_driver
+    from ray._private.worker import global_worker
+    publish_error_to_driver("worker_crash", "a trace of a daemon", global_worker.gcs_client)
+    assert said.wait(60), "Ray does not report its errors that way any more"
+"""
+
+
+def test_what_rays_daemons_report_is_logged_and_not_printed(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ERRORS],
+        env=environment(tmp_path / "home"),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (done.stdout, done.stderr) == ("", "")
+
+
 def test_a_study_has_one_driver_at_a_time(tmp_path: Path) -> None:
     home = open_home(tmp_path / "home")
     with driver_lock(home, "s"):

@@ -93,6 +93,7 @@ def test_eight_drivers_at_once_end_with_exact_counts(
     ]
     ended = [driver.communicate(timeout=800) for driver in drivers]
     assert [driver.returncode for driver in drivers] == [0] * DRIVERS, ended
+    assert {out[:1] for out, _ in ended} == {"{"}, ended
     said = [json.loads(out) for out, _ in ended]
     assert [one["untracked"] for one in said] == [None] * DRIVERS
 
