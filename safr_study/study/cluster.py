@@ -115,22 +115,22 @@ def cluster(address: str | None = None) -> Iterator[None]:
     if address is not None:
         _probe(address)
     options = {"log_to_driver": False, "logging_level": "ERROR"}
-    try:
-        if address is None:
-            ray.init(address="local", include_dashboard=False, **options)
-        else:
-            ray.init(address=address, **options)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise ServiceUnreachable(
-            f"address: Ray at {address or 'this machine'} did not start or answer ({reason}); "
-            "check that the cluster runs (ray status) and that the address is right"
-        ) from None
-    try:
-        with _errors_go_to_the_log():
+    with _errors_go_to_the_log():
+        try:
+            if address is None:
+                ray.init(address="local", include_dashboard=False, **options)
+            else:
+                ray.init(address=address, **options)
+        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise ServiceUnreachable(
+                f"address: Ray at {address or 'this machine'} did not start or answer ({reason}); "
+                "check that the cluster runs (ray status) and that the address is right"
+            ) from None
+        try:
             yield
-    finally:
-        ray.shutdown()
+        finally:
+            ray.shutdown()
 
 
 @contextlib.contextmanager

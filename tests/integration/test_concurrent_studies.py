@@ -27,6 +27,7 @@ from safr_study.tracking import list_models, open_store
 from safr_study.tracking.runs import experiment_name, find_runs
 
 DRIVERS = 8
+PATHS = os.pathsep.join(str(path) for path in (Path(__file__).parents[1], Path(__file__).parent))
 
 
 def test_drivers_that_begin_at_once_in_an_empty_database_make_a_study_each(tmp_path: Path) -> None:
@@ -59,7 +60,8 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Nodes]:
-    with ray_nodes([{"num_cpus": 4}, {"num_cpus": 4}]) as running:
+    # Its workers import the trials' stand-in.
+    with ray_nodes([{"num_cpus": 4}, {"num_cpus": 4}], {"PYTHONPATH": PATHS}) as running:
         yield running
 
 
@@ -74,9 +76,6 @@ def test_eight_drivers_at_once_end_with_exact_counts(
         for name, value in os.environ.items()
         if not name.startswith(("SAFR_STUDY_", "MLFLOW_", "RAY_", "TUNE_"))
     }
-    paths = os.pathsep.join(
-        str(path) for path in (Path(__file__).parents[1], Path(__file__).parent)
-    )
     script = str(simulated_driver.__file__)
     drivers = [
         subprocess.Popen(
@@ -84,7 +83,7 @@ def test_eight_drivers_at_once_end_with_exact_counts(
                 *(sys.executable, script, str(tmp_path / name), name, str(seed)),
                 *(nodes.address, stores.ledger, stores.tracking),
             ],
-            env={**inherited, **nodes.environment, "PYTHONPATH": paths},
+            env={**inherited, **nodes.environment, "PYTHONPATH": PATHS},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
