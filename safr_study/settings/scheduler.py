@@ -25,10 +25,10 @@ class SchedulerConfig(Settings):
     """eta: about one trial in so many goes on at each rung. Close to 1 nobody would be stopped."""
     min_peers: int = Field(default=4, ge=1)
     """Other trials that a rung must have seen before anybody is stopped there."""
-    margin: float = Field(default=1.0, ge=0.0)
+    margin: float = Field(default=2.0, ge=0.0)
     """Noise: worse means worse by more than this in every objective. Percentage points; percent of
     the finite range seen at the rung for objectives of another unit."""
-    run_on: float = Field(default=0.1, ge=0.0, le=1.0)
+    run_on: float = Field(default=0.05, ge=0.0, le=1.0)
     """Share of the trials to be stopped that run on to the end, so that what stopping costs is
     measured; they are ranked with nobody."""
     texts: int = Field(default=400, ge=1)

@@ -29,6 +29,9 @@ from safr_study.study.shown import ShownSampler
 
 GRID_LEVELS = 5
 """Levels of a range that names no grid values."""
+EXPLORED = 3
+"""One trial in so many is drawn without the model, as in BOHB (Falkner, Klein and Hutter, 2018): to
+a region that looked bad at a rung by chance a model alone never comes back."""
 
 
 def build_sampler(
@@ -38,7 +41,8 @@ def build_sampler(
 
     A sampler rebuilt from one seed repeats its first draws, so each ask has a seed of its own,
     from the study's and the trial's number: a resumed study draws what it would have drawn.
-    ``random`` and ``qmc`` depend on nothing else, the others also on the trials in the ledger.
+    ``random`` and ``qmc`` depend on nothing else, the others also on the trials in the ledger; one
+    in ``EXPLORED`` of the models' (``tpe``, ``gp``) does not.
 
     Args:
         name: which one.
@@ -52,7 +56,8 @@ def build_sampler(
     drawn = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
     # The grid's trials are enqueued whole; nothing is left to draw.
     independent = NumberedRandomSampler(drawn)
-    if name in ("random", "grid"):
+    explores = number % EXPLORED == EXPLORED - 1
+    if name in ("random", "grid") or (name == "tpe" and explores):
         return independent
     if name == "tpe":
         # Multivariate and grouped: the lambdas act together, and some exist only sometimes.
@@ -68,7 +73,8 @@ def build_sampler(
     scrambled = int(np.random.SeedSequence(seed).generate_state(1)[0])
     sobol = SobolSampler(scrambled, max(0, number - len(space.baselines)))
     build = {"gp": lambda: _gaussian_process(drawn), "nsga2": lambda: _evolution(drawn)}
-    return BoxSampler(space, sobol=sobol, build=build.get(name), independent=independent)
+    inner = None if name == "gp" and explores else build.get(name)
+    return BoxSampler(space, sobol=sobol, build=inner, independent=independent)
 
 
 def _gaussian_process(seed: int) -> optuna.samplers.BaseSampler:

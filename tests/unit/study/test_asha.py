@@ -236,7 +236,7 @@ def test_units_change_nothing(
 
 
 def plain(**config: object) -> Asha:
-    settings = SchedulerConfig.parse({"run_on": 0.0, **config})
+    settings = SchedulerConfig.parse({"run_on": 0.0, "margin": 1.0, **config})
     return Asha(settings, PLAIN, epochs=EPOCHS, seed=0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 
 import optuna
@@ -10,10 +11,10 @@ import pytest
 import torch
 from asking import Drawn, ask, inside, open_study, run, spaces_of, spec_of, synthetic, tell, zeros
 
-from safr_study.settings import SearchSpace
+from safr_study.settings import SamplerName, SearchSpace
 from safr_study.settings.space import DEFAULT_BASELINES
 from safr_study.study.boxed import POPULATION, BoxSampler
-from safr_study.study.sampling import build_sampler, suggest
+from safr_study.study.sampling import EXPLORED, build_sampler, suggest
 
 ALL = ("tpe", "nsga2", "gp", "qmc", "random", "grid")
 LEARNING = ("tpe", "nsga2", "gp")
@@ -88,6 +89,12 @@ def test_these_depend_on_no_other_trial(sampler: str) -> None:
     assert suggest(alone.ask(), SPACE) == uninterrupted(sampler)[7]
 
 
+def modelled(drawn: Sequence[Drawn]) -> list[Drawn]:
+    """Those of the trials, by number, in which a model had a say."""
+    own = (number for number in range(len(drawn)) if number % EXPLORED != EXPLORED - 1)
+    return [drawn[number] for number in own if number >= POPULATION]
+
+
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
 def test_these_listen_to_the_objectives(sampler: str) -> None:
     spec = spec_of(SPACE, sampler, seed=3)
@@ -95,7 +102,8 @@ def test_these_listen_to_the_objectives(sampler: str) -> None:
     ours = run(open_study(spec), spec, count, synthetic)
     other = run(open_study(spec), spec, count, lambda values: [1.0, -synthetic(values)[1]])
     assert ours[:POPULATION] == other[:POPULATION]
-    assert ours[-1] != other[-1]
+    # Those that are drawn without the model are not among them.
+    assert modelled(ours)[-1] != modelled(other)[-1]
 
 
 @pytest.mark.parametrize("sampler", ALL)
@@ -166,7 +174,7 @@ def test_samplers_learn_to_keep_a_constraint(sampler: str) -> None:
         if space.constraints:
             best = [drawn[trial.number] for trial in study.best_trials]
             assert all(synthetic(values)[1] <= 8 for values in best)
-        late = drawn[POPULATION:]
+        late = modelled(drawn)
         return sum(synthetic(values)[1] <= 8 for values in late) / len(late)
 
     with_it = kept(bounded)
@@ -291,3 +299,24 @@ def test_stopped_and_failed_trials_are_trials_like_others(sampler: str) -> None:
 def test_a_space_is_needed_where_it_is_drawn_from() -> None:
     with pytest.raises(ValueError, match="space"):
         build_sampler("gp", seed=0, number=0)
+
+
+@pytest.mark.parametrize(("sampler", "plain"), [("tpe", "random"), ("gp", "qmc")])
+def test_every_third_trial_is_drawn_without_the_model(
+    sampler: SamplerName, plain: SamplerName
+) -> None:
+    spec = spec_of(SPACE, sampler, seed=3)
+    study = open_study(spec)
+    numbers = range(COUNT, COUNT + 6)
+    run(study, spec, numbers.stop, synthetic)
+
+    def drawn(name: SamplerName, number: int) -> object:
+        copy = optuna.create_study(
+            directions=study.directions,
+            sampler=build_sampler(name, seed=3, number=number, space=SPACE),
+        )
+        copy.add_trials(study.get_trials()[:number])
+        return suggest(copy.ask(), SPACE)
+
+    alike = [number for number in numbers if drawn(sampler, number) == drawn(plain, number)]
+    assert alike == [number for number in numbers if number % EXPLORED == EXPLORED - 1]
