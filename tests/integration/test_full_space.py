@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 TRIALS = 12
 COMMAND = [
     *("search", "--dataset", "planted:redundant", "--study", "f", "--space", "full"),
-    *("--trials", str(TRIALS), "--epochs", "1", "--train-limit", "200", "--dev-limit", "300"),
+    *("--trials", str(TRIALS), "--epochs", "2", "--train-limit", "250", "--dev-limit", "300"),
     *("--seed", "0", "--scheduler", "none", "--max-concurrent", "2"),
 ]
 ONLY_WITH_VMASK = {"lambda_imp", "lambda_inter", "mask_hidden_dim", "gumbel_temperature"}
