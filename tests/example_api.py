@@ -13,11 +13,16 @@ def main() -> None:
     print(f"hypervolume {study.hypervolume:.1f}")
 
     model = study.model("best-accuracy")
-    text = "on balance the plot was superb , and so was the cast"
+    # The built-in corpus has words of its own: fillers, distractors, and three cues of the class.
+    text = "f0000 f0036 cue1_19 f0013 dis08 cue1_07 f0002 f0001 cue1_18 f0020"
     explained = model.explain(text)
     print(f"{explained.prediction}: {explained.probabilities}")
     print(explained.words.nlargest(3, "capacity").to_string(index=False))
-    print(model.predict([text, "dull"])[["label", "probability"]].to_string(index=False))
+    print(
+        model.predict([text, "f0013 cue0_02 f0001"])[["label", "probability"]].to_string(
+            index=False
+        )
+    )
 
     try:
         ss.load("models:/safr-nothing@knee")

@@ -21,7 +21,7 @@ def test_the_example_of_the_python_api_runs(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    for said in ("hypervolume", "capacity", "superb", "as expected: model: there is no"):
+    for said in ("hypervolume", "capacity", "cue1_", "as expected: model: there is no"):
         assert said in done.stdout
     assert "4 of 4 trials complete" in done.stderr
     # Nothing but what the script prints.
