@@ -51,11 +51,12 @@ def test_pyfunc_gives_label_probabilities_and_capacities_as_explain_does(
     for text, prediction in zip(TEXTS, predictions, strict=True):
         expected = explain_text(loaded, text, reference="")
         assert prediction.label == expected.prediction
-        assert prediction.probabilities == dict(expected.probabilities)
+        # Another pass with other kernels: equal but for the rounding of float32.
+        assert prediction.probabilities == pytest.approx(dict(expected.probabilities), rel=1e-6)
         assert prediction.probability == max(prediction.probabilities.values())
-        assert [word.capacity for word in prediction.words] == [
-            word.capacity for word in expected.words
-        ]
+        assert [word.capacity for word in prediction.words] == pytest.approx(
+            [word.capacity for word in expected.words], rel=1e-5
+        )
         assert " ".join(word.word for word in prediction.words) == " ".join(text.split()[:16])
         assert prediction.words_cut == max(0, len(text.split()) - 16)
     assert not predictions[1].words[0].known
