@@ -106,16 +106,17 @@ def _look_at(
     split: EncodedSplit,
     examples: Sequence[Example],
 ) -> LookedAt:
+    reason = ""
     try:
         loaded = _load(trial)
-    except SafrError:
-        loaded = None
+    except SafrError as error:
+        loaded, reason = None, f" ({error})"
     if loaded is None:
         return LookedAt(
             trial.number,
             role,
             problem=f"The model of trial {trial.number} ({role}) is no longer there, or is not "
-            "what the ledger knows: no curve and no explanation of it.",
+            f"what the ledger knows: no curve and no explanation of it{reason}.",
         )
     # The objectives' own k too: there the curve can be compared with the ledger.
     own = {objective.k for objective in spec.objectives if objective.k is not None}

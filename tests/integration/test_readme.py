@@ -250,9 +250,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shell, d
             token = shell.folder / ".ray" / "auth_token"
             token.parent.mkdir()
             token.write_text(nodes.token)
-            shell.environment |= {
-                name: value for name, value in nodes.environment.items() if name != "RAY_AUTH_TOKEN"
-            }
+            reached = {**stores.environment, **nodes.environment}
+            # The token comes from its file.
+            del reached["RAY_AUTH_TOKEN"]
+            shell.environment |= reached
             yield (
                 shell,
                 {
@@ -276,7 +277,7 @@ def test_a_study_on_a_cluster(cluster: tuple[Shell, dict[str, str]]) -> None:
     # Its models are looked at from anywhere that reaches the stores.
     report = shell.run(f"safr-study report s5 --storage {here[LEDGER]} --out s5.html --json")
     told, _ = json.JSONDecoder().raw_decode(report[report.index("{") :])
-    assert told["missing"] == []
+    assert told["missing"] == [], told["missing"]
 
 
 def test_every_block_of_the_readme_is_run_here() -> None:
