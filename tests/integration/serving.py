@@ -10,7 +10,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,41 @@ def serving(model: str, env: Mapping[str, str], python: Path, log: Path) -> Iter
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+@contextmanager
+def answering(
+    command: str | Sequence[str], url: str, *, env: Mapping[str, str], cwd: Path
+) -> Iterator[None]:
+    """A server's command while the block runs, from its first answer on; Ctrl-C ends it.
+
+    Args:
+        command: a line for the shell, or words.
+        url: answers when the server is ready.
+        env: of the server.
+        cwd: of the server.
+    """
+    shell = isinstance(command, str)
+    with subprocess.Popen(
+        f"exec {command}" if isinstance(command, str) else command,
+        shell=shell,
+        env=env,
+        cwd=cwd,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        try:
+            until = time.monotonic() + START_SECONDS
+            while not answers(url):
+                assert process.poll() is None, f"it ended with {process.returncode}"
+                assert time.monotonic() < until, f"{url} does not answer"
+                time.sleep(0.2)
+            yield
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGINT)
+            process.wait(60)
 
 
 def ask(address: str, body: object) -> tuple[int, Any]:

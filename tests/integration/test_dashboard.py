@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +14,7 @@ import pytest
 from commands import STUDY, FinishedStudy, environment
 from mlflow_page import browser_page
 from ray_nodes import free_port
-from serving import answers
+from serving import answering
 
 from safr_study.home import open_home
 from safr_study.records import TrialState
@@ -24,7 +22,6 @@ from safr_study.workflows.results import load_ledger
 from safr_study.workflows.stores import Stores
 
 pytest.importorskip("optuna_dashboard", reason="the extra `dashboard` is not installed")
-_START_SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -34,19 +31,14 @@ def dashboard(planted: FinishedStudy) -> Iterator[str]:
     before = journal.read_bytes()
     port = free_port()
     command = [str(Path(sys.executable).with_name("optuna-dashboard")), str(journal)]
-    with subprocess.Popen(
+    address = f"http://127.0.0.1:{port}"
+    with answering(
         [*command, "--port", str(port)],
+        f"{address}/dashboard",
         env=environment(planted.home),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        end = time.monotonic() + _START_SECONDS
-        while not answers(f"http://127.0.0.1:{port}/dashboard"):
-            assert process.poll() is None, f"it ended with {process.returncode}"
-            assert time.monotonic() < end, "it does not answer"
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-        process.terminate()
+        cwd=planted.home,
+    ):
+        yield address
     assert journal.read_bytes() == before
 
 

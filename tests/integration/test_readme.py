@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from commands import environment
 from packaged import ROOT
 from ray_nodes import free_port, ray_nodes
 from services import services
-from serving import answers
+from serving import answering
 from written_commands import shell_blocks
 
 README = (ROOT / "README.md").read_text("utf-8")
@@ -30,7 +29,6 @@ MAKE_TEST = "make test"
 _GOOD = ["gripping", "funny", "superb", "warm", "clever", "brilliant", "moving", "fresh"]
 _BAD = ["dull", "clumsy", "stale", "awful", "tired", "bland", "hollow", "lazy"]
 _NEUTRAL = ["a", "film", ",", "the", "plot", "and", "cast", "scene", "is", "it", "of"]
-_START_SECONDS = 90.0
 
 
 def block_with(words: str) -> list[str]:
@@ -94,6 +92,11 @@ class Shell:
         return done.stdout + done.stderr
 
 
+def served(shell: Shell, line: str, url: str) -> AbstractContextManager[None]:
+    """A line of the README that serves, while the block runs."""
+    return answering(line, url, env=shell.environment, cwd=shell.folder)
+
+
 def shortened(line: str) -> str:
     """A command with the options that the README names for those in a hurry."""
     for command, options in short_forms().items():
@@ -145,34 +148,9 @@ def test_the_tour(shell: Shell) -> None:
     assert any("P(front)" in text or "on the front" in text for text in said.values())
     for made in ("figures", "report.html", "model/weights.safetensors", "page.html"):
         assert (shell.folder / made).exists(), made
-    opened(shell, f"{ui} --port {free_port()}")
-
-
-def opened(shell: Shell, line: str) -> None:
-    """MLflow's page answers while its command runs, which Ctrl-C ends."""
-    port = line.split()[-1]
-    with subprocess.Popen(
-        f"exec {line}",
-        shell=True,
-        env=shell.environment,
-        cwd=shell.folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as process:
-        try:
-            wait_for(f"http://127.0.0.1:{port}/health", process)
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(60)
-
-
-def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + _START_SECONDS
-    while not answers(url):
-        assert process.poll() is None, f"it ended with {process.returncode}"
-        assert time.monotonic() < end, f"{url} does not answer"
-        time.sleep(0.2)
+    port = free_port()
+    with served(shell, f"{ui} --port {port}", f"http://127.0.0.1:{port}/health"):
+        pass  # MLflow's page has answered.
 
 
 def test_your_own_data_and_space(shell: Shell) -> None:
@@ -209,22 +187,11 @@ def test_a_registered_model_explained_and_served(shell: Shell) -> None:
     assert "gripping" in shell.run(explain)
     shell.environment["MLFLOW_TRACKING_URI"] = f"sqlite:///{shell.folder}/.safr-study/mlflow.db"
     port = str(free_port())
-    with subprocess.Popen(
-        "exec " + serve.replace("5001", port),
-        shell=True,
-        env=shell.environment,
-        cwd=shell.folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as process:
-        try:
-            wait_for(f"http://127.0.0.1:{port}/ping", process)
+    try:
+        with served(shell, serve.replace("5001", port), f"http://127.0.0.1:{port}/ping"):
             assert '"capacity"' in shell.run(curl.replace("5001", port))
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait(60)
-            del shell.environment["MLFLOW_TRACKING_URI"]
+    finally:
+        del shell.environment["MLFLOW_TRACKING_URI"]
 
 
 def test_the_paper_s_tables(shell: Shell) -> None:
