@@ -145,7 +145,11 @@ def test_the_tour(shell: Shell) -> None:
     lines = block_with("safr-study pareto s1")
     (ui,) = (line for line in lines if "safr-study ui" in line)
     said = {line: shell.run(line) for line in lines if line != ui}
-    assert any("P(front)" in text or "on the front" in text for text in said.values())
+    (confirmed,) = (text for line, text in said.items() if "safr-study confirm" in line)
+    # Two seeds of each, as the short form asks for.
+    trained = re.findall(r"^trial (\d+).*, seed (\d+): accuracy", confirmed, flags=re.MULTILINE)
+    assert {(one, seed) for one, _ in trained for _, seed in trained} == set(trained)
+    assert len({seed for _, seed in trained}) == 2
     for made in ("figures", "report.html", "model/weights.safetensors", "page.html"):
         assert (shell.folder / made).exists(), made
     port = free_port()
