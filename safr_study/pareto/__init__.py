@@ -6,7 +6,7 @@ from safr_study.pareto.fronts import (
     hypervolume,
     knee_index,
 )
-from safr_study.pareto.places import places
+from safr_study.pareto.places import leading, places
 from safr_study.pareto.ranking import rank_study, rank_trials
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "front_numbers",
     "hypervolume",
     "knee_index",
+    "leading",
     "places",
     "rank_study",
     "rank_trials",

@@ -71,7 +71,6 @@ def rung_reports(
     Raises:
         ValueError: objectives, reference point and values differ in number.
     """
-    result = _ranked(trials, objectives, reference_point)
     reports = []
     for rung in rungs:
         here = [trial for trial in trials if trial.stopped_at == rung]
@@ -80,8 +79,13 @@ def rung_reports(
             for trial in here
             if trial.run_on and trial.run_on_values is not None and trial.feasible
         ]
-        counted = _ranked([*trials, *run_ons], objectives, reference_point)
-        numbers = {trial.number for trial in run_ons}
+        front_missed, hypervolume_missed = 0, 0.0
+        if run_ons:
+            result = _ranked(trials, objectives, reference_point)
+            counted = _ranked([*trials, *run_ons], objectives, reference_point)
+            numbers = {trial.number for trial in run_ons}
+            front_missed = sum(ranked.trial.number in numbers for ranked in counted.front)
+            hypervolume_missed = max(0.0, counted.hypervolume - result.hypervolume)
         pairs = _pairs(trials, rung)
         reports.append(
             RungReport(
@@ -94,8 +98,8 @@ def rung_reports(
                     _correlation(name, place, pairs) for place, name in enumerate(objectives)
                 ),
                 run_ons_ended=len(run_ons),
-                front_missed=sum(ranked.trial.number in numbers for ranked in counted.front),
-                hypervolume_missed=max(0.0, counted.hypervolume - result.hypervolume),
+                front_missed=front_missed,
+                hypervolume_missed=hypervolume_missed,
             )
         )
     return tuple(reports)

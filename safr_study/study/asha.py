@@ -7,15 +7,15 @@ not have.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
-from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
-from safr_study.pareto.places import finite_range, places
+from safr_study.pareto.places import finite_range, leading
 from safr_study.settings import POINTS, Objective, SchedulerConfig
+from safr_study.study.standings import Standings
 
 Vector = tuple[float, ...]
 
@@ -78,6 +78,7 @@ class Asha:
         self._measured: dict[int, dict[int, Vector]] = {rung: {} for rung in self.rungs}
         self._ended: dict[int, Vector] = {}
         self._ran_on: dict[int, int] = {}
+        self._standings = {rung: Standings(len(objectives)) for rung in self.rungs}
 
     def add(self, number: int, epoch: int, values: Sequence[float]) -> None:
         """Note what a trial measured; only rungs matter, and the same again changes nothing.
@@ -93,6 +94,7 @@ class Asha:
         vector = self._vector(values)
         if vector is not None and epoch in self._measured:
             self._measured[epoch][number] = vector
+            self._stand(number)
 
     def ended(self, number: int, values: Sequence[float]) -> None:
         """Note that a trial ended by itself: it stands at all rungs after its last with its values.
@@ -110,10 +112,12 @@ class Asha:
         vector = self._vector(values)
         if vector is not None:
             self._ended[number] = vector
+            self._stand(number)
 
     def ran_on(self, number: int, epoch: int) -> None:
         """Note that a trial was told to run on at this rung; the same again changes nothing."""
         self._ran_on[number] = epoch
+        self._stand(number)
 
     def judge(
         self, number: int, epoch: int, values: Sequence[float], *, exempt: bool = False
@@ -133,8 +137,8 @@ class Asha:
         vector = self._vector(values)
         if exempt or vector is None or epoch not in self._measured or number in self._ran_on:
             return Verdict.GO_ON
-        others = list(self._others(number, epoch))
-        if len(others) < self._config.min_peers or self._holds_up(vector, others):
+        others = self._standings[epoch].without(number)
+        if len(others) < self._config.min_peers or self._holds_up(np.array(vector), others):
             return Verdict.GO_ON
         if not self._drawn(number):
             return Verdict.STOP
@@ -147,23 +151,22 @@ class Asha:
             raise ValueError(f"{len(self._signs)} objectives need as many values, got {vector}")
         return None if any(math.isnan(value) for value in vector) else vector
 
-    def _others(self, number: int, epoch: int) -> Iterator[Vector]:
-        """All that stand at a rung beside this trial."""
-        ended = (
-            (other, vector)
-            for other, vector in self._ended.items()
-            if not any(other in self._measured[rung] for rung in self.rungs if rung >= epoch)
-        )
-        for other, vector in chain(self._measured[epoch].items(), ended):
-            if other != number and epoch <= self._ran_on.get(other, epoch):
-                yield vector
+    def _stand(self, number: int) -> None:
+        """Bring the standings up to date with what is known of a trial."""
+        last = max((rung for rung in self.rungs if number in self._measured[rung]), default=0)
+        until = self._ran_on.get(number, math.inf)
+        for rung, standings in self._standings.items():
+            vector = self._measured[rung].get(number)
+            if vector is None and rung > last:
+                vector = self._ended.get(number)
+            standings.put(number, vector if rung <= until else None)
 
-    def _holds_up(self, newcomer: Vector, others: Sequence[Vector]) -> bool:
-        points = self._signs * np.array([*others, newcomer])
+    def _holds_up(self, newcomer: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
+        # The newcomer is the last row, so that it stands behind those that are equal to it.
+        points = self._signs * np.vstack([others, newcomer])
         kept = min(math.ceil(len(points) / self._config.reduction), len(points) - 1)
-        found = places(points, count=kept)
-        behind = sum(vector == newcomer for vector in others)
-        return found[-1] + behind < kept or not self._beaten(points, points[found < kept])
+        first = leading(points, kept)
+        return bool(first[-1]) or not self._beaten(points, points[first])
 
     def _beaten(self, points: NDArray[np.float64], best: NDArray[np.float64]) -> bool:
         """Whether one of the best is better than the last point by more than noise in all."""

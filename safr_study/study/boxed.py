@@ -19,7 +19,7 @@ from safr_study.settings import SWITCH_SUFFIX, SearchSpace, Value
 from safr_study.study.box import box, drawn_from, from_box
 from safr_study.study.experimental import experimental_allowed
 from safr_study.study.past import as_points
-from safr_study.study.shown import shown
+from safr_study.study.shown import Past
 
 POPULATION = 8
 """Trials before a model or a population takes over from the even spread, and parents of NSGA-II:
@@ -86,6 +86,7 @@ class BoxSampler(optuna.samplers.BaseSampler):
         sobol: SobolSampler,
         build: BuildInner | None,
         independent: optuna.samplers.BaseSampler,
+        past: Past,
     ) -> None:
         """From its parts.
 
@@ -94,11 +95,13 @@ class BoxSampler(optuna.samplers.BaseSampler):
             sobol: draws the first points, and those that another draws twice.
             build: makes the sampler of the points after the first; ``None``: sobol draws all.
             independent: for a parameter that is asked for outside the space.
+            past: of the study.
         """
         self._space = space
         self._sobol = sobol
         self._build = build
         self._independent = independent
+        self._past = past
 
     def infer_relative_search_space(
         self,
@@ -119,8 +122,10 @@ class BoxSampler(optuna.samplers.BaseSampler):
         search_space: dict[str, BaseDistribution],  # noqa: ARG002
     ) -> dict[str, Any]:
         """All that a trial draws."""
-        others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
-        drawn = self._informed(study, others)
+        trials = study.get_trials(deepcopy=False)
+        others = [t for t in trials if t.number != trial.number]
+        some = self._past.shown(trials, study.directions)
+        drawn = self._informed(study, [t for t in some if t.number != trial.number])
         # The seed of training is the same for all: the same settings would give the same numbers.
         if drawn is None or _key(drawn, self._space) in {
             _key(t.params, self._space) for t in others
@@ -130,13 +135,12 @@ class BoxSampler(optuna.samplers.BaseSampler):
         return drawn
 
     def _informed(
-        self, study: optuna.Study, others: Sequence[FrozenTrial]
+        self, study: optuna.Study, shown: Sequence[FrozenTrial]
     ) -> dict[str, Value] | None:
         """What the inner sampler draws, once there are enough trials to learn from."""
         if self._build is None:
             return None
-        some = shown(others, study.directions)
-        known = as_points(some, self._space, study.directions)
+        known = as_points(shown, self._space, study.directions)
         if sum(t.state is TrialState.COMPLETE for t in known) < POPULATION:
             return None
         copy = optuna.create_study(directions=study.directions, sampler=self._build())

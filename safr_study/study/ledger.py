@@ -30,6 +30,7 @@ from safr_study.study.asha import Verdict
 from safr_study.study.experimental import experimental_allowed
 from safr_study.study.plan import planned
 from safr_study.study.sampling import build_sampler, enqueued, replay, suggest
+from safr_study.study.shown import Past
 from safr_study.study.storage import generations
 from safr_study.study.stored import EPOCH, RUNG, Outcome, record_of, run_of, run_page
 
@@ -62,6 +63,7 @@ class Ledger:
     """Unique among all studies of all homes: the key of its checkpoints and MLflow runs."""
     study: optuna.Study
     storage: optuna.storages.BaseStorage
+    _past: Past = field(default_factory=Past, repr=False, compare=False)
 
     @classmethod
     def create(
@@ -187,7 +189,7 @@ class Ledger:
         if plan is not None and not waiting:
             self.study.enqueue_trial(enqueued(plan.point, spec.space))
         self.study.sampler = build_sampler(
-            spec.sampler, seed=spec.seed, number=number, space=spec.space
+            spec.sampler, seed=spec.seed, number=number, space=spec.space, past=self._past
         )
         return self._settle(self.study.ask(), number, spec)
 
@@ -284,7 +286,7 @@ class Ledger:
     def _settle_again(self, trial: TrialRecord, spec: StudySpec) -> TrialRecord:
         number = trial.number
         self.study.sampler = build_sampler(
-            spec.sampler, seed=spec.seed, number=number, space=spec.space
+            spec.sampler, seed=spec.seed, number=number, space=spec.space, past=self._past
         )
         return self._settle(self._open(number), number, spec)
 

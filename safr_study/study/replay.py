@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
 from optuna.distributions import (
@@ -14,7 +14,7 @@ from optuna.distributions import (
 )
 from optuna.storages import JournalStorage
 from optuna.storages.journal._storage import JournalStorageReplayResult
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 
 class QuickJournalStorage(JournalStorage):
@@ -26,13 +26,37 @@ class QuickJournalStorage(JournalStorage):
             self._replay_result = _Replay(self._worker_id_prefix)
         super()._sync_with_backend()
 
+    def get_n_trials(
+        self, study_id: int, state: tuple[TrialState, ...] | TrialState | None = None
+    ) -> int:
+        """How many trials a study has; all of them are counted without a look at each."""
+        if state is not None:
+            return super().get_n_trials(study_id, state)
+        with self._thread_lock:
+            self._sync_with_backend()
+            self._replay_result.get_study(study_id)  # Raises where there is none.
+            return len(self._replay_result._study_id_to_trial_ids[study_id])
+
 
 class _Replay(JournalStorageReplayResult):
     """What the journal says, so far as it was read.
 
     Optuna copies a trial for every record, as those that it gave away must stay as they are. Here
-    it is copied for the first record of each reading.
+    it is copied for the first record of each reading. And it searches all trials for those that
+    wait, twice for each new one: here they are known.
     """
+
+    def __init__(self, worker_id_prefix: str) -> None:
+        super().__init__(worker_id_prefix)
+        self._waiting: dict[int, None] = {}
+
+    def get_all_trials(
+        self, study_id: int, states: Container[TrialState] | None
+    ) -> list[FrozenTrial]:
+        if states != (TrialState.WAITING,):
+            return super().get_all_trials(study_id, states)
+        self.get_study(study_id)  # Raises where there is none.
+        return [self._trials[n] for n in self._waiting if self._study_of(n) == study_id]
 
     def apply_logs(self, logs: Iterable[dict[str, Any]]) -> None:
         self._ours: set[int] = set()
@@ -43,6 +67,18 @@ class _Replay(JournalStorageReplayResult):
         super()._apply_create_trial(log)
         if len(self._trials) > before:
             self._ours.add(before)
+            self._note_waiting(before)
+
+    def _apply_set_trial_state_values(self, log: dict[str, Any]) -> None:
+        super()._apply_set_trial_state_values(log)
+        if log["trial_id"] in self._trials:
+            self._note_waiting(log["trial_id"])
+
+    def _note_waiting(self, number: int) -> None:
+        if self._trials[number].state is TrialState.WAITING:
+            self._waiting[number] = None
+        else:
+            self._waiting.pop(number, None)
 
     def _apply_set_trial_param(self, log: dict[str, Any]) -> None:
         number, name = log["trial_id"], log["param_name"]

@@ -25,7 +25,7 @@ from safr_study.settings import (
 )
 from safr_study.study.boxed import POPULATION, BoxSampler, SobolSampler, SteadyNSGA2
 from safr_study.study.experimental import experimental_allowed
-from safr_study.study.shown import ShownSampler
+from safr_study.study.shown import Past, ShownSampler
 
 GRID_LEVELS = 5
 """Levels of a range that names no grid values."""
@@ -35,7 +35,12 @@ a region that looked bad at a rung by chance a model alone never comes back."""
 
 
 def build_sampler(
-    name: SamplerName, *, seed: int, number: int, space: SearchSpace | None = None
+    name: SamplerName,
+    *,
+    seed: int,
+    number: int,
+    space: SearchSpace | None = None,
+    past: Past | None = None,
 ) -> optuna.samplers.BaseSampler:
     """The sampler for one ask.
 
@@ -49,10 +54,13 @@ def build_sampler(
         seed: the study's.
         number: the trial's.
         space: of the study; ``tpe``, ``random`` and ``grid`` do without.
+        past: of the study, so that its finished trials are not read again at each ask; changes no
+            draw.
 
     Raises:
         ValueError: the sampler needs the space.
     """
+    past = past or Past()
     drawn = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
     # The grid's trials are enqueued whole; nothing is left to draw.
     independent = NumberedRandomSampler(drawn)
@@ -65,7 +73,8 @@ def build_sampler(
             return ShownSampler(
                 optuna.samplers.TPESampler(
                     seed=drawn, multivariate=True, group=True, n_startup_trials=POPULATION
-                )
+                ),
+                past,
             )
     if space is None:
         raise ValueError(f"{name} draws from a space: build_sampler(..., space=spec.space)")
@@ -74,7 +83,7 @@ def build_sampler(
     sobol = SobolSampler(scrambled, max(0, number - len(space.baselines)))
     build = {"gp": lambda: _gaussian_process(drawn), "nsga2": lambda: _evolution(drawn)}
     inner = None if name == "gp" and explores else build.get(name)
-    return BoxSampler(space, sobol=sobol, build=inner, independent=independent)
+    return BoxSampler(space, sobol=sobol, build=inner, independent=independent, past=past)
 
 
 def _gaussian_process(seed: int) -> optuna.samplers.BaseSampler:

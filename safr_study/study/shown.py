@@ -1,14 +1,18 @@
 """What a sampler is shown of a long study: enough to learn from, and no more as the study grows.
 
-The time of a model's fit grows with the trials that it sees. TPE calls at most 25 trials good, a
-number that it reaches at 250, and weighs old ones of the others down; so from there on more trials
-cost time and tell it little. Studies of up to ``SHOWN`` finished trials are shown whole.
+The time of a model's fit grows with the trials that it sees. TPE calls a tenth of them good, 25 at
+most, and weighs old ones of the others down; so beyond some hundred more trials cost time and tell
+it little, as the best of all are among those that it sees. Studies of up to ``SHOWN`` finished
+trials are shown whole.
 """
 
 from __future__ import annotations
 
 import copy
+import json
+from bisect import insort
 from collections.abc import Container, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -17,52 +21,114 @@ from optuna.distributions import BaseDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from safr_study.pareto import places
+from safr_study.pareto import leading
+from safr_study.study.standings import Standings
 
-SHOWN = 250
+SHOWN = 150
 """Finished trials that a sampler learns from."""
 BEST = 50
 """Of those, the best complete ones of the whole study, spread along its fronts; the others are the
 newest."""
+_RELATIVE_PARAMS = "tpe:relative_params"
+"""Optuna's key of what TPE drew together."""
+_OPEN = (TrialState.RUNNING, TrialState.WAITING)
 
 
-def shown(
-    trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection]
-) -> Sequence[FrozenTrial]:
-    """The trials to learn from, in their order: those that are not finished, and ``SHOWN`` others.
+class Past:
+    """The finished trials of one study, each read once, as it changes no more.
 
-    Args:
-        trials: all of a study, by number.
-        directions: of its objectives.
+    What it gives depends on the trials alone, and not on when they were first seen.
     """
-    finished = [trial for trial in trials if trial.state.is_finished()]
-    if len(finished) <= SHOWN:
-        return trials
-    kept = {trial.number for trial in _best(finished, directions)}
-    newest = (trial.number for trial in reversed(finished) if trial.number not in kept)
-    kept |= {number for number, _ in zip(newest, range(SHOWN - len(kept)), strict=False)}
-    return [t for t in trials if t.number in kept or not t.state.is_finished()]
+
+    def __init__(self) -> None:
+        self._seen = 0
+        self._open: list[int] = []
+        self._finished: list[int] = []
+        """Numbers, ascending."""
+        self._feasible: Standings | None = None
+        """Values of the complete trials that keep every constraint, all better when larger."""
+        self._drawn: dict[int, FrozenTrial] = {}
+        """Of the open trials, with all that was drawn for them."""
+
+    def shown(
+        self, trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection]
+    ) -> Sequence[FrozenTrial]:
+        """The trials to learn from, in their order: all open ones, and ``SHOWN`` finished ones.
+
+        Args:
+            trials: all of the study, each at the place of its number.
+            directions: of its objectives.
+        """
+        self._read(trials, directions)
+        if len(self._finished) <= SHOWN:
+            return trials
+        kept = self._best()
+        newest = (number for number in reversed(self._finished) if number not in kept)
+        kept |= set(islice(newest, SHOWN - len(kept)))
+        return [trials[number] for number in sorted([*kept, *self._open])]
+
+    def drawn(self, trial: FrozenTrial) -> FrozenTrial:
+        """A running trial with all that TPE drew for it; any other as it is.
+
+        TPE leaves what it drew as a text with the trial, which it parses for every running trial
+        at every ask, three times for three groups of parameters.
+        """
+        if trial.state is not TrialState.RUNNING:
+            self._drawn.pop(trial.number, None)
+            return trial
+        known = self._drawn.get(trial.number)
+        if known is None or known.distributions != trial.distributions:
+            known = self._drawn[trial.number] = _with_draws(trial)
+        return known
+
+    def _read(self, trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection]) -> None:
+        if self._feasible is None:
+            self._feasible = Standings(len(directions))
+        signs = [1.0 if way is StudyDirection.MAXIMIZE else -1.0 for way in directions]
+        looked, self._open = [*self._open, *range(self._seen, len(trials))], []
+        self._seen = len(trials)
+        for number in looked:
+            trial = trials[number]
+            if trial.state in _OPEN:
+                self._open.append(number)
+                continue
+            insort(self._finished, number)
+            if trial.state is TrialState.COMPLETE and not any(
+                value > 0 for value in trial.constraints.values()
+            ):
+                vector = [sign * value for sign, value in zip(signs, trial.values, strict=True)]
+                self._feasible.put(number, vector)
+
+    def _best(self) -> set[int]:
+        assert self._feasible is not None
+        # Of equal trials the older ones stand first.
+        order = np.argsort(self._feasible.numbers)
+        first = order[leading(self._feasible.vectors[order], BEST)]
+        return set(self._feasible.numbers[first].tolist())
 
 
-def _best(
-    finished: Sequence[FrozenTrial], directions: Sequence[StudyDirection]
-) -> list[FrozenTrial]:
-    complete = [trial for trial in finished if trial.state is TrialState.COMPLETE]
-    feasible = [t for t in complete if not any(value > 0 for value in t.constraints.values())]
-    if not feasible:
-        return []
-    signs = [1.0 if way is StudyDirection.MAXIMIZE else -1.0 for way in directions]
-    found = places(np.array([trial.values for trial in feasible]) * signs, count=BEST)
-    # Equal trials share a place: the older ones stand first.
-    order = np.argsort(found, kind="stable")
-    return [feasible[row] for row in order[:BEST]]
+def _with_draws(trial: FrozenTrial) -> FrozenTrial:
+    texts = {k: v for k, v in trial.system_attrs.items() if k.startswith(_RELATIVE_PARAMS)}
+    try:
+        # In parts that are numbered from 0.
+        drawn = json.loads(
+            "".join(texts.get(f"{_RELATIVE_PARAMS}:{n}", "") for n in range(len(texts)))
+        )
+    except json.JSONDecodeError:  # There is none, or its writer was killed between two parts.
+        return trial
+    merged = copy.copy(trial)
+    merged.params = {**drawn, **trial.params}
+    merged.distributions = dict(trial.distributions)
+    merged.system_attrs = {k: v for k, v in trial.system_attrs.items() if k not in texts}
+    return merged
 
 
 class ShownSampler(optuna.samplers.BaseSampler):
-    """Another sampler, made for one ask, that learns from the ``shown`` trials alone."""
+    """Another sampler, made for one ask, that learns from the trials alone that are shown."""
 
-    def __init__(self, inner: optuna.samplers.BaseSampler) -> None:
+    def __init__(self, inner: optuna.samplers.BaseSampler, past: Past) -> None:
         self._inner = inner
+        self._past = past
         self._view: optuna.Study | None = None
 
     def reseed_rng(self) -> None:
@@ -110,9 +176,8 @@ class ShownSampler(optuna.samplers.BaseSampler):
     def _of(self, study: optuna.Study) -> optuna.Study:
         # No trial ends while one is asked for: the choice is made once.
         if self._view is None:
-            trials = study.get_trials(deepcopy=False)
-            some = shown(trials, study.directions)
-            self._view = study if len(some) == len(trials) else _View(study, some)
+            some = self._past.shown(study.get_trials(deepcopy=False), study.directions)
+            self._view = _View(study, [self._past.drawn(trial) for trial in some])
         return self._view
 
 

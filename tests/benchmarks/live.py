@@ -11,6 +11,7 @@ is 95 % of the hypervolume of a grid, trained under the study's own seed.
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import multiprocessing
 import shutil
@@ -29,7 +30,7 @@ from benchmarks.summary import markdown, summarise
 from benchmarks.written import AT, write_results
 from safr_study.data import EncodedCorpus, encoded_corpus
 from safr_study.pareto import hypervolume
-from safr_study.records import EpochReport
+from safr_study.records import EpochReport, to_plain
 from safr_study.settings import (
     CorpusSpec,
     SchedulerConfig,
@@ -96,16 +97,48 @@ class LiveSetup:
         return TrainConfig(epochs=self.epochs, patience=self.epochs)
 
 
-def live_searches(setup: LiveSetup, seed: int) -> list[Search]:
+class Kept:
+    """Finished searches, a line each in a file: none is run twice."""
+
+    def __init__(self, path: Path | None, setup: LiveSetup) -> None:
+        """Of one setup; ``None`` keeps nothing."""
+        self._path = path
+        self._setup = to_plain(setup)
+
+    def read(self, seed: int) -> dict[str, Search]:
+        """Those of a seed under this setup, by method."""
+        if self._path is None or not self._path.exists():
+            return {}
+        lines = [json.loads(line) for line in self._path.read_text("utf-8").splitlines()]
+        mine = [Search.from_plain(x["search"]) for x in lines if x["setup"] == self._setup]
+        return {one.method: one for one in mine if one.seed == seed}
+
+    def add(self, found: Search) -> None:
+        """Written at once and whole, as several processes write to one file."""
+        if self._path is not None:
+            line = json.dumps({"setup": self._setup, "search": to_plain(found)})
+            with self._path.open("ab", buffering=0) as file:
+                file.write(f"{line}\n".encode())
+
+
+def live_searches(setup: LiveSetup, seed: int, lines: Path | None = None) -> list[Search]:
     """All methods under one seed, against the grid of that seed."""
+    kept = Kept(lines, setup)
+    known = kept.read(seed)
+    if len(known) == len(METHODS):
+        return [known[method.key] for method in METHODS]
     corpus = encoded_corpus(setup.corpus)
     reference = (corpus.majority_accuracy("dev"), 0.0)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        ends = grid_ends(setup, seed, corpus, folder)
-        best = hypervolume(ends, reference)
+        best = next((one.best for one in known.values()), None)
+        if best is None:
+            best = hypervolume(grid_ends(setup, seed, corpus, folder), reference)
         found = []
         for method in METHODS:
+            if method.key in known:
+                found.append(known[method.key])
+                continue
             one = search(
                 _spec(setup, seed, method),
                 method,
@@ -116,6 +149,8 @@ def live_searches(setup: LiveSetup, seed: int) -> list[Search]:
                 folder=folder / method.key,
             )
             found.append(one)
+            kept.add(one)
+            _LOG.info(f"{one.method}, seed {one.seed}: {one.epochs} epochs")
             shutil.rmtree(folder / method.key, ignore_errors=True)
     return found
 
@@ -162,7 +197,12 @@ def _spec(setup: LiveSetup, seed: int, method: Method) -> StudySpec:
 
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="live", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--out", type=Path, help="common path of the results, without a suffix")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="common path of the results, without a suffix; finished searches, which are not run "
+        "again, in the .jsonl",
+    )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="of a full training")
     parser.add_argument("--cap", type=int, default=60, help="full trainings until it is given up")
@@ -170,20 +210,23 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(given)
 
 
+def _log_to_stderr() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+
+
 def main(given: Sequence[str] | None = None) -> int:
     """Search, compare and write."""
     args = _arguments(given)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    _log_to_stderr()
     scheduler = SchedulerConfig()
     setup = LiveSetup(epochs=args.epochs, cap=args.cap, scheduler=scheduler)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(args.processes, mp_context=context) as pool:
-        of_seeds = pool.map(partial(live_searches, setup), range(args.seeds))
-        searches = []
-        for of_seed in of_seeds:
-            searches += of_seed
-            for one in of_seed:
-                _LOG.info(f"{one.method}, seed {one.seed}: {one.epochs} epochs")
+    with ProcessPoolExecutor(
+        args.processes, mp_context=context, initializer=_log_to_stderr
+    ) as pool:
+        lines = None if args.out is None else args.out.with_suffix(".jsonl")
+        of_seeds = pool.map(partial(live_searches, setup, lines=lines), range(args.seeds))
+        searches = [one for of_seed in of_seeds for one in of_seed]
     sys.stdout.write(markdown(summarise(searches, at=AT * setup.epochs)))
     if args.out is not None:
         write_results(

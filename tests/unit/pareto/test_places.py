@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from safr_study.pareto import places
+from safr_study.pareto import leading, places
 from safr_study.pareto.places import CELLS
 
 LEVELS = st.one_of(st.integers(0, 4).map(float), st.sampled_from([math.inf, -math.inf]))
@@ -44,11 +44,18 @@ def test_places_equal_brute_force_on_thousands_of_sets_with_infinities() -> None
 
 
 @given(GRIDS)
-def test_the_first_places_alone_are_the_first_of_all(points: np.ndarray) -> None:
-    found = places(points)
-    for count in range(1, len(points) + 2):
-        expected = np.where(found < count, found, len(points))
-        assert places(points, count=count).tolist() == expected.tolist()
+def test_the_leading_rows_are_those_of_the_first_places(points: np.ndarray) -> None:
+    # A stable sort: of equal points the earlier row.
+    order = np.argsort(places(points), kind="stable")
+    for count in range(len(points) + 2):
+        assert np.flatnonzero(leading(points, count)).tolist() == sorted(order[:count])
+
+
+def test_the_leading_rows_of_thousands_of_sets_equal_brute_force() -> None:
+    for points in random_sets(2000, most=12, seed=5):
+        order = np.argsort(brute_places(points, CELLS), kind="stable")
+        count = len(points) // 2
+        assert np.flatnonzero(leading(points, count)).tolist() == sorted(order[:count]), points
 
 
 @given(st.one_of(GRIDS, FLOATS), st.randoms(use_true_random=False))
@@ -91,7 +98,7 @@ def test_a_front_by_hand_compromise_extremes_then_the_widest_gap() -> None:
 def test_a_dominating_row_has_the_first_place() -> None:
     for points in dominating_sets(600):
         assert places(points)[-1] == 0
-        assert places(points, count=1)[-1] == 0
+        assert np.flatnonzero(leading(points, 1)).tolist() == [len(points) - 1]
 
 
 def test_row_numbers_in_the_place_of_places_would_lose_dominating_rows() -> None:
@@ -111,6 +118,7 @@ def test_the_largest_and_the_smallest_numbers_are_ordered_too() -> None:
 
 def test_no_points_and_one_objective() -> None:
     assert places([]).tolist() == []
+    assert leading([], 3).tolist() == []
     assert places([[1.0], [3.0], [3.0], [-math.inf]]).tolist() == [2, 0, 0, 3]
 
 

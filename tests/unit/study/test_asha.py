@@ -151,8 +151,8 @@ def test_row_numbers_in_the_place_of_places_would_be_caught(
     with proper places nothing is lost by that.
     """
 
-    def row_numbers(points: np.ndarray, *, count: int) -> np.ndarray:
-        return np.argsort(brute_places(points.tolist()))
+    def row_numbers(points: np.ndarray, count: int) -> np.ndarray:
+        return np.argsort(brute_places(points.tolist())) < count
 
     def stopped() -> float:
         verdicts = [
@@ -165,7 +165,7 @@ def test_row_numbers_in_the_place_of_places_would_be_caught(
     config = SchedulerConfig(run_on=0.0, min_peers=1)
     monkeypatch.setattr(Asha, "_beaten", lambda *_: True)
     assert stopped() == 0.0
-    monkeypatch.setattr(asha_module, "places", row_numbers)
+    monkeypatch.setattr(asha_module, "leading", row_numbers)
     assert stopped() > 0.3
 
 

@@ -15,6 +15,7 @@ from safr_study.settings import SamplerName, SearchSpace
 from safr_study.settings.space import DEFAULT_BASELINES
 from safr_study.study.boxed import POPULATION, BoxSampler
 from safr_study.study.sampling import EXPLORED, build_sampler, suggest
+from safr_study.study.shown import Past
 
 ALL = ("tpe", "nsga2", "gp", "qmc", "random", "grid")
 LEARNING = ("tpe", "nsga2", "gp")
@@ -234,7 +235,9 @@ def test_settings_that_a_trial_has_already_are_not_drawn_again() -> None:
         assert isinstance(even, BoxSampler)
         study.sampler = even
         expected = suggest(study.ask(), ONE)
-        study.sampler = BoxSampler(ONE, sobol=even._sobol, build=_Stubborn, independent=even)
+        study.sampler = BoxSampler(
+            ONE, sobol=even._sobol, build=_Stubborn, independent=even, past=Past()
+        )
         # It still runs when the next is asked for.
         drawn.append(suggest(study.ask(), ONE))
     # 0.6 of the coordinate is the middle of the range behind the exact zero's 0.2.
@@ -248,7 +251,7 @@ def test_a_model_that_breaks_down_costs_one_draw_and_says_so(
     study = optuna.create_study(directions=["maximize"] * 2)
     even = build_sampler("qmc", seed=0, number=0, space=ONE)
     assert isinstance(even, BoxSampler)
-    broken = BoxSampler(ONE, sobol=even._sobol, build=_Singular, independent=even)
+    broken = BoxSampler(ONE, sobol=even._sobol, build=_Singular, independent=even, past=Past())
     for _ in range(POPULATION):
         study.tell(_drawn(study, "random"), [1.0, 2.0])
     ours = "safr_study"

@@ -97,3 +97,26 @@ def test_a_parameter_of_another_kind_is_refused(tmp_path: Path) -> None:
         mine.set_trial_param(second, "rate", 1, IntDistribution(0, 9))
     assert "rate" not in mine.get_trial(second).params
     assert mine.get_all_trials(study) == other.get_all_trials(study)
+
+
+def test_the_waiting_trials_and_the_count_are_those_that_optuna_finds(tmp_path: Path) -> None:
+    mine = quick(tmp_path / "j")
+    studies = [optuna.create_study(storage=mine, study_name=name) for name in ("one", "two")]
+    for study in studies:
+        for _ in range(4):
+            study.enqueue_trial({"x": 0.5})
+    studies[0].ask()
+    studies[1].tell(studies[1].ask(), state=TrialState.FAIL)
+    studies[1].add_trial(optuna.trial.create_trial(state=TrialState.WAITING))
+    optunas(tmp_path / "j").set_trial_state_values(2, TrialState.RUNNING)
+    waiting = (TrialState.WAITING,)
+    for study, left in zip(studies, ([1, 3], [1, 2, 3, 4]), strict=True):
+        for storage in (mine, quick(tmp_path / "j"), optunas(tmp_path / "j")):
+            found = storage.get_all_trials(study._study_id, states=waiting)
+            assert [trial.number for trial in found] == left
+            assert storage.get_n_trials(study._study_id) == len(study.get_trials())
+            assert storage.get_n_trials(study._study_id, waiting) == len(left)
+    with pytest.raises(KeyError):
+        mine.get_n_trials(99)
+    with pytest.raises(KeyError):
+        mine.get_all_trials(99, states=waiting)

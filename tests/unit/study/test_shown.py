@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import optuna
 import pytest
@@ -10,7 +12,7 @@ from stored_study import study_spec
 
 from safr_study.study.experimental import experimental_allowed
 from safr_study.study.sampling import build_sampler, suggest
-from safr_study.study.shown import BEST, SHOWN, ShownSampler, shown
+from safr_study.study.shown import BEST, SHOWN, Past, ShownSampler
 
 UP = [StudyDirection.MAXIMIZE, StudyDirection.MAXIMIZE]
 SPACE = study_spec().space
@@ -33,6 +35,13 @@ def noisy_study(trials: int, *, running: int = 0, seed: int = 0) -> optuna.Study
             imp = float(values["lambda_imp"])
             study.tell(trial, [60 - imp + draws.normal(), 5 + imp + draws.normal()])
     return study
+
+
+def shown(
+    trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection]
+) -> Sequence[FrozenTrial]:
+    """By one who reads all at once."""
+    return Past().shown(trials, directions)
 
 
 def test_a_study_of_the_usual_size_is_shown_whole() -> None:
@@ -102,11 +111,58 @@ def test_a_long_study_is_drawn_from_what_is_shown_and_always_alike() -> None:
 
     def sampler() -> ShownSampler:
         with experimental_allowed():
-            return ShownSampler(Spy(seed=1, multivariate=True, group=True))
+            return ShownSampler(Spy(seed=1, multivariate=True, group=True), Past())
 
     assert _next(study, sampler()) == _next(study, sampler())
     # The running ones beside them: the two, and the one that is asked for.
     assert seen == [SHOWN + 3, SHOWN + 3]
+
+
+def test_one_who_looked_all_along_is_shown_the_same() -> None:
+    study = noisy_study(SHOWN + 60, running=3)
+    all_along = Past()
+    draws = np.random.default_rng(1)
+    for _ in range(40):
+        for _ in range(draws.integers(0, 6)):
+            suggest(study.ask(), SPACE)
+        trials = study.get_trials(deepcopy=False)
+        found = [trial.number for trial in all_along.shown(trials, study.directions)]
+        assert found == [trial.number for trial in shown(trials, study.directions)]
+        # They end in another order than they began, and not all well.
+        running = [t.number for t in trials if not t.state.is_finished()]
+        for number in draws.permutation(running)[:4]:
+            if draws.uniform() < 0.3:
+                study.tell(int(number), state=TrialState.FAIL)
+            else:
+                study.tell(int(number), draws.normal(60, 20, size=2).tolist())
+
+
+def test_what_was_drawn_for_running_trials_is_what_optuna_reads() -> None:
+    study = noisy_study(30)
+    study.sampler = build_sampler("tpe", seed=0, number=0, space=SPACE)
+    for _ in range(4):
+        suggest(study.ask(), SPACE)
+    cut_off = study.ask()
+    assert cut_off.relative_params  # Everything is drawn, and nothing written but the draw.
+    with experimental_allowed():
+        tpe = optuna.samplers.TPESampler(seed=0, multivariate=True, group=True)
+    past = Past()
+    for trial in study.get_trials(deepcopy=False):
+        for _ in range(2):
+            merged = past.drawn(trial)
+            assert tpe._get_params(merged, study) == tpe._get_params(trial, study)
+            if not trial.state.is_finished():
+                assert merged.params == tpe._get_params(trial, study)
+                assert not any("relative" in key for key in merged.system_attrs)
+                assert any("relative" in key for key in trial.system_attrs)
+    before = past.drawn(study.get_trials()[cut_off.number])
+    suggest(cut_off, SPACE)
+    after = past.drawn(study.get_trials()[cut_off.number])
+    assert not before.distributions
+    assert after.params == {**before.params, **cut_off.params}
+    study.tell(cut_off, [1.0, 2.0])
+    done = study.get_trials()[cut_off.number]
+    assert past.drawn(done) is done
 
 
 @pytest.mark.parametrize("name", ["tpe", "nsga2"])
