@@ -60,14 +60,17 @@ def onednn_linear(x: Tensor, weight: Tensor, bias: Tensor, *, tanh: bool = False
 def perceptron(x: Tensor, first: nn.Linear, second: nn.Linear) -> Tensor:
     """``second(relu(first(x)))`` for x ``[..., in]``, of which the hidden values are not to be had.
 
-    They are rectified within the product, and so is their gradient in its own memory: over
+    They are rectified within the product or in its memory, and so is their gradient: over
     ``[..., hidden]`` each pass of its own costs as much as a tenth of the product.
     """
     weights = first.weight, first.bias, second.weight, second.bias
     if by_onednn(x, first.weight.numel()):
-        product: Tensor = _OneDnnPerceptron.apply(_filled(x), *weights)  # type: ignore[no-untyped-call]
+        product: Tensor = _Perceptron.apply(_filled(x), *weights, True)  # type: ignore[no-untyped-call]
         return _unfilled(product, x)
-    return F.linear(F.linear(x, *weights[:2]).relu_(), *weights[2:])
+    if x.device.type == "cpu":
+        plain: Tensor = _Perceptron.apply(x.flatten(0, -2), *weights, False)  # type: ignore[no-untyped-call]
+        return plain.view(*x.shape[:-1], plain.shape[1])
+    return F.linear(F.relu(F.linear(x, *weights[:2])), *weights[2:])
 
 
 def products(x: Tensor, y: Tensor) -> Tensor:
@@ -107,30 +110,45 @@ class _OneDnnLinear(torch.autograd.Function):
         return of_x, of_weight, gradient.sum(dim=0), None
 
 
-class _OneDnnPerceptron(torch.autograd.Function):
-    """The products of a linear layer, ReLU and another linear layer."""
+class _Perceptron(torch.autograd.Function):
+    """The products of a linear layer, ReLU and another linear layer, by oneDNN or by torch."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor
+        ctx: Any,
+        x: Tensor,
+        weight1: Tensor,
+        bias1: Tensor,
+        weight2: Tensor,
+        bias2: Tensor,
+        by_onednn: bool,
     ) -> Tensor:
-        hidden = onednn_product(x, weight1, bias1, "relu")
+        if by_onednn:
+            hidden = onednn_product(x, weight1, bias1, "relu")
+            product = onednn_product(hidden, weight2, bias2)
+        else:
+            hidden = torch.addmm(bias1, x, weight1.t()).relu_()
+            product = torch.addmm(bias2, hidden, weight2.t())
         ctx.save_for_backward(x, weight1, hidden, weight2)
-        return onednn_product(hidden, weight2, bias2)
+        ctx.by_onednn = by_onednn
+        return product
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight1, hidden, weight2 = ctx.saved_tensors
-        of_hidden = onednn_product(gradient, weight2.t())
+        times = onednn_product if ctx.by_onednn else F.linear
+        of_weight = _of_weight if ctx.by_onednn else lambda one, other: one.t() @ other
+        of_hidden = times(gradient, weight2.t())
         torch.ops.aten.threshold_backward.grad_input(of_hidden, hidden, 0, grad_input=of_hidden)
-        of_x = onednn_product(of_hidden, weight1.t()) if ctx.needs_input_grad[0] else None
+        of_x = times(of_hidden, weight1.t()) if ctx.needs_input_grad[0] else None
         return (
             of_x,
-            _of_weight(of_hidden, x),
+            of_weight(of_hidden, x),
             of_hidden.sum(dim=0),
-            _of_weight(gradient, hidden),
+            of_weight(gradient, hidden),
             gradient.sum(dim=0),
+            None,
         )
 
 

@@ -25,11 +25,11 @@ from benchmarks.measured import RESULTS, Measured, keep, markdown
 from safr_study.settings import CorpusSpec
 
 _SST2 = CorpusSpec(dataset="sst2", train_limit=2000, dev_limit=200)
-_REDUCED = "--dataset sst2 --trials 24 --seed 0 --epochs 4 --train-limit 1500 --dev-limit 400"
+_STUDY = "--dataset sst2 --trials 24 --seed 0 --epochs 3"
 
 PARTS: dict[str, Callable[[], list[Measured]]] = {
     "concurrency": lambda: concurrency.measure(concurrency.Work(_SST2, epochs=3), 2, repeats=3),
-    "study": lambda: study_wall.measure(_REDUCED.split(), concurrent=2),
+    "study": lambda: study_wall.measure(_STUDY.split(), concurrent=2),
     "listing": lambda: listing.measure(10_000, repeats=3),
     "driver": lambda: driver_load.measure(
         2000, 4, slice(1500, 2000), bound=1.5, sampler="tpe", track=True
