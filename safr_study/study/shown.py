@@ -48,7 +48,7 @@ class Past:
         self._feasible: Standings | None = None
         """Values of the complete trials that keep every constraint, all better when larger."""
         self._drawn: dict[int, FrozenTrial] = {}
-        """Of the open trials, with all that was drawn for them."""
+        """Running trials with all that was drawn for them."""
 
     def shown(
         self, trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection]
@@ -78,7 +78,9 @@ class Past:
             return trial
         known = self._drawn.get(trial.number)
         if known is None or known.distributions != trial.distributions:
-            known = self._drawn[trial.number] = _with_draws(trial)
+            known = _with_draws(trial)
+            if known is not trial:  # The storage may go on changing what it gave away.
+                self._drawn[trial.number] = known
         return known
 
     def _read(self, trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection]) -> None:

@@ -18,7 +18,7 @@ from safr_study.settings import TrainConfig, fingerprint_of
 from safr_study.training.dev import measure_dev
 from safr_study.training.effective import effective_weights
 from safr_study.training.numerics import computing, release_memory
-from safr_study.training.running import RunningState, read_running, write_running
+from safr_study.training.running import StoredBest, read_running, write_running
 from safr_study.training.steps import not_finite, train_epoch
 
 Measure = Callable[[SafrClassifier, int], tuple[float, ...] | None]
@@ -99,23 +99,33 @@ def _fit(
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
     fingerprint = fingerprint_of([config.model_dump(mode="json"), corpus.fingerprint])
     reports: list[EpochReport] = []
-    best_state: dict[str, Tensor] = {}
+    stored: StoredBest | None = None
+    in_memory: dict[str, Tensor] = {}
     if folder is not None:
         state = read_running(folder, fingerprint, model, optimizer)
         if state is not None:
-            reports, best_state = list(state.reports), state.best_state
+            reports, stored = list(state.reports), state.best
             on_resume(state.reports)
     # The authors keep a reference to the state, not a copy: their best state is the last.
     keeps_best = config.preset == "masked"
     while not _finished(config, reports):
         report = _epoch(config, corpus, model, optimizer, device, reports, measure)
         reports.append(report)
-        if report.best and keeps_best:
-            best_state = {name: value.clone() for name, value in model.state_dict().items()}
         if folder is not None:
-            state = RunningState(reports=tuple(reports), best_state=best_state)
-            write_running(folder, fingerprint, model, optimizer, state)
+            written = write_running(
+                folder,
+                fingerprint,
+                model,
+                optimizer,
+                tuple(reports),
+                keeps_best=keeps_best,
+                best=stored,
+            )
+            stored = written.best
+        elif report.best and keeps_best:
+            in_memory = {name: value.clone() for name, value in model.state_dict().items()}
         on_epoch(report)
+    best_state = in_memory if stored is None else stored.load()
     if best_state:
         model.load_state_dict(best_state)
     return FitResult(

@@ -7,12 +7,13 @@ JSON in place the state is whole. The two newest are kept, so that a damaged one
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -21,16 +22,42 @@ from safr_study.training.hashing import file_sha256
 
 _SCHEMA = 1
 _MODEL, _ADAM, _BEST = "model.", "adam.", "best."
+_WEIGHTS = ".safetensors"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
+class StoredBest:
+    """The best epoch's state of a model, in the file of a running state.
+
+    It is read when it is needed: in memory it would be one more model beside each training.
+    """
+
+    _weights: Path
+    _prefix: str
+
+    def load(self) -> dict[str, Tensor]:
+        """By the model's names.
+
+        Raises:
+            OSError: the file is gone.
+            SafetensorError: it is damaged.
+        """
+        with safe_open(self._weights, framework="pt") as file:
+            return {
+                key.removeprefix(self._prefix): file.get_tensor(key)
+                for key in file.keys()  # noqa: SIM118 (it is no mapping)
+                if key.startswith(self._prefix)
+            }
+
+
+@dataclass(frozen=True, slots=True)
 class RunningState:
     """A training after an epoch, beside its model and optimiser."""
 
     reports: tuple[EpochReport, ...]
     """All the epochs so far, at least one."""
-    best_state: dict[str, Tensor]
-    """Copy of the best epoch's state; empty where none is kept."""
+    best: StoredBest | None
+    """``None`` where none is kept."""
 
 
 def write_running(
@@ -38,8 +65,11 @@ def write_running(
     fingerprint: str,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    state: RunningState,
-) -> None:
+    reports: tuple[EpochReport, ...],
+    *,
+    keeps_best: bool,
+    best: StoredBest | None,
+) -> RunningState:
     """Write the state after its last epoch, and remove all but the one before it.
 
     Args:
@@ -47,19 +77,28 @@ def write_running(
         fingerprint: of everything that decides the numbers.
         model: whose state it is.
         optimizer: Adam.
-        state: the rest.
+        reports: all the epochs so far, at least one.
+        keeps_best: whether the best epoch's state is wanted, be it the last or an earlier one.
+        best: of the state before; not read where the last epoch is the best.
+
+    Returns:
+        What was written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    epoch = state.reports[-1].epoch
+    epoch = reports[-1].epoch
     weights, facts = _files(folder, epoch)
     temporary = folder / "writing"
-    save_file(_tensors(model, optimizer, state), temporary)
+    best_is_last = keeps_best and reports[-1].best
+    tensors = _tensors(model, optimizer)
+    if keeps_best and not best_is_last and best is not None:
+        tensors |= {_BEST + name: value for name, value in best.load().items()}
+    save_file(tensors, temporary)
     plain = {
         "schema": _SCHEMA,
         "fingerprint": fingerprint,
         "weights_sha256": file_sha256(temporary),
-        "reports": to_plain(state.reports),
-        "best_is_last": _best_is_last(state),
+        "reports": to_plain(reports),
+        "best_is_last": best_is_last,
     }
     temporary.replace(weights)
     temporary.write_text(json.dumps(plain, allow_nan=False), encoding="utf-8")
@@ -68,6 +107,7 @@ def write_running(
     for path in folder.glob("epoch-*"):
         if path not in kept:
             path.unlink()
+    return RunningState(reports, _best(weights, tensors, last=best_is_last))
 
 
 def read_running(
@@ -85,35 +125,32 @@ def read_running(
             best_is_last = bool(plain["best_is_last"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError):
             continue  # damaged, or of another configuration: the one before may serve
-        model_state = _part(tensors, _MODEL)
-        model.load_state_dict(model_state)
+        model.load_state_dict(_part(tensors, _MODEL))
         _restore(optimizer, _part(tensors, _ADAM))
-        return RunningState(reports, model_state if best_is_last else _part(tensors, _BEST))
+        return RunningState(reports, _best(facts.with_suffix(_WEIGHTS), tensors, last=best_is_last))
     return None
 
 
 def _files(folder: Path, epoch: int) -> tuple[Path, Path]:
-    return folder / f"epoch-{epoch:06d}.safetensors", folder / f"epoch-{epoch:06d}.json"
+    facts = folder / f"epoch-{epoch:06d}.json"
+    return facts.with_suffix(_WEIGHTS), facts
 
 
-def _best_is_last(state: RunningState) -> bool:
-    return bool(state.best_state) and state.reports[-1].best
+def _best(weights: Path, tensors: Mapping[str, Tensor], *, last: bool) -> StoredBest | None:
+    prefix = _MODEL if last else _BEST
+    return StoredBest(weights, prefix) if any(key.startswith(prefix) for key in tensors) else None
 
 
-def _tensors(
-    model: nn.Module, optimizer: torch.optim.Optimizer, state: RunningState
-) -> dict[str, Tensor]:
+def _tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     tensors = {_MODEL + name: value for name, value in model.state_dict().items()}
     for index, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"{_ADAM}{index}.{name}": value for name, value in moments.items()}
-    if not _best_is_last(state):
-        tensors |= {_BEST + name: value for name, value in state.best_state.items()}
     return tensors
 
 
 def _read(facts: Path, fingerprint: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     plain = json.loads(facts.read_text(encoding="utf-8"))
-    weights = facts.with_suffix(".safetensors")
+    weights = facts.with_suffix(_WEIGHTS)
     if plain["schema"] != _SCHEMA or plain["fingerprint"] != fingerprint:
         raise ValueError("of another configuration")
     if plain["weights_sha256"] != file_sha256(weights):

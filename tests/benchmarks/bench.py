@@ -2,8 +2,8 @@
 
     SAFR_STUDY_DATA=... PYTHONPATH=tests python -m benchmarks.bench [PART...]
 
-Lines go to docs/results/bench.jsonl as they are measured, and the table to bench.md; where the
-time of a training step goes, to training-speed.md.
+Lines go to docs/results/bench.jsonl as they are measured; the newest of each measurement, by
+machine, to the tables of bench.md; where the time of a training step goes, to training-speed.md.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from benchmarks import (
     concurrency,
@@ -21,7 +22,7 @@ from benchmarks import (
     training_lines,
     trial_memory,
 )
-from benchmarks.measured import RESULTS, Measured, keep, markdown
+from benchmarks.measured import FILE, RESULTS, Measured, keep, markdown, newest
 from safr_study.settings import CorpusSpec
 
 _SST2 = CorpusSpec(dataset="sst2", train_limit=2000, dev_limit=200)
@@ -56,10 +57,16 @@ def main(given: Sequence[str] | None = None) -> int:
         measured = PARTS[name]()
         keep(measured)
         lines += measured
-    table = markdown(lines)
-    (RESULTS / "bench.md").write_text(f"# What a study costs\n\n{table}", encoding="utf-8")
-    sys.stdout.write(table)
+    write_page(RESULTS)
+    sys.stdout.write(markdown(lines))
     return 0
+
+
+def write_page(folder: Path) -> None:
+    """The tables of what is kept in the folder, as bench.md."""
+    tables = [markdown(lines, where) for where, lines in newest(folder / FILE.name).items()]
+    page = "\n".join(["# What a study costs\n", *reversed(tables)])
+    (folder / "bench.md").write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -70,20 +70,41 @@ def keep(lines: Iterable[Measured], *, file: Path = FILE) -> None:
             out.write(json.dumps(plain) + "\n")
 
 
-def markdown(lines: Sequence[Measured]) -> str:
-    """The table for people."""
+def newest(file: Path = FILE) -> dict[str, list[Measured]]:
+    """Of every measurement that was kept its newest line, by the machine that it was made on.
+
+    Machines and lines stand in the order in which they first came.
+    """
+    found: dict[str, dict[str, Measured]] = {}
+    for text in file.read_text(encoding="utf-8").splitlines():
+        plain = json.loads(text)
+        fields = {one.name: plain[one.name] for one in dataclasses.fields(Measured)}
+        found.setdefault(described(plain["machine"]), {})[plain["name"]] = Measured(**fields)
+    return {machine: list(lines.values()) for machine, lines in found.items()}
+
+
+def described(where: Mapping[str, Any]) -> str:
+    """A machine in one line."""
+    return (
+        f"{where['cpu']}, {where['cores']} cores, {where['memory_gb']} GB, Python "
+        f"{where['python']}, torch {where['torch']}"
+    )
+
+
+def markdown(lines: Sequence[Measured], where: str | None = None) -> str:
+    """The table for people.
+
+    Args:
+        lines: its rows.
+        where: `described`; ``None``: this machine.
+    """
     rows = ["| measured | value | target | met |", "|---|---|---|---|"]
     for line in lines:
         target = "" if line.target is None else f"{line.bound} {line.target:g} {_unit(line)}"
         met = {None: "", True: "yes", False: "no"}[line.met]
         shown = f"{line.value:.3g}" if abs(line.value) < 1000 else f"{line.value:,.0f}"
         rows.append(f"| {line.name} | {shown} {_unit(line)} | {target.strip()} | {met} |")
-    where = machine()
-    rows.append("")
-    rows.append(
-        f"{where['cpu']}, {where['cores']} cores, {where['memory_gb']} GB, Python "
-        f"{where['python']}, torch {where['torch']}."
-    )
+    rows += ["", f"{where or described(machine())}."]
     return "\n".join(rows) + "\n"
 
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from benchmarks.curves import LEVELS, Curve, MeanTable, Pair, Vector, snap
 from benchmarks.executor import History, run_search
 from benchmarks.live import LiveTrainer
+from benchmarks.measured import machine
 from benchmarks.replay import main, replay_all
 from benchmarks.searches import (
     METHODS,
@@ -48,7 +49,7 @@ from safr_study.study.trainable import run_trial
 from safr_study.training import fit
 
 EPOCHS = 9
-RANDOM, TPE, TPE_ASHA, GP_ASHA = METHODS
+RANDOM, TPE, TPE_ASHA, _ = METHODS
 TABLE = SyntheticTable()
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
 REAL = "sst2-treebank"
@@ -372,8 +373,12 @@ def test_the_committed_replay_can_be_repeated() -> None:
         workers=numbers["workers"],
         rule=numbers["rule"],
     )
+    # The models' draws hang on the last bits, which another processor rounds otherwise.
+    methods = [RANDOM.key]
+    if numbers["cpu"] == machine()["cpu"]:
+        methods += [TPE.key, TPE_ASHA.key]
     for one in numbers["searches"]:
-        if one["seed"] < 3 and one["method"] != GP_ASHA.key:
+        if one["seed"] < 3 and one["method"] in methods:
             method = next(method for method in METHODS if method.key == one["method"])
             found = replay(table, method, one["seed"], given)
             assert found.epochs == Search.from_plain(one).epochs

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.bench import write_page
 from benchmarks.driver_load import Load, Spent, run_load
-from benchmarks.measured import Measured, keep, markdown
+from benchmarks.measured import Measured, keep, markdown, newest
 from benchmarks.training_lines import lines_of
 from benchmarks.training_speed import Line
 
@@ -35,6 +36,25 @@ def test_lines_are_kept_as_they_were_measured(tmp_path: Path) -> None:
     table = markdown(lines).splitlines()
     assert table[2] == "| a | 1.23 s | at most 2 s | yes |"
     assert table[3] == "| b | 3 MB |  |  |"
+
+
+def test_the_page_has_the_newest_line_of_each_measurement_by_machine(tmp_path: Path) -> None:
+    file = tmp_path / "bench.jsonl"
+    keep([Measured("a", 1.0, "s", 2.0), Measured("b", 3.0, "MB")], file=file)
+    other = json.loads(file.read_text("utf-8").splitlines()[0])
+    other["machine"]["cpu"], other["value"] = "another", 9.0
+    with file.open("a", encoding="utf-8") as out:
+        out.write(json.dumps(other) + "\n")
+    keep([Measured("a", 4.0, "s", 2.0)], file=file)
+    here, there = newest(file).values()
+    assert [(line.name, line.value, line.met) for line in here] == [
+        ("a", 4.0, False),
+        ("b", 3.0, None),
+    ]
+    assert [(line.name, line.value) for line in there] == [("a", 9.0)]
+    write_page(tmp_path)
+    page = (tmp_path / "bench.md").read_text("utf-8")
+    assert page.index("another, ") < page.index("| a | 4 s | at most 2 s | no |")
 
 
 def test_the_lines_of_training_have_their_targets() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measured import machine
 from benchmarks.pictures import growth_figure
 from benchmarks.searches import WITHIN, Search
 from benchmarks.summary import AIM, Summary, markdown, summarise
@@ -44,6 +45,7 @@ def write_results(
     out.parent.mkdir(parents=True, exist_ok=True)
     numbers = {
         "title": title,
+        "cpu": machine()["cpu"],
         **facts,
         "epochs": epochs,
         "scheduler": scheduler.model_dump(mode="json"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import optuna
@@ -11,6 +12,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from stored_study import study_spec
 
 from safr_study.study.experimental import experimental_allowed
+from safr_study.study.journal import JournalFile
+from safr_study.study.replay import QuickJournalStorage
 from safr_study.study.sampling import build_sampler, suggest
 from safr_study.study.shown import BEST, SHOWN, Past, ShownSampler
 
@@ -100,6 +103,31 @@ def test_small_studies_get_the_draws_that_they_always_had() -> None:
         assert _next(study, build_sampler("tpe", seed=7, number=trials + 2)) == expected
 
 
+@pytest.mark.parametrize("journal", [True, False])
+def test_a_study_with_running_trials_draws_what_plain_tpe_draws(
+    tmp_path: Path, journal: bool
+) -> None:
+    def drawn(folder: Path, past: Past | None) -> list[dict[str, object]]:
+        folder.mkdir()
+        storage = QuickJournalStorage(JournalFile(folder / "j")) if journal else None
+        study = optuna.create_study(directions=["maximize", "maximize"], storage=storage)
+        noise = np.random.default_rng(0)
+        found, running = [], []
+        for number in range(45):
+            with experimental_allowed():
+                tpe = optuna.samplers.TPESampler(
+                    seed=number, multivariate=True, group=True, n_startup_trials=8
+                )
+            study.sampler = tpe if past is None else ShownSampler(tpe, past)
+            running.append(study.ask())
+            found.append(dict(suggest(running[-1], SPACE)))
+            if len(running) == 4:
+                study.tell(running.pop(int(noise.integers(4))), noise.normal(size=2).tolist())
+        return found
+
+    assert drawn(tmp_path / "ours", Past()) == drawn(tmp_path / "plain", None)
+
+
 def test_a_long_study_is_drawn_from_what_is_shown_and_always_alike() -> None:
     study = noisy_study(SHOWN + 100, running=2)
     seen: list[int] = []
@@ -140,13 +168,15 @@ def test_one_who_looked_all_along_is_shown_the_same() -> None:
 def test_what_was_drawn_for_running_trials_is_what_optuna_reads() -> None:
     study = noisy_study(30)
     study.sampler = build_sampler("tpe", seed=0, number=0, space=SPACE)
+    past = Past()
     for _ in range(4):
-        suggest(study.ask(), SPACE)
+        trial = study.ask()
+        past.drawn(study.get_trials(deepcopy=False)[-1])  # As when it is drawn itself.
+        suggest(trial, SPACE)
     cut_off = study.ask()
     assert cut_off.relative_params  # Everything is drawn, and nothing written but the draw.
     with experimental_allowed():
         tpe = optuna.samplers.TPESampler(seed=0, multivariate=True, group=True)
-    past = Past()
     for trial in study.get_trials(deepcopy=False):
         for _ in range(2):
             merged = past.drawn(trial)
