@@ -42,12 +42,12 @@ test: install
 
 PYTEST := $(BIN)/python -W error -m pytest -p no:cacheprovider --durations=10 -m 'not long and not drill'
 test-studies:
-	$(PYTEST) tests/integration --ignore=$(README_TEST)
+	$(PYTEST) tests/integration tests/benchmarks --ignore=$(README_TEST)
 
-# The README's commands are here for the balance of the two halves.
+# The README's commands are here, and the benchmarks' tests there, for the balance of the two halves.
 README_TEST := tests/integration/test_readme.py
 test-units:
-	nice -n 19 $(PYTEST) tests/unit tests/benchmarks $(README_TEST)
+	nice -n 19 $(PYTEST) tests/unit $(README_TEST)
 
 test-gpu: install
 	$(PYTEST) tests/gpu

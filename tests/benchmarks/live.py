@@ -22,6 +22,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from benchmarks.curves import Vector
 from benchmarks.executor import Event
@@ -92,6 +93,18 @@ class LiveSetup:
     workers: int = 2
 
     @property
+    def plain(self) -> dict[str, Any]:
+        """For a line of JSON."""
+        return {
+            "epochs": self.epochs,
+            "cap": self.cap,
+            "scheduler": self.scheduler.model_dump(mode="json"),
+            "corpus": self.corpus.model_dump(mode="json", exclude_defaults=True),
+            "grid": list(self.grid),
+            "workers": self.workers,
+        }
+
+    @property
     def train(self) -> TrainConfig:
         """Without early stopping by patience: what is stopped, the scheduler stops."""
         return TrainConfig(epochs=self.epochs, patience=self.epochs)
@@ -103,7 +116,7 @@ class Kept:
     def __init__(self, path: Path | None, setup: LiveSetup) -> None:
         """Of one setup; ``None`` keeps nothing."""
         self._path = path
-        self._setup = to_plain(setup)
+        self._setup = setup.plain
 
     def read(self, seed: int) -> dict[str, Search]:
         """Those of a seed under this setup, by method."""
