@@ -150,6 +150,12 @@ def result_footer(result: StudyResult) -> list[str]:
 
     reference = ", ".join(f"{value:.2f}" for value in result.reference_point)
     lines = [f"Hypervolume {result.hypervolume:.1f} against the reference point ({reference})."]
+    if result.confirmed_seeds:
+        lines.append(
+            f"These are the search's own numbers. Confirmed with {len(result.confirmed_seeds)} new "
+            f"seeds: `safr-study confirm {result.name}` shows their means, and which trial is the "
+            "knee by them; the study's aliases go by those."
+        )
     lines += rung_lines(result)
     lines += infeasible_lines(result)
     lines += study_warnings(ranked.trial for ranked in result.ranked)

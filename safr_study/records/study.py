@@ -160,6 +160,8 @@ class StudyResult:
     """Texts, in the order of the trials' violations."""
     rungs: tuple[int, ...] = ()
     """Epochs after which trials could be stopped."""
+    confirmed_seeds: tuple[int, ...] = ()
+    """New ones under which trials were trained anew; the values here are the search's own."""
 
     @property
     def front(self) -> tuple[RankedTrial, ...]:

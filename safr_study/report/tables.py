@@ -100,8 +100,9 @@ def result_json(result: StudyResult) -> dict[str, Any]:
 
     Keys: ``study``, ``dataset``, ``objectives`` (names), ``reference_point`` (by objective),
     ``constraints`` (texts), ``hypervolume``, ``asked``, ``complete`` (how many, ranked or not),
-    ``front`` (trial numbers), ``knee`` (trial number or null), ``rungs`` (as `rung_rows`),
-    ``trials`` (ranked, best first) and ``unranked``.
+    ``front`` (trial numbers), ``knee`` (trial number or null), ``confirmed_seeds`` (under which
+    `confirm` trained the front anew; all numbers here are the search's own), ``rungs`` (as
+    `rung_rows`), ``trials`` (ranked, best first) and ``unranked``.
 
     Each of ``trials`` has ``trial`` (number), ``label``, ``state``, ``baseline`` (name or null),
     ``parameters``, ``seed``, ``violations`` (by constraint: above 0 where it is missed), ``values``
@@ -124,6 +125,7 @@ def result_json(result: StudyResult) -> dict[str, Any]:
         "complete": len(result.ranked) + len(result.infeasible),
         "front": [ranked.trial.number for ranked in result.front],
         "knee": knees[0] if knees else None,
+        "confirmed_seeds": list(result.confirmed_seeds),
         "rungs": rung_rows(result_rungs(result)),
         "trials": [_ranked_json(ranked, result) for ranked in result.ranked],
         "unranked": [

@@ -72,6 +72,17 @@ def confirmed_runs(ledger: Ledger) -> dict[Key, ConfirmedRun]:
     return found
 
 
+def confirmed_seeds(ledger: Ledger) -> tuple[int, ...]:
+    """Seeds under which a confirmation has measured trials of this study, ascending."""
+    attrs = ledger.study.user_attrs.items()
+    found = {
+        int(name.rpartition(":")[2])
+        for name, plain in attrs
+        if name.startswith(_RUN) and plain.get("dev") is not None
+    }
+    return tuple(sorted(found))
+
+
 def record_run(ledger: Ledger, run: ConfirmedRun) -> None:
     """Write a run that has ended; one that failed before is replaced."""
     bare = replace(run, test=None, test_read=None)

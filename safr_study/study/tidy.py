@@ -47,6 +47,22 @@ def tidy_trial(place: str, trial: TrialRecord) -> None:
             shutil.rmtree(part, ignore_errors=True)
 
 
+def tidy_states(place: str) -> None:
+    """Remove the running states of a training that has ended, once the end is in the ledger.
+
+    A store that does not answer just now keeps what it has.
+    """
+    if is_url(place):
+        with contextlib.suppress(ServiceUnreachable):
+            for name in children(place):
+                if name.startswith(STATE):
+                    remove(join(place, name))
+        return
+    for part in Path(place).glob(f"{STATE}*"):
+        if part.is_dir() and not part.is_symlink():
+            shutil.rmtree(part, ignore_errors=True)
+
+
 def tidy_study(home: Home, ledger: Ledger) -> None:
     """Do what a killed driver did not come to: for the next one, before it begins."""
     shutil.rmtree(home.scratch / ledger.uid, ignore_errors=True)

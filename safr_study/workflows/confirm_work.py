@@ -11,7 +11,7 @@ from typing import Any
 
 from safr_study.data import EncodedCorpus, describe
 from safr_study.errors import StudyInterrupted
-from safr_study.objects import join
+from safr_study.objects import is_url, join
 from safr_study.records import TrialRecord
 from safr_study.records.confirmation import ConfirmedRun, Measured
 from safr_study.report.confirmation import Confirmation, Searched, confirmation
@@ -31,6 +31,7 @@ from safr_study.study.ledger import Ledger
 from safr_study.study.pilot import allot_measured
 from safr_study.study.requests import stop_requested
 from safr_study.study.task import Finished, TrialTask
+from safr_study.study.tidy import tidy_states
 from safr_study.study.workplace import make_workplaces
 from safr_study.tracking import role_holders
 from safr_study.workflows.confirm_plan import ConfirmPlan, ConfirmProgress, ConfirmRequest
@@ -103,6 +104,7 @@ class ConfirmWork:
 
     def run(self, lease: Lease, progress: ConfirmProgress) -> tuple[str, ...]:
         """Do what is missing; sentences on what could not be measured on test."""
+        self._tidy()
         needed = self._missing(confirmed_runs(self.ledger)) or self._unread()
         with cluster(self.stores.address) if needed else contextlib.nullcontext():
             asked = self.spec.model_copy(update={"resources": self.resources})
@@ -117,6 +119,13 @@ class ConfirmWork:
             with self._told_when_interrupted():
                 self._train(allotment, lease, progress)
                 return self._read_test(allotment, lease, progress)
+
+    def _tidy(self) -> None:
+        """Do what a killed driver did not come to."""
+        if not is_url(self._folder):
+            for (number, seed), run in confirmed_runs(self.ledger).items():
+                if run.dev is not None:
+                    tidy_states(self._run_folder(number, seed))
 
     def _missing(self, runs: Mapping[Key, ConfirmedRun]) -> list[Key]:
         """Runs to do: those that nobody did, and those that failed."""
@@ -142,6 +151,8 @@ class ConfirmWork:
             ended += 1
             run = _ended_run(task, result)
             record_run(self.ledger, run)
+            if run.dev is not None:
+                tidy_states(task.folder)
             left = len(missing) - ended
             gone = (datetime.now(UTC) - began).total_seconds()
             progress.run_ended(trials[task.number], run, left, gone / ended * left)
@@ -194,6 +205,9 @@ class ConfirmWork:
         """Of the runs' own: a path or an URL."""
         return join(self.ledger.checkpoints(self.stores.home), "confirm")
 
+    def _run_folder(self, number: int, seed: int) -> str:
+        return join(self._folder, f"{number:05d}-{seed}")
+
     def _task(self, trial: TrialRecord, seed: int, allotment: Allotment) -> TrialTask:
         """As the search's task of this trial, with another seed, a folder of its own, no rungs."""
         spec = self.spec
@@ -204,7 +218,7 @@ class ConfirmWork:
             corpus=spec.corpus,
             evaluation=spec.evaluation,
             objectives=spec.objectives,
-            folder=join(self._folder, f"{trial.number:05d}-{seed}"),
+            folder=self._run_folder(trial.number, seed),
             gpus=allotment.gpus_per_trial,
             constraints=tuple(constraint.text for constraint in spec.space.constraints),
         )

@@ -10,6 +10,7 @@ from safr_study.pareto import rank_study
 from safr_study.records import StudyResult, TrialState
 from safr_study.report import write_csv
 from safr_study.report.history import hypervolume_history, write_history_csv
+from safr_study.study.confirmations import confirmed_seeds
 from safr_study.study.lease import drivers
 from safr_study.study.ledger import Ledger
 from safr_study.study.storage import close_storage, open_storage, stored_studies
@@ -46,7 +47,11 @@ def rank_ledger(ledger: Ledger) -> StudyResult:
         asked=spec.trials,
         constraints=tuple(constraint.text for constraint in spec.space.constraints),
     )
-    return replace(ranked, rungs=spec.scheduler.rungs(spec.train.epochs))
+    return replace(
+        ranked,
+        rungs=spec.scheduler.rungs(spec.train.epochs),
+        confirmed_seeds=confirmed_seeds(ledger),
+    )
 
 
 def find_ledger(name: str, stores: Stores) -> Ledger | None:

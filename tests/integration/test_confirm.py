@@ -149,6 +149,20 @@ def test_the_same_command_goes_on_and_pays_for_nothing_twice(
         assert len(shas) in (0, len(NEW_SEEDS))
 
 
+def test_of_every_run_the_model_is_kept_and_no_running_state(
+    home: Path, resumed: Ended, wanted: set[tuple[int, int]]
+) -> None:
+    folders = sorted((home / "checkpoints").glob("*/confirm/*"))
+    assert [folder.name for folder in folders] == [f"{t:05d}-{seed}" for t, seed in sorted(wanted)]
+    for folder in folders:
+        assert sorted(path.name for path in folder.iterdir()) == ["finished.json", "model"]
+    # What a killed driver left goes with the next call, though it has nothing to train.
+    left = folders[0] / "state"
+    left.mkdir()
+    assert safr(home, *CONFIRM, "--json").code == 0
+    assert not left.exists()
+
+
 def test_the_document_has_the_means_of_the_ledgers_runs(home: Path, resumed: Ended) -> None:
     runs, document = confirmed_runs(ledger(home)), resumed.json
     for row in document["trials"]:

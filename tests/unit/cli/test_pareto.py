@@ -6,13 +6,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import stored_study
+import synthetic_confirmation
 from typer.testing import CliRunner
 
 from safr_study.cli import output, results
 from safr_study.cli.app import app
 from safr_study.home import Home, open_home
+from safr_study.records.confirmation import ConfirmedRun
+from safr_study.study.confirmations import record_run
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +99,19 @@ def test_a_ranking_needs_no_slow_library(home: Home, tmp_path: Path) -> None:
 
     assert loaded() == "[]"
     assert "matplotlib" in loaded("--out", str(tmp_path))
+
+
+def test_a_confirmed_study_says_that_these_are_the_searchs_own_numbers(tmp_path: Path) -> None:
+    home = open_home(tmp_path)
+    ledger = stored_study.begin(home, stored_study.study_spec("s1", sampler="random"))
+    for number in stored_study.ask(ledger, 2):
+        stored_study.complete(ledger, number, (60.0 + number, 5.0))
+    assert "Confirmed" not in run(home)
+    assert json.loads(run(home, "--json"))["confirmed_seeds"] == []
+    right = np.ones(10, dtype=np.bool_)
+    for seed in (2, 1):
+        record_run(ledger, synthetic_confirmation.run(1, seed, right, right))
+    record_run(ledger, ConfirmedRun(0, 3, ended="2026-01-01T00:00:00+00:00", failure="it died"))
+    said = run(home)
+    assert "search's own numbers. Confirmed with 2 new seeds: `safr-study confirm s1`" in said
+    assert json.loads(run(home, "--json"))["confirmed_seeds"] == [1, 2]
