@@ -64,6 +64,7 @@ def complete(
     *,
     model: Path | None = None,
     seconds: float = 9.0,
+    violations: tuple[float, ...] = (),
 ) -> None:
     """End a trial; ``model`` is the folder of a real one, if it is to have files."""
     from safr_study.training import verify_model  # slow, and most trials have no model
@@ -75,6 +76,7 @@ def complete(
         checkpoint=reference,
         seconds=seconds,
         device="cpu",
+        violations=violations,
     )
     ledger.complete(number, outcome)
 

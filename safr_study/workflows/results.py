@@ -147,7 +147,7 @@ def list_studies(stores: Stores) -> tuple[list[StudySummary], list[str]]:
                 name=name,
                 dataset=result.dataset,
                 asked=result.asked,
-                complete=len(result.ranked),
+                complete=len(result.ranked) + len(result.infeasible),
                 stopped=states.count(TrialState.PRUNED),
                 failed=states.count(TrialState.FAILED),
                 unfinished=states.count(TrialState.RUNNING),

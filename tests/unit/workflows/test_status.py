@@ -82,6 +82,17 @@ def test_a_study_with_all_its_trials_has_no_command(home: Home, stores: Stores) 
     assert study_status("s", stores).command is None
 
 
+def test_a_trial_that_misses_a_constraint_is_complete_in_the_list_too(
+    home: Home, stores: Stores
+) -> None:
+    made = begin(home, study_spec(trials=2))
+    for number in ask(made, 2):
+        complete(made, number, (60.0 + number, 1.0), violations=(1.0 - number,))
+    (summary,) = list_studies(stores)[0]
+    assert (summary.complete, summary.unfinished) == (2, 0)
+    assert study_status("s", stores).complete == 2
+
+
 def test_the_disk_is_that_of_all_generations(ledger: Ledger, home: Home, stores: Stores) -> None:
     state = write_state(home.checkpoints(ledger.uid) / "00004" / "state")
     newer = begin(home, study_spec())
