@@ -12,7 +12,7 @@ def main() -> None:
     print(front[["trial", "label", "accuracy", "srs_30", "knee"]].to_string(index=False))
     print(f"hypervolume {study.hypervolume:.1f}")
 
-    model = study.model("best-accuracy")
+    model = study.model("knee")
     # The built-in corpus has words of its own: fillers, distractors, and three cues of the class.
     text = "f0000 f0036 cue1_19 f0013 dis08 cue1_07 f0002 f0001 cue1_18 f0020"
     explained = model.explain(text)
