@@ -72,6 +72,9 @@ def rung_reports(
         ValueError: objectives, reference point and values differ in number.
     """
     reports = []
+    # Ranking takes its time in a large study, and only run-ons are compared with it.
+    some = any(trial.run_on_values is not None for trial in trials)
+    reached = _ranked(trials, objectives, reference_point).hypervolume if some else 0.0
     for rung in rungs:
         here = [trial for trial in trials if trial.stopped_at == rung]
         run_ons = [
@@ -81,11 +84,10 @@ def rung_reports(
         ]
         front_missed, hypervolume_missed = 0, 0.0
         if run_ons:
-            result = _ranked(trials, objectives, reference_point)
             counted = _ranked([*trials, *run_ons], objectives, reference_point)
             numbers = {trial.number for trial in run_ons}
             front_missed = sum(ranked.trial.number in numbers for ranked in counted.front)
-            hypervolume_missed = max(0.0, counted.hypervolume - result.hypervolume)
+            hypervolume_missed = max(0.0, counted.hypervolume - reached)
         pairs = _pairs(trials, rung)
         reports.append(
             RungReport(

@@ -104,9 +104,10 @@ class Past:
     def _best(self) -> set[int]:
         assert self._feasible is not None
         # Of equal trials the older ones stand first.
-        order = np.argsort(self._feasible.numbers)
+        numbers = self._feasible.numbers
+        order = np.argsort(numbers)
         first = order[leading(self._feasible.vectors[order], BEST)]
-        return set(self._feasible.numbers[first].tolist())
+        return set(numbers[first].tolist())
 
 
 def _with_draws(trial: FrozenTrial) -> FrozenTrial:

@@ -32,34 +32,25 @@ def tidy_trial(place: str, trial: TrialRecord) -> None:
 
     A store that does not answer just now keeps what it has; ``clean`` frees it later.
     """
-    stopped = trial.state is TrialState.PRUNED and not trial.run_on
-    if is_url(place):
-        with contextlib.suppress(ServiceUnreachable):
-            _tidy_objects(place, trial, stopped=stopped)
+    if trial.state in _UNFINISHED:
         return
-    folder = Path(place)
-    if stopped:
-        shutil.rmtree(folder, ignore_errors=True)
-    if trial.state in _UNFINISHED or not folder.is_dir():
-        return
-    for part in folder.iterdir():
-        if part.name != MODEL and part.is_dir() and not part.is_symlink():
-            shutil.rmtree(part, ignore_errors=True)
+    if trial.state is TrialState.PRUNED and not trial.run_on:
+        _remove_all(place)
+    else:
+        tidy_states(place)
 
 
 def tidy_states(place: str) -> None:
-    """Remove the running states of a training that has ended, once the end is in the ledger.
+    """Of a training that has ended keep the model and its notes, once the end is in the ledger.
 
     A store that does not answer just now keeps what it has.
     """
     if is_url(place):
-        with contextlib.suppress(ServiceUnreachable):
-            for name in children(place):
-                if name.startswith(STATE):
-                    remove(join(place, name))
+        _remove_objects(place, STATE)
         return
-    for part in Path(place).glob(f"{STATE}*"):
-        if part.is_dir() and not part.is_symlink():
+    folder = Path(place)
+    for part in folder.iterdir() if folder.is_dir() else ():
+        if part.name != MODEL and part.is_dir() and not part.is_symlink():
             shutil.rmtree(part, ignore_errors=True)
 
 
@@ -73,9 +64,15 @@ def tidy_study(home: Home, ledger: Ledger) -> None:
         tidy_trial(trial_folder(ledger.checkpoints(home), trial.number), trial)
 
 
-def _tidy_objects(place: str, trial: TrialRecord, *, stopped: bool) -> None:
-    if trial.state in _UNFINISHED:
-        return
-    for name in children(place):
-        if stopped or name.startswith(STATE):
-            remove(join(place, name))
+def _remove_all(place: str) -> None:
+    if is_url(place):
+        _remove_objects(place, "")
+    else:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _remove_objects(place: str, beginning: str) -> None:
+    with contextlib.suppress(ServiceUnreachable):
+        for name in children(place):
+            if name.startswith(beginning):
+                remove(join(place, name))

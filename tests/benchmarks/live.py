@@ -11,7 +11,6 @@ is 95 % of the hypervolume of a grid, trained under the study's own seed.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import multiprocessing
 import shutil
@@ -22,22 +21,23 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from benchmarks.curves import Vector
 from benchmarks.executor import Event
+from benchmarks.kept import code, keep_search, kept_searches
 from benchmarks.searches import BASE, METHODS, Method, Search, search, study_spec
 from benchmarks.summary import markdown, summarise
 from benchmarks.written import AT, write_results
 from safr_study.data import EncodedCorpus, encoded_corpus
 from safr_study.pareto import hypervolume
-from safr_study.records import EpochReport, to_plain
+from safr_study.records import EpochReport
 from safr_study.settings import (
     CorpusSpec,
     SchedulerConfig,
     StudySpec,
     TrainConfig,
     Value,
+    fingerprint_of,
     trial_config,
 )
 from safr_study.study.spaces import find_space
@@ -93,16 +93,17 @@ class LiveSetup:
     workers: int = 2
 
     @property
-    def plain(self) -> dict[str, Any]:
-        """For a line of JSON."""
-        return {
-            "epochs": self.epochs,
-            "cap": self.cap,
-            "scheduler": self.scheduler.model_dump(mode="json"),
-            "corpus": self.corpus.model_dump(mode="json", exclude_defaults=True),
-            "grid": list(self.grid),
-            "workers": self.workers,
-        }
+    def key(self) -> str:
+        """Of everything that decides a search but method and seed."""
+        packages = ("data", "evaluation", "model", "pareto", "settings", "study", "training")
+        return fingerprint_of(
+            [
+                [self.epochs, self.cap, list(self.grid), self.workers],
+                self.scheduler.model_dump(mode="json"),
+                self.corpus.model_dump(mode="json"),
+                code(*packages),
+            ]
+        )
 
     @property
     def train(self) -> TrainConfig:
@@ -110,34 +111,11 @@ class LiveSetup:
         return TrainConfig(epochs=self.epochs, patience=self.epochs)
 
 
-class Kept:
-    """Finished searches, a line each in a file: none is run twice."""
-
-    def __init__(self, path: Path | None, setup: LiveSetup) -> None:
-        """Of one setup; ``None`` keeps nothing."""
-        self._path = path
-        self._setup = setup.plain
-
-    def read(self, seed: int) -> dict[str, Search]:
-        """Those of a seed under this setup, by method."""
-        if self._path is None or not self._path.exists():
-            return {}
-        lines = [json.loads(line) for line in self._path.read_text("utf-8").splitlines()]
-        mine = [Search.from_plain(x["search"]) for x in lines if x["setup"] == self._setup]
-        return {one.method: one for one in mine if one.seed == seed}
-
-    def add(self, found: Search) -> None:
-        """Written at once and whole, as several processes write to one file."""
-        if self._path is not None:
-            line = json.dumps({"setup": self._setup, "search": to_plain(found)})
-            with self._path.open("ab", buffering=0) as file:
-                file.write(f"{line}\n".encode())
-
-
 def live_searches(setup: LiveSetup, seed: int, lines: Path | None = None) -> list[Search]:
     """All methods under one seed, against the grid of that seed."""
-    kept = Kept(lines, setup)
-    known = kept.read(seed)
+    key = setup.key
+    kept = kept_searches(lines, key) if lines is not None else {}
+    known = {method: one for (method, of), one in kept.items() if of == seed}
     if len(known) == len(METHODS):
         return [known[method.key] for method in METHODS]
     corpus = encoded_corpus(setup.corpus)
@@ -162,7 +140,8 @@ def live_searches(setup: LiveSetup, seed: int, lines: Path | None = None) -> lis
                 folder=folder / method.key,
             )
             found.append(one)
-            kept.add(one)
+            if lines is not None:
+                keep_search(lines, key, one)
             _LOG.info(f"{one.method}, seed {one.seed}: {one.epochs} epochs")
             shutil.rmtree(folder / method.key, ignore_errors=True)
     return found

@@ -10,22 +10,20 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import logging
 import multiprocessing
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 
-import safr_study
 from benchmarks.curves import MeanTable, Table
+from benchmarks.kept import code, keep_search, kept_searches
 from benchmarks.searches import ALL_METHODS, METHODS, Method, Search, Setup, replay
 from benchmarks.summary import markdown, summarise
 from benchmarks.synthetic import SyntheticTable
-from benchmarks.table_lines import FileTable, read_lines, whole_lines
+from benchmarks.table_lines import FileTable, read_lines
 from benchmarks.written import AT, write_results
 from safr_study.errors import SafrError
 from safr_study.records import to_plain
@@ -56,7 +54,7 @@ def replay_all(
     """
     asked = [(method, seed) for method in methods for seed in range(seeds)]
     key = _key(table, setup)
-    done = _read_kept(kept, key) if kept is not None else {}
+    done = kept_searches(kept, key) if kept is not None else {}
     left = [(method, seed) for method, seed in asked if (method.key, seed) not in done]
     one = partial(_one, table, setup)
     context = multiprocessing.get_context("spawn")
@@ -72,7 +70,7 @@ def replay_all(
             _LOG.info(f"{search.method}, seed {search.seed}: {search.epochs} epochs")
             done[search.method, search.seed] = search
             if kept is not None:
-                _keep(kept, key, search)
+                keep_search(kept, key, search)
     return [done[method.key, seed] for method, seed in asked]
 
 
@@ -82,9 +80,6 @@ def _one(table: Table, setup: Setup, asked: tuple[Method, int]) -> Search:
 
 def _key(table: Table, setup: Setup) -> str:
     """Of everything that decides a search but method and seed, the sources too."""
-    package = Path(safr_study.__file__).parent
-    folders = [package / name for name in ("study", "pareto", "settings")]
-    sources = [path for folder in (*folders, Path(__file__).parent) for path in folder.glob("*.py")]
     pairs = [None, *((a, b) for a in table.levels for b in table.levels)]
     curves = [to_plain(table.curve(pair, s)) for pair in pairs for s in range(table.seeds)]
     return fingerprint_of(
@@ -93,21 +88,9 @@ def _key(table: Table, setup: Setup) -> str:
             [setup.space.model_dump(mode="json"), setup.train.model_dump(mode="json")],
             [setup.scheduler.model_dump(mode="json"), setup.workers, setup.rule],
             [setup.cap, setup.horizon],
-            [metadata.version("optuna"), *(path.read_text("utf-8") for path in sorted(sources))],
+            code("study", "pareto", "settings"),
         ]
     )
-
-
-def _keep(path: Path, key: str, search: Search) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"key": key, "search": to_plain(search)}) + "\n")
-
-
-def _read_kept(path: Path, key: str) -> dict[tuple[str, int], Search]:
-    found = [json.loads(line) for line in whole_lines(path)]
-    searches = [Search.from_plain(one["search"]) for one in found if one["key"] == key]
-    return {(search.method, search.seed): search for search in searches}
 
 
 def about(table: Table, setup: Setup) -> str:

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from benchmarks.curves import LEVELS, Curve, MeanTable, Pair, Vector, snap
 from benchmarks.executor import History, run_search
-from benchmarks.live import Kept, LiveSetup, LiveTrainer, live_searches
+from benchmarks.kept import keep_search, kept_searches
+from benchmarks.live import LiveSetup, LiveTrainer, live_searches
 from benchmarks.measured import machine
 from benchmarks.replay import main, replay_all
 from benchmarks.searches import (
@@ -338,17 +339,16 @@ def test_a_trial_in_steps_is_the_trial_in_one_go(tmp_path: Path) -> None:
 def test_finished_live_searches_are_read_back_and_not_run_again(tmp_path: Path) -> None:
     lines = tmp_path / "live.jsonl"
     setup = LiveSetup(epochs=2, cap=1, scheduler=SchedulerConfig())
-    kept = Kept(lines, setup)
-    assert kept.read(3) == {}
+    assert kept_searches(lines, setup.key) == {}
     done = [
         Search(method.key, 3, 100.0, ((2, 0.5), (4, 0.97)), 4, 2, {"complete": 2})
         for method in METHODS
     ]
     for one in done:
-        kept.add(one)
+        keep_search(lines, setup.key, one)
     assert live_searches(setup, 3, lines) == done
-    assert kept.read(4) == {}
-    assert Kept(lines, replace(setup, epochs=3)).read(3) == {}
+    assert {seed for _, seed in kept_searches(lines, setup.key)} == {3}
+    assert kept_searches(lines, replace(setup, epochs=3).key) == {}
 
 
 def test_the_command_writes_a_page_its_numbers_and_a_picture(tmp_path: Path) -> None:
