@@ -33,9 +33,11 @@ def real_data() -> Path:
     return Path(folder).resolve()
 
 
-@pytest.fixture
-def ctrl_c_interrupts() -> Iterator[None]:
-    """As in a terminal: a shell's background job ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c_interrupts() -> Iterator[None]:
+    """As in a terminal: a shell's background job ignores it, and so would what it starts."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

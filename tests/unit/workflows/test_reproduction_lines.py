@@ -392,7 +392,6 @@ def test_the_line_of_another_run_is_never_kept(
     assert read_lines(tmp_path) == ()
 
 
-@pytest.mark.usefixtures("ctrl_c_interrupts")
 def test_ctrl_c_keeps_what_is_finished_and_the_command_goes_on(
     wanted: tuple[WantedRun, ...], tmp_path: Path
 ) -> None:

@@ -429,7 +429,6 @@ def test_the_command_line_shows_and_writes_it(
     assert [word for word in first_words if word.isdecimal()] == ["10", "30"]
 
 
-@pytest.mark.usefixtures("ctrl_c_interrupts")
 def test_an_interrupt_in_a_training_ends_with_exit_130(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
