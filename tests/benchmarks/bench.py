@@ -29,7 +29,7 @@ _SST2 = CorpusSpec(dataset="sst2", train_limit=2000, dev_limit=200)
 _STUDY = "--dataset sst2 --trials 24 --seed 0 --epochs 3"
 
 PARTS: dict[str, Callable[[], list[Measured]]] = {
-    "concurrency": lambda: concurrency.measure(concurrency.Work(_SST2, epochs=3), 2, repeats=3),
+    "concurrency": lambda: concurrency.measure(concurrency.Work(_SST2, epochs=3), 2, repeats=9),
     "study": lambda: study_wall.measure(_STUDY.split(), concurrent=2),
     "listing": lambda: listing.measure(10_000, repeats=3),
     "driver": lambda: driver_load.measure(
