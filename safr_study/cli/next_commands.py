@@ -34,20 +34,28 @@ def sync_command(study: str, stores: Stores, home: Path | None) -> list[str]:
 
 def next_commands(outcome: SearchOutcome, stores: Stores, home: Path | None) -> Iterator[list[str]]:
     """What shows and uses what a search found."""
-    # As it was called, where the shell does not find it by name: no environment is active.
-    program = "safr-study" if shutil.which("safr-study") else sys.argv[0]
+    program = called_as()
     at_home = ["--home", str(home)] if home is not None else []
     ledger = ["--storage", stores.storage_url] if stores.storage_url is not None else []
     tracked = ["--tracking-uri", stores.tracking_uri] if stores.tracking_uri is not None else []
-    yield [program, "pareto", outcome.result.name, "--out", "figures", *at_home, *ledger]
+    yield [*program, "pareto", outcome.result.name, "--out", "figures", *at_home, *ledger]
     # All of these point to models of this study.
     aliases = {alias: model for model in outcome.models for alias in model.aliases}
     for role in ROLES:
         found = sorted((a for a in aliases if a == role or a.endswith(f"-{role}")), key=len)
         if found:
             reference = f"{aliases[found[0]].name}@{found[0]}"
-            yield [program, "pull", reference, "--to", "model", *at_home, *tracked]
-            yield [program, "evaluate", "model", *at_home]
+            yield [*program, "pull", reference, "--to", "model", *at_home, *tracked]
+            yield [*program, "evaluate", "model", *at_home]
             break
     if not tracked:
-        yield [program, "ui", *at_home]
+        yield [*program, "ui", *at_home]
+
+
+def called_as() -> list[str]:
+    """This program's name, or how it was called, where the shell does not find it by name."""
+    if shutil.which("safr-study"):
+        return ["safr-study"]
+    if Path(sys.argv[0]).name == "__main__.py":
+        return [sys.orig_argv[0], "-m", "safr_study"]
+    return [sys.argv[0]]

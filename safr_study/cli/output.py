@@ -76,20 +76,21 @@ def without_collector() -> Iterator[None]:
 
 
 def table(columns: Sequence[str], *, title: str | None = None) -> Table:
-    """A plain table; a column that begins with ``>`` is aligned to the right."""
-    from rich import box
-    from rich.table import Table
+    """A plain table; a column that begins with ``>`` is aligned to the right, and never cut."""
+    from rich.table import Column
 
-    made = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        right = column.startswith(">")
-        made.add_column(
-            column.removeprefix(">"),
-            justify="right" if right else "left",
+    from safr_study.cli.fitting_table import FittingTable
+
+    made = [
+        Column(
+            header=column.removeprefix(">"),
+            justify="right" if column.startswith(">") else "left",
             overflow="fold",
-            no_wrap=right,
+            no_wrap=column.startswith(">"),
         )
-    return made
+        for column in columns
+    ]
+    return FittingTable(*made, title=title)
 
 
 def grid(*widths: int) -> Table:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from safr_study.cli.app import main
+from safr_study.cli.next_commands import called_as
 
 HEAVY = ("torch", "ray", "mlflow", "optuna", "datasets", "pandas", "matplotlib")
 
@@ -195,3 +196,30 @@ def test_no_study_yet_is_said_kindly(
     assert "No study yet" in capsys.readouterr().out
     assert run("list", "--json")[0] == 0
     assert json.loads(capsys.readouterr().out) == {"studies": []}
+
+
+@pytest.mark.parametrize(
+    ("called", "expected"),
+    [
+        ("/opt/env/bin/safr-study", ["/opt/env/bin/safr-study"]),
+        ("/opt/site/safr_study/__main__.py", ["python3.12", "-m", "safr_study"]),
+    ],
+)
+def test_what_to_do_next_can_be_copied_where_the_shell_does_not_know_the_program(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, called: str, expected: list[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", [called, "search"])
+    monkeypatch.setattr(sys, "orig_argv", ["python3.12", "-m", "safr_study", "search"])
+    assert called_as() == expected
+
+
+def test_what_to_do_next_names_the_program_where_the_shell_knows_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program = tmp_path / "safr-study"
+    program.write_text("#!/bin/sh\n", encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["/opt/site/safr_study/__main__.py"])
+    assert called_as() == ["safr-study"]

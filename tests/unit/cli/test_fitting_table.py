@@ -1,0 +1,66 @@
+"""On a terminal of any width no number of a table is cut."""
+
+from __future__ import annotations
+
+import io
+
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from safr_study.cli import output
+from safr_study.cli.fitting_table import FittingTable
+
+NUMBERS = st.tuples(st.floats(0, 99.99), st.floats(0, 9.99)).map(
+    lambda v: f"{v[0]:.2f} ± {v[1]:.2f}"
+)
+
+
+def printed(table: FittingTable, width: int) -> str:
+    stream = io.StringIO()
+    Console(file=stream, width=width, highlight=False).print(table)
+    return stream.getvalue()
+
+
+def made(names: list[str], rows: list[list[str]], title: str | None = None) -> FittingTable:
+    table = output.table([">k %", *(f">{name}" for name in names)], title=title)
+    assert isinstance(table, FittingTable)
+    for number, row in enumerate(rows):
+        table.add_row(str(number), *row)
+    return table
+
+
+@given(data=st.data(), columns=st.integers(1, 10), width=st.integers(30, 120))
+def test_every_number_and_every_heading_is_there_and_no_line_is_too_long(
+    data: st.DataObject, columns: int, width: int
+) -> None:
+    names = [f"metric{number}" for number in range(columns)]
+    rows = data.draw(st.lists(st.lists(NUMBERS, min_size=columns, max_size=columns), min_size=1))
+    text = printed(made(names, rows), width)
+    for word in [*names, *(cell for row in rows for cell in row)]:
+        assert word in text
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= width
+
+
+def test_what_fits_is_one_table_and_what_does_not_repeats_its_first_column() -> None:
+    table = made(["accuracy", "SRS"], [["12.34 ± 0.56", "1.00 ± 0.10"]], title="Both")
+    table.caption = "* saturated"
+    assert printed(table, 60).count("k %") == 1
+    narrow = [line.split() for line in printed(table, 22).splitlines() if line.strip()]
+    assert [line for line in narrow if set(line[0]) != {"─"}] == [
+        ["Both"],
+        ["k", "%", "accuracy"],
+        ["0", "12.34", "±", "0.56"],
+        ["k", "%", "SRS"],
+        ["0", "1.00", "±", "0.10"],
+        ["*", "saturated"],
+    ]
+
+
+def test_words_fold_before_a_table_is_divided() -> None:
+    table = output.table(["setting", ">accuracy"])
+    table.add_row("imp=0.1 inter=0.2 lr=0.0003 layers=2", "88.25 ± 0.61")
+    text = printed(table, 34)  # type: ignore[arg-type]
+    assert text.count("setting") == 1
+    assert "88.25 ± 0.61" in text
+    assert "layers=2" in text
