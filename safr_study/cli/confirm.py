@@ -100,6 +100,9 @@ class SilentConfirm:
     def test_begins(self, models: int, texts: int) -> None:
         """The test set is read."""
 
+    def test_ended(self, trial: TrialRecord, seed: int, left: int) -> None:
+        """A model was measured on test."""
+
     def warn(self, sentence: str) -> None:
         """Something went wrong."""
 
@@ -134,6 +137,11 @@ class ConfirmReport(SilentConfirm):
     def test_begins(self, models: int, texts: int) -> None:
         """Say that the test set is read from now on."""
         self._say(f"reading the test set: {texts:,} texts for {models} models")
+
+    def test_ended(self, trial: TrialRecord, seed: int, left: int) -> None:
+        """Say how far it is."""
+        rest = f"; {left} left" if left else ""
+        self._say(f"trial {trial.number} ({trial.label}), seed {seed}: measured on test{rest}")
 
     def warn(self, sentence: str) -> None:
         """Say what went wrong."""

@@ -68,6 +68,9 @@ class ConfirmProgress(Protocol):
     def test_begins(self, models: int, texts: int) -> None:
         """The test set is read from now on."""
 
+    def test_ended(self, trial: TrialRecord, seed: int, left: int) -> None:
+        """A model was measured on test; `left` are to come."""
+
     def warn(self, sentence: str) -> None:
         """Something did not go as it should; the confirmation goes on."""
 

@@ -183,13 +183,17 @@ class ConfirmWork:
         progress.test_begins(len(unread), self.test_texts)
         trials = {trial.number: trial for trial in self.searched.trials}
         unmeasured: list[str] = []
+        left = len(unread)
 
         def on_end(task: TrialTask, result: Measured | str) -> None:
+            nonlocal left
+            left -= 1
             if isinstance(result, str):
                 unmeasured.append(f"trial {task.number} under seed {task.train.seed}: {result}")
                 progress.warn(f"not measured on test: {unmeasured[-1]}")
             else:
                 record_test(self.ledger, (task.number, task.train.seed), result, at)
+                progress.test_ended(trials[task.number], task.train.seed, left)
 
         measure_on_test(
             [self._task(trials[run.trial], run.seed, allotment) for run in unread],

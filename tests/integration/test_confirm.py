@@ -185,6 +185,7 @@ def test_the_test_set_was_read_once_and_after_the_choice(
     assert set(reading.runs) == wanted
     assert dict(reading.chosen)["best-accuracy"] in resumed.json["front"]
     assert "reading the test set: 1,000 texts" in resumed.err
+    assert f"measured on test; {len(wanted) - 1} left" in resumed.err
     runs = confirmed_runs(ledger(home))
     assert {run.test_read for run in runs.values()} == {reading.at}
 
