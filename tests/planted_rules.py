@@ -20,12 +20,12 @@ from safr_study.evaluation import (
     Predictor,
     delete_and_score,
     deletion_counts,
-    normal_interval,
     rank_tokens,
     without_top,
 )
 from safr_study.records import DeletionScores
 from safr_study.settings import CorpusSpec, DeletionMode
+from safr_study.uncertainty import normal_interval
 
 CPU = torch.device("cpu")
 CONFIDENCE = 0.99

@@ -8,6 +8,7 @@ from pathlib import Path
 from plain_scores import plain_scores
 
 from safr_study.home import Home
+from safr_study.manifest import verify_model
 from safr_study.records import CheckpointRef, EpochReport, LossTerms, Replicate
 from safr_study.settings import CorpusSpec, StudySpec
 from safr_study.study.asha import Verdict
@@ -67,8 +68,6 @@ def complete(
     violations: tuple[float, ...] = (),
 ) -> None:
     """End a trial; ``model`` is the folder of a real one, if it is to have files."""
-    from safr_study.training import verify_model  # slow, and most trials have no model
-
     reference = CheckpointRef("/nowhere", "a" * 64, 1) if model is None else verify_model(model)
     outcome = Outcome(
         replicates=(Replicate(0, values),),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from safr_study.manifest import verify_model
 from safr_study.records import (
     CheckpointRef,
     DeletionScores,
@@ -18,7 +19,6 @@ from safr_study.records import (
 )
 from safr_study.settings import StudySpec
 from safr_study.tracking import Store, Tracker
-from safr_study.training import verify_model
 
 FACTS = {"source": "built in", "train texts": 40, "empty texts (dev)": 1}
 PROVENANCE = Provenance("c0ffee", {"python": "3.11", "torch": "2.13"}, "ab" * 32, "cpu")

@@ -1,11 +1,6 @@
 """Deletion metrics of a trained model: rank its tokens, delete, predict again, score."""
 
 from safr_study.evaluation.agreement import rationale_agreement
-from safr_study.evaluation.bootstrap import (
-    crossed_bootstrap,
-    front_probability,
-    front_probability_over_seeds,
-)
 from safr_study.evaluation.capacity import capacity, polysemanticity
 from safr_study.evaluation.curves import aopc, area_under_curve
 from safr_study.evaluation.deletion import (
@@ -30,13 +25,6 @@ from safr_study.evaluation.faithfulness import (
     log_probability,
     mean_kendall,
     sufficiency,
-)
-from safr_study.evaluation.intervals import (
-    Interval,
-    noise_floor,
-    normal_interval,
-    t_interval,
-    within_noise,
 )
 from safr_study.evaluation.leave_one_out import leave_one_out, sample_rows
 from safr_study.evaluation.prediction import Measures, Predictor
@@ -66,13 +54,11 @@ from safr_study.evaluation.superposition import (
     capacity_table,
     important_tokens,
 )
-from safr_study.evaluation.uncertainty import difference, interval, intervals, percentile_interval
 
 __all__ = [
     "CapacityMeans",
     "Deleted",
     "Evaluated",
-    "Interval",
     "MeanKendall",
     "MeanOverTexts",
     "Measures",
@@ -86,20 +72,14 @@ __all__ = [
     "capacity_means",
     "capacity_table",
     "comprehensiveness",
-    "crossed_bootstrap",
     "delete_and_score",
     "deletion_counts",
-    "difference",
     "evaluate_model",
     "flip_rate",
-    "front_probability",
-    "front_probability_over_seeds",
     "hide_tokens",
     "hoyer_sparsity",
     "important_tokens",
     "interference_energy",
-    "interval",
-    "intervals",
     "kendall_tau_b",
     "leave_one_out",
     "log_odds",
@@ -108,9 +88,6 @@ __all__ = [
     "mean_cosine",
     "mean_kendall",
     "measured_scores",
-    "noise_floor",
-    "normal_interval",
-    "percentile_interval",
     "polysemanticity",
     "positions_in_text",
     "probabilities",
@@ -125,11 +102,9 @@ __all__ = [
     "score_model",
     "spectrum",
     "sufficiency",
-    "t_interval",
     "take_texts",
     "token_scores",
     "tokens_of",
-    "within_noise",
     "without_bottom",
     "without_top",
     "word_counts",

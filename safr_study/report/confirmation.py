@@ -9,9 +9,6 @@ from itertools import takewhile
 
 import numpy as np
 
-from safr_study.evaluation.bootstrap import Values, front_probability_over_seeds
-from safr_study.evaluation.intervals import Interval, t_interval
-from safr_study.evaluation.uncertainty import BOOTSTRAP_SEEDS, intervals
 from safr_study.pareto import rank_study
 from safr_study.records import RankedTrial, StudyResult, TrialRecord
 from safr_study.records.confirmation import (
@@ -21,6 +18,9 @@ from safr_study.records.confirmation import (
     ReadingOfTest,
 )
 from safr_study.settings import Objective
+from safr_study.uncertainty.bootstrap import Values, front_probability_over_seeds
+from safr_study.uncertainty.intervals import Interval, t_interval
+from safr_study.uncertainty.seeds import BOOTSTRAP_SEEDS, intervals
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from safr_study.evaluation.uncertainty import BOOTSTRAP_SEEDS
 from safr_study.records.confirmation import ReadingOfTest
 from safr_study.report.confirmation import Confirmation, ConfirmedTrial, Estimate
 from safr_study.report.sheets import Sheet
 from safr_study.settings import POINTS, Objective
+from safr_study.uncertainty.seeds import BOOTSTRAP_SEEDS
 
 _NARROW_OBJECTIVES = 2
 """Beside each other in 80 columns."""

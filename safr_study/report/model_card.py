@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from safr_study.manifest import ModelFacts
 from safr_study.records import TrialRecord
 from safr_study.records.warnings import trial_warnings
 from safr_study.report.metrics import MeasuredMetric, measured_metrics
 from safr_study.report.sheets import Sheet, markdown_table
 from safr_study.report.tables import seed_half_widths
 from safr_study.settings import Objective
-from safr_study.training import LoadedModel
 
 _Z = 1.96
 """Of a normal 95 % interval."""
@@ -46,7 +46,7 @@ def model_card(
     name: str,
     study: str,
     trial: TrialRecord,
-    loaded: LoadedModel,
+    loaded: ModelFacts,
     objectives: Sequence[Objective],
     *,
     estimates: Sequence[CardEstimate] = (),
@@ -58,7 +58,7 @@ def model_card(
         name: of the registered model.
         study: that found it.
         trial: whose model it is.
-        loaded: the model.
+        loaded: what its folder says.
         objectives: of the study.
         estimates: what a confirmation measured; empty before one.
         seeds: behind the estimates.
@@ -101,7 +101,7 @@ def shortened(card: str, most: int) -> str:
     return (kept or card[: most - len(note)]) + note
 
 
-def _what(study: str, trial: TrialRecord, loaded: LoadedModel) -> str:
+def _what(study: str, trial: TrialRecord, loaded: ModelFacts) -> str:
     shape = loaded.config.shape
     names = loaded.class_names
     shown = ", ".join(names[:_FEW_CLASSES]) + (", ..." if len(names) > _FEW_CLASSES else "")
@@ -186,7 +186,7 @@ def _ends(low: float, high: float) -> str:
     return f"{low:.2f} to {high:.2f}"
 
 
-def _limits(trial: TrialRecord, loaded: LoadedModel, *, confirmed: bool) -> list[str]:
+def _limits(trial: TrialRecord, loaded: ModelFacts, *, confirmed: bool) -> list[str]:
     kept = f"It reads the first {loaded.max_len} words of a text, split at white space"
     limits = [
         f"{kept}, and takes words outside its vocabulary of {len(loaded.vocabulary):,} for one "
@@ -204,7 +204,7 @@ def _limits(trial: TrialRecord, loaded: LoadedModel, *, confirmed: bool) -> list
     return [*trial_warnings(trial), *limits]
 
 
-def _data(loaded: LoadedModel) -> str:
+def _data(loaded: ModelFacts) -> str:
     spec = loaded.corpus_spec
     limits = [
         f"{limit:,} {split} texts"
@@ -215,7 +215,7 @@ def _data(loaded: LoadedModel) -> str:
     return f"`{spec.dataset}`{cut}. SHA-256 of the encoded texts: `{loaded.corpus_fingerprint}`."
 
 
-def _training(trial: TrialRecord, loaded: LoadedModel) -> str:
+def _training(trial: TrialRecord, loaded: ModelFacts) -> str:
     config = loaded.config
     changed = ", ".join(f"`{name}` {value}" for name, value in trial.parameters.items())
     return (

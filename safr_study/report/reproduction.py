@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
-from safr_study.evaluation.bootstrap import front_probability_over_seeds
-from safr_study.evaluation.intervals import Interval, noise_floor, normal_interval
-from safr_study.evaluation.uncertainty import intervals
 from safr_study.pareto import front_numbers
 from safr_study.records.runs import VMASK_ROW, RunLine
 from safr_study.report.paper import METRICS, Metric, PaperRow
+from safr_study.uncertainty.bootstrap import front_probability_over_seeds
+from safr_study.uncertainty.intervals import Interval, noise_floor, normal_interval
+from safr_study.uncertainty.seeds import intervals
 
 PAPER_K = 0.3
 Verdict = Literal["holds", "inside the noise", "does not hold"]

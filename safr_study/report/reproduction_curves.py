@@ -8,11 +8,11 @@ from typing import Literal
 
 import numpy as np
 
-from safr_study.evaluation.intervals import Interval, normal_interval, t_interval
 from safr_study.records.runs import Row, RunLine
 from safr_study.records.scores import DeletionScores
 from safr_study.report.paper import PaperCapacity, PaperNumbers, PaperRow
 from safr_study.report.reproduction import PAPER_K, lines_of
+from safr_study.uncertainty.intervals import Interval, normal_interval, t_interval
 
 Group = Literal["all", "important", "less_important"]
 GROUPS: tuple[Group, ...] = ("all", "important", "less_important")

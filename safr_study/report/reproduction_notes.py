@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from safr_study.evaluation.intervals import Interval
 from safr_study.report.paper import METRICS, Metric
 from safr_study.report.reproduction import Comparison
 from safr_study.report.reproduction_result import Reproduction
+from safr_study.uncertainty.intervals import Interval
 
 METRIC_NAMES: dict[Metric, str] = {
     "accuracy": "accuracy",

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from safr_study.evaluation.intervals import Interval, normal_interval, t_interval
 from safr_study.records.runs import Row, RunLine
 from safr_study.records.scores import Agreement, DeletionScores
 from safr_study.report.paper import PaperRow
 from safr_study.report.reproduction import PAPER_K, lines_of
 from safr_study.report.reproduction_curves import sentiment_difference
+from safr_study.uncertainty.intervals import Interval, normal_interval, t_interval
 
 
 @dataclass(frozen=True, slots=True)

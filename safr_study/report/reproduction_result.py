@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from safr_study.evaluation.intervals import Interval
 from safr_study.records import to_plain
 from safr_study.records.runs import Limits, Row, RunLine
 from safr_study.report.paper import PaperRow, paper
@@ -27,6 +26,7 @@ from safr_study.report.reproduction_rationale import (
     compare_rankings,
     compare_sentiment,
 )
+from safr_study.uncertainty.intervals import Interval
 
 TABLES = ("table1", "table2", "table6")
 """Items that are rows of accuracies and SRS."""

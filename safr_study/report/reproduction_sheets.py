@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from safr_study.evaluation.intervals import Interval
 from safr_study.records.runs import VMASK_ROW
 from safr_study.report.paper import METRICS, Metric
 from safr_study.report.reproduction import Comparison, RowOutcome
@@ -10,6 +9,7 @@ from safr_study.report.reproduction_curves import CapacityNumber, CurvePoint
 from safr_study.report.reproduction_notes import METRIC_NAMES, any_saturated, counted
 from safr_study.report.reproduction_result import Reproduction
 from safr_study.report.sheets import Sheet
+from safr_study.uncertainty.intervals import Interval
 
 TITLES = {
     "table1": "Table 1: baseline, VMASK and SAFR",

@@ -64,7 +64,7 @@ def seed_half_widths(trial: TrialRecord) -> tuple[float, ...] | None:
     if len(trial.replicates) < 2:
         return None
     # torch is slow to import, and most studies have one seed.
-    from safr_study.evaluation import t_interval
+    from safr_study.uncertainty import t_interval
 
     seeds = [replicate.values for replicate in trial.replicates]  # noqa: PD011 (a record)
     intervals = (t_interval(column) for column in zip(*seeds, strict=True))

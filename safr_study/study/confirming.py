@@ -192,7 +192,7 @@ def _finish(task: TrialTask, corpus: EncodedCorpus, keep: Keep) -> Finished:
 
 def _finished_before(task: TrialTask) -> Finished | None:
     """The end of a run that nobody heard of, if its model is whole."""
-    from safr_study.training import verify_model
+    from safr_study.manifest import verify_model
 
     note = Path(task.folder) / _FINISHED
     try:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from mlflow.exceptions import MlflowException
 
 from safr_study.errors import CorruptCheckpoint
+from safr_study.manifest import read_facts
 from safr_study.objects import local_copy
 from safr_study.records import CheckpointRef, TrialRecord
 from safr_study.settings import Objective
@@ -136,13 +137,12 @@ def update_version(
 
 def _card(facts: CardFacts, folder: Path) -> str:
     from safr_study.report.model_card import model_card
-    from safr_study.training import load_model
 
     return model_card(
         facts.model,
         facts.study,
         facts.trial,
-        load_model(folder),
+        read_facts(folder),
         facts.objectives,
         estimates=facts.estimates,
         seeds=facts.seeds,

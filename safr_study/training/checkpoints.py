@@ -5,54 +5,41 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Any
 
 import torch
-from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch.overrides import TorchFunctionMode
 
 import safr_study
-from safr_study.data import MAX_LABEL, EncodedCorpus
-from safr_study.errors import BadInputs, CorruptCheckpoint
+from safr_study.data import EncodedCorpus
+from safr_study.errors import CorruptCheckpoint
+from safr_study.manifest import (
+    MANIFEST,
+    VOCABULARY,
+    WEIGHTS,
+    Manifest,
+    ModelFacts,
+    checkpoint_ref,
+    corrupt,
+    file_sha256,
+    read_facts,
+)
 from safr_study.model import SafrClassifier, build_model
 from safr_study.records import CheckpointRef, Scores
-from safr_study.settings import CorpusSpec, EvaluationConfig, Settings, TrainConfig
-from safr_study.training.hashing import file_sha256
-from safr_study.training.pickles import refuse_pickles
-
-WEIGHTS = "weights.safetensors"
-VOCABULARY = "vocabulary.txt"
-MANIFEST = "model.json"
-MAX_MANIFEST_BYTES = 10_000_000
-"""It has some thousands; a larger one is not read."""
+from safr_study.settings import CorpusSpec, EvaluationConfig, TrainConfig
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LoadedModel:
+class LoadedModel(ModelFacts):
     """A model from disk with everything needed to use it on new texts."""
 
     model: SafrClassifier
     """In evaluation mode."""
-    config: TrainConfig
-    corpus_spec: CorpusSpec
-    """Of the training corpus."""
-    evaluation: EvaluationConfig
-    """How its scores were measured."""
-    vocabulary: tuple[str, ...]
-    """Words by id, PAD and UNK first."""
-    class_names: tuple[str, ...]
-    max_len: int
-    """Tokens kept of each text."""
-    corpus_fingerprint: str
-    scores: Scores | None
-    """As recorded when it was saved."""
-    epoch: int
-    """Whose state it is, from 1."""
-    ref: CheckpointRef
 
 
 def save_model(
@@ -85,7 +72,7 @@ def save_model(
     try:
         save_file(model.state_dict(), temporary / WEIGHTS)
         (temporary / VOCABULARY).write_bytes(corpus.vocabulary_bytes.tobytes())
-        manifest = _Manifest(
+        manifest = Manifest(
             schema_version=1,
             safr_study=safr_study.__version__,
             config=config,
@@ -104,7 +91,7 @@ def save_model(
         _put_in_place(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return _ref(folder, manifest)
+    return checkpoint_ref(folder, manifest)
 
 
 def load_model(folder: Path, *, device: torch.device | None = None) -> LoadedModel:
@@ -118,50 +105,49 @@ def load_model(folder: Path, *, device: torch.device | None = None) -> LoadedMod
         CorruptCheckpoint: a file is missing, damaged, or does not fit the others; or there is a
             pickle in the folder.
     """
-    refuse_pickles(folder)
-    manifest = _verified(folder)
+    facts = read_facts(folder)
     try:
-        vocabulary = tuple((folder / VOCABULARY).read_text(encoding="utf-8").split("\n"))
         weights = load_file(folder / WEIGHTS)
     except (OSError, ValueError, SafetensorError) as error:
-        raise _corrupt(folder, f"cannot be read ({error})") from error
-    # Its sizes alone first: a manifest may ask for more memory than there is.
-    with torch.device("meta"):
-        expected = _build(manifest, len(vocabulary)).state_dict()
-    _check_weights(folder, weights, expected)
-    model = _build(manifest, len(vocabulary))
+        raise corrupt(folder, f"cannot be read ({error})") from error
+    try:
+        # Memory that nothing was written to is not there yet, whatever a manifest asks for.
+        with _WithoutDrawing():
+            model = _build(facts)
+    except RuntimeError as error:
+        raise corrupt(folder, f"{MANIFEST} asks for too large a model ({error})") from error
+    _check_weights(folder, weights, model.state_dict())
     model.load_state_dict(weights)
-    return LoadedModel(
-        model=model.to(device or torch.device("cpu")).eval(),
-        config=manifest.config,
-        corpus_spec=manifest.corpus,
-        evaluation=manifest.evaluation,
-        vocabulary=vocabulary,
-        class_names=manifest.class_names,
-        max_len=manifest.max_len,
-        corpus_fingerprint=manifest.corpus_fingerprint,
-        scores=manifest.scores,
-        epoch=manifest.epoch,
-        ref=_ref(folder, manifest),
-    )
+    known = {field.name: getattr(facts, field.name) for field in fields(facts)}
+    return LoadedModel(**known, model=model.to(device or torch.device("cpu")).eval())
 
 
-def verify_model(folder: Path) -> CheckpointRef:
-    """Check a checkpoint's schema and checksums without building the model.
+class _WithoutDrawing(TorchFunctionMode):
+    """New layers keep whatever their memory holds, as their weights are read from a file.
 
-    Raises:
-        CorruptCheckpoint: a file is missing or damaged.
+    The meta device would do without the memory too, but imports torch's compiler: a second.
     """
-    return _ref(folder, _verified(folder))
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        given = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return given["tensor"] if "tensor" in given else args[0]
+        return func(*args, **given)
 
 
-def _build(manifest: _Manifest, words: int) -> SafrClassifier:
+def _build(facts: ModelFacts) -> SafrClassifier:
     return build_model(
-        manifest.config.shape,
-        preset=manifest.config.preset,
-        vocabulary_size=words,
-        classes=len(manifest.class_names),
-        max_len=manifest.max_len,
+        facts.config.shape,
+        preset=facts.config.preset,
+        vocabulary_size=len(facts.vocabulary),
+        classes=len(facts.class_names),
+        max_len=facts.max_len,
         seed=0,
     )
 
@@ -170,7 +156,7 @@ def _check_weights(
     folder: Path, weights: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]
 ) -> None:
     def unfit(why: str) -> CorruptCheckpoint:
-        return _corrupt(folder, f"{WEIGHTS} does not fit {MANIFEST} ({why})")
+        return corrupt(folder, f"{WEIGHTS} does not fit {MANIFEST} ({why})")
 
     for name in sorted(weights.keys() ^ expected.keys()):
         raise unfit(f"{name} is {'unknown' if name in weights else 'missing'}")
@@ -180,59 +166,7 @@ def _check_weights(
             kinds = [f"{tuple(t.shape)} {t.dtype}" for t in (found, wanted)]
             raise unfit(f"{name} is {kinds[0]}, not {kinds[1]}")
         if not torch.isfinite(found).all():
-            raise _corrupt(folder, f"{name} of {WEIGHTS} is not finite")
-
-
-class _Manifest(Settings):
-    """The contents of ``model.json``."""
-
-    schema_version: Literal[1]
-    safr_study: str
-    """Version that wrote it."""
-    config: TrainConfig
-    corpus: CorpusSpec
-    evaluation: EvaluationConfig
-    class_names: Annotated[
-        tuple[Annotated[str, Field(max_length=MAX_LABEL)], ...], Field(min_length=1)
-    ]
-    max_len: Annotated[int, Field(ge=1, le=4096)]
-    corpus_fingerprint: str
-    scores: Scores | None
-    epoch: Annotated[int, Field(ge=1)]
-    weights_sha256: str
-    vocabulary_sha256: str
-
-
-def _verified(folder: Path) -> _Manifest:
-    try:
-        if (folder / MANIFEST).stat().st_size > MAX_MANIFEST_BYTES:
-            raise _corrupt(folder, f"{MANIFEST} is larger than {MAX_MANIFEST_BYTES:,} bytes")
-        plain = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise _corrupt(folder, f"{MANIFEST} cannot be read ({error})") from error
-    try:
-        manifest = _Manifest.parse(plain, where=MANIFEST)
-    except BadInputs as error:
-        raise _corrupt(folder, str(error.faults[0])) from error
-    for name, recorded in (
-        (WEIGHTS, manifest.weights_sha256),
-        (VOCABULARY, manifest.vocabulary_sha256),
-    ):
-        try:
-            found = file_sha256(folder / name)
-        except OSError as error:
-            raise _corrupt(folder, f"{name} cannot be read ({error.strerror})") from error
-        if found != recorded:
-            raise _corrupt(folder, f"{name} does not match its checksum")
-    return manifest
-
-
-def _corrupt(folder: Path, problem: str) -> CorruptCheckpoint:
-    return CorruptCheckpoint("checkpoint", f"{folder}: {problem}; save or pull the model again")
-
-
-def _ref(folder: Path, manifest: _Manifest) -> CheckpointRef:
-    return CheckpointRef(str(folder.resolve()), manifest.weights_sha256, manifest.epoch)
+            raise corrupt(folder, f"{name} of {WEIGHTS} is not finite")
 
 
 def _put_in_place(temporary: Path, folder: Path) -> None:

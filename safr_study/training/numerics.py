@@ -32,15 +32,15 @@ def computing(threads: int) -> Iterator[None]:
         # cuBLAS is deterministic only with this; it is read when CUDA starts, so it stays.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     before = torch.get_num_threads()
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    deterministic = torch.get_deterministic_debug_mode()
     filling: Any = torch.utils.deterministic
     filled = filling.fill_uninitialized_memory
     _keep_freed_memory()
     flushed = _flushes_denormals()
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
-    torch.use_deterministic_algorithms(True)
+    # As use_deterministic_algorithms, which imports torch's compiler to tell it too: a second.
+    torch.set_deterministic_debug_mode("error")
     # It would write NaN into every new tensor.
     filling.fill_uninitialized_memory = False
     try:
@@ -48,7 +48,7 @@ def computing(threads: int) -> Iterator[None]:
     finally:
         release_memory()
         filling.fill_uninitialized_memory = filled
-        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+        torch.set_deterministic_debug_mode(deterministic)
         torch.set_flush_denormal(flushed)
         torch.set_num_threads(before)
 

@@ -17,8 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from safr_study.manifest import file_sha256
 from safr_study.records import EpochReport, epoch_from_plain, to_plain
-from safr_study.training.hashing import file_sha256
 
 _SCHEMA = 1
 _MODEL, _ADAM, _BEST = "model.", "adam.", "best."

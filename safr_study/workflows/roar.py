@@ -27,7 +27,6 @@ from safr_study.evaluation import (
     recomputed_ranks,
     remove_tokens,
     statistics,
-    t_interval,
     without_top,
 )
 from safr_study.records import EpochReport
@@ -35,6 +34,7 @@ from safr_study.records.roar import RoarRun, RoarScores
 from safr_study.report.metrics import MeasuredMetric
 from safr_study.settings import EvaluationConfig, TrainConfig
 from safr_study.training import LoadedModel, computing, fit
+from safr_study.uncertainty import t_interval
 
 Floats = NDArray[np.float64]
 Right = NDArray[np.bool_]

@@ -21,9 +21,9 @@ from session import STUDY, Orphans, Saved, Session
 from traces import is_trial, ledger, numbers, pickles, runs, saved_epochs, trials, writes
 
 from safr_study.home import open_home
+from safr_study.manifest import verify_model
 from safr_study.records import TrialRecord, TrialState
 from safr_study.tracking import list_models, open_store
-from safr_study.training import verify_model
 from safr_study.workflows.results import rank_ledger
 
 KILLS = int(os.environ.get("SAFR_DRILL_KILLS", "20"))

@@ -18,11 +18,11 @@ from tiny_model import save_tiny_model
 import safr_study.study.trainable as real
 from safr_study.cli.progress import SilentProgress
 from safr_study.home import open_home
+from safr_study.manifest import verify_model
 from safr_study.records import Replicate
 from safr_study.settings import CorpusSpec, SchedulerConfig, StudySpec, TrainConfig
 from safr_study.study.spaces import find_space
 from safr_study.study.task import Finished, TrialTask, epoch_event, finished_event
-from safr_study.training import verify_model
 from safr_study.workflows.search import search
 from safr_study.workflows.stores import stores
 

@@ -30,6 +30,7 @@ from traces import is_trial, ledger, numbers, pickles, runs, trials, writes
 
 from safr_study.errors import StudyIncomplete
 from safr_study.home import Home, open_home
+from safr_study.manifest import verify_model
 from safr_study.records import (
     CheckpointRef,
     EpochReport,
@@ -46,7 +47,6 @@ from safr_study.study.searcher import LedgerSearcher
 from safr_study.study.spaces import find_space
 from safr_study.study.storage import open_storage
 from safr_study.study.task import Finished, TrialTask, epoch_event, finished_event
-from safr_study.training import verify_model
 
 EPOCHS = 4
 FEW = 7

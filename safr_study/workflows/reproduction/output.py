@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from safr_study.errors import BadInput
-from safr_study.evaluation.intervals import Interval
 from safr_study.figures.capacity_means import CapacityReading, capacity_means_figure
 from safr_study.figures.curves import AccuracyCurve, curves_figure
 from safr_study.figures.tradeoff import TradeoffPoint, tradeoff_figure
@@ -16,6 +15,7 @@ from safr_study.report.reproduction_notes import notes
 from safr_study.report.reproduction_result import Reproduction, reproduction_table
 from safr_study.report.reproduction_sheets import sheets, title
 from safr_study.report.sheets import latex, markdown
+from safr_study.uncertainty.intervals import Interval
 
 
 def write_item(result: Reproduction, folder: Path) -> list[Path]:

@@ -14,9 +14,10 @@ from filelock import FileLock
 from safr_study.data import EncodedCorpus
 from safr_study.errors import CorruptCheckpoint
 from safr_study.home import Home
+from safr_study.manifest import verify_model
 from safr_study.records import EpochReport
 from safr_study.settings import CorpusSpec, EvaluationConfig, TrainConfig, fingerprint_of
-from safr_study.training import fit, pick_device, save_model, verify_model
+from safr_study.training import fit, pick_device, save_model
 
 _FACTS = "training.json"
 

@@ -18,12 +18,13 @@ import torch
 from safr_study.data import EncodedCorpus, EncodedSplit, encoded_corpus
 from safr_study.errors import TrialFailure
 from safr_study.evaluation import sample_texts
+from safr_study.manifest import verify_model
 from safr_study.model import SafrClassifier
 from safr_study.records import EpochReport, Replicate
 from safr_study.settings import CorpusSpec, EvaluationConfig, Objective, TrainConfig
 from safr_study.study.task import EVENT, Finished, TrialTask, read_event
 from safr_study.study.trainable import run_trial, trainable
-from safr_study.training import fit, load_model, verify_model
+from safr_study.training import fit, load_model
 from safr_study.training.steps import train_epoch
 
 CPU = torch.device("cpu")

@@ -9,6 +9,7 @@ import pytest
 
 from safr_study.data import EncodedCorpus, encoded_corpus
 from safr_study.errors import ServiceUnreachable
+from safr_study.manifest import verify_model
 from safr_study.objects import local_copy
 from safr_study.records import EpochReport, TrialRecord, TrialState
 from safr_study.settings import CorpusSpec, EvaluationConfig, Objective, TrainConfig
@@ -16,7 +17,7 @@ from safr_study.study.task import EVENT, Finished, TrialTask, read_event
 from safr_study.study.tidy import tidy_trial
 from safr_study.study.trainable import trainable
 from safr_study.study.workplace import make_workplaces
-from safr_study.training import load_model, verify_model
+from safr_study.training import load_model
 
 SPEC = CorpusSpec(dataset="planted:single", train_limit=60, dev_limit=30, max_len=42)
 TRAIN = TrainConfig.model_validate(

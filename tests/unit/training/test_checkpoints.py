@@ -13,11 +13,11 @@ from safetensors.torch import load_file, save_file
 
 from safr_study.data import EncodedCorpus
 from safr_study.errors import CorruptCheckpoint
+from safr_study.manifest import file_sha256, verify_model
 from safr_study.model import SafrClassifier, build_model
 from safr_study.records import CheckpointRef, DeletionScores, Scores
 from safr_study.settings import CorpusSpec, EvaluationConfig, TrainConfig
-from safr_study.training import load_model, save_model, verify_model
-from safr_study.training.hashing import file_sha256
+from safr_study.training import load_model, save_model
 
 SPEC = CorpusSpec(dataset="planted:redundant", max_len=8)
 EVALUATION = EvaluationConfig(draws=12)

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
 
-from safr_study.evaluation import bootstrap
-from safr_study.evaluation.bootstrap import (
+from safr_study.pareto import front_numbers
+from safr_study.uncertainty import bootstrap
+from safr_study.uncertainty.bootstrap import (
     crossed_bootstrap,
     front_probability,
     front_probability_over_seeds,
 )
-from safr_study.pareto import front_numbers
 
 SMALL = st.integers(-2, 2).map(float)
 RESAMPLED = st.tuples(st.integers(1, 4), st.integers(1, 6), st.integers(1, 3)).flatmap(

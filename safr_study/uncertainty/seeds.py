@@ -23,8 +23,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
-from safr_study.evaluation.bootstrap import RESAMPLES, Values, checked_table, crossed_bootstrap
-from safr_study.evaluation.intervals import (
+from safr_study.uncertainty.bootstrap import RESAMPLES, Values, checked_table, crossed_bootstrap
+from safr_study.uncertainty.intervals import (
     CONFIDENCE,
     Interval,
     normal_quantile,

@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from safr_study.evaluation.bootstrap import crossed_bootstrap
-from safr_study.evaluation.intervals import (
+from safr_study.uncertainty.bootstrap import crossed_bootstrap
+from safr_study.uncertainty.intervals import (
     Interval,
     noise_floor,
     normal_interval,
     t_interval,
     within_noise,
 )
-from safr_study.evaluation.uncertainty import (
+from safr_study.uncertainty.seeds import (
     difference,
     interval,
     intervals,

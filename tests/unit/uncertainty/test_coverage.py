@@ -15,9 +15,9 @@ import pytest
 from scipy import stats
 
 from safr_study.evaluation import statistics
-from safr_study.evaluation.bootstrap import crossed_bootstrap
-from safr_study.evaluation.intervals import normal_interval, t_interval
-from safr_study.evaluation.uncertainty import intervals
+from safr_study.uncertainty.bootstrap import crossed_bootstrap
+from safr_study.uncertainty.intervals import normal_interval, t_interval
+from safr_study.uncertainty.seeds import intervals
 
 LOW, HIGH = 0.93, 0.97
 """Where the coverage of a shown 95 % interval must lie."""
