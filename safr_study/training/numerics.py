@@ -16,6 +16,10 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """Of malloc.h."""
 _KEPT = 2**30
 """Bytes; smaller blocks stay with the process when they are freed."""
+_SHIELDED = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
+"""Methods of torch's optimisers that it keeps its compiler out of."""
+_SHIELD = "__dynamo_disable"
+"""Where torch remembers what such a method becomes."""
 
 
 @contextmanager
@@ -44,13 +48,35 @@ def computing(threads: int) -> Iterator[None]:
     # It would write NaN into every new tensor.
     filling.fill_uninitialized_memory = False
     try:
-        yield
+        with _without_compiler():
+            yield
     finally:
         release_memory()
         filling.fill_uninitialized_memory = filled
         torch.set_deterministic_debug_mode(deterministic)
         torch.set_flush_denormal(flushed)
         torch.set_num_threads(before)
+
+
+@contextmanager
+def _without_compiler() -> Iterator[None]:
+    """Keep the optimisers from importing the compiler, only to say that it must not compile them.
+
+    That takes a second and 80 MB of every process. Nothing is done where it is imported already.
+    """
+    methods = [
+        getattr(getattr(torch.optim.Optimizer, name), "__wrapped__", None) for name in _SHIELDED
+    ]
+    bare = [one for one in methods if one is not None and not hasattr(one, _SHIELD)]
+    if "torch._dynamo" in sys.modules:
+        bare = []
+    for method in bare:
+        setattr(method, _SHIELD, method)
+    try:
+        yield
+    finally:
+        for method in bare:
+            delattr(method, _SHIELD)
 
 
 def release_memory() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -75,3 +77,41 @@ def test_memory_is_limited_on_a_gpu_only(monkeypatch: pytest.MonkeyPatch) -> Non
     limit_gpu_memory(torch.device("cuda", 1), 0.25)
     # torch refuses a device without a number here; tests/gpu shows it on a GPU.
     assert calls == [(0.25, 3), (0.25, 1)]
+
+
+TRAINING = """
+import sys, tempfile, torch
+from pathlib import Path
+from safr_study.data import encoded_corpus
+from safr_study.evaluation import score_model
+from safr_study.settings import CorpusSpec, EvaluationConfig, TrainConfig, wanted
+from safr_study.training import computing, fit, load_model, save_model
+spec = CorpusSpec(dataset="planted", train_limit=64, dev_limit=32)
+corpus, cpu = encoded_corpus(spec), torch.device("cpu")
+config, measuring = TrainConfig(epochs=1), EvaluationConfig(draws=1)
+with tempfile.TemporaryDirectory() as name:
+    state, kept = Path(name) / "state", Path(name) / "model"
+    fit(config, corpus, device=cpu, resume_from=state)
+    more = config.model_copy(update={"epochs": 2})
+    model = fit(more, corpus, device=cpu, resume_from=state).model
+    with computing(1):
+        scores = score_model(model, corpus.dev, split_name="dev", classes=2, config=measuring,
+            want=wanted(("accuracy", "srs@30")), preset="masked", device=cpu)
+    save_model(kept, model, config=more, corpus=corpus, spec=spec, evaluation=measuring,
+        scores=scores, epoch=2)
+    load_model(kept)
+names = ("torch._dynamo", "torch._inductor", "sympy")
+print([name for name in names if name in sys.modules])
+torch.optim.Adam(model.parameters())
+print([name for name in names if name in sys.modules])
+"""
+
+
+def test_a_trial_does_not_import_the_compiler_which_takes_a_second_of_every_process() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", TRAINING], capture_output=True, text=True, check=True
+    )
+    without, with_torchs_own = done.stdout.splitlines()
+    assert without == "[]"
+    # The control: afterwards torch does as it always did.
+    assert "torch._dynamo" in with_torchs_own
