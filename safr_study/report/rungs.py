@@ -12,6 +12,10 @@ from safr_study.settings import Objective
 
 Pair = tuple[tuple[float, ...], tuple[float, ...]]
 """A trial's objectives at a rung, and at its end."""
+CHANCE_TAU = 0.1
+"""Up to this a rung's order is hardly better than chance."""
+ENOUGH = 10
+"""Trials from which on that is worth a word: Kendall's tau of 10 has a standard error of 0.25."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +163,24 @@ def rung_lines(result: StudyResult) -> list[str]:
         )
         lines.append(
             f"Epoch {report.rung}: {report.judged} trials judged, {report.stopped} stopped, "
-            f"{report.ran_on} told to run on{agrees if taus else ''}{cost}."
+            f"{report.ran_on} told to run on{agrees if taus else ''}{cost}.{_doubt(report)}"
         )
     return lines
+
+
+def _doubt(report: RungReport) -> str:
+    """A sentence where a rung stopped trials by an order that is not that of the end."""
+    labels = [
+        Objective(name=one.objective).label
+        for one in report.correlations
+        if one.tau is not None and one.n >= ENOUGH and one.tau <= CHANCE_TAU
+    ]
+    if not labels:
+        return ""
+    return (
+        f" Its order by {' and '.join(labels)} did not foretell the end; a search with "
+        "--scheduler none stops nobody."
+    )
 
 
 def _ranked(

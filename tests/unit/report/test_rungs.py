@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from safr_study.pareto import rank_study
 from safr_study.records import EpochReport, LossTerms, TrialRecord, TrialState, to_plain
-from safr_study.report.rungs import RungReport, rung_reports, rung_rows
+from safr_study.report.rungs import RungReport, rung_lines, rung_reports, rung_rows
 
 OBJECTIVES = ("accuracy", "sufficiency@20")
 """The second is minimised."""
@@ -170,3 +171,26 @@ def test_rows_are_plain_and_say_nothing_where_nothing_is_known() -> None:
 def test_objectives_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="reference point"):
         rung_reports(STUDY, rungs=(2,), objectives=OBJECTIVES, reference_point=(1.0,))
+
+
+@pytest.mark.parametrize(
+    ("ended", "ascending", "doubted"),
+    [
+        (10, False, True),
+        (10, True, False),
+        (9, False, False),
+    ],
+)
+def test_a_rung_whose_order_is_not_that_of_the_end_is_doubted(
+    ended: int, ascending: bool, doubted: bool
+) -> None:
+    """The order by accuracy is turned round, or kept; that by the second objective is kept."""
+    trials = [
+        trial(n, {2: (60.0 + n if ascending else 60.0 - n, 50.0 - n)}, (70.0 + n, 40.0 - n))
+        for n in range(ended)
+    ]
+    trials.append(trial(ended, {2: (40.0, 90.0)}, stopped_at=2))
+    result = rank_study("s", "sst2", OBJECTIVES, REFERENCE, trials, ended + 1)
+    (line,) = rung_lines(replace(result, rungs=(2,)))
+    sentence = "Its order by accuracy did not foretell the end; a search with --scheduler none"
+    assert (sentence in line) is doubted
