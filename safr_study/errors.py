@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 
 MOST_CHARACTERS = 600
 """Of a sentence: a name may be as long as its giver likes."""
@@ -72,3 +73,9 @@ def one_line(sentence: str) -> str:
         return text
     end = MOST_CHARACTERS // 3
     return f"{text[: MOST_CHARACTERS - end - 5]} ... {text[-end:]}"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown word: what it may have been meant for, if anything."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""

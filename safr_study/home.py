@@ -54,16 +54,23 @@ class Home:
         return self.root / "checkpoints" / study
 
 
-def open_home(folder: Path | str | None = None) -> Home:
+def open_home(folder: Path | str | None = None, *, must_exist: bool = False) -> Home:
     """Find the home (argument, else ``SAFR_STUDY_HOME``, else ``./.safr-study``) and make it.
+
+    Args:
+        folder: the argument.
+        must_exist: refuse an argument that is no folder: who reads has mistyped it.
 
     Raises:
         BadInput: the folder cannot be written, or was made by another version of safr-study.
     """
-    chosen = folder or os.environ.get(HOME_VARIABLE) or DEFAULT_HOME
-    root = Path(chosen)
+    root = Path(folder or os.environ.get(HOME_VARIABLE) or DEFAULT_HOME)
     try:
         root = root.expanduser().resolve()
+        if must_exist and folder and not root.exists():
+            raise BadInput(
+                "home", f"there is no {root}; give the folder that the study was run with"
+            )
         marker = root / "home.json"
         root.mkdir(parents=True, exist_ok=True)
         if not marker.exists():

@@ -74,7 +74,9 @@ def confirm(
     from safr_study.workflows.confirm_plan import ConfirmRequest
 
     request = ConfirmRequest(study, seeds, max_concurrent, test)
-    stores = open_stores(home, tracking_uri=tracking_uri, storage=storage, address=address)
+    stores = open_stores(
+        home, tracking_uri=tracking_uri, storage=storage, address=address, reads=True
+    )
     if dry_run:
         _dry_run(request, stores, as_json=json)
         return

@@ -31,7 +31,7 @@ def list_models(
     from safr_study.records import to_plain
     from safr_study.workflows.models import registered_models
 
-    models = registered_models(open_stores(home, tracking_uri=tracking_uri))
+    models = registered_models(open_stores(home, tracking_uri=tracking_uri, reads=True))
     if json:
         output.print_json({"models": to_plain(models)})
     elif models:
@@ -56,7 +56,7 @@ def promote(
     from safr_study.records import to_plain
     from safr_study.workflows.models import promote_study
 
-    stores = open_stores(home, tracking_uri=tracking_uri, storage=storage)
+    stores = open_stores(home, tracking_uri=tracking_uri, storage=storage, reads=True)
     models = promote_study(study, stores)
     if json:
         output.print_json({"models": to_plain(models)})
@@ -88,7 +88,7 @@ def pull(
     """
     from safr_study.workflows.models import pull_model
 
-    folder = pull_model(model, to, open_stores(home, tracking_uri=tracking_uri))
+    folder = pull_model(model, to, open_stores(home, tracking_uri=tracking_uri, reads=True))
     if json:
         output.print_json({"model": model, "folder": str(folder)})
         return

@@ -96,12 +96,24 @@ def open_stores(
     storage: str | None = None,
     address: str | None = None,
     checkpoints: str | None = None,
+    reads: bool = False,
 ) -> Stores:
-    """The home and services of these options."""
+    """The home and services of these options.
+
+    Args:
+        home: of ``--home``.
+        tracking_uri: of ``--tracking-uri``.
+        storage: of ``--storage``.
+        address: of ``--address``.
+        checkpoints: of ``--checkpoints``.
+        reads: the command shows what is there, so that a home which is not there is a mistake,
+            unless what it reads is in a database or on a server.
+    """
     from safr_study.workflows.stores import stores
 
+    elsewhere = storage is not None or tracking_uri is not None
     return stores(
-        open_home(home),
+        open_home(home, must_exist=reads and not elsewhere),
         tracking_uri=tracking_uri,
         storage_url=storage,
         address=address,

@@ -80,7 +80,7 @@ def report(
         texts=texts,
     )
     with _progress() as say:
-        written = write_report(request, open_stores(home, storage=storage), say=say)
+        written = write_report(request, open_stores(home, storage=storage, reads=True), say=say)
     facts = written.facts()
     if json:
         output.print_json(facts)
@@ -129,7 +129,7 @@ def compare(
     from safr_study.workflows.compare import compare as run
     from safr_study.workflows.compare import write_comparison
 
-    found = run(studies, open_stores(home, storage=storage), anyway=anyway)
+    found = run(studies, open_stores(home, storage=storage, reads=True), anyway=anyway)
     written = write_comparison(found, out) if out is not None else []
     if json:
         paths = [str(path) for path in written]

@@ -51,7 +51,7 @@ def pareto(
     from safr_study.workflows.results import load_result, write_result
 
     with output.without_collector():
-        result = load_result(study, open_stores(home, storage=storage))
+        result = load_result(study, open_stores(home, storage=storage, reads=True))
         written = write_result(result, out) if out is not None else []
         if json:
             output.print_json({**result_json(result), "written": [str(path) for path in written]})
@@ -86,4 +86,4 @@ def list_studies(
 
       safr-study list
     """
-    show_studies(open_stores(home, storage=storage), as_json=json)
+    show_studies(open_stores(home, storage=storage, reads=True), as_json=json)

@@ -60,7 +60,7 @@ def status(
     if ray is not None:
         show_jobs(ray, study, watch=watch, as_json=json)
         return
-    stores = open_stores(home, storage=storage)
+    stores = open_stores(home, storage=storage, reads=True)
     if watch and (study is None or json):
         raise BadInput("watch", "needs the name of one study, and no --json")
     if study is None:
@@ -113,7 +113,7 @@ def stop(
         waited = f", since {output.duration(seconds)}" if seconds else ""
         output.err().print(f"asked its driver ({driver}) to end it; waiting{waited}")
 
-    stores = open_stores(home, storage=storage)
+    stores = open_stores(home, storage=storage, reads=True)
     ended = stop_study(study, stores, timeout=timeout, on_wait=say)
     left = study_status(study, stores)
     if json:

@@ -45,7 +45,7 @@ def sync(
     from safr_study.records import to_plain
     from safr_study.workflows.sync import sync_study, unsynced
 
-    stores = open_stores(home, tracking_uri=tracking_uri, storage=storage)
+    stores = open_stores(home, tracking_uri=tracking_uri, storage=storage, reads=True)
     names = [study] if study is not None else unsynced(stores)
     found = [sync_study(name, stores) for name in names]
     if json:

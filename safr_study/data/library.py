@@ -14,8 +14,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from safr_study.data.catalogue import DATA_VARIABLE
-from safr_study.errors import BadInput, ServiceUnreachable
+from safr_study.data.catalogue import DATA_VARIABLE, KNOWN
+from safr_study.data.planted import PLANTED
+from safr_study.errors import BadInput, ServiceUnreachable, did_you_mean
 
 SAVED_MARKERS = ("dataset_dict.json", "state.json")
 """Files by which a folder of ``save_to_disk`` is known."""
@@ -92,7 +93,7 @@ def read_hub(name: str, repository: str, *, tried: str) -> tuple[Tables, str]:
                 "dataset",
                 f"no data set {name!r}: {tried}, the Hugging Face cache and the hub "
                 f"{datasets.config.HF_ENDPOINT} know none (a private one needs `hf auth login`); "
-                "check the spelling, or give a path",
+                f"check the spelling, or give a path{_meant(name)}",
             ) from error
         except _unusable_errors() as error:
             raise BadInput(
@@ -222,7 +223,12 @@ def _unreachable(name: str, tried: str, why: str) -> ServiceUnreachable:
     return ServiceUnreachable(
         f"dataset: {name} was not found: {tried}, the Hugging Face cache has no copy, and {why}; "
         f"give a path to a local copy, or put its files into {DATA_VARIABLE}/{name}/<split>.parquet"
+        f"{_meant(name)}"
     )
+
+
+def _meant(name: str) -> str:
+    return "" if name in KNOWN else did_you_mean(name, (*KNOWN, PLANTED))
 
 
 def _reason(error: BaseException) -> str:

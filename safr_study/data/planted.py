@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from safr_study.data.corpus import Corpus, Ints, Marks, Split
-from safr_study.errors import BadInput
+from safr_study.errors import BadInput, did_you_mean
 
 PLANTED = "planted"
 GENERATOR_VERSION = 1
@@ -74,7 +74,9 @@ def planted_corpus(dataset: str, seed: int) -> Corpus:
     name = dataset.partition(":")[2] or "single"
     if name not in VARIANTS:
         raise BadInput(
-            "dataset", f"no planted variant {name!r}; choose one of {', '.join(VARIANTS)}"
+            "dataset",
+            f"no planted variant {name!r}; choose one of {', '.join(VARIANTS)}"
+            + did_you_mean(name, VARIANTS),
         )
     variant = VARIANTS[name]
     splits = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import reprlib
+from collections.abc import Mapping
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -57,7 +58,7 @@ def _faults(error: ValidationError, where: str) -> list[BadInput]:
     faults = []
     told = set()
     for item in error.errors(include_url=False):
-        place, sentence = item["loc"], _sentence(dict(item))
+        place, sentence = item["loc"], sentence_of(dict(item))
         if place and place[-1] in _VALUE_TAGS and item["type"].startswith(_VALUE_FAULTS):
             place = place[:-1]
             if place in told:
@@ -77,7 +78,8 @@ def _shown(value: object) -> str:
     return short.repr(value)
 
 
-def _sentence(item: dict[str, Any]) -> str:
+def sentence_of(item: Mapping[str, Any]) -> str:
+    """A fault that pydantic found, in our words."""
     message = str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
         return "unknown field; check the spelling, or leave it out"
@@ -85,4 +87,8 @@ def _sentence(item: dict[str, Any]) -> str:
         return "is missing; give it a value"
     if item["type"] == "value_error":
         return message
+    if item["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        kinds = ", ".join(sorted(_UNION_TAGS))
+        tag = item.get("ctx", {}).get("tag")
+        return f"needs a type, one of {kinds}" + ("" if tag is None else f"; {tag!r} is none")
     return f"{message[:1].lower()}{message[1:]}, but it is {_shown(item['input'])}"

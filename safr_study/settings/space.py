@@ -7,8 +7,8 @@ from typing import Any, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from safr_study.errors import BadInput, BadInputs
-from safr_study.settings.base import Settings
+from safr_study.errors import BadInput, BadInputs, did_you_mean
+from safr_study.settings.base import Settings, sentence_of
 from safr_study.settings.constraints import Constraint
 from safr_study.settings.model import ModelShape, Penalties
 from safr_study.settings.parameters import WEIGHTS, Parameter, Value, exists, samples
@@ -224,6 +224,7 @@ def _point_faults(
 def _unknown(where: str, names: Iterable[str]) -> list[str]:
     return [
         f"{where}: no such setting {name!r}; known are {', '.join(TUNABLE)}"
+        + did_you_mean(name, TUNABLE)
         for name in names
         if name not in TUNABLE
     ]
@@ -241,7 +242,7 @@ def _misfits(where: str, values: dict[str, Value]) -> list[str]:
     except ValidationError as error:
         return [
             ": ".join([where, *(str(part) for part in item["loc"][-1:] if part in values)])
-            + f": {item['msg'].removeprefix('Value error, ')} (with {values})"
+            + f": {sentence_of(dict(item))} (with {values})"
             for item in error.errors(include_url=False)
         ]
     return []

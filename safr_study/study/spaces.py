@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from safr_study.errors import BadInput
+from safr_study.errors import BadInput, did_you_mean
 from safr_study.settings import SearchSpace
 
 MAX_BYTES = 100_000
@@ -38,7 +38,8 @@ def find_space(name_or_path: str) -> SearchSpace:
     if not path.is_file():
         raise BadInput(
             "space",
-            f"{name_or_path!r} is neither a file nor one of {', '.join(built_in_spaces())}",
+            f"{name_or_path!r} is neither a file nor one of {', '.join(built_in_spaces())}"
+            + did_you_mean(name_or_path, built_in_spaces()),
         )
     try:
         if path.stat().st_size > MAX_BYTES:

@@ -14,7 +14,7 @@ from safr_study.tracking.registry import (
     role_holders,
 )
 from safr_study.tracking.runs import experiment_name
-from safr_study.tracking.store import Store, open_store
+from safr_study.tracking.store import Store, open_store, store_exists
 from safr_study.tracking.tracker import Tracker
 from safr_study.tracking.ui import UiServer, experiment_pages, experiment_url, serve_ui
 
@@ -36,5 +36,6 @@ __all__ = [
     "register_front",
     "role_holders",
     "serve_ui",
+    "store_exists",
     "track_confirmation",
 ]

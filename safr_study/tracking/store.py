@@ -94,6 +94,11 @@ def open_store(home: Home, tracking_uri: str | None = None) -> Store:
     return Store(uri, home.artifacts, _open_database(uri, scheme))
 
 
+def store_exists(home: Home, tracking_uri: str | None = None) -> bool:
+    """Whether there is anything to open yet; arguments as ``open_store``."""
+    return bool(tracking_uri or os.environ.get(URI_VARIABLE)) or home.tracking_database.exists()
+
+
 def is_passing(error: BaseException) -> bool:
     """Whether an error of the server may go away by itself: no answer, or a status of 429 or 5xx.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from safr_study.errors import BadInput
 from safr_study.records import RegisteredModel
-from safr_study.tracking import list_models, open_store, pull, register_front
+from safr_study.tracking import list_models, open_store, pull, register_front, store_exists
 from safr_study.workflows.results import load_ledger, rank_ledger
 from safr_study.workflows.stores import Stores
 
@@ -27,7 +27,9 @@ def promote_study(name: str, stores: Stores) -> list[RegisteredModel]:
 
 
 def registered_models(stores: Stores) -> list[RegisteredModel]:
-    """All versions of all models of safr-study."""
+    """All versions of all models of safr-study; none where nothing was tracked yet."""
+    if not store_exists(stores.home, stores.tracking_uri):
+        return []
     return list_models(open_store(stores.home, stores.tracking_uri))
 
 

@@ -36,3 +36,14 @@ def test_a_file_is_no_home(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(BadInput, match=r"home: .*writable folder"):
         open_home(tmp_path / "file")
+
+
+def test_who_reads_is_told_that_an_argument_is_no_folder_and_nothing_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(BadInput, match=r"home: there is no .*mistyped; give the folder"):
+        open_home(tmp_path / "mistyped", must_exist=True)
+    assert not (tmp_path / "mistyped").exists()
+    # Where no folder is named, a new one is as good as any: it says that there is no study yet.
+    monkeypatch.chdir(tmp_path)
+    assert open_home(must_exist=True).root == tmp_path / ".safr-study"

@@ -57,13 +57,17 @@ def at_home(says: str, given: Callable[[Path], object], *command: str) -> Case:
     return Case((*(command or ("list",)), "--home", "home"), says, given=given)
 
 
+DRY = ("search", "--dataset", "planted", "--dry-run")
 CASES: Table = {
     "a home that is a file": at_home("--home", writes("home", "x")),
     "a home below a file": Case(
-        ("list", "--home", "x/home"), "x/home cannot be used", given=writes("x", "here")
+        (*DRY, "--home", "x/home"), "x/home cannot be used", given=writes("x", "here")
     ),
     "a home that nobody may write": Case(
-        ("list", "--home", "/proc/safr-study"), "home: /proc/safr-study cannot be used"
+        (*DRY, "--home", "/proc/safr-study"), "home: /proc/safr-study cannot be used"
+    ),
+    "a home that is not there": Case(
+        ("list", "--home", "mistyped"), "mistyped; give the folder that the study was run with"
     ),
     "a home of another version": at_home(
         "has schema 2, this version reads 1", writes("home/home.json", '{"schema": 2}')
