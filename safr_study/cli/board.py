@@ -38,8 +38,9 @@ class Board:
         self._running: dict[int, TrialRecord] = {}
         self._warned: list[TrialRecord] = []
         self._front: list[Vector] = []
-        """Values of the complete trials that no other dominates, all better when larger."""
+        """Values of the feasible trials that no other dominates, all better when larger."""
         self._best: list[float | None] = [None] * len(plan.objectives)
+        self._infeasible = 0
         self._ended = 0
         self._began = time.monotonic()
         self._epochs_timed, self._epoch_seconds = 0, 0.0
@@ -76,6 +77,8 @@ class Board:
 
         states = self._states
         parts = [f"{states[TrialState.COMPLETE]} of {self.plan.trials} trials complete"]
+        if self._infeasible:
+            parts.append(f"{self._infeasible} of them not feasible")
         if states[TrialState.PRUNED]:
             parts.append(f"{states[TrialState.PRUNED]} stopped early")
         if states[TrialState.FAILED]:
@@ -113,6 +116,10 @@ class Board:
             self._warned.append(trial)
             self.warnings = list(study_warnings(self._warned))
         if trial.values is None:
+            return
+        if not trial.feasible:
+            # Nobody is to take it for the best: the ranking leaves it out.
+            self._infeasible += 1
             return
         self._rank(self._signed(trial.values))
         for axis, objective in enumerate(self.plan.objectives):

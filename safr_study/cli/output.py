@@ -172,16 +172,25 @@ def result_footer(result: StudyResult) -> list[str]:
 
 def models_table(models: Iterable[RegisteredModel]) -> Table:
     """Registered versions for the terminal."""
-    made = table(["model", ">version", "study", ">trial", "aliases"], title="Registered models")
+    made = table(
+        ["model", ">version", "study", ">trial", "by", "aliases"], title="Registered models"
+    )
     for model in models:
         made.add_row(
             model.name,
             model.version,
             model.tags.get("study", ""),
             model.tags.get("trial", ""),
+            _judged_by(model),
             ", ".join(sorted(model.aliases)),
         )
     return made
+
+
+def _judged_by(model: RegisteredModel) -> str:
+    """What stands behind a version's place: the search's own runs, or others."""
+    seeds = model.tags.get("confirmed_seeds")
+    return "search" if seeds is None else f"{seeds} new seeds"
 
 
 def duration(seconds: float) -> str:

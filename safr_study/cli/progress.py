@@ -40,6 +40,15 @@ def plan_lines(plan: StudyPlan) -> list[str]:
     if plan.rungs:
         rungs = ", ".join(str(rung) for rung in plan.rungs)
         lines.append(f"trials that others beat in every objective are stopped at epochs {rungs}")
+    if plan.warm_start is not None:
+        lines.append(f"the sampler begins with what study {plan.warm_start} found")
+    if plan.time_budget is not None:
+        lines.append(
+            f"it ends after {duration(plan.time_budget)} at the latest; the same command with a "
+            "longer --time-budget goes on with what is unfinished"
+        )
+    if plan.epoch_budget is not None:
+        lines.append(f"no trial begins after {plan.epoch_budget:,} epochs in all")
     lines.append(
         f"about {duration(plan.cost.seconds)} (a guess until the first epoch is measured; early "
         f"stopping may make it less), {size(plan.cost.disk_bytes)} of disk"
@@ -222,4 +231,5 @@ def _outcome(trial: TrialRecord, board: Board) -> str:
         return f"{trial.state.value}: {trial.failure}"
     pairs = zip(board.plan.objectives, trial.values, strict=True)
     saturated = " (saturated)" if trial.saturated else ""
-    return ", ".join(f"{o.label} {value:.2f}" for o, value in pairs) + saturated
+    missed = "" if trial.feasible else " (misses a constraint: not ranked)"
+    return ", ".join(f"{o.label} {value:.2f}" for o, value in pairs) + saturated + missed

@@ -211,6 +211,13 @@ def _page(status: StudyStatus) -> RenderableType:
     parts.append(
         Text(f"Hypervolume {result.hypervolume:.1f} against the reference point ({reference}).")
     )
+    if result.confirmed_seeds:
+        parts.append(
+            Text(
+                f"Confirmed with {len(result.confirmed_seeds)} new seeds: safr-study confirm "
+                f"{result.name} shows the means; the front here is by the search's own runs."
+            )
+        )
     parts.append(Text(f"{_times(status)}."))
     return Group(*parts)
 
@@ -283,6 +290,7 @@ def _as_json(status: StudyStatus) -> dict[str, Any]:
         "seconds_since_begin": None if status.began is None else seconds_since(status.began),
         "seconds_left": status.seconds_left,
         "disk_bytes": status.disk,
+        "confirmed_seeds": list(status.result.confirmed_seeds),
         "command": status.command,
         "undelivered": status.undelivered,
     }

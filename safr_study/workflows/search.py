@@ -66,6 +66,12 @@ class StudyPlan:
     baselines: tuple[str, ...]
     rungs: tuple[int, ...] = ()
     """Epochs after which trials may be stopped."""
+    time_budget: float | None = None
+    """Seconds after which the study ends; ``None``: never."""
+    epoch_budget: int | None = None
+    """Epochs in all after which no trial begins."""
+    warm_start: str | None = None
+    """The study from which the sampler learns."""
     first: tuple[TrialRecord, ...] = ()
     """The trials that would begin first, where that was asked."""
 
@@ -367,6 +373,9 @@ def _plan(
         cost=estimate(spec, corpus, allotment, total - done),
         baselines=tuple(baseline.name for baseline in spec.space.baselines),
         rungs=spec.scheduler.rungs(spec.train.epochs),
+        time_budget=spec.time_budget,
+        epoch_budget=spec.epoch_budget,
+        warm_start=spec.warm_start,
     )
 
 

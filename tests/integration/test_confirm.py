@@ -205,6 +205,16 @@ def test_the_aliases_are_the_confirmed_models_and_stay_so(home: Path, resumed: E
     assert holders(home) == found
 
 
+def test_whoever_looks_at_the_study_or_its_models_is_told_of_the_new_seeds(
+    home: Path, resumed: Ended
+) -> None:
+    status = safr(home, "status", STUDY)
+    assert "Confirmed with 2 new seeds: safr-study confirm c1 shows the means" in " ".join(
+        status.out.split()
+    )
+    assert "2 new seeds" in safr(home, "models").out
+
+
 def test_every_run_is_a_child_of_the_study_in_mlflow(
     home: Path, resumed: Ended, wanted: set[tuple[int, int]]
 ) -> None:

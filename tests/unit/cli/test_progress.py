@@ -179,3 +179,28 @@ def test_what_is_counted_as_it_happens_is_what_there_is(
         assert "best SRS" not in summary
     assert sorted(board.failed) == [t.number for t in trials if t.failure is not None]
     assert board.warnings == list(study_warnings(done))
+
+
+def test_the_plan_says_what_may_end_it_early_and_from_what_it_learns() -> None:
+    plain = " ".join(plan_lines(PLAN))
+    assert "at the latest" not in plain
+    limited = replace(PLAN, time_budget=7200.0, epoch_budget=1500, warm_start="s0")
+    lines = plan_lines(limited)
+    assert "the sampler begins with what study s0 found" in lines
+    assert any(line.startswith("it ends after 2 h") for line in lines)
+    assert "no trial begins after 1,500 epochs in all" in lines
+
+
+def test_a_trial_that_misses_a_constraint_is_no_best_and_not_on_the_front() -> None:
+    board = Board(PLAN, [])
+    board.update(complete(0, (80.0, 5.0), 3))
+    board.update(replace(complete(1, (99.0, 50.0), 3), violations=(4.0,)))
+    said = board.summary()
+    assert "2 of 4 trials complete, 1 of them not feasible" in said
+    assert "best accuracy 80.00" in said
+    assert "hypervolume 150" in said
+    stream = io.StringIO()
+    progress = PlainProgress(Console(file=stream, width=200))
+    progress.planned(PLAN, [])
+    progress.trial_ended(replace(complete(1, (99.0, 50.0), 3), violations=(4.0,)))
+    assert "SRS(30) 50.00 (misses a constraint: not ranked)" in stream.getvalue()
