@@ -77,6 +77,7 @@ def _ends(move: Move) -> list[tuple[float, ...]]:
 def _draw_front_before(panel: Panel, moves: Sequence[Move]) -> None:
     corners = panel.steps([move.before for move in moves if move.member])
     if corners:
+        panel.lines.append(corners)
         panel.axes.plot(
             *zip(*corners, strict=True),
             gid="front-before",
@@ -86,6 +87,7 @@ def _draw_front_before(panel: Panel, moves: Sequence[Move]) -> None:
 
 
 def _draw_before(panel: Panel, move: Move) -> None:
+    panel.marks.append(panel.place(move.before))
     panel.axes.plot(
         *panel.place(move.before),
         "o",
@@ -120,6 +122,8 @@ def _draw_move(panel: Panel, move: Move, after: tuple[float, ...]) -> None:
         "zorder": 2.5,
     }
     if across is not None:
+        panel.lines.append([(across[0], y), (across[1], y)])
         panel.axes.plot(across, (y, y), gid=panel.gid(f"interval-{move.number}-x"), **look)
     if up is not None:
+        panel.lines.append([(x, up[0]), (x, up[1])])
         panel.axes.plot((x, x), up, gid=panel.gid(f"interval-{move.number}-y"), **look)

@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 
+Point = tuple[float, float]
+
 _MARKER_RADIUS = 5.0
 """Points that a label keeps from the centre of a marker."""
 _DISTANCES = (9.0, 16.0, 26.0, 40.0, 58.0)
@@ -40,8 +42,8 @@ class Label:
 def place_labels(
     axes: Axes,
     labels: Sequence[Label],
-    points: Sequence[tuple[float, float]],
-    line: Sequence[tuple[float, float]] = (),
+    points: Sequence[Point],
+    lines: Sequence[Sequence[Point]] = (),
 ) -> None:
     """Put each label at the nearest free place around its point, the most important first.
 
@@ -49,8 +51,8 @@ def place_labels(
         axes: final limits and layout (`Figure.draw_without_rendering` has run).
         labels: in any order; of equal importance the earlier goes first.
         points: data coordinates of every marker, which no label may cover.
-        line: corners, in data coordinates, of a line of horizontal and vertical pieces, which no
-            label may cover either.
+        lines: each of corners, in data coordinates, with horizontal and vertical pieces between
+            them, which no label may cover either.
     """
     pixels = axes.figure.dpi / 72.0
     radius = _MARKER_RADIUS * pixels
@@ -58,7 +60,7 @@ def place_labels(
         Bbox.from_bounds(x - radius, y - radius, 2 * radius, 2 * radius)
         for x, y in axes.transData.transform(list(points))
     ]
-    if line:
+    for line in lines:
         corners = axes.transData.transform(list(line))
         taken += [Bbox([start, end]).padded(1.0) for start, end in pairwise(corners)]
     for label in sorted(labels, key=lambda label: label.importance):
@@ -102,6 +104,8 @@ def _annotation(axes: Axes, label: Label, distance: float, angle: float) -> Anno
         va="center" if abs(up) < 0.1 else ("bottom" if up > 0 else "top"),
         color=label.colour,
         fontsize=8,
+        # Where nothing else is left it crosses a line: then it stays readable.
+        bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0.5},
         arrowprops=(
             {"arrowstyle": "-", "color": label.colour, "linewidth": 0.6, "shrinkB": 4}
             if distance >= _LEADER_FROM

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from matplotlib.axes import Axes
@@ -46,6 +46,10 @@ class Panel:
     """Place of the vertical one."""
     room: Sequence[Sequence[float]] = ()
     """Values of the objectives that are drawn here too, and so need room."""
+    marks: list[Point] = field(default_factory=list)
+    """Further marks, added by who draws them, which no label may cover."""
+    lines: list[list[Point]] = field(default_factory=list)
+    """Corners of further lines of horizontal and vertical pieces, likewise."""
 
     def draw(self) -> None:
         """Everything but the labels."""
@@ -112,15 +116,23 @@ class Panel:
             return
         found = [self._label(point, here) for point, here in by_point.items()]
         labels = [label for label in found if label is not None]
-        place_labels(self.axes, labels, list(by_point), self._front_corners())
+        place_labels(
+            self.axes,
+            labels,
+            [*by_point, *self.marks],
+            [line for line in (self._front_corners(), *self.lines) if line],
+        )
 
     def _draw_front(self) -> None:
         corners = self._front_corners()
-        if corners:
-            xs, ys = zip(*corners, strict=True)
-            self.axes.plot(
-                xs, ys, color=BLUE, linewidth=1.4, zorder=2, gid="front", label="Pareto front"
-            )
+        if not corners:
+            return
+        xs, ys = zip(*corners, strict=True)
+        self.axes.plot(
+            xs, ys, color=BLUE, linewidth=1.4, zorder=2, gid="front", label="Pareto front"
+        )
+        # A front that is nowhere beyond the reference point has no area.
+        if self.result.hypervolume > 0:
             self.axes.fill_between(
                 xs, ys, self.axes.get_ylim()[0], color=SKY, alpha=0.12, linewidth=0, zorder=1
             )

@@ -189,7 +189,7 @@ def _label(axes: Axes, side: str, points: Sequence[TradeoffPoint], colour: str) 
         for number, point in enumerate(points, start=1)
     ]
     centres = [(point.accuracy, point.srs) for point in points]
-    place_labels(axes, labels, centres, _corners(axes, points))
+    place_labels(axes, labels, centres, [_corners(axes, points)])
 
 
 def _corners(axes: Axes, points: Sequence[TradeoffPoint]) -> list[tuple[float, float]]:
