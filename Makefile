@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test test-studies test-units test-gpu drill pictures check audit results table bench efficiency format clean
+.PHONY: help install demo test test-studies test-readme test-units test-gpu drill pictures check audit results table bench efficiency format clean
 
 help:
 	@echo "make demo     install, run the built-in study, print its front"
@@ -35,19 +35,21 @@ install: $(STAMP)
 demo: install
 	$(BIN)/safr-study search --dataset planted:redundant --study demo --space smoke --trials 8 --epochs 2 --seed 0
 
-# Whole studies wait for processes most of the time: the two halves share the cores well. Ray's workers are
-# nice (15): without the nice below the other tests would starve them.
+# Whole studies wait for processes much of the time, so three parts share two cores well. Ray's workers are
+# nice (15): without the nice below the unit tests would starve them.
 test: install
-	$(MAKE) --no-print-directory --jobs 2 test-studies test-units
+	$(MAKE) --no-print-directory --jobs 3 test-studies test-readme test-units
 
 PYTEST := $(BIN)/python -W error -m pytest -p no:cacheprovider --durations=10 -m 'not long and not drill'
-test-studies:
-	$(PYTEST) tests/integration tests/benchmarks --ignore=$(README_TEST)
-
-# The README's commands are here, and the benchmarks' tests there, for the balance of the two halves.
 README_TEST := tests/integration/test_readme.py
+test-studies:
+	$(PYTEST) tests/integration --ignore=$(README_TEST)
+
+test-readme:
+	$(PYTEST) $(README_TEST)
+
 test-units:
-	nice -n 19 $(PYTEST) tests/unit $(README_TEST)
+	nice -n 19 $(PYTEST) tests/unit tests/benchmarks
 
 test-gpu: install
 	$(PYTEST) tests/gpu

@@ -63,15 +63,21 @@ def serving(model: str, env: Mapping[str, str], python: Path, log: Path) -> Iter
 
 @contextmanager
 def answering(
-    command: str | Sequence[str], url: str, *, env: Mapping[str, str], cwd: Path
+    command: str | Sequence[str],
+    url: str,
+    *,
+    env: Mapping[str, str],
+    cwd: Path,
+    ends_it: signal.Signals = signal.SIGINT,
 ) -> Iterator[None]:
-    """A server's command while the block runs, from its first answer on; Ctrl-C ends it.
+    """A server's command while the block runs, from its first answer on.
 
     Args:
         command: a line for the shell, or words.
         url: answers when the server is ready.
         env: of the server.
         cwd: of the server.
+        ends_it: the signal after the block; Ctrl-C's for a command of ours, which must heed it.
     """
     shell = isinstance(command, str)
     with subprocess.Popen(
@@ -92,7 +98,7 @@ def answering(
             yield
         finally:
             with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGINT)
+                os.killpg(process.pid, ends_it)
             process.wait(60)
 
 

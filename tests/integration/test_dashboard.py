@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import urllib.request
 from collections.abc import Iterator
@@ -37,6 +38,7 @@ def dashboard(planted: FinishedStudy) -> Iterator[str]:
         f"{address}/dashboard",
         env=environment(planted.home),
         cwd=planted.home,
+        ends_it=signal.SIGKILL,  # after Ctrl-C it waits half a minute for the browser
     ):
         yield address
     assert journal.read_bytes() == before
