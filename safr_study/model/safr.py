@@ -138,15 +138,18 @@ class SafrClassifier(nn.Module):
         gate: Tensor | None,
         scale: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        # F.embedding gathers, because its backward is much faster than that of indexing.
-        words, place = torch.unique(ids, return_inverse=True)
+        # On a GPU looking for the distinct words would wait for it, and cost more than it saves.
+        words, place = (
+            torch.unique(ids, return_inverse=True) if ids.device.type == "cpu" else (ids, None)
+        )
         rows = self.embedding(words) * math.sqrt(self.embedding.embedding_dim)
-        embeddings = F.embedding(place, rows)  # [B, L, E]
+        # F.embedding gathers, because its backward is much faster than that of indexing.
+        embeddings = rows if place is None else F.embedding(place, rows)  # [B, L, E]
         if scale is not None:
             embeddings = embeddings * scale[..., None]
         keep = None
         if self.vmask is not None:
-            if scale is None:
+            if scale is None and place is not None:
                 # It sees nothing but the word, so it runs once for each distinct one of the batch.
                 # Cast before the gather: its backward adds up PAD's thousands of rows.
                 log_odds = F.embedding(place, self.vmask(rows).to(rows.dtype)[:, None])[..., 0]

@@ -111,14 +111,19 @@ def _gradient_norm(term: Tensor, model: SafrClassifier, *, last: bool) -> float:
         term, tuple(model.parameters()), retain_graph=not last, allow_unused=True
     )
     norms = [
-        # The rows of a sparse gradient are distinct.
-        torch.linalg.vector_norm(
-            gradient._values() if gradient.is_sparse else gradient, dtype=torch.float64
-        )
+        torch.linalg.vector_norm(_entries(gradient), dtype=torch.float64)
         for gradient in gradients
         if gradient is not None
     ]
     return float(torch.linalg.vector_norm(torch.stack(norms)))
+
+
+def _entries(gradient: Tensor) -> Tensor:
+    """All numbers of a gradient that may differ from 0."""
+    if not gradient.is_sparse:
+        return gradient
+    # On the CPU the model looks up each word once, so the rows are distinct already.
+    return (gradient if gradient.device.type == "cpu" else gradient.coalesce())._values()
 
 
 def _ratio(pull: float, task: float) -> float | None:

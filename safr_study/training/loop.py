@@ -17,6 +17,7 @@ from safr_study.records import EpochReport
 from safr_study.settings import TrainConfig, fingerprint_of
 from safr_study.training.dev import measure_dev
 from safr_study.training.effective import effective_weights
+from safr_study.training.graphs import GraphedSteps
 from safr_study.training.numerics import computing, release_memory
 from safr_study.training.running import StoredBest, read_running, write_running
 from safr_study.training.steps import not_finite, train_epoch
@@ -96,7 +97,11 @@ def _fit(
         max_len=corpus.max_len,
         seed=config.seed,
     ).to(device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
+    on_gpu = device.type == "cuda"
+    optimizer = torch.optim.Adam(
+        model.parameters(), lr=config.learning_rate, fused=True, capturable=on_gpu
+    )
+    graphed = GraphedSteps(device, corpus.max_len) if on_gpu else None
     fingerprint = fingerprint_of([config.model_dump(mode="json"), corpus.fingerprint])
     reports: list[EpochReport] = []
     stored: StoredBest | None = None
@@ -109,7 +114,7 @@ def _fit(
     # The authors keep a reference to the state, not a copy: their best state is the last.
     keeps_best = config.preset == "masked"
     while not _finished(config, reports):
-        report = _epoch(config, corpus, model, optimizer, device, reports, measure)
+        report = _epoch(config, corpus, model, optimizer, device, graphed, reports, measure)
         reports.append(report)
         if folder is not None:
             written = write_running(
@@ -152,6 +157,7 @@ def _epoch(
     model: SafrClassifier,
     optimizer: torch.optim.Adam,
     device: torch.device,
+    graphed: GraphedSteps | None,
     reports: list[EpochReport],
     measure: Measure,
 ) -> EpochReport:
@@ -159,7 +165,14 @@ def _epoch(
     epoch = len(reports) + 1
     pad_to = corpus.max_len if config.preset == "reference" else None
     train = train_epoch(
-        config, corpus.train, model, optimizer, device=device, epoch=epoch, pad_to=pad_to
+        config,
+        corpus.train,
+        model,
+        optimizer,
+        device=device,
+        epoch=epoch,
+        pad_to=pad_to,
+        graphed=graphed,
     )
     # Each of the three takes much memory: not on top of what the one before has freed.
     release_memory()

@@ -18,6 +18,7 @@ from safr_study.model import LossTensors, SafrClassifier, loss_terms
 from safr_study.records import LossTerms
 from safr_study.settings import TrainConfig
 from safr_study.training.adam import DenseAdam, EmbeddingAdam
+from safr_study.training.graphs import GraphedSteps
 from safr_study.training.numerics import release_memory
 
 RELEASE_STEPS = 50
@@ -37,16 +38,20 @@ def train_epoch(
     device: torch.device,
     epoch: int,
     pad_to: int | None,
+    graphed: GraphedSteps | None = None,
 ) -> LossTerms:
     """Train on every text once, and return the mean loss per text, by term.
 
     Order of the texts, dropout and gates are decided by (seed, epoch) alone, so that a resumed
     training needs no state of a random generator.
 
+    ``graphed`` are the steps of this training on a GPU, where they are recorded.
+
     Raises:
         TrialFailure: a loss, or the square of a gradient, is not finite.
     """
-    noise = torch.Generator(device).manual_seed(_noise_seed(config.seed, epoch))
+    noise = torch.Generator(device) if graphed is None else graphed.noise
+    noise.manual_seed(_noise_seed(config.seed, epoch))
     model.train()
     names: tuple[str, ...] = ()
     steps: list[Tensor] = []
@@ -54,7 +59,7 @@ def train_epoch(
     batches = training_batches(
         split, config.batch_size, seed=config.seed, epoch=epoch, pad_to=pad_to
     )
-    with stepping(config, model, optimizer, device, noise) as step:
+    with stepping(config, model, optimizer, device, noise, graphed=graphed) as step:
         for batch in batches:
             losses = step(batch)
             names = tuple(losses)
@@ -81,6 +86,7 @@ def stepping(
     device: torch.device,
     noise: torch.Generator,
     *,
+    graphed: GraphedSteps | None = None,
     optimiser_seconds: list[float] | None = None,
 ) -> Iterator[Step]:
     """One step of training after the other; model and optimiser are whole again afterwards.
@@ -91,22 +97,28 @@ def stepping(
         optimizer: of all the model's parameters.
         device: of the model.
         noise: on ``device``; decides dropout and gates.
+        graphed: runs the steps on a GPU; its noise is ``noise``.
         optimiser_seconds: gets the time that the optimiser took in each step.
     """
 
-    def backward(batch: Batch) -> dict[str, Tensor]:
-        losses = batch_losses(config, batch, model, device, noise)
+    def backward(ids: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        losses = losses_of(config, ids, labels, model, noise)
         losses.total.backward()  # type: ignore[no-untyped-call]
         terms = {name: getattr(losses, name) for name in _TERMS}
         return {name: term.detach() for name, term in terms.items() if term is not None}
 
     if device.type != "cpu":
         # A GPU updates the whole embedding in less time than it takes to start row-wise kernels.
-        def step_there(batch: Batch) -> dict[str, Tensor]:
-            optimizer.zero_grad()
-            losses = backward(batch)
+        def work(ids: Tensor, labels: Tensor) -> dict[str, Tensor]:
+            losses = backward(ids, labels)
             optimizer.step()
             return losses
+
+        def step_there(batch: Batch) -> dict[str, Tensor]:
+            if graphed is not None:
+                return graphed.run(batch, work, optimizer.zero_grad)
+            optimizer.zero_grad()
+            return work(*_tensors(batch, device))
 
         yield step_there
         return
@@ -117,7 +129,7 @@ def stepping(
     with EmbeddingAdam(model.embedding, optimizer) as rows, DenseAdam(others, optimizer) as dense:
 
         def step(batch: Batch) -> dict[str, Tensor]:
-            losses = backward(batch)
+            losses = backward(*_tensors(batch, device))
             started = time.process_time()
             rows.step()
             dense.step()
@@ -145,12 +157,22 @@ def batch_losses(
         device: of the model.
         noise: on ``device``; decides dropout and gates.
     """
-    ids = torch.from_numpy(batch.ids).to(device)
-    labels = torch.from_numpy(batch.labels).to(device)
-    lowers = config.precision == "auto" and device.type == "cuda"
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=lowers):
+    return losses_of(config, *_tensors(batch, device), model, noise)
+
+
+def losses_of(
+    config: TrainConfig, ids: Tensor, labels: Tensor, model: SafrClassifier, noise: torch.Generator
+) -> LossTensors:
+    """As ``batch_losses``, of ids ``[B, L]`` and labels ``[B]`` that are on the device."""
+    lowers = config.precision == "auto" and ids.is_cuda
+    # Each weight is cast once in a step: a cache would outlive it, and the graph that it is in.
+    with torch.autocast(ids.device.type, dtype=torch.bfloat16, enabled=lowers, cache_enabled=False):
         output = model(ids, noise=noise)
     return loss_terms(output, labels, ids, config.penalties, config.preset)
+
+
+def _tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
+    return torch.from_numpy(batch.ids).to(device), torch.from_numpy(batch.labels).to(device)
 
 
 def not_finite(config: TrainConfig, when: str, term: str) -> TrialFailure:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import sys
 import tempfile
 import time
@@ -26,6 +27,7 @@ def train(folder: str, at_once: int, precision: str) -> dict[str, Any]:
     import torch
 
     from safr_study.training import fit, pick_device
+    from safr_study.training.graphs import SWITCH
 
     corpus = encoded_corpus(CorpusSpec(dataset="sst2-treebank"), Path(folder))
     config = TrainConfig.parse(
@@ -43,6 +45,7 @@ def train(folder: str, at_once: int, precision: str) -> dict[str, Any]:
         "torch": torch.__version__,
         "at_once": at_once,
         "precision": precision,
+        "graphs": os.environ.get(SWITCH) != "0",
         "began": began,
         "ended": time.time(),
         "seconds": [round(report.seconds, 3) for report in result.epochs],

@@ -25,7 +25,8 @@ from safr_study.settings import (
 )
 from safr_study.study.task import TrialTask
 from safr_study.study.trainable import run_trial
-from safr_study.training import FitResult, computing, fit, load_model
+from safr_study.training import FitResult, computing, effective_weights, fit, load_model
+from safr_study.training.graphs import SWITCH
 
 CPU = torch.device("cpu")
 PENALTIES = Penalties(lambda_imp=1.0, lambda_inter=0.1)
@@ -114,6 +115,46 @@ def test_training_repeats_bit_for_bit_and_goes_on_after_a_stop(
     for name, value in weights[0].items():
         assert torch.equal(value, weights[1][name]), name
         assert torch.equal(value, weights[2][name]), name
+
+
+@pytest.mark.parametrize("preset", ["masked", "reference"])
+@pytest.mark.parametrize("precision", ["auto", "float32"])
+def test_recorded_steps_are_those_that_are_run_one_by_one(
+    gpu: torch.device,
+    planted: EncodedCorpus,
+    preset: str,
+    precision: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    changed = {"preset": preset, "precision": precision, "epochs": 2}
+    config = TrainConfig.parse({**CONFIG.model_dump(), **changed})
+    recorded = fit(config, planted, device=gpu)
+    assert "cannot be recorded" not in caplog.text
+    monkeypatch.setenv(SWITCH, "0")
+    single = fit(config, planted, device=gpu)
+    assert facts(recorded) == facts(single)
+    others = single.model.state_dict()
+    for name, value in recorded.model.state_dict().items():
+        assert torch.equal(value, others[name]), name
+
+
+def test_the_effective_weights_are_those_of_the_cpu(
+    gpu: torch.device, planted: EncodedCorpus
+) -> None:
+    """A word that is there several times counts once; the devices draw other noise."""
+    config = TrainConfig.parse({**CONFIG.model_dump(), "precision": "float32"})
+    model = model_of(planted, "masked", torch.float32)
+    found = []
+    for device in (CPU, gpu):
+        with computing(1):
+            weights = effective_weights(
+                config, planted.train, model.to(device), device=device, pad_to=None
+            )
+        assert weights.importance is not None
+        assert weights.interaction is not None
+        found.append((weights.importance, weights.interaction))
+    assert found[1] == pytest.approx(found[0], rel=0.3)
 
 
 @pytest.mark.parametrize("precision", ["auto", "float32"])
