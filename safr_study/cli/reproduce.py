@@ -168,8 +168,9 @@ def _plan_lines(plan: RunPlan) -> list[str]:
     )
     if not missing:
         return [head]
-    left = "" if plan.seconds is None else f", about {output.duration(plan.seconds)}"
-    return [head, f"{missing} to do, {plan.workers} at once{left}"]
+    known = plan.seconds is not None
+    left = f"about {output.duration(plan.seconds or 0.0)}" if known else "how long, the first tells"
+    return [head, f"{missing} to do, {plan.workers} at once, {left}"]
 
 
 def _dry_run(request: RunRequest, home: Home, *, as_json: bool) -> None:
