@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# The width of the terminal, which pytest-xdist passes on: a test that needs one gives it itself.
+os.environ.pop("COLUMNS", None)
 # A slow moment of the machine is no fault of what is tested.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")

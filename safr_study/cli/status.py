@@ -140,21 +140,24 @@ def show_studies(stores: Stores, *, as_json: bool) -> None:
 
 
 def _studies_table(studies: list[StudySummary]) -> Table:
-    table = output.table(
-        [
-            *("study", "data", ">asked", ">complete", ">stopped", ">failed", ">unfinished"),
-            *(">hypervolume", "now"),
-        ]
-    )
-    for study in studies:
-        counts = (study.asked, study.complete, study.stopped, study.failed, study.unfinished)
-        table.add_row(
-            study.name,
-            study.dataset,
-            *(str(count) for count in counts),
-            f"{study.hypervolume:.1f}",
-            "running" if study.running else "",
-        )
+    """One line each; what is the same nothing for all of them gets no column."""
+    cells: dict[str, list[str]] = {
+        "study": [study.name for study in studies],
+        "data": [study.dataset for study in studies],
+        ">asked": [str(study.asked) for study in studies],
+        ">complete": [str(study.complete) for study in studies],
+        ">stopped": [str(study.stopped) for study in studies],
+        ">failed": [str(study.failed) for study in studies],
+        ">unfinished": [str(study.unfinished) for study in studies],
+        ">hypervolume": [f"{study.hypervolume:.1f}" for study in studies],
+        "now": ["running" if study.running else "" for study in studies],
+    }
+    for name in (">stopped", ">failed", ">unfinished", "now"):
+        if not any(cell not in ("", "0") for cell in cells[name]):
+            del cells[name]
+    table = output.table(list(cells))
+    for row in zip(*cells.values(), strict=True):
+        table.add_row(*row)
     return table
 
 
