@@ -25,10 +25,9 @@ help:
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "safr-study needs Python 3.11 or later: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	# torch first and by its exact version, so that a CPU build at hand is taken. Nothing is compiled before it is
-	# imported: most of it never is, and that takes half of the time.
-	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev,postgres,cluster,dashboard]'
+	# torch first and by its exact version, so that a CPU build at hand is taken.
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,postgres,cluster,dashboard]'
 	touch $@
 
 install: $(STAMP)
