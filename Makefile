@@ -38,6 +38,8 @@ demo: install
 # Whole studies wait for processes much of the time, so three parts share two cores well. Ray's workers are
 # nice (15): without the nice below the unit tests would starve them.
 test: install
+	# Where PYTHONDONTWRITEBYTECODE is set, every process that a test starts would compile them for itself.
+	$(BIN)/python -m compileall -q safr_study tests
 	$(MAKE) --no-print-directory --jobs 3 test-studies test-readme test-units
 
 PYTEST := $(BIN)/python -W error -m pytest -p no:cacheprovider --durations=10 -m 'not long and not drill'
