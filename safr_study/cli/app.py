@@ -115,7 +115,7 @@ def main() -> None:
         _complain(str(error))
         code = error.exit_code
     except typer.TyperException as error:
-        text = error.format_message()
+        text = error.format_message().replace("Value error, ", "")
         if text:
             _complain(f"command line: {text}")
         code = error.exit_code

@@ -23,14 +23,18 @@ class FittingTable(Table):
     """A plain table; what is too wide for the terminal goes into further tables below.
 
     Columns of words fold first. Where those of numbers, which must not fold, are too wide even so,
-    each further table begins with the first column again, so that every row keeps its name. Without
+    each further table begins with the columns that name a row again. Without
     this rich would cut the numbers, and 12.34 ± 0.56 would read as 12.34 ± 0.
     """
 
-    def __init__(self, *columns: Column, title: TextType | None = None) -> None:
+    def __init__(
+        self, *columns: Column, title: TextType | None = None, keys: Sequence[int] = (0,)
+    ) -> None:
         super().__init__(
             *columns, title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
         )
+        self._keys = keys
+        """Places of the columns that name a row."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """As ``Table``, or as several."""
@@ -40,14 +44,18 @@ class FittingTable(Table):
             yield from Table.__rich_console__(piece, console, options)
 
     def _pieces(self, console: Console, options: ConsoleOptions) -> list[list[Column]]:
-        key, *others = self.columns
+        keys = [self.columns[place] for place in self._keys]
         room = options.max_width - _EDGES
-        first = _least_width(key, console, options)
-        pieces, used = [[key]], first
-        for column in others:
-            width = _BETWEEN + _least_width(column, console, options)
-            if used + width > room and len(pieces[-1]) > 1:
-                pieces.append([key])
+        first = sum(_least_width(key, console, options) + _BETWEEN for key in keys) - _BETWEEN
+        whole = [_BETWEEN + _least_width(column, console, options) for column in self.columns]
+        if sum(whole) - _BETWEEN <= room:
+            return [list(self.columns)]
+        pieces, used = [[*keys]], first
+        for place, (column, width) in enumerate(zip(self.columns, whole, strict=True)):
+            if place in self._keys:
+                continue
+            if used + width > room and len(pieces[-1]) > len(keys):
+                pieces.append([*keys])
                 used = first
             pieces[-1].append(column)
             used += width

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
+from safr_study.records import TrialState
 from safr_study.records.warnings import study_warnings
 from safr_study.settings.objective import Objective
 
@@ -75,8 +76,14 @@ def without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def table(columns: Sequence[str], *, title: str | None = None) -> Table:
-    """A plain table; a column that begins with ``>`` is aligned to the right, and never cut."""
+def table(columns: Sequence[str], *, title: str | None = None, keys: Sequence[int] = (0,)) -> Table:
+    """A plain table; a column that begins with ``>`` is aligned to the right, and never cut.
+
+    Args:
+        columns: their headings.
+        title: above it.
+        keys: places of the columns that name a row, should a narrow terminal divide the table.
+    """
     from rich.table import Column
 
     from safr_study.cli.fitting_table import FittingTable
@@ -90,7 +97,7 @@ def table(columns: Sequence[str], *, title: str | None = None) -> Table:
         )
         for column in columns
     ]
-    return FittingTable(*made, title=title)
+    return FittingTable(*made, title=title, keys=keys)
 
 
 def grid(*widths: int) -> Table:
@@ -109,10 +116,13 @@ def result_table(result: StudyResult, *, rows: int | None = None) -> Table:
     objectives = [Objective(name=name) for name in result.objectives]
     complete = len(result.ranked) + len(result.infeasible)
     kept = f" ({len(result.ranked)} feasible)" if result.constraints else ""
+    ended = sum(trial.state is TrialState.PRUNED for trial in result.unranked)
+    stopped = f"{ended} stopped early, " if ended else ""
     made = table(
         [">front", ">trial", "setting", *(f">{o.label}" for o in objectives), "note"],
         title=f"Study {result.name}: {complete} of {result.asked} trials complete{kept}, "
-        f"{len(result.front)} on the front (dev, percentage points)",
+        f"{stopped}{len(result.front)} on the front (dev, percentage points)",
+        keys=(1,),
     )
     for ranked in result.ranked[:rows]:
         made.add_row(
@@ -152,10 +162,11 @@ def result_footer(result: StudyResult) -> list[str]:
     reference = ", ".join(f"{value:.2f}" for value in result.reference_point)
     lines = [f"Hypervolume {result.hypervolume:.1f} against the reference point ({reference})."]
     if result.confirmed_seeds:
+        seeds = len(result.confirmed_seeds)
         lines.append(
-            f"These are the search's own numbers. Confirmed with {len(result.confirmed_seeds)} new "
-            f"seeds: `safr-study confirm {result.name}` shows their means, and which trial is the "
-            "knee by them; the study's aliases go by those."
+            f"These are the search's own numbers. Confirmed with {seeds} new seeds: "
+            f"`safr-study confirm {result.name} --seeds {seeds}` shows "
+            "their means, and which trial is the knee by them; the study's aliases go by those."
         )
     lines += rung_lines(result)
     lines += infeasible_lines(result)
@@ -173,7 +184,9 @@ def result_footer(result: StudyResult) -> list[str]:
 def models_table(models: Iterable[RegisteredModel]) -> Table:
     """Registered versions for the terminal."""
     made = table(
-        ["model", ">version", "study", ">trial", "by", "aliases"], title="Registered models"
+        ["model", ">version", "study", ">trial", "by", "aliases"],
+        title="Registered models",
+        keys=(0, 1),
     )
     for model in models:
         made.add_row(

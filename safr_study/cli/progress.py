@@ -30,7 +30,7 @@ def plan_lines(plan: StudyPlan) -> list[str]:
     baselines = ", ".join(plan.baselines)
     lines = [
         f"Study {plan.name} on {plan.corpus}",
-        f"{plan.trials} trials of at most {plan.epochs} epochs "
+        f"{_count(plan.trials, 'trial')} of at most {_count(plan.epochs, 'epoch')} "
         f"{f'(first the baselines: {baselines})' if baselines else '(no baselines)'}, "
         f"objectives {' and '.join(o.label for o in plan.objectives)} on dev; "
         f"{plan.allotment.sentence()}",
@@ -39,7 +39,8 @@ def plan_lines(plan: StudyPlan) -> list[str]:
         lines.append(f"going on: {plan.done} done, {plan.unfinished} begun, {left} to finish")
     if plan.rungs:
         rungs = ", ".join(str(rung) for rung in plan.rungs)
-        lines.append(f"trials that others beat in every objective are stopped at epochs {rungs}")
+        epochs = "epoch" if len(plan.rungs) == 1 else "epochs"
+        lines.append(f"trials that others beat in every objective are stopped at {epochs} {rungs}")
     if plan.warm_start is not None:
         lines.append(f"the sampler begins with what study {plan.warm_start} found")
     if plan.time_budget is not None:
@@ -49,11 +50,16 @@ def plan_lines(plan: StudyPlan) -> list[str]:
         )
     if plan.epoch_budget is not None:
         lines.append(f"no trial begins after {plan.epoch_budget:,} epochs in all")
+    all_of_it = " for all of it" if plan.time_budget is not None else ""
     lines.append(
-        f"about {duration(plan.cost.seconds)} (a guess until the first epoch is measured; early "
-        f"stopping may make it less), {size(plan.cost.disk_bytes)} of disk"
+        f"about {duration(plan.cost.seconds)}{all_of_it} (a guess until the first epoch is "
+        f"measured; early stopping may make it less), {size(plan.cost.disk_bytes)} of disk"
     )
     return lines
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 class SilentProgress:

@@ -349,7 +349,7 @@ def _show(outcome: SearchOutcome, stores: Stores, *, home: Path | None, as_json:
     aliases = {alias for model in outcome.models for alias in model.aliases}
     if outcome.models and not aliases & set(ROLES):
         console.print(
-            f"The plain aliases {', '.join(ROLES)} stay with an earlier study; "
+            f"The plain aliases {', '.join(ROLES)} belong to the first study of this data; "
             f"safr-study promote {outcome.result.name} moves them here.",
             soft_wrap=True,
         )

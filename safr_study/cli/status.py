@@ -218,7 +218,8 @@ def _page(status: StudyStatus) -> RenderableType:
         parts.append(
             Text(
                 f"Confirmed with {len(result.confirmed_seeds)} new seeds: safr-study confirm "
-                f"{result.name} shows the means; the front here is by the search's own runs."
+                f"{result.name} --seeds {len(result.confirmed_seeds)} shows the means; the front "
+                "here is by the search's own runs."
             )
         )
     parts.append(Text(f"{_times(status)}."))

@@ -87,6 +87,11 @@ def sentence_of(item: Mapping[str, Any]) -> str:
         return "is missing; give it a value"
     if item["type"] == "value_error":
         return message
+    if item["type"] == "string_pattern_mismatch":
+        return (
+            f"cannot be {_shown(item['input'])}; use letters, digits, dots, underscores and "
+            "hyphens, and a letter or digit first"
+        )
     if item["type"] in ("union_tag_not_found", "union_tag_invalid"):
         kinds = ", ".join(sorted(_UNION_TAGS))
         tag = item.get("ctx", {}).get("tag")

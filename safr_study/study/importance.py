@@ -102,6 +102,8 @@ def _divergences(study: optuna.Study, names: list[str], losses: _Floats) -> Mapp
     with experimental_allowed(), warnings.catch_warnings():
         # That low is taken for good is known, and what `losses` are made for.
         warnings.filterwarnings("ignore", message=".*computes the importances of params.*")
+        # Where most values are equal the best are the rest too: the divergence is 0, as it should.
+        warnings.filterwarnings("ignore", message=".*select the same set.*")
         return get_param_importances(
             study,
             evaluator=PedAnovaImportanceEvaluator(target_quantile=share),

@@ -209,8 +209,9 @@ def test_whoever_looks_at_the_study_or_its_models_is_told_of_the_new_seeds(
     home: Path, resumed: Ended
 ) -> None:
     status = safr(home, "status", STUDY)
-    assert "Confirmed with 2 new seeds: safr-study confirm c1 shows the means" in " ".join(
-        status.out.split()
+    assert (
+        "Confirmed with 2 new seeds: safr-study confirm c1 --seeds 2 shows the means"
+        in " ".join(status.out.split())
     )
     assert "2 new seeds" in safr(home, "models").out
 

@@ -64,3 +64,22 @@ def test_words_fold_before_a_table_is_divided() -> None:
     assert text.count("setting") == 1
     assert "88.25 ± 0.61" in text
     assert "layers=2" in text
+
+
+def test_a_divided_table_names_its_rows_by_the_columns_that_do() -> None:
+    table = output.table([">front", ">trial", ">accuracy", "note"], keys=(1,))
+    for trial in (7, 4):
+        table.add_row("0", str(trial), "12.34 ± 0.56", "baseline")
+    text = printed(table, 26)  # type: ignore[arg-type]
+    rows = [line.split() for line in text.splitlines() if line.strip() and "─" not in line]
+    assert rows == [
+        ["trial", "front"],
+        ["7", "0"],
+        ["4", "0"],
+        ["trial", "accuracy"],
+        ["7", "12.34", "±", "0.56"],
+        ["4", "12.34", "±", "0.56"],
+        ["trial", "note"],
+        ["7", "baseline"],
+        ["4", "baseline"],
+    ]

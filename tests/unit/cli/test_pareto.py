@@ -113,5 +113,8 @@ def test_a_confirmed_study_says_that_these_are_the_searchs_own_numbers(tmp_path:
         record_run(ledger, synthetic_confirmation.run(1, seed, right, right))
     record_run(ledger, ConfirmedRun(0, 3, ended="2026-01-01T00:00:00+00:00", failure="it died"))
     said = run(home)
-    assert "search's own numbers. Confirmed with 2 new seeds: `safr-study confirm s1`" in said
+    assert (
+        "search's own numbers. Confirmed with 2 new seeds: `safr-study confirm s1 --seeds 2`"
+        in said
+    )
     assert json.loads(run(home, "--json"))["confirmed_seeds"] == [1, 2]

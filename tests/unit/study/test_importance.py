@@ -26,15 +26,16 @@ SPACE = SearchSpace.parse(
 SHUFFLES = 60
 
 
-def studied(folder: Path, trials: int) -> Ledger:
-    """Accuracy falls with lambda_imp; SRS rises with dropout; heads decide nothing."""
+def studied(folder: Path, trials: int, *, accuracy: float | None = None) -> Ledger:
+    """Accuracy falls with lambda_imp, or is given; SRS rises with dropout; heads decide nothing."""
     spec = study_spec(space=SPACE, trials=trials, sampler="random", seed=1)
     ledger = begin(open_home(folder / "home"), spec)
     for number in ask(ledger, trials):
         parameters = ledger.trial(number).parameters
         imp, dropout = parameters["lambda_imp"], parameters.get("dropout")
-        accuracy = 70.0 - math.log10(1e-5 + float(imp or 0.0))
-        complete(ledger, number, (accuracy, 10.0 + 5.0 * float(dropout or 0.0)))
+        fallen = 70.0 - math.log10(1e-5 + float(imp or 0.0))
+        reached = fallen if accuracy is None else accuracy
+        complete(ledger, number, (reached, 10.0 + 5.0 * float(dropout or 0.0)))
     return ledger
 
 
@@ -71,3 +72,12 @@ def test_it_is_the_same_each_time(ledger: Ledger) -> None:
 
 def test_few_trials_say_nothing(tmp_path: Path) -> None:
     assert parameter_importance(studied(tmp_path, LEAST_TRIALS - 1)) == ()
+
+
+def test_where_all_have_the_same_value_nothing_decides_and_nothing_is_warned_of(
+    tmp_path: Path,
+) -> None:
+    ledger = studied(tmp_path, 12, accuracy=100.0)
+    found = [one for one in parameter_importance(ledger, shuffles=5) if one.objective == "accuracy"]
+    assert found
+    assert {(one.divergence, one.rho) for one in found} == {(0.0, None)}
