@@ -23,8 +23,8 @@ class FittingTable(Table):
     """A plain table; what is too wide for the terminal goes into further tables below.
 
     Columns of words fold first. Where those of numbers, which must not fold, are too wide even so,
-    each further table begins with the columns that name a row again. Without
-    this rich would cut the numbers, and 12.34 ± 0.56 would read as 12.34 ± 0.
+    each further table begins with the columns that name a row again. Without this rich would cut
+    the numbers, and 12.34 ± 0.56 would read as 12.34 ± 0.
     """
 
     def __init__(
