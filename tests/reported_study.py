@@ -10,10 +10,10 @@ from synthetic_confirmation import draw
 from synthetic_confirmation import run as confirmed_run
 
 from safr_study.home import Home
+from safr_study.ledger.ledger import Ledger
+from safr_study.ledger.run_store import record_run
+from safr_study.ledger.trial_codec import Outcome
 from safr_study.records import CheckpointRef, LayerMeasures, Replicate
-from safr_study.study.confirmations import record_run
-from safr_study.study.ledger import Ledger
-from safr_study.study.stored import Outcome
 
 VALUES = {
     0: (72.5625, 5.375),

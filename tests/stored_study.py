@@ -7,15 +7,15 @@ from pathlib import Path
 
 from plain_scores import plain_scores
 
+from safr_study.checkpoint.manifest import verify_model
 from safr_study.home import Home
-from safr_study.manifest import verify_model
+from safr_study.ledger.ledger import Ledger, StudyFacts
+from safr_study.ledger.storage import open_storage
+from safr_study.ledger.trial_codec import Outcome
 from safr_study.records import CheckpointRef, EpochReport, LossTerms, Replicate
+from safr_study.sampling.asha import Verdict
 from safr_study.settings import CorpusSpec, StudySpec
-from safr_study.study.asha import Verdict
-from safr_study.study.ledger import Ledger, StudyFacts
-from safr_study.study.spaces import find_space
-from safr_study.study.storage import open_storage
-from safr_study.study.stored import Outcome
+from safr_study.settings.space_files import find_space
 
 FACTS = StudyFacts(
     corpus_fingerprint="f" * 64,

@@ -12,7 +12,7 @@ from synthetic_study import complete_trial
 from safr_study.pareto import rank_study
 from safr_study.records import CheckpointRef, DeletionScores, Scores, TrialRecord
 from safr_study.records.confirmation import Answers, ConfirmedRun, Measured
-from safr_study.report.confirmation import Searched
+from safr_study.uncertainty.confirmation import Searched
 
 Right = NDArray[np.bool_]
 TEXTS = 40

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safr_study.manifest import verify_model
+from safr_study.checkpoint.manifest import verify_model
 from safr_study.records import (
     CheckpointRef,
     DeletionScores,

@@ -25,15 +25,15 @@ from safr_study.api.study import Front, Role, Study
 from safr_study.cli import output
 from safr_study.cli.progress import PlainProgress, SilentProgress
 from safr_study.errors import StudyIncomplete
+from safr_study.features.models import registered_models
+from safr_study.features.search.build_spec import study_spec
+from safr_study.features.search.search import search as run_search
+from safr_study.features.study_base.results import list_studies, load_result
+from safr_study.features.study_base.stores import Stores, stores
 from safr_study.home import open_home
 from safr_study.records import RegisteredModel
 from safr_study.settings import Preset, SamplerName, SchedulerName, SearchSpace
 from safr_study.settings.durations import parse_duration
-from safr_study.workflows.models import registered_models
-from safr_study.workflows.request import study_spec
-from safr_study.workflows.results import list_studies, load_result
-from safr_study.workflows.search import search as run_search
-from safr_study.workflows.stores import Stores, stores
 
 __all__ = [
     "Explained",

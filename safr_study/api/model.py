@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pandas as pd
 
+from safr_study.checkpoint.model_files import LoadedModel
 from safr_study.data import SplitName
 from safr_study.errors import BadInput
+from safr_study.features.evaluate import evaluate as run_evaluation
+from safr_study.features.explain import explain as explaining
+from safr_study.features.study_base.stores import Stores
 from safr_study.records.explanation import Explanation
-from safr_study.report.metrics import metrics_table
-from safr_study.report.notebook import explanation_html
+from safr_study.records.metric_values import metrics_table
+from safr_study.render.notebook import explanation_html
 from safr_study.settings import CorpusSpec
-from safr_study.training import LoadedModel
-from safr_study.workflows import explain as explaining
-from safr_study.workflows.evaluate import evaluate as run_evaluation
-from safr_study.workflows.stores import Stores
 
 
 @dataclass(frozen=True, slots=True, eq=False)

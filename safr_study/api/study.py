@@ -13,14 +13,14 @@ import pandas as pd
 from safr_study.api.model import Model, opened
 from safr_study.cli import output
 from safr_study.errors import BadInput
+from safr_study.features.models import registered_models
+from safr_study.features.study_base.results import load_result, write_result
+from safr_study.features.study_base.stores import Stores
 from safr_study.figures import front_figure
 from safr_study.records import StudyResult, TrialRecord
-from safr_study.report import result_table
-from safr_study.report.history import hypervolume_history
-from safr_study.report.notebook import front_html, study_html
-from safr_study.workflows.models import registered_models
-from safr_study.workflows.results import load_result, write_result
-from safr_study.workflows.stores import Stores
+from safr_study.render.history import hypervolume_history
+from safr_study.render.notebook import front_html, study_html
+from safr_study.render.result_tables import result_table
 
 Role = Literal["knee", "best-accuracy", "best-srs"]
 

@@ -16,7 +16,7 @@ from safr_study.records import EpochReport, TrialRecord, TrialState
 from safr_study.records.warnings import study_warnings, trial_warnings
 
 if TYPE_CHECKING:
-    from safr_study.workflows.search import StudyPlan
+    from safr_study.features.search.search import StudyPlan
 
 Vector = tuple[float, ...]
 

@@ -87,7 +87,7 @@ def spaces(
 
       safr-study spaces validate my-space.yaml
     """
-    from safr_study.study.spaces import built_in_spaces, find_space
+    from safr_study.settings.space_files import built_in_spaces, find_space
 
     if action is None:
         found = [find_space(name) for name in built_in_spaces()]
@@ -127,7 +127,7 @@ def ui(
 
       safr-study ui --port 5001
     """
-    from safr_study.workflows.ui import browse_runs
+    from safr_study.features.ui import browse_runs
 
     def say(url: str, pages: Mapping[str, str]) -> None:
         for name, page in pages.items():

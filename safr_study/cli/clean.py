@@ -17,8 +17,8 @@ from safr_study.cli.options import (
 from safr_study.errors import BadInput
 
 if TYPE_CHECKING:
-    from safr_study.workflows.clean import Cleaning
-    from safr_study.workflows.stores import Stores
+    from safr_study.features.clean import Cleaning
+    from safr_study.features.study_base.stores import Stores
 
 
 def clean(
@@ -51,8 +51,8 @@ def clean(
 
       safr-study clean --caches --yes
     """
-    from safr_study.workflows.clean import CleanRequest, plan_cleaning
-    from safr_study.workflows.clean import clean as run
+    from safr_study.features.clean import CleanRequest, plan_cleaning
+    from safr_study.features.clean import clean as run
 
     if json and not (yes or dry_run):
         raise BadInput("yes", "with --json nobody is asked; give --yes or --dry-run")

@@ -40,7 +40,7 @@ def complete_dataset(incomplete: str) -> list[str]:
 
 def complete_space(incomplete: str) -> list[str]:
     """Search spaces that come with the package, and YAML files."""
-    from safr_study.study.spaces import built_in_spaces
+    from safr_study.settings.space_files import built_in_spaces
 
     return _matching([*built_in_spaces(), *_files(incomplete, (".yaml", ".yml"))], incomplete)
 

@@ -23,11 +23,11 @@ from safr_study.errors import BadInput, SafrError, StudyIncomplete
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from safr_study.features.confirm.plan import ConfirmOutcome, ConfirmPlan, ConfirmRequest
+    from safr_study.features.study_base.stores import Stores
     from safr_study.records import TrialRecord
     from safr_study.records.confirmation import ConfirmedRun
     from safr_study.settings import Objective
-    from safr_study.workflows.confirm_plan import ConfirmOutcome, ConfirmPlan, ConfirmRequest
-    from safr_study.workflows.stores import Stores
 
 
 def confirm(
@@ -71,7 +71,7 @@ def confirm(
 
       safr-study confirm s1 --seeds 10 --out figures
     """
-    from safr_study.workflows.confirm_plan import ConfirmRequest
+    from safr_study.features.confirm.plan import ConfirmRequest
 
     request = ConfirmRequest(study, seeds, max_concurrent, test)
     stores = open_stores(
@@ -82,7 +82,7 @@ def confirm(
         return
     if out is not None and out.exists() and not out.is_dir():
         raise BadInput("out", f"{out} is no folder; choose another")
-    from safr_study.workflows.confirm import confirm as run
+    from safr_study.features.confirm.confirm import confirm as run
 
     progress = SilentConfirm() if quiet else ConfirmReport(output.err())
     outcome = run(request, stores, progress=progress)
@@ -177,8 +177,8 @@ def plan_lines(plan: ConfirmPlan) -> list[str]:
 
 
 def _dry_run(request: ConfirmRequest, stores: Stores, *, as_json: bool) -> None:
+    from safr_study.features.confirm.confirm import plan_confirmation
     from safr_study.records import to_plain
-    from safr_study.workflows.confirm import plan_confirmation
 
     plan = plan_confirmation(request, stores, cpus=float(os.cpu_count() or 1), gpus=0.0)
     if as_json:
@@ -209,9 +209,9 @@ def _dry_run(request: ConfirmRequest, stores: Stores, *, as_json: bool) -> None:
 
 
 def _show(outcome: ConfirmOutcome, out: Path | None, *, as_json: bool) -> None:
+    from safr_study.features.confirm.output import write_confirmation
+    from safr_study.features.confirm.tables import confirmation_json
     from safr_study.records import to_plain
-    from safr_study.report.confirmation_tables import confirmation_json
-    from safr_study.workflows.confirm_output import write_confirmation
 
     found = outcome.found
     written = write_confirmation(found, out) if out is not None else []
@@ -232,7 +232,7 @@ def _show(outcome: ConfirmOutcome, out: Path | None, *, as_json: bool) -> None:
 
 
 def _show_tables(outcome: ConfirmOutcome) -> None:
-    from safr_study.report.confirmation_sheets import notes, sheets, title
+    from safr_study.features.confirm.view import notes, sheets, title
 
     console = output.out()
     console.print(title(outcome.found), soft_wrap=True)

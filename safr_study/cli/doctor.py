@@ -18,7 +18,7 @@ from safr_study.cli.options import (
 from safr_study.errors import BadInput, ServiceUnreachable
 
 if TYPE_CHECKING:
-    from safr_study.workflows.doctor import Check
+    from safr_study.features.doctor import Check
 
 _MARKS = {"ok": "ok", "warning": "look", "failed": "wrong"}
 _STYLES = {"ok": "green", "warning": "yellow", "failed": "red"}
@@ -45,8 +45,8 @@ def doctor(
 
       safr-study doctor --json | jq '.checks[] | select(.state != "ok")'
     """
+    from safr_study.features.doctor import diagnose
     from safr_study.records import to_plain
-    from safr_study.workflows.doctor import diagnose
 
     stores = open_stores(home, tracking_uri=tracking_uri, storage=storage, address=address)
     checks = []

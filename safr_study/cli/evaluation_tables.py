@@ -9,8 +9,8 @@ from safr_study.cli import output
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from safr_study.features.evaluate import Evaluation
     from safr_study.records import DeletionScores, Scores
-    from safr_study.workflows.evaluate import Evaluation
 
 UNITS = {"points": "percentage points", "nats": "nats", "share": "0 to 1", "": ""}
 """Of the metrics' catalogue, for people."""
@@ -74,7 +74,7 @@ def _faithfulness_table(scores: Scores, title: str) -> Table:
 
 
 def _summary_table(measured: Evaluation) -> Table:
-    from safr_study.report.metrics import measured_metrics
+    from safr_study.records.metric_values import measured_metrics
 
     table = output.table(
         ["metric", ">value", "unit", "better"], title=f"Over all k, mode {measured.mode}"

@@ -75,9 +75,9 @@ def explain(
 
       safr-study explain model - --png figure.png < review.txt
     """
+    from safr_study.features.explain.explain import check_files, write_files
+    from safr_study.features.explain.explain import explain as run
     from safr_study.records.explanation import explanation_to_plain
-    from safr_study.workflows.explain import check_files, write_files
-    from safr_study.workflows.explain import explain as run
 
     check_files(html=html, png=png, svg=svg)
     found = run(

@@ -15,12 +15,14 @@ from safr_study.errors import BadInput, ServiceUnreachable, StudyInterrupted
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from safr_study.jobs import Job, JobServer
+    from safr_study.cluster.jobs.job import Job
+    from safr_study.cluster.jobs.server import JobServer
 
 
 def show_jobs(address: str, study: str | None, *, watch: bool, as_json: bool) -> None:
     """The jobs of a study, or all, on a cluster; or the log of a study's last one."""
-    from safr_study.jobs import connect, jobs_of
+    from safr_study.cluster.jobs.job import jobs_of
+    from safr_study.cluster.jobs.server import connect
 
     if watch and study is None:
         raise BadInput("watch", "needs the name of one study")
@@ -40,7 +42,8 @@ def show_jobs(address: str, study: str | None, *, watch: bool, as_json: bool) ->
 
 def stop_jobs(address: str, study: str, *, timeout: float, as_json: bool) -> None:
     """End the running job of a study, and wait until it has ended."""
-    from safr_study.jobs import connect, jobs_of, stop_job, wait
+    from safr_study.cluster.jobs.job import jobs_of, stop_job, wait
+    from safr_study.cluster.jobs.server import connect
 
     server = connect(address)
     jobs = jobs_of(server, study)
@@ -63,7 +66,7 @@ def stop_jobs(address: str, study: str, *, timeout: float, as_json: bool) -> Non
 
 def follow_job(server: JobServer, job: Job, *, as_json: bool) -> None:
     """Show a job's log until it ends, and exit with its code."""
-    from safr_study.jobs import follow
+    from safr_study.cluster.jobs.job import follow
 
     stream = sys.stderr if as_json else sys.stdout
 

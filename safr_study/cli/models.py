@@ -28,8 +28,8 @@ def list_models(
 
       safr-study models
     """
+    from safr_study.features.models import registered_models
     from safr_study.records import to_plain
-    from safr_study.workflows.models import registered_models
 
     models = registered_models(open_stores(home, tracking_uri=tracking_uri, reads=True))
     if json:
@@ -53,8 +53,8 @@ def promote(
 
       safr-study promote s1
     """
+    from safr_study.features.models import promote_study
     from safr_study.records import to_plain
-    from safr_study.workflows.models import promote_study
 
     stores = open_stores(home, tracking_uri=tracking_uri, storage=storage, reads=True)
     models = promote_study(study, stores)
@@ -86,7 +86,7 @@ def pull(
 
       safr-study pull safr-sst2/3 --to model
     """
-    from safr_study.workflows.models import pull_model
+    from safr_study.features.study_base.model_folder import pull_model
 
     folder = pull_model(model, to, open_stores(home, tracking_uri=tracking_uri, reads=True))
     if json:

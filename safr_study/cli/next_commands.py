@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from safr_study.workflows.search import SearchOutcome
-    from safr_study.workflows.stores import Stores
+    from safr_study.features.search.search import SearchOutcome
+    from safr_study.features.study_base.stores import Stores
 
 ROLES = ("knee", "best-accuracy", "best-srs")
 """Plain aliases, the most useful first."""
@@ -18,7 +18,7 @@ ROLES = ("knee", "best-accuracy", "best-srs")
 
 def sync_command(study: str, stores: Stores, home: Path | None) -> list[str]:
     """What brings a study to the tracking server that it was meant for, without a password."""
-    from safr_study.study.delivery import without_password
+    from safr_study.ledger.sync_state import without_password
 
     # Without --tracking-uri: the ledger knows it, but for a database, which needs its password.
     uri = stores.tracking_uri

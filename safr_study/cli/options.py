@@ -13,8 +13,8 @@ from safr_study.errors import BadInput
 from safr_study.home import open_home
 
 if TYPE_CHECKING:
+    from safr_study.features.study_base.stores import Stores
     from safr_study.settings import CorpusSpec
-    from safr_study.workflows.stores import Stores
 
 HomeOption = Annotated[
     Path | None,
@@ -109,7 +109,7 @@ def open_stores(
         reads: the command shows what is there, so that a home which is not there is a mistake,
             unless what it reads is in a database or on a server.
     """
-    from safr_study.workflows.stores import stores
+    from safr_study.features.study_base.stores import stores
 
     elsewhere = storage is not None or tracking_uri is not None
     return stores(

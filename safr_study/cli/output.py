@@ -137,7 +137,7 @@ def result_table(result: StudyResult, *, rows: int | None = None) -> Table:
 
 
 def _shown_values(trial: TrialRecord) -> list[str]:
-    from safr_study.report import seed_half_widths
+    from safr_study.render.result_tables import seed_half_widths
 
     values, halves = trial.values or (), seed_half_widths(trial)
     if halves is None:
@@ -157,7 +157,8 @@ def notes(ranked: RankedTrial) -> str:
 
 def result_footer(result: StudyResult) -> list[str]:
     """The lines under a ranking: hypervolume, trials without a place in it, and warnings."""
-    from safr_study.report import infeasible_lines, rung_lines
+    from safr_study.render.result_tables import infeasible_lines
+    from safr_study.render.rungs import rung_lines
 
     reference = ", ".join(f"{value:.2f}" for value in result.reference_point)
     lines = [f"Hypervolume {result.hypervolume:.1f} against the reference point ({reference})."]

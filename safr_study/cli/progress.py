@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console, Group
     from rich.live import Live
 
-    from safr_study.workflows.search import StudyPlan
+    from safr_study.features.search.search import StudyPlan
 
 ROWS = 14
 """Trials in the live table: the latest."""

@@ -22,7 +22,7 @@ from safr_study.cli.options import (
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from safr_study.report.sheets import Sheet
+    from safr_study.render.text_table import Sheet
 
 AnywayOption = Annotated[
     bool, typer.Option("--anyway", help="Compare also studies of other data; it is said then.")
@@ -69,7 +69,7 @@ def report(
 
       safr-study report s1 --quick --json
     """
-    from safr_study.workflows.report import ReportRequest, write_report
+    from safr_study.features.report.report import ReportRequest, write_report
 
     request = ReportRequest(
         study=study,
@@ -121,13 +121,13 @@ def compare(
 
       safr-study compare s1 s2 --json | jq '.studies[] | {study, hypervolume, share}'
     """
-    from safr_study.report.comparison_tables import (
+    from safr_study.features.compare.compare import compare as run
+    from safr_study.features.compare.compare import write_comparison
+    from safr_study.features.compare.tables import (
         comparison_json,
         comparison_notes,
         comparison_sheets,
     )
-    from safr_study.workflows.compare import compare as run
-    from safr_study.workflows.compare import write_comparison
 
     found = run(studies, open_stores(home, storage=storage, reads=True), anyway=anyway)
     written = write_comparison(found, out) if out is not None else []

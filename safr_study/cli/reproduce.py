@@ -22,11 +22,11 @@ from safr_study.home import open_home
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from safr_study.features.paper.result import Reproduction
+    from safr_study.features.paper.rows import WantedRun
+    from safr_study.features.paper.runs import RunPlan, RunRequest
     from safr_study.home import Home
     from safr_study.records.runs import RunLine
-    from safr_study.report.reproduction_result import Reproduction
-    from safr_study.workflows.reproduction.rows import WantedRun
-    from safr_study.workflows.reproduction.study import RunPlan, RunRequest
 
 
 def reproduce(
@@ -101,9 +101,9 @@ def reproduce(
       safr-study reproduce rationale --dataset sst2-treebank
     """
     from safr_study.data import canonical_dataset
+    from safr_study.features.paper.rows import item_rows
+    from safr_study.features.paper.runs import RunRequest
     from safr_study.settings import CorpusSpec
-    from safr_study.workflows.reproduction.rows import item_rows
-    from safr_study.workflows.reproduction.study import RunRequest
 
     # Asked first: a wrong name is said before any data is looked for.
     item_rows(item, dataset, row or ())
@@ -174,8 +174,8 @@ def _plan_lines(plan: RunPlan) -> list[str]:
 
 
 def _dry_run(request: RunRequest, home: Home, *, as_json: bool) -> None:
+    from safr_study.features.paper.runs import plan_runs
     from safr_study.records import to_plain
-    from safr_study.workflows.reproduction.study import plan_runs
 
     plan = plan_runs(request, home)
     if as_json:
@@ -199,9 +199,9 @@ def _dry_run(request: RunRequest, home: Home, *, as_json: bool) -> None:
 
 
 def _run(request: RunRequest, home: Home, out: Path | None, *, as_json: bool) -> None:
-    from safr_study.report.reproduction_result import reproduction_json
-    from safr_study.workflows.reproduction.output import write_item
-    from safr_study.workflows.reproduction.reproduce import reproduce as run
+    from safr_study.features.paper.output import write_item
+    from safr_study.features.paper.reproduce import reproduce as run
+    from safr_study.features.paper.result import reproduction_json
 
     if out is not None and out.exists() and not out.is_dir():
         raise BadInput("out", f"{out} is no folder; choose another")
@@ -222,8 +222,8 @@ def _run(request: RunRequest, home: Home, out: Path | None, *, as_json: bool) ->
 
 
 def _show(result: Reproduction) -> None:
-    from safr_study.report.reproduction_notes import notes
-    from safr_study.report.reproduction_sheets import sheets, title
+    from safr_study.features.paper.notes import notes
+    from safr_study.features.paper.view import sheets, title
 
     console = output.out()
     console.print(title(result))

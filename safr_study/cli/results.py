@@ -47,8 +47,8 @@ def pareto(
 
       safr-study pareto s1 --json | jq '.trials[] | select(.on_front)'
     """
-    from safr_study.report import result_json
-    from safr_study.workflows.results import load_result, write_result
+    from safr_study.features.study_base.results import load_result, write_result
+    from safr_study.render.result_tables import result_json
 
     with output.without_collector():
         result = load_result(study, open_stores(home, storage=storage, reads=True))

@@ -43,9 +43,9 @@ from safr_study.errors import (
 from safr_study.settings.durations import parse_duration
 
 if TYPE_CHECKING:
+    from safr_study.features.search.search import SearchOutcome
+    from safr_study.features.study_base.stores import Stores
     from safr_study.settings import StudySpec
-    from safr_study.workflows.search import SearchOutcome
-    from safr_study.workflows.stores import Stores
 
 
 def search(
@@ -214,7 +214,7 @@ def _hook_at_the_end(command: str | None, spec: StudySpec, stores: Stores) -> It
     if command is None:
         yield
         return
-    from safr_study.workflows.hooks import ended_as, parse_hook, run_hook
+    from safr_study.features.search.hooks import ended_as, parse_hook, run_hook
 
     hook = parse_hook(command)
     error: BaseException | None = None
@@ -235,8 +235,8 @@ def _run(
     spec: StudySpec, stores: Stores, *, fresh: bool, quiet: bool, as_json: bool, home: Path | None
 ) -> None:
     from safr_study.cli.progress import LiveProgress, PlainProgress, SilentProgress
-    from safr_study.jobs import asked_by
-    from safr_study.workflows.search import search as run
+    from safr_study.cluster.jobs.job import asked_by
+    from safr_study.features.search.search import search as run
 
     console = output.err()
     if quiet:
@@ -274,7 +274,7 @@ def spec_of(options: Mapping[str, Any]) -> StudySpec:
         BadInput: a value that cannot be.
         BadInputs: several of them.
     """
-    from safr_study.workflows.request import study_spec
+    from safr_study.features.search.build_spec import study_spec
 
     def part(*names: str) -> dict[str, Any]:
         return {name: options[name] for name in names}
@@ -299,8 +299,8 @@ def spec_of(options: Mapping[str, Any]) -> StudySpec:
 
 def _dry_run(spec: StudySpec, stores: Stores, *, fresh: bool, as_json: bool) -> None:
     from safr_study.cli.progress import plan_lines
+    from safr_study.features.search.search import plan_study
     from safr_study.records import to_plain
-    from safr_study.workflows.search import plan_study
 
     plan = plan_study(spec, stores, cpus=float(os.cpu_count() or 1), gpus=0.0, fresh=fresh)
     if as_json:
@@ -316,7 +316,7 @@ def _dry_run(spec: StudySpec, stores: Stores, *, fresh: bool, as_json: bool) -> 
 
 
 def _show_front_so_far(spec: StudySpec, stores: Stores) -> None:
-    from safr_study.workflows.results import load_result
+    from safr_study.features.study_base.results import load_result
 
     result = load_result(spec.name, stores)
     if result.ranked:
@@ -325,7 +325,7 @@ def _show_front_so_far(spec: StudySpec, stores: Stores) -> None:
 
 def _show(outcome: SearchOutcome, stores: Stores, *, home: Path | None, as_json: bool) -> None:
     from safr_study.records import to_plain
-    from safr_study.report import result_json
+    from safr_study.render.result_tables import result_json
 
     if as_json:
         output.print_json(

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from safr_study.study.lease import Driver
-    from safr_study.workflows.results import StudySummary
-    from safr_study.workflows.status import StudyStatus
-    from safr_study.workflows.stores import Stores
+    from safr_study.features.search.status import StudyStatus
+    from safr_study.features.study_base.results import StudySummary
+    from safr_study.features.study_base.stores import Stores
+    from safr_study.ledger.driver_lock import Driver
 
 WATCH_SECONDS = 2.0
 """Between two looks of ``--watch``."""
@@ -66,7 +66,7 @@ def status(
     if study is None:
         show_studies(stores, as_json=json)
         return
-    from safr_study.workflows.status import study_status
+    from safr_study.features.search.status import study_status
 
     found = study_status(study, stores)
     if json:
@@ -106,8 +106,8 @@ def stop(
     if ray is not None:
         stop_jobs(ray, study, timeout=timeout, as_json=json)
         return
-    from safr_study.workflows.status import study_status
-    from safr_study.workflows.stop import stop_study
+    from safr_study.features.search.status import study_status
+    from safr_study.features.search.stop import stop_study
 
     def say(driver: Driver, seconds: float) -> None:
         waited = f", since {output.duration(seconds)}" if seconds else ""
@@ -125,8 +125,8 @@ def stop(
 
 def show_studies(stores: Stores, *, as_json: bool) -> None:
     """All studies, one line each."""
+    from safr_study.features.study_base.results import list_studies
     from safr_study.records import to_plain
-    from safr_study.workflows.results import list_studies
 
     studies, skipped = list_studies(stores)
     for sentence in skipped:
@@ -165,7 +165,7 @@ def _watch(study: str, stores: Stores, found: StudyStatus) -> StudyStatus:
     """Show it until nobody runs it any more; the last that was seen."""
     from rich.live import Live
 
-    from safr_study.workflows.status import study_status
+    from safr_study.features.search.status import study_status
 
     with Live(_page(found), console=output.out(), auto_refresh=False) as live:
         while found.running:
@@ -258,7 +258,7 @@ def _front_table(status: StudyStatus) -> Table:
 
 
 def _times(status: StudyStatus) -> str:
-    from safr_study.workflows.status import seconds_since
+    from safr_study.features.search.status import seconds_since
 
     said = []
     if status.began is not None:
@@ -270,9 +270,9 @@ def _times(status: StudyStatus) -> str:
 
 
 def _as_json(status: StudyStatus) -> dict[str, Any]:
+    from safr_study.features.search.status import seconds_since
     from safr_study.records import to_plain
-    from safr_study.report import result_json
-    from safr_study.workflows.status import seconds_since
+    from safr_study.render.result_tables import result_json
 
     found = result_json(status.result)
     front = [

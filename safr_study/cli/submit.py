@@ -66,9 +66,9 @@ def submit(
 
       safr-study stop s1 --ray http://127.0.0.1:8265
     """
-    from safr_study.jobs import connect
-    from safr_study.workflows.submit import Submission
-    from safr_study.workflows.submit import submit as run
+    from safr_study.cluster.jobs.server import connect
+    from safr_study.features.submit import Submission
+    from safr_study.features.submit import submit as run
 
     arguments = list(context.args)
     options = _search_options(arguments)
@@ -107,7 +107,7 @@ def _search_options(arguments: Sequence[str]) -> Mapping[str, Any]:
 
 
 def _space_file(space: str) -> Path | None:
-    from safr_study.study.spaces import built_in_spaces
+    from safr_study.settings.space_files import built_in_spaces
 
     return None if space in built_in_spaces() else Path(space).expanduser()
 
@@ -115,7 +115,7 @@ def _space_file(space: str) -> Path | None:
 def _for_cluster(
     arguments: Sequence[str], study: str, dataset: str, space_file: Path | None
 ) -> list[str]:
-    from safr_study.workflows.submit import without_option
+    from safr_study.features.submit import without_option
 
     # An absolute path where a file is meant, and the name of the study in any case.
     told = {"--study": study, "--dataset": dataset}

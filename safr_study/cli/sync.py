@@ -17,7 +17,7 @@ from safr_study.cli.options import (
 from safr_study.errors import ServiceUnreachable
 
 if TYPE_CHECKING:
-    from safr_study.workflows.sync import Synced
+    from safr_study.features.sync import Synced
 
 
 def sync(
@@ -42,8 +42,8 @@ def sync(
 
       safr-study sync --tracking-uri http://mlflow:5000
     """
+    from safr_study.features.sync import sync_study, unsynced
     from safr_study.records import to_plain
-    from safr_study.workflows.sync import sync_study, unsynced
 
     stores = open_stores(home, tracking_uri=tracking_uri, storage=storage, reads=True)
     names = [study] if study is not None else unsynced(stores)

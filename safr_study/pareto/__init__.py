@@ -6,8 +6,8 @@ from safr_study.pareto.fronts import (
     hypervolume,
     knee_index,
 )
-from safr_study.pareto.places import leading, places
 from safr_study.pareto.ranking import rank_study, rank_trials
+from safr_study.pareto.selection import leading, places
 
 __all__ = [
     "crowding_distances",

@@ -3,7 +3,7 @@
 # First: it sets what MLflow reads while it is imported.
 import safr_study.tracking._environment  # noqa: F401, I001
 
-from safr_study.tracking.confirmed import register_confirmed, track_confirmation
+from safr_study.tracking.confirm_runs import register_confirmed, track_confirmation
 from safr_study.tracking.orphans import close_runs
 from safr_study.tracking.pull import find_model, pull
 from safr_study.tracking.registry import (

@@ -22,8 +22,8 @@ from safr_study.records import (
     to_plain,
 )
 from safr_study.records.history import HistoryPoint
+from safr_study.records.metric_values import measured_metrics
 from safr_study.records.warnings import trial_warnings
-from safr_study.report.metrics import measured_metrics
 from safr_study.settings import OF_LAYER, OF_MODEL, Objective, StudySpec, trial_config
 from safr_study.tracking.descriptions import metrics_note
 

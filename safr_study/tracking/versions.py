@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 
 from mlflow.exceptions import MlflowException
 
+from safr_study.checkpoint.manifest import read_facts
 from safr_study.errors import CorruptCheckpoint
-from safr_study.manifest import read_facts
-from safr_study.objects import local_copy
+from safr_study.object_store import local_copy
 from safr_study.records import CheckpointRef, TrialRecord
 from safr_study.settings import Objective
 from safr_study.tracking.store import Store
 
 if TYPE_CHECKING:
-    from safr_study.report.model_card import CardEstimate
+    from safr_study.render.model_card import CardEstimate
 
 FILES_TAG = "safr.files"
 """JSON of the SHA-256 of every file that is pulled, by its path in the logged model."""
@@ -136,7 +136,7 @@ def update_version(
 
 
 def _card(facts: CardFacts, folder: Path) -> str:
-    from safr_study.report.model_card import model_card
+    from safr_study.render.model_card import model_card
 
     return model_card(
         facts.model,
@@ -150,7 +150,7 @@ def _card(facts: CardFacts, folder: Path) -> str:
 
 
 def _shortened(card: str) -> str:
-    from safr_study.report.model_card import shortened
+    from safr_study.render.model_card import shortened
 
     return shortened(card, _DESCRIPTION)
 

@@ -15,7 +15,12 @@ from safr_study.uncertainty.intervals import (
     t_interval,
     within_noise,
 )
-from safr_study.uncertainty.seeds import difference, interval, intervals, percentile_interval
+from safr_study.uncertainty.intervals_over_seeds import (
+    difference,
+    interval,
+    intervals,
+    percentile_interval,
+)
 
 __all__ = [
     "Interval",

@@ -30,17 +30,17 @@ from benchmarks.measured import Measured, report
 from benchmarks.searches import Lookup
 from benchmarks.synthetic import SyntheticTable
 from safr_study.cli.progress import PlainProgress
+from safr_study.cluster.ray_cluster import Allotment
+from safr_study.features.search.search import StudyPlan
+from safr_study.features.study_base.cost import Cost
 from safr_study.home import open_home
+from safr_study.ledger.ledger import Ledger, StudyFacts
+from safr_study.ledger.storage import open_storage
 from safr_study.records import Provenance
+from safr_study.runner.search_source import LedgerSearcher
 from safr_study.settings import CorpusSpec, SamplerName, StudySpec, TrainConfig
-from safr_study.study.cluster import Allotment
-from safr_study.study.ledger import Ledger, StudyFacts
-from safr_study.study.searcher import LedgerSearcher
-from safr_study.study.spaces import find_space
-from safr_study.study.storage import open_storage
+from safr_study.settings.space_files import find_space
 from safr_study.tracking import Tracker, open_store
-from safr_study.workflows.cost import Cost
-from safr_study.workflows.search import StudyPlan
 
 EPOCHS = 9
 _FINGERPRINT = "0" * 64

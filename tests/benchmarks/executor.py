@@ -15,12 +15,12 @@ from typing import Protocol
 import optuna
 from ray.tune.search import Searcher
 
+from safr_study.ledger.ledger import Ledger, StudyFacts
 from safr_study.pareto import hypervolume
 from safr_study.records import EpochReport, TrialRecord, TrialState
+from safr_study.runner.search_source import LedgerSearcher
+from safr_study.runner.task import TrialTask
 from safr_study.settings import StudySpec
-from safr_study.study.ledger import Ledger, StudyFacts
-from safr_study.study.searcher import LedgerSearcher
-from safr_study.study.task import TrialTask
 
 Event = dict[str, str]
 

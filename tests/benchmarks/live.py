@@ -31,6 +31,8 @@ from benchmarks.written import AT, write_results
 from safr_study.data import EncodedCorpus, encoded_corpus
 from safr_study.pareto import hypervolume
 from safr_study.records import EpochReport
+from safr_study.runner.task import EVENT, Finished, TrialTask, finished_event, read_event
+from safr_study.runner.worker import run_trial
 from safr_study.settings import (
     CorpusSpec,
     SchedulerConfig,
@@ -40,9 +42,7 @@ from safr_study.settings import (
     fingerprint_of,
     trial_config,
 )
-from safr_study.study.spaces import find_space
-from safr_study.study.task import EVENT, Finished, TrialTask, finished_event, read_event
-from safr_study.study.trainable import run_trial
+from safr_study.settings.space_files import find_space
 
 CORPUS = CorpusSpec(dataset="planted", train_limit=600, dev_limit=400)
 GRID = (0.0, 0.001, 0.0056, 0.032, 0.18, 1.0)

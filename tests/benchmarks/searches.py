@@ -13,6 +13,7 @@ import numpy as np
 from benchmarks.curves import Curve, Pair, Table, Vector, best_hypervolume, snap
 from benchmarks.executor import Event, History, Trainer, run_search
 from safr_study.records import CheckpointRef, DeletionScores, EpochReport, Replicate, Scores
+from safr_study.runner.task import Finished, TrialTask, epoch_event, finished_event
 from safr_study.settings import (
     CorpusSpec,
     SamplerName,
@@ -21,7 +22,6 @@ from safr_study.settings import (
     StudySpec,
     TrainConfig,
 )
-from safr_study.study.task import Finished, TrialTask, epoch_event, finished_event
 
 RowRule = Literal["trial", "study"]
 """Which of a pair's trainings a trial gets: drawn for each trial, or one seed for a whole study."""

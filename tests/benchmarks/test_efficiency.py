@@ -36,6 +36,8 @@ from benchmarks.synthetic import SyntheticTable
 from benchmarks.table_lines import FileTable, read_lines
 from safr_study.data import encoded_corpus
 from safr_study.pareto import hypervolume
+from safr_study.runner.task import Finished, TrialTask, read_event
+from safr_study.runner.worker import run_trial
 from safr_study.settings import (
     CorpusSpec,
     EvaluationConfig,
@@ -44,9 +46,7 @@ from safr_study.settings import (
     SchedulerConfig,
     TrainConfig,
 )
-from safr_study.study.spaces import find_space
-from safr_study.study.task import Finished, TrialTask, read_event
-from safr_study.study.trainable import run_trial
+from safr_study.settings.space_files import find_space
 from safr_study.training import fit
 
 EPOCHS = 9

@@ -20,11 +20,11 @@ from processes import named, wait_for_end
 from session import STUDY, Orphans, Saved, Session
 from traces import is_trial, ledger, numbers, pickles, runs, saved_epochs, trials, writes
 
+from safr_study.checkpoint.manifest import verify_model
+from safr_study.features.study_base.results import rank_ledger
 from safr_study.home import open_home
-from safr_study.manifest import verify_model
 from safr_study.records import TrialRecord, TrialState
 from safr_study.tracking import list_models, open_store
-from safr_study.workflows.results import rank_ledger
 
 KILLS = int(os.environ.get("SAFR_DRILL_KILLS", "20"))
 SEED = int(os.environ.get("SAFR_DRILL_SEED", "0"))

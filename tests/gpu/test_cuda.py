@@ -10,10 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from safr_study.checkpoint.model_files import load_model
 from safr_study.data import EncodedCorpus, training_batches
 from safr_study.evaluation.scoring import evaluate_model
 from safr_study.model import SafrClassifier, build_model, loss_terms
 from safr_study.records import EpochReport
+from safr_study.runner.task import TrialTask
+from safr_study.runner.worker import run_trial
 from safr_study.settings import (
     CorpusSpec,
     EvaluationConfig,
@@ -23,10 +26,8 @@ from safr_study.settings import (
     TrainConfig,
     wanted,
 )
-from safr_study.study.task import TrialTask
-from safr_study.study.trainable import run_trial
-from safr_study.training import FitResult, computing, effective_weights, fit, load_model
-from safr_study.training.graphs import SWITCH
+from safr_study.training import FitResult, computing, effective_weights, fit
+from safr_study.training.cuda_graphs import SWITCH
 
 CPU = torch.device("cpu")
 PENALTIES = Penalties(lambda_imp=1.0, lambda_inter=0.1)

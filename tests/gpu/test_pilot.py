@@ -7,12 +7,12 @@ from pathlib import Path
 import torch
 from test_cuda import task_of
 
+from safr_study.cluster.gpu_pilot import gpu_share, measure_peak
+from safr_study.cluster.ray_cluster import NodeRoom
 from safr_study.data import EncodedCorpus
+from safr_study.runner.worker import run_trial
 from safr_study.settings import CorpusSpec, StudySpec
-from safr_study.study.cluster import NodeRoom
-from safr_study.study.pilot import gpu_share, measure_peak
-from safr_study.study.spaces import find_space
-from safr_study.study.trainable import run_trial
+from safr_study.settings.space_files import find_space
 
 
 def test_a_trial_fits_into_the_share_that_its_pilot_chose(

@@ -15,16 +15,16 @@ from plain_scores import plain_scores
 from stored_study import epoch
 from tiny_model import save_tiny_model
 
-import safr_study.study.trainable as real
+import safr_study.runner.worker as real
+from safr_study.checkpoint.manifest import verify_model
 from safr_study.cli.progress import SilentProgress
+from safr_study.features.search.search import search
+from safr_study.features.study_base.stores import stores
 from safr_study.home import open_home
-from safr_study.manifest import verify_model
 from safr_study.records import Replicate
+from safr_study.runner.task import Finished, TrialTask, epoch_event, finished_event
 from safr_study.settings import CorpusSpec, SchedulerConfig, StudySpec, TrainConfig
-from safr_study.study.spaces import find_space
-from safr_study.study.task import Finished, TrialTask, epoch_event, finished_event
-from safr_study.workflows.search import search
-from safr_study.workflows.stores import stores
+from safr_study.settings.space_files import find_space
 
 TRIALS, EPOCHS = 12, 3
 SCORES = plain_scores()

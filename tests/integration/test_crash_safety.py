@@ -28,9 +28,12 @@ from processes import of_session, trial_processes, wait_for_end
 from ray.tune.search import Searcher
 from traces import is_trial, ledger, numbers, pickles, runs, trials, writes
 
+from safr_study.checkpoint.manifest import verify_model
 from safr_study.errors import StudyIncomplete
 from safr_study.home import Home, open_home
-from safr_study.manifest import verify_model
+from safr_study.ledger.driver_lock import driver_lock
+from safr_study.ledger.ledger import Ledger, StudyFacts
+from safr_study.ledger.storage import open_storage
 from safr_study.records import (
     CheckpointRef,
     EpochReport,
@@ -40,13 +43,10 @@ from safr_study.records import (
     TrialRecord,
     TrialState,
 )
+from safr_study.runner.search_source import LedgerSearcher
+from safr_study.runner.task import Finished, TrialTask, epoch_event, finished_event
 from safr_study.settings import CorpusSpec, StudySpec
-from safr_study.study.lease import driver_lock
-from safr_study.study.ledger import Ledger, StudyFacts
-from safr_study.study.searcher import LedgerSearcher
-from safr_study.study.spaces import find_space
-from safr_study.study.storage import open_storage
-from safr_study.study.task import Finished, TrialTask, epoch_event, finished_event
+from safr_study.settings.space_files import find_space
 
 EPOCHS = 4
 FEW = 7

@@ -14,14 +14,14 @@ from stored_study import ask, begin, study_spec
 from study_holder import holder
 
 from safr_study.errors import BadInput
+from safr_study.features.search.status import study_status
+from safr_study.features.search.stop import stop_study
+from safr_study.features.study_base.results import list_studies
+from safr_study.features.study_base.stores import Stores
 from safr_study.home import Home, open_home
-from safr_study.study.advisory import AdvisoryLock, held_locks
-from safr_study.study.lease import Driver, driver_lock, driver_of, drivers
-from safr_study.study.storage import close_storage
-from safr_study.workflows.results import list_studies
-from safr_study.workflows.status import study_status
-from safr_study.workflows.stop import stop_study
-from safr_study.workflows.stores import Stores
+from safr_study.ledger.driver_lock import Driver, driver_lock, driver_of, drivers
+from safr_study.ledger.postgres_lock import AdvisoryLock, held_locks
+from safr_study.ledger.storage import close_storage
 
 
 @pytest.fixture

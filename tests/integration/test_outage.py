@@ -21,15 +21,15 @@ from synthetic_study import complete_trial, epoch, ranked_study, study_spec, tra
 from tracked_equality import Compared, compare
 
 from safr_study.errors import ServiceUnreachable
+from safr_study.features.search.status import study_status
+from safr_study.features.study_base.stores import Stores
+from safr_study.features.sync import sync_study, unsynced
 from safr_study.home import open_home
+from safr_study.ledger.ledger import Ledger
+from safr_study.ledger.storage import open_storage
 from safr_study.records import TrialState
-from safr_study.study.ledger import Ledger
-from safr_study.study.storage import open_storage
 from safr_study.tracking import Tracker, open_store
 from safr_study.tracking import writer as writer_module
-from safr_study.workflows.status import study_status
-from safr_study.workflows.stores import Stores
-from safr_study.workflows.sync import sync_study, unsynced
 
 TRIALS = 4
 STUDY = [

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 from written_commands import commands_in, faults, shell_blocks
 
-from safr_study.study.spaces import parse_space
+from safr_study.settings.space_files import parse_space
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from written_commands import commands_in, faults, shell_blocks
 
+from safr_study.features.paper.lines import read_file
+from safr_study.features.paper.notes import notes
+from safr_study.features.paper.result import reproduce_item
+from safr_study.features.paper.rows import item_rows, paper_dataset
+from safr_study.features.paper.view import sheets, title
 from safr_study.records.runs import RunLine
-from safr_study.report.reproduction_notes import notes
-from safr_study.report.reproduction_result import reproduce_item
-from safr_study.report.reproduction_sheets import sheets, title
-from safr_study.report.sheets import markdown
-from safr_study.workflows.reproduction.lines import read_file
-from safr_study.workflows.reproduction.rows import item_rows, paper_dataset
+from safr_study.render.text_table import markdown
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 PAGE = (RESULTS.parent / "results.md").read_text("utf-8")

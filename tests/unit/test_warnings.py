@@ -12,13 +12,13 @@ from synthetic_study import complete_trial, ranked_study, study_spec
 
 from safr_study.cli.output import result_footer
 from safr_study.cli.progress import LiveProgress, PlainProgress
+from safr_study.cluster.ray_cluster import Allotment
+from safr_study.features.search.search import StudyPlan
+from safr_study.features.study_base.cost import Cost
 from safr_study.records import CheckpointRef, EpochReport, LossTerms, TrialRecord, TrialState
 from safr_study.records.warnings import study_warnings, trial_warnings
-from safr_study.report import result_json
+from safr_study.render.result_tables import result_json
 from safr_study.settings import Objective
-from safr_study.study.cluster import Allotment
-from safr_study.workflows.cost import Cost
-from safr_study.workflows.search import StudyPlan
 
 PLAN = StudyPlan(
     name="s1",

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from safr_study.cli import output, results
 from safr_study.cli.app import app
 from safr_study.home import Home, open_home
+from safr_study.ledger.run_store import record_run
 from safr_study.records.confirmation import ConfirmedRun
-from safr_study.study.confirmations import record_run
 
 
 @pytest.fixture(scope="module")

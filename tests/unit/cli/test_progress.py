@@ -11,13 +11,13 @@ from rich.console import Console
 
 from safr_study.cli.board import Board
 from safr_study.cli.progress import LiveProgress, PlainProgress, plan_lines
+from safr_study.cluster.ray_cluster import Allotment
+from safr_study.features.search.search import StudyPlan
+from safr_study.features.study_base.cost import Cost
 from safr_study.pareto import hypervolume
 from safr_study.records import EpochReport, LossTerms, Scores, TrialRecord, TrialState
 from safr_study.records.warnings import study_warnings
 from safr_study.settings import Objective
-from safr_study.study.cluster import Allotment
-from safr_study.workflows.cost import Cost
-from safr_study.workflows.search import StudyPlan
 
 PLAN = StudyPlan(
     name="s1",

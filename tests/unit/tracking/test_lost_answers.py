@@ -15,7 +15,7 @@ from synthetic_study import complete_trial, epoch, ranked_study, study_spec, tra
 
 from safr_study.errors import ServiceUnreachable
 from safr_study.home import Home
-from safr_study.report.history import hypervolume_history
+from safr_study.render.history import hypervolume_history
 from safr_study.tracking import Store, open_store
 from safr_study.tracking import writer as writer_module
 

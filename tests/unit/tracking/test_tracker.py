@@ -30,7 +30,7 @@ from safr_study.records import (
     TrialState,
 )
 from safr_study.records.warnings import trial_warnings
-from safr_study.report.history import hypervolume_history
+from safr_study.render.history import hypervolume_history
 from safr_study.tracking import Store
 from safr_study.tracking.descriptions import meaning
 

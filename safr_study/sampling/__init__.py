@@ -1,0 +1,1 @@
+"""Which settings a study tries, and which trials it ends early: Optuna's samplers and MO-ASHA."""
