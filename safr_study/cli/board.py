@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from safr_study.cli.output import duration
 from safr_study.records import EpochReport, TrialRecord, TrialState
 from safr_study.records.warnings import study_warnings, trial_warnings
+from safr_study.text import duration
 
 if TYPE_CHECKING:
     from safr_study.features.search.search import StudyPlan

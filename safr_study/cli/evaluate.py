@@ -10,7 +10,7 @@ import typer
 
 from safr_study.cli import output
 from safr_study.cli.completion import complete_dataset, complete_model
-from safr_study.cli.evaluation_tables import UNITS, evaluation_tables, with_se
+from safr_study.cli.evaluation_tables import evaluation_tables, with_se
 from safr_study.cli.options import (
     HomeOption,
     JsonOption,
@@ -21,6 +21,7 @@ from safr_study.cli.options import (
     open_stores,
 )
 from safr_study.cli.progress import QUIET_SECONDS
+from safr_study.text import unit_words
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -164,7 +165,7 @@ def metrics(json: JsonOption = False) -> None:
     table = output.table(["objective", "what", "unit", "better"], title="Metrics")
     for name, metric in rows:
         better = "higher" if metric.maximise else "lower"
-        table.add_row(name, metric.label, UNITS[metric.unit], better)
+        table.add_row(name, metric.label, unit_words(metric.unit, share="0 to 1"), better)
     output.out().print(table)
     output.out().print(
         "K: percent of the tokens deleted, for example srs@30. LAYER: one of "

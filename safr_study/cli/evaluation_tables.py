@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from safr_study.cli import output
+from safr_study.text import unit_words
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     from safr_study.features.evaluate import Evaluation
     from safr_study.records import DeletionScores, Scores
 
-UNITS = {"points": "percentage points", "nats": "nats", "share": "0 to 1", "": ""}
 """Of the metrics' catalogue, for people."""
 
 
@@ -84,7 +84,7 @@ def _summary_table(measured: Evaluation) -> Table:
             table.add_row(
                 metric.label,
                 with_se(metric.value, metric.se),
-                UNITS[metric.unit],
+                unit_words(metric.unit, share="0 to 1"),
                 metric.direction,
             )
     return table

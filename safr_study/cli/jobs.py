@@ -11,6 +11,7 @@ import typer
 
 from safr_study.cli import output
 from safr_study.errors import BadInput, ServiceUnreachable, StudyInterrupted
+from safr_study.text import duration
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -114,7 +115,7 @@ def _table(jobs: Sequence[Job]) -> Table:
         began = "" if job.began is None else f"{datetime.fromtimestamp(job.began):%F %T}"
         took = ""
         if job.began is not None and job.ended is not None:
-            took = output.duration(job.ended - job.began)
+            took = duration(job.ended - job.began)
         code = "" if job.exit_code is None else str(job.exit_code)
         made.add_row(job.id, job.study, job.state, began, took, code)
     return made

@@ -207,23 +207,6 @@ def _judged_by(model: RegisteredModel) -> str:
     return "search" if seeds is None else f"{seeds} new seeds"
 
 
-def duration(seconds: float) -> str:
-    """A time for people: ``45 s``, ``12 min``, ``3 h 20 min``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def size(count: float) -> str:
-    """A number of bytes for people."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
-
-
 def _console(stream: TextIO) -> Console:
     from rich.console import Console
 

@@ -8,10 +8,9 @@ from safr_study.records import RankedTrial, TrialRecord
 from safr_study.records.metric_values import measured_metrics
 from safr_study.render.result_tables import seed_half_widths
 from safr_study.settings import POINTS, Objective
+from safr_study.text import Z95
 
 FROM_SEEDS, FROM_EXAMPLES = "over its seeds", "from the dev texts alone"
-_NORMAL_95 = 1.959964
-"""Standard errors on either side of a 95 % interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ def spreads(trial: TrialRecord, objectives: tuple[Objective, ...]) -> tuple[Spre
         return tuple(None for _ in objectives)
     errors = {metric.name: metric.se for metric in measured_metrics(trial.scores)}
     found = [errors.get(objective.name) for objective in objectives]
-    return tuple(None if se is None else Spread(_NORMAL_95 * se, FROM_EXAMPLES) for se in found)
+    return tuple(None if se is None else Spread(Z95 * se, FROM_EXAMPLES) for se in found)
 
 
 def value_text(objective: Objective, value: float, spread: Spread | None = None) -> str:

@@ -8,6 +8,7 @@ from itertools import islice
 from safr_study.records.confirmation import ReadingOfTest
 from safr_study.render.text_table import Sheet
 from safr_study.settings import POINTS, Objective
+from safr_study.text import plural
 from safr_study.uncertainty.confirmation import Confirmation, ConfirmedTrial, Estimate
 from safr_study.uncertainty.intervals_over_seeds import BOOTSTRAP_SEEDS
 
@@ -24,8 +25,8 @@ _MARKS = {
 def title(found: Confirmation) -> str:
     """One line: the study and its new seeds."""
     return (
-        f"Confirmation of {found.study} ({found.dataset}): {_counted(len(found.trials), 'trial')}, "
-        f"{_counted(len(found.seeds), 'new seed')} ({_listed(found.seeds)})"
+        f"Confirmation of {found.study} ({found.dataset}): {plural(len(found.trials), 'trial')}, "
+        f"{plural(len(found.seeds), 'new seed')} ({_listed(found.seeds)})"
     )
 
 
@@ -121,9 +122,9 @@ def _stayed(found: Confirmation) -> str:
         said.append(f"{len(left)} {'leaves' if len(left) == 1 else 'leave'} it{_named(left)}")
     if unknown:
         said.append(f"{len(unknown)} could not be confirmed{_named(unknown)}")
-    joins = f" Of the baselines off it {_counted(len(joined), 'joins', 'join')}{_named(joined)}."
+    joins = f" Of the baselines off it {plural(len(joined), 'joins', 'join')}{_named(joined)}."
     return (
-        f"Of the {_counted(len(members), 'trial')} on the search's front {', '.join(said)}."
+        f"Of the {plural(len(members), 'trial')} on the search's front {', '.join(said)}."
         f"{joins if joined else ''} Other trials were not trained anew."
     )
 
@@ -133,7 +134,7 @@ def _selection_bias(found: Confirmation) -> str:
     control = ""
     if any(one.finished for one in rest):
         control = (
-            f" Of the {_counted(len(rest), 'baseline')} off that front, which nobody selected: "
+            f" Of the {plural(len(rest), 'baseline')} off that front, which nobody selected: "
             f"{_mean_gains(found, rest)}."
         )
     return (
@@ -228,7 +229,7 @@ def _models(reading: ReadingOfTest) -> str:
     trials = sorted({trial for trial, _ in reading.runs})
     seeds = sorted({seed for _, seed in reading.runs})
     return (
-        f"{_counted(len(reading.runs), 'model')} (trials {_listed(trials)}; seeds {_listed(seeds)})"
+        f"{plural(len(reading.runs), 'model')} (trials {_listed(trials)}; seeds {_listed(seeds)})"
     )
 
 
@@ -290,10 +291,6 @@ def _listed(numbers: Sequence[int]) -> str:
     return ", ".join(
         f"{part[0]}-{part[-1]}" if len(part) > 2 else ", ".join(map(str, part)) for part in parts
     )
-
-
-def _counted(count: int, one: str, many: str | None = None) -> str:
-    return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 def _chunks(items: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:

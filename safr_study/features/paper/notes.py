@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from safr_study.features.paper.compare import Comparison
 from safr_study.features.paper.numbers import METRICS, Metric
 from safr_study.features.paper.result import Reproduction
+from safr_study.text import plural
 from safr_study.uncertainty.intervals import Interval
 
 METRIC_NAMES: dict[Metric, str] = {
@@ -37,11 +38,6 @@ def any_saturated(result: Reproduction) -> bool:
     return rankings or any(row.saturated for row in rows) or any(p.saturated for p in points)
 
 
-def counted(count: int, thing: str) -> str:
-    """For people: ``1 run``, ``3 runs``."""
-    return f"{count} {thing}{'' if count == 1 else 's'}"
-
-
 def _notes(result: Reproduction) -> Iterator[str]:
     if result.comparison is not None:
         yield from _agreement_notes(result.comparison)
@@ -68,11 +64,11 @@ def _agreement_notes(comparison: Comparison) -> Iterator[str]:
         f"{METRIC_NAMES[metric]} {sum(row.metrics[place].inside for row in rows)}"
         for place, metric in enumerate(METRICS)
     )
-    yield f"The paper's number is inside our interval, of {counted(len(rows), 'row')}: {inside}."
+    yield f"The paper's number is inside our interval, of {plural(len(rows), 'row')}: {inside}."
     gains = [row.same_gain for row in rows if row.same_gain is not None]
     yield (
         f"SRS has the paper's sign in {sum(row.same_sign for row in rows)} of "
-        f"{counted(len(rows), 'row')}"
+        f"{plural(len(rows), 'row')}"
         + (f", its difference to lambda (0, 0) in {sum(gains)} of {len(gains)}." if gains else ".")
     )
     words = Counter(row.srs.verdict for row in rows if row.srs.verdict is not None)
@@ -120,12 +116,12 @@ def _reading_notes(result: Reproduction) -> Iterator[str]:
     if result.rankings:
         yield (
             "The rationale of a text: its words with a sentiment of their own in the treebank; "
-            f"{counted(result.runs, 'run')}, capacity at {result.capacity_layer}."
+            f"{plural(result.runs, 'run')}, capacity at {result.capacity_layer}."
         )
     else:
         yield (
             "The paper: single runs with one random draw. Ours: "
-            f"{counted(result.runs, 'run')}, {result.draws} random draws, "
+            f"{plural(result.runs, 'run')}, {result.draws} random draws, "
             f"capacity at {result.capacity_layer}."
         )
     if result.preset == "reference":

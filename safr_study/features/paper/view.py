@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from safr_study.features.paper.compare import Comparison, RowOutcome
 from safr_study.features.paper.curves import CapacityNumber, CurvePoint
-from safr_study.features.paper.notes import METRIC_NAMES, any_saturated, counted
+from safr_study.features.paper.notes import METRIC_NAMES, any_saturated
 from safr_study.features.paper.numbers import METRICS, Metric
 from safr_study.features.paper.result import Reproduction
 from safr_study.records.runs import VMASK_ROW
 from safr_study.render.text_table import Sheet
+from safr_study.text import plural
 from safr_study.uncertainty.intervals import Interval
 
 TITLES = {
@@ -62,12 +63,12 @@ def _levels(result: Reproduction, comparison: Comparison, wide: bool) -> Sheet:
         name = _marked(outcome)
         if wide:
             runs = len(outcome.seeds)
-            rows.append((name, f"ours, {counted(runs, 'run')}", *ours))
+            rows.append((name, f"ours, {plural(runs, 'run')}", *ours))
             rows.append((_saturated(outcome), "paper", *papers))
         else:
             rows += [(name, *ours), ("  paper", *papers)]
     return Sheet(
-        f"On test, {counted(result.seeds, 'run')} a row; in, out: of our interval"
+        f"On test, {plural(result.seeds, 'run')} a row; in, out: of our interval"
         + _mark_key(result),
         ("row", *(("from",) if wide else ()), *(f">{names[metric]}" for metric in METRICS)),
         tuple(rows),
