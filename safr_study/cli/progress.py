@@ -227,7 +227,7 @@ def _state(trial: TrialRecord) -> str:
 
 
 def _outcome(trial: TrialRecord, board: Board) -> str:
-    if trial.run_on_values is not None:
+    if trial.control_values is not None:
         return (
             f"was to be stopped at epoch {trial.stopped_at}, and ran on to measure what that costs"
         )

@@ -7,15 +7,15 @@ from safr_study.pareto.fronts import (
     knee_index,
 )
 from safr_study.pareto.ranking import rank_study, rank_trials
-from safr_study.pareto.selection import leading, places
+from safr_study.pareto.selection import selection_order, top_k
 
 __all__ = [
     "crowding_distances",
     "front_numbers",
     "hypervolume",
     "knee_index",
-    "leading",
-    "places",
     "rank_study",
     "rank_trials",
+    "selection_order",
+    "top_k",
 ]

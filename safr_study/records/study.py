@@ -68,9 +68,9 @@ class TrialRecord:
     """The sentence, for a failed trial."""
     stopped_at: int | None = None
     """Rung, in epochs, at which the scheduler stopped it, or would have stopped a run-on."""
-    run_on: bool = False
+    is_control: bool = False
     """Whether it was to be stopped and ran on to its end, to measure what stopping costs."""
-    run_on_values: tuple[float, ...] | None = None
+    control_values: tuple[float, ...] | None = None
     """The objectives at the end of a run-on, which is ranked with nobody."""
     replicates: tuple[Replicate, ...] = ()
     """Each seed's own, where there are several; the checkpoint is the first one's."""

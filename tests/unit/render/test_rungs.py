@@ -54,8 +54,8 @@ def trial(
             for epoch in range(1, max(rungs, default=0) + 2)
         ),
         stopped_at=stopped_at,
-        run_on=run_on,
-        run_on_values=end if run_on else None,
+        is_control=run_on,
+        control_values=end if run_on else None,
         violations=(violation,),
     )
 
