@@ -9,8 +9,8 @@ from safr_study.errors import BadInput
 from safr_study.settings import Resources
 
 GPU_SHARE = 0.25
-"""Share of one GPU per trial where no pilot could measure it (``gpu_pilot``): the paper's model takes
-well under a quarter of any current GPU."""
+"""Share of one GPU per trial where no pilot could measure it: the paper's model takes
+well under a quarter of any current one."""
 _TINY = 1e-9
 """Tolerance for what floating-point numbers lose: three thirds are one."""
 
