@@ -82,7 +82,7 @@ def complete(
 
 def stop_early(ledger: Ledger, number: int) -> None:
     """As the scheduler does."""
-    ledger.record_decision(number, 2, Decision.STOP)
+    ledger.record_decision(number, 2, Decision.PRUNE)
 
 
 def write_state(folder: Path) -> Path:

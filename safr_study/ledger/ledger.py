@@ -234,7 +234,7 @@ class Ledger:
         if outcome.violations:
             self._set(number, "violations", list(outcome.violations))
             self._set_constraints(number, outcome.violations)
-        if self.trial(number).is_control:
+        if self.trial(number).control:
             self._set(number, "run_on_values", list(values))
             self._tell(number, state=optuna.trial.TrialState.PRUNED)
         else:
@@ -253,7 +253,7 @@ class Ledger:
     def record_decision(self, number: int, epoch: int, decision: Decision) -> TrialRecord:
         """Write the decision on a running trial at a rung; a stopped trial ends."""
         self._set(number, f"{RUNG}{epoch:05d}", decision.value)
-        return self.stop(number) if decision is Decision.STOP else self.trial(number)
+        return self.stop(number) if decision is Decision.PRUNE else self.trial(number)
 
     def stop(self, number: int) -> TrialRecord:
         """End a running trial that the scheduler stopped."""

@@ -103,7 +103,7 @@ def record_of(trial: FrozenTrial, number: int, of_study: Mapping[str, Any]) -> T
         epochs=tuple(epoch_from_plain(attrs[key]) for key in epochs),
         failure=attrs.get("failure") if failed else None,
         stopped_at=min(against, default=None),
-        is_control=Decision.CONTROL in against.values(),
+        control=Decision.CONTROL in against.values(),
         control_values=None if control_values is None else tuple(control_values),
         replicates=tuple(
             Replicate(one["seed"], tuple(one["values"])) for one in attrs.get("replicates", ())

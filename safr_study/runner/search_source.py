@@ -110,7 +110,7 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
     def _next(self) -> TrialRecord | None:
         if self._unfinished:
             trial = self._unfinished.pop(0)
-            if trial.stopped_at is not None and not trial.is_control:
+            if trial.stopped_at is not None and not trial.control:
                 return self._ledger.stop(trial.number)
             report = self._ledger.pending_decision(trial)
             return trial if report is None else self._decide(trial.number, report)
@@ -166,11 +166,11 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             observer.epoch_ended(trial, report)
         if self._ledger.pending_decision(trial) != report:
             return False
-        trial_after = self._decide(number, report)
-        if trial_after.state is TrialState.RUNNING:
+        judged = self._decide(number, report)
+        if judged.state is TrialState.RUNNING:
             return False
         self._finished.add(trial_id)
-        self._end(trial_after)
+        self._end(judged)
         return True
 
     def _decide(self, number: int, report: EpochReport) -> TrialRecord:
@@ -232,7 +232,7 @@ def rebuilt(spec: StudySpec, trials: Sequence[TrialRecord]) -> Asha:
         for report in trial.epochs:
             if report.objectives is not None:
                 asha.add(trial.number, report.epoch, report.objectives)
-        if trial.is_control and trial.stopped_at is not None:
+        if trial.control and trial.stopped_at is not None:
             asha.add_control(trial.number, trial.stopped_at)
         if trial.state is TrialState.COMPLETE and trial.values is not None:
             asha.add_end(trial.number, trial.values)

@@ -29,7 +29,7 @@ class Decision(StrEnum):
     """What becomes of a trial at a rung; the values are those in the ledger."""
 
     CONTINUE = "go_on"
-    STOP = "stop"
+    PRUNE = "stop"
     CONTROL = "run_on"
     """To be stopped, and trained to its end to measure what stopping costs: a control trial."""
 
@@ -141,7 +141,7 @@ class Asha:
         if len(others) < self._config.min_peers or self._is_good(np.array(vector), others):
             return Decision.CONTINUE
         if not self._is_drawn(number):
-            return Decision.STOP
+            return Decision.PRUNE
         self.add_control(number, epoch)
         return Decision.CONTROL
 

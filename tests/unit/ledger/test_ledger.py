@@ -364,12 +364,12 @@ def test_a_verdict_is_written_once_and_read_back(home: Home) -> None:
     for _ in range(3):
         ledger.ask(spec)
     report = replace(EPOCH, epoch=2, objectives=(61.0, 3.0))
-    for number, verdict in enumerate((Decision.CONTINUE, Decision.STOP, Decision.CONTROL)):
+    for number, verdict in enumerate((Decision.CONTINUE, Decision.PRUNE, Decision.CONTROL)):
         ledger.record_epoch(number, report)
         assert ledger.pending_decision(ledger.trial(number)) == report
         ledger.record_decision(number, 2, verdict)
         assert ledger.pending_decision(ledger.trial(number)) is None
-    states = [(t.state, t.stopped_at, t.is_control) for t in reopened(home).trials()]
+    states = [(t.state, t.stopped_at, t.control) for t in reopened(home).trials()]
     assert states == [
         (TrialState.RUNNING, None, False),
         (TrialState.PRUNED, 2, False),

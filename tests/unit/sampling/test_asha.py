@@ -17,7 +17,7 @@ from safr_study.sampling import asha as asha_module
 from safr_study.sampling.asha import Asha, Decision
 from safr_study.settings import POINTS, Objective, SchedulerConfig
 
-CONTINUE, STOP, CONTROL = Decision.CONTINUE, Decision.STOP, Decision.CONTROL
+CONTINUE, STOP, CONTROL = Decision.CONTINUE, Decision.PRUNE, Decision.CONTROL
 # Both directions, and units with a margin in points as well as in percent of the range.
 OBJECTIVES = tuple(
     Objective(name=name)
