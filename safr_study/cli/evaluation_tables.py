@@ -10,7 +10,7 @@ from safr_study.text import unit_words
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from safr_study.features.evaluate import Evaluation
+    from safr_study.features.evaluate.evaluate import Evaluation
     from safr_study.records import DeletionScores, Scores
 
 """Of the metrics' catalogue, for people."""

@@ -27,12 +27,11 @@ from safr_study.records import (
     TrialState,
     to_plain,
 )
-from safr_study.sampling.asha import Verdict
+from safr_study.sampling.asha import Decision
 from safr_study.sampling.experimental import experimental_allowed
 from safr_study.sampling.fixed_trials import planned
 from safr_study.sampling.imputation import EPOCH
 from safr_study.sampling.sampler import build_sampler, enqueued, replay, suggest
-from safr_study.sampling.trial_window import Past
 from safr_study.settings import StudySpec, Value, trial_config
 
 SCHEMA_VERSION = 1
@@ -64,7 +63,6 @@ class Ledger:
     """Unique among all studies of all homes: the key of its checkpoints and MLflow runs."""
     study: optuna.Study
     storage: optuna.storages.BaseStorage
-    _past: Past = field(default_factory=Past, repr=False, compare=False)
 
     @classmethod
     def create(
@@ -190,7 +188,7 @@ class Ledger:
         if plan is not None and not waiting:
             self.study.enqueue_trial(enqueued(plan.point, spec.space))
         self.study.sampler = build_sampler(
-            spec.sampler, seed=spec.seed, number=number, space=spec.space, past=self._past
+            spec.sampler, seed=spec.seed, number=number, space=spec.space
         )
         return self._settle(self.study.ask(), number, spec)
 
@@ -236,7 +234,7 @@ class Ledger:
         if outcome.violations:
             self._set(number, "violations", list(outcome.violations))
             self._set_constraints(number, outcome.violations)
-        if self.trial(number).run_on:
+        if self.trial(number).control:
             self._set(number, "run_on_values", list(values))
             self._tell(number, state=optuna.trial.TrialState.PRUNED)
         else:
@@ -252,18 +250,18 @@ class Ledger:
             if f"{index}" not in trial.constraints:
                 trial.set_constraint(f"{index}", violation)
 
-    def judged(self, number: int, epoch: int, verdict: Verdict) -> TrialRecord:
-        """Write the scheduler's verdict on a running trial at a rung; a stopped one ends."""
-        self._set(number, f"{RUNG}{epoch:05d}", verdict.value)
-        return self.stop(number) if verdict is Verdict.STOP else self.trial(number)
+    def record_decision(self, number: int, epoch: int, decision: Decision) -> TrialRecord:
+        """Write the decision on a running trial at a rung; a stopped trial ends."""
+        self._set(number, f"{RUNG}{epoch:05d}", decision.value)
+        return self.stop(number) if decision is Decision.PRUNE else self.trial(number)
 
     def stop(self, number: int) -> TrialRecord:
         """End a running trial that the scheduler stopped."""
         self._tell(number, state=optuna.trial.TrialState.PRUNED)
         return self.trial(number)
 
-    def unjudged(self, trial: TrialRecord) -> EpochReport | None:
-        """The rung that a trial reached and was not judged at, as its driver died just then."""
+    def pending_decision(self, trial: TrialRecord) -> EpochReport | None:
+        """The rung that a trial reached without a decision, as its driver died just then."""
         reached = [report for report in trial.epochs if report.objectives is not None]
         if not reached or trial.stopped_at is not None:
             return None
@@ -287,7 +285,7 @@ class Ledger:
     def _settle_again(self, trial: TrialRecord, spec: StudySpec) -> TrialRecord:
         number = trial.number
         self.study.sampler = build_sampler(
-            spec.sampler, seed=spec.seed, number=number, space=spec.space, past=self._past
+            spec.sampler, seed=spec.seed, number=number, space=spec.space
         )
         return self._settle(self._open(number), number, spec)
 
