@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from safr_study.render.text_table import TextTable
 
 if TYPE_CHECKING:
-    from safr_study.features.evaluate import Evaluation
+    from safr_study.features.evaluate.evaluate import Evaluation
     from safr_study.records import DeletionScores, Scores
 
 UNITS = {"points": "percentage points", "nats": "nats", "share": "0 to 1", "": ""}
