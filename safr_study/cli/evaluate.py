@@ -25,8 +25,8 @@ from safr_study.cli.progress import QUIET_SECONDS
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from safr_study.features.evaluate import Evaluation
-    from safr_study.features.roar import RoarStep
+    from safr_study.features.evaluate.evaluate import Evaluation
+    from safr_study.features.evaluate.roar import RoarStep
 
 
 def evaluate(
@@ -91,9 +91,9 @@ def evaluate(
 
       safr-study evaluate model --quick --roar 30 --roar-seeds 5
     """
-    from safr_study.features.evaluate import check_metrics_file
-    from safr_study.features.evaluate import evaluate as run
-    from safr_study.features.roar import plan_roar, roar_metrics
+    from safr_study.features.evaluate.evaluate import check_metrics_file
+    from safr_study.features.evaluate.evaluate import evaluate as run
+    from safr_study.features.evaluate.roar import plan_roar, roar_metrics
     from safr_study.records import to_plain
     from safr_study.records.metric_values import measured_metrics, other_rankings, write_metrics
 

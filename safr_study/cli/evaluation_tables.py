@@ -9,7 +9,7 @@ from safr_study.cli import output
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from safr_study.features.evaluate import Evaluation
+    from safr_study.features.evaluate.evaluate import Evaluation
     from safr_study.records import DeletionScores, Scores
 
 UNITS = {"points": "percentage points", "nats": "nats", "share": "0 to 1", "": ""}
