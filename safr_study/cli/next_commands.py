@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safr_study.text import redacted_address
+from safr_study.text import has_secret, redacted_address
 
 if TYPE_CHECKING:
     from safr_study.features.search.search import SearchOutcome
@@ -56,6 +56,19 @@ def called_as() -> list[str]:
     if Path(sys.argv[0]).name == "__main__.py":
         return [sys.orig_argv[0], "-m", "safr_study"]
     return [sys.argv[0]]
+
+
+def secret_hint(stores: Stores) -> str | None:
+    """Where the secrets belong that the commands above lack; ``None``: they lack none."""
+    places = []
+    if stores.storage_url is not None and has_secret(stores.storage_url):
+        places.append("the ledger's password in PGPASSWORD or a file of PGPASSFILE")
+    if stores.tracking_uri is not None and has_secret(stores.tracking_uri):
+        places.append(
+            "MLflow's in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or in "
+            "MLFLOW_TRACKING_TOKEN"
+        )
+    return f"Addresses are shown without secrets: give {'; '.join(places)}." if places else None
 
 
 def _option(name: str, address: str | None) -> list[str]:

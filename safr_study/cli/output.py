@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TextIO
 
+from safr_study.text import redacted
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -36,7 +38,7 @@ def err() -> Console:
 
 def warn(sentence: str) -> None:
     """Something is wrong, and nothing has failed; said with --quiet too."""
-    _console(sys.stderr).print(f"warning: {sentence}", soft_wrap=True)
+    _console(sys.stderr).print(f"warning: {redacted(sentence)}", soft_wrap=True)
 
 
 def silence() -> None:

@@ -19,7 +19,7 @@ from safr_study.cli.completion import (
     complete_space,
     complete_study,
 )
-from safr_study.cli.next_commands import ROLES, next_commands, sync_command
+from safr_study.cli.next_commands import ROLES, next_commands, secret_hint, sync_command
 from safr_study.cli.options import (
     AddressOption,
     CheckpointsOption,
@@ -362,3 +362,5 @@ def _show(outcome: SearchOutcome, stores: Stores, *, home: Path | None, as_json:
     console.print("Next:")
     for command in next_commands(outcome, stores, home):
         console.print(f"  {shlex.join(command)}", soft_wrap=True)
+    if hint := secret_hint(stores):
+        console.print(hint, soft_wrap=True)

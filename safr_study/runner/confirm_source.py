@@ -28,7 +28,7 @@ from safr_study.runner.task import Finished, TrialTask, finished_event, read_eve
 from safr_study.runner.trial_dir import Keep, kept_at, workplace
 from safr_study.runner.worker import run_trial
 from safr_study.settings import wanted
-from safr_study.text import first_line
+from safr_study.text import first_line, redacted
 
 _WAIT_SECONDS = 0.5
 """Between two looks for Ctrl-C."""
@@ -177,7 +177,7 @@ def _failure(error: Exception, task: TrialTask, asked: TrialTask) -> str:
         return str(error)
     folder = Path(task.folder)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+    (folder / "error.txt").write_text(redacted(traceback.format_exc()), encoding="utf-8")
     return (
         f"{type(error).__name__}: {first_line(error)} "
         f"(details in {join(asked.folder, 'error.txt')})"

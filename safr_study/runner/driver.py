@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import shutil
 import signal
 import threading
@@ -16,6 +17,7 @@ from types import FrameType
 from typing import Any
 
 from ray import tune
+from ray.tune.execution import class_cache
 
 from safr_study.cluster.head_watch import HeadWatch
 from safr_study.cluster.slots import TrialSlots
@@ -38,7 +40,7 @@ from safr_study.runner.trial_dir import make_workplaces
 from safr_study.runner.tune_adapter import LedgerScheduler
 from safr_study.runner.worker import trainable
 from safr_study.settings import StudySpec
-from safr_study.text import first_line
+from safr_study.text import first_line, is_secret_name
 
 POLL_SECONDS = 3.0
 """Between two looks at the ledger for a request to stop."""
@@ -66,6 +68,9 @@ def run_study(
             the ledger.
         SafrError: the ledger could not be written, say.
     """
+    # Ray Tune would write the keys of this process into its runtime environment, and so into a log
+    # that everybody may read. Workers on this machine inherit them, nodes have their own.
+    class_cache.ENV_VARS_TO_PROPAGATE.difference_update(filter(is_secret_name, os.environ))
     searcher = LedgerSearcher(
         ledger,
         spec,

@@ -32,7 +32,7 @@ from safr_study.runner.task import (
 )
 from safr_study.runner.trial_dir import Keep, kept_at, workplace
 from safr_study.settings import Constraint, Objective, wanted
-from safr_study.text import first_line
+from safr_study.text import first_line, redacted
 
 if TYPE_CHECKING:
     import torch
@@ -295,7 +295,7 @@ def _faulty(error: Exception, folder: Path, place: str) -> Finished:
     trace = folder / "error.txt"
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-        trace.write_text(traceback.format_exc(), encoding="utf-8")
+        trace.write_text(redacted(traceback.format_exc()), encoding="utf-8")
         summary += f" (details in {join(place, trace.name)})"
     return Finished(failure=f"{type(error).__name__}: {summary}")
 

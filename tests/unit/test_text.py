@@ -62,7 +62,7 @@ def test_a_secret_is_taken_out_of_a_sentence(sentence: str, shown: str) -> None:
         "models:/safr-sst2@knee",
         "http://127.0.0.1:5000",
         "http://[::1]:5000/x",
-        "sqlite:////tmp/a:b@c/x.db",
+        "sqlite:////tmp/a@b/x.db",
         "s3://bucket/pre@x/y",
         "postgresql+psycopg://u@h:5432/db?sslmode=require&passfile=/p",
         "max_tokens=4 and the key of a dictionary; token: must be a word",
