@@ -11,8 +11,8 @@ from typing import Any
 
 from safr_study.errors import ServiceUnreachable
 from safr_study.records import Provenance, RegisteredModel, TrialRecord, TrialState
-from safr_study.records.confirmation import ConfirmedRun
 from safr_study.records.metric_values import measured_metrics
+from safr_study.records.run import RunResult
 from safr_study.render.model_card import CardEstimate
 from safr_study.settings import StudySpec
 from safr_study.tracking import entries
@@ -163,7 +163,7 @@ def register_confirmed(
     return [versions[number] for number in numbers.values()]
 
 
-def _record(trial: TrialRecord, run: ConfirmedRun) -> TrialRecord:
+def _record(trial: TrialRecord, run: RunResult) -> TrialRecord:
     """The trial as this run of it is."""
     return replace(
         trial,
@@ -180,7 +180,7 @@ def _record(trial: TrialRecord, run: ConfirmedRun) -> TrialRecord:
     )
 
 
-def _update(tracked: TrackedRun, trial: TrialRecord, run: ConfirmedRun, spec: StudySpec) -> None:
+def _update(tracked: TrackedRun, trial: TrialRecord, run: RunResult, spec: StudySpec) -> None:
     record = _record(trial, run)
     tags = entries.trial_tags(record, spec, None)
     if run.test_read is not None:
@@ -197,7 +197,7 @@ def _update(tracked: TrackedRun, trial: TrialRecord, run: ConfirmedRun, spec: St
     )
 
 
-def _test_measures(run: ConfirmedRun) -> list[Measure]:
+def _test_measures(run: RunResult) -> list[Measure]:
     if run.test is None:
         return []
     return [
@@ -207,7 +207,7 @@ def _test_measures(run: ConfirmedRun) -> list[Measure]:
 
 
 def _version_tags(
-    found: Confirmation, one: ConfirmedTrial, run: ConfirmedRun, *, uid: str, spec: StudySpec
+    found: Confirmation, one: ConfirmedTrial, run: RunResult, *, uid: str, spec: StudySpec
 ) -> dict[str, str]:
     """What the version is: the model's own values, and the means that it stands for."""
     assert run.checkpoint is not None
@@ -238,9 +238,7 @@ def _version_tags(
     return tags
 
 
-def _card_facts(
-    name: str, found: Confirmation, one: ConfirmedTrial, run: ConfirmedRun
-) -> CardFacts:
+def _card_facts(name: str, found: Confirmation, one: ConfirmedTrial, run: RunResult) -> CardFacts:
     estimates = [
         CardEstimate(
             split,
@@ -274,6 +272,6 @@ def _text(value: Any) -> str:
     return "" if value is None else repr(float(value))
 
 
-def _milliseconds(run: ConfirmedRun) -> int:
+def _milliseconds(run: RunResult) -> int:
     """When the run ended, since 1970."""
     return round(1000 * datetime.fromisoformat(run.ended).timestamp())

@@ -11,12 +11,8 @@ import numpy as np
 
 from safr_study.pareto import rank_study
 from safr_study.records import RankedTrial, StudyResult, TrialRecord
-from safr_study.records.confirmation import (
-    Answers,
-    ConfirmedRun,
-    Measured,
-    ReadingOfTest,
-)
+from safr_study.records.confirmation import ReadingOfTest
+from safr_study.records.run import Answers, Measured, RunResult
 from safr_study.settings import Objective
 from safr_study.uncertainty.bootstrap import Values, front_probability_over_seeds
 from safr_study.uncertainty.intervals import Interval, t_interval
@@ -44,7 +40,7 @@ class ConfirmedTrial:
 
     trial: TrialRecord
     """As the search left it."""
-    runs: tuple[ConfirmedRun, ...]
+    runs: tuple[RunResult, ...]
     """Those of the asked seeds that have ended, by seed."""
     member: bool
     """Whether it was on the search's first front."""
@@ -69,12 +65,12 @@ class ConfirmedTrial:
         return self.ranked is not None and self.ranked.on_front
 
     @property
-    def failures(self) -> tuple[ConfirmedRun, ...]:
+    def failures(self) -> tuple[RunResult, ...]:
         """Runs that failed."""
         return tuple(run for run in self.runs if run.failure is not None)
 
     @property
-    def finished(self) -> tuple[ConfirmedRun, ...]:
+    def finished(self) -> tuple[RunResult, ...]:
         """Runs with numbers."""
         return tuple(run for run in self.runs if run.failure is None)
 
@@ -95,7 +91,7 @@ class ConfirmedTrial:
         return tuple(None if new.mean is None else new.mean - old for new, old in pairs)
 
     @property
-    def typical(self) -> ConfirmedRun | None:
+    def typical(self) -> RunResult | None:
         """The run nearest to the means on dev, each objective in units of its sd over the seeds.
 
         It stands for the setting: it was not chosen for being lucky. Ties go to the first seed.
@@ -139,7 +135,7 @@ class Confirmation:
         return tuple(one for one in self.members if one.on_front)
 
     @property
-    def failures(self) -> tuple[ConfirmedRun, ...]:
+    def failures(self) -> tuple[RunResult, ...]:
         """All runs that failed."""
         return tuple(run for one in self.trials for run in one.failures)
 
@@ -163,7 +159,7 @@ class Searched:
 
 def confirmation(
     searched: Searched,
-    runs: Mapping[tuple[int, int], ConfirmedRun],
+    runs: Mapping[tuple[int, int], RunResult],
     seeds: Sequence[int],
     *,
     readings: Sequence[ReadingOfTest] = (),
@@ -290,7 +286,7 @@ def _as_trial(one: ConfirmedTrial) -> TrialRecord:
     )
 
 
-def _mean_violations(runs: Sequence[ConfirmedRun]) -> tuple[float, ...]:
+def _mean_violations(runs: Sequence[RunResult]) -> tuple[float, ...]:
     columns = zip(*(run.violations for run in runs), strict=True)
     return tuple(math.fsum(column) / len(runs) for column in columns)
 
@@ -318,14 +314,14 @@ def _full_table(objective: Objective, axis: int, one: ConfirmedTrial) -> Values:
     return np.repeat(values[:, np.newaxis], measured[0].answers.examples, axis=1)
 
 
-def _texts(trials: Sequence[ConfirmedTrial], of: Callable[[ConfirmedRun], Measured | None]) -> int:
+def _texts(trials: Sequence[ConfirmedTrial], of: Callable[[RunResult], Measured | None]) -> int:
     found = (of(run) for one in trials for run in one.finished)
     return next((measured.answers.examples for measured in found if measured is not None), 0)
 
 
 def _more_seeds(
     trials: Sequence[TrialRecord],
-    runs: Mapping[tuple[int, int], ConfirmedRun],
+    runs: Mapping[tuple[int, int], RunResult],
     seeds: Sequence[int],
 ) -> int:
     """Seeds beyond the asked ones that all the trials have finished."""

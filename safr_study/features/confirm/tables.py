@@ -8,7 +8,7 @@ import pandas as pd
 
 from safr_study.features.confirm.view import notes
 from safr_study.records import to_plain
-from safr_study.records.confirmation import ConfirmedRun, Measured
+from safr_study.records.run import Measured, RunResult, run_to_plain
 from safr_study.uncertainty.confirmation import Confirmation, ConfirmedTrial, Estimate
 
 
@@ -136,8 +136,8 @@ def _ends(new: Estimate) -> dict[str, Any]:
     }
 
 
-def _run_json(run: ConfirmedRun) -> dict[str, Any]:
-    plain: dict[str, Any] = to_plain(run)
+def _run_json(run: RunResult) -> dict[str, Any]:
+    plain = run_to_plain(run)
     for split in ("dev", "test"):
         # The bits of every text are the ledger's.
         if plain[split] is not None:
