@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from safr_study.cli import output
-from safr_study.cli.completion import complete_registered
 from safr_study.cli.options import (
     HomeOption,
     JsonOption,
@@ -69,7 +68,6 @@ def pull(
         str,
         typer.Argument(
             help="NAME, NAME@alias or NAME/version.",
-            autocompletion=complete_registered,
             metavar="MODEL",
         ),
     ],
