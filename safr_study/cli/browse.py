@@ -20,6 +20,7 @@ from safr_study.cli.options import (
     open_stores,
 )
 from safr_study.errors import BadInput
+from safr_study.render.text_table import TextTable
 
 
 def datasets(
@@ -51,10 +52,8 @@ def datasets(
             names = ("name", "description", "where")
             output.print_json({"datasets": [dict(zip(names, row, strict=True)) for row in known]})
             return
-        table = output.table(["data set", "what it is", "where it comes from"])
-        for row in known:
-            table.add_row(*row)
-        output.out().print(table)
+        columns = ("data set", "what it is", "where it comes from")
+        output.show(TextTable("", columns, known))
         output.out().print(
             "Besides: any hub id, or a path to CSV, JSON lines, Parquet or a folder."
         )
@@ -94,11 +93,16 @@ def spaces(
         if json:
             output.print_json({"spaces": [space.model_dump(mode="json") for space in found]})
             return
-        table = output.table(["space", "varies", "constraints", "what it is for"])
-        for known in found:
-            kept = ", ".join(constraint.text for constraint in known.constraints)
-            table.add_row(known.name, ", ".join(known.parameters), kept, known.description)
-        output.out().print(table)
+        rows = [
+            (
+                known.name,
+                ", ".join(known.parameters),
+                ", ".join(constraint.text for constraint in known.constraints),
+                known.description,
+            )
+            for known in found
+        ]
+        output.show(TextTable("", ("space", "varies", "constraints", "what it is for"), rows))
         return
     if action != "validate" or space is None:
         raise BadInput("spaces", "say spaces validate FILE, or nothing to list them")

@@ -15,6 +15,7 @@ from safr_study.cli.options import (
     open_stores,
 )
 from safr_study.errors import BadInput
+from safr_study.render.text_table import TextTable
 
 if TYPE_CHECKING:
     from safr_study.features.clean import Cleaning
@@ -85,11 +86,12 @@ def _show(plan: Cleaning, stores: Stores) -> None:
     if not plan.removals:
         output.out().print("There is nothing to free.")
         return
-    table = output.table(["folder", "what it is", ">size"], title=f"In {stores.home.root}")
-    for removal in plan.removals:
-        folder = removal.path.relative_to(stores.home.root)
-        table.add_row(str(folder), removal.what, output.size(removal.size))
-    output.out().print(table)
+    root = stores.home.root
+    rows = [
+        (str(removal.path.relative_to(root)), removal.what, output.size(removal.size))
+        for removal in plan.removals
+    ]
+    output.show(TextTable(f"In {root}", ("folder", "what it is", ">size"), rows))
     output.out().print(f"{output.size(plan.size)} in all.")
 
 

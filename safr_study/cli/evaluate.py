@@ -21,6 +21,7 @@ from safr_study.cli.options import (
     open_stores,
 )
 from safr_study.cli.progress import QUIET_SECONDS
+from safr_study.render.text_table import TextTable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -161,11 +162,11 @@ def metrics(json: JsonOption = False) -> None:
         ]
         output.print_json({"metrics": document, "layers": list(LAYERS)})
         return
-    table = output.table(["objective", "what", "unit", "better"], title="Metrics")
-    for name, metric in rows:
-        better = "higher" if metric.maximise else "lower"
-        table.add_row(name, metric.label, UNITS[metric.unit], better)
-    output.out().print(table)
+    cells = [
+        (name, metric.label, UNITS[metric.unit], "higher" if metric.maximise else "lower")
+        for name, metric in rows
+    ]
+    output.show(TextTable("Metrics", ("objective", "what", "unit", "better"), cells))
     output.out().print(
         "K: percent of the tokens deleted, for example srs@30. LAYER: one of "
         f"{', '.join(LAYERS)}, for example mean_capacity.ffn1_pre."
@@ -214,8 +215,7 @@ def _show(measured: Evaluation) -> None:
     console.print(
         "± is the standard error of one run, from its texts; ↑ higher, ↓ lower is better."
     )
-    for table in evaluation_tables(measured):
-        console.print(table)
+    output.show(*evaluation_tables(measured))
     console.print(
         "SRS: accuracy lost without the top k %; excess: beyond a random deletion of the same "
         "size; contrast: beyond deleting the bottom k %."

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from safr_study.cli import output
+from safr_study.render.text_table import TextTable
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from safr_study.features.evaluate.evaluate import Evaluation
     from safr_study.records import DeletionScores, Scores
 
@@ -16,7 +14,7 @@ UNITS = {"points": "percentage points", "nats": "nats", "share": "0 to 1", "": "
 """Of the metrics' catalogue, for people."""
 
 
-def evaluation_tables(measured: Evaluation) -> list[Table]:
+def evaluation_tables(measured: Evaluation) -> list[TextTable]:
     """All the tables of an evaluation, in the order of reading."""
     scores = measured.scores
     by = f"by capacity at {measured.capacity_layer}, mode {measured.mode}"
@@ -38,12 +36,10 @@ def evaluation_tables(measured: Evaluation) -> list[Table]:
     return tables
 
 
-def _deletion_table(scores: Scores, title: str) -> Table:
-    columns = [">k %", ">deleted %", ">top ↓", ">random", ">bottom ↑", ">SRS ↑", ">p", ">excess ↑"]
-    table = output.table([*columns, ">contrast ↑", ">headroom ↑"], title=title)
-    for one in scores.deletions:
-        table.add_row(
-            f"{100 * one.k:g}" + ("*" if one.saturated else ""),
+def _deletion_table(scores: Scores, title: str) -> TextTable:
+    rows = [
+        (
+            _share(one),
             f"{100 * one.realised_share:.1f}",
             _number(one.accuracy_top),
             _number(one.accuracy_random),
@@ -54,55 +50,57 @@ def _deletion_table(scores: Scores, title: str) -> Table:
             with_se(one.contrast, one.contrast_se),
             _number(one.headroom),
         )
-    if scores.saturated:
-        table.caption = "* saturated"
-    return table
+        for one in scores.deletions
+    ]
+    columns = (">k %", ">deleted %", ">top ↓", ">random", ">bottom ↑", ">SRS ↑", ">p", ">excess ↑",
+               ">contrast ↑", ">headroom ↑")  # fmt: skip
+    return TextTable(title, columns, rows, caption="* saturated" if scores.saturated else "")
 
 
-def _faithfulness_table(scores: Scores, title: str) -> Table:
-    columns = [">k %", ">comprehensiveness ↑", ">sufficiency ↓", ">log-odds ↓", ">flip rate ↑"]
-    table = output.table(columns, title=title)
-    for one in scores.deletions:
-        table.add_row(
-            f"{100 * one.k:g}" + ("*" if one.saturated else ""),
+def _faithfulness_table(scores: Scores, title: str) -> TextTable:
+    rows = [
+        (
+            _share(one),
             with_se(one.comprehensiveness, one.comprehensiveness_se),
             with_se(one.sufficiency, one.sufficiency_se),
             _number(one.log_odds, 3),
             _number(one.flip_rate),
         )
-    return table
+        for one in scores.deletions
+    ]
+    columns = (">k %", ">comprehensiveness ↑", ">sufficiency ↓", ">log-odds ↓", ">flip rate ↑")
+    return TextTable(title, columns, rows)
 
 
-def _summary_table(measured: Evaluation) -> Table:
+def _share(one: DeletionScores) -> str:
+    return f"{100 * one.k:g}" + ("*" if one.saturated else "")
+
+
+def _summary_table(measured: Evaluation) -> TextTable:
     from safr_study.records.metric_values import measured_metrics
 
-    table = output.table(
-        ["metric", ">value", "unit", "better"], title=f"Over all k, mode {measured.mode}"
-    )
-    for metric in measured_metrics(measured.scores):
-        if metric.mode and "@" not in metric.name:
-            table.add_row(
-                metric.label,
-                with_se(metric.value, metric.se),
-                UNITS[metric.unit],
-                metric.direction,
-            )
-    return table
+    rows = [
+        (one.label, with_se(one.value, one.se), UNITS[one.unit], one.direction)
+        for one in measured_metrics(measured.scores)
+        if one.mode and "@" not in one.name
+    ]
+    columns = ("metric", ">value", "unit", "better")
+    return TextTable(f"Over all k, mode {measured.mode}", columns, rows)
 
 
-def _rankings_table(scores: Scores, mode: str) -> Table:
+def _rankings_table(scores: Scores, mode: str) -> TextTable:
     shares = [one.k for one in scores.controls[0].deletions]
     columns = [
         column for k in shares for column in (f">SRS({100 * k:g}) ↑", f">compr.({100 * k:g}) ↑")
     ]
-    table = output.table(
-        ["ranking", *columns], title=f"Capacity against other rankings, mode {mode}; points"
-    )
-    rows = [("capacity", [scores.deletion(k) for k in shares])]
-    rows += [(control.ranking, list(control.deletions)) for control in scores.controls]
-    for name, deletions in rows:
-        table.add_row(name.replace("_", " "), *(cell for one in deletions for cell in _cells(one)))
-    return table
+    deletions = {"capacity": [scores.deletion(k) for k in shares]}
+    deletions |= {control.ranking: list(control.deletions) for control in scores.controls}
+    rows = [
+        (name.replace("_", " "), *(cell for one in found for cell in _cells(one)))
+        for name, found in deletions.items()
+    ]
+    title = f"Capacity against other rankings, mode {mode}; points"
+    return TextTable(title, ("ranking", *columns), rows)
 
 
 def _cells(one: DeletionScores) -> tuple[str, str]:
@@ -112,22 +110,24 @@ def _cells(one: DeletionScores) -> tuple[str, str]:
     )
 
 
-def _agreement_table(scores: Scores) -> Table:
-    table = output.table(
-        ["ranking", ">average precision ↑", ">AUROC ↑", ">precision@|gold| ↑"],
-        title=f"Agreement with the gold rationale, {scores.agreements[0].texts:,} texts; 0 to 1",
-    )
-    for one in scores.agreements:
-        table.add_row(
+def _agreement_table(scores: Scores) -> TextTable:
+    rows = [
+        (
             one.ranking.replace("_", " "),
             with_se(one.average_precision, one.average_precision_se, 3),
             with_se(one.auroc, one.auroc_se, 3),
             with_se(one.precision_at_gold, one.precision_at_gold_se, 3),
         )
-    return table
+        for one in scores.agreements
+    ]
+    return TextTable(
+        f"Agreement with the gold rationale, {scores.agreements[0].texts:,} texts; 0 to 1",
+        ("ranking", ">average precision ↑", ">AUROC ↑", ">precision@|gold| ↑"),
+        rows,
+    )
 
 
-def _layer_tables(scores: Scores) -> list[Table]:
+def _layer_tables(scores: Scores) -> list[TextTable]:
     """One for each block; the first has the layers before it too."""
     from safr_study.settings import OF_LAYER
 
@@ -136,37 +136,43 @@ def _layer_tables(scores: Scores) -> list[Table]:
     for block in blocks:
         layers = [layer for layer in scores.superposition if layer.block == block]
         which = f", block {block + 1} of {len(blocks)}" if len(blocks) > 1 else ""
-        table = output.table(
-            ["", *(f">{layer.layer}" for layer in layers)], title=f"Superposition by layer{which}"
-        )
-        for name, metric in OF_LAYER.items():
-            arrow = "↑" if metric.maximise else "↓"
-            values = [_number(getattr(layer, name), 3) for layer in layers]
-            table.add_row(f"{metric.label} {arrow}", *values)
-        tables.append(table)
+        rows = [
+            (
+                f"{metric.label} {'↑' if metric.maximise else '↓'}",
+                *(_number(getattr(layer, name), 3) for layer in layers),
+            )
+            for name, metric in OF_LAYER.items()
+        ]
+        columns = ("", *(f">{layer.layer}" for layer in layers))
+        tables.append(TextTable(f"Superposition by layer{which}", columns, rows))
     return tables
 
 
-def _roar_table(measured: Evaluation) -> Table:
+def _roar_table(measured: Evaluation) -> TextTable:
     seeds = [run.seed for run in measured.roar[0].runs]
-    columns = [">k %", ">deleted %", ">original", ">random", ">top ↓", ">ROAR ↑"]
-    table = output.table(
-        [*columns, ">p" if len(seeds) == 1 else ">95 % interval"],
-        title=f"ROAR by capacity at {measured.capacity_layer}, "
-        f"{f'seed {seeds[0]}' if len(seeds) == 1 else f'{len(seeds)} seeds'}; points",
-    )
+    rows = []
     for one in measured.roar:
         run = one.only_run
-        table.add_row(
-            f"{100 * one.k:g}",
-            f"{100 * one.realised_share:.1f}",
-            _number(one.accuracy_original),
-            _number(one.accuracy_random),
-            _number(one.accuracy_top),
-            with_se(one.roar, None if run is None else run.roar_se),
-            f"{one.roar_low:.2f} to {one.roar_high:.2f}" if run is None else f"{run.mcnemar_p:.1g}",
+        rows.append(
+            (
+                f"{100 * one.k:g}",
+                f"{100 * one.realised_share:.1f}",
+                _number(one.accuracy_original),
+                _number(one.accuracy_random),
+                _number(one.accuracy_top),
+                with_se(one.roar, None if run is None else run.roar_se),
+                f"{one.roar_low:.2f} to {one.roar_high:.2f}"
+                if run is None
+                else f"{run.mcnemar_p:.1g}",
+            )
         )
-    return table
+    last = ">p" if len(seeds) == 1 else ">95 % interval"
+    return TextTable(
+        f"ROAR by capacity at {measured.capacity_layer}, "
+        f"{f'seed {seeds[0]}' if len(seeds) == 1 else f'{len(seeds)} seeds'}; points",
+        (">k %", ">deleted %", ">original", ">random", ">top ↓", ">ROAR ↑", last),
+        rows,
+    )
 
 
 def _number(value: float | None, decimals: int = 2) -> str:

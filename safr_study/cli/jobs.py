@@ -11,10 +11,9 @@ import typer
 
 from safr_study.cli import output
 from safr_study.errors import BadInput, ServiceUnreachable, StudyInterrupted
+from safr_study.render.text_table import TextTable
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from safr_study.cluster.jobs.job import Job
     from safr_study.cluster.jobs.server import JobServer
 
@@ -35,7 +34,7 @@ def show_jobs(address: str, study: str | None, *, watch: bool, as_json: bool) ->
     elif as_json:
         output.print_json({"jobs": [job_json(job) for job in jobs]})
     elif jobs:
-        output.out().print(_table(jobs))
+        output.show(_table(jobs))
     else:
         output.out().print("No job yet; begin one: safr-study submit")
 
@@ -108,16 +107,16 @@ def stop_command(server: JobServer, job: Job) -> str:
     return f"safr-study stop {job.study} --ray {server.address}"
 
 
-def _table(jobs: Sequence[Job]) -> Table:
-    made = output.table(["job", "study", "now", "submitted", ">took", ">exit code"])
+def _table(jobs: Sequence[Job]) -> TextTable:
+    rows = []
     for job in jobs:
         began = "" if job.began is None else f"{datetime.fromtimestamp(job.began):%F %T}"
         took = ""
         if job.began is not None and job.ended is not None:
             took = output.duration(job.ended - job.began)
         code = "" if job.exit_code is None else str(job.exit_code)
-        made.add_row(job.id, job.study, job.state, began, took, code)
-    return made
+        rows.append((job.id, job.study, job.state, began, took, code))
+    return TextTable("", ("job", "study", "now", "submitted", ">took", ">exit code"), rows)
 
 
 def _unknown(study: str, server: JobServer) -> BadInput:

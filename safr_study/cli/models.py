@@ -34,7 +34,9 @@ def list_models(
     if json:
         output.print_json({"models": to_plain(models)})
     elif models:
-        output.out().print(output.models_table(models))
+        from safr_study.render.result_tables import models_table
+
+        output.show(models_table(models))
     else:
         output.out().print("No model yet; a finished search registers its front.")
 
@@ -60,7 +62,9 @@ def promote(
     if json:
         output.print_json({"models": to_plain(models)})
     else:
-        output.out().print(output.models_table(models))
+        from safr_study.render.result_tables import models_table
+
+        output.show(models_table(models))
 
 
 def pull(

@@ -8,9 +8,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from safr_study.cli.board import Board
-from safr_study.cli.output import FAILURES, duration, size, table
+from safr_study.cli.output import duration, size
 from safr_study.records import EpochReport, TrialRecord, TrialState
 from safr_study.records.warnings import trial_warnings
+from safr_study.render.text_table import TextTable
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from safr_study.features.search.search import StudyPlan
 
+FAILURES = 10
+"""Failed trials below the live table: the latest."""
 ROWS = 14
 """Trials in the live table: the latest."""
 QUIET_SECONDS = 20.0
@@ -198,26 +201,33 @@ def _page(board: Board) -> Group:
     from rich.console import Group
     from rich.text import Text
 
+    from safr_study.render.terminal import TerminalTable
+
     objectives = [f">{objective.label}" for objective in board.plan.objectives]
-    made = table([">trial", "setting", ">epoch", ">last dev", *objectives, "state"])
+    columns = (">trial", "setting", ">epoch", ">last dev", *objectives, "state")
+    rows = []
     for number in sorted(board.trials)[-ROWS:]:
         trial = board.trials[number]
         last = trial.epochs[-1] if trial.epochs else None
         values = trial.values or [None] * len(objectives)
-        made.add_row(
-            str(trial.number),
-            trial.label,
-            f"{len(trial.epochs)}/{board.plan.epochs}",
-            "" if last is None else f"{last.dev_accuracy:.2f}",
-            *("" if value is None else f"{value:.2f}" for value in values),
-            _state(trial),
+        rows.append(
+            (
+                str(trial.number),
+                trial.label,
+                f"{len(trial.epochs)}/{board.plan.epochs}",
+                "" if last is None else f"{last.dev_accuracy:.2f}",
+                *("" if value is None else f"{value:.2f}" for value in values),
+                _state(trial),
+            )
         )
     failures = [
         Text(f"trial {trial.number} failed: {trial.failure}", style="red")
         for trial in list(board.failed.values())[-FAILURES:]
     ]
     warnings = [Text(sentence, style="yellow") for sentence in board.warnings]
-    return Group(made, *failures, *warnings, Text(board.summary()))
+    return Group(
+        TerminalTable(TextTable("", columns, rows)), *failures, *warnings, Text(board.summary())
+    )
 
 
 def _state(trial: TrialRecord) -> str:

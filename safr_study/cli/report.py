@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -18,11 +18,6 @@ from safr_study.cli.options import (
     StudyArgument,
     open_stores,
 )
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from safr_study.render.text_table import Sheet
 
 AnywayOption = Annotated[
     bool, typer.Option("--anyway", help="Compare also studies of other data; it is said then.")
@@ -122,11 +117,10 @@ def compare(
       safr-study compare s1 s2 --json | jq '.studies[] | {study, hypervolume, share}'
     """
     from safr_study.features.compare.compare import compare as run
-    from safr_study.features.compare.compare import write_comparison
-    from safr_study.features.compare.tables import (
+    from safr_study.features.compare.view import (
         comparison_json,
-        comparison_notes,
-        comparison_sheets,
+        comparison_page,
+        write_comparison,
     )
 
     found = run(studies, open_stores(home, storage=storage, reads=True), anyway=anyway)
@@ -135,20 +129,12 @@ def compare(
         paths = [str(path) for path in written]
         output.print_json({**comparison_json(found), "written": paths})
         return
-    console = output.out()
-    for sheet in comparison_sheets(found):
-        console.print(_table(sheet))
-    for sentence in comparison_notes(found):
-        console.print(sentence, soft_wrap=True)
+    page = comparison_page(found)
+    output.show(*page.tables)
+    for sentence in page.notes:
+        output.out().print(sentence, soft_wrap=True)
     for path in written:
         output.err().print(f"wrote {path}", soft_wrap=True)
-
-
-def _table(sheet: Sheet) -> Table:
-    made = output.table(sheet.columns, title=sheet.title)
-    for row in sheet.rows:
-        made.add_row(*row)
-    return made
 
 
 @contextmanager

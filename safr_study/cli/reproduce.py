@@ -199,9 +199,8 @@ def _dry_run(request: RunRequest, home: Home, *, as_json: bool) -> None:
 
 
 def _run(request: RunRequest, home: Home, out: Path | None, *, as_json: bool) -> None:
-    from safr_study.features.paper.output import write_item
+    from safr_study.features.paper.output import reproduction_json, write_item
     from safr_study.features.paper.reproduce import reproduce as run
-    from safr_study.features.paper.result import reproduction_json
 
     if out is not None and out.exists() and not out.is_dir():
         raise BadInput("out", f"{out} is no folder; choose another")
@@ -222,16 +221,11 @@ def _run(request: RunRequest, home: Home, out: Path | None, *, as_json: bool) ->
 
 
 def _show(result: Reproduction) -> None:
-    from safr_study.features.paper.notes import notes
-    from safr_study.features.paper.view import sheets, title
+    from safr_study.features.paper.view import paper_page
 
-    console = output.out()
-    console.print(title(result))
+    console, page = output.out(), paper_page(result, wide=False)
+    console.print(page.title)
     console.print()
-    for sheet in sheets(result, wide=False):
-        table = output.table(sheet.columns, title=sheet.title)
-        for row in sheet.rows:
-            table.add_row(*row)
-        console.print(table)
-    for note in notes(result):
+    output.show(*page.tables)
+    for note in page.notes:
         console.print(note)

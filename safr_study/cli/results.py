@@ -62,9 +62,11 @@ def pareto(
 
 
 def _show(result: StudyResult, rows: int) -> None:
+    from safr_study.render.result_tables import ranking_table, result_notes
+
     console = output.out()
     if result.ranked:
-        console.print(output.result_table(result, rows=rows))
+        output.show(ranking_table(result, rows=rows))
     else:
         console.print(f"Study {result.name}: no trial is complete yet.")
     more = len(result.ranked) - rows
@@ -73,7 +75,7 @@ def _show(result: StudyResult, rows: int) -> None:
             f"{more:,} more trials; --rows 0 shows all, --out FOLDER writes all as CSV.",
             soft_wrap=True,
         )
-    for line in output.result_footer(result):
+    for line in result_notes(result):
         console.print(line, soft_wrap=True)
 
 

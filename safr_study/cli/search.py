@@ -40,6 +40,7 @@ from safr_study.errors import (
     StudyIncomplete,
     StudyInterrupted,
 )
+from safr_study.render.text_table import TextTable
 from safr_study.settings.durations import parse_duration
 
 if TYPE_CHECKING:
@@ -309,23 +310,28 @@ def _dry_run(spec: StudySpec, stores: Stores, *, fresh: bool, as_json: bool) -> 
     for line in plan_lines(plan):
         output.out().print(line)
     if plan.first:
-        table = output.table([">trial", "setting"], title="The first trials")
-        for trial in plan.first:
-            table.add_row(str(trial.number), trial.label)
-        output.out().print(table)
+        rows = [(str(trial.number), trial.label) for trial in plan.first]
+        output.show(TextTable("The first trials", (">trial", "setting"), rows))
 
 
 def _show_front_so_far(spec: StudySpec, stores: Stores) -> None:
     from safr_study.features.study_base.results import load_result
+    from safr_study.render.result_tables import ranking_table
+    from safr_study.render.terminal import TerminalTable
 
     result = load_result(spec.name, stores)
     if result.ranked:
-        output.err().print(output.result_table(result, rows=10))
+        output.err().print(TerminalTable(ranking_table(result, rows=10)))
 
 
 def _show(outcome: SearchOutcome, stores: Stores, *, home: Path | None, as_json: bool) -> None:
     from safr_study.records import to_plain
-    from safr_study.render.result_tables import result_json
+    from safr_study.render.result_tables import (
+        models_table,
+        ranking_table,
+        result_json,
+        result_notes,
+    )
 
     if as_json:
         output.print_json(
@@ -338,14 +344,14 @@ def _show(outcome: SearchOutcome, stores: Stores, *, home: Path | None, as_json:
         )
         return
     console = output.out()
-    console.print(output.result_table(outcome.result))
-    for line in output.result_footer(outcome.result):
+    output.show(ranking_table(outcome.result))
+    for line in result_notes(outcome.result):
         console.print(line, soft_wrap=True)
     if outcome.budget is not None:
         console.print(f"Study {outcome.result.name}: {outcome.budget}.", soft_wrap=True)
     if outcome.models:
         console.print()
-        console.print(output.models_table(outcome.models))
+        output.show(models_table(outcome.models))
     aliases = {alias for model in outcome.models for alias in model.aliases}
     if outcome.models and not aliases & set(ROLES):
         console.print(

@@ -37,7 +37,6 @@ _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     # The state of the Tuner, all trials each time: nobody reads it back, the ledger has it all.
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
-    "RAY_DISABLE_IMPORT_WARNING": "1",
     # The trace of a worker that died: the ledger has the sentence.
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }
