@@ -12,8 +12,10 @@ import typer
 from safr_study.cli import output
 from safr_study.cli.options import (
     AddressOption,
+    DryRunOption,
     HomeOption,
     JsonOption,
+    QuietOption,
     StorageOption,
     StudyArgument,
     TrackingOption,
@@ -49,10 +51,8 @@ def confirm(
         typer.Option("--max-concurrent", help="Runs at once.", min=1, rich_help_panel="Resources"),
     ] = None,
     address: AddressOption = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done and what it costs.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")] = False,
+    dry_run: DryRunOption = False,
+    quiet: QuietOption = False,
     json: JsonOption = False,
     home: HomeOption = None,
     tracking_uri: TrackingOption = None,

@@ -11,8 +11,10 @@ from safr_study.cli import output
 from safr_study.cli.completion import complete_dataset
 from safr_study.cli.options import (
     DevLimitOption,
+    EpochsOption,
     HomeOption,
     JsonOption,
+    PresetOption,
     TestLimitOption,
     TrainLimitOption,
 )
@@ -50,13 +52,8 @@ def reproduce(
         list[str] | None,
         typer.Option("--row", help="This row alone, as 'safr(1, 0.1)'; may be given again."),
     ] = None,
-    preset: Annotated[
-        Literal["masked", "reference"],
-        typer.Option("--preset", help="Padding-aware, or as the authors' released code."),
-    ] = "masked",
-    epochs: Annotated[
-        int, typer.Option("--epochs", help="At most; early stopping may end before.", min=1)
-    ] = 100,
+    preset: PresetOption = "masked",
+    epochs: EpochsOption = 100,
     train_limit: TrainLimitOption = None,
     dev_limit: DevLimitOption = None,
     test_limit: TestLimitOption = None,
