@@ -29,6 +29,7 @@ from safr_study.cli import (
     submit,
 )
 from safr_study.errors import BadInput, BadInputs, SafrError, one_line
+from safr_study.text import first_line
 
 INTERRUPTED = 130
 
@@ -139,10 +140,9 @@ def _report(error: Exception) -> int:
         "w", prefix="safr-study-", suffix=".txt", delete=False, encoding="utf-8"
     ) as file:
         file.write(traceback.format_exc())
-    summary = str(error)[:200]
     _complain(
-        f"safr-study itself failed ({type(error).__name__}: {summary}); please report it with "
-        f"{file.name}"
+        f"safr-study itself failed ({type(error).__name__}: {first_line(error)}); please "
+        f"report it with {file.name}"
     )
     return 1
 

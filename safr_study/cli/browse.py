@@ -21,6 +21,7 @@ from safr_study.cli.options import (
 )
 from safr_study.errors import BadInput
 from safr_study.render.text_table import TextTable
+from safr_study.text import unit_words
 
 
 def datasets(
@@ -127,7 +128,6 @@ def metrics(json: JsonOption = False) -> None:
 
       safr-study metrics
     """
-    from safr_study.cli.evaluate import UNITS
     from safr_study.settings import AT_K, LAYERS, OF_LAYER, OF_MODEL
 
     groups = {"": OF_MODEL, "@K": AT_K, ".LAYER": OF_LAYER}
@@ -149,7 +149,12 @@ def metrics(json: JsonOption = False) -> None:
         output.print_json({"metrics": document, "layers": list(LAYERS)})
         return
     cells = [
-        (name, metric.label, UNITS[metric.unit], "higher" if metric.maximise else "lower")
+        (
+            name,
+            metric.label,
+            unit_words(metric.unit, share="0 to 1"),
+            "higher" if metric.maximise else "lower",
+        )
         for name, metric in rows
     ]
     output.show(TextTable("Metrics", ("objective", "what", "unit", "better"), cells))

@@ -20,15 +20,12 @@ from safr_study.cli.options import (
 )
 from safr_study.cli.progress import Reporter
 from safr_study.render.text_table import TextTable
+from safr_study.text import unit_words
 
 if TYPE_CHECKING:
     from safr_study.features.evaluate.evaluate import Evaluation
     from safr_study.features.evaluate.roar import RoarStep
     from safr_study.records import DeletionScores, Scores
-
-
-UNITS = {"points": "percentage points", "nats": "nats", "share": "0 to 1", "": ""}
-"""Of the metrics' catalogue, for people."""
 
 
 def evaluate(
@@ -250,7 +247,7 @@ def _summary_table(measured: Evaluation) -> TextTable:
     from safr_study.records.metric_values import measured_metrics
 
     rows = [
-        (one.label, with_se(one.value, one.se), UNITS[one.unit], one.direction)
+        (one.label, with_se(one.value, one.se), unit_words(one.unit, share="0 to 1"), one.direction)
         for one in measured_metrics(measured.scores)
         if one.mode and "@" not in one.name
     ]

@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
-from safr_study.cli.output import duration, size
 from safr_study.records import EpochReport, TrialRecord, TrialState
 from safr_study.records.warnings import study_warnings, trial_warnings
 from safr_study.render.text_table import TextTable
+from safr_study.text import duration, plural, size
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
@@ -37,7 +37,7 @@ def plan_lines(plan: StudyPlan) -> list[str]:
     baselines = ", ".join(plan.baselines)
     lines = [
         f"Study {plan.name} on {plan.corpus}",
-        f"{_count(plan.trials, 'trial')} of at most {_count(plan.epochs, 'epoch')} "
+        f"{plural(plan.trials, 'trial')} of at most {plural(plan.epochs, 'epoch')} "
         f"{f'(first the baselines: {baselines})' if baselines else '(no baselines)'}, "
         f"objectives {' and '.join(o.label for o in plan.objectives)} on dev; "
         f"{plan.slots.sentence()}",
@@ -63,10 +63,6 @@ def plan_lines(plan: StudyPlan) -> list[str]:
         f"measured; early stopping may make it less), {size(plan.cost.disk_bytes)} of disk"
     )
     return lines
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 class Reporter:

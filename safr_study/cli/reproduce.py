@@ -20,6 +20,7 @@ from safr_study.cli.options import (
 )
 from safr_study.errors import BadInput, StudyIncomplete
 from safr_study.home import open_home
+from safr_study.text import duration
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -143,10 +144,10 @@ class RunReport:
     def finished(self, wanted: WantedRun, line: RunLine, left: int, seconds: float) -> None:
         """One more line on disk."""
         srs = line.test.deletion(0.3).srs
-        rest = f"; {left} left, about {output.duration(seconds)}" if left else ""
+        rest = f"; {left} left, about {duration(seconds)}" if left else ""
         self._say(
             f"{wanted.label}: accuracy {line.test.accuracy:.2f}, SRS(30) {srs:.2f}, "
-            f"{line.epochs} epochs in {output.duration(line.seconds)}{rest}"
+            f"{line.epochs} epochs in {duration(line.seconds)}{rest}"
         )
 
     def failed(self, wanted: WantedRun, sentence: str) -> None:
@@ -166,7 +167,7 @@ def _plan_lines(plan: RunPlan) -> list[str]:
     if not missing:
         return [head]
     known = plan.seconds is not None
-    left = f"about {output.duration(plan.seconds or 0.0)}" if known else "how long, the first tells"
+    left = f"about {duration(plan.seconds or 0.0)}" if known else "how long, the first tells"
     return [head, f"{missing} to do, {plan.workers} at once, {left}"]
 
 

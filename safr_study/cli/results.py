@@ -18,6 +18,7 @@ from safr_study.cli.options import (
     StudyArgument,
     open_stores,
 )
+from safr_study.text import size
 
 if TYPE_CHECKING:
     from safr_study.records import StudyResult
@@ -142,7 +143,7 @@ def report(
         return
     for sentence in facts["missing"]:
         output.err().print(f"note: {sentence}", soft_wrap=True)
-    output.out().print(f"wrote {written.path} ({output.size(written.bytes)})", soft_wrap=True)
+    output.out().print(f"wrote {written.path} ({size(written.bytes)})", soft_wrap=True)
 
 
 def compare(

@@ -46,6 +46,7 @@ from safr_study.errors import (
 )
 from safr_study.render.text_table import TextTable
 from safr_study.settings.durations import parse_duration
+from safr_study.text import redacted_address
 
 if TYPE_CHECKING:
     from safr_study.features.search.search import SearchOutcome
@@ -360,18 +361,18 @@ def _show(outcome: SearchOutcome, stores: Stores, *, home: Path | None, as_json:
 
 def _sync_command(study: str, stores: Stores, home: Path | None) -> list[str]:
     """What brings a study to the tracking server that it was meant for, without a password."""
-    from safr_study.ledger.sync_state import without_password
-
     # Without --tracking-uri: the ledger knows it, but for a database, which needs its password.
     uri = stores.tracking_uri
     at_home = ["--home", str(home)] if home is not None else []
-    ledger = ["--storage", stores.storage_url] if stores.storage_url is not None else []
+    ledger = _option("--storage", stores.storage_url)
     database = uri is not None and not uri.startswith("http")
-    tracked = ["--tracking-uri", uri] if uri is not None and database else []
-    return [
-        without_password(word)
-        for word in ("safr-study", "sync", study, *at_home, *ledger, *tracked)
-    ]
+    tracked = _option("--tracking-uri", uri if database else None)
+    return ["safr-study", "sync", study, *at_home, *ledger, *tracked]
+
+
+def _option(name: str, address: str | None) -> list[str]:
+    """An option with its address, which shows no secret."""
+    return [] if address is None else [name, redacted_address(address)]
 
 
 def _next_commands(
@@ -380,8 +381,8 @@ def _next_commands(
     """What shows and uses what a search found."""
     program = output.called_as()
     at_home = ["--home", str(home)] if home is not None else []
-    ledger = ["--storage", stores.storage_url] if stores.storage_url is not None else []
-    tracked = ["--tracking-uri", stores.tracking_uri] if stores.tracking_uri is not None else []
+    ledger = _option("--storage", stores.storage_url)
+    tracked = _option("--tracking-uri", stores.tracking_uri)
     yield [*program, "pareto", outcome.result.name, "--out", "figures", *at_home, *ledger]
     # All of these point to models of this study.
     aliases = {alias: model for model in outcome.models for alias in model.aliases}

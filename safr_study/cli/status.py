@@ -20,6 +20,7 @@ from safr_study.cli.options import (
 from safr_study.cli.submit import show_jobs, stop_jobs
 from safr_study.errors import BadInput
 from safr_study.render.text_table import TextTable
+from safr_study.text import duration, size
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -110,7 +111,7 @@ def stop(
     from safr_study.features.search.stop import stop_study
 
     def say(driver: Driver, seconds: float) -> None:
-        waited = f", since {output.duration(seconds)}" if seconds else ""
+        waited = f", since {duration(seconds)}" if seconds else ""
         output.err().print(f"asked its driver ({driver}) to end it; waiting{waited}")
 
     stores = open_stores(home, storage=storage, reads=True)
@@ -281,10 +282,10 @@ def _times(status: StudyStatus) -> str:
 
     said = []
     if status.began is not None:
-        said.append(f"Begun {output.duration(seconds_since(status.began))} ago")
+        said.append(f"Begun {duration(seconds_since(status.began))} ago")
     if status.seconds_left is not None:
-        said.append(f"about {output.duration(status.seconds_left)} left")
-    said.append(f"{output.size(status.disk)} of disk")
+        said.append(f"about {duration(status.seconds_left)} left")
+    said.append(f"{size(status.disk)} of disk")
     return ", ".join(said)
 
 

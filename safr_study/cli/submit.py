@@ -15,6 +15,7 @@ from safr_study.cli.options import JsonOption
 from safr_study.cli.search import search, spec_of
 from safr_study.errors import BadInput, ServiceUnreachable, StudyInterrupted
 from safr_study.render.text_table import TextTable
+from safr_study.text import duration
 
 if TYPE_CHECKING:
     from safr_study.cluster.jobs.job import Job
@@ -227,7 +228,7 @@ def _jobs_table(jobs: Sequence[Job]) -> TextTable:
         began = "" if job.began is None else f"{datetime.fromtimestamp(job.began):%F %T}"
         took = ""
         if job.began is not None and job.ended is not None:
-            took = output.duration(job.ended - job.began)
+            took = duration(job.ended - job.began)
         code = "" if job.exit_code is None else str(job.exit_code)
         rows.append((job.id, job.study, job.state, began, took, code))
     return TextTable("", ("job", "study", "now", "submitted", ">took", ">exit code"), rows)
