@@ -31,6 +31,7 @@ from safr_study.runner.tune_adapter import (
     trial_resources,
 )
 from safr_study.runner.worker import trainable
+from safr_study.text import first_line
 
 WORKER_DEATHS = 1
 """Number of times that a run whose worker process dies resumes from its last epoch."""
@@ -141,10 +142,9 @@ def _stop_on_signal() -> Iterator[threading.Event]:
 def _as_ours(error: Exception, source: RunSource) -> SafrError:
     if isinstance(error, SafrError):
         return error
-    reason = " ".join(str(error).split())[:300]
     sentence = (
-        f"study: it could not go on ({type(error).__name__}: {reason}); what was finished is in "
-        f"{source.results}, and the same command goes on from there"
+        f"study: it could not go on ({type(error).__name__}: {first_line(error)}); what was "
+        f"finished is in {source.results}, and the same command goes on from there"
     )
     if isinstance(error, ledger_errors()):
         return ServiceUnreachable(sentence)

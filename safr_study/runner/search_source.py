@@ -126,7 +126,7 @@ class SearchSource:
                 self._ledger.record_epoch(number, report)
         trial = self._ledger.complete(number, result)
         if trial.state is TrialState.COMPLETE:
-            self._asha.ended(number, result.mean_values)
+            self._asha.add_end(number, result.mean_values)
         self._end(trial)
 
     def _next_trial(self) -> TrialRecord | None:
@@ -174,5 +174,5 @@ def rebuilt(spec: StudySpec, trials: Sequence[TrialRecord]) -> Asha:
         if trial.control and trial.stopped_at is not None:
             asha.add_control(trial.number, trial.stopped_at)
         if trial.state is TrialState.COMPLETE and trial.values is not None:
-            asha.ended(trial.number, trial.values)
+            asha.add_end(trial.number, trial.values)
     return asha

@@ -27,6 +27,7 @@ from safr_study.runner.system_metrics import SystemWatch
 from safr_study.runner.task import NODE, Event, RunTask, SharedFault, event, replicate_event
 from safr_study.runner.trial_dir import Upload, trial_dir, with_remote_uri
 from safr_study.settings import Constraint, Objective, Wanted, wanted
+from safr_study.text import redacted
 
 if TYPE_CHECKING:
     import torch
@@ -340,7 +341,7 @@ def _faulty(error: Exception, task: RunTask, location: str) -> RunResult | Share
     A disk without room ends all, as every run after this one would fail too.
     """
     folder = Path(task.folder)
-    summary = " ".join(str(error).split())[:300]
+    summary = redacted(" ".join(str(error).split()))[:300]
     if _no_room(error):
         return SharedFault(
             f"there is no room to write to {folder} ({summary}); make some, and give the "

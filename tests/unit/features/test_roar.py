@@ -29,7 +29,7 @@ from safr_study.evaluation import (
     remove_tokens,
     without_top,
 )
-from safr_study.features.roar import (
+from safr_study.features.evaluate.roar import (
     RoarPlan,
     RoarStep,
     model_roar,
