@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from safr_study.cli import output
-from safr_study.cli.completion import complete_registered
 from safr_study.cli.options import (
     AnyStudyArgument,
     HomeOption,
@@ -80,7 +79,6 @@ def pull(
         str,
         typer.Argument(
             help="NAME, NAME@alias or NAME/version.",
-            autocompletion=complete_registered,
             metavar="MODEL",
         ),
     ],
