@@ -107,7 +107,7 @@ def canonical_dataset(dataset: str) -> str:
         path = Path(dataset).expanduser()
         return str(path.resolve()) if _is_meant(path, dataset) else dataset
     except (OSError, RuntimeError):
-        # A link to itself, a name that is too long, the home of an unknown user: ``find_source`` says it.
+        # A link to itself, a name that is too long, an unknown user's home: for ``find_source``.
         return dataset
 
 

@@ -32,7 +32,7 @@ class Decision(StrEnum):
     CONTINUE = "go_on"
     PRUNE = "stop"
     CONTROL = "run_on"
-    """A control trial: it was to be stopped, and is trained to its end to measure what that costs."""
+    """A control trial: to be stopped, and trained to its end to measure what that costs."""
 
 
 class Asha:
