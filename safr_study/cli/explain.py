@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from safr_study.records.explanation import Explanation
 
 Layer = Literal["embedding", "vmask", "attention", "ffn1_pre", "ffn1_post", "ffn2", "block"]
-"""As ``settings.LAYERS``."""
+"""The names of ``settings.LAYERS``."""
 
 _TINTS = ("#f7fbff", "#deebf7", "#b5d4e9", "#7ab6d9", "#2b7bba", "#08418a")
 """Blue by rising capacity, as on the page: told apart by lightness alone."""
