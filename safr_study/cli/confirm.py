@@ -7,8 +7,6 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from safr_study.cli import output
 from safr_study.cli.options import (
     AddressOption,
@@ -20,6 +18,7 @@ from safr_study.cli.options import (
     StudyArgument,
     TrackingOption,
     open_stores,
+    option,
 )
 from safr_study.errors import BadInput, SafrError, StudyIncomplete
 from safr_study.render.text_table import TextTable
@@ -37,19 +36,13 @@ if TYPE_CHECKING:
 
 def confirm(
     study: StudyArgument,
-    seeds: Annotated[
-        int, typer.Option("--seeds", help="New ones for each trial, at least 2.", min=2)
-    ] = 5,
-    test: Annotated[
-        bool, typer.Option("--test/--no-test", help="Read the test set once, at the end.")
-    ] = True,
+    seeds: Annotated[int, option("--seeds", "New ones for each trial, at least 2.", min=2)] = 5,
+    test: Annotated[bool, option("--test/--no-test", "Read the test set once, at the end.")] = True,
     out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Folder for .md, .csv, .png and .svg.", file_okay=False),
+        Path | None, option("--out", "Folder for .md, .csv, .png and .svg.", file_okay=False)
     ] = None,
     max_concurrent: Annotated[
-        int | None,
-        typer.Option("--max-concurrent", help="Runs at once.", min=1, rich_help_panel="Resources"),
+        int | None, option("--max-concurrent", "Runs at once.", min=1, panel="Resources")
     ] = None,
     address: AddressOption = None,
     dry_run: DryRunOption = False,

@@ -28,8 +28,8 @@ from safr_study.records import (
     to_plain,
 )
 from safr_study.records.run import RunResult
+from safr_study.sampling import experimental_allowed
 from safr_study.sampling.asha import Decision
-from safr_study.sampling.experimental import experimental_allowed
 from safr_study.sampling.fixed_trials import planned
 from safr_study.sampling.imputation import EPOCH
 from safr_study.sampling.sampler import build_sampler, enqueued, replay, suggest

@@ -180,11 +180,13 @@ def run_to_plain(run: RunResult) -> dict[str, Any]:
 
 def run_from_plain(plain: Mapping[str, Any]) -> RunResult:
     """The inverse of ``run_to_plain``."""
-    checkpoint, dev = plain["checkpoint"], plain["dev"]
+    checkpoint = plain["checkpoint"]
+    splits = {name: plain[name] for name in ("dev", "test")}
+    measured = {n: None if one is None else measured_from_plain(one) for n, one in splits.items()}
     return RunResult(
         **{
             **plain,
-            "dev": None if dev is None else measured_from_plain(dev),
+            **measured,
             "checkpoint": None if checkpoint is None else CheckpointRef(**checkpoint),
             "violations": tuple(plain["violations"]),
         }

@@ -14,9 +14,9 @@ from safr_study.records import RankedTrial, StudyResult, TrialRecord
 from safr_study.records.confirmation import ReadingOfTest
 from safr_study.records.run import Answers, Measured, RunResult
 from safr_study.settings import Objective
-from safr_study.uncertainty.bootstrap import Values, front_probability_over_seeds
-from safr_study.uncertainty.intervals import Interval, t_interval
-from safr_study.uncertainty.intervals_over_seeds import BOOTSTRAP_SEEDS, intervals
+from safr_study.uncertainty.bootstrap import Values
+from safr_study.uncertainty.intervals import Interval
+from safr_study.uncertainty.summary import SeedValues, front_chances, summarise
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,26 +245,32 @@ def contributions(objective: Objective, answers: Answers) -> Values | None:
 def _estimates(
     objectives: Sequence[Objective], measured: Sequence[Measured]
 ) -> tuple[Estimate, ...]:
-    """Of one trial on one split: each objective over the seeds."""
-    found = []
+    """Each objective of one trial on one split over the seeds."""
+    series = dict(enumerate(_series(objectives, measured)))
+    known = {axis: one for axis, one in series.items() if one is not None}
+    intervals = summarise(known)
+    return tuple(
+        Estimate(math.fsum(known[axis].values) / len(known[axis].values), intervals[axis])
+        if axis in known
+        else Estimate(None)
+        for axis in series
+    )
+
+
+def _series(
+    objectives: Sequence[Objective], measured: Sequence[Measured]
+) -> list[SeedValues | None]:
+    """Each objective under the seeds; ``None`` where one of them has no value of it."""
+    series: list[SeedValues | None] = []
     for axis, objective in enumerate(objectives):
         values = [one.values[axis] for one in measured]
         known = [value for value in values if value is not None]
-        table = _table(objective, measured)
-        if not known or len(known) < len(values):
-            found.append(Estimate(None))
-        elif table is not None and len(known) >= BOOTSTRAP_SEEDS:
-            found.append(Estimate(math.fsum(known) / len(known), intervals({"": table})[""]))
-        else:
-            found.append(Estimate(math.fsum(known) / len(known), t_interval(known)))
-    return tuple(found)
-
-
-def _table(objective: Objective, measured: Sequence[Measured]) -> Values | None:
-    """`[S, M]`, what each text adds under each seed; ``None`` where that was not kept."""
-    rows = [contributions(objective, one.answers) for one in measured]
-    kept = [row for row in rows if row is not None]
-    return np.stack(kept) if kept and len(kept) == len(rows) else None
+        rows = [contributions(objective, one.answers) for one in measured]
+        texts = [row for row in rows if row is not None]
+        table = np.stack(texts) if texts and len(texts) == len(rows) else None
+        complete = bool(known) and len(known) == len(values)
+        series.append(SeedValues(known, table=table) if complete else None)
+    return series
 
 
 def _is_confirmed(one: ConfirmedTrial, seeds: Sequence[int]) -> bool:
@@ -295,23 +301,16 @@ def _front_probabilities(
     confirmed: Sequence[ConfirmedTrial], objectives: Sequence[Objective]
 ) -> dict[int, float]:
     """By trial number: one crossed bootstrap of seeds and dev texts for all of them."""
-    if not confirmed:
-        return {}
-    tables = [[_full_table(objective, axis, one) for one in confirmed]
-              for axis, objective in enumerate(objectives)]  # fmt: skip
-    shares = front_probability_over_seeds(tables, [objective.maximise for objective in objectives])
-    numbers = [one.trial.number for one in confirmed]
-    return dict(zip(numbers, shares.tolist(), strict=True))
-
-
-def _full_table(objective: Objective, axis: int, one: ConfirmedTrial) -> Values:
-    """`[S, M]`; an objective with one number per seed is that number for every text."""
-    measured = [run.dev for run in one.finished if run.dev is not None]
-    table = _table(objective, measured)
-    if table is not None:
-        return table
-    values = np.array([found.values[axis] for found in measured], dtype=np.float64)
-    return np.repeat(values[:, np.newaxis], measured[0].answers.examples, axis=1)
+    series = [
+        _series(objectives, [run.dev for run in one.finished if run.dev is not None])
+        for one in confirmed
+    ]
+    chances = front_chances(
+        [[one for one in trial if one is not None] for trial in series],
+        [objective.maximise for objective in objectives],
+        _texts(confirmed, lambda run: run.dev),
+    )
+    return dict(zip((one.trial.number for one in confirmed), chances, strict=True))
 
 
 def _texts(trials: Sequence[ConfirmedTrial], of: Callable[[RunResult], Measured | None]) -> int:

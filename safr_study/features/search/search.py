@@ -55,7 +55,7 @@ class StudyPlan:
     corpus: str
     """One line about the data."""
     trials: int
-    """To finish in all."""
+    """Trials to finish in all."""
     done: int
     """Complete or stopped early already."""
     unfinished: int

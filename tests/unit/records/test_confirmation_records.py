@@ -19,7 +19,7 @@ from safr_study.records.bits import (
     unpack_counts,
 )
 from safr_study.records.confirmation import ReadingOfTest, reading_from_plain
-from safr_study.records.run import Answers, RunResult, run_from_plain
+from safr_study.records.run import Answers, RunResult, run_from_plain, run_to_plain
 
 answers = st.lists(st.booleans(), min_size=1, max_size=40)
 
@@ -85,7 +85,7 @@ def test_a_run_comes_back_from_json() -> None:
     )
     failed = RunResult(3, 8, ended="2026-01-02T03:04:05+00:00", failure="it diverged")
     for one in (done, failed):
-        assert run_from_plain(json.loads(json.dumps(to_plain(one)))) == one
+        assert run_from_plain(json.loads(json.dumps(run_to_plain(one)))) == one
     assert failed.values == ()
     assert done.dev is not None
     assert done.values == done.dev.values
