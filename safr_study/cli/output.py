@@ -6,8 +6,10 @@ import contextlib
 import gc
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from safr_study.text import redacted
@@ -77,6 +79,15 @@ def without_collector() -> Iterator[None]:
     finally:
         if running:
             gc.enable()
+
+
+def called_as() -> list[str]:
+    """This program's name, or how it was called, where the shell does not find it by name."""
+    if shutil.which("safr-study"):
+        return ["safr-study"]
+    if Path(sys.argv[0]).name == "__main__.py":
+        return [sys.orig_argv[0], "-m", "safr_study"]
+    return [sys.argv[0]]
 
 
 def _console(stream: TextIO) -> Console:

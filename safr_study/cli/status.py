@@ -1,14 +1,11 @@
-"""``status`` and ``stop``: a study that runs, or has run."""
+"""``list``, ``status`` and ``stop``: studies that run, or have run."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from safr_study.cli import output
-from safr_study.cli.jobs import show_jobs, stop_jobs
 from safr_study.cli.options import (
     AnyStudyArgument,
     HomeOption,
@@ -17,7 +14,9 @@ from safr_study.cli.options import (
     StorageOption,
     StudyArgument,
     open_stores,
+    option,
 )
+from safr_study.cli.submit import show_jobs, stop_jobs
 from safr_study.errors import BadInput
 from safr_study.render.text_table import TextTable
 from safr_study.text import duration, size
@@ -37,7 +36,7 @@ WATCH_SECONDS = 2.0
 def status(
     study: AnyStudyArgument = None,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Look again every two seconds until it has ended.")
+        bool, option("--watch", "Look again every two seconds until it has ended.")
     ] = False,
     ray: RayOption = None,
     json: JsonOption = False,
@@ -65,7 +64,7 @@ def status(
     if watch and (study is None or json):
         raise BadInput("watch", "needs the name of one study, and no --json")
     if study is None:
-        show_studies(stores, as_json=json)
+        _show_studies(stores, as_json=json)
         return
     from safr_study.features.search.status import study_status
 
@@ -83,7 +82,7 @@ def status(
 def stop(
     study: StudyArgument,
     timeout: Annotated[
-        float, typer.Option("--timeout", help="Seconds to wait until it has ended.", min=0.0)
+        float, option("--timeout", "Seconds to wait until it has ended.", min=0.0)
     ] = 120.0,
     ray: RayOption = None,
     json: JsonOption = False,
@@ -124,7 +123,19 @@ def stop(
     _say_command(left)
 
 
-def show_studies(stores: Stores, *, as_json: bool) -> None:
+def list_studies(
+    json: JsonOption = False, home: HomeOption = None, storage: StorageOption = None
+) -> None:
+    """List the studies of this home or ledger database.
+
+    Example:
+
+      safr-study list
+    """
+    _show_studies(open_stores(home, storage=storage, reads=True), as_json=json)
+
+
+def _show_studies(stores: Stores, *, as_json: bool) -> None:
     """All studies, one line each."""
     from safr_study.features.study_base.results import list_studies
     from safr_study.records import to_plain

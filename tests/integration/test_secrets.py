@@ -36,7 +36,7 @@ def test_no_file_of_a_study_has_a_secret_of_its_environment(
         address = running.url.replace("//", f"//u:{SECRET}@")
         home = tmp_path / "home"
         words = ["search", "--dataset", "planted", "--study", "s", "--space", "smoke"]
-        words += ["--trials", "2", "--no-baselines", "--epochs", "1", "--tracking-uri", address]
+        words += ["--trials", "4", "--epochs", "1", "--tracking-uri", address]
         ended = safr(home, *words)
         assert ended.code == 0, ended.err
         said = [ended, safr(home, "status", "s", "--json"), safr(home, "sync", "s")]

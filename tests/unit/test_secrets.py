@@ -20,7 +20,7 @@ from rich.console import Console
 from stored_study import FACTS, ask, begin, complete, study_spec
 
 from safr_study.cli import app, output
-from safr_study.cli.next_commands import next_commands, secret_hint, sync_command
+from safr_study.cli.search import _next_commands, _secret_hint, _sync_command
 from safr_study.cluster.jobs.job import find_job
 from safr_study.cluster.jobs.server import JobServer, connect
 from safr_study.errors import BadInput, SafrError, ServiceUnreachable, TrialFailure
@@ -182,8 +182,8 @@ def warning(address: str, home: Home, patch: pytest.MonkeyPatch) -> str:
 def next_and_sync(address: str, home: Home, patch: pytest.MonkeyPatch) -> str:
     stores = Stores(home, tracking_uri=address, storage_url=address)
     outcome: Any = SimpleNamespace(result=SimpleNamespace(name="s"), models=())
-    words = [*next_commands(outcome, stores, None), sync_command("s", stores, None)]
-    return f"{words} {secret_hint(stores)}"
+    words = [*_next_commands(outcome, stores, None), _sync_command("s", stores, None)]
+    return f"{words} {_secret_hint(stores)}"
 
 
 def ledger(address: str, home: Home, patch: pytest.MonkeyPatch) -> str:
@@ -283,7 +283,8 @@ def trace_of_a_worker(address: str, home: Home, patch: pytest.MonkeyPatch) -> st
     try:
         raise RuntimeError(f"no {address}")
     except RuntimeError as error:
-        finished = _faulty(error, folder, str(folder))
+        task: Any = SimpleNamespace(folder=str(folder), key=(0, 0))
+        finished = _faulty(error, task, str(folder))
     assert (folder / "error.txt").exists()
     return f"{finished} {stored(home)}"
 
