@@ -40,7 +40,7 @@ from safr_study.errors import (
     StudyIncomplete,
     StudyInterrupted,
 )
-from safr_study.settings.durations import parse_duration
+from safr_study.settings.study import parse_duration
 
 if TYPE_CHECKING:
     from safr_study.features.search.search import SearchOutcome

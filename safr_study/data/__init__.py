@@ -15,13 +15,10 @@ from safr_study.data.encoding import (
 )
 from safr_study.data.loading import canonical_dataset, load_corpus
 from safr_study.data.planted import planted_corpus
-from safr_study.data.vocabulary import PAD, UNK
 
 __all__ = [
     "MAX_LABEL",
     "MAX_TEXT",
-    "PAD",
-    "UNK",
     "Batch",
     "Corpus",
     "EncodedCorpus",

@@ -208,7 +208,7 @@ def _measure(task: TrialTask, corpus: EncodedCorpus, name: str) -> Measured:
     """The kept model on a split: its objectives, and which texts it has right."""
     # torch is slow to import: only workers pay for it.
     from safr_study.checkpoint.model_files import load_model
-    from safr_study.evaluation import evaluate_model
+    from safr_study.evaluation.scoring import evaluate_model
     from safr_study.training import computing, limit_gpu_memory, pick_device
 
     device = pick_device(task.gpus)

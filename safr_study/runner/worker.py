@@ -127,7 +127,7 @@ def _run(task: TrialTask, corpus: EncodedCorpus, report: Report, device: torch.d
 def _first_seed(
     task: TrialTask, corpus: EncodedCorpus, report: Report, device: torch.device
 ) -> tuple[FitResult, Scores]:
-    from safr_study.evaluation import sample_texts
+    from safr_study.evaluation.leave_one_out import sample_texts
     from safr_study.training import fit
 
     # The same texts for every trial, and for each rung.
@@ -189,7 +189,7 @@ def _scores(
     *,
     superposition: bool,
 ) -> Scores:
-    from safr_study.evaluation import score_model
+    from safr_study.evaluation.scoring import score_model
 
     constrained = (Constraint.parse_text(text).metric for text in task.constraints)
     names = [*(objective.name for objective in task.objectives), *constrained]
