@@ -69,10 +69,14 @@ def doctor(
 def _show(check: Check) -> None:
     """One line for each, as they come: some take seconds."""
     from rich.padding import Padding
+    from rich.table import Table
     from rich.text import Text
 
     console = output.out()
-    table = output.grid(12, 7)
+    table = Table.grid(padding=0)
+    table.add_column(width=12, no_wrap=True)
+    table.add_column(width=7, no_wrap=True)
+    table.add_column(overflow="fold")
     table.add_row(check.name, Text(_MARKS[check.state], style=_STYLES[check.state]), check.found)
     console.print(table)
     if check.advice:

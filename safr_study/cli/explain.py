@@ -12,10 +12,10 @@ from safr_study.cli import output
 from safr_study.cli.completion import complete_model
 from safr_study.cli.options import HomeOption, JsonOption, TrackingOption, open_stores
 from safr_study.errors import BadInput
+from safr_study.render.text_table import TextTable
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     from safr_study.records.explanation import Explanation
@@ -119,7 +119,7 @@ def _show(found: Explanation, top: int) -> None:
         console.print()
         console.print(_legend(found, console))
     if found.words and top:
-        console.print(_top_table(found, top))
+        output.show(_top_table(found, top))
     for note in found.notes:
         console.print(f"note: {note}")
     source = found.source
@@ -172,24 +172,25 @@ def _legend(found: Explanation, console: Console) -> Text:
     return legend
 
 
-def _top_table(found: Explanation, top: int) -> Table:
+def _top_table(found: Explanation, top: int) -> TextTable:
     words = sorted(found.words, key=lambda word: word.rank)[:top]
     largest = max(word.capacity for word in words)
     gate = found.source.vmask
-    table = output.table(
-        [">rank", "word", "", ">capacity", *([">keep"] if gate else []), "note"],
-        title=f"The {len(words)} of {len(found.words)} words with the highest capacity"
-        if len(words) < len(found.words)
-        else "Words by capacity",
-    )
-    for word in words:
-        keep = [f"{word.keep_probability:.3f}"] if word.keep_probability is not None else []
-        table.add_row(
+    rows = [
+        (
             str(word.rank + 1),
             word.shown,
             "█" * round(_BAR * word.capacity / (largest or 1.0)),
             f"{word.capacity:.3f}",
-            *keep,
+            *([f"{word.keep_probability:.3f}"] if word.keep_probability is not None else []),
             "" if word.known else "unknown",
         )
-    return table
+        for word in words
+    ]
+    return TextTable(
+        f"The {len(words)} of {len(found.words)} words with the highest capacity"
+        if len(words) < len(found.words)
+        else "Words by capacity",
+        (">rank", "word", "", ">capacity", *([">keep"] if gate else []), "note"),
+        rows,
+    )

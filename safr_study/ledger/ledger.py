@@ -32,7 +32,6 @@ from safr_study.sampling.experimental import experimental_allowed
 from safr_study.sampling.fixed_trials import planned
 from safr_study.sampling.imputation import EPOCH
 from safr_study.sampling.sampler import build_sampler, enqueued, replay, suggest
-from safr_study.sampling.trial_window import Past
 from safr_study.settings import StudySpec, Value, trial_config
 
 SCHEMA_VERSION = 1
@@ -64,7 +63,6 @@ class Ledger:
     """Unique among all studies of all homes: the key of its checkpoints and MLflow runs."""
     study: optuna.Study
     storage: optuna.storages.BaseStorage
-    _past: Past = field(default_factory=Past, repr=False, compare=False)
 
     @classmethod
     def create(
@@ -190,7 +188,7 @@ class Ledger:
         if plan is not None and not waiting:
             self.study.enqueue_trial(enqueued(plan.point, spec.space))
         self.study.sampler = build_sampler(
-            spec.sampler, seed=spec.seed, number=number, space=spec.space, past=self._past
+            spec.sampler, seed=spec.seed, number=number, space=spec.space
         )
         return self._settle(self.study.ask(), number, spec)
 
@@ -252,10 +250,10 @@ class Ledger:
             if f"{index}" not in trial.constraints:
                 trial.set_constraint(f"{index}", violation)
 
-    def record_decision(self, number: int, epoch: int, verdict: Decision) -> TrialRecord:
-        """Write the scheduler's verdict on a running trial at a rung; a stopped one ends."""
-        self._set(number, f"{RUNG}{epoch:05d}", verdict.value)
-        return self.stop(number) if verdict is Decision.PRUNE else self.trial(number)
+    def record_decision(self, number: int, epoch: int, decision: Decision) -> TrialRecord:
+        """Write the decision on a running trial at a rung; a stopped trial ends."""
+        self._set(number, f"{RUNG}{epoch:05d}", decision.value)
+        return self.stop(number) if decision is Decision.PRUNE else self.trial(number)
 
     def stop(self, number: int) -> TrialRecord:
         """End a running trial that the scheduler stopped."""
@@ -263,7 +261,7 @@ class Ledger:
         return self.trial(number)
 
     def pending_decision(self, trial: TrialRecord) -> EpochReport | None:
-        """The rung that a trial reached and was not judged at, as its driver died just then."""
+        """The rung that a trial reached without a decision, as its driver died just then."""
         reached = [report for report in trial.epochs if report.objectives is not None]
         if not reached or trial.stopped_at is not None:
             return None
@@ -287,7 +285,7 @@ class Ledger:
     def _settle_again(self, trial: TrialRecord, spec: StudySpec) -> TrialRecord:
         number = trial.number
         self.study.sampler = build_sampler(
-            spec.sampler, seed=spec.seed, number=number, space=spec.space, past=self._past
+            spec.sampler, seed=spec.seed, number=number, space=spec.space
         )
         return self._settle(self._open(number), number, spec)
 

@@ -1,4 +1,4 @@
-"""The order of points in successive halving: who is kept when some must go."""
+"""The order of points in successive halving: the ones to keep when some must go."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ CELLS = 1_000_000
 are then whole numbers, exact in floats: ties are ties, in whatever unit the values came."""
 
 
-def places(points: ArrayLike) -> NDArray[np.int64]:
-    """Which place each point takes: by front, and inside a front by an epsilon-net.
+def selection_order(points: ArrayLike) -> NDArray[np.int64]:
+    """The place of each point: by front, and inside a front by an epsilon-net.
 
     The net (farthest-first traversal, Gonzalez 1985) begins at the front's best compromise, the
     member with the largest sum of scaled objectives, and goes on to the member farthest from all
@@ -45,14 +45,14 @@ def places(points: ArrayLike) -> NDArray[np.int64]:
     return found[which.reshape(-1)]
 
 
-def leading(points: ArrayLike, count: int) -> NDArray[np.bool_]:
-    """Which rows have the first `count` places; of equal points the earlier row stands first.
+def top_k(points: ArrayLike, count: int) -> NDArray[np.bool_]:
+    """Which rows have the first `count` places; of equal points the earlier row comes first.
 
-    What `places` says, at far less cost where there are many points: whole fronts are kept or left
-    as they are, and only the one that is cut is put in order.
+    The rows that `selection_order` puts first, at far less cost where there are many points: whole
+    fronts are taken or not, and only the one that is cut is put in order.
 
     Args:
-        points: `[N, M]`, as for `places`.
+        points: `[N, M]`, as for `selection_order`.
         count: of rows, at least 0.
 
     Returns:

@@ -204,7 +204,7 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
                 self._ledger.record_epoch(number, report)
         trial = self._ledger.complete(number, outcome)
         if trial.state is TrialState.COMPLETE:
-            self._asha.ended(number, outcome.values)
+            self._asha.add_end(number, outcome.values)
         return trial
 
     def _fail(self, trial_id: str, sentence: str) -> TrialRecord:
@@ -235,5 +235,5 @@ def rebuilt(spec: StudySpec, trials: Sequence[TrialRecord]) -> Asha:
         if trial.control and trial.stopped_at is not None:
             asha.add_control(trial.number, trial.stopped_at)
         if trial.state is TrialState.COMPLETE and trial.values is not None:
-            asha.ended(trial.number, trial.values)
+            asha.add_end(trial.number, trial.values)
     return asha

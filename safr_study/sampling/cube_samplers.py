@@ -16,8 +16,8 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from safr_study.sampling.experimental import experimental_allowed
-from safr_study.sampling.imputation import as_points
-from safr_study.sampling.trial_window import Past
+from safr_study.sampling.imputation import impute_trials
+from safr_study.sampling.trial_window import trial_window
 from safr_study.sampling.unit_cube import box, drawn_from, from_box
 from safr_study.settings import SWITCH_SUFFIX, SearchSpace, Value
 
@@ -76,7 +76,7 @@ class SteadyNSGA2(optuna.samplers.NSGAIISampler):
         return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
 
-class BoxSampler(optuna.samplers.BaseSampler):
+class UnitCubeSampler(optuna.samplers.BaseSampler):
     """Draws all parameters of a trial together, as a point of the space's box."""
 
     def __init__(
@@ -86,7 +86,6 @@ class BoxSampler(optuna.samplers.BaseSampler):
         sobol: SobolSampler,
         build: BuildInner | None,
         independent: optuna.samplers.BaseSampler,
-        past: Past,
     ) -> None:
         """From its parts.
 
@@ -95,13 +94,11 @@ class BoxSampler(optuna.samplers.BaseSampler):
             sobol: draws the first points, and those that another draws twice.
             build: makes the sampler of the points after the first; ``None``: sobol draws all.
             independent: for a parameter that is asked for outside the space.
-            past: of the study.
         """
         self._space = space
         self._sobol = sobol
         self._build = build
         self._independent = independent
-        self._past = past
 
     def infer_relative_search_space(
         self,
@@ -124,8 +121,7 @@ class BoxSampler(optuna.samplers.BaseSampler):
         """All that a trial draws."""
         trials = study.get_trials(deepcopy=False)
         others = [t for t in trials if t.number != trial.number]
-        some = self._past.shown(trials, study.directions)
-        drawn = self._informed(study, [t for t in some if t.number != trial.number])
+        drawn = self._informed(study, others)
         # The seed of training is the same for all: the same settings would give the same numbers.
         if drawn is None or _key(drawn, self._space) in {
             _key(t.params, self._space) for t in others
@@ -135,12 +131,12 @@ class BoxSampler(optuna.samplers.BaseSampler):
         return drawn
 
     def _informed(
-        self, study: optuna.Study, shown: Sequence[FrozenTrial]
+        self, study: optuna.Study, others: Sequence[FrozenTrial]
     ) -> dict[str, Value] | None:
         """What the inner sampler draws, once there are enough trials to learn from."""
         if self._build is None:
             return None
-        known = as_points(shown, self._space, study.directions)
+        known = impute_trials(trial_window(others, study.directions), self._space, study.directions)
         if sum(t.state is TrialState.COMPLETE for t in known) < POPULATION:
             return None
         copy = optuna.create_study(directions=study.directions, sampler=self._build())

@@ -10,39 +10,38 @@ from numpy.typing import NDArray
 _ROOM = 64
 
 
-class Standings:
-    """Vectors by trial number."""
+class RungScores:
+    """Objectives by trial number, at one rung or at the end."""
 
     def __init__(self, objectives: int) -> None:
-        """Nobody stands here yet.
+        """Begin empty.
 
         Args:
             objectives: the length of every vector.
         """
         self._rows: dict[int, int] = {}
-        self._numbers: list[int] = []
+        """Rows by number; without gaps, in the order of the matrix."""
         self._matrix = np.empty((_ROOM, objectives))
 
     @property
     def numbers(self) -> NDArray[np.int64]:
-        """Whose the rows of ``vectors`` are, `[N]`."""
-        return np.array(self._numbers, dtype=np.int64)
+        """Trial numbers of the rows of ``vectors``, `[N]`."""
+        return np.fromiter(self._rows, np.int64, len(self._rows))
 
     @property
     def vectors(self) -> NDArray[np.float64]:
         """A view, `[N, M]`, in the order in which the trials came if none was taken away."""
-        return self._matrix[: len(self._numbers)]
+        return self._matrix[: len(self._rows)]
 
     def put(self, number: int, vector: Sequence[float] | None) -> None:
-        """Let a trial stand here with this vector alone; ``None``: no more."""
+        """Set a trial's vector; ``None``: take it away."""
         row = self._rows.get(number)
         if vector is None:
             if row is not None:
                 self._drop(number, row)
             return
         if row is None:
-            row = self._rows[number] = len(self._numbers)
-            self._numbers.append(number)
+            row = self._rows[number] = len(self._rows)
             if row == len(self._matrix):
                 self._matrix = np.vstack([self._matrix, np.empty_like(self._matrix)])
         self._matrix[row] = vector
@@ -57,10 +56,7 @@ class Standings:
         return self.vectors.copy() if row is None else np.delete(self.vectors, row, axis=0)
 
     def _drop(self, number: int, row: int) -> None:
-        # The last one takes the free row.
-        last = self._numbers.pop()
-        self._matrix[row] = self._matrix[len(self._numbers)]
-        if last != number:
-            self._numbers[row] = last
-            self._rows[last] = row
         del self._rows[number]
+        self._matrix[row:-1] = self._matrix[row + 1 :]
+        for later in self._rows:
+            self._rows[later] -= self._rows[later] > row

@@ -29,7 +29,7 @@ from benchmarks.executor import History, drive
 from benchmarks.measured import Measured, report
 from benchmarks.searches import Lookup
 from benchmarks.synthetic import SyntheticTable
-from safr_study.cli.progress import PlainProgress
+from safr_study.cli.progress import Reporter
 from safr_study.cluster.slots import TrialSlots
 from safr_study.features.search.search import StudyPlan
 from safr_study.features.study_base.cost import Cost
@@ -40,7 +40,7 @@ from safr_study.records import Provenance
 from safr_study.runner.search_source import LedgerSearcher
 from safr_study.settings import CorpusSpec, SamplerName, StudySpec, TrainConfig
 from safr_study.settings.space_files import find_space
-from safr_study.tracking import Tracker, open_store
+from safr_study.tracking import StudyWriter, TrackedStudy, open_store
 
 EPOCHS = 9
 _FINGERPRINT = "0" * 64
@@ -134,11 +134,11 @@ def run_load(
     assert storage is not None
     facts = StudyFacts(_FINGERPRINT, "planted", table.reference, {})
     ledger = Ledger.create(storage, spec, facts)
-    progress = PlainProgress(Console(file=io.StringIO(), width=100))
+    progress = Reporter(Console(file=io.StringIO(), width=100))
     progress.planned(_plan(spec, concurrent, table.reference), [])
     history = History(table.reference)
-    tracker = _tracker(home.root, spec, ledger) if track else None
-    observers = [history, progress, *([tracker] if tracker else [])]
+    writer = _writer(home.root, spec, ledger) if track else None
+    observers = [history, progress, *([writer] if writer else [])]
     searcher = ClockedSearcher(
         ledger,
         spec,
@@ -146,11 +146,11 @@ def run_load(
         gpus_per_trial=0.0,
         observers=observers,
     )
-    if tracker is not None:
-        searcher.waiting = lambda: tracker.waiting
+    if writer is not None:
+        searcher.waiting = lambda: writer.waiting
     drive(searcher, Lookup(table, "trial"), workers=concurrent, enough=lambda: False)
     began = time.perf_counter()
-    missing = tracker.finish(patience=600.0, limit=3600.0) if tracker is not None else None
+    missing = writer.finish(patience=600.0, limit=3600.0) if writer is not None else None
     if missing is not None:
         raise RuntimeError(missing)
     return Load(
@@ -161,18 +161,13 @@ def run_load(
     )
 
 
-def _tracker(root: Path, spec: StudySpec, ledger: Ledger) -> Tracker:
-    tracker = Tracker(
-        open_store(open_home(root)),
-        study=spec.name,
-        dataset="planted",
-        uid=ledger.uid,
-        spec=spec,
-        provenance=Provenance(None, {}, _FINGERPRINT, "none"),
-        corpus_facts={},
+def _writer(root: Path, spec: StudySpec, ledger: Ledger) -> StudyWriter:
+    provenance = Provenance(None, {}, _FINGERPRINT, "none")
+    writer = StudyWriter(
+        open_store(open_home(root)), TrackedStudy(ledger.uid, "planted", spec, provenance)
     )
-    tracker.start()
-    return tracker
+    writer.start()
+    return writer
 
 
 def _plan(spec: StudySpec, concurrent: int, reference: tuple[float, ...]) -> StudyPlan:

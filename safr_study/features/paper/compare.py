@@ -110,7 +110,7 @@ class OrderOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class PaperComparison:
     """The rows of an item, compared."""
 
     rows: tuple[RowOutcome, ...]
@@ -121,7 +121,9 @@ class Comparison:
     """Noise floor: sd over the seeds of lambda (0, 0); ``None`` with fewer than two of them."""
 
 
-def compare_rows(entries: Sequence[PaperRow], lines: Sequence[RunLine], dataset: str) -> Comparison:
+def compare_rows(
+    entries: Sequence[PaperRow], lines: Sequence[RunLine], dataset: str
+) -> PaperComparison:
     """Rows of the paper beside our runs of them.
 
     Args:
@@ -170,7 +172,7 @@ def compare_rows(entries: Sequence[PaperRow], lines: Sequence[RunLine], dataset:
     )
     on_front, on_paper_front = front_numbers(points) == 0, front_numbers(papers) == 0
     srs, paper_srs = points[:, 1], np.array(papers)[:, 1]
-    return Comparison(
+    return PaperComparison(
         rows=tuple(
             RowOutcome(
                 entry=entry,

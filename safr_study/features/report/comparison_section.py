@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from safr_study.features.compare.comparison import Comparison
-from safr_study.features.compare.tables import comparison_notes, comparison_sheets
+from safr_study.features.compare.compare import StudyComparison
+from safr_study.features.compare.view import comparison_page
 from safr_study.features.report.charts.comparison import comparison_charts
 from safr_study.features.report.charts.history import history_chart
-from safr_study.render.html import paragraph, section, sheet_table
+from safr_study.render.html import paragraph, section, text_table
 
 
-def comparison_section(found: Comparison | None) -> str:
+def comparison_section(found: StudyComparison | None) -> str:
     """Fronts overlaid, hypervolumes from one point, and what differs; nothing without others."""
     if found is None:
         return ""
+    page = comparison_page(found)
     content = "".join(
         paragraph(sentence, "note" if sentence.startswith("Warning") else "said")
-        for sentence in comparison_notes(found)
+        for sentence in page.notes
     )
     histories = {one.name: one.history for one in found.studies if one.history}
     content += f'<figure class="hero">{comparison_charts(found)}</figure>'
@@ -24,5 +25,5 @@ def comparison_section(found: Comparison | None) -> str:
             f'<div class="pair"><figure>{history_chart(histories, "trials")}</figure>'
             f"<figure>{history_chart(histories, 'epochs')}</figure></div>"
         )
-    content += "".join(sheet_table(sheet) for sheet in comparison_sheets(found))
+    content += "".join(text_table(table) for table in page.tables)
     return section("comparison", f"Beside {', '.join(found.names[1:])}", content)

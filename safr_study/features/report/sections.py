@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from safr_study.features.compare.comparison import flat_settings, shown_setting
-from safr_study.features.confirm.view import notes as confirmation_notes
-from safr_study.features.confirm.view import sheets as confirmation_tables
+from safr_study.features.compare.compare import flat_settings, shown_setting
+from safr_study.features.confirm.view import confirmation_page
 from safr_study.features.report.charts.drawing import SHAPES, short
 from safr_study.features.report.charts.front import BASELINE_SHAPES, front_charts
 from safr_study.features.report.charts.history import history_chart
@@ -16,7 +15,14 @@ from safr_study.features.report.charts.parallel import parallel_chart
 from safr_study.features.report.study_report import StudyReport
 from safr_study.records import RankedTrial, StudyResult, TrialRecord
 from safr_study.records.warnings import study_warnings, warning_names
-from safr_study.render.format import decimals, flags, heading, spreads, value_text, values_of
+from safr_study.render.format import (
+    decimals,
+    half_widths,
+    heading,
+    trial_badges,
+    value_text,
+    values_of,
+)
 from safr_study.render.html import (
     cell,
     definitions,
@@ -25,8 +31,8 @@ from safr_study.render.html import (
     number,
     paragraph,
     section,
-    sheet_table,
     table,
+    text_table,
 )
 from safr_study.render.result_tables import infeasible_lines
 from safr_study.render.rungs import result_rungs, rung_lines
@@ -79,7 +85,9 @@ def legend(entries: Sequence[tuple[str, str, str]]) -> str:
 def front_table(result: StudyResult, objectives: tuple[Objective, ...]) -> str:
     """The members of the front and the baselines, best first objective first."""
     shown = [r for r in result.ranked if r.on_front or r.trial.baseline is not None]
-    rows = [[*_trial_cells(one, objectives, intervals=True), cell(flags(one))] for one in shown]
+    rows = [
+        [*_trial_cells(one, objectives, intervals=True), cell(trial_badges(one))] for one in shown
+    ]
     columns = [">Trial", "Setting", *(f">{heading(o)}" for o in objectives), ">Front", "Note"]
     numbers = [one.trial.number for one in shown]
     return table(columns, rows, sortable=True, trials=numbers, name="The front and the baselines")
@@ -191,8 +199,9 @@ def confirmation_section(report: StudyReport) -> str:
     found = report.confirmation
     if found is None:
         return ""
-    content = "".join(sheet_table(sheet) for sheet in confirmation_tables(found, wide=True))
-    content += "".join(paragraph(sentence, "said") for sentence in confirmation_notes(found))
+    page = confirmation_page(found, wide=True)
+    content = "".join(map(text_table, page.tables))
+    content += "".join(paragraph(sentence, "said") for sentence in page.notes)
     return section("confirmation", "The front under new seeds", content)
 
 
@@ -230,7 +239,9 @@ def trials_section(report: StudyReport) -> str:
     rows = []
     for ranked in result.ranked:
         trial = ranked.trial
-        special = dict.fromkeys(filter(None, [*flags(ranked).split(", "), *warning_names(trial)]))
+        special = dict.fromkeys(
+            filter(None, [*trial_badges(ranked).split(", "), *warning_names(trial)])
+        )
         rows.append(
             [
                 *_trial_cells(ranked, objectives, intervals=False),
@@ -309,7 +320,7 @@ def _trial_cells(
     ranked: RankedTrial, objectives: tuple[Objective, ...], *, intervals: bool
 ) -> list[str]:
     trial = ranked.trial
-    known = spreads(trial, objectives) if intervals else (None,) * len(objectives)
+    known = half_widths(trial, objectives) if intervals else (None,) * len(objectives)
     values = zip(objectives, values_of(ranked), known, strict=True)
     return [
         number(trial.number, 0),

@@ -12,7 +12,7 @@ from safr_study.cluster.ray_cluster import cluster
 from safr_study.cluster.slots import NodeCapacity, TrialSlots, plan_slots
 from safr_study.data import EncodedCorpus, describe, encoded_corpus
 from safr_study.errors import BadInput, ServiceUnreachable
-from safr_study.features.search.publish import corpus_facts, finish_tracking, tracker_of
+from safr_study.features.search.publish import corpus_facts, finish_tracking, tracked_study
 from safr_study.features.study_base.cost import Cost, estimate, measured_objectives
 from safr_study.features.study_base.disk import free_space_check
 from safr_study.features.study_base.provenance import provenance
@@ -37,7 +37,7 @@ from safr_study.records import (
 )
 from safr_study.sampling.fixed_trials import planned_trials
 from safr_study.settings import Objective, StudySpec, reference_point
-from safr_study.tracking import Store, close_runs, open_store, register_front
+from safr_study.tracking import Store, StudyWriter, close_open_runs, open_store, register_front
 
 FIRST_TRIALS = 8
 """Shown by a dry run: what a sampler draws after that depends on what the first ones find."""
@@ -189,12 +189,11 @@ def search(
             ledger.update_spec(spec)
             remember_command(ledger, command)
             here = provenance(corpus.fingerprint, device=PER_TRIAL)
-            tracker = tracker_of(store, ledger, here)
+            writer = StudyWriter(store, tracked_study(ledger, here))
             delivery_begins(ledger, stores.tracking_uri)
-            tracker.start()
+            writer.start(before)
             out_of_time = False
             try:
-                tracker.replay(before)
                 if slots is not None:
                     from safr_study.runner.driver import run_study
 
@@ -206,15 +205,15 @@ def search(
                         home=home,
                         slots=slots,
                         lease=lease,
-                        observers=[tracker, progress],
+                        observers=[writer, progress],
                     )
             except BaseException:
                 # No run stays open, whatever ended the study. If it was the ledger, closing fails
                 # too: the first error is the one to tell, and the next start closes the runs.
                 with contextlib.suppress(Exception):
-                    finish_tracking(tracker, ledger, interrupted=True)
+                    finish_tracking(writer, ledger, interrupted=True)
                 raise
-        untracked = finish_tracking(tracker, ledger, interrupted=False)
+        untracked = finish_tracking(writer, ledger, interrupted=False)
         result = rank_ledger(ledger)
         models: Sequence[RegisteredModel] = ()
         if untracked is None:
@@ -250,7 +249,7 @@ def _abandon(ledger: Ledger | None, store: Store, home: Home) -> None:
     """A study that is begun anew leaves nothing of the old one that looks as if it ran."""
     if ledger is not None:
         tidy_study(home, ledger)
-        close_runs(store, dataset=ledger.facts.slug, uid=ledger.uid)
+        close_open_runs(store, dataset=ledger.facts.slug, uid=ledger.uid)
 
 
 def check_same_study(ledger: Ledger, spec: StudySpec, corpus_fingerprint: str) -> None:

@@ -17,6 +17,7 @@ from safr_study.cli.app import app
 from safr_study.home import Home, open_home
 from safr_study.ledger.run_store import record_run
 from safr_study.records.confirmation import ConfirmedRun
+from safr_study.render.result_tables import SENTENCES
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,7 @@ def test_the_table_has_the_best_and_counts_the_others(home: Home) -> None:
 def test_many_failures_are_counted(home: Home) -> None:
     text = run(home)
     assert "failed: reason 30" in text
-    assert f"reason {30 + output.FAILURES}" not in text
+    assert f"reason {30 + SENTENCES}" not in text
     assert "2 more trials failed" in text
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from safr_study.features.compare.comparison import Comparison
+from safr_study.features.compare.compare import StudyComparison
 from safr_study.features.report.charts.drawing import (
     SHAPES,
     Frame,
@@ -25,13 +25,13 @@ FRAME = Frame(720, 440)
 OF_STUDIES = ("circle", "square", "triangle", "diamond", "pentagon", "ring")
 
 
-def comparison_charts(found: Comparison) -> str:
+def comparison_charts(found: StudyComparison) -> str:
     """A chart for each pair of objectives: the members of every front, in its study's shape."""
     pairs = combinations(range(len(found.objectives)), 2)
     return "\n".join(_chart(found, pair) for pair in pairs)
 
 
-def _chart(found: Comparison, pair: tuple[int, int]) -> str:
+def _chart(found: StudyComparison, pair: tuple[int, int]) -> str:
     scales = []
     for side, axis in enumerate(pair):
         objective = found.objectives[axis]

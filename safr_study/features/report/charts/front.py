@@ -18,7 +18,7 @@ from safr_study.features.report.charts.drawing import (
     text,
 )
 from safr_study.records import RankedTrial, StudyResult
-from safr_study.render.format import spreads, trial_sentence, value_text, values_of
+from safr_study.render.format import half_widths, trial_sentence, value_text, values_of
 from safr_study.settings import POINTS, Objective
 from safr_study.uncertainty.confirmation import Confirmation, ConfirmedTrial
 
@@ -103,7 +103,7 @@ class _Chart:
     def _whiskers(self, ranked: RankedTrial, x: Scale, y: Scale) -> str:
         at = self._at(values_of(ranked), x, y)
         parts = []
-        known = spreads(ranked.trial, self.objectives)
+        known = half_widths(ranked.trial, self.objectives)
         for axis, scale, along in zip(self.pair, (x, y), (0, 1), strict=True):
             spread = known[axis]
             if spread is None:

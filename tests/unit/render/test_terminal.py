@@ -8,26 +8,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from safr_study.cli import output
-from safr_study.cli.fitting_table import FittingTable
+from safr_study.render.terminal import TerminalTable
+from safr_study.render.text_table import TextTable
 
 NUMBERS = st.tuples(st.floats(0, 99.99), st.floats(0, 9.99)).map(
     lambda v: f"{v[0]:.2f} ± {v[1]:.2f}"
 )
 
 
-def printed(table: FittingTable, width: int) -> str:
+def printed(table: TextTable, width: int) -> str:
     stream = io.StringIO()
-    Console(file=stream, width=width, highlight=False).print(table)
+    Console(file=stream, width=width, highlight=False).print(TerminalTable(table))
     return stream.getvalue()
 
 
-def made(names: list[str], rows: list[list[str]], title: str | None = None) -> FittingTable:
-    table = output.table([">k %", *(f">{name}" for name in names)], title=title)
-    assert isinstance(table, FittingTable)
-    for number, row in enumerate(rows):
-        table.add_row(str(number), *row)
-    return table
+def made(names: list[str], rows: list[list[str]], title: str = "", caption: str = "") -> TextTable:
+    columns = (">k %", *(f">{name}" for name in names))
+    return TextTable(
+        title, columns, [(str(at), *row) for at, row in enumerate(rows)], caption=caption
+    )
 
 
 @given(data=st.data(), columns=st.integers(1, 10), width=st.integers(30, 120))
@@ -43,8 +42,7 @@ def test_every_number_and_every_heading_is_there_and_no_line_is_too_long(
 
 
 def test_what_fits_is_one_table_and_what_does_not_repeats_its_first_column() -> None:
-    table = made(["accuracy", "SRS"], [["12.34 ± 0.56", "1.00 ± 0.10"]], title="Both")
-    table.caption = "* saturated"
+    table = made(["accuracy", "SRS"], [["12.34 ± 0.56", "1.00 ± 0.10"]], "Both", "* saturated")
     assert printed(table, 60).count("k %") == 1
     narrow = [line.split() for line in printed(table, 22).splitlines() if line.strip()]
     assert [line for line in narrow if set(line[0]) != {"─"}] == [
@@ -58,19 +56,17 @@ def test_what_fits_is_one_table_and_what_does_not_repeats_its_first_column() -> 
 
 
 def test_words_fold_before_a_table_is_divided() -> None:
-    table = output.table(["setting", ">accuracy"])
-    table.add_row("imp=0.1 inter=0.2 lr=0.0003 layers=2", "88.25 ± 0.61")
-    text = printed(table, 34)  # type: ignore[arg-type]
+    row = ("imp=0.1 inter=0.2 lr=0.0003 layers=2", "88.25 ± 0.61")
+    text = printed(TextTable("", ("setting", ">accuracy"), [row]), 34)
     assert text.count("setting") == 1
     assert "88.25 ± 0.61" in text
     assert "layers=2" in text
 
 
 def test_a_divided_table_names_its_rows_by_the_columns_that_do() -> None:
-    table = output.table([">front", ">trial", ">accuracy", "note"], keys=(1,))
-    for trial in (7, 4):
-        table.add_row("0", str(trial), "12.34 ± 0.56", "baseline")
-    text = printed(table, 26)  # type: ignore[arg-type]
+    found = [("0", str(trial), "12.34 ± 0.56", "baseline") for trial in (7, 4)]
+    table = TextTable("", (">front", ">trial", ">accuracy", "note"), found, keys=(1,))
+    text = printed(table, 26)
     rows = [line.split() for line in text.splitlines() if line.strip() and "─" not in line]
     assert rows == [
         ["trial", "front"],

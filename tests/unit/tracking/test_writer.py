@@ -15,8 +15,8 @@ from synthetic_study import (
     epoch,
     ranked_study,
     study_spec,
-    tracker_of,
     trial,
+    writer_of,
 )
 
 from safr_study.home import Home
@@ -31,7 +31,7 @@ from safr_study.records import (
 )
 from safr_study.records.warnings import trial_warnings
 from safr_study.render.history import hypervolume_history
-from safr_study.tracking import Store
+from safr_study.tracking import Store, StudyEnd, StudyWriter
 from safr_study.tracking.descriptions import meaning
 
 EPOCH_METRICS = {
@@ -48,30 +48,30 @@ EPOCH_METRICS = {
 
 
 def test_every_metric_of_every_epoch_comes_back_at_its_step(store: Store, home: Home) -> None:
-    tracker = tracker_of(store, study_spec())
-    tracker.start()
+    writer = writer_of(store, study_spec())
+    writer.start()
     running = trial(0)
-    tracker.trial_started(running)
+    writer.trial_started(running)
     for number in (1, 2, 3):
         running = trial(0, epochs=number)
-        tracker.epoch_ended(running, running.epochs[-1])
-    assert tracker.finish() is None
+        writer.epoch_ended(running, running.epochs[-1])
+    assert writer.finish() is None
     expected = {
         (key, number): value(epoch(number))
         for key, value in EPOCH_METRICS.items()
         for number in (1, 2, 3)
     }
-    run_id = tracker.run_id(0)
+    run_id = writer.runs.trials[0].run_id
     assert _history(home, run_id) == expected
     assert store.client.get_run(run_id).info.status == "RUNNING"
 
 
 def test_an_epoch_takes_its_place_in_time_from_the_time_spent(store: Store) -> None:
-    tracker = tracker_of(store, study_spec())
-    tracker.start()
-    tracker.trial_ended(complete_trial(0, 80.0, 10.0, epochs=3))
-    assert tracker.finish() is None
-    run = store.client.get_run(tracker.run_id(0))
+    writer = writer_of(store, study_spec())
+    writer.start()
+    writer.trial_ended(complete_trial(0, 80.0, 10.0, epochs=3))
+    assert writer.finish() is None
+    run = store.client.get_run(writer.runs.trials[0].run_id)
     history = store.client.get_metric_history(run.info.run_id, "dev/loss")
     # 2.5 + n / 8 seconds each
     assert [metric.timestamp - run.info.start_time for metric in history] == [2625, 5375, 8250]
@@ -79,12 +79,12 @@ def test_an_epoch_takes_its_place_in_time_from_the_time_spent(store: Store) -> N
 
 
 def test_a_complete_trial_has_the_ledgers_objectives_and_scores(store: Store) -> None:
-    tracker = tracker_of(store, study_spec())
-    tracker.start()
+    writer = writer_of(store, study_spec())
+    writer.start()
     trial = complete_trial(4, 81.1, 1 / 3, epochs=1)
-    tracker.trial_ended(trial)
-    assert tracker.finish() is None
-    run = store.client.get_run(tracker.run_id(4))
+    writer.trial_ended(trial)
+    assert writer.finish() is None
+    run = store.client.get_run(writer.runs.trials[4].run_id)
     once = {key: value for key, value in run.data.metrics.items() if key not in EPOCH_METRICS}
     assert once == {
         "objective/accuracy": 81.1,
@@ -133,7 +133,7 @@ def test_a_complete_trial_has_the_ledgers_objectives_and_scores(store: Store) ->
         "interaction_scale": "cell",
     }
     tags = run.data.tags
-    assert tags["mlflow.parentRunId"] == tracker.study_run_id
+    assert tags["mlflow.parentRunId"] == writer.runs.parent.run_id
     assert (tags["safr.uid"], tags["safr.trial"], tags["safr.epochs"]) == ("s1-1", "4", "1")
     assert (tags["dataset"], tags["preset"], tags["commit"]) == ("planted", "masked", "c0ffee")
     assert (tags["study"], tags["sampler"], tags["space"]) == ("s1", "tpe", "lambda")
@@ -145,22 +145,22 @@ def test_system_metrics_are_where_the_page_looks_for_them(store: Store, home: Ho
     taken = {"cpu_utilization_percentage": 12.5, "system_memory_usage_megabytes": 900.25}
     done = complete_trial(0, 80.0, 10.0)
     done = replace(done, epochs=tuple(replace(one, system=taken) for one in done.epochs))
-    tracker = tracker_of(store, study_spec())
-    tracker.start()
-    tracker.trial_ended(done)
-    assert tracker.finish() is None
-    history = _history(home, tracker.run_id(0))
+    writer = writer_of(store, study_spec())
+    writer.start()
+    writer.trial_ended(done)
+    assert writer.finish() is None
+    history = _history(home, writer.runs.trials[0].run_id)
     for name, value in taken.items():
         assert [history[f"system/{name}", step] for step in (1, 2)] == [value, value]
         assert meaning(f"system/{name}") is not None
 
 
 def test_measures_that_are_absent_are_not_logged_as_numbers(store: Store) -> None:
-    tracker = tracker_of(store, study_spec())
-    tracker.start()
-    tracker.trial_ended(complete_trial(0, 80.0, 10.0, baseline="no-vmask"))
-    assert tracker.finish() is None
-    run = store.client.get_run(tracker.run_id(0))
+    writer = writer_of(store, study_spec())
+    writer.start()
+    writer.trial_ended(complete_trial(0, 80.0, 10.0, baseline="no-vmask"))
+    assert writer.finish() is None
+    run = store.client.get_run(writer.runs.trials[0].run_id)
     assert {"train/importance", "train/interaction", "gate/openness"}.isdisjoint(run.data.metrics)
     assert "deletion/srs_excess_30" not in run.data.metrics
     assert run.data.params["lambda_imp"] == "null"
@@ -176,38 +176,39 @@ def test_effective_weights_and_warnings_are_on_the_trials_run(store: Store, home
         "effective_information": 0.5,
     }
     weak = replace(done, epochs=tuple(replace(e, **weights) for e in done.epochs))
-    tracker = tracker_of(store, study_spec())
-    tracker.start()
+    writer = writer_of(store, study_spec())
+    writer.start()
     # While it runs, what is said of it may change.
-    tracker.trial_started(replace(weak, state=TrialState.RUNNING, values=None, scores=None))
-    assert tracker.finish() is None
-    assert "warnings" not in store.client.get_run(tracker.run_id(0)).data.tags
-    tracker.start()
-    tracker.trial_ended(weak)
-    tracker.trial_ended(complete_trial(1, 80.0, 10.0))
-    assert tracker.finish() is None
-    history = _history(home, tracker.run_id(0))
+    writer.trial_started(replace(weak, state=TrialState.RUNNING, values=None, scores=None))
+    assert writer.finish() is None
+    assert "warnings" not in store.client.get_run(writer.runs.trials[0].run_id).data.tags
+    writer = writer_of(store, study_spec())
+    writer.start()
+    writer.trial_ended(weak)
+    writer.trial_ended(complete_trial(1, 80.0, 10.0))
+    assert writer.finish() is None
+    history = _history(home, writer.runs.trials[0].run_id)
     for key, value in weights.items():
         metric = key.replace("effective_", "effective/")
         assert [history[metric, step] for step in (1, 2)] == [value, value]
-    said = store.client.get_run(tracker.run_id(0)).data.tags["warnings"]
+    said = store.client.get_run(writer.runs.trials[0].run_id).data.tags["warnings"]
     assert said == " ".join(trial_warnings(weak))
     assert said.startswith("lambda_inter is inert: ")
-    sound = store.client.get_run(tracker.run_id(1)).data
+    sound = store.client.get_run(writer.runs.trials[1].run_id).data
     assert "warnings" not in sound.tags
     assert not any(key.startswith("effective/") for key in sound.metrics)
 
 
 def test_the_parent_describes_the_study(store: Store) -> None:
     spec = study_spec(dataset="/data/My texts (v2).csv")
-    tracker = tracker_of(store, spec)
-    tracker.start()
-    assert tracker.finish() is None
-    experiment = store.client.get_experiment(tracker.experiment_id)
+    writer = writer_of(store, spec)
+    writer.start()
+    assert writer.finish() is None
+    experiment = store.client.get_experiment(writer.runs.experiment_id)
     assert experiment.name == "safr/my-texts-v2"
     assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
     assert experiment.artifact_location == (store.artifact_root / "my-texts-v2").as_uri()
-    parent = store.client.get_run(tracker.study_run_id)
+    parent = store.client.get_run(writer.runs.parent.run_id)
     assert parent.info.run_name == "s1"
     assert parent.data.params["corpus.train_limit"] == "40"
     assert parent.data.params["space.parameters.lambda_imp.high"] == "1.0"
@@ -218,7 +219,7 @@ def test_the_parent_describes_the_study(store: Store) -> None:
     assert "at most 40 train texts" in parent.data.tags["mlflow.note.content"]
     dataset = parent.inputs.dataset_inputs[0].dataset
     assert (dataset.name, dataset.digest) == ("my-texts-v2", PROVENANCE.corpus_fingerprint[:16])
-    kept = Path(store.client.download_artifacts(tracker.study_run_id, "study.json"))
+    kept = Path(store.client.download_artifacts(writer.runs.parent.run_id, "study.json"))
     assert json.loads(kept.read_text()) == spec.model_dump(mode="json")
 
 
@@ -228,10 +229,9 @@ def test_starting_and_replaying_again_changes_nothing(store: Store, home: Home) 
     result = ranked_study(spec, [[ended[0]]], unranked=(ended[1],))
     contents = []
     for _ in range(3):
-        tracker = tracker_of(store, spec)
-        tracker.start()
-        tracker.replay(ended)
-        assert tracker.finish_study(result) is None
+        writer = writer_of(store, spec)
+        writer.start(ended)
+        assert writer.finish(StudyEnd(result)) is None
         contents.append(_contents(home))
     assert contents[0] == contents[1] == contents[2]
     assert len(contents[0]["runs"]) == 3
@@ -239,29 +239,27 @@ def test_starting_and_replaying_again_changes_nothing(store: Store, home: Home) 
 
 def test_a_study_begun_afresh_has_runs_of_its_own(store: Store, home: Home) -> None:
     for uid in ("s1-1", "s1-2"):
-        tracker = tracker_of(store, study_spec(), uid)
-        tracker.start()
-        tracker.replay([complete_trial(0, 80.0, 10.0)])
-        assert tracker.finish() is None
+        writer = writer_of(store, study_spec(), uid)
+        writer.start([complete_trial(0, 80.0, 10.0)])
+        assert writer.finish() is None
     assert len(_contents(home)["runs"]) == 4
 
 
 def test_a_resumed_trial_goes_on_in_its_run(store: Store, home: Home) -> None:
     spec = study_spec()
-    first = tracker_of(store, spec)
+    first = writer_of(store, spec)
     first.start()
     first.epoch_ended(trial(0, epochs=2), epoch(2))
     assert first.finish() is None
-    run_id = first.run_id(0)
+    run_id = first.runs.trials[0].run_id
 
-    second = tracker_of(store, study_spec(trials=5))
-    second.start()
-    second.replay([trial(0, epochs=1)])
+    second = writer_of(store, study_spec(trials=5))
+    second.start([trial(0, epochs=1)])
     assert second.finish() is None
-    assert second.run_id(0) == run_id
+    assert second.runs.trials[0].run_id == run_id
     assert store.client.get_run(run_id).info.status == "KILLED"
 
-    third = tracker_of(store, spec)
+    third = writer_of(store, spec)
     third.start()
     third.trial_started(trial(0, epochs=1))
     # Trained again from the checkpoint of epoch 1, in another time.
@@ -270,7 +268,7 @@ def test_a_resumed_trial_goes_on_in_its_run(store: Store, home: Home) -> None:
     assert third.finish() is None
     assert store.client.get_run(run_id).info.status == "RUNNING"
 
-    fourth = tracker_of(store, spec)
+    fourth = writer_of(store, spec)
     fourth.start()
     fourth.trial_ended(complete_trial(0, 80.0, 10.0, epochs=3))
     assert fourth.finish() is None
@@ -284,47 +282,44 @@ def test_epochs_that_came_without_the_mark_that_says_so_are_not_doubled(
     store: Store, home: Home
 ) -> None:
     spec = study_spec()
-    first = tracker_of(store, spec)
-    first.start()
-    first.replay([trial(0, epochs=2)])
+    first = writer_of(store, spec)
+    first.start([trial(0, epochs=2)])
     assert first.finish() is None
     before = _contents(home)["metrics"]
-    store.client.delete_tag(first.run_id(0), "safr.epochs")
-    second = tracker_of(store, spec)
-    second.start()
-    second.replay([replace(trial(0), epochs=(epoch(1), replace(epoch(2), train=epoch(1).train)))])
+    store.client.delete_tag(first.runs.trials[0].run_id, "safr.epochs")
+    second = writer_of(store, spec)
+    second.start([replace(trial(0), epochs=(epoch(1), replace(epoch(2), train=epoch(1).train)))])
     assert second.finish() is None
     assert _contents(home)["metrics"] == before
 
 
 def test_a_failed_trial_shows_its_sentence_until_it_succeeds(store: Store) -> None:
-    tracker = tracker_of(store, study_spec())
-    tracker.start()
-    tracker.trial_ended(
+    writer = writer_of(store, study_spec())
+    writer.start()
+    writer.trial_ended(
         trial(0, state=TrialState.FAILED, epochs=1, failure="the loss is not finite")
     )
-    assert tracker.finish() is None
-    run = store.client.get_run(tracker.run_id(0))
+    assert writer.finish() is None
+    run = store.client.get_run(writer.runs.trials[0].run_id)
     assert run.info.status == "FAILED"
     assert run.data.tags["safr.failure"] == "the loss is not finite"
 
-    retry = tracker_of(store, study_spec())
+    retry = writer_of(store, study_spec())
     retry.start()
     retry.trial_ended(complete_trial(0, 80.0, 10.0))
     assert retry.finish() is None
-    run = store.client.get_run(tracker.run_id(0))
+    run = store.client.get_run(writer.runs.trials[0].run_id)
     assert run.info.status == "FINISHED"
     assert "safr.failure" not in run.data.tags
 
 
 def test_a_pruned_trial_is_no_failure_and_a_waiting_one_has_no_run(store: Store) -> None:
-    tracker = tracker_of(store, study_spec())
-    tracker.start()
-    tracker.replay([trial(0, state=TrialState.PRUNED), trial(1, state=TrialState.WAITING)])
-    assert tracker.finish() is None
-    run = store.client.get_run(tracker.run_id(0))
+    writer = writer_of(store, study_spec())
+    writer.start([trial(0, state=TrialState.PRUNED), trial(1, state=TrialState.WAITING)])
+    assert writer.finish() is None
+    run = store.client.get_run(writer.runs.trials[0].run_id)
     assert (run.info.status, run.data.tags["safr.state"]) == ("FINISHED", "pruned")
-    assert tracker.run_ids() == {0: run.info.run_id}
+    assert writer.runs.run_ids() == {0: run.info.run_id}
 
 
 def test_the_end_of_a_study_writes_ranks_outcome_and_files(
@@ -337,16 +332,17 @@ def test_the_end_of_a_study_writes_ranks_outcome_and_files(
     history = hypervolume_history(result)
     assert [point.hypervolume for point in history] == [100.0, 300.0]
     table = pd.DataFrame({"trial": [0, 1], "crowding": [float("inf"), 0.5], "knee": [True, False]})
-    tracker = tracker_of(store, spec)
-    tracker.start()
-    said = tracker.finish_study(
+    writer = writer_of(store, spec)
+    writer.start()
+    end = StudyEnd(
         result,
-        history=history,
-        artifacts={"front.csv": b"trial\n0\n"},
+        history,
+        files={"front.csv": b"trial\n0\n"},
         tables={"tables/trials.json": table},
     )
+    said = writer.finish(end)
     assert said is None
-    runs = [store.client.get_run(tracker.run_id(number)) for number in (0, 1)]
+    runs = [store.client.get_run(writer.runs.trials[number].run_id) for number in (0, 1)]
     assert [run.data.metrics["pareto_rank"] for run in runs] == [0, 1]
     assert [run.data.metrics["on_front"] for run in runs] == [1, 0]
     assert [run.data.tags["on_front"] for run in runs] == ["true", "false"]
@@ -358,7 +354,7 @@ def test_the_end_of_a_study_writes_ranks_outcome_and_files(
     ]
     # An infinite crowding distance is no number.
     assert "crowding" not in runs[0].data.metrics
-    parent = store.client.get_run(tracker.study_run_id)
+    parent = store.client.get_run(writer.runs.parent.run_id)
     assert parent.info.status == "FINISHED"
     assert parent.data.metrics == {
         "hypervolume": 300.0,
@@ -370,31 +366,34 @@ def test_the_end_of_a_study_writes_ranks_outcome_and_files(
         "trials/pruned": 0,
         "trials/waiting": 0,
     }
-    grown = store.client.get_metric_history(tracker.study_run_id, "hypervolume")
+    grown = store.client.get_metric_history(writer.runs.parent.run_id, "hypervolume")
     assert [(metric.step, metric.value, metric.timestamp) for metric in grown] == [
         (1, 100.0, 1_700_000_010_250),
         (2, 300.0, 1_700_000_020_500),
     ]
-    kept = Path(store.client.download_artifacts(tracker.study_run_id, "front.csv"))
+    kept = Path(store.client.download_artifacts(writer.runs.parent.run_id, "front.csv"))
     assert kept.read_text() == "trial\n0\n"
     # As MLflow reads a table of its own, also of several runs at once.
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
     loaded = store.client.load_table(
-        tracker.experiment_id, "tables/trials.json", [tracker.study_run_id], ["run_id"]
+        writer.runs.experiment_id, "tables/trials.json", [writer.runs.parent.run_id], ["run_id"]
     )
     assert loaded["trial"].tolist() == [0, 1]
     assert pd.isna(loaded["crowding"][0])
-    assert set(loaded["run_id"]) == {tracker.study_run_id}
+    assert set(loaded["run_id"]) == {writer.runs.parent.run_id}
 
 
 def test_every_metric_of_a_scored_trial_has_a_meaning_and_a_unit(store: Store) -> None:
-    tracker = tracker_of(store, study_spec())
-    tracker.start()
+    writer = writer_of(store, study_spec())
+    writer.start()
     whole = complete_trial(0, 80.0, 10.0)
     whole = replace(whole, scores=_scored_in_every_way(whole.scores))
     result = ranked_study(study_spec(), [[whole]])
-    assert tracker.finish_study(result, history=hypervolume_history(result)) is None
-    runs = [store.client.get_run(tracker.run_id(0)), store.client.get_run(tracker.study_run_id)]
+    assert writer.finish(StudyEnd(result, hypervolume_history(result))) is None
+    runs = [
+        store.client.get_run(writer.runs.trials[0].run_id),
+        store.client.get_run(writer.runs.parent.run_id),
+    ]
     keys = {key for run in runs for key in run.data.metrics}
     assert {key.partition("/")[0] for key in keys} >= {"train", "dev", "deletion", "superposition"}
     assert {key for key in keys if meaning(key) is None} == set()
@@ -409,38 +408,47 @@ def test_every_metric_of_a_scored_trial_has_a_meaning_and_a_unit(store: Store) -
 
 def test_an_interrupted_study_is_killed_and_runs_again_when_it_goes_on(store: Store) -> None:
     spec = study_spec()
-    first = tracker_of(store, spec)
+    first = writer_of(store, spec)
     first.start()
     first.trial_started(trial(0))
     result = ranked_study(spec, [], unranked=(trial(0, epochs=1),))
-    assert first.finish_study(result, interrupted=True) is None
-    assert _statuses(store, first.study_run_id, first.run_id(0)) == ["KILLED", "KILLED"]
+    assert first.finish(StudyEnd(result, interrupted=True)) is None
+    assert _statuses(store, first.runs.parent.run_id, first.runs.trials[0].run_id) == [
+        "KILLED",
+        "KILLED",
+    ]
 
-    second = tracker_of(store, spec)
+    second = writer_of(store, spec)
     second.start()
     second.trial_started(trial(0, epochs=1))
     assert second.finish() is None
-    assert _statuses(store, second.study_run_id, second.run_id(0)) == ["RUNNING", "RUNNING"]
-    assert (second.study_run_id, second.run_id(0)) == (first.study_run_id, first.run_id(0))
+    assert _statuses(store, second.runs.parent.run_id, second.runs.trials[0].run_id) == [
+        "RUNNING",
+        "RUNNING",
+    ]
+    assert (second.runs.parent.run_id, second.runs.trials[0].run_id) == (
+        first.runs.parent.run_id,
+        first.runs.trials[0].run_id,
+    )
 
 
 def test_a_rank_that_changes_is_replaced(store: Store) -> None:
     spec = study_spec()
     old = complete_trial(0, 70.0, 5.0)
     for fronts in ([[old]], [[complete_trial(1, 80.0, 10.0)], [old]]):
-        tracker = tracker_of(store, spec)
-        tracker.start()
-        assert tracker.finish_study(ranked_study(spec, fronts)) is None
-    run = store.client.get_run(tracker.run_id(0))
+        writer = writer_of(store, spec)
+        writer.start()
+        assert writer.finish(StudyEnd(ranked_study(spec, fronts))) is None
+    run = store.client.get_run(writer.runs.trials[0].run_id)
     assert (run.data.metrics["pareto_rank"], run.data.tags["pareto_rank"]) == (1, "1")
 
 
 def test_more_metrics_than_one_call_takes_are_all_written(store: Store, home: Home) -> None:
-    tracker = tracker_of(store, study_spec())
-    tracker.start()
-    tracker.trial_ended(complete_trial(0, 80.0, 10.0, epochs=120))
-    assert tracker.finish() is None
-    history = _history(home, tracker.run_id(0))
+    writer = writer_of(store, study_spec())
+    writer.start()
+    writer.trial_ended(complete_trial(0, 80.0, 10.0, epochs=120))
+    assert writer.finish() is None
+    history = _history(home, writer.runs.trials[0].run_id)
     assert sum(key in EPOCH_METRICS for key, _ in history) == 120 * len(EPOCH_METRICS) > 1000
     assert history["train/loss", 120] == 1.5 / 120
 
@@ -448,17 +456,17 @@ def test_more_metrics_than_one_call_takes_are_all_written(store: Store, home: Ho
 def test_a_server_that_fails_for_a_while_gets_everything_in_the_end(
     store: Store, home: Home
 ) -> None:
-    tracker = tracker_of(store, study_spec())
-    tracker.start()
+    writer = writer_of(store, study_spec())
+    writer.start()
     with _broken(home):
-        tracker.trial_started(trial(0))
-        tracker.epoch_ended(trial(0, epochs=1), epoch(1))
-        tracker.trial_ended(complete_trial(0, 80.0, 10.0))
-        tracker.trial_ended(complete_trial(1, 70.0, 12.0))
-    assert tracker.finish() is None
+        writer.trial_started(trial(0))
+        writer.epoch_ended(trial(0, epochs=1), epoch(1))
+        writer.trial_ended(complete_trial(0, 80.0, 10.0))
+        writer.trial_ended(complete_trial(1, 70.0, 12.0))
+    assert writer.finish() is None
     for number in (0, 1):
-        assert store.client.get_run(tracker.run_id(number)).info.status == "FINISHED"
-        history = _history(home, tracker.run_id(number))
+        assert store.client.get_run(writer.runs.trials[number].run_id).info.status == "FINISHED"
+        history = _history(home, writer.runs.trials[number].run_id)
         assert {step for key, step in history if key in EPOCH_METRICS} == {1, 2}
 
 
@@ -468,59 +476,62 @@ def test_what_a_dead_server_did_not_take_is_told_and_replayed_later(
     spec = study_spec()
     ended = [complete_trial(0, 80.0, 10.0), complete_trial(1, 70.0, 12.0)]
     result = ranked_study(spec, [ended])
-    tracker = tracker_of(store, spec)
-    tracker.start()
+    writer = writer_of(store, spec)
+    writer.start()
     with _broken(home):
         for record in ended:
-            tracker.trial_ended(record)
-        sentence = tracker.finish_study(result, patience=0.5)
+            writer.trial_ended(record)
+        sentence = writer.finish(StudyEnd(result), patience=0.5)
     assert sentence is not None
     assert "3 runs could not be brought up to date" in sentence
     assert "mlflow.db" in sentence
     assert "\n" not in sentence
 
-    later = tracker_of(store, spec)
+    later = writer_of(store, spec)
     later.start()
-    assert later.finish_study(result) is None
-    assert _statuses(store, later.study_run_id, later.run_id(0)) == ["FINISHED", "FINISHED"]
+    assert later.finish(StudyEnd(result)) is None
+    assert _statuses(store, later.runs.parent.run_id, later.runs.trials[0].run_id) == [
+        "FINISHED",
+        "FINISHED",
+    ]
 
 
 def test_a_run_that_the_server_refuses_is_told_and_the_others_are_written(store: Store) -> None:
     spec = study_spec()
-    first = tracker_of(store, spec)
+    first = writer_of(store, spec)
     first.start()
     first.trial_started(trial(0))
     assert first.finish() is None
-    second = tracker_of(store, spec)
+    second = writer_of(store, spec)
     second.start()
-    store.client.delete_run(first.run_id(0))
+    store.client.delete_run(first.runs.trials[0].run_id)
     second.trial_ended(complete_trial(0, 80.0, 10.0))
     second.trial_ended(complete_trial(1, 70.0, 12.0))
     sentence = second.finish()
     assert sentence is not None
     assert "refused" in sentence
-    assert _statuses(store, second.run_id(1)) == ["FINISHED"]
+    assert _statuses(store, second.runs.trials[1].run_id) == ["FINISHED"]
 
 
 def test_a_deleted_experiment_is_taken_up_again(store: Store) -> None:
-    first = tracker_of(store, study_spec())
+    first = writer_of(store, study_spec())
     first.start()
     assert first.finish() is None
-    store.client.delete_experiment(first.experiment_id)
-    second = tracker_of(store, study_spec())
+    store.client.delete_experiment(first.runs.experiment_id)
+    second = writer_of(store, study_spec())
     second.start()
     assert second.finish() is None
-    assert second.experiment_id == first.experiment_id
-    assert store.client.get_experiment(first.experiment_id).lifecycle_stage == "active"
+    assert second.runs.experiment_id == first.runs.experiment_id
+    assert store.client.get_experiment(first.runs.experiment_id).lifecycle_stage == "active"
 
 
 def test_nothing_happens_before_the_start(store: Store) -> None:
-    tracker = tracker_of(store, study_spec())
-    tracker.trial_started(trial(0))
-    assert (
-        tracker.finish_study(StudyResult("s1", "planted", ("accuracy",), (0.0,), 0.0, ())) is None
-    )
-    assert (tracker.study_run_id, tracker.run_id(0), tracker.run_ids()) == (None, None, {})
+    writer = writer_of(store, study_spec())
+    writer.trial_started(trial(0))
+    nothing = StudyResult("s1", "planted", ("accuracy",), (0.0,), 0.0, ())
+    assert writer.finish(StudyEnd(nothing)) is None
+    assert (writer.runs.parent, writer.runs.run_ids()) == (None, {})
+    assert store.client.search_runs(["0"]) == []
 
 
 def _scored_in_every_way(scores: Scores) -> Scores:
@@ -558,6 +569,12 @@ def _contents(home: Home) -> dict[str, list[tuple[object, ...]]]:
     }
     with closing(sqlite3.connect(home.tracking_database)) as database:
         return {name: sorted(database.execute(query)) for name, query in queries.items()}
+
+
+def _run_ids(writer: StudyWriter) -> tuple[str, str]:
+    """Of the study and of its first trial."""
+    assert writer.runs.parent is not None
+    return writer.runs.parent.run_id, writer.runs.trials[0].run_id
 
 
 def _statuses(store: Store, *run_ids: str | None) -> list[str]:
