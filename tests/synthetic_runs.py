@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from safr_study.errors import BadInput, TrialFailure
+from safr_study.evaluation import srs
 from safr_study.features.paper.numbers import PaperRow
 from safr_study.features.paper.rows import WantedRun, measurement
 from safr_study.records import CurveScores, DeletionScores, Scores

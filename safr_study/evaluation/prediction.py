@@ -225,8 +225,8 @@ class Predictor:
     ) -> tuple[Floats, dict[str, Floats]]:
         """Logits `[B, C]`, measures of the real tokens; frees all else before the next batch."""
         ids = torch.from_numpy(batch.ids).to(self.device)
-        inferable = isinstance(self.model, SafrClassifier) and kernels.fast()
-        if inferable and of is _no_measures and not arguments:
+        plain = of is _no_measures and not arguments and kernels.fast()
+        if plain and isinstance(self.model, SafrClassifier):
             if not self._inference:
                 self._inference.append(Inference(self.model))
             return _finite(self._inference[0](ids), "logits"), {}

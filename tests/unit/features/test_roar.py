@@ -27,6 +27,8 @@ from safr_study.evaluation.deletion import (
     remove_tokens,
     without_top,
 )
+from safr_study.evaluation.prediction import Predictor
+from safr_study.evaluation.rankings import recomputed_ranks
 from safr_study.features.evaluate.roar import (
     RoarPlan,
     RoarStep,
