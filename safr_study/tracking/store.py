@@ -99,6 +99,18 @@ def store_exists(home: Home, tracking_uri: str | None = None) -> bool:
     return bool(tracking_uri or os.environ.get(URI_VARIABLE)) or home.tracking_database.exists()
 
 
+def all_pages(search: Any, *query: Any, **options: Any) -> list[Any]:
+    """All results of a search of MLflow's client, which gives them page by page."""
+    found: list[Any] = []
+    token = None
+    while True:
+        page = search(*query, page_token=token, **options)
+        found += page
+        token = page.token
+        if not token:
+            return found
+
+
 def is_passing(error: BaseException) -> bool:
     """Whether an error of the server may go away by itself: no answer, or a status of 429 or 5xx.
 
