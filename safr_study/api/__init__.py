@@ -23,7 +23,7 @@ import pandas as pd
 from safr_study.api.model import Explained, Model, opened
 from safr_study.api.study import Front, Role, Study
 from safr_study.cli import output
-from safr_study.cli.progress import PlainProgress, SilentProgress
+from safr_study.cli.progress import Reporter
 from safr_study.errors import StudyIncomplete
 from safr_study.features.models import registered_models
 from safr_study.features.search.build_spec import study_spec
@@ -151,7 +151,7 @@ def search(
         },
     )
     where = _stores(home, tracking_uri, storage, address)
-    with SilentProgress() if quiet else PlainProgress(output.err()) as progress:
+    with Reporter(None if quiet else output.err()) as progress:
         outcome = run_search(spec, where, progress=progress, fresh=fresh)
     if outcome.untracked is not None:
         output.warn(outcome.untracked)

@@ -1,4 +1,4 @@
-"""``datasets``, ``spaces`` and ``ui``: what there is to choose from, and a page to look at."""
+"""``datasets``, ``spaces``, ``metrics`` and ``ui``: what there is to choose from."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from safr_study.cli.options import (
 )
 from safr_study.errors import BadInput
 from safr_study.render.text_table import TextTable
+from safr_study.text import unit_words
 
 
 def datasets(
@@ -118,6 +119,49 @@ def spaces(
             counts.append(f"constraints ({kept})")
         counts.append(f"{len(checked.baselines)} baselines")
         output.out().print(f"{space} is valid: {', '.join(counts)}.")
+
+
+def metrics(json: JsonOption = False) -> None:
+    """List the metrics: what a study can optimise, with unit and direction.
+
+    Example:
+
+      safr-study metrics
+    """
+    from safr_study.settings import AT_K, LAYERS, OF_LAYER, OF_MODEL
+
+    groups = {"": OF_MODEL, "@K": AT_K, ".LAYER": OF_LAYER}
+    rows = [
+        (f"{name}{suffix}", metric)
+        for suffix, group in groups.items()
+        for name, metric in group.items()
+    ]
+    if json:
+        document = [
+            {
+                "name": name,
+                "label": metric.label,
+                "unit": metric.unit,
+                "better": "higher" if metric.maximise else "lower",
+            }
+            for name, metric in rows
+        ]
+        output.print_json({"metrics": document, "layers": list(LAYERS)})
+        return
+    cells = [
+        (
+            name,
+            metric.label,
+            unit_words(metric.unit, share="0 to 1"),
+            "higher" if metric.maximise else "lower",
+        )
+        for name, metric in rows
+    ]
+    output.show(TextTable("Metrics", ("objective", "what", "unit", "better"), cells))
+    output.out().print(
+        "K: percent of the tokens deleted, for example srs@30. LAYER: one of "
+        f"{', '.join(LAYERS)}, for example mean_capacity.ffn1_pre."
+    )
 
 
 def ui(

@@ -16,6 +16,7 @@ from safr_study.cli.options import (
 )
 from safr_study.errors import BadInput
 from safr_study.render.text_table import TextTable
+from safr_study.text import size
 
 if TYPE_CHECKING:
     from safr_study.features.clean import Cleaning
@@ -75,7 +76,7 @@ def clean(
         done = run(plan, request, stores)
         for sentence in done.kept[len(plan.kept) :]:
             output.err().print(f"kept: {sentence}", soft_wrap=True)
-        output.out().print(f"Freed {output.size(done.size)}.")
+        output.out().print(f"Freed {size(done.size)}.")
     if done.failed:
         raise BadInput("home", f"not everything could be removed: {'; '.join(done.failed)}")
 
@@ -88,16 +89,16 @@ def _show(plan: Cleaning, stores: Stores) -> None:
         return
     root = stores.home.root
     rows = [
-        (str(removal.path.relative_to(root)), removal.what, output.size(removal.size))
+        (str(removal.path.relative_to(root)), removal.what, size(removal.size))
         for removal in plan.removals
     ]
     output.show(TextTable(f"In {root}", ("folder", "what it is", ">size"), rows))
-    output.out().print(f"{output.size(plan.size)} in all.")
+    output.out().print(f"{size(plan.size)} in all.")
 
 
 def _agreed(plan: Cleaning) -> bool:
     try:
-        return typer.confirm(f"Free {output.size(plan.size)}?", err=True)
+        return typer.confirm(f"Free {size(plan.size)}?", err=True)
     except typer.Abort:
         output.err().print()  # The question has left its line open.
         raise BadInput("yes", "nobody answered, and nothing was removed; give --yes") from None

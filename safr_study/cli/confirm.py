@@ -12,8 +12,10 @@ import typer
 from safr_study.cli import output
 from safr_study.cli.options import (
     AddressOption,
+    DryRunOption,
     HomeOption,
     JsonOption,
+    QuietOption,
     StorageOption,
     StudyArgument,
     TrackingOption,
@@ -21,6 +23,7 @@ from safr_study.cli.options import (
 )
 from safr_study.errors import BadInput, SafrError, StudyIncomplete
 from safr_study.render.text_table import TextTable
+from safr_study.text import duration, size
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,10 +52,8 @@ def confirm(
         typer.Option("--max-concurrent", help="Runs at once.", min=1, rich_help_panel="Resources"),
     ] = None,
     address: AddressOption = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done and what it costs.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")] = False,
+    dry_run: DryRunOption = False,
+    quiet: QuietOption = False,
     json: JsonOption = False,
     home: HomeOption = None,
     tracking_uri: TrackingOption = None,
@@ -126,7 +127,7 @@ class ConfirmReport(SilentConfirm):
 
     def run_ended(self, trial: TrialRecord, run: ConfirmedRun, left: int, seconds: float) -> None:
         """Say what came of it."""
-        rest = f"; {left} left, about {output.duration(seconds)}" if left else ""
+        rest = f"; {left} left, about {duration(seconds)}" if left else ""
         if run.failure is not None:
             self._say(f"warning: trial {run.trial}, seed {run.seed} failed: {run.failure}{rest}")
             return
@@ -135,7 +136,7 @@ class ConfirmReport(SilentConfirm):
         self._say(
             f"trial {run.trial} ({trial.label}), seed {run.seed}: {values}"
             f"{' (saturated)' if run.saturated else ''}, {run.epochs} epochs in "
-            f"{output.duration(run.seconds)}{rest}"
+            f"{duration(run.seconds)}{rest}"
         )
 
     def test_begins(self, models: int, texts: int) -> None:
@@ -167,8 +168,8 @@ def plan_lines(plan: ConfirmPlan) -> list[str]:
     if plan.missing:
         lines.append(
             f"{len(plan.missing)} to do, {plan.slots.sentence()}; about "
-            f"{output.duration(plan.seconds)} by the search's own times, "
-            f"{output.size(plan.disk_bytes)} of disk"
+            f"{duration(plan.seconds)} by the search's own times, "
+            f"{size(plan.disk_bytes)} of disk"
         )
     if plan.unread:
         lines.append(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -53,6 +53,17 @@ CheckpointsOption = Annotated[
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="One JSON document on standard output, nothing else.")
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would be done and what it costs.")
+]
+EpochsOption = Annotated[
+    int, typer.Option("--epochs", help="At most; early stopping may end before.", min=1)
+]
+PresetOption = Annotated[
+    Literal["masked", "reference"],
+    typer.Option("--preset", help="Padding-aware, or as the authors' released code."),
 ]
 TextColumnOption = Annotated[
     str | None, typer.Option("--text-column", help="Column of the texts.", rich_help_panel="Data")

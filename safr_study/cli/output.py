@@ -6,8 +6,10 @@ import contextlib
 import gc
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -77,21 +79,13 @@ def without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def duration(seconds: float) -> str:
-    """A time for people: ``45 s``, ``12 min``, ``3 h 20 min``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def size(count: float) -> str:
-    """A number of bytes for people."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
+def called_as() -> list[str]:
+    """This program's name, or how it was called, where the shell does not find it by name."""
+    if shutil.which("safr-study"):
+        return ["safr-study"]
+    if Path(sys.argv[0]).name == "__main__.py":
+        return [sys.orig_argv[0], "-m", "safr_study"]
+    return [sys.argv[0]]
 
 
 def _console(stream: TextIO) -> Console:

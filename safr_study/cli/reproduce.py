@@ -11,13 +11,16 @@ from safr_study.cli import output
 from safr_study.cli.completion import complete_dataset
 from safr_study.cli.options import (
     DevLimitOption,
+    EpochsOption,
     HomeOption,
     JsonOption,
+    PresetOption,
     TestLimitOption,
     TrainLimitOption,
 )
 from safr_study.errors import BadInput, StudyIncomplete
 from safr_study.home import open_home
+from safr_study.text import duration
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,13 +53,8 @@ def reproduce(
         list[str] | None,
         typer.Option("--row", help="This row alone, as 'safr(1, 0.1)'; may be given again."),
     ] = None,
-    preset: Annotated[
-        Literal["masked", "reference"],
-        typer.Option("--preset", help="Padding-aware, or as the authors' released code."),
-    ] = "masked",
-    epochs: Annotated[
-        int, typer.Option("--epochs", help="At most; early stopping may end before.", min=1)
-    ] = 100,
+    preset: PresetOption = "masked",
+    epochs: EpochsOption = 100,
     train_limit: TrainLimitOption = None,
     dev_limit: DevLimitOption = None,
     test_limit: TestLimitOption = None,
@@ -146,10 +144,10 @@ class RunReport:
     def finished(self, wanted: WantedRun, line: RunLine, left: int, seconds: float) -> None:
         """One more line on disk."""
         srs = line.test.deletion(0.3).srs
-        rest = f"; {left} left, about {output.duration(seconds)}" if left else ""
+        rest = f"; {left} left, about {duration(seconds)}" if left else ""
         self._say(
             f"{wanted.label}: accuracy {line.test.accuracy:.2f}, SRS(30) {srs:.2f}, "
-            f"{line.epochs} epochs in {output.duration(line.seconds)}{rest}"
+            f"{line.epochs} epochs in {duration(line.seconds)}{rest}"
         )
 
     def failed(self, wanted: WantedRun, sentence: str) -> None:
@@ -169,7 +167,7 @@ def _plan_lines(plan: RunPlan) -> list[str]:
     if not missing:
         return [head]
     known = plan.seconds is not None
-    left = f"about {output.duration(plan.seconds or 0.0)}" if known else "how long, the first tells"
+    left = f"about {duration(plan.seconds or 0.0)}" if known else "how long, the first tells"
     return [head, f"{missing} to do, {plan.workers} at once, {left}"]
 
 

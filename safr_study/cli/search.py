@@ -19,20 +19,24 @@ from safr_study.cli.completion import (
     complete_space,
     complete_study,
 )
-from safr_study.cli.next_commands import ROLES, next_commands, sync_command
 from safr_study.cli.options import (
     AddressOption,
     CheckpointsOption,
     DevLimitOption,
+    DryRunOption,
+    EpochsOption,
     HomeOption,
     JsonOption,
     LabelColumnOption,
+    PresetOption,
+    QuietOption,
     StorageOption,
     TextColumnOption,
     TrackingOption,
     TrainLimitOption,
     open_stores,
 )
+from safr_study.cli.progress import Reporter, plan_lines
 from safr_study.errors import (
     BadInput,
     BadInputs,
@@ -42,11 +46,16 @@ from safr_study.errors import (
 )
 from safr_study.render.text_table import TextTable
 from safr_study.settings.durations import parse_duration
+from safr_study.text import redacted_address
 
 if TYPE_CHECKING:
     from safr_study.features.search.search import SearchOutcome
     from safr_study.features.study_base.stores import Stores
     from safr_study.settings import StudySpec
+
+
+ROLES = ("knee", "best-accuracy", "best-srs")
+"""Plain aliases, the most useful first."""
 
 
 def search(
@@ -78,9 +87,7 @@ def search(
     trials: Annotated[
         int, typer.Option("--trials", help="To finish; the baselines count.", min=1)
     ] = 24,
-    epochs: Annotated[
-        int, typer.Option("--epochs", help="At most; early stopping may end before.", min=1)
-    ] = 20,
+    epochs: EpochsOption = 20,
     k: Annotated[float, typer.Option("--k", help="Percent of the tokens deleted for SRS.")] = 30.0,
     objective: Annotated[
         list[str] | None,
@@ -130,10 +137,7 @@ def search(
         int,
         typer.Option("--seed", help="Of the sampler and of every training.", min=0, max=2**63 - 1),
     ] = 0,
-    preset: Annotated[
-        Literal["masked", "reference"],
-        typer.Option("--preset", help="Padding-aware, or as the authors' released code."),
-    ] = "masked",
+    preset: PresetOption = "masked",
     precision: Annotated[
         Literal["auto", "float32"],
         typer.Option(
@@ -172,10 +176,8 @@ def search(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Begin anew; what was finished is kept aside.")
     ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done and what it costs.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")] = False,
+    dry_run: DryRunOption = False,
+    quiet: QuietOption = False,
     json: JsonOption = False,
     home: HomeOption = None,
     tracking_uri: TrackingOption = None,
@@ -235,17 +237,11 @@ def _hook_at_the_end(command: str | None, spec: StudySpec, stores: Stores) -> It
 def _run(
     spec: StudySpec, stores: Stores, *, fresh: bool, quiet: bool, as_json: bool, home: Path | None
 ) -> None:
-    from safr_study.cli.progress import LiveProgress, PlainProgress, SilentProgress
     from safr_study.cluster.jobs.job import asked_by
     from safr_study.features.search.search import search as run
 
     console = output.err()
-    if quiet:
-        progress: LiveProgress | PlainProgress | SilentProgress = SilentProgress()
-    elif console.is_terminal:
-        progress = LiveProgress(console)
-    else:
-        progress = PlainProgress(console)
+    progress = Reporter(None if quiet else console, live=console.is_terminal)
     try:
         with progress:
             outcome = run(
@@ -258,7 +254,7 @@ def _run(
     _show(outcome, stores, home=home, as_json=as_json)
     undelivered = None
     if outcome.untracked is not None:
-        command = shlex.join(sync_command(outcome.result.name, stores, home))
+        command = shlex.join(_sync_command(outcome.result.name, stores, home))
         undelivered = f"{outcome.untracked}; when it is mended, bring it there: {command}"
     if outcome.shortfall is not None:
         raise StudyIncomplete(
@@ -299,7 +295,6 @@ def spec_of(options: Mapping[str, Any]) -> StudySpec:
 
 
 def _dry_run(spec: StudySpec, stores: Stores, *, fresh: bool, as_json: bool) -> None:
-    from safr_study.cli.progress import plan_lines
     from safr_study.features.search.search import plan_study
     from safr_study.records import to_plain
 
@@ -360,5 +355,43 @@ def _show(outcome: SearchOutcome, stores: Stores, *, home: Path | None, as_json:
             soft_wrap=True,
         )
     console.print("Next:")
-    for command in next_commands(outcome, stores, home):
+    for command in _next_commands(outcome, stores, home):
         console.print(f"  {shlex.join(command)}", soft_wrap=True)
+
+
+def _sync_command(study: str, stores: Stores, home: Path | None) -> list[str]:
+    """What brings a study to the tracking server that it was meant for, without a password."""
+    # Without --tracking-uri: the ledger knows it, but for a database, which needs its password.
+    uri = stores.tracking_uri
+    at_home = ["--home", str(home)] if home is not None else []
+    ledger = _option("--storage", stores.storage_url)
+    database = uri is not None and not uri.startswith("http")
+    tracked = _option("--tracking-uri", uri if database else None)
+    return ["safr-study", "sync", study, *at_home, *ledger, *tracked]
+
+
+def _option(name: str, address: str | None) -> list[str]:
+    """An option with its address, which shows no secret."""
+    return [] if address is None else [name, redacted_address(address)]
+
+
+def _next_commands(
+    outcome: SearchOutcome, stores: Stores, home: Path | None
+) -> Iterator[list[str]]:
+    """What shows and uses what a search found."""
+    program = output.called_as()
+    at_home = ["--home", str(home)] if home is not None else []
+    ledger = _option("--storage", stores.storage_url)
+    tracked = _option("--tracking-uri", stores.tracking_uri)
+    yield [*program, "pareto", outcome.result.name, "--out", "figures", *at_home, *ledger]
+    # All of these point to models of this study.
+    aliases = {alias: model for model in outcome.models for alias in model.aliases}
+    for role in ROLES:
+        found = sorted((a for a in aliases if a == role or a.endswith(f"-{role}")), key=len)
+        if found:
+            reference = f"{aliases[found[0]].name}@{found[0]}"
+            yield [*program, "pull", reference, "--to", "model", *at_home, *tracked]
+            yield [*program, "evaluate", "model", *at_home]
+            break
+    if not tracked:
+        yield [*program, "ui", *at_home]

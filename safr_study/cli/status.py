@@ -1,4 +1,4 @@
-"""``status`` and ``stop``: a study that runs, or has run."""
+"""``list``, ``status`` and ``stop``: studies that run, or have run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from safr_study.cli import output
-from safr_study.cli.jobs import show_jobs, stop_jobs
 from safr_study.cli.options import (
     AnyStudyArgument,
     HomeOption,
@@ -18,8 +17,10 @@ from safr_study.cli.options import (
     StudyArgument,
     open_stores,
 )
+from safr_study.cli.submit import show_jobs, stop_jobs
 from safr_study.errors import BadInput
 from safr_study.render.text_table import TextTable
+from safr_study.text import duration, size
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -64,7 +65,7 @@ def status(
     if watch and (study is None or json):
         raise BadInput("watch", "needs the name of one study, and no --json")
     if study is None:
-        show_studies(stores, as_json=json)
+        _show_studies(stores, as_json=json)
         return
     from safr_study.features.search.status import study_status
 
@@ -110,7 +111,7 @@ def stop(
     from safr_study.features.search.stop import stop_study
 
     def say(driver: Driver, seconds: float) -> None:
-        waited = f", since {output.duration(seconds)}" if seconds else ""
+        waited = f", since {duration(seconds)}" if seconds else ""
         output.err().print(f"asked its driver ({driver}) to end it; waiting{waited}")
 
     stores = open_stores(home, storage=storage, reads=True)
@@ -123,7 +124,19 @@ def stop(
     _say_command(left)
 
 
-def show_studies(stores: Stores, *, as_json: bool) -> None:
+def list_studies(
+    json: JsonOption = False, home: HomeOption = None, storage: StorageOption = None
+) -> None:
+    """List the studies of this home or ledger database.
+
+    Example:
+
+      safr-study list
+    """
+    _show_studies(open_stores(home, storage=storage, reads=True), as_json=json)
+
+
+def _show_studies(stores: Stores, *, as_json: bool) -> None:
     """All studies, one line each."""
     from safr_study.features.study_base.results import list_studies
     from safr_study.records import to_plain
@@ -269,10 +282,10 @@ def _times(status: StudyStatus) -> str:
 
     said = []
     if status.began is not None:
-        said.append(f"Begun {output.duration(seconds_since(status.began))} ago")
+        said.append(f"Begun {duration(seconds_since(status.began))} ago")
     if status.seconds_left is not None:
-        said.append(f"about {output.duration(status.seconds_left)} left")
-    said.append(f"{output.size(status.disk)} of disk")
+        said.append(f"about {duration(status.seconds_left)} left")
+    said.append(f"{size(status.disk)} of disk")
     return ", ".join(said)
 
 

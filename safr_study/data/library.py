@@ -17,6 +17,7 @@ from typing import Any
 from safr_study.data.catalogue import DATA_VARIABLE, KNOWN
 from safr_study.data.planted import PLANTED
 from safr_study.errors import BadInput, ServiceUnreachable, did_you_mean
+from safr_study.text import first_line
 
 SAVED_MARKERS = ("dataset_dict.json", "state.json")
 """Files by which a folder of ``save_to_disk`` is known."""
@@ -232,11 +233,10 @@ def _meant(name: str) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    """The first line of the innermost cause."""
+    """First line of the innermost cause."""
     while error.__cause__ is not None:
         error = error.__cause__
-    lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__)[:200]
+    return first_line(error)
 
 
 @contextmanager

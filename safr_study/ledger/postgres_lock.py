@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from safr_study.errors import ServiceUnreachable
 from safr_study.ledger.storage import open_database
+from safr_study.text import first_line
 
 PATIENCE_SECONDS = 1.0
 """The server needs a moment to notice that the last holder was killed."""
@@ -159,8 +160,7 @@ def _answering() -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
-        reason = str(error).strip().partition("\n")[0]
         raise ServiceUnreachable(
-            f"storage: the ledger's database does not answer ({reason}); check that it runs, and "
-            "that address and rights are right"
+            f"storage: the ledger's database does not answer ({first_line(error)}); check that it "
+            "runs, and that address and rights are right"
         ) from None

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from safr_study.records import RankedTrial, TrialRecord
 from safr_study.records.metric_values import measured_metrics
 from safr_study.settings import POINTS, Objective
+from safr_study.text import Z95
 
 FROM_SEEDS, FROM_EXAMPLES = "over its seeds", "from the dev texts alone"
-_NORMAL_95 = 1.959964
-"""Standard errors on either side of a 95 % interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ def half_widths(
         return tuple(None for _ in objectives)
     errors = {metric.name: metric.se for metric in measured_metrics(trial.scores)}
     found = [errors.get(objective.name) for objective in objectives]
-    return tuple(None if se is None else HalfWidth(_NORMAL_95 * se, FROM_EXAMPLES) for se in found)
+    return tuple(None if se is None else HalfWidth(Z95 * se, FROM_EXAMPLES) for se in found)
 
 
 def value_text(

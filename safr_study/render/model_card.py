@@ -12,8 +12,8 @@ from safr_study.records.warnings import trial_warnings
 from safr_study.render.format import seed_half_widths
 from safr_study.render.text_table import TextTable, markdown_table
 from safr_study.settings import Objective
+from safr_study.text import Z95
 
-_Z = 1.96
 """Of a normal 95 % interval."""
 _FEW_CLASSES = 20
 """Classes that are named one by one."""
@@ -176,7 +176,7 @@ def _numbers(
 
 
 def _row(one: MeasuredMetric) -> tuple[str, ...]:
-    half = None if one.se is None else _Z * one.se
+    half = None if one.se is None else Z95 * one.se
     interval = "" if half is None else _ends(one.value - half, one.value + half)
     label = one.label + (f" ({one.note})" if one.note else "")
     return (label, f"{one.value:.2f}", interval, one.unit, one.direction)

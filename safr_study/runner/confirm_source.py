@@ -28,6 +28,7 @@ from safr_study.runner.task import Finished, TrialTask, finished_event, read_eve
 from safr_study.runner.trial_dir import Keep, kept_at, workplace
 from safr_study.runner.worker import run_trial
 from safr_study.settings import wanted
+from safr_study.text import first_line
 
 _WAIT_SECONDS = 0.5
 """Between two looks for Ctrl-C."""
@@ -109,7 +110,7 @@ def _run_all(
                     on_end(running.pop(done), _outcome(done, read))
         except (RayError, ConnectionError) as error:
             raise ServiceUnreachable(
-                f"address: Ray went away ({' '.join(str(error).split())[:200]}); the same command "
+                f"address: Ray went away ({first_line(error)}); the same command "
                 "goes on with what is unfinished"
             ) from error
         finally:
@@ -177,8 +178,10 @@ def _failure(error: Exception, task: TrialTask, asked: TrialTask) -> str:
     folder = Path(task.folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
-    summary = " ".join(str(error).split())[:300]
-    return f"{type(error).__name__}: {summary} (details in {join(asked.folder, 'error.txt')})"
+    return (
+        f"{type(error).__name__}: {first_line(error)} "
+        f"(details in {join(asked.folder, 'error.txt')})"
+    )
 
 
 def _finish(task: TrialTask, corpus: EncodedCorpus, keep: Keep) -> Finished:

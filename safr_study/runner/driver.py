@@ -38,6 +38,7 @@ from safr_study.runner.trial_dir import make_workplaces
 from safr_study.runner.tune_adapter import LedgerScheduler
 from safr_study.runner.worker import trainable
 from safr_study.settings import StudySpec
+from safr_study.text import first_line
 
 POLL_SECONDS = 3.0
 """Between two looks at the ledger for a request to stop."""
@@ -186,10 +187,9 @@ class _StopWhen(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
 def _as_ours(error: Exception) -> SafrError:
     if isinstance(error, SafrError):
         return error
-    reason = " ".join(str(error).split())[:300]
     sentence = (
-        f"study: it could not go on ({type(error).__name__}: {reason}); what was finished is in "
-        "the ledger, and the same command goes on from there"
+        f"study: it could not go on ({type(error).__name__}: {first_line(error)}); what was "
+        "finished is in the ledger, and the same command goes on from there"
     )
     if isinstance(error, ledger_errors()):
         return ServiceUnreachable(sentence)

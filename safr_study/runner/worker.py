@@ -32,6 +32,7 @@ from safr_study.runner.task import (
 )
 from safr_study.runner.trial_dir import Keep, kept_at, workplace
 from safr_study.settings import Constraint, Objective, wanted
+from safr_study.text import first_line
 
 if TYPE_CHECKING:
     import torch
@@ -284,7 +285,7 @@ def _faulty(error: Exception, folder: Path, place: str) -> Finished:
 
     A disk without room ends the study, as every trial after this one would fail too.
     """
-    summary = " ".join(str(error).split())[:300]
+    summary = first_line(error)
     if _no_room(error):
         return Finished(
             failure=f"there is no room to write to {folder} ({summary}); make some, and give the "

@@ -94,31 +94,15 @@ def _evolution(seed: int) -> optuna.samplers.BaseSampler:
         )
 
 
-class NumberedRandomSampler(optuna.samplers.BaseSampler):
+class NumberedRandomSampler(optuna.samplers.RandomSampler):
     """Draws each parameter from its name and one seed alone.
 
     So a trial that was cut off after half of its draws gets the others as if it had not been.
     """
 
     def __init__(self, seed: int) -> None:
+        super().__init__()
         self._seed = seed
-
-    def infer_relative_search_space(
-        self,
-        study: optuna.Study,  # noqa: ARG002
-        trial: FrozenTrial,  # noqa: ARG002
-    ) -> dict[str, BaseDistribution]:
-        """Nothing is drawn together."""
-        return {}
-
-    def sample_relative(
-        self,
-        study: optuna.Study,  # noqa: ARG002
-        trial: FrozenTrial,  # noqa: ARG002
-        search_space: dict[str, BaseDistribution],  # noqa: ARG002
-    ) -> dict[str, Any]:
-        """Nothing is drawn together."""
-        return {}
 
     def sample_independent(
         self,
@@ -173,7 +157,7 @@ def grid_points(space: SearchSpace) -> Iterator[dict[str, Value]]:
         for (name, parameter), value in zip(space.parameters.items(), combination, strict=True):
             if exists(name, parameter, {**space.fixed, **point}):
                 point[name] = value
-        key = tuple(sorted(point.items()))
+        key = tuple(point.items())
         if key not in seen:
             seen.add(key)
             yield point

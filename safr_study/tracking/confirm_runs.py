@@ -58,7 +58,7 @@ def track_confirmation(
     """
     client, spec = store.client, study.spec
     runs: RunsOfKind[Key] = RunsOfKind(client, KIND, _key)
-    with store.answering():
+    with store.translated_errors():
         studies = study_runs(store, found.dataset, study.uid, "study")
         if not studies:
             raise ServiceUnreachable(
@@ -115,7 +115,7 @@ def register_confirmed(
     name = model_name(found.dataset)
     by_number = {one.trial.number: one for one in found.trials}
     numbers: dict[int, str] = {}
-    with store.answering():
+    with store.translated_errors():
         make_model(store, name)
         existing = {
             (version.tags.get("trial"), version.tags.get("seed")): version.version

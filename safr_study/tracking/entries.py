@@ -158,8 +158,8 @@ def trial_note(trial: TrialRecord, spec: StudySpec) -> str:
 
 
 def _value(objective: Objective, value: float) -> str:
-    unit = {"share": "", "points": " points"}.get(objective.measure.unit, objective.measure.unit)
-    return f"{objective.label} {value:.4g}{unit}"
+    unit = "" if objective.measure.unit == "share" else objective.measure.unit
+    return f"{objective.label} {value:.4g} {unit}".rstrip()
 
 
 def trial_tags(trial: TrialRecord, spec: StudySpec, ranked: RankedTrial | None) -> dict[str, str]:

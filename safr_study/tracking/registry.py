@@ -61,7 +61,7 @@ def register_front(
     """
     name = model_name(result.dataset)
     members = {ranked.trial.number: ranked.trial for ranked in result.front}
-    with store.answering():
+    with store.translated_errors():
         make_model(store, name)
         before = versions_of(store, name)
         ours = {
@@ -99,7 +99,7 @@ def list_models(store: Store) -> list[RegisteredModel]:
     Raises:
         ServiceUnreachable: the tracking server does not do its work.
     """
-    with store.answering():
+    with store.translated_errors():
         names = sorted(
             model.name
             for model in all_pages(store.client.search_registered_models)

@@ -83,7 +83,7 @@ def close_open_runs(store: Store, *, dataset: str, uid: str) -> None:
     Raises:
         ServiceUnreachable: the tracking server does not do its work.
     """
-    with store.answering():
+    with store.translated_errors():
         for run in study_runs(store, dataset, uid, "study", "trial"):
             if run.info.status == "RUNNING":
                 store.client.set_terminated(run.info.run_id, status="KILLED")

@@ -29,7 +29,7 @@ from benchmarks.executor import History, drive
 from benchmarks.measured import Measured, report
 from benchmarks.searches import Lookup
 from benchmarks.synthetic import SyntheticTable
-from safr_study.cli.progress import PlainProgress
+from safr_study.cli.progress import Reporter
 from safr_study.cluster.slots import TrialSlots
 from safr_study.features.search.search import StudyPlan
 from safr_study.features.study_base.cost import Cost
@@ -134,7 +134,7 @@ def run_load(
     assert storage is not None
     facts = StudyFacts(_FINGERPRINT, "planted", table.reference, {})
     ledger = Ledger.create(storage, spec, facts)
-    progress = PlainProgress(Console(file=io.StringIO(), width=100))
+    progress = Reporter(Console(file=io.StringIO(), width=100))
     progress.planned(_plan(spec, concurrent, table.reference), [])
     history = History(table.reference)
     writer = _writer(home.root, spec, ledger) if track else None

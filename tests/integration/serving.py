@@ -62,7 +62,7 @@ def serving(model: str, env: Mapping[str, str], python: Path, log: Path) -> Iter
 
 
 @contextmanager
-def answering(
+def translated_errors(
     command: str | Sequence[str],
     url: str,
     *,

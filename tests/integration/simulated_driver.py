@@ -17,7 +17,7 @@ from tiny_model import save_tiny_model
 
 import safr_study.runner.worker as real
 from safr_study.checkpoint.manifest import verify_model
-from safr_study.cli.progress import SilentProgress
+from safr_study.cli.progress import Reporter
 from safr_study.features.search.search import search
 from safr_study.features.study_base.stores import stores
 from safr_study.home import open_home
@@ -66,7 +66,7 @@ def main(home: str, name: str, seed: str, address: str, ledger: str, tracking: s
         resources={"max_concurrent": 1},
     )
     places = stores(open_home(home), tracking_uri=tracking, storage_url=ledger, address=address)
-    outcome = search(spec, places, progress=SilentProgress())
+    outcome = search(spec, places, progress=Reporter(None))
     front = sorted(ranked.trial.number for ranked in outcome.result.front)
     sys.stdout.write(json.dumps({"front": front, "untracked": outcome.untracked}) + "\n")
 

@@ -8,6 +8,7 @@ from safr_study.records.confirmation import ReadingOfTest
 from safr_study.render.format import value_text
 from safr_study.render.text_table import TextPage, TextTable
 from safr_study.settings import Objective
+from safr_study.text import plural
 from safr_study.uncertainty.confirmation import Confirmation, ConfirmedTrial, Estimate
 from safr_study.uncertainty.intervals_over_seeds import BOOTSTRAP_SEEDS
 
@@ -37,8 +38,8 @@ def confirmation_page(found: Confirmation, *, wide: bool) -> TextPage:
     if found.test_texts:
         made += [_test(found, group, wide) for group in groups]
     title = (
-        f"Confirmation of {found.study} ({found.dataset}): {_counted(len(found.trials), 'trial')}, "
-        f"{_counted(len(found.seeds), 'new seed')} ({_listed(found.seeds)})"
+        f"Confirmation of {found.study} ({found.dataset}): {plural(len(found.trials), 'trial')}, "
+        f"{plural(len(found.seeds), 'new seed')} ({_listed(found.seeds)})"
     )
     return TextPage(title, tuple(made), confirmation_notes(found))
 
@@ -113,9 +114,9 @@ def _stayed(found: Confirmation) -> str:
         said.append(f"{len(left)} {'leaves' if len(left) == 1 else 'leave'} it{_named(left)}")
     if unknown:
         said.append(f"{len(unknown)} could not be confirmed{_named(unknown)}")
-    joins = f" Of the baselines off it {_counted(len(joined), 'joins', 'join')}{_named(joined)}."
+    joins = f" Of the baselines off it {plural(len(joined), 'joins', 'join')}{_named(joined)}."
     return (
-        f"Of the {_counted(len(members), 'trial')} on the search's front {', '.join(said)}."
+        f"Of the {plural(len(members), 'trial')} on the search's front {', '.join(said)}."
         f"{joins if joined else ''} Other trials were not trained anew."
     )
 
@@ -125,7 +126,7 @@ def _selection_bias(found: Confirmation) -> str:
     control = ""
     if any(one.finished for one in rest):
         control = (
-            f" Of the {_counted(len(rest), 'baseline')} off that front, which nobody selected: "
+            f" Of the {plural(len(rest), 'baseline')} off that front, which nobody selected: "
             f"{_mean_gains(found, rest)}."
         )
     return (
@@ -220,7 +221,7 @@ def _models(reading: ReadingOfTest) -> str:
     trials = sorted({trial for trial, _ in reading.runs})
     seeds = sorted({seed for _, seed in reading.runs})
     return (
-        f"{_counted(len(reading.runs), 'model')} (trials {_listed(trials)}; seeds {_listed(seeds)})"
+        f"{plural(len(reading.runs), 'model')} (trials {_listed(trials)}; seeds {_listed(seeds)})"
     )
 
 
@@ -285,7 +286,3 @@ def _listed(numbers: Sequence[int]) -> str:
     return ", ".join(
         f"{part[0]}-{part[-1]}" if len(part) > 2 else ", ".join(map(str, part)) for part in parts
     )
-
-
-def _counted(count: int, one: str, many: str | None = None) -> str:
-    return f"{count} {one if count == 1 else many or one + 's'}"

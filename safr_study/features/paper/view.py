@@ -11,6 +11,7 @@ from safr_study.features.paper.numbers import METRICS, Metric
 from safr_study.features.paper.result import Reproduction
 from safr_study.records.runs import VMASK_ROW
 from safr_study.render.text_table import TextPage, TextTable
+from safr_study.text import plural
 from safr_study.uncertainty.intervals import Interval
 
 TITLES = {
@@ -78,12 +79,12 @@ def _levels(result: Reproduction, comparison: PaperComparison, wide: bool) -> Te
         name = _marked(outcome)
         if wide:
             runs = len(outcome.seeds)
-            rows.append((name, f"ours, {_counted(runs, 'run')}", *ours))
+            rows.append((name, f"ours, {plural(runs, 'run')}", *ours))
             rows.append((_saturated(outcome), "paper", *papers))
         else:
             rows += [(name, *ours), ("  paper", *papers)]
     return TextTable(
-        f"On test, {_counted(result.seeds, 'run')} a row; in, out: of our interval"
+        f"On test, {plural(result.seeds, 'run')} a row; in, out: of our interval"
         + _mark_key(result),
         ("row", *(("from",) if wide else ()), *(f">{names[metric]}" for metric in METRICS)),
         rows,
@@ -269,11 +270,6 @@ def _any_saturated(result: Reproduction) -> bool:
     return rankings or any(row.saturated for row in rows) or any(p.saturated for p in points)
 
 
-def _counted(count: int, thing: str) -> str:
-    """For people: ``1 run``, ``3 runs``."""
-    return f"{count} {thing}{'' if count == 1 else 's'}"
-
-
 def _notes(result: Reproduction) -> Iterator[str]:
     if result.comparison is not None:
         yield from _agreement_notes(result.comparison)
@@ -300,11 +296,11 @@ def _agreement_notes(comparison: PaperComparison) -> Iterator[str]:
         f"{METRIC_NAMES[metric]} {sum(row.metrics[place].inside for row in rows)}"
         for place, metric in enumerate(METRICS)
     )
-    yield f"The paper's number is inside our interval, of {_counted(len(rows), 'row')}: {inside}."
+    yield f"The paper's number is inside our interval, of {plural(len(rows), 'row')}: {inside}."
     gains = [row.same_gain for row in rows if row.same_gain is not None]
     yield (
         f"SRS has the paper's sign in {sum(row.same_sign for row in rows)} of "
-        f"{_counted(len(rows), 'row')}"
+        f"{plural(len(rows), 'row')}"
         + (f", its difference to lambda (0, 0) in {sum(gains)} of {len(gains)}." if gains else ".")
     )
     words = Counter(row.srs.verdict for row in rows if row.srs.verdict is not None)
@@ -352,12 +348,12 @@ def _reading_notes(result: Reproduction) -> Iterator[str]:
     if result.rankings:
         yield (
             "The rationale of a text: its words with a sentiment of their own in the treebank; "
-            f"{_counted(result.runs, 'run')}, capacity at {result.capacity_layer}."
+            f"{plural(result.runs, 'run')}, capacity at {result.capacity_layer}."
         )
     else:
         yield (
             "The paper: single runs with one random draw. Ours: "
-            f"{_counted(result.runs, 'run')}, {result.draws} random draws, "
+            f"{plural(result.runs, 'run')}, {result.draws} random draws, "
             f"capacity at {result.capacity_layer}."
         )
     if result.preset == "reference":

@@ -12,6 +12,7 @@ from safr_study.records import LayerMeasures, RankedTrial
 from safr_study.records.explanation import Explanation
 from safr_study.render.html import cell, details, head, number, paragraph, section, table
 from safr_study.render.words import TINTS, marked_word
+from safr_study.text import Z95
 
 _FFN1 = "ffn1_pre"
 _MEASURES = (
@@ -52,7 +53,7 @@ def curves_section(report: StudyReport) -> str:
                 number(100 * one.k, 0),
                 number(100 * one.realised_share, 1),
                 number(one.accuracy_top, 2),
-                number(one.srs, 2, shown=f"{one.srs:.2f} ± {1.959964 * one.srs_se:.2f}"),
+                number(one.srs, 2, shown=f"{one.srs:.2f} ± {Z95 * one.srs_se:.2f}"),
                 cell("saturated" if one.saturated else ""),
             ]
             for one in curve.scores.deletions

@@ -17,10 +17,10 @@ from safr_study.features.report.charts.drawing import (
     text,
 )
 from safr_study.records import Scores
+from safr_study.text import Z95
 
 FRAME = Frame(560, 330, right=110)
 SHAPES = ("circle", "square", "triangle", "diamond", "pentagon", "ring")
-_NORMAL_95 = 1.959964
 _APART = 14.0
 """Pixels between the names at the ends of two lines."""
 
@@ -69,7 +69,7 @@ def _chart(
         errors = [None, *(one.srs_se for one in curve.scores.deletions)]
         saturated = [False, *(one.saturated for one in curve.scores.deletions)]
         for (k, value), se, bad in zip(points, errors, saturated, strict=True):
-            half = f" ± {_NORMAL_95 * se:.2f}" if field == "srs" and se is not None else ""
+            half = f" ± {Z95 * se:.2f}" if field == "srs" and se is not None else ""
             sentence = f"{curve.name}\n{label} at k = {k:g} %: {value:.2f}{half}"
             sentence += "\nsaturated: one class has nearly all predictions" if bad else ""
             shape = "cross" if bad else SHAPES[place % len(SHAPES)]
