@@ -68,12 +68,12 @@ class Study:
 
     @property
     def name(self) -> str:
-        """By which the command line knows it too."""
+        """Name by which the command line knows it too."""
         return self.result.name
 
     @property
     def hypervolume(self) -> float:
-        """Of the front, against the study's reference point, in the product of the units."""
+        """Hypervolume of the front over the reference point, in the product of the units."""
         return self.result.hypervolume
 
     @property
@@ -83,7 +83,7 @@ class Study:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The lines under a ranking: hypervolume, what stopping cost, who failed, what is odd."""
+        """The lines under a ranking: hypervolume, what stopping cost, which failed, what is odd."""
         return tuple(result_notes(self.result))
 
     def pareto(self) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from safr_study.cli.options import (
     TrackingOption,
     corpus_spec,
     open_stores,
+    option,
 )
 from safr_study.errors import BadInput
 from safr_study.render.text_table import TextTable
@@ -165,7 +166,7 @@ def metrics(json: JsonOption = False) -> None:
 
 
 def ui(
-    port: Annotated[int, typer.Option("--port", help="Port on 127.0.0.1.", min=1)] = 5000,
+    port: Annotated[int, option("--port", "Port on 127.0.0.1.", min=1)] = 5000,
     home: HomeOption = None,
     tracking_uri: TrackingOption = None,
 ) -> None:

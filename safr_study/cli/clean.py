@@ -13,6 +13,7 @@ from safr_study.cli.options import (
     JsonOption,
     StorageOption,
     open_stores,
+    option,
 )
 from safr_study.errors import BadInput
 from safr_study.render.text_table import TextTable
@@ -26,15 +27,14 @@ if TYPE_CHECKING:
 def clean(
     study: AnyStudyArgument = None,
     models: Annotated[
-        bool,
-        typer.Option("--models", help="Models off the front of finished studies too."),
+        bool, option("--models", "Models off the front of finished studies too.")
     ] = False,
     caches: Annotated[
-        bool, typer.Option("--caches", help="Encoded data sets too; they are made again.")
+        bool, option("--caches", "Encoded data sets too; they are made again.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
+    yes: Annotated[bool, option("--yes", "Remove without asking.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be freed, and free nothing.")
+        bool, option("--dry-run", "Say what would be freed, and free nothing.")
     ] = False,
     json: JsonOption = False,
     home: HomeOption = None,

@@ -56,7 +56,7 @@ def complete_model(incomplete: str) -> list[str]:
 
 
 def _home(ctx: typer.Context) -> Home:
-    """As `open_home` finds it, but it is not made."""
+    """The home that `open_home` finds; it is not made."""
     chosen = ctx.params.get("home") or os.environ.get(HOME_VARIABLE) or DEFAULT_HOME
     return Home(Path(chosen).expanduser().resolve())
 

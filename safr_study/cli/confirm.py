@@ -7,8 +7,6 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from safr_study.cli import output
 from safr_study.cli.options import (
     AddressOption,
@@ -20,6 +18,7 @@ from safr_study.cli.options import (
     StudyArgument,
     TrackingOption,
     open_stores,
+    option,
 )
 from safr_study.errors import BadInput, SafrError, StudyIncomplete
 from safr_study.render.text_table import TextTable
@@ -31,25 +30,19 @@ if TYPE_CHECKING:
     from safr_study.features.confirm.plan import ConfirmOutcome, ConfirmPlan, ConfirmRequest
     from safr_study.features.study_base.stores import Stores
     from safr_study.records import TrialRecord
-    from safr_study.records.confirmation import ConfirmedRun
+    from safr_study.records.run import RunResult
     from safr_study.settings import Objective
 
 
 def confirm(
     study: StudyArgument,
-    seeds: Annotated[
-        int, typer.Option("--seeds", help="New ones for each trial, at least 2.", min=2)
-    ] = 5,
-    test: Annotated[
-        bool, typer.Option("--test/--no-test", help="Read the test set once, at the end.")
-    ] = True,
+    seeds: Annotated[int, option("--seeds", "New ones for each trial, at least 2.", min=2)] = 5,
+    test: Annotated[bool, option("--test/--no-test", "Read the test set once, at the end.")] = True,
     out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Folder for .md, .csv, .png and .svg.", file_okay=False),
+        Path | None, option("--out", "Folder for .md, .csv, .png and .svg.", file_okay=False)
     ] = None,
     max_concurrent: Annotated[
-        int | None,
-        typer.Option("--max-concurrent", help="Runs at once.", min=1, rich_help_panel="Resources"),
+        int | None, option("--max-concurrent", "Runs at once.", min=1, panel="Resources")
     ] = None,
     address: AddressOption = None,
     dry_run: DryRunOption = False,
@@ -99,7 +92,7 @@ class SilentConfirm:
     def planned(self, plan: ConfirmPlan) -> None:
         """It is about to begin."""
 
-    def run_ended(self, trial: TrialRecord, run: ConfirmedRun, left: int, seconds: float) -> None:
+    def run_ended(self, trial: TrialRecord, run: RunResult, left: int, seconds: float) -> None:
         """A run is over."""
 
     def test_begins(self, models: int, texts: int) -> None:
@@ -125,7 +118,7 @@ class ConfirmReport(SilentConfirm):
         for line in plan_lines(plan):
             self._say(line)
 
-    def run_ended(self, trial: TrialRecord, run: ConfirmedRun, left: int, seconds: float) -> None:
+    def run_ended(self, trial: TrialRecord, run: RunResult, left: int, seconds: float) -> None:
         """Say what came of it."""
         rest = f"; {left} left, about {duration(seconds)}" if left else ""
         if run.failure is not None:

@@ -17,6 +17,7 @@ from safr_study.cli.options import (
     TrackingOption,
     corpus_spec,
     open_stores,
+    option,
 )
 from safr_study.cli.progress import Reporter
 from safr_study.render.text_table import TextTable
@@ -39,40 +40,35 @@ def evaluate(
     ],
     dataset: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--dataset",
-            help="Data set or path; else the one it was trained on.",
-            autocompletion=complete_dataset,
+            "Data set or path; else the one it was trained on.",
+            complete=complete_dataset,
         ),
     ] = None,
     split: Annotated[
-        Literal["dev", "test"], typer.Option("--split", help="Which texts to measure on.")
+        Literal["dev", "test"], option("--split", "Which texts to measure on.")
     ] = "dev",
     mode: Annotated[
         Literal["remove", "unk", "attn", "gate"] | None,
-        typer.Option("--mode", help="How tokens are deleted; else as the model's study did."),
+        option("--mode", "How tokens are deleted; else as the model's study did."),
     ] = None,
     quick: Annotated[
-        bool,
-        typer.Option("--quick", help="Without leave-one-out, other rankings and the layers."),
+        bool, option("--quick", "Without leave-one-out, other rankings and the layers.")
     ] = False,
     out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Write every metric to FILE.csv or FILE.json too."),
+        Path | None, option("--out", "Write every metric to FILE.csv or FILE.json too.")
     ] = None,
     roar: Annotated[
         list[float] | None,
-        typer.Option(
+        option(
             "--roar",
+            "Retrain without the top K % of the tokens, and without K % at random; repeat.",
             metavar="K",
-            help="Retrain without the top K % of the tokens, and without K % at random; repeat.",
         ),
     ] = None,
     roar_seeds: Annotated[
-        int,
-        typer.Option(
-            "--roar-seeds", help="Retrain with seeds 0 .. N-1; 1: the model's own.", min=1
-        ),
+        int, option("--roar-seeds", "Retrain with seeds 0 .. N-1; 1: the model's own.", min=1)
     ] = 1,
     text_column: TextColumnOption = None,
     label_column: LabelColumnOption = None,

@@ -10,7 +10,7 @@ import typer
 
 from safr_study.cli import output
 from safr_study.cli.completion import complete_model
-from safr_study.cli.options import HomeOption, JsonOption, TrackingOption, open_stores
+from safr_study.cli.options import HomeOption, JsonOption, TrackingOption, open_stores, option
 from safr_study.errors import BadInput
 from safr_study.render.text_table import TextTable
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from safr_study.records.explanation import Explanation
 
 Layer = Literal["embedding", "vmask", "attention", "ffn1_pre", "ffn1_post", "ffn2", "block"]
-"""As ``settings.LAYERS``."""
+"""The names of ``settings.LAYERS``."""
 
 _TINTS = ("#f7fbff", "#deebf7", "#b5d4e9", "#7ab6d9", "#2b7bba", "#08418a")
 """Blue by rising capacity, as on the page: told apart by lightness alone."""
@@ -43,24 +43,19 @@ def explain(
     ],
     text: Annotated[str, typer.Argument(help="The text; - reads standard input.", metavar="TEXT")],
     html: Annotated[
-        Path | None,
-        typer.Option("--html", help="Write one self-contained page.", dir_okay=False),
+        Path | None, option("--html", "Write one self-contained page.", dir_okay=False)
     ] = None,
     png: Annotated[
-        Path | None,
-        typer.Option("--png", help="Draw capacities, graph and interference.", dir_okay=False),
+        Path | None, option("--png", "Draw capacities, graph and interference.", dir_okay=False)
     ] = None,
-    svg: Annotated[
-        Path | None, typer.Option("--svg", help="The same as SVG.", dir_okay=False)
-    ] = None,
+    svg: Annotated[Path | None, option("--svg", "The same as SVG.", dir_okay=False)] = None,
     layers: Annotated[
-        bool, typer.Option("--layers", help="Every layer too, in NAME-layers.png or .svg.")
+        bool, option("--layers", "Every layer too, in NAME-layers.png or .svg.")
     ] = False,
     layer: Annotated[
-        Layer | None,
-        typer.Option("--layer", help="Where capacity is measured; else as in the model's study."),
+        Layer | None, option("--layer", "Where capacity is measured; else as in the model's study.")
     ] = None,
-    top: Annotated[int, typer.Option("--top", min=0, help="Rows of the table of words.")] = 10,
+    top: Annotated[int, option("--top", "Rows of the table of words.", min=0)] = 10,
     json: JsonOption = False,
     home: HomeOption = None,
     tracking_uri: TrackingOption = None,

@@ -17,6 +17,7 @@ from safr_study.cli.options import (
     StudyArgument,
     TrackingOption,
     open_stores,
+    option,
 )
 from safr_study.errors import ServiceUnreachable
 
@@ -81,7 +82,7 @@ def pull(
             metavar="MODEL",
         ),
     ],
-    to: Annotated[Path, typer.Option("--to", help="A new or empty folder.", file_okay=False)],
+    to: Annotated[Path, option("--to", "A new or empty folder.", file_okay=False)],
     json: JsonOption = False,
     home: HomeOption = None,
     tracking_uri: TrackingOption = None,

@@ -17,6 +17,7 @@ from safr_study.cli.options import (
     PresetOption,
     TestLimitOption,
     TrainLimitOption,
+    option,
 )
 from safr_study.errors import BadInput, StudyIncomplete
 from safr_study.home import open_home
@@ -39,19 +40,16 @@ def reproduce(
     ],
     dataset: Annotated[
         str,
-        typer.Option(
+        option(
             "--dataset",
-            help="sst2-treebank (the paper's SST-2), imdb, or sst2 (unfiltered).",
-            autocompletion=complete_dataset,
-            rich_help_panel="Data",
+            "sst2-treebank (the paper's SST-2), imdb, or sst2 (unfiltered).",
+            complete=complete_dataset,
+            panel="Data",
         ),
     ] = "sst2-treebank",
-    seeds: Annotated[
-        int, typer.Option("--seeds", help="Runs of each row, with seeds 0 .. N-1.", min=1)
-    ] = 3,
+    seeds: Annotated[int, option("--seeds", "Runs of each row, with seeds 0 .. N-1.", min=1)] = 3,
     row: Annotated[
-        list[str] | None,
-        typer.Option("--row", help="This row alone, as 'safr(1, 0.1)'; may be given again."),
+        list[str] | None, option("--row", "This row alone, as 'safr(1, 0.1)'; may be given again.")
     ] = None,
     preset: PresetOption = "masked",
     epochs: EpochsOption = 100,
@@ -60,23 +58,21 @@ def reproduce(
     test_limit: TestLimitOption = None,
     results: Annotated[
         Path | None,
-        typer.Option(
+        option(
             "--results",
-            help="Folder of the finished runs; else results in the home.",
+            "Folder of the finished runs; else results in the home.",
             file_okay=False,
-            rich_help_panel="Where things are",
+            panel="Where things are",
         ),
     ] = None,
     out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Folder for .md, .tex, .csv, .png and .svg.", file_okay=False),
+        Path | None, option("--out", "Folder for .md, .tex, .csv, .png and .svg.", file_okay=False)
     ] = None,
     max_concurrent: Annotated[
-        int | None,
-        typer.Option("--max-concurrent", help="Runs at once; else one per core.", min=1),
+        int | None, option("--max-concurrent", "Runs at once; else one per core.", min=1)
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="List the runs that are missing; do none.")
+        bool, option("--dry-run", "List the runs that are missing; do none.")
     ] = False,
     json: JsonOption = False,
     home: HomeOption = None,

@@ -17,6 +17,7 @@ from safr_study.cli.options import (
     StorageOption,
     StudyArgument,
     open_stores,
+    option,
 )
 from safr_study.text import size
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from safr_study.records import StudyResult
 
 AnywayOption = Annotated[
-    bool, typer.Option("--anyway", help="Compare also studies of other data; it is said then.")
+    bool, option("--anyway", "Compare also studies of other data; it is said then.")
 ]
 ROWS = 100
 """Of a table that nobody asked to be longer."""
@@ -33,12 +34,9 @@ ROWS = 100
 def pareto(
     study: StudyArgument,
     out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Folder for the pictures and tables.", file_okay=False),
+        Path | None, option("--out", "Folder for the pictures and tables.", file_okay=False)
     ] = None,
-    rows: Annotated[
-        int, typer.Option("--rows", help="Trials in the table, the best; 0: all.", min=0)
-    ] = ROWS,
+    rows: Annotated[int, option("--rows", "Trials in the table, the best; 0: all.", min=0)] = ROWS,
     json: JsonOption = False,
     home: HomeOption = None,
     storage: StorageOption = None,
@@ -88,25 +86,23 @@ def _show(result: StudyResult, rows: int) -> None:
 def report(
     study: StudyArgument,
     out: Annotated[
-        Path | None,
-        typer.Option("--out", help="The page; else STUDY-report.html.", dir_okay=False),
+        Path | None, option("--out", "The page; else STUDY-report.html.", dir_okay=False)
     ] = None,
     others: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
             "--with",
-            help="Set another study beside it; may be given again.",
-            autocompletion=complete_study,
+            "Set another study beside it; may be given again.",
+            complete=complete_study,
             metavar="STUDY",
         ),
     ] = None,
     anyway: AnywayOption = False,
     quick: Annotated[
-        bool,
-        typer.Option("--quick", help="From the ledger alone: no curves over k, no example texts."),
+        bool, option("--quick", "From the ledger alone: no curves over k, no example texts.")
     ] = False,
     texts: Annotated[
-        int, typer.Option("--texts", min=0, max=50, help="Example texts of dev on the page.")
+        int, option("--texts", "Example texts of dev on the page.", min=0, max=50)
     ] = 6,
     json: JsonOption = False,
     home: HomeOption = None,
@@ -156,8 +152,7 @@ def compare(
         ),
     ],
     out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Folder for the picture and the table.", file_okay=False),
+        Path | None, option("--out", "Folder for the picture and the table.", file_okay=False)
     ] = None,
     anyway: AnywayOption = False,
     json: JsonOption = False,

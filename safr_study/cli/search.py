@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import typer
-
 from safr_study.cli import output
 from safr_study.cli.completion import (
     complete_dataset,
@@ -35,6 +33,7 @@ from safr_study.cli.options import (
     TrackingOption,
     TrainLimitOption,
     open_stores,
+    option,
 )
 from safr_study.cli.progress import Reporter, plan_lines
 from safr_study.errors import (
@@ -61,11 +60,11 @@ ROLES = ("knee", "best-accuracy", "best-srs")
 def search(
     dataset: Annotated[
         str,
-        typer.Option(
+        option(
             "--dataset",
-            help="planted[:variant], sst2, sst2-treebank, imdb, a hub id, or a path.",
-            autocompletion=complete_dataset,
-            rich_help_panel="Data",
+            "planted[:variant], sst2, sst2-treebank, imdb, a hub id, or a path.",
+            complete=complete_dataset,
+            panel="Data",
         ),
     ],
     text_column: TextColumnOption = None,
@@ -73,108 +72,85 @@ def search(
     train_limit: TrainLimitOption = None,
     dev_limit: DevLimitOption = None,
     study: Annotated[
-        str | None,
-        typer.Option("--study", help="Its name; else one from the data set and the settings."),
+        str | None, option("--study", "Its name; else one from the data set and the settings.")
     ] = None,
     space: Annotated[
-        str,
-        typer.Option(
-            "--space",
-            help="A search space: name or YAML file.",
-            autocompletion=complete_space,
-        ),
+        str, option("--space", "A search space: name or YAML file.", complete=complete_space)
     ] = "lambda",
-    trials: Annotated[
-        int, typer.Option("--trials", help="To finish; the baselines count.", min=1)
-    ] = 24,
+    trials: Annotated[int, option("--trials", "To finish; the baselines count.", min=1)] = 24,
     epochs: EpochsOption = 20,
-    k: Annotated[float, typer.Option("--k", help="Percent of the tokens deleted for SRS.")] = 30.0,
+    k: Annotated[float, option("--k", "Percent of the tokens deleted for SRS.")] = 30.0,
     objective: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
             "--objective",
-            help="A metric (see safr-study metrics); repeat. Default: accuracy, srs@k.",
-            autocompletion=complete_metric,
+            "A metric (see safr-study metrics); repeat. Default: accuracy, srs@k.",
+            complete=complete_metric,
         ),
     ] = None,
     sampler: Annotated[
         Literal["tpe", "nsga2", "gp", "qmc", "random", "grid"],
-        typer.Option("--sampler", help="Who chooses settings."),
+        option("--sampler", "Who chooses settings."),
     ] = "tpe",
     scheduler: Annotated[
-        Literal["mo-asha", "none"],
-        typer.Option("--scheduler", help="Who stops trials that others beat."),
+        Literal["mo-asha", "none"], option("--scheduler", "Who stops trials that others beat.")
     ] = "mo-asha",
     seeds_per_trial: Annotated[
-        int,
-        typer.Option("--seeds-per-trial", help="Trainings of each trial; means count.", min=1),
+        int, option("--seeds-per-trial", "Trainings of each trial; means count.", min=1)
     ] = 1,
     warm_start: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--from",
-            help="A study over the same space, from which the sampler learns.",
-            autocompletion=complete_study,
+            "A study over the same space, from which the sampler learns.",
+            complete=complete_study,
         ),
     ] = None,
     time_budget: Annotated[
-        str | None,
-        typer.Option("--time-budget", help="End after so long, for example 2h or 90m."),
+        str | None, option("--time-budget", "End after so long, for example 2h or 90m.")
     ] = None,
     epoch_budget: Annotated[
-        int | None,
-        typer.Option("--epoch-budget", help="Begin no trial after so many epochs in all.", min=1),
+        int | None, option("--epoch-budget", "Begin no trial after so many epochs in all.", min=1)
     ] = None,
     on_finish: Annotated[
         str | None,
-        typer.Option(
-            "--on-finish",
-            help="Run a command at the end; it gets the result as JSON.",
-            metavar="CMD",
+        option(
+            "--on-finish", "Run a command at the end; it gets the result as JSON.", metavar="CMD"
         ),
     ] = None,
     seed: Annotated[
-        int,
-        typer.Option("--seed", help="Of the sampler and of every training.", min=0, max=2**63 - 1),
+        int, option("--seed", "Of the sampler and of every training.", min=0, max=2**63 - 1)
     ] = 0,
     preset: PresetOption = "masked",
     precision: Annotated[
         Literal["auto", "float32"],
-        typer.Option(
-            "--precision",
-            help="auto: bfloat16 on CUDA, float32 on the CPU.",
-            rich_help_panel="Resources",
-        ),
+        option("--precision", "auto: bfloat16 on CUDA, float32 on the CPU.", panel="Resources"),
     ] = "auto",
     max_concurrent: Annotated[
-        int | None,
-        typer.Option(
-            "--max-concurrent", help="Trials at once.", min=1, rich_help_panel="Resources"
-        ),
+        int | None, option("--max-concurrent", "Trials at once.", min=1, panel="Resources")
     ] = None,
     cpus_per_trial: Annotated[
-        float | None,
-        typer.Option("--cpus-per-trial", help="Default: 1.", rich_help_panel="Resources"),
+        float | None, option("--cpus-per-trial", "Default: 1.", panel="Resources")
     ] = None,
     gpus_per_trial: Annotated[
         float | None,
-        typer.Option(
+        option(
             "--gpus-per-trial",
-            help="Fractions share one. Default: a share where there are GPUs.",
-            rich_help_panel="Resources",
+            "Fractions share one. Default: a share where there are GPUs.",
+            panel="Resources",
         ),
     ] = None,
     system_metrics: Annotated[
         bool,
-        typer.Option(
+        option(
             "--system-metrics",
-            help="Track what each epoch takes of processor, memory and GPU.",
-            rich_help_panel="Resources",
+            "Track what each epoch takes of processor, memory and GPU.",
+            panel="Resources",
         ),
     ] = False,
     address: AddressOption = None,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Begin anew; what was finished is kept aside.")
+        bool, option("--fresh", "Begin anew; what was finished is kept aside.")
     ] = False,
     dry_run: DryRunOption = False,
     quiet: QuietOption = False,

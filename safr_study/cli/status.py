@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from safr_study.cli import output
 from safr_study.cli.options import (
     AnyStudyArgument,
@@ -16,6 +14,7 @@ from safr_study.cli.options import (
     StorageOption,
     StudyArgument,
     open_stores,
+    option,
 )
 from safr_study.cli.submit import show_jobs, stop_jobs
 from safr_study.errors import BadInput
@@ -37,7 +36,7 @@ WATCH_SECONDS = 2.0
 def status(
     study: AnyStudyArgument = None,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Look again every two seconds until it has ended.")
+        bool, option("--watch", "Look again every two seconds until it has ended.")
     ] = False,
     ray: RayOption = None,
     json: JsonOption = False,
@@ -83,7 +82,7 @@ def status(
 def stop(
     study: StudyArgument,
     timeout: Annotated[
-        float, typer.Option("--timeout", help="Seconds to wait until it has ended.", min=0.0)
+        float, option("--timeout", "Seconds to wait until it has ended.", min=0.0)
     ] = 120.0,
     ray: RayOption = None,
     json: JsonOption = False,

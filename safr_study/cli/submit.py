@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from safr_study.cli import output
-from safr_study.cli.options import JsonOption
+from safr_study.cli.options import JsonOption, option
 from safr_study.cli.search import search, spec_of
 from safr_study.errors import BadInput, ServiceUnreachable, StudyInterrupted
 from safr_study.render.text_table import TextTable
@@ -30,22 +30,22 @@ def submit(
     context: typer.Context,
     ray: Annotated[
         str,
-        typer.Option(
+        option(
             "--ray",
-            help="URL of the cluster's dashboard: http://HEAD:8265.",
+            "URL of the cluster's dashboard: http://HEAD:8265.",
             envvar="RAY_API_SERVER_ADDRESS",
         ),
     ],
     follow: Annotated[
-        bool, typer.Option("--follow", help="Show its log until it ends; exit with its code.")
+        bool, option("--follow", "Show its log until it ends; exit with its code.")
     ] = False,
     code: Annotated[
         Literal["ship", "image"],
-        typer.Option("--code", help="Send this safr-study along, or use the one of the nodes."),
+        option("--code", "Send this safr-study along, or use the one of the nodes."),
     ] = "ship",
     env: Annotated[
         list[str] | None,
-        typer.Option("--env", help="A variable to pass on, no secret; repeat.", metavar="NAME"),
+        option("--env", "A variable to pass on, no secret; repeat.", metavar="NAME"),
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -128,9 +128,9 @@ def _for_cluster(
     if space_file is not None:
         told["--space"] = space_file.stem
     kept = list(arguments)
-    for option in told:
-        kept = without_option(kept, option)
-    return [*(part for option in told.items() for part in option), *kept]
+    for name in told:
+        kept = without_option(kept, name)
+    return [*(word for pair in told.items() for word in pair), *kept]
 
 
 def show_jobs(address: str, study: str | None, *, watch: bool, as_json: bool) -> None:

@@ -26,7 +26,7 @@ from safr_study.errors import BadInput
 from safr_study.settings import CorpusSpec, fingerprint_of
 
 SCHEMA_VERSION = 1
-"""Of an entry; raise it when the files or the encoding change."""
+"""Version of an entry; raise it when the files or the encoding change."""
 _FACTS = "corpus.json"
 _PLAIN_FIELDS = ("name", "slug", "source", "fingerprint", "max_len")
 _log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def encoded_corpus(spec: CorpusSpec, cache: Path | None = None) -> EncodedCorpus
 
 
 def _write_entry(entry: Path, corpus: EncodedCorpus) -> None:
-    """Into a folder beside it that takes its name when whole."""
+    """Write an entry, into a folder next to it that takes its name when whole."""
     with tempfile.TemporaryDirectory(dir=entry.parent, prefix=f"{entry.name}.") as folder:
         part = Path(folder) / "entry"
         part.mkdir()

@@ -59,7 +59,7 @@ class EncodedCorpus:
     """Everything that training and evaluation read of a data set: a few flat arrays."""
 
     name: str
-    """As the user gave it."""
+    """Name as the user gave it."""
     slug: str
     """The name for files and registries."""
     source: str
@@ -80,7 +80,7 @@ class EncodedCorpus:
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
-        """Words by id; made anew at each call."""
+        """Words by id; unpacked at each call."""
         return unpack_vocabulary(self.vocabulary_bytes)
 
     @property

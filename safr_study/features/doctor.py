@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 
 from safr_study.cluster.ray_cluster import survey
 from safr_study.data import known_datasets
-from safr_study.data.hub import hub_answers
+from safr_study.data.library import hub_answers
 from safr_study.errors import SafrError, ServiceUnreachable
 from safr_study.features.study_base.disk import RESERVE_BYTES
 from safr_study.features.study_base.provenance import LIBRARIES, source_commit

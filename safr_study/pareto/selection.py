@@ -18,8 +18,8 @@ def selection_order(points: ArrayLike) -> NDArray[np.int64]:
     """The place of each point: by front, and inside a front by an epsilon-net.
 
     The net (farthest-first traversal, Gonzalez 1985) begins at the front's best compromise, the
-    member with the largest sum of scaled objectives, and goes on to the member farthest from all
-    before it. So wherever a front is cut, those that are kept are spread along the whole of it.
+    member with the largest sum of scaled objectives, and then takes the member farthest from
+    all before it. So wherever a front is cut, those that are kept are spread along the whole of it.
     Each objective is scaled to its finite range over all the points; infinities lie one range
     beyond its ends. Ties go to the larger sum, then to the better worst objective, then to the
     better first objective (then the second, ...). The order of the rows does not matter.
@@ -117,7 +117,7 @@ def _net(front: Points, cells: NDArray[np.float64]) -> Iterator[int]:
         away = placed - placed[:, chosen, None]
         np.minimum(nearest, np.einsum("mn,mn->n", away, away), out=nearest)
         nearest[chosen] = -1.0
-        # The first of several largest: they stand in the order of preference.
+        # The first of several largest: they are in the order of preference.
         chosen = int(nearest.argmax())
 
 

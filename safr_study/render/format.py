@@ -29,7 +29,7 @@ def seed_half_widths(trial: TrialRecord) -> tuple[float, ...] | None:
     if len(trial.replicates) < 2:
         return None
     # scipy is slow to import, and most studies have one seed.
-    from safr_study.uncertainty import t_interval
+    from safr_study.uncertainty.intervals import t_interval
 
     seeds = [replicate.values for replicate in trial.replicates]
     intervals = (t_interval(column) for column in zip(*seeds, strict=True))

@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from safr_study.pareto.selection import finite_range, top_k
-from safr_study.sampling.rung_scores import RungScores
 from safr_study.settings import POINTS, Objective, SchedulerConfig
 
 Vector = tuple[float, ...]
 
+_ROOM = 64
+"""Rows of a matrix of objectives at first; it doubles."""
 _CONTROL_STREAM = 0x72756E6F
 """Keeps the draws apart from the sampler's, which come from the same study seed and number."""
 _ROUNDING = 1.0 + 1e-9
@@ -31,7 +32,7 @@ class Decision(StrEnum):
     CONTINUE = "go_on"
     PRUNE = "stop"
     CONTROL = "run_on"
-    """To be stopped, and trained to its end to measure what stopping costs: a control trial."""
+    """A control trial: to be stopped, and trained to its end to measure what that costs."""
 
 
 class Asha:
@@ -70,7 +71,7 @@ class Asha:
             seed: of the study.
         """
         self.rungs: tuple[int, ...] = config.rungs(epochs)
-        """In epochs, ascending."""
+        """Rungs in epochs, ascending."""
         self._config = config
         self._signs = np.array([objective.sign for objective in objectives])
         self._in_points = np.array([objective.measure.unit == POINTS for objective in objectives])
@@ -181,3 +182,55 @@ class Asha:
     def _is_drawn(self, number: int) -> bool:
         draws = np.random.default_rng([_CONTROL_STREAM, self._seed, number])
         return float(draws.random()) < self._config.run_on
+
+
+class RungScores:
+    """Objectives by trial number, at one rung or at the end."""
+
+    def __init__(self, objectives: int) -> None:
+        """Begin empty.
+
+        Args:
+            objectives: the length of every vector.
+        """
+        self._rows: dict[int, int] = {}
+        """Rows by number; without gaps, in the order of the matrix."""
+        self._matrix = np.empty((_ROOM, objectives))
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """Trial numbers of the rows of ``vectors``, `[N]`."""
+        return np.fromiter(self._rows, np.int64, len(self._rows))
+
+    @property
+    def vectors(self) -> NDArray[np.float64]:
+        """A view, `[N, M]`, in the order in which the trials came if none was taken away."""
+        return self._matrix[: len(self._rows)]
+
+    def put(self, number: int, vector: Sequence[float] | None) -> None:
+        """Set a trial's vector; ``None``: take it away."""
+        row = self._rows.get(number)
+        if vector is None:
+            if row is not None:
+                self._drop(number, row)
+            return
+        if row is None:
+            row = self._rows[number] = len(self._rows)
+            if row == len(self._matrix):
+                self._matrix = np.vstack([self._matrix, np.empty_like(self._matrix)])
+        self._matrix[row] = vector
+
+    def without(self, number: int) -> NDArray[np.float64]:
+        """The vectors of all but this trial, in no order that means anything.
+
+        Returns:
+            `[N, M]`.
+        """
+        row = self._rows.get(number)
+        return self.vectors.copy() if row is None else np.delete(self.vectors, row, axis=0)
+
+    def _drop(self, number: int, row: int) -> None:
+        del self._rows[number]
+        self._matrix[row:-1] = self._matrix[row + 1 :]
+        for later in self._rows:
+            self._rows[later] -= self._rows[later] > row

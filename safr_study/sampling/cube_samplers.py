@@ -1,6 +1,6 @@
 """Optuna's GP, NSGA-II and QMC samplers over the box of a search space.
 
-Each ask builds them anew over a copy of the ledger's trials as points of the box, so that what is
+Each ask builds new ones over a copy of the ledger's trials as points of the box, so that what is
 drawn depends on the ledger's content, the study's seed and the trial's number alone.
 """
 
@@ -15,7 +15,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from safr_study.sampling.experimental import experimental_allowed
+from safr_study.sampling import experimental_allowed
 from safr_study.sampling.imputation import impute_trials
 from safr_study.sampling.trial_window import trial_window
 from safr_study.sampling.unit_cube import box, drawn_from, from_box
@@ -87,7 +87,7 @@ class UnitCubeSampler(optuna.samplers.BaseSampler):
         build: BuildInner | None,
         independent: optuna.samplers.BaseSampler,
     ) -> None:
-        """From its parts.
+        """Put the sampler together.
 
         Args:
             space: what is drawn from.
@@ -142,7 +142,7 @@ class UnitCubeSampler(optuna.samplers.BaseSampler):
         copy = optuna.create_study(directions=study.directions, sampler=self._build())
         copy.add_trials(known)
         try:
-            # GPSampler divides 0 by 0 where its model is sure of every point, and goes on.
+            # GPSampler divides 0 by 0 where its model is sure of every point, and continues.
             # https://github.com/optuna/optuna/blob/v5.0.0/optuna/_gp/optim_mixed.py
             with np.errstate(invalid="ignore"):
                 return from_box(copy.ask(box(self._space)).params, self._space)

@@ -12,8 +12,8 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 
+from safr_study.sampling import experimental_allowed
 from safr_study.sampling.cube_samplers import POPULATION, SobolSampler, SteadyNSGA2, UnitCubeSampler
-from safr_study.sampling.experimental import experimental_allowed
 from safr_study.settings import (
     SWITCH_SUFFIX,
     CategoricalParameter,

@@ -17,8 +17,8 @@ from safr_study.pareto import top_k
 WINDOW = 150
 """Finished trials that a model is fitted to."""
 BEST = 50
-"""Of those, the best complete ones of the whole study, spread along its fronts; the others are the
-newest."""
+"""The best complete ones of the whole study among them, spread along its fronts; the others are
+the newest."""
 
 
 def trial_window(

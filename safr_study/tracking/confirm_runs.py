@@ -10,8 +10,8 @@ from typing import Any
 
 from safr_study.errors import ServiceUnreachable
 from safr_study.records import RegisteredModel, TrialRecord, TrialState
-from safr_study.records.confirmation import ConfirmedRun
 from safr_study.records.metric_values import measured_metrics
+from safr_study.records.run import RunResult
 from safr_study.render.model_card import CardEstimate
 from safr_study.settings import StudySpec
 from safr_study.tracking import entries
@@ -141,7 +141,7 @@ def register_confirmed(
     return [versions[number] for number in numbers.values()]
 
 
-def _record(trial: TrialRecord, run: ConfirmedRun) -> TrialRecord:
+def _record(trial: TrialRecord, run: RunResult) -> TrialRecord:
     """The trial as this run of it is."""
     return replace(
         trial,
@@ -158,7 +158,7 @@ def _record(trial: TrialRecord, run: ConfirmedRun) -> TrialRecord:
     )
 
 
-def _update(tracked: TrackedRun, trial: TrialRecord, run: ConfirmedRun, spec: StudySpec) -> None:
+def _update(tracked: TrackedRun, trial: TrialRecord, run: RunResult, spec: StudySpec) -> None:
     record = _record(trial, run)
     tags = entries.trial_tags(record, spec, None)
     if run.test_read is not None:
@@ -175,7 +175,7 @@ def _update(tracked: TrackedRun, trial: TrialRecord, run: ConfirmedRun, spec: St
     )
 
 
-def _test_measures(run: ConfirmedRun) -> list[Measure]:
+def _test_measures(run: RunResult) -> list[Measure]:
     if run.test is None:
         return []
     return [
@@ -184,7 +184,7 @@ def _test_measures(run: ConfirmedRun) -> list[Measure]:
     ]
 
 
-def _confirmed_tags(found: Confirmation, one: ConfirmedTrial, run: ConfirmedRun) -> dict[str, str]:
+def _confirmed_tags(found: Confirmation, one: ConfirmedTrial, run: RunResult) -> dict[str, str]:
     """Means and intervals that a confirmed version stands for, next to the model's own values."""
     tags = {
         "seed": str(run.seed),
@@ -200,9 +200,7 @@ def _confirmed_tags(found: Confirmation, one: ConfirmedTrial, run: ConfirmedRun)
     return tags
 
 
-def _card_facts(
-    name: str, found: Confirmation, one: ConfirmedTrial, run: ConfirmedRun
-) -> CardFacts:
+def _card_facts(name: str, found: Confirmation, one: ConfirmedTrial, run: RunResult) -> CardFacts:
     estimates = [
         CardEstimate(
             split,
@@ -236,6 +234,6 @@ def _text(value: Any) -> str:
     return "" if value is None else repr(float(value))
 
 
-def _milliseconds(run: ConfirmedRun) -> int:
+def _milliseconds(run: RunResult) -> int:
     """When the run ended, since 1970."""
     return round(1000 * datetime.fromisoformat(run.ended).timestamp())

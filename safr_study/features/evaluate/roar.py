@@ -35,7 +35,7 @@ from safr_study.records.metric_values import MeasuredMetric
 from safr_study.records.roar import RoarRun, RoarScores
 from safr_study.settings import EvaluationConfig, TrainConfig
 from safr_study.training import computing, fit
-from safr_study.uncertainty import t_interval
+from safr_study.uncertainty.intervals import t_interval
 
 Floats = NDArray[np.float64]
 Right = NDArray[np.bool_]

@@ -8,7 +8,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from stored_study import study_spec
 
-from safr_study.sampling.experimental import experimental_allowed
+from safr_study.sampling import experimental_allowed
 from safr_study.sampling.sampler import build_sampler, suggest
 from safr_study.sampling.trial_window import BEST, WINDOW, trial_window
 
