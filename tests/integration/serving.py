@@ -62,7 +62,7 @@ def serving(model: str, env: Mapping[str, str], python: Path, log: Path) -> Iter
 
 
 @contextmanager
-def translated_errors(
+def answering(
     command: str | Sequence[str],
     url: str,
     *,

@@ -106,7 +106,7 @@ def submit_job(
     runtime_env: dict[str, Any] = {"env_vars": environment}
     if packages:
         runtime_env["py_modules"] = list(packages)
-    with server.translated_errors():
+    with server.answering():
         submitted = server.client.submit_job(
             # exec: the signal is for Python, not for a shell around it. Not in the folder where Ray
             # was started, and -P: sources there would come before the code that was sent.
@@ -137,7 +137,7 @@ def find_job(server: JobServer, job_id: str) -> Job:
     Raises:
         ServiceUnreachable: the cluster does not answer, or has no such job.
     """
-    with server.translated_errors():
+    with server.answering():
         return _job(server.client.get_job_info(job_id))
 
 
@@ -147,7 +147,7 @@ def jobs_of(server: JobServer, study: str | None = None) -> list[Job]:
     Raises:
         ServiceUnreachable: the cluster does not answer.
     """
-    with server.translated_errors():
+    with server.answering():
         found = [one for one in server.client.list_jobs() if _METADATA in (one.metadata or {})]
     jobs = [_job(one) for one in found]
     chosen = [job for job in jobs if study in (None, job.study)]
@@ -178,7 +178,7 @@ def follow(server: JobServer, job: Job, write: Callable[[str], None]) -> Job:
                 write(fresh)
 
         try:
-            with server.translated_errors():
+            with server.answering():
                 asyncio.run(_tail(server, job.id, on_text))
             job = find_job(server, job.id)
         except ServiceUnreachable:
@@ -223,7 +223,7 @@ def stop_job(server: JobServer, job: Job) -> None:
     Raises:
         ServiceUnreachable: the cluster does not answer.
     """
-    with server.translated_errors():
+    with server.answering():
         server.client.stop_job(job.id)
 
 

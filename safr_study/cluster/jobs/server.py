@@ -34,7 +34,7 @@ class JobServer:
     """Ray's ``JobSubmissionClient``."""
 
     @contextlib.contextmanager
-    def translated_errors(self) -> Iterator[None]:
+    def answering(self) -> Iterator[None]:
         """Turn a failure of the server inside the block into one sentence.
 
         Raises:
