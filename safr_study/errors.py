@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from safr_study.text import redacted
 
 MOST_CHARACTERS = 600
-"""Of a sentence: a name may be as long as its giver likes."""
+"""Characters of a sentence: a name may be as long as its giver likes."""
 
 
 class SafrError(Exception):
