@@ -51,7 +51,7 @@ test-readme:
 	$(PYTEST) $(README_TEST)
 
 test-units:
-	nice -n 19 $(PYTEST) --numprocesses 2 --dist loadfile tests/unit tests/benchmarks
+	nice -n 19 $(PYTEST) --numprocesses 2 --dist loadfile tests/unit tests/nets tests/benchmarks
 
 test-gpu: install
 	$(PYTEST) tests/gpu

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -33,6 +35,19 @@ def real_data() -> Path:
     if not folder:
         pytest.skip("SAFR_STUDY_DATA is not set: no real data to test with")
     return Path(folder).resolve()
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """The folder of golden files: the authors' model as data, and values by brute force."""
+    return Path(__file__).parent / "golden"
+
+
+@pytest.fixture(scope="session")
+def golden_measures(golden: Path) -> dict[str, Any]:
+    """Brute-force values of the definitions."""
+    values: dict[str, Any] = json.loads((golden / "measures.json").read_text("utf-8"))
+    return values
 
 
 @pytest.fixture(scope="session", autouse=True)
