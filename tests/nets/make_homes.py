@@ -14,7 +14,7 @@ sys.path += [str(Path(__file__).parents[1] / name) for name in ("integration", "
 from commands import command_line, environment, safr
 from processes import of_session, wait_for_end
 
-from nets.old_home import OLD_SPACE, SPACE, packed
+from nets.old_home import KILLED_TRIAL, OLD_SPACE, SPACE, packed
 
 REPOSITORY = Path(__file__).parents[2]
 LIMITS = ("--train-limit", "400", "--dev-limit", "120", "--sampler", "random")
@@ -25,8 +25,6 @@ HALF = (
     *(*SEARCH, "--study", "half", "--trials", "6", "--epochs", "40", "--seed", "3"),
     *("--scheduler", "none", "--max-concurrent", "1"),
 )
-KILLED_TRIAL = 3
-"""Number of the trial that was running when the search was killed."""
 Ready = Callable[[], bool]
 
 

@@ -22,6 +22,8 @@ ROOT = "/old-home"
 """The folder of every packed home."""
 OLD_SPACE = "/old-space.yaml"
 """The search space in the commands that made them."""
+KILLED_TRIAL = 3
+"""Number of the trial that ran when the search of ``half`` was killed, two epochs on disk."""
 DROPPED = ("ray", "cache")
 """Folders of a home that its next command makes again."""
 DROPPED_SUFFIXES = (".png", ".svg", ".html")
