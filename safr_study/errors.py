@@ -48,6 +48,16 @@ class ServiceUnreachable(SafrError):
     exit_code = 4
 
 
+class LockLost(ServiceUnreachable):
+    """The lock of a study is no longer this driver's: another one may write now."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(
+            f"storage: the lock of {title} was lost, as its session in the database ended; nothing "
+            "was written since, and the same command goes on from there"
+        )
+
+
 class StudyInterrupted(SafrError):
     """The user stopped the study; the same command goes on with it."""
 

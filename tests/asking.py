@@ -9,9 +9,9 @@ from pathlib import Path
 import optuna
 from optuna.storages.journal import JournalFileBackend
 
+from safr_study.sampling.fixed_trials import planned
+from safr_study.sampling.sampler import build_sampler, enqueued, replay, suggest
 from safr_study.settings import CorpusSpec, Objective, SearchSpace, StudySpec, Value
-from safr_study.study.plan import planned
-from safr_study.study.sampling import build_sampler, enqueued, replay, suggest
 
 Drawn = dict[str, Value]
 Evaluate = Callable[[Mapping[str, Value]], Sequence[float]]

@@ -25,7 +25,7 @@ from safr_study.evaluation import (
 )
 from safr_study.records import DeletionScores
 from safr_study.settings import CorpusSpec, DeletionMode
-from safr_study.uncertainty import normal_interval
+from safr_study.uncertainty.intervals import normal_interval
 
 CPU = torch.device("cpu")
 CONFIDENCE = 0.99

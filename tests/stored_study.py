@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from plain_scores import plain_scores
+from run_results import CHECKPOINT, run_result
 
+from safr_study.checkpoint.manifest import verify_model
 from safr_study.home import Home
-from safr_study.manifest import verify_model
-from safr_study.records import CheckpointRef, EpochReport, LossTerms, Replicate
+from safr_study.ledger.ledger import Ledger, StudyFacts
+from safr_study.ledger.storage import open_storage
+from safr_study.records import EpochReport, LossTerms, Replicate
+from safr_study.sampling.asha import Decision
 from safr_study.settings import CorpusSpec, StudySpec
-from safr_study.study.asha import Verdict
-from safr_study.study.ledger import Ledger, StudyFacts
-from safr_study.study.spaces import find_space
-from safr_study.study.storage import open_storage
-from safr_study.study.stored import Outcome
+from safr_study.settings.space_files import find_space
 
 FACTS = StudyFacts(
     corpus_fingerprint="f" * 64,
@@ -68,21 +67,16 @@ def complete(
     violations: tuple[float, ...] = (),
 ) -> None:
     """End a trial; ``model`` is the folder of a real one, if it is to have files."""
-    reference = CheckpointRef("/nowhere", "a" * 64, 1) if model is None else verify_model(model)
-    outcome = Outcome(
-        replicates=(Replicate(0, values),),
-        scores=plain_scores(),
-        checkpoint=reference,
-        seconds=seconds,
-        device="cpu",
-        violations=violations,
+    reference = CHECKPOINT if model is None else verify_model(model)
+    result = run_result(
+        Replicate(0, values), checkpoint=reference, seconds=seconds, violations=violations
     )
-    ledger.complete(number, outcome)
+    ledger.complete(number, result)
 
 
 def stop_early(ledger: Ledger, number: int) -> None:
     """As the scheduler does."""
-    ledger.judged(number, 2, Verdict.STOP)
+    ledger.record_decision(number, 2, Decision.PRUNE)
 
 
 def write_state(folder: Path) -> Path:

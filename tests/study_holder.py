@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from safr_study.home import open_home
-from safr_study.study.lease import driver_lock
+from safr_study.ledger.driver_lock import driver_lock
 
 
 @contextlib.contextmanager
@@ -45,9 +45,9 @@ def main(home: str, study: str, url: str, then: str) -> None:
             return
         from stored_study import ask, epoch
 
-        from safr_study.study.ledger import Ledger
-        from safr_study.study.requests import stop_requested
-        from safr_study.study.storage import open_storage
+        from safr_study.ledger.ledger import Ledger
+        from safr_study.ledger.stop_flag import stop_requested
+        from safr_study.ledger.storage import open_storage
 
         storage = open_storage(open_home(home), url or None, study, create=True)
         assert storage is not None

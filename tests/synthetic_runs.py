@@ -13,6 +13,8 @@ import numpy as np
 
 from safr_study.errors import BadInput, TrialFailure
 from safr_study.evaluation import statistics
+from safr_study.features.paper.numbers import PaperRow
+from safr_study.features.paper.rows import WantedRun, measurement
 from safr_study.records import CurveScores, DeletionScores, Scores
 from safr_study.records.runs import (
     DevResult,
@@ -26,9 +28,7 @@ from safr_study.records.runs import (
     RunLine,
     SentimentCapacity,
 )
-from safr_study.report.paper import PaperRow
 from safr_study.settings import CURVE_SHARES, EvaluationConfig
-from safr_study.workflows.reproduction.rows import WantedRun, measurement
 
 DRAWS = 10
 TEXTS = 400

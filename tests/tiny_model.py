@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from safr_study.checkpoint.model_files import save_model
 from safr_study.data import EncodedCorpus, EncodedSplit
 from safr_study.model import build_model
 from safr_study.settings import CorpusSpec, EvaluationConfig, TrainConfig
-from safr_study.training import save_model
 
 WORDS = ("<pad>", "<unk>", "the", "a", "film", "is", "was", "good", "bad", ",", ".", "and")
 CLASSES = ("bad", "fair", "good")

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pandas as pd
 
+from safr_study.checkpoint.model_files import LoadedModel
 from safr_study.data import SplitName
 from safr_study.errors import BadInput
+from safr_study.features.evaluate.evaluate import evaluate as run_evaluation
+from safr_study.features.explain import explain as explaining
+from safr_study.features.study_base.stores import Stores
 from safr_study.records.explanation import Explanation
-from safr_study.report.metrics import metrics_table
-from safr_study.report.notebook import explanation_html
+from safr_study.records.metric_values import metrics_table
+from safr_study.render.notebook import explanation_html
 from safr_study.settings import CorpusSpec
-from safr_study.training import LoadedModel
-from safr_study.workflows import explain as explaining
-from safr_study.workflows.evaluate import evaluate as run_evaluation
-from safr_study.workflows.stores import Stores
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +34,7 @@ class Explained:
 
     @property
     def probabilities(self) -> dict[str, float]:
-        """By class."""
+        """Probability of each class."""
         return dict(self.record.probabilities)
 
     @property
@@ -73,14 +73,14 @@ class Model:
     """A trained model, on the CPU."""
 
     reference: str
-    """As it was asked for: a folder, or a name in the registry."""
+    """Reference that it was asked for by: a folder, or a name in the registry."""
     loaded: LoadedModel
     """Weights, words, settings."""
     stores: Stores
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """By label."""
+        """Class names by label."""
         return self.loaded.class_names
 
     def explain(self, text: str, *, layer: str | None = None, layers: bool = False) -> Explained:

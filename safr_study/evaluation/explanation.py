@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import safr_study
+from safr_study.checkpoint.model_files import LoadedModel
 from safr_study.data import encode_texts
 from safr_study.data.vocabulary import UNK
 from safr_study.errors import BadInput
@@ -23,7 +24,6 @@ from safr_study.records.explanation import (
     LayerView,
     ModelSource,
 )
-from safr_study.training import LoadedModel
 
 
 def explain_text(

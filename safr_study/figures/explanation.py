@@ -20,9 +20,9 @@ from safr_study.figures.canvas import (
     style,
     svg_text,
 )
-from safr_study.figures.graph import GraphFacts, draw_graph, edge_legend
 from safr_study.figures.heatmap import add_colour_bar, add_words, draw_heatmap
 from safr_study.figures.layers import layers_page
+from safr_study.figures.word_graph import GraphFacts, draw_graph, edge_legend
 from safr_study.figures.words import left_out
 from safr_study.records.explanation import MOST_PICTURED, ExplainedWord, Explanation
 

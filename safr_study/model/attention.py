@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from safr_study.model.linear import Linear, linear
+from safr_study.model.kernels.onednn import Linear, linear
 
 MASKED_SCORE = -1e9
 """Attention score of a PAD key."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from safr_study.model.attention import texts_at_once
-from safr_study.model.linear import by_onednn, onednn_product, onednn_sum, products
+from safr_study.model.kernels.onednn import by_onednn, onednn_product, onednn_sum, products
 
 NORM_EPSILON = 1e-5
 """Added to the norm that divides a row: h / (1e-5 + |h|)."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from safr_study.model.attention import MultiHeadAttention
-from safr_study.model.linear import Linear, perceptron
+from safr_study.model.kernels.onednn import Linear, perceptron
 from safr_study.model.noise import dropout
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from safr_study.model.linear import Linear, linear
+from safr_study.model.kernels.onednn import Linear, linear
 from safr_study.model.noise import logistic_like
 
 

@@ -11,8 +11,9 @@ from pydantic import Field, ValidationError, model_serializer, model_validator
 
 from safr_study.errors import BadInput
 from safr_study.settings.base import Settings
-from safr_study.settings.metrics import NAMING, POINTS, find_metric
+from safr_study.settings.metrics import NAMING, find_metric
 from safr_study.settings.objective import Objective
+from safr_study.text import unit_words
 
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _TEXT = re.compile(
@@ -127,8 +128,8 @@ class Constraint(Settings):
 
     def missed(self, violation: float) -> str:
         """A sentence's end: ``misses accuracy >= majority + 5 by 2.31 percentage points``."""
-        unit = {POINTS: " percentage points", "nats": " nats"}.get(self.objective.measure.unit, "")
-        return f"misses {self.text} by {violation:.3g}{unit}"
+        unit = unit_words(self.objective.measure.unit)
+        return f"misses {self.text} by {violation:.3g} {unit}".rstrip()
 
 
 def _plain(number: float) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from safr_study.settings import AT_K, OF_LAYER, OF_MODEL, POINTS, Metric
+from safr_study.settings import AT_K, OF_LAYER, OF_MODEL, Metric
+from safr_study.text import unit_words
 
-_UNITS = {POINTS: "percentage points", "share": "share, 0 to 1", "": "pure number"}
-_POINTS, _SHARE, _PURE = (_UNITS[unit] for unit in (POINTS, "share", ""))
+_POINTS, _SHARE, _PURE = unit_words("points"), "share, 0 to 1", "pure number"
 
 _MEANINGS: dict[str, tuple[str, str]] = {
     r"objective/.+": ("an objective of the study, on dev", "as its metric"),
@@ -92,7 +92,7 @@ def _catalogued(key: str) -> tuple[str, str] | None:
 
 def _said(metric: Metric) -> tuple[str, str]:
     better = "higher" if metric.maximise else "lower"
-    return f"{metric.label}, {better} is better", _UNITS.get(metric.unit, metric.unit)
+    return f"{metric.label}, {better} is better", unit_words(metric.unit, share=_SHARE, pure=_PURE)
 
 
 def _shown(pattern: str) -> str:

@@ -9,12 +9,13 @@ import torch
 from mlflow.exceptions import MlflowException
 from pydantic import BaseModel, Field
 
+from safr_study.checkpoint.model_files import LoadedModel, load_model
+from safr_study.checkpoint.pickles import refuse_pickles
 from safr_study.errors import SafrError
 from safr_study.evaluation.explanation import explain_text
-from safr_study.manifest import refuse_pickles
 from safr_study.records.explanation import Explanation
 from safr_study.tracking._pyfunc import PythonModel, PythonModelContext
-from safr_study.training import LoadedModel, computing, load_model
+from safr_study.training import computing
 
 ARTIFACT = "checkpoint"
 """Name of the checkpoint among a logged model's artifacts."""

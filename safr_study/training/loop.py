@@ -11,15 +11,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from safr_study.checkpoint.resume_state import StoredBest, read_running, write_running
 from safr_study.data import EncodedCorpus
+from safr_study.evaluation.dev import measure_dev
 from safr_study.model import SafrClassifier, build_model
 from safr_study.records import EpochReport
 from safr_study.settings import TrainConfig, fingerprint_of
-from safr_study.training.dev import measure_dev
+from safr_study.training.cuda_graphs import GraphedSteps
 from safr_study.training.effective import effective_weights
-from safr_study.training.graphs import GraphedSteps
 from safr_study.training.numerics import computing, release_memory
-from safr_study.training.running import StoredBest, read_running, write_running
 from safr_study.training.steps import not_finite, train_epoch
 
 Measure = Callable[[SafrClassifier, int], tuple[float, ...] | None]

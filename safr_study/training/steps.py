@@ -18,7 +18,7 @@ from safr_study.model import LossTensors, SafrClassifier, loss_terms
 from safr_study.records import LossTerms
 from safr_study.settings import TrainConfig
 from safr_study.training.adam import DenseAdam, EmbeddingAdam
-from safr_study.training.graphs import GraphedSteps
+from safr_study.training.cuda_graphs import GraphedSteps
 from safr_study.training.numerics import release_memory
 
 RELEASE_STEPS = 50

@@ -27,7 +27,7 @@ def train(folder: str, at_once: int, precision: str) -> dict[str, Any]:
     import torch
 
     from safr_study.training import fit, pick_device
-    from safr_study.training.graphs import SWITCH
+    from safr_study.training.cuda_graphs import SWITCH
 
     corpus = encoded_corpus(CorpusSpec(dataset="sst2-treebank"), Path(folder))
     config = TrainConfig.parse(

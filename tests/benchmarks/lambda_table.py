@@ -150,8 +150,8 @@ def measurer(corpus: EncodedCorpus, evaluation: EvaluationConfig, device: torch.
 
 def train_run(run: Run) -> TableLine:
     """Train and measure, going on where an earlier process stopped."""
+    from safr_study.features.study_base.provenance import provenance
     from safr_study.training import fit, pick_device
-    from safr_study.workflows.provenance import provenance
 
     corpus = encoded_corpus(run.corpus, run.folder / "corpora")
     evaluation = EvaluationConfig()

@@ -22,12 +22,12 @@ import stored_study
 
 from benchmarks.driver_load import in_memory
 from benchmarks.measured import Measured, report
+from safr_study.features.study_base.results import load_ledger
+from safr_study.features.study_base.stores import stores
 from safr_study.home import Home, open_home
+from safr_study.ledger.ledger import Ledger
 from safr_study.pareto import rank_study
 from safr_study.settings import StudySpec
-from safr_study.study.ledger import Ledger
-from safr_study.workflows.results import load_ledger
-from safr_study.workflows.stores import stores
 
 NAME = "large"
 EPOCHS = 3

@@ -28,7 +28,7 @@ from benchmarks.written import AT, write_results
 from safr_study.errors import SafrError
 from safr_study.records import to_plain
 from safr_study.settings import SchedulerConfig, TrainConfig, fingerprint_of
-from safr_study.study.spaces import find_space
+from safr_study.settings.space_files import find_space
 
 _LOG = logging.getLogger("replay")
 

@@ -24,11 +24,11 @@ from pathlib import Path
 
 from benchmarks.measured import Measured, report
 from safr_study.data import encoded_corpus
+from safr_study.features.study_base.results import load_ledger
+from safr_study.features.study_base.stores import stores
 from safr_study.home import Home, open_home
 from safr_study.records import TrialRecord, TrialState
 from safr_study.settings import StudySpec, trial_config
-from safr_study.workflows.results import load_ledger
-from safr_study.workflows.stores import stores
 
 NAME = "wall"
 START_SECONDS = 15.0

@@ -20,11 +20,11 @@ from processes import named, wait_for_end
 from session import STUDY, Orphans, Saved, Session
 from traces import is_trial, ledger, numbers, pickles, runs, saved_epochs, trials, writes
 
+from safr_study.checkpoint.manifest import verify_model
+from safr_study.features.study_base.results import rank_ledger
 from safr_study.home import open_home
-from safr_study.manifest import verify_model
 from safr_study.records import TrialRecord, TrialState
 from safr_study.tracking import list_models, open_store
-from safr_study.workflows.results import rank_ledger
 
 KILLS = int(os.environ.get("SAFR_DRILL_KILLS", "20"))
 SEED = int(os.environ.get("SAFR_DRILL_SEED", "0"))
@@ -270,7 +270,7 @@ def check_rungs(home: Path, found: Sequence[TrialRecord], reference: Reference) 
         reached = {report.epoch for report in trial.epochs if report.objectives is not None}
         rungs = {int(name.partition(":")[2]) for (number, name) in judged if number == trial.number}
         assert rungs == reached, "a rung was passed unjudged"
-        if trial.state is TrialState.PRUNED and not trial.run_on:
+        if trial.state is TrialState.PRUNED and not trial.control:
             assert trial.stopped_at == len(trial.epochs)
         # As far as a trial got, its numbers are those of the undisturbed study.
         other = expected[trial.number]

@@ -22,10 +22,10 @@ from processes import of_session, wait_for_end
 from traces import ledger
 from tracked_equality import Compared, compare
 
+from safr_study.features.study_base.stores import Stores
+from safr_study.features.sync import sync_study
 from safr_study.home import open_home
 from safr_study.records import TrialState
-from safr_study.workflows.stores import Stores
-from safr_study.workflows.sync import sync_study
 
 OUTAGE = float(os.environ.get("SAFR_DRILL_OUTAGE", "60"))
 BOUND_SECONDS = 120.0

@@ -11,9 +11,9 @@ from typing import Any
 import mlflow
 
 from safr_study.home import open_home
+from safr_study.ledger.ledger import Ledger
+from safr_study.ledger.storage import open_storage
 from safr_study.records import TrialRecord, TrialState
-from safr_study.study.ledger import Ledger
-from safr_study.study.storage import open_storage
 
 _TRIAL_ATTRIBUTE = 8
 """Optuna's code of a line that writes an attribute of a trial."""

@@ -12,12 +12,12 @@ from commands import environment
 
 from safr_study.errors import BadInput
 from safr_study.home import open_home
-from safr_study.study.lease import driver_lock
+from safr_study.ledger.driver_lock import driver_lock
 
 LISTENERS = """
 import json, os, re
 from pathlib import Path
-from safr_study.study.cluster import cluster
+from safr_study.cluster.ray_cluster import cluster
 
 LISTEN = "0A"
 
@@ -81,7 +81,7 @@ def test_a_local_study_listens_on_the_loopback_interface_only(tmp_path: Path) ->
 
 ERRORS = """
 import logging, threading
-from safr_study.study.cluster import cluster
+from safr_study.cluster.ray_cluster import cluster
 
 said = threading.Event()
 
@@ -90,7 +90,7 @@ class Seen(logging.Handler):
         if "a trace of a daemon" in record.getMessage():
             said.set()
 
-log = logging.getLogger("safr_study.study.cluster")
+log = logging.getLogger("safr_study.cluster.ray_cluster")
 log.addHandler(Seen())
 log.setLevel("INFO")
 with cluster():

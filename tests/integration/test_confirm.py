@@ -12,13 +12,13 @@ import mlflow
 import pytest
 from commands import Ended, command_line, environment, safr
 
+from safr_study.features.study_base.results import rank_ledger
 from safr_study.home import open_home
+from safr_study.ledger.ledger import Ledger
+from safr_study.ledger.run_store import confirmed_runs, readings_of_test
+from safr_study.ledger.storage import open_storage
 from safr_study.records import TrialState
-from safr_study.study.confirmations import confirmed_runs, readings_of_test
-from safr_study.study.ledger import Ledger
-from safr_study.study.storage import open_storage
 from safr_study.tracking import list_models, open_store
-from safr_study.workflows.results import rank_ledger
 
 STUDY = "c1"
 SEARCH = (

@@ -17,10 +17,10 @@ from mlflow_page import browser_page
 from ray_nodes import free_port
 from serving import answering
 
+from safr_study.features.study_base.results import load_ledger
+from safr_study.features.study_base.stores import Stores
 from safr_study.home import open_home
 from safr_study.records import TrialState
-from safr_study.workflows.results import load_ledger
-from safr_study.workflows.stores import Stores
 
 pytest.importorskip("optuna_dashboard", reason="the extra `dashboard` is not installed")
 

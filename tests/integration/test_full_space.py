@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from commands import command_line, environment, safr
 
+from safr_study.features.study_base.results import load_ledger
+from safr_study.features.study_base.stores import Stores
 from safr_study.home import open_home
 from safr_study.records import TrialState
 from safr_study.settings import SWITCH_SUFFIX
-from safr_study.workflows.results import load_ledger
-from safr_study.workflows.stores import Stores
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 TRIALS = 12

@@ -9,7 +9,7 @@ import pytest
 from services import BUCKET, s3_server
 
 from safr_study.errors import ServiceUnreachable
-from safr_study.objects import Mirror, check_place, children, local_copy, remove, size
+from safr_study.object_store import Mirror, check_place, children, local_copy, remove, size
 
 LARGE = 12 * 1024 * 1024
 """Bytes: more than one part of an upload."""

@@ -20,9 +20,9 @@ from ray_nodes import Nodes, ray_nodes
 from services import Services, services
 
 from safr_study.home import open_home
+from safr_study.ledger.ledger import Ledger
+from safr_study.ledger.storage import close_storage, open_database
 from safr_study.records import TrialRecord, TrialState
-from safr_study.study.ledger import Ledger
-from safr_study.study.storage import close_storage, open_database
 from safr_study.tracking import open_store
 from safr_study.tracking.runs import experiment_name, find_runs
 

@@ -13,11 +13,11 @@ from html_page import ReadPage
 from mlflow_page import browser_page
 from playwright.sync_api import Page
 
+from safr_study.features.study_base.results import load_ledger
+from safr_study.features.study_base.stores import Stores
 from safr_study.home import open_home
+from safr_study.ledger.ledger import Ledger
 from safr_study.records import TrialState
-from safr_study.study.ledger import Ledger
-from safr_study.workflows.results import load_ledger
-from safr_study.workflows.stores import Stores
 
 MOST_BYTES = 8_000_000
 _FOCUSED = "document.activeElement.getAttribute('data-trial')"

@@ -14,9 +14,9 @@ import pytest
 from commands import STUDY, TRIALS, Ended, FinishedStudy, command_line, environment, safr
 
 from safr_study.home import open_home
+from safr_study.ledger.ledger import Ledger
+from safr_study.ledger.storage import open_storage
 from safr_study.records import TrialRecord, TrialState
-from safr_study.study.ledger import Ledger
-from safr_study.study.storage import open_storage
 
 AXES = ("accuracy", "srs_30")
 

@@ -15,9 +15,9 @@ from commands import Ended, command_line, environment
 from ray_nodes import Nodes, ray_nodes
 
 from safr_study.home import open_home
+from safr_study.ledger.ledger import Ledger
+from safr_study.ledger.storage import open_storage
 from safr_study.records import TrialState
-from safr_study.study.ledger import Ledger
-from safr_study.study.storage import open_storage
 from safr_study.tracking import open_store
 from safr_study.tracking.runs import experiment_name, find_runs
 

@@ -21,8 +21,8 @@ _CREATE_TRIAL = 4
 def ask(home: Path, study: str) -> dict[str, Any]:
     """The parameters of the next trial of a study."""
     from safr_study.home import open_home
-    from safr_study.study.ledger import Ledger
-    from safr_study.study.storage import open_storage
+    from safr_study.ledger.ledger import Ledger
+    from safr_study.ledger.storage import open_storage
 
     storage = open_storage(open_home(home), None, study, create=True)
     assert storage is not None

@@ -10,10 +10,10 @@ from registered import registered_home
 from stored_study import ask, begin, complete, finished_study, study_spec
 
 import safr_study as ss
+from safr_study.features.explain import explain as explaining
+from safr_study.features.study_base.stores import stores
 from safr_study.home import Home, open_home
-from safr_study.report.words import TINT_COLOURS
-from safr_study.workflows import explain as explaining
-from safr_study.workflows.stores import stores
+from safr_study.render.words import TINT_COLOURS
 
 HEAVY = ("torch", "ray", "mlflow", "optuna", "datasets", "pandas", "matplotlib", "rich", "numpy")
 VALUES = {0: (80.0, 5.0), 1: (60.0, 2.0), 2: (70.0, 15.0)}
@@ -124,7 +124,7 @@ def test_a_notebook_shows_an_explanation_word_by_word(registered: Home) -> None:
 
 
 def test_the_tints_are_those_of_the_pages() -> None:
-    style = (Path(ss.__file__).parent / "report" / "assets" / "base.css").read_text("utf-8")
+    style = (Path(ss.__file__).parent / "render" / "assets" / "base.css").read_text("utf-8")
     for step, (paper, ink) in enumerate(TINT_COLOURS[1:], start=1):
         assert f".t{step} {{ background: {paper}; color: {ink}; }}" in style
     # The lightest one is that of the dark page.

@@ -10,7 +10,7 @@ from stored_study import ask, begin, complete, study_spec
 
 from safr_study.cli.app import main
 from safr_study.home import Home, open_home
-from safr_study.study.lease import driver_lock
+from safr_study.ledger.driver_lock import driver_lock
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -14,12 +14,12 @@ import pytest
 import torch
 from tiny_model import save_tiny_model
 
+from safr_study.checkpoint.model_files import load_model
 from safr_study.cli.app import main
 from safr_study.cli.explain import Layer
 from safr_study.data import encode_texts
 from safr_study.evaluation import capacity
 from safr_study.settings import LAYERS
-from safr_study.training import load_model
 
 TEXT = "the film was good , and the bad film was unseen"
 ANSI = re.compile(r"\x1b\[([0-9;]*)m")

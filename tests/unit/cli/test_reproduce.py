@@ -15,12 +15,12 @@ import synthetic_runs as runs
 
 from safr_study.cli.app import main
 from safr_study.data import encoded_corpus
+from safr_study.features.paper import reproduce
+from safr_study.features.paper.lines import append_line
+from safr_study.features.paper.numbers import paper
+from safr_study.features.paper.rows import Item, wanted_runs
 from safr_study.records.runs import RunLine
-from safr_study.report.paper import paper
 from safr_study.settings import CorpusSpec
-from safr_study.workflows.reproduction import reproduce
-from safr_study.workflows.reproduction.lines import append_line
-from safr_study.workflows.reproduction.rows import Item, wanted_runs
 
 Run = Callable[..., int]
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from safr_study import jobs
 from safr_study.cli.app import app
+from safr_study.cluster.jobs.job import Job
+from safr_study.cluster.jobs.server import JobServer
 from safr_study.errors import BadInput, BadInputs, SafrError
-from safr_study.jobs import Job, JobServer
 
 RAY = ["submit", "--ray", "http://127.0.0.1:8265"]
 SPACE = """
@@ -34,8 +34,10 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         taken.append({"arguments": arguments, "spaces": spaces, **given})
         return Job("s1-1", given["study"], "waiting", 1.0, None, None, "")
 
-    monkeypatch.setattr(jobs, "connect", lambda address: JobServer(address, None))
-    monkeypatch.setattr("safr_study.workflows.submit.submit_job", submit_job)
+    monkeypatch.setattr(
+        "safr_study.cluster.jobs.server.connect", lambda address: JobServer(address, None)
+    )
+    monkeypatch.setattr("safr_study.features.submit.submit_job", submit_job)
     return taken
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from tiny_model import MAX_LEN, save_tiny_model
 
+from safr_study.checkpoint.model_files import LoadedModel, load_model
 from safr_study.data import EncodedSplit, encode_texts
 from safr_study.errors import BadInput
 from safr_study.evaluation import Predictor, capacity
@@ -21,7 +22,6 @@ from safr_study.records.explanation import (
     explanation_to_plain,
 )
 from safr_study.settings import LAYERS
-from safr_study.training import LoadedModel, load_model
 
 TEXT = "the film was good , and the bad film was unseen"
 Load = Callable[..., LoadedModel]

@@ -14,7 +14,7 @@ from safr_study.data import EncodedSplit
 from safr_study.evaluation import evaluate_model, rank_tokens, word_counts
 from safr_study.model import SafrClassifier, build_model
 from safr_study.records import Scores, scores_from_plain, to_plain
-from safr_study.report.metrics import measured_metrics, metric_value, metrics_table
+from safr_study.records.metric_values import measured_metrics, metric_value, metrics_table
 from safr_study.settings import (
     AT_K,
     CONTROLS,

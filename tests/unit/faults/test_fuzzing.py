@@ -18,16 +18,16 @@ from hypothesis import strategies as st
 from synthetic_study import complete_trial
 from tiny_model import save_tiny_model
 
+from safr_study.checkpoint.model_files import load_model
 from safr_study.data import encode_corpus, load_corpus
 from safr_study.errors import BadInput, BadInputs, CorruptCheckpoint, SafrError, one_line
 from safr_study.records import RegisteredModel
 from safr_study.settings import CorpusSpec, SearchSpace
 from safr_study.settings.space import TUNABLE
-from safr_study.study.spaces import parse_space
+from safr_study.settings.space_files import parse_space
 from safr_study.tracking.pull import _registered_digests
-from safr_study.training import load_model
 
-EXAMPLES = int(os.environ.get("SAFR_FUZZ_EXAMPLES", "150"))
+EXAMPLES = int(os.environ.get("SAFR_FUZZ_EXAMPLES", "40"))
 """Of each fuzzer; the same ones in every run."""
 fuzz = settings(
     max_examples=EXAMPLES,

@@ -274,6 +274,6 @@ def test_penalties_of_long_texts_in_float32_and_their_gradients(
         return [*(term.detach() for term in terms), *torch.autograd.grad(sum(terms), leaves)]
 
     exact = values(torch.float64)
-    monkeypatch.setattr("safr_study.model.linear.USES_ONEDNN", onednn)
+    monkeypatch.setattr("safr_study.model.kernels.onednn.USES_ONEDNN", onednn)
     for found, value in zip(values(torch.float32), exact, strict=True):
         assert (found - value).abs().max() <= 3e-6 * value.abs().max()

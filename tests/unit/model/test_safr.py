@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from safr_study.model import SafrClassifier, build_model, loss_terms
-from safr_study.model.linear import Linear, linear, perceptron
+from safr_study.model.kernels.onednn import Linear, linear, perceptron
 from safr_study.model.noise import dropout, logistic_like
 from safr_study.model.vmask import hard_gate
 from safr_study.settings import ModelShape, Penalties
@@ -158,7 +158,7 @@ def test_dropout_zeroes_its_share_and_keeps_the_mean(share: float) -> None:
 def test_a_large_linear_is_torchs_linear(
     monkeypatch: pytest.MonkeyPatch, rows: int, onednn: bool
 ) -> None:
-    monkeypatch.setattr("safr_study.model.linear.USES_ONEDNN", onednn)
+    monkeypatch.setattr("safr_study.model.kernels.onednn.USES_ONEDNN", onednn)
     noise = torch.Generator().manual_seed(0)
     mine = Linear(144, 160)
     theirs = nn.Linear(144, 160)
@@ -181,7 +181,7 @@ def test_a_large_linear_is_torchs_linear(
 
 @pytest.mark.parametrize("onednn", [True, False])
 def test_tanh_of_a_large_linear(monkeypatch: pytest.MonkeyPatch, onednn: bool) -> None:
-    monkeypatch.setattr("safr_study.model.linear.USES_ONEDNN", onednn)
+    monkeypatch.setattr("safr_study.model.kernels.onednn.USES_ONEDNN", onednn)
     torch.manual_seed(0)
     layer = Linear(144, 160)
     leaves = [torch.randn(45, 144), layer.weight.detach(), layer.bias.detach()]
@@ -231,7 +231,7 @@ def test_attention_is_torchs_attention(small: Callable[..., SafrClassifier]) -> 
 def test_perceptron_and_its_gradients(
     monkeypatch: pytest.MonkeyPatch, rows: int, sizes: tuple[int, int], onednn: bool
 ) -> None:
-    monkeypatch.setattr("safr_study.model.linear.USES_ONEDNN", onednn)
+    monkeypatch.setattr("safr_study.model.kernels.onednn.USES_ONEDNN", onednn)
     width, hidden = sizes
     torch.manual_seed(0)
     first, second = nn.Linear(width, hidden), nn.Linear(hidden, width)

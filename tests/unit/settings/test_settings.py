@@ -11,7 +11,7 @@ from safr_study.settings import (
     StudySpec,
     TrainConfig,
 )
-from safr_study.study.spaces import find_space
+from safr_study.settings.space_files import find_space
 
 
 def spec(**changes: object) -> StudySpec:

@@ -13,10 +13,11 @@ import torch.nn.functional as F
 
 from safr_study.data import Batch, EncodedCorpus, training_batches
 from safr_study.errors import TrialFailure
+from safr_study.evaluation.dev import measure_dev
 from safr_study.model import SafrClassifier, build_model
 from safr_study.records import EpochReport
 from safr_study.settings import ModelShape, Penalties, TrainConfig
-from safr_study.training import FitResult, fit, measure_dev
+from safr_study.training import FitResult, fit
 
 CPU = torch.device("cpu")
 

@@ -85,7 +85,8 @@ from pathlib import Path
 from safr_study.data import encoded_corpus
 from safr_study.evaluation import score_model
 from safr_study.settings import CorpusSpec, EvaluationConfig, TrainConfig, wanted
-from safr_study.training import computing, fit, load_model, save_model
+from safr_study.checkpoint.model_files import load_model, save_model
+from safr_study.training import computing, fit
 spec = CorpusSpec(dataset="planted", train_limit=64, dev_limit=32)
 corpus, cpu = encoded_corpus(spec), torch.device("cpu")
 config, measuring = TrainConfig(epochs=1), EvaluationConfig(draws=1)

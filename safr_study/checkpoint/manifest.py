@@ -1,0 +1,134 @@
+"""What a trained model's folder says of itself; read without its weights, and without torch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from safr_study.checkpoint.hashing import file_sha256
+from safr_study.checkpoint.pickles import refuse_pickles
+from safr_study.data import MAX_LABEL
+from safr_study.errors import BadInputs, CorruptCheckpoint
+from safr_study.records import CheckpointRef, Scores
+from safr_study.settings import CorpusSpec, EvaluationConfig, Settings, TrainConfig
+
+WEIGHTS = "weights.safetensors"
+VOCABULARY = "vocabulary.txt"
+MANIFEST = "model.json"
+MAX_MANIFEST_BYTES = 10_000_000
+"""It has some thousands; a larger one is not read."""
+
+
+class Manifest(Settings):
+    """The contents of ``model.json``."""
+
+    schema_version: Literal[1]
+    safr_study: str
+    """Version that wrote it."""
+    config: TrainConfig
+    corpus: CorpusSpec
+    evaluation: EvaluationConfig
+    class_names: Annotated[
+        tuple[Annotated[str, Field(max_length=MAX_LABEL)], ...], Field(min_length=1)
+    ]
+    max_len: Annotated[int, Field(ge=1, le=4096)]
+    corpus_fingerprint: str
+    scores: Scores | None
+    epoch: Annotated[int, Field(ge=1)]
+    weights_sha256: str
+    vocabulary_sha256: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelFacts:
+    """A model on disk, but for its weights."""
+
+    config: TrainConfig
+    corpus_spec: CorpusSpec
+    """Of the training corpus."""
+    evaluation: EvaluationConfig
+    """How its scores were measured."""
+    vocabulary: tuple[str, ...]
+    """Words by id, PAD and UNK first."""
+    class_names: tuple[str, ...]
+    max_len: int
+    """Tokens kept of each text."""
+    corpus_fingerprint: str
+    scores: Scores | None
+    """As recorded when it was saved."""
+    epoch: int
+    """Whose state it is, from 1."""
+    ref: CheckpointRef
+
+
+def read_facts(folder: Path) -> ModelFacts:
+    """Read what a folder of ``save_model`` says, its checksums verified.
+
+    Raises:
+        CorruptCheckpoint: a file is missing or damaged, or there is a pickle in the folder.
+    """
+    refuse_pickles(folder)
+    manifest = _verified(folder)
+    try:
+        vocabulary = tuple((folder / VOCABULARY).read_text(encoding="utf-8").split("\n"))
+    except (OSError, ValueError) as error:
+        raise corrupt(folder, f"cannot be read ({error})") from error
+    return ModelFacts(
+        config=manifest.config,
+        corpus_spec=manifest.corpus,
+        evaluation=manifest.evaluation,
+        vocabulary=vocabulary,
+        class_names=manifest.class_names,
+        max_len=manifest.max_len,
+        corpus_fingerprint=manifest.corpus_fingerprint,
+        scores=manifest.scores,
+        epoch=manifest.epoch,
+        ref=checkpoint_ref(folder, manifest),
+    )
+
+
+def verify_model(folder: Path) -> CheckpointRef:
+    """Check a checkpoint's schema and checksums without building the model.
+
+    Raises:
+        CorruptCheckpoint: a file is missing or damaged.
+    """
+    return checkpoint_ref(folder, _verified(folder))
+
+
+def checkpoint_ref(folder: Path, manifest: Manifest) -> CheckpointRef:
+    """How the ledger names a folder."""
+    return CheckpointRef(str(folder.resolve()), manifest.weights_sha256, manifest.epoch)
+
+
+def corrupt(folder: Path, problem: str) -> CorruptCheckpoint:
+    """The error about a folder, with what to do."""
+    return CorruptCheckpoint("checkpoint", f"{folder}: {problem}; save or pull the model again")
+
+
+def _verified(folder: Path) -> Manifest:
+    try:
+        if (folder / MANIFEST).stat().st_size > MAX_MANIFEST_BYTES:
+            raise corrupt(folder, f"{MANIFEST} is larger than {MAX_MANIFEST_BYTES:,} bytes")
+        plain = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise corrupt(folder, f"{MANIFEST} cannot be read ({error})") from error
+    try:
+        manifest = Manifest.parse(plain, where=MANIFEST)
+    except BadInputs as error:
+        raise corrupt(folder, str(error.faults[0])) from error
+    for name, recorded in (
+        (WEIGHTS, manifest.weights_sha256),
+        (VOCABULARY, manifest.vocabulary_sha256),
+    ):
+        try:
+            found = file_sha256(folder / name)
+        except OSError as error:
+            raise corrupt(folder, f"{name} cannot be read ({error.strerror})") from error
+        if found != recorded:
+            raise corrupt(folder, f"{name} does not match its checksum")
+    return manifest

@@ -1,0 +1,178 @@
+"""Trained models on disk: safetensors, JSON and a word list, with checksums; no pickle."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch.overrides import TorchFunctionMode
+
+import safr_study
+from safr_study.checkpoint.hashing import file_sha256
+from safr_study.checkpoint.manifest import (
+    MANIFEST,
+    VOCABULARY,
+    WEIGHTS,
+    Manifest,
+    ModelFacts,
+    checkpoint_ref,
+    corrupt,
+    read_facts,
+)
+from safr_study.data import EncodedCorpus
+from safr_study.errors import CorruptCheckpoint
+from safr_study.model import SafrClassifier, build_model
+from safr_study.records import CheckpointRef, Scores
+from safr_study.settings import CorpusSpec, EvaluationConfig, TrainConfig
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedModel(ModelFacts):
+    """A model from disk with everything needed to use it on new texts."""
+
+    model: SafrClassifier
+    """In evaluation mode."""
+
+
+def save_model(
+    folder: Path,
+    model: SafrClassifier,
+    *,
+    config: TrainConfig,
+    corpus: EncodedCorpus,
+    spec: CorpusSpec,
+    evaluation: EvaluationConfig,
+    scores: Scores | None,
+    epoch: int,
+) -> CheckpointRef:
+    """Write a model into a folder of its own, whole or not at all.
+
+    Args:
+        folder: replaced if it is there; its parents are made.
+        model: its weights are written.
+        config: it was trained with.
+        corpus: it was trained on.
+        spec: of that corpus.
+        evaluation: how the scores were measured.
+        scores: measured, if any.
+        epoch: whose state it is, from 1.
+    """
+    folder = folder.resolve()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.parent / f".{folder.name}-{uuid.uuid4().hex}"
+    temporary.mkdir()
+    try:
+        save_file(model.state_dict(), temporary / WEIGHTS)
+        (temporary / VOCABULARY).write_bytes(corpus.vocabulary_bytes.tobytes())
+        manifest = Manifest(
+            schema_version=1,
+            safr_study=safr_study.__version__,
+            config=config,
+            corpus=spec,
+            evaluation=evaluation,
+            class_names=corpus.class_names,
+            max_len=corpus.max_len,
+            corpus_fingerprint=corpus.fingerprint,
+            scores=scores,
+            epoch=epoch,
+            weights_sha256=file_sha256(temporary / WEIGHTS),
+            vocabulary_sha256=file_sha256(temporary / VOCABULARY),
+        )
+        text = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False)
+        (temporary / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        _put_in_place(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return checkpoint_ref(folder, manifest)
+
+
+def load_model(folder: Path, *, device: torch.device | None = None) -> LoadedModel:
+    """Read a model, its checksums verified.
+
+    Args:
+        folder: written by ``save_model``.
+        device: where the model goes; ``None``: the CPU.
+
+    Raises:
+        CorruptCheckpoint: a file is missing, damaged, or does not fit the others; or there is a
+            pickle in the folder.
+    """
+    facts = read_facts(folder)
+    try:
+        weights = load_file(folder / WEIGHTS)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise corrupt(folder, f"cannot be read ({error})") from error
+    try:
+        # Memory that nothing was written to is not there yet, whatever a manifest asks for.
+        with _WithoutDrawing():
+            model = _build(facts)
+    except RuntimeError as error:
+        raise corrupt(folder, f"{MANIFEST} asks for too large a model ({error})") from error
+    _check_weights(folder, weights, model.state_dict())
+    model.load_state_dict(weights)
+    known = {field.name: getattr(facts, field.name) for field in fields(facts)}
+    return LoadedModel(**known, model=model.to(device or torch.device("cpu")).eval())
+
+
+class _WithoutDrawing(TorchFunctionMode):
+    """New layers keep whatever their memory holds, as their weights are read from a file.
+
+    The meta device would do without the memory too, but imports torch's compiler: a second.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        given = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return given["tensor"] if "tensor" in given else args[0]
+        return func(*args, **given)
+
+
+def _build(facts: ModelFacts) -> SafrClassifier:
+    return build_model(
+        facts.config.shape,
+        preset=facts.config.preset,
+        vocabulary_size=len(facts.vocabulary),
+        classes=len(facts.class_names),
+        max_len=facts.max_len,
+        seed=0,
+    )
+
+
+def _check_weights(
+    folder: Path, weights: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]
+) -> None:
+    def unfit(why: str) -> CorruptCheckpoint:
+        return corrupt(folder, f"{WEIGHTS} does not fit {MANIFEST} ({why})")
+
+    for name in sorted(weights.keys() ^ expected.keys()):
+        raise unfit(f"{name} is {'unknown' if name in weights else 'missing'}")
+    for name, wanted in expected.items():
+        found = weights[name]
+        if (found.shape, found.dtype) != (wanted.shape, wanted.dtype):
+            kinds = [f"{tuple(t.shape)} {t.dtype}" for t in (found, wanted)]
+            raise unfit(f"{name} is {kinds[0]}, not {kinds[1]}")
+        if not torch.isfinite(found).all():
+            raise corrupt(folder, f"{name} of {WEIGHTS} is not finite")
+
+
+def _put_in_place(temporary: Path, folder: Path) -> None:
+    # A folder cannot be renamed onto one with files: move that aside first.
+    aside = temporary.with_name(f"{temporary.name}-replaced")
+    if folder.exists():
+        folder.rename(aside)
+    temporary.rename(folder)
+    shutil.rmtree(aside, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Ray, started here or joined: what its nodes have, what a trial takes of them, its jobs."""

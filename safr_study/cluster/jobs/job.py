@@ -1,0 +1,262 @@
+"""A study as a Ray job: submitted, found again by its name, followed, stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shlex
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from safr_study.cluster.jobs.server import JobServer
+from safr_study.errors import BadInput, ServiceUnreachable
+
+COMMAND_VARIABLE = "SAFR_STUDY_COMMAND"
+"""In a job: the arguments, as JSON, by which it was submitted; for whoever looks at the study."""
+STOP_SECONDS = 60
+"""What a job has to end cleanly, before it is killed."""
+_PROGRAM = ("python", "-P", "-m", "safr_study")
+_METADATA = "safr_study"
+"""Key of a job's metadata: the name of its study."""
+_STATES = {
+    "PENDING": "waiting",
+    "RUNNING": "running",
+    "STOPPED": "stopped",
+    "SUCCEEDED": "done",
+    "FAILED": "failed",
+}
+_LOOK_SECONDS = 1.0
+_LOST_TIMES = 5
+"""A connection that breaks is opened again so often before it is given up."""
+_INTERRUPTED, _BROKEN = 130, 4
+_OURS = (0, 2, 3, 4, 130)
+"""Exit codes that safr-study itself gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job at one moment."""
+
+    id: str
+    """Ray's submission id."""
+    study: str
+    state: str
+    """``waiting``, ``running``, ``done``, ``failed`` or ``stopped``."""
+    began: float | None
+    """When it was submitted, in seconds since the epoch."""
+    ended: float | None
+    """When it ended, in seconds since the epoch."""
+    exit_code: int | None
+    """What the command line makes of its end; ``None``: it has not ended.
+
+    That of ``safr-study`` on the cluster; 130 where the job was stopped; 4 where the cluster could
+    not run it, or where it was killed.
+    """
+    message: str
+    """Ray's word on it, one line."""
+
+    @property
+    def ended_yet(self) -> bool:
+        """Whether it is over."""
+        return self.exit_code is not None
+
+
+def submit_job(
+    server: JobServer,
+    arguments: Sequence[str],
+    *,
+    study: str,
+    packages: Sequence[str],
+    variables: Mapping[str, str],
+    command: Sequence[str],
+) -> Job:
+    """Begin a study on the cluster.
+
+    Args:
+        server: of the cluster.
+        arguments: of ``safr-study`` there, from ``search`` on.
+        study: its name.
+        packages: folders for ``py_modules``; empty: the code is in the cluster's image.
+        variables: for the environment of the job; shown in the dashboard, so no secrets.
+        command: the arguments of ``safr-study`` here, from ``submit`` on.
+
+    Raises:
+        BadInput: a job of this study runs already.
+        ServiceUnreachable: the cluster does not take it.
+    """
+    running = [job for job in jobs_of(server, study) if not job.ended_yet]
+    if running:
+        raise BadInput(
+            "study",
+            f"{study!r} is being run by job {running[0].id}; follow it with safr-study status "
+            f"{study} --ray {server.address} --watch, or end it with safr-study stop",
+        )
+    environment = {
+        **variables,
+        COMMAND_VARIABLE: json.dumps(list(command)),
+        # Ray's own signal is SIGTERM, and SIGKILL comes 3 s after it.
+        "RAY_JOB_STOP_SIGNAL": "SIGINT",
+        "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS),
+    }
+    runtime_env: dict[str, Any] = {"env_vars": environment}
+    if packages:
+        runtime_env["py_modules"] = list(packages)
+    with server.answering():
+        submitted = server.client.submit_job(
+            # exec: the signal is for Python, not for a shell around it. Not in the folder where Ray
+            # was started, and -P: sources there would come before the code that was sent.
+            entrypoint=f'cd "${{HOME:-/}}" && exec {shlex.join(_PROGRAM)} {shlex.join(arguments)}',
+            submission_id=f"{study}-{uuid.uuid4().hex[:8]}",
+            runtime_env=runtime_env,
+            metadata={_METADATA: study},
+        )
+    return find_job(server, submitted)
+
+
+def asked_by(arguments: Sequence[str]) -> list[str]:
+    """The arguments by which a person asked for what this process does.
+
+    Args:
+        arguments: of this process; in a job, those of the command that submitted it are returned.
+    """
+    try:
+        submitted = json.loads(os.environ.get(COMMAND_VARIABLE, ""))
+    except ValueError:
+        return list(arguments)
+    return [str(one) for one in submitted] if isinstance(submitted, list) else list(arguments)
+
+
+def find_job(server: JobServer, job_id: str) -> Job:
+    """A job as it stands now.
+
+    Raises:
+        ServiceUnreachable: the cluster does not answer, or has no such job.
+    """
+    with server.answering():
+        return _job(server.client.get_job_info(job_id))
+
+
+def jobs_of(server: JobServer, study: str | None = None) -> list[Job]:
+    """The jobs of a study, or of all, newest first.
+
+    Raises:
+        ServiceUnreachable: the cluster does not answer.
+    """
+    with server.answering():
+        found = [one for one in server.client.list_jobs() if _METADATA in (one.metadata or {})]
+    jobs = [_job(one) for one in found]
+    chosen = [job for job in jobs if study in (None, job.study)]
+    return sorted(chosen, key=lambda job: job.began or 0.0, reverse=True)
+
+
+def follow(server: JobServer, job: Job, write: Callable[[str], None]) -> Job:
+    """Write a job's log as it grows, until the job has ended; the job then.
+
+    Args:
+        server: of the cluster.
+        job: of any state; what it wrote before is written too.
+        write: called with pieces of text.
+
+    Raises:
+        ServiceUnreachable: the connection was lost again and again.
+    """
+    written = 0
+    for left in reversed(range(_LOST_TIMES)):
+        skip = written
+
+        def on_text(text: str) -> None:
+            nonlocal skip, written
+            fresh = text[skip:]
+            skip = max(0, skip - len(text))
+            written += len(fresh)
+            if fresh:
+                write(fresh)
+
+        try:
+            with server.answering():
+                asyncio.run(_tail(server, job.id, on_text))
+            job = find_job(server, job.id)
+        except ServiceUnreachable:
+            if not left:
+                raise
+            time.sleep(_LOOK_SECONDS)
+            continue
+        if job.ended_yet:
+            return job
+    return wait(server, job)
+
+
+def wait(
+    server: JobServer, job: Job, *, timeout: float | None = None, seconds: float = _LOOK_SECONDS
+) -> Job:
+    """A job, once it has ended.
+
+    Args:
+        server: of the cluster.
+        job: of any state.
+        timeout: seconds to wait at most.
+        seconds: between two looks.
+
+    Raises:
+        ServiceUnreachable: the cluster does not answer, or the time is up.
+    """
+    began = time.monotonic()
+    while not job.ended_yet:
+        if timeout is not None and time.monotonic() - began > timeout:
+            raise ServiceUnreachable(
+                f"job {job.id} has not ended within {timeout:g} s; it is asked to and may still be "
+                f"ending: look with safr-study status {job.study} --ray {server.address}"
+            )
+        time.sleep(seconds)
+        job = find_job(server, job.id)
+    return job
+
+
+def stop_job(server: JobServer, job: Job) -> None:
+    """Ask a job to end cleanly, as Ctrl-C does; returns at once.
+
+    Raises:
+        ServiceUnreachable: the cluster does not answer.
+    """
+    with server.answering():
+        server.client.stop_job(job.id)
+
+
+async def _tail(server: JobServer, job_id: str, on_text: Callable[[str], None]) -> None:
+    async with contextlib.aclosing(server.client.tail_job_logs(job_id)) as pieces:
+        async for text in pieces:
+            on_text(text)
+
+
+def _job(details: Any) -> Job:
+    status = str(getattr(details.status, "value", details.status))
+    message = " ".join((details.message or "").split())
+    return Job(
+        id=details.submission_id,
+        study=(details.metadata or {}).get(_METADATA, ""),
+        state=_STATES.get(status, status.lower()),
+        began=_seconds(details.start_time),
+        ended=_seconds(details.end_time),
+        exit_code=_exit_code(status, details.driver_exit_code),
+        # The log's tail, which is shown elsewhere, comes after the first sentence.
+        message=message.partition(", last available logs")[0][:300],
+    )
+
+
+def _exit_code(status: str, of_driver: int | None) -> int | None:
+    if status == "SUCCEEDED":
+        return 0
+    if status == "STOPPED":
+        return _INTERRUPTED
+    if status != "FAILED":
+        return None
+    return of_driver if of_driver in _OURS[1:] else _BROKEN
+
+
+def _seconds(milliseconds: int | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000

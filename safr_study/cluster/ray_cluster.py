@@ -1,0 +1,192 @@
+"""Ray: started here or joined, quietly; and what one trial takes of it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from safr_study.cluster.slots import NodeCapacity
+from safr_study.errors import BadInput, ServiceUnreachable
+from safr_study.text import first_line
+
+_log = logging.getLogger(__name__)
+
+_PROBE_SECONDS = 4.0
+_UNBOUNDED = 100
+"""Nodes that an autoscaler without a limit is taken to start."""
+_SETTINGS = 4
+"""Type of a frame of HTTP/2, its fourth byte."""
+_EMPTY_SETTINGS = bytes([0, 0, 0, _SETTINGS, 0, 0, 0, 0, 0])
+_HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    # Several objectives live in the searcher; Tune itself is given no metric.
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # Ctrl-C is ours: it stops through a Stopper, so that every trial ends as unfinished.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_FORCE_TRIAL_CLEANUP_S": "5",
+    "TUNE_RESULT_BUFFER_LENGTH": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # The state of the Tuner, all trials each time: nobody reads it back, the ledger has it all.
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
+    # The trace of a worker that died: the ledger has the sentence.
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+}
+_LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""Ray listens on every interface otherwise; a test lists the listeners. Ray reads it when it is
+imported. Never for a cluster at an address: nodes could not reach each other."""
+
+
+@contextlib.contextmanager
+def cluster(address: str | None = None) -> Iterator[None]:
+    """A Ray cluster for the time of the block: a local one, or the one at ``address``.
+
+    Where this process is connected to one already, that one is used and left running.
+
+    Raises:
+        BadInput: the address is none.
+        ServiceUnreachable: the cluster at ``address`` does not answer.
+    """
+    os.environ.update(_QUIET)
+    if address is None:
+        os.environ.update(_LOOPBACK_ONLY)
+        os.environ.pop("RAY_ADDRESS", None)
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    if address is not None:
+        _probe(address)
+    options = {"log_to_driver": False, "logging_level": "ERROR"}
+    with _errors_go_to_the_log():
+        try:
+            if address is None:
+                ray.init(address="local", include_dashboard=False, **options)
+            else:
+                ray.init(address=address, **options)
+        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+            raise ServiceUnreachable(
+                f"address: Ray at {address or 'this machine'} did not start or answer "
+                f"({first_line(error)}); check that the cluster runs (ray status) and that the "
+                "address is right"
+            ) from None
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextlib.contextmanager
+def _errors_go_to_the_log() -> Iterator[None]:
+    """Ray's daemons report their errors, traces of theirs too, on our standard output otherwise.
+
+    There the result is, and no option of ``ray.init`` keeps them away.
+    https://github.com/ray-project/ray/blob/ray-2.50.0/python/ray/_private/worker.py
+    (``listen_error_messages``)
+    """
+    from ray._private import worker
+
+    def to_log(data: dict[str, Any], **_: bool) -> None:
+        _log.info("Ray (%s): %s", data.get("pid"), "\n".join(data.get("lines", ())).strip())
+
+    before = worker.print_to_stdstream
+    worker.print_to_stdstream = to_log
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = before
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a running cluster has."""
+
+    nodes: int
+    cpus: float
+    gpus: float
+
+
+def survey(address: str) -> Survey:
+    """Join the cluster at an address for a moment.
+
+    Raises:
+        ServiceUnreachable: it does not answer.
+    """
+    with cluster(address):
+        import ray
+
+        total = ray.cluster_resources()
+        alive = sum(node["Alive"] for node in ray.nodes())
+        return Survey(alive, total.get("CPU", 0.0), total.get("GPU", 0.0))
+
+
+def _probe(address: str) -> None:
+    """Knock at HOST:PORT: Ray itself waits for minutes."""
+    host, _, port = address.rpartition("/")[2].rpartition(":")
+    if address in ("auto", "local"):
+        return
+    if not host or not port.isdecimal():
+        raise BadInput("address", f"{address!r} is none; give HOST:PORT, ray://HOST:PORT, or auto")
+    try:
+        with socket.create_connection((host, int(port)), timeout=_PROBE_SECONDS) as connection:
+            answers = _speaks_grpc(connection)
+    except (OSError, OverflowError) as error:
+        raise ServiceUnreachable(
+            f"address: nothing answers at {address} ({error}); check that the cluster runs "
+            "(ray status) and that the address is right"
+        ) from None
+    if not answers:
+        raise ServiceUnreachable(
+            f"address: what answers at {address} is no Ray cluster; give the address that ray "
+            "start --head printed (port 6379 unless you chose another, not the dashboard's 8265)"
+        )
+
+
+def _speaks_grpc(connection: socket.socket) -> bool:
+    """Whether the other side begins as HTTP/2 does (RFC 9113, 3.4), on which gRPC rests.
+
+    Ray itself asks anything that listens for minutes, and tells its log.
+    """
+    if os.environ.get("RAY_USE_TLS") == "1":
+        return True
+    connection.sendall(_HTTP2_PREFACE + _EMPTY_SETTINGS)
+    header = b""
+    try:
+        while len(header) < len(_EMPTY_SETTINGS):
+            received = connection.recv(len(_EMPTY_SETTINGS) - len(header))
+            if not received:
+                return False
+            header += received
+    except OSError:
+        return False
+    return header[3] == _SETTINGS
+
+
+def cluster_nodes() -> list[NodeCapacity]:
+    """What each node of the running cluster has, and each that its autoscaler may start."""
+    import ray
+
+    # Ray's Train and Data read the autoscaler's limits there too; there is no public way.
+    scaled = ray._private.state.state.get_cluster_config()
+    groups = [] if scaled is None else list(scaled.node_group_configs)
+    startable = [
+        NodeCapacity(float(group.resources.get("CPU", 0)), float(group.resources.get("GPU", 0)))
+        for group in groups
+        for _ in range(_UNBOUNDED if group.max_count < 0 else group.max_count)
+    ]
+    alive = [
+        NodeCapacity(node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0))
+        for node in ray.nodes()
+        if node["Alive"]
+    ]
+    return startable if len(startable) > len(alive) else alive

@@ -1,0 +1,1 @@
+"""Compare: several studies with one measure."""

@@ -1,0 +1,1 @@
+"""Confirm: retrain a study's front under new seeds, and say what of it holds."""

@@ -1,0 +1,288 @@
+"""A confirmation for people: its tables of text, and the sentences under them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from safr_study.records.confirmation import ReadingOfTest
+from safr_study.render.format import value_text
+from safr_study.render.text_table import TextPage, TextTable
+from safr_study.settings import Objective
+from safr_study.text import plural
+from safr_study.uncertainty.confirmation import Confirmation, ConfirmedTrial, Estimate
+from safr_study.uncertainty.intervals_over_seeds import BOOTSTRAP_SEEDS
+
+_NARROW_OBJECTIVES = 2
+"""Beside each other in 80 columns."""
+_KNEE, _SATURATED, _OUT = "*", "!", "x"
+_MARKS = {
+    _KNEE: "knee of the means",
+    _SATURATED: "saturated under some seed",
+    _OUT: "not confirmed: a run failed or is missing, or a constraint is missed",
+}
+
+
+def confirmation_page(found: Confirmation, *, wide: bool) -> TextPage:
+    """The tables (dev under the new seeds, the search's own values, test) and how to read them.
+
+    Args:
+        found: the confirmation.
+        wide: intervals by their ends and all objectives side by side, for files; else by half
+            their width, and as many tables as fit 80 columns, for a terminal.
+    """
+    axes = range(len(found.objectives))
+    size = len(axes) if wide else _NARROW_OBJECTIVES
+    groups = [axes[start : start + size] for start in range(0, len(axes), size)]
+    made = [_dev(found, group, wide) for group in groups]
+    made += [_search(found, group) for group in groups]
+    if found.test_texts:
+        made += [_test(found, group, wide) for group in groups]
+    title = (
+        f"Confirmation of {found.study} ({found.dataset}): {plural(len(found.trials), 'trial')}, "
+        f"{plural(len(found.seeds), 'new seed')} ({_listed(found.seeds)})"
+    )
+    return TextPage(title, tuple(made), confirmation_notes(found))
+
+
+def confirmation_notes(found: Confirmation) -> tuple[str, ...]:
+    """What the tables mean, a sentence or two each."""
+    said = [_stayed(found), _selection_bias(found), _method(found)]
+    said += [*_unconfirmed(found), *_saturated(found), *_test_readings(found)]
+    if found.more_seeds:
+        total = len(found.seeds) + found.more_seeds
+        said.append(f"More seeds are finished in the ledger: --seeds {total} shows them all.")
+    return tuple(said)
+
+
+def _dev(found: Confirmation, group: Sequence[int], wide: bool) -> TextTable:
+    rows = [
+        (
+            *_name(one),
+            *(_cell(found.objectives[axis], one.dev[axis], wide) for axis in group),
+            "" if one.front_probability is None else f"{one.front_probability:.2f}",
+            _place(one),
+        )
+        for one in found.trials
+    ]
+    return TextTable(
+        f"On dev, {found.dev_texts:,} texts: mean {_shown(wide)} over the new seeds; "
+        f"P: share of resamples on the front{_key(found)}",
+        (">trial", "setting", *_headers(found, group), ">P", "front"),
+        rows,
+    )
+
+
+def _search(found: Confirmation, group: Sequence[int]) -> TextTable:
+    rows = []
+    for one in found.trials:
+        cells = []
+        for axis in group:
+            objective, old = found.objectives[axis], one.search[axis]
+            shift = one.shifts[axis]
+            cells.append(value_text(objective, old))
+            cells.append("" if shift is None else value_text(objective, shift, sign="+"))
+        rows.append((*_name(one), *cells))
+    headers = [text for header in _headers(found, group) for text in (header, ">change")]
+    return TextTable(
+        "The search's own values on dev, and how far the new mean is from each",
+        (">trial", "setting", *headers),
+        rows,
+    )
+
+
+def _test(found: Confirmation, group: Sequence[int], wide: bool) -> TextTable:
+    rows = [
+        (*_name(one), *(_cell(found.objectives[axis], one.test[axis], wide) for axis in group))
+        for one in found.trials
+        if one.test
+    ]
+    return TextTable(
+        f"On test, {found.test_texts:,} texts: mean {_shown(wide)} over the same models",
+        (">trial", "setting", *_headers(found, group)),
+        rows,
+    )
+
+
+def _stayed(found: Confirmation) -> str:
+    members, stayed = found.members, found.stayed
+    left = [one for one in members if one.ranked is not None and not one.on_front]
+    unknown = [one for one in members if one.ranked is None]
+    joined = [one for one in found.trials if one.on_front and not one.member]
+    said = [f"{len(stayed)} {'stays' if len(stayed) == 1 else 'stay'} on the front of the new means"
+            f"{_named(stayed)}"]  # fmt: skip
+    if left:
+        said.append(f"{len(left)} {'leaves' if len(left) == 1 else 'leave'} it{_named(left)}")
+    if unknown:
+        said.append(f"{len(unknown)} could not be confirmed{_named(unknown)}")
+    joins = f" Of the baselines off it {plural(len(joined), 'joins', 'join')}{_named(joined)}."
+    return (
+        f"Of the {plural(len(members), 'trial')} on the search's front {', '.join(said)}."
+        f"{joins if joined else ''} Other trials were not trained anew."
+    )
+
+
+def _selection_bias(found: Confirmation) -> str:
+    rest = [one for one in found.trials if not one.member]
+    control = ""
+    if any(one.finished for one in rest):
+        control = (
+            f" Of the {plural(len(rest), 'baseline')} off that front, which nobody selected: "
+            f"{_mean_gains(found, rest)}."
+        )
+    return (
+        "Winner's curse: the front was selected on the search's own numbers. Over its members "
+        "these are better than the new means by "
+        f"{_mean_gains(found, found.members)} on average (below 0: worse), and better than the "
+        f"whole interval in {_beyond(found)}.{control}"
+    )
+
+
+def _mean_gains(found: Confirmation, trials: Sequence[ConfirmedTrial]) -> str:
+    """By how much the search's values were better, of each objective."""
+    parts = []
+    for axis, objective in enumerate(found.objectives):
+        shifts = [shift for one in trials if (shift := one.shifts[axis]) is not None]
+        if shifts:
+            gain = -objective.sign * sum(shifts) / len(shifts)
+            parts.append(f"{value_text(objective, gain, sign='+')} {objective.label}")
+    return " and ".join(parts) or "nothing known"
+
+
+def _beyond(found: Confirmation) -> str:
+    """How many search values are better than the whole new interval, of each objective."""
+    parts = []
+    for axis, objective in enumerate(found.objectives):
+        known = [
+            one.search[axis] > new.interval.high
+            if objective.maximise
+            else one.search[axis] < new.interval.low
+            for one in found.members
+            if (new := one.dev[axis]).interval is not None
+        ]
+        parts.append(f"{sum(known)} of {len(known)} for {objective.label}")
+    return " and ".join(parts)
+
+
+def _method(found: Confirmation) -> str:
+    seeds = len(found.seeds)
+    if seeds < BOOTSTRAP_SEEDS:
+        return (
+            f"Intervals: 95 %, Student-t over {seeds} seeds; they cover the mean over seeds on "
+            "these texts, and are too narrow for others. P redraws seeds and texts; with so few "
+            "seeds it is too close to 0 and 1."
+        )
+    return (
+        f"Intervals: 95 %, crossed bootstrap of {seeds} seeds and the texts (Student-t where the "
+        "answers to single texts are not kept). P redraws seeds and texts."
+    )
+
+
+def _unconfirmed(found: Confirmation) -> Iterator[str]:
+    for one in found.trials:
+        for run in one.failures:
+            yield f"Trial {run.trial} failed under seed {run.seed}: {run.failure}"
+        if any(miss > 0 for miss in one.violations):
+            yield f"Trial {one.trial.number} misses a constraint by its new means: not confirmed."
+
+
+def _saturated(found: Confirmation) -> Iterator[str]:
+    collapsed = [one for one in found.trials if one.saturated]
+    if collapsed:
+        names = ", ".join(
+            f"{one.trial.number} ({one.saturated} of {len(one.finished)} seeds)"
+            for one in collapsed
+        )
+        yield (
+            f"Saturated, so that SRS measures a collapsed prediction: trial {names}. Such a trial "
+            "is neither knee nor best-srs."
+        )
+
+
+def _test_readings(found: Confirmation) -> Iterator[str]:
+    """When the test set was read, for whom, and what was chosen by then."""
+    if not found.readings:
+        return
+    for place, reading in enumerate(found.readings):
+        chosen = ", ".join(f"{role} {trial}" for role, trial in reading.chosen.items())
+        yield (
+            f"The test set was {'first ' if place == 0 and len(found.readings) > 1 else ''}read "
+            f"{reading.at} for {_models(reading)}; chosen on dev by then: "
+            f"{f'trial by role: {chosen}' if chosen else 'nothing'}. "
+            "It is not read again for these models."
+        )
+    if len(found.readings) > 1 and _has_new_trials(found.readings):
+        yield (
+            "Some trials were first read on test when numbers of others were known: between these, "
+            "test is no longer a blind judge."
+        )
+
+
+def _models(reading: ReadingOfTest) -> str:
+    trials = sorted({trial for trial, _ in reading.runs})
+    seeds = sorted({seed for _, seed in reading.runs})
+    return (
+        f"{plural(len(reading.runs), 'model')} (trials {_listed(trials)}; seeds {_listed(seeds)})"
+    )
+
+
+def _has_new_trials(readings: Sequence[ReadingOfTest]) -> bool:
+    first = {trial for trial, _ in readings[0].runs}
+    return any(trial not in first for reading in readings[1:] for trial, _ in reading.runs)
+
+
+def _name(one: ConfirmedTrial) -> tuple[str, str]:
+    marks = _KNEE if one.ranked is not None and one.ranked.knee else ""
+    marks += _SATURATED if one.saturated else ""
+    marks += _OUT if one.ranked is None else ""
+    return f"{marks}{one.trial.number}", one.trial.label
+
+
+def _place(one: ConfirmedTrial) -> str:
+    if one.member and one.ranked is not None:
+        return "stays" if one.on_front else "leaves"
+    return "joins" if one.on_front else ""
+
+
+def _cell(objective: Objective, found: Estimate, wide: bool) -> str:
+    if found.mean is None:
+        return "none"
+    mean = value_text(objective, found.mean)
+    if found.interval is None or found.half is None:
+        return mean
+    if not wide:
+        return f"{mean} ±{value_text(objective, found.half)}"
+    low, high = (
+        value_text(objective, found.interval.low),
+        value_text(objective, found.interval.high),
+    )
+    return f"{mean} [{low}, {high}]"
+
+
+def _key(found: Confirmation) -> str:
+    used = {mark for one in found.trials for mark in _MARKS if mark in _name(one)[0]}
+    return "".join(f"; {mark} {meaning}" for mark, meaning in _MARKS.items() if mark in used)
+
+
+def _headers(found: Confirmation, group: Sequence[int]) -> tuple[str, ...]:
+    return tuple(f">{found.objectives[axis].label}" for axis in group)
+
+
+def _shown(wide: bool) -> str:
+    return "[95 % interval]" if wide else "± half its 95 % interval"
+
+
+def _named(trials: Sequence[ConfirmedTrial]) -> str:
+    return f" ({_listed([one.trial.number for one in trials])})" if trials else ""
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    """``1-5, 8``: runs of whole numbers by their ends."""
+    parts: list[list[int]] = []
+    for value in sorted(numbers):
+        if parts and value == parts[-1][-1] + 1:
+            parts[-1].append(value)
+        else:
+            parts.append([value])
+    return ", ".join(
+        f"{part[0]}-{part[-1]}" if len(part) > 2 else ", ".join(map(str, part)) for part in parts
+    )

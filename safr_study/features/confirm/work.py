@@ -1,0 +1,263 @@
+"""The work of a confirmation: which runs are missing, train them, read the test set once."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+
+from safr_study.cluster.gpu_pilot import measured_slots
+from safr_study.cluster.ray_cluster import cluster
+from safr_study.cluster.slots import NodeCapacity, TrialSlots, plan_slots
+from safr_study.data import EncodedCorpus, describe
+from safr_study.errors import StudyInterrupted
+from safr_study.features.confirm.plan import ConfirmPlan, ConfirmProgress, ConfirmRequest
+from safr_study.features.study_base.cost import START_SECONDS, estimate
+from safr_study.features.study_base.stores import Stores
+from safr_study.ledger.driver_lock import Lease
+from safr_study.ledger.ledger import Ledger
+from safr_study.ledger.run_store import (
+    confirmed_runs,
+    new_seeds,
+    readings_of_test,
+    record_reading,
+    record_run,
+    record_test,
+)
+from safr_study.ledger.stop_flag import stop_requested
+from safr_study.ledger.tidy import tidy_states
+from safr_study.object_store import is_url, join
+from safr_study.records import TrialRecord
+from safr_study.records.run import RunKey, RunResult
+from safr_study.runner.search_source import trial_task
+from safr_study.runner.source import FixedSource
+from safr_study.runner.task import RunTask
+from safr_study.runner.trial_dir import make_trial_root
+from safr_study.runner.worker import measure_on_test, train_run
+from safr_study.settings import Resources
+from safr_study.tracking import role_holders
+from safr_study.uncertainty.confirmation import Confirmation, Searched, confirmation
+
+
+@dataclass(frozen=True)
+class ConfirmWork:
+    """One confirmation of one study."""
+
+    request: ConfirmRequest
+    stores: Stores
+    ledger: Ledger
+    corpus: EncodedCorpus
+    searched: Searched
+
+    @cached_property
+    def seeds(self) -> tuple[int, ...]:
+        """The new seeds that were asked for."""
+        return new_seeds(self.ledger.spec, self.ledger.trials(), self.request.seeds)
+
+    @property
+    def title(self) -> str:
+        """What is run, for sentences."""
+        return f"the confirmation of study {self.ledger.spec.name!r}"
+
+    @property
+    def resources(self) -> Resources:
+        """What one run takes: as one trial."""
+        resources = self.ledger.spec.resources
+        if self.request.max_concurrent is None:
+            return resources
+        return resources.model_copy(update={"max_concurrent": self.request.max_concurrent})
+
+    @property
+    def test_texts(self) -> int:
+        """Number of texts of the test set, if it is to be read."""
+        if not self.request.test or self.corpus.test is None:
+            return 0
+        return self.corpus.test.examples
+
+    def found(self) -> Confirmation:
+        """What the ledger's runs say by now."""
+        runs, readings = confirmed_runs(self.ledger), readings_of_test(self.ledger)
+        return confirmation(self.searched, runs, self.seeds, readings=readings)
+
+    def plan(self, slots: TrialSlots) -> ConfirmPlan:
+        """What is to be done."""
+        spec, runs = self.ledger.spec, confirmed_runs(self.ledger)
+        missing = self._missing(runs)
+        # Replicates of the search's trials count: their times are of all seeds.
+        each = {t.number: t.seconds / max(1, len(t.replicates)) for t in self.searched.trials}
+        seconds = sum(each[number] for number, _ in missing) / slots.max_concurrent
+        unread = [key for key in self._wanted if key not in runs or runs[key].test is None]
+        cost = estimate(spec, self.corpus, slots, len(missing))
+        return ConfirmPlan(
+            study=spec.name,
+            corpus=describe(self.corpus),
+            trials=self.searched.trials,
+            objectives=spec.objectives,
+            seeds=self.seeds,
+            missing=tuple(missing),
+            slots=slots,
+            seconds=START_SECONDS + seconds if missing else 0.0,
+            disk_bytes=cost.disk_bytes if missing else 0,
+            test_texts=self.test_texts,
+            unread=len(unread) if self.test_texts else 0,
+        )
+
+    def run(self, lease: Lease, progress: ConfirmProgress) -> tuple[str, ...]:
+        """Do what is missing; sentences on what could not be measured on test."""
+        self._tidy()
+        if not (self._missing(confirmed_runs(self.ledger)) or self._unread()):
+            progress.planned(self.plan(plan_slots(Resources(), [NodeCapacity(1.0, 0.0)])))
+            return ()
+        with cluster(self.stores.address):
+            asked = self.ledger.spec.model_copy(update={"resources": self.resources})
+            slots = measured_slots(asked, self.corpus)
+            progress.planned(self.plan(slots))
+            with self._told_when_interrupted():
+                self._train(slots, lease, progress)
+                return self._read_test(slots, lease, progress)
+
+    @property
+    def _wanted(self) -> list[RunKey]:
+        """All runs, seed by seed."""
+        return [(trial.number, seed) for seed in self.seeds for trial in self.searched.trials]
+
+    def _tidy(self) -> None:
+        """Do what a killed driver did not come to."""
+        if not is_url(self._folder):
+            for key, run in confirmed_runs(self.ledger).items():
+                if run.dev is not None:
+                    tidy_states(self._run_folder(key))
+
+    def _missing(self, runs: Mapping[RunKey, RunResult]) -> list[RunKey]:
+        """Runs to do: those that were never done, and those that failed."""
+        return [key for key in self._wanted if key not in runs or runs[key].failure is not None]
+
+    def _unread(self) -> list[RunKey]:
+        """Runs of confirmed trials whose models have not been measured on test."""
+        if not self.test_texts:
+            return []
+        confirmed = [one for one in self.found().trials if one.ranked is not None]
+        return [run.key for one in confirmed for run in one.runs if run.test is None]
+
+    def _train(self, slots: TrialSlots, lease: Lease, progress: ConfirmProgress) -> None:
+        missing = self._missing(confirmed_runs(self.ledger))
+        began, ended = datetime.now(UTC), 0
+
+        def store(task: RunTask, result: RunResult) -> None:
+            nonlocal ended
+            ended += 1
+            run = _kept(replace(result, ended=_now()))
+            record_run(self.ledger, run)
+            if run.dev is not None:
+                tidy_states(task.folder)
+            left = len(missing) - ended
+            elapsed = (datetime.now(UTC) - began).total_seconds()
+            progress.run_ended(self._trials[run.trial], run, left, elapsed / ended * left)
+
+        make_trial_root(self._folder)
+        tasks = [self._task(self._trials[number], seed, slots) for number, seed in missing]
+        source = FixedSource(
+            tasks,
+            store,
+            title=self.title,
+            results="the ledger",
+            work=train_run,
+            stop_requested=lambda since: stop_requested(self.ledger, since),
+        )
+        self._drive(source, slots, lease)
+
+    def _read_test(
+        self, slots: TrialSlots, lease: Lease, progress: ConfirmProgress
+    ) -> tuple[str, ...]:
+        unread = self._unread()
+        if not unread:
+            return ()
+        # What is chosen, and for whom the set is opened, is written first: a number on test has no
+        # part in any choice, and a run that is killed now has still read it.
+        holders = role_holders(self.found().result)
+        chosen = {str(role): trial.number for role, trial in holders.items()}
+        at = _now()
+        lease.check(self.title)
+        record_reading(self.ledger, unread, chosen, at)
+        progress.test_begins(len(unread), self.test_texts)
+        unmeasured: list[str] = []
+        left = len(unread)
+
+        def store(task: RunTask, result: RunResult) -> None:
+            nonlocal left
+            left -= 1
+            number, seed = task.key
+            if result.test is None:
+                unmeasured.append(f"trial {number} under seed {seed}: {result.failure}")
+                progress.warn(f"not measured on test: {unmeasured[-1]}")
+            else:
+                record_test(self.ledger, task.key, result.test, at)
+                progress.test_ended(self._trials[number], seed, left)
+
+        tasks = [self._task(self._trials[number], seed, slots) for number, seed in unread]
+        source = FixedSource(
+            tasks,
+            store,
+            title=self.title,
+            results="the ledger",
+            work=measure_on_test,
+            stop_requested=lambda since: stop_requested(self.ledger, since),
+        )
+        self._drive(source, slots, lease)
+        return tuple(unmeasured)
+
+    def _drive(self, source: FixedSource, slots: TrialSlots, lease: Lease) -> None:
+        from safr_study.runner.driver import EndReason, run
+
+        scratch = self.stores.home.scratch / self.ledger.uid
+        ended = run(source, self.corpus, slots=slots, lease=lease, scratch=scratch)
+        if ended is EndReason.INTERRUPTED:
+            raise StudyInterrupted(self.title)
+
+    @cached_property
+    def _trials(self) -> dict[int, TrialRecord]:
+        return {trial.number: trial for trial in self.searched.trials}
+
+    @property
+    def _folder(self) -> str:
+        """Folder of the confirmation's own runs: a path or an URL."""
+        return join(self.ledger.checkpoints(self.stores.home), "confirm")
+
+    def _run_folder(self, key: RunKey) -> str:
+        return join(self._folder, f"{key[0]:05d}-{key[1]}")
+
+    def _task(self, trial: TrialRecord, seed: int, slots: TrialSlots) -> RunTask:
+        """As the search's task of this trial, with another seed, a folder of its own, no rungs."""
+        folder = self._run_folder((trial.number, seed))
+        gpus = slots.gpus_per_trial
+        return trial_task(self.ledger.spec, trial, seed=seed, folder=folder, gpus=gpus)
+
+    @contextlib.contextmanager
+    def _told_when_interrupted(self) -> Iterator[None]:
+        try:
+            yield
+        except (StudyInterrupted, KeyboardInterrupt):
+            wanted = len(self._wanted)
+            missing = self._missing(confirmed_runs(self.ledger))
+            raise StudyInterrupted(
+                f"{self.title} was interrupted with {wanted - len(missing)} of {wanted} runs in "
+                "the ledger; the same command goes on where it stopped"
+            ) from None
+
+
+def _kept(run: RunResult) -> RunResult:
+    """A run as it is kept: without the layers' measures, failed if an objective is not finite."""
+    failure, dev = run.failure, run.dev
+    if dev is not None and not all(v is not None and math.isfinite(v) for v in dev.values):
+        failure = f"its objectives are not all finite: {dev.values}"
+    if failure is not None or dev is None:
+        return RunResult(*run.key, ended=run.ended, failure=failure)
+    return replace(run, dev=replace(dev, scores=replace(dev.scores, superposition=())))
+
+
+def _now() -> str:
+    """ISO 8601 in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

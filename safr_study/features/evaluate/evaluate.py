@@ -1,0 +1,196 @@
+"""Evaluate one trained model on one split of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from safr_study.checkpoint.model_files import LoadedModel, load_model
+from safr_study.data import EncodedSplit, Split, SplitName, encode_texts, load_corpus
+from safr_study.errors import BadInput
+from safr_study.evaluation import score_model, word_counts
+from safr_study.features.evaluate.roar import RoarPlan, RoarStep, model_roar
+from safr_study.features.study_base.model_folder import model_folder
+from safr_study.features.study_base.stores import Stores
+from safr_study.records import Scores
+from safr_study.records.roar import RoarScores
+from safr_study.settings import CorpusSpec, DeletionMode, everything
+from safr_study.training import computing, pick_device
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A model's scores, and what they were measured on."""
+
+    model: str
+    dataset: str
+    split: str
+    preset: str
+    capacity_layer: str
+    draws: int
+    mode: str
+    """How tokens were deleted."""
+    sha256: str
+    """Of the model's weights."""
+    scores: Scores
+    recorded: Scores | None
+    """What the study measured on dev, from the checkpoint."""
+    roar: tuple[RoarScores, ...] = ()
+    """One per k that was retrained, ascending."""
+
+
+def evaluate(
+    reference: str,
+    spec: CorpusSpec | None,
+    stores: Stores,
+    *,
+    split: SplitName = "dev",
+    mode: DeletionMode | None = None,
+    quick: bool = False,
+    roar: RoarPlan | None = None,
+    on_begin: Callable[[int], None] = lambda _: None,
+    on_roar: Callable[[RoarStep], None] = lambda _: None,
+) -> Evaluation:
+    """Every metric of one model.
+
+    Args:
+        reference: a model's folder, or ``NAME@alias`` or ``models:/NAME@alias`` in the registry.
+        spec: the data; ``None``: those it was trained for.
+        stores: where the registry is.
+        split: ``dev`` or ``test``.
+        mode: how to delete; ``None``: as the model's study did.
+        quick: without leave-one-out, the other rankings and the layers.
+        roar: what to retrain, on the data's train texts; ``None``: nothing.
+        on_begin: called with the number of texts, once model and data are there.
+        on_roar: called when a retraining begins and after each of its epochs.
+
+    Raises:
+        BadInput: there is no such model or split, or its classes are others.
+        CorruptCheckpoint: the model's files are not whole.
+        TrialFailure: what the model, or a retrained one, computes is not finite.
+    """
+    with model_folder(reference, stores) as folder:
+        return _evaluate(
+            folder,
+            reference,
+            spec,
+            split,
+            mode,
+            quick=quick,
+            roar=roar,
+            on_begin=on_begin,
+            on_roar=on_roar,
+        )
+
+
+def check_metrics_file(path: Path) -> None:
+    """See that the metrics can be written, before they are paid for.
+
+    Raises:
+        BadInput: the suffix is another, or the folder is not there.
+    """
+    if path.suffix.lower() not in (".csv", ".json"):
+        raise BadInput("out", f"{path.name} is no table; end it in .csv or .json")
+    if not path.absolute().parent.is_dir():
+        raise BadInput("out", f"{path.parent} is no folder; make it first")
+
+
+def _evaluate(
+    folder: Path,
+    reference: str,
+    spec: CorpusSpec | None,
+    split: SplitName,
+    mode: DeletionMode | None,
+    *,
+    quick: bool,
+    roar: RoarPlan | None,
+    on_begin: Callable[[int], None],
+    on_roar: Callable[[RoarStep], None],
+) -> Evaluation:
+    device = pick_device(1.0)
+    loaded = load_model(folder, device=device)
+    used = _same_data(loaded.corpus_spec, spec)
+    corpus = load_corpus(used)
+    texts = {"train": corpus.train, "dev": corpus.dev, "test": corpus.test}[split]
+    if texts is None:
+        raise BadInput("split", f"{used.dataset} has no {split} split; use dev")
+    config = loaded.evaluation
+    if mode is not None:
+        config = config.model_copy(update={"mode": mode})
+    recorded = () if loaded.scores is None else loaded.scores.deletions
+    used_splits: dict[SplitName, Split] = {"train": corpus.train, "dev": corpus.dev, split: texts}
+    encoded = {
+        name: _encode(given, corpus.class_names, loaded) for name, given in used_splits.items()
+    }
+    on_begin(texts.examples)
+    with computing(loaded.config.threads):
+        scores = score_model(
+            loaded.model,
+            encoded[split],
+            split_name=split,
+            classes=len(loaded.class_names),
+            config=config,
+            want=everything((deletion.k for deletion in recorded), quick=quick),
+            preset=loaded.config.preset,
+            device=device,
+            # The model's own training texts: those of other data say nothing about it.
+            train_counts=word_counts(encoded["train"], len(loaded.vocabulary))
+            if used.dataset == loaded.corpus_spec.dataset
+            else None,
+        )
+    retrained: tuple[RoarScores, ...] = ()
+    if roar is not None:
+        retrained = model_roar(
+            loaded,
+            encoded,
+            split=split,
+            original=scores.accuracy,
+            plan=roar,
+            evaluation=config,
+            device=device,
+            on_step=on_roar,
+        )
+    return Evaluation(
+        model=reference,
+        dataset=used.dataset,
+        split=split,
+        preset=loaded.config.preset,
+        capacity_layer=config.capacity_layer,
+        draws=config.draws,
+        mode=config.mode,
+        sha256=loaded.ref.sha256,
+        scores=scores,
+        recorded=loaded.scores,
+        roar=retrained,
+    )
+
+
+def _same_data(trained: CorpusSpec, asked: CorpusSpec | None) -> CorpusSpec:
+    """The data asked for, read as in training where it is the same data set.
+
+    The splits' seed and the limits decide which texts are dev: they are the model's then.
+    """
+    if asked is None or asked.dataset == trained.dataset:
+        columns = {} if asked is None else asked.model_dump(exclude_unset=True)
+        return trained.model_copy(update=columns)
+    return asked.model_copy(update={"max_len": trained.max_len})
+
+
+def _encode(texts: Split, class_names: tuple[str, ...], loaded: LoadedModel) -> EncodedSplit:
+    """A split in the model's words and classes."""
+    unknown = [name for name in class_names if name not in loaded.class_names]
+    if unknown:
+        raise BadInput(
+            "dataset",
+            f"has the classes {', '.join(unknown[:5])}, which the model does not know "
+            f"({', '.join(loaded.class_names[:5])}); give data with the model's classes",
+        )
+    places = np.array([loaded.class_names.index(name) for name in class_names], dtype=np.int64)
+    tokens, offsets = encode_texts(texts.texts, loaded.vocabulary, loaded.max_len)
+    rationale = None
+    if texts.rationale is not None:
+        rationale = np.concatenate([marks[: loaded.max_len] for marks in texts.rationale])
+    return EncodedSplit(tokens, offsets, places[texts.labels], rationale)

@@ -1,0 +1,333 @@
+"""ROAR(k): remove the top tokens of every text, train anew, and compare with a random removal.
+
+Of Hooker et al. (2019), "A Benchmark for Interpretability Methods in Deep Neural Networks". A model
+that is trained on the texts as they are left cannot fail for their being unusual, as it can when
+tokens are deleted from the texts of a trained model (SRS).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from safr_study.checkpoint.model_files import LoadedModel
+from safr_study.data import EncodedCorpus, EncodedSplit, SplitName, slugify
+from safr_study.data.vocabulary import pack_vocabulary
+from safr_study.errors import BadInput, TrialFailure
+from safr_study.evaluation import (
+    Predictor,
+    deletion_counts,
+    random_scores,
+    rank_tokens,
+    recomputed_ranks,
+    remove_tokens,
+    statistics,
+    without_top,
+)
+from safr_study.records import EpochReport
+from safr_study.records.metric_values import MeasuredMetric
+from safr_study.records.roar import RoarRun, RoarScores
+from safr_study.settings import EvaluationConfig, TrainConfig
+from safr_study.training import computing, fit
+from safr_study.uncertainty.intervals import t_interval
+
+Floats = NDArray[np.float64]
+Right = NDArray[np.bool_]
+Scores = Mapping[SplitName, Floats]
+"""By split, `[T]`, one number per token; the highest are removed first."""
+MODE = "remove"
+"""Retraining knows no other way to delete."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoarPlan:
+    """What is retrained."""
+
+    shares: tuple[float, ...]
+    """k, ascending, each in (0, 1]."""
+    seeds: int = 1
+    """Pairs of trainings for each k: one has the model's own seed, several have 0 .. N-1."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoarStep:
+    """How far the retraining is."""
+
+    training: int
+    """From 1."""
+    trainings: int
+    k: float
+    removed: Literal["top", "random"]
+    seed: int
+    epochs: int
+    """At most."""
+    report: EpochReport | None = None
+    """The epoch that is over; ``None``: the training begins."""
+
+
+def plan_roar(percents: Sequence[float], seeds: int) -> RoarPlan | None:
+    """The plan of these options; ``None`` where nothing is to be retrained.
+
+    Args:
+        percents: of the tokens, each from 1 to 100, in any order.
+        seeds: pairs of trainings for each of them.
+
+    Raises:
+        BadInput: a number is none of these, or there are seeds and nothing to train.
+    """
+    for percent in percents:
+        if not 1 <= percent <= 100:
+            raise BadInput(
+                "roar", f"{percent:g} is no percentage of the tokens; give a number from 1 to 100"
+            )
+    if seeds < 1:
+        raise BadInput("roar-seeds", f"{seeds} trainings are none; give 1 or more")
+    if not percents and seeds > 1:
+        raise BadInput("roar-seeds", "nothing is retrained; give --roar K too, for example 30")
+    return RoarPlan(tuple(sorted({p / 100 for p in percents})), seeds) if percents else None
+
+
+def model_roar(
+    loaded: LoadedModel,
+    splits: Mapping[SplitName, EncodedSplit],
+    *,
+    split: SplitName,
+    original: float,
+    plan: RoarPlan,
+    evaluation: EvaluationConfig,
+    device: torch.device,
+    on_step: Callable[[RoarStep], None] = lambda _: None,
+) -> tuple[RoarScores, ...]:
+    """ROAR of a model's own ranking, by capacity.
+
+    Args:
+        loaded: the model, on ``device``. It ranks; its settings are trained anew.
+        splits: train, dev and the one measured on, whole, in the model's words and classes.
+        split: the one measured on.
+        original: the model's accuracy on it.
+        plan: which k, how many seeds.
+        evaluation: layer of the capacity, batches, seed of the random removal.
+        device: of the trainings.
+        on_step: called when a training begins and after each of its epochs.
+
+    Raises:
+        TrialFailure: a loss, a logit or a capacity is not finite.
+    """
+    pad_to = loaded.max_len if loaded.config.preset == "reference" else None
+    predictor = Predictor(loaded.model, evaluation.batch_size, pad_to, device)
+    most = max(plan.shares)
+    with computing(loaded.config.threads):
+        scores = {
+            name: _capacities(predictor, texts, most, evaluation) for name, texts in splits.items()
+        }
+    return roar_by(
+        scores,
+        loaded.config,
+        _corpus(loaded, splits),
+        split=split,
+        original=original,
+        plan=plan,
+        evaluation=evaluation,
+        device=device,
+        on_step=on_step,
+    )
+
+
+def roar_by(
+    scores: Scores,
+    config: TrainConfig,
+    corpus: EncodedCorpus,
+    *,
+    split: SplitName,
+    original: float,
+    plan: RoarPlan,
+    evaluation: EvaluationConfig,
+    device: torch.device,
+    on_step: Callable[[RoarStep], None] = lambda _: None,
+) -> tuple[RoarScores, ...]:
+    """ROAR of any ranking.
+
+    For each k and seed two models are trained as ``config`` says: without the top tokens and
+    without as many random ones, in train, dev and ``split`` alike. Each is chosen by its own dev
+    texts and measured on its own texts of ``split``. The random removal is the draw of the
+    training's seed of `random_scores`. Equal arguments give equal numbers on the CPU, whatever
+    else is in ``plan``.
+
+    Args:
+        scores: of train, dev and ``split``.
+        config: of the trainings; the seed too, where the plan has one.
+        corpus: the whole texts; its vocabulary stays as it is.
+        split: measured on.
+        original: accuracy of the model that ranked, on the whole texts of ``split``.
+        plan: which k, how many seeds.
+        evaluation: batches, and seed of the random removal.
+        device: of the trainings.
+        on_step: called when a training begins and after each of its epochs.
+
+    Raises:
+        TrialFailure: a loss or a logit is not finite.
+    """
+    seeds = range(plan.seeds) if plan.seeds > 1 else (config.seed,)
+    number = itertools.count(1)
+    lengths = corpus.split(split).lengths
+
+    def right(left: EncodedCorpus, k: float, removed: Literal["top", "random"], seed: int) -> Right:
+        step = RoarStep(
+            training=next(number),
+            trainings=2 * len(plan.shares) * len(seeds),
+            k=k,
+            removed=removed,
+            seed=seed,
+            epochs=config.epochs,
+        )
+        seeded = config.model_copy(update={"seed": seed})
+        try:
+            return _retrained(seeded, left, split, evaluation, device, step, on_step)
+        except TrialFailure as error:
+            raise TrialFailure(
+                f"ROAR({100 * k:g}), retraining with seed {seed}, {removed} tokens removed: {error}"
+            ) from error
+
+    found = []
+    for k in plan.shares:
+        top, runs = without_tokens(corpus, scores, k), []
+        for seed in seeds:
+            chance: Scores = {
+                name: random_scores(corpus.split(name).offsets, k, seed, seed=evaluation.seed)
+                for name in scores
+            }
+            right_top = right(top, k, "top", seed)
+            right_random = right(without_tokens(corpus, chance, k), k, "random", seed)
+            runs.append(_run(seed, right_top, right_random))
+        realised = float(deletion_counts(lengths, k).sum()) / max(1, int(lengths.sum()))
+        found.append(_over_seeds(k, realised, original, runs))
+    return tuple(found)
+
+
+def without_tokens(corpus: EncodedCorpus, scores: Scores, k: float) -> EncodedCorpus:
+    """The corpus whose texts have lost their q(k) tokens of the highest scores.
+
+    Splits without scores stay whole. The vocabulary stays too, with words that may be gone.
+    """
+    left = {name: _without(corpus.split(name), values, k) for name, values in scores.items()}
+    return replace(
+        corpus,
+        train=left.get("train", corpus.train),
+        dev=left.get("dev", corpus.dev),
+        test=left.get("test", corpus.test),
+        # Its texts are others now: what is kept under the fingerprint is not theirs.
+        fingerprint="",
+        counts={"vocabulary": corpus.vocabulary_size},
+    )
+
+
+def roar_metrics(roar: Sequence[RoarScores]) -> list[MeasuredMetric]:
+    """As rows of the metrics, named ``roar@K``, K in percent."""
+    return [
+        MeasuredMetric(
+            name=f"roar@{100 * one.k:g}",
+            label=f"ROAR({100 * one.k:g})",
+            value=one.roar,
+            se=None if one.only_run is None else one.only_run.roar_se,
+            unit="points",
+            direction="higher",
+            mode=MODE,
+            note=_note(one),
+        )
+        for one in roar
+    ]
+
+
+def _note(one: RoarScores) -> str:
+    if one.only_run is not None:
+        return f"p {one.only_run.mcnemar_p:.1g}"
+    return f"{len(one.runs)} seeds, 95 % interval {one.roar_low:.2f} to {one.roar_high:.2f}"
+
+
+def _capacities(
+    predictor: Predictor, split: EncodedSplit, most: float, evaluation: EvaluationConfig
+) -> Floats:
+    """Capacity `[T]`; where it is measured anew after each removal, the turns, for up to `most`."""
+    layer = evaluation.capacity_layer
+    if evaluation.recompute:
+        counts = deletion_counts(split.lengths, most)
+        return -recomputed_ranks(predictor, split, counts, layer).astype(np.float64)
+    return predictor.logits_and_capacity(split, layer)[1]
+
+
+def _corpus(loaded: LoadedModel, splits: Mapping[SplitName, EncodedSplit]) -> EncodedCorpus:
+    """The texts under the model's vocabulary and classes, for training."""
+    dataset = loaded.corpus_spec.dataset
+    return EncodedCorpus(
+        name=dataset,
+        slug=slugify(dataset),
+        source="made for ROAR",
+        fingerprint="",
+        class_names=loaded.class_names,
+        max_len=loaded.max_len,
+        vocabulary_bytes=pack_vocabulary(loaded.vocabulary),
+        train=splits["train"],
+        dev=splits["dev"],
+        test=splits.get("test"),
+        counts={"vocabulary": len(loaded.vocabulary)},
+    )
+
+
+def _without(split: EncodedSplit, scores: Floats, k: float) -> EncodedSplit:
+    ranks = rank_tokens(scores, split.offsets)
+    counts = deletion_counts(split.lengths, k)
+    return remove_tokens(split, without_top(ranks, split.offsets, counts))
+
+
+def _retrained(
+    config: TrainConfig,
+    corpus: EncodedCorpus,
+    split: SplitName,
+    evaluation: EvaluationConfig,
+    device: torch.device,
+    step: RoarStep,
+    on_step: Callable[[RoarStep], None],
+) -> Right:
+    """Which texts `[N]` of the split a model trained on this corpus predicts right."""
+    on_step(step)
+    fitted = fit(
+        config, corpus, device=device, on_epoch=lambda report: on_step(replace(step, report=report))
+    )
+    pad_to = corpus.max_len if config.preset == "reference" else None
+    predictor = Predictor(fitted.model, evaluation.batch_size, pad_to, device)
+    texts = corpus.split(split)
+    with computing(config.threads):
+        right: Right = predictor.classes(texts) == texts.labels
+    return right
+
+
+def _run(seed: int, right_top: Right, right_random: Right) -> RoarRun:
+    return RoarRun(
+        seed=seed,
+        accuracy_top=statistics.accuracy(right_top),
+        accuracy_random=statistics.accuracy(right_random),
+        roar=statistics.srs(right_random, right_top),
+        roar_se=statistics.srs_se(right_random, right_top),
+        mcnemar_p=statistics.mcnemar_exact_p(right_random, right_top),
+    )
+
+
+def _over_seeds(k: float, realised: float, original: float, runs: list[RoarRun]) -> RoarScores:
+    interval = t_interval([run.roar for run in runs])
+    return RoarScores(
+        k=k,
+        realised_share=realised,
+        accuracy_original=original,
+        accuracy_top=float(np.mean([run.accuracy_top for run in runs])),
+        accuracy_random=float(np.mean([run.accuracy_random for run in runs])),
+        roar=float(np.mean([run.roar for run in runs])),
+        roar_low=None if interval is None else interval.low,
+        roar_high=None if interval is None else interval.high,
+        runs=tuple(runs),
+    )

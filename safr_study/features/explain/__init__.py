@@ -1,0 +1,1 @@
+"""Explain: what one model makes of one text."""

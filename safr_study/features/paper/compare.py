@@ -1,0 +1,233 @@
+"""Our runs beside the paper's numbers: levels, differences, order, fronts, and what agrees."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import kendalltau
+
+from safr_study.features.paper.numbers import METRICS, Metric, PaperRow
+from safr_study.pareto import front_numbers
+from safr_study.records.runs import VMASK_ROW, RunLine
+from safr_study.uncertainty.bootstrap import Values
+from safr_study.uncertainty.intervals import Interval, noise_floor, within_noise
+from safr_study.uncertainty.summary import SeedValues, front_chances, summarise
+
+PAPER_K = 0.3
+Verdict = Literal["holds", "inside the noise", "does not hold"]
+
+_FRONT: tuple[Metric, ...] = ("accuracy", "srs")
+"""Objectives of the paper's fronts, both maximised."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricOutcome:
+    """One number of a row, ours and the paper's; percentage points."""
+
+    metric: Metric
+    ours: Interval
+    """Over the seeds; of one run from its standard error, method ``normal``."""
+    paper: float
+    difference: Interval | None
+    """To the lambda (0, 0) row, paired on texts and seeds; ``None`` for that row itself, or where
+    no seed is common."""
+    paper_difference: float | None
+
+    @property
+    def inside(self) -> bool:
+        """Whether our interval holds the paper's number."""
+        return self.ours.low <= self.paper <= self.ours.high
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Whether the paper's difference to lambda (0, 0) is found again.
+
+        ``holds``: ours has the paper's sign and its interval excludes 0; ``inside the noise``: the
+        interval includes 0; ``does not hold``: the opposite sign, and the interval excludes 0.
+        """
+        if self.difference is None or self.paper_difference is None:
+            return None
+        if within_noise(self.difference):
+            return "inside the noise"
+        same = (self.difference.mean > 0) == (self.paper_difference > 0)
+        return "holds" if same and self.paper_difference else "does not hold"
+
+
+@dataclass(frozen=True, slots=True)
+class RowOutcome:
+    """One row of a table."""
+
+    entry: PaperRow
+    seeds: tuple[int, ...]
+    metrics: tuple[MetricOutcome, ...]
+    """In the order of `METRICS`."""
+    saturated: int
+    """Runs whose predictions collapsed at k = 30 %."""
+    rank: int
+    """By our SRS among the rows shown, 1 = highest; ties share the better one."""
+    paper_rank: int
+    on_front: bool
+    """Of our means in (accuracy, SRS) among the rows shown."""
+    front_probability: float
+    """Share of the resamples of seeds and texts in which it is not dominated."""
+    on_paper_front: bool
+    """Of the paper's numbers of the rows shown."""
+
+    @property
+    def srs(self) -> MetricOutcome:
+        """The number that the paper is about."""
+        return self.metrics[METRICS.index("srs")]
+
+    @property
+    def same_sign(self) -> bool:
+        """Whether SRS has the paper's sign."""
+        return (self.srs.ours.mean > 0) == (self.srs.paper > 0)
+
+    @property
+    def same_gain(self) -> bool | None:
+        """Whether SRS's difference to lambda (0, 0) has the paper's sign, noise or not."""
+        if self.srs.difference is None or self.srs.paper_difference is None:
+            return None
+        return (self.srs.difference.mean > 0) == (self.srs.paper_difference > 0)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderOutcome:
+    """Whether the rows stand in the paper's order by SRS."""
+
+    pairs: int
+    agreeing: int
+    """Pairs of rows whose order is the paper's; ties in one alone do not agree."""
+    tau: float | None
+    """Kendall tau-b; ``None`` with fewer than three rows, or all equal."""
+    p: float | None
+    """Two-sided, of no association."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaperComparison:
+    """The rows of an item, compared."""
+
+    rows: tuple[RowOutcome, ...]
+    absent: tuple[str, ...]
+    """Rows without a run."""
+    order: OrderOutcome
+    noise: Mapping[Metric, float | None]
+    """Noise floor: sd over the seeds of lambda (0, 0); ``None`` with fewer than two of them."""
+
+
+def compare_rows(
+    entries: Sequence[PaperRow], lines: Sequence[RunLine], dataset: str
+) -> PaperComparison:
+    """Rows of the paper beside our runs of them.
+
+    Args:
+        entries: of Tables 1, 2 or 6.
+        lines: all on the same test texts; those of other rows are left out.
+        dataset: the paper's name of it.
+
+    Raises:
+        ValueError: there is no run of any of the rows, or the runs' texts differ.
+    """
+    runs = {entry.row: lines_of(entry, lines) for entry in entries}
+    shown = [entry for entry in entries if runs[entry.row]]
+    if not shown:
+        raise ValueError("no run of these rows to compare")
+    base = next((entry.name for entry in shown if entry.row == VMASK_ROW), None)
+    measured = {
+        (entry.name, metric): values
+        for entry in shown
+        for metric, values in _measured(runs[entry.row]).items()
+    }
+    pairs = {
+        (name, metric): values.minus(measured[base, metric])
+        for (name, metric), values in measured.items()
+        if base is not None and name != base
+    }
+    ours = {key: one for key, one in summarise(measured).items() if one is not None}
+    differences = summarise({key: pair for key, pair in pairs.items() if pair is not None})
+    published = {entry.name: entry.numbers[dataset] for entry in shown}
+    metrics = {
+        name: tuple(
+            MetricOutcome(
+                metric=metric,
+                ours=ours[name, metric],
+                paper=numbers.value(metric),
+                difference=differences.get((name, metric)),
+                paper_difference=None
+                if base is None or name == base
+                else numbers.value(metric) - published[base].value(metric),
+            )
+            for metric in METRICS
+        )
+        for name, numbers in published.items()
+    }
+    # Means closer than this are a tie: they differ by the rounding of sums alone.
+    points = np.round(
+        [[metrics[name][METRICS.index(axis)].ours.mean for axis in _FRONT] for name in metrics], 9
+    )
+    papers = [[numbers.value(axis) for axis in _FRONT] for numbers in published.values()]
+    chances = front_chances(
+        [[measured[name, axis] for axis in _FRONT] for name in metrics], [True, True]
+    )
+    on_front, on_paper_front = front_numbers(points) == 0, front_numbers(papers) == 0
+    srs, paper_srs = points[:, 1], np.array(papers)[:, 1]
+    return PaperComparison(
+        rows=tuple(
+            RowOutcome(
+                entry=entry,
+                seeds=tuple(line.seed for line in runs[entry.row]),
+                metrics=metrics[entry.name],
+                saturated=sum(line.test.deletion(PAPER_K).saturated for line in runs[entry.row]),
+                rank=1 + int((srs > srs[place]).sum()),
+                paper_rank=1 + int((paper_srs > paper_srs[place]).sum()),
+                on_front=bool(on_front[place]),
+                front_probability=chances[place],
+                on_paper_front=bool(on_paper_front[place]),
+            )
+            for place, entry in enumerate(shown)
+        ),
+        absent=tuple(entry.name for entry in entries if not runs[entry.row]),
+        order=_order(srs, paper_srs),
+        noise={
+            metric: None if base is None else noise_floor(measured[base, metric].values)
+            for metric in METRICS
+        },
+    )
+
+
+def lines_of(entry: PaperRow, lines: Sequence[RunLine]) -> list[RunLine]:
+    """The runs of a row, by seed."""
+    return sorted((line for line in lines if line.row == entry.row), key=lambda line: line.seed)
+
+
+def _measured(runs: Sequence[RunLine]) -> dict[Metric, SeedValues]:
+    """The metrics of a row, from what each text adds to them."""
+    full = np.array([line.right.whole() for line in runs], dtype=np.float64)
+    top = np.array([line.right.without_top() for line in runs], dtype=np.float64)
+    random = np.array([line.right.without_random(line.evaluation.draws) for line in runs])
+    tables: dict[Metric, Values] = {
+        "accuracy": 100 * full,
+        "accuracy_random_deletion": 100 * random,
+        "accuracy_capacity_deletion": 100 * top,
+        "srs": 100 * (full - top),
+    }
+    seeds = [line.seed for line in runs]
+    return {metric: SeedValues.of_texts(table, seeds) for metric, table in tables.items()}
+
+
+def _order(ours: NDArray[np.float64], papers: NDArray[np.float64]) -> OrderOutcome:
+    first, second = np.triu_indices(len(ours), k=1)
+    agreeing = np.sign(ours[first] - ours[second]) == np.sign(papers[first] - papers[second])
+    tau, p = kendalltau(ours, papers) if len(ours) > 2 else (math.nan, math.nan)
+    return OrderOutcome(
+        pairs=len(first),
+        agreeing=int(agreeing.sum()),
+        tau=float(tau) if math.isfinite(tau) else None,
+        p=float(p) if math.isfinite(p) else None,
+    )

@@ -1,0 +1,217 @@
+"""Measure one trained row of a table: a finished run, as a line of the results."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from torch import Tensor
+
+from safr_study.checkpoint.model_files import LoadedModel, load_model
+from safr_study.data import EncodedCorpus, EncodedSplit
+from safr_study.errors import BadInput
+from safr_study.evaluation import (
+    CapacityMeans,
+    Evaluated,
+    Predictor,
+    TokenCapacities,
+    capacity,
+    capacity_means,
+    capacity_table,
+    evaluate_model,
+    word_counts,
+)
+from safr_study.evaluation.dev import measure_dev
+from safr_study.features.paper.rows import measurement
+from safr_study.features.paper.training import Trained, training_key
+from safr_study.features.study_base.provenance import provenance
+from safr_study.model import PAD, SafrOutput
+from safr_study.records.runs import (
+    DevResult,
+    EffectiveWeights,
+    Ffn1Capacities,
+    Limits,
+    MeanCapacities,
+    PaddedCapacities,
+    RightAnswers,
+    RunLine,
+    SentimentCapacity,
+)
+from safr_study.settings import CONTROLS, CorpusSpec, EvaluationConfig, Wanted, everything
+from safr_study.training import computing, effective_weights, pick_device
+
+SHARE = 0.3
+"""k of the paper's tables."""
+
+
+def measure_run(
+    done: Trained,
+    corpus: EncodedCorpus,
+    spec: CorpusSpec,
+    evaluation: EvaluationConfig,
+    *,
+    curve: bool,
+    capacities: bool,
+) -> RunLine:
+    """Everything that the tables and figures need of one run; reads the test set.
+
+    Args:
+        done: the trained row.
+        corpus: it was trained on, with a test split.
+        spec: of that corpus.
+        evaluation: how to measure.
+        curve: whether all the metrics at every k of the curve are wanted, and what Table 3 needs,
+            or those at k = 30 % alone.
+        capacities: whether what Table 3 needs is wanted.
+
+    Raises:
+        BadInput: the data have no test split.
+        TrialFailure: what the model computes is not finite.
+    """
+    began = time.perf_counter()
+    test = corpus.test
+    if test is None:
+        raise BadInput("dataset", f"{spec.dataset} has no test split, which the tables are of")
+    device = pick_device(1.0)
+    loaded = load_model(done.model, device=device)
+    config = loaded.config
+    want = replace(everything() if curve else _at_share(), leave_one_out=False)
+    pad_to = corpus.max_len if config.preset == "reference" else None
+    with computing(config.threads):
+        measured = evaluate_model(
+            loaded.model,
+            test,
+            split_name="test",
+            classes=len(corpus.class_names),
+            config=evaluation,
+            want=replace(want, agreements=("capacity", *CONTROLS)),
+            preset=config.preset,
+            device=device,
+            train_counts=word_counts(corpus.train, corpus.vocabulary_size),
+        )
+        dev = measure_dev(loaded.model, corpus.dev, device=device, pad_to=pad_to)
+        effective = effective_weights(
+            config, corpus.train, loaded.model, device=device, pad_to=pad_to
+        )
+        of_table3 = None
+        if (curve or capacities) and loaded.model.vmask is not None:
+            of_table3 = _capacities(loaded, test, evaluation)
+        sentiment = _sentiment(loaded, test, evaluation)
+    facts = provenance(corpus.fingerprint, device=str(device))
+    return RunLine(
+        key=training_key(config, corpus),
+        dataset=spec.dataset,
+        corpus=corpus.fingerprint,
+        preset=config.preset,
+        vmask=config.shape.vmask,
+        lambda_imp=config.penalties.lambda_imp,
+        lambda_inter=config.penalties.lambda_inter,
+        seed=config.seed,
+        limits=Limits(train=spec.train_limit, dev=spec.dev_limit, test=spec.test_limit),
+        epochs=done.epochs,
+        best_epoch=loaded.epoch,
+        max_epochs=config.epochs,
+        learning_rate=config.learning_rate,
+        evaluation=measurement(evaluation),
+        dev=DevResult(accuracy=dev.accuracy, loss=dev.loss),
+        test=measured.scores,
+        right=_right(measured, test),
+        capacities=of_table3,
+        sentiment_capacity=sentiment,
+        effective=EffectiveWeights(
+            importance=effective.importance,
+            interaction=effective.interaction,
+            information=effective.information,
+        ),
+        seconds=done.seconds + time.perf_counter() - began,
+        device=facts.device,
+        versions=facts.versions,
+    )
+
+
+def _at_share() -> Wanted:
+    return Wanted(
+        shares=(SHARE,),
+        random=True,
+        bottom=True,
+        alone=True,
+        superposition=True,
+        controls=CONTROLS,
+        control_shares=(SHARE,),
+    )
+
+
+def _right(measured: Evaluated, test: EncodedSplit) -> RightAnswers:
+    deleted = measured.deleted[SHARE]
+    assert deleted.random is not None
+    return RightAnswers.pack(
+        measured.full == test.labels, deleted.top == test.labels, deleted.random == test.labels
+    )
+
+
+def _capacities(
+    loaded: LoadedModel, test: EncodedSplit, evaluation: EvaluationConfig
+) -> Ffn1Capacities:
+    """Table 3, in its four readings; padded to the model's maximum length for PAD."""
+    length = loaded.max_len
+    # Padded texts are long: fewer at once keep the memory as it was.
+    predictor = Predictor(loaded.model, min(32, evaluation.batch_size), length, pick_device(1.0))
+    parts: dict[tuple[str, bool], list[TokenCapacities]] = {}
+
+    def add(output: SafrOutput, ids: Tensor) -> Mapping[str, Tensor]:
+        for layer in ("ffn1_pre_relu", "ffn1_post_relu"):
+            rows = getattr(output, layer)[-1]
+            for pad_in in (False, True):
+                table = capacity_table(rows, ids != PAD, output.keep_probability, pad_in=pad_in)
+                parts.setdefault((layer, pad_in), []).append(table)
+        return {}
+
+    predictor.measure(test, add)
+
+    def means(layer: str) -> PaddedCapacities:
+        out, inside = (capacity_means(parts[layer, pad_in]) for pad_in in (False, True))
+        return PaddedCapacities(pad_out=_plain(out), pad_in=_plain(inside))
+
+    return Ffn1Capacities(pre=means("ffn1_pre_relu"), post=means("ffn1_post_relu"))
+
+
+def _plain(means: CapacityMeans) -> MeanCapacities:
+    if means.all is None or means.important is None or means.less_important is None:
+        raise BadInput("dataset", "its test texts are too short for Table 3; give longer ones")
+    return MeanCapacities(means.all, means.important, means.less_important)
+
+
+def _sentiment(
+    loaded: LoadedModel, test: EncodedSplit, evaluation: EvaluationConfig
+) -> SentimentCapacity | None:
+    """Mean capacity of the words of the gold rationale, against the others of the same text."""
+    if test.rationale is None:
+        return None
+    length = loaded.max_len if loaded.config.preset == "reference" else None
+    predictor = Predictor(loaded.model, evaluation.batch_size, length, pick_device(1.0))
+    layer = evaluation.capacity_layer
+
+    def measure(output: SafrOutput, ids: Tensor) -> Mapping[str, Tensor]:
+        return {"capacity": capacity(getattr(output, layer)[-1], ids != PAD)}
+
+    found = predictor.measure(test, measure)[1]["capacity"]
+    text = np.repeat(np.arange(test.examples), test.lengths)
+    marked = test.rationale != 0
+    sizes = [np.bincount(text[side], minlength=test.examples) for side in (marked, ~marked)]
+    both = (sizes[0] > 0) & (sizes[1] > 0)
+    if np.count_nonzero(both) < 2:
+        return None
+    means = [
+        np.bincount(text[side], found[side], minlength=test.examples)[both] / size[both]
+        for side, size in zip((marked, ~marked), sizes, strict=True)
+    ]
+    difference = means[0] - means[1]
+    return SentimentCapacity(
+        with_sentiment=float(means[0].mean()),
+        without_sentiment=float(means[1].mean()),
+        texts=len(difference),
+        difference=float(difference.mean()),
+        difference_se=float(difference.std(ddof=1) / np.sqrt(len(difference))),
+    )

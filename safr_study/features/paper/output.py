@@ -1,0 +1,290 @@
+"""One reproduced item as files (Markdown, LaTeX, CSV, pictures) and as a JSON document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from safr_study.errors import BadInput
+from safr_study.features.paper.compare import PaperComparison, RowOutcome
+from safr_study.features.paper.curves import GROUPS, CapacityOutcome, CurveOutcome
+from safr_study.features.paper.numbers import METRICS
+from safr_study.features.paper.result import Reproduction
+from safr_study.features.paper.view import paper_page, paper_title
+from safr_study.figures.capacity_means import CapacityReading, capacity_means_figure
+from safr_study.figures.curves import AccuracyCurve, curves_figure
+from safr_study.figures.tradeoff import TradeoffPoint, tradeoff_figure
+from safr_study.records import to_plain
+from safr_study.records.runs import Row
+from safr_study.uncertainty.intervals import Interval
+
+
+def write_item(result: Reproduction, folder: Path) -> list[Path]:
+    """Write ITEM-DATASET-PRESET as .md, .tex, .csv, .png and .svg.
+
+    Raises:
+        BadInput: the folder cannot be written.
+    """
+    stem = f"{result.item}-{result.dataset}-{result.preset}"
+    page = paper_page(result, wide=True)
+    written = [folder / f"{stem}.{suffix}" for suffix in ("md", "tex", "csv", "png", "svg")]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        written[0].write_text(page.markdown(), encoding="utf-8")
+        written[1].write_text(page.latex(), encoding="utf-8")
+        reproduction_table(result).to_csv(
+            written[2], index=False, encoding="utf-8", lineterminator="\n"
+        )
+        for path in written[3:]:
+            draw_item(result, path)
+    except OSError as error:
+        raise BadInput("out", f"{folder} cannot be written ({error}); choose another") from error
+    return written
+
+
+def draw_item(result: Reproduction, path: Path) -> None:
+    """The picture of an item: curves of Figure 3, capacities of Table 3, else accuracy and SRS.
+
+    Raises:
+        BadInput: the file's name does not end in .png or .svg.
+    """
+    heading, caption = paper_title(result), _caption(result)
+    if result.curves:
+        curves = [_curve(curve) for curve in result.curves]
+        curves_figure(curves, path, title=heading, caption=caption)
+    elif result.capacities:
+        capacity_means_figure(
+            [group.replace("_", " ") for group in GROUPS],
+            [_reading(outcome) for outcome in result.capacities],
+            [number.paper for number in result.capacities[0].numbers],
+            path,
+            title=heading,
+            caption=caption,
+        )
+    elif result.rankings:
+        capacity_means_figure(
+            [name.replace("_", "\n") for name in _ranking_names(result)],
+            _ranking_readings(result),
+            None,
+            path,
+            title=heading,
+            caption=caption,
+            axis="average precision",
+        )
+    elif result.comparison is not None:
+        ours, papers = _points(result.comparison)
+        tradeoff_figure(ours, papers, path, title=heading, caption=caption)
+
+
+def reproduction_table(result: Reproduction) -> pd.DataFrame:
+    """The item in tidy form, one row per (row of the paper, metric).
+
+    Columns: ``item``, ``dataset``, ``preset``, ``row``, ``vmask``, ``lambda_imp``,
+    ``lambda_inter``, ``metric``, ``runs``, ``ours``, ``low``, ``high``, ``method``, ``paper``,
+    ``inside`` (the paper's number lies in [low, high]); then of the tables the difference to
+    lambda (0, 0), its verdict and the row's rank and front, of Table 3 ``layer``, ``pad``,
+    ``distance`` and ``nearest``, of Figure 3 ``k`` and ``deletion``, of the rationale ``ranking``.
+    Missing values are empty.
+    """
+    head = {"item": result.item, "dataset": result.dataset, "preset": result.preset}
+    return pd.DataFrame([{**head, **record} for record in _records(result)])
+
+
+def reproduction_json(result: Reproduction) -> dict[str, Any]:
+    """The item as JSON values: all fields of `Reproduction`, and what follows from them."""
+    plain: dict[str, Any] = to_plain(result)
+    if result.comparison is not None:
+        for row, outcome in zip(plain["comparison"]["rows"], result.comparison.rows, strict=True):
+            row["name"] = outcome.entry.name
+            row["same_sign"], row["same_gain"] = outcome.same_sign, outcome.same_gain
+            for metric, found in zip(row["metrics"], outcome.metrics, strict=True):
+                metric["inside"], metric["verdict"] = found.inside, found.verdict
+    for reading, capacity in zip(plain["capacities"], result.capacities, strict=True):
+        reading["distance"] = capacity.distance
+        for number, value in zip(reading["numbers"], capacity.numbers, strict=True):
+            number["inside"] = value.inside
+    return plain
+
+
+def _caption(result: Reproduction) -> str:
+    return (
+        f"test set of {result.texts:,} texts, {result.runs} runs; bars and bands: 95 % intervals "
+        "(of a row with one run: of that run alone)"
+    )
+
+
+def _points(comparison: PaperComparison) -> tuple[list[TradeoffPoint], list[TradeoffPoint]]:
+    ours, papers = [], []
+    for row in comparison.rows:
+        accuracy, srs = row.metrics[METRICS.index("accuracy")], row.srs
+        ours.append(
+            TradeoffPoint(
+                name=row.entry.name,
+                accuracy=accuracy.ours.mean,
+                srs=srs.ours.mean,
+                on_front=row.on_front,
+                accuracy_interval=_ends(accuracy.ours),
+                srs_interval=_ends(srs.ours),
+                saturated=row.saturated > 0,
+            )
+        )
+        papers.append(
+            TradeoffPoint(
+                name=row.entry.name,
+                accuracy=accuracy.paper,
+                srs=srs.paper,
+                on_front=row.on_paper_front,
+            )
+        )
+    return ours, papers
+
+
+def _curve(curve: CurveOutcome) -> AccuracyCurve:
+    return AccuracyCurve(
+        name=curve.entry.name,
+        deletion=curve.deletion,
+        shares=tuple(point.k for point in curve.points),
+        accuracy=tuple(point.ours.mean for point in curve.points),
+        low=tuple(point.ours.low for point in curve.points),
+        high=tuple(point.ours.high for point in curve.points),
+        paper=tuple(point.paper for point in curve.points),
+    )
+
+
+def _reading(outcome: CapacityOutcome) -> CapacityReading:
+    nearest = ", nearest" if outcome.nearest else ""
+    return CapacityReading(
+        name=f"{outcome.layer}-ReLU, PAD {outcome.pad}{nearest}",
+        values=tuple(number.ours for number in outcome.numbers),
+        intervals=tuple(
+            None if number.interval is None else _ends(number.interval)
+            for number in outcome.numbers
+        ),
+    )
+
+
+def _ranking_names(result: Reproduction) -> list[str]:
+    """Those that every row has: without VMASK there is no keep-probability."""
+    names: dict[str, set[str]] = {}
+    for found in result.rankings:
+        names.setdefault(found.ranking, set()).add(found.row.name)
+    rows = {found.row.name for found in result.rankings}
+    return [name for name, having in names.items() if having == rows]
+
+
+def _ranking_readings(result: Reproduction) -> list[CapacityReading]:
+    shown = _ranking_names(result)
+    by_row: dict[str, dict[str, Interval]] = {}
+    for found in result.rankings:
+        by_row.setdefault(found.row.name, {})[found.ranking] = found.average_precision
+    return [
+        CapacityReading(
+            name=row,
+            values=tuple(found[name].mean for name in shown),
+            intervals=tuple(_ends(found[name]) for name in shown),
+        )
+        for row, found in by_row.items()
+    ]
+
+
+def _ends(interval: Interval) -> tuple[float, float]:
+    return interval.low, interval.high
+
+
+def _records(result: Reproduction) -> Iterator[dict[str, Any]]:
+    if result.comparison is not None:
+        for outcome in result.comparison.rows:
+            yield from _row_records(outcome, result.comparison)
+    for reading in result.capacities:
+        for number in reading.numbers:
+            yield {
+                **_row_columns(reading.row),
+                "metric": f"capacity_{number.group}",
+                "runs": result.runs,
+                **_interval_columns(number.interval, number.ours),
+                "paper": number.paper,
+                "inside": number.inside,
+                "layer": reading.layer,
+                "pad": reading.pad,
+                "distance": reading.distance,
+                "nearest": reading.nearest,
+            }
+    yield from _rationale_records(result)
+    for curve in result.curves:
+        for point in curve.points:
+            yield {
+                **_row_columns(curve.entry.row),
+                "metric": "accuracy",
+                "runs": curve.seeds,
+                **_interval_columns(point.ours, point.ours.mean),
+                "paper": point.paper,
+                "inside": None
+                if point.paper is None
+                else point.ours.low <= point.paper <= point.ours.high,
+                "k": point.k,
+                "deletion": curve.deletion,
+                "saturated_runs": point.saturated,
+            }
+
+
+def _rationale_records(result: Reproduction) -> Iterator[dict[str, Any]]:
+    for found in result.rankings:
+        for metric in ("average_precision", "auroc", "precision_at_gold", "srs"):
+            interval = getattr(found, metric)
+            if interval is not None:
+                yield {
+                    **_row_columns(found.row),
+                    "metric": metric,
+                    "runs": found.seeds,
+                    **_interval_columns(interval, interval.mean),
+                    "ranking": found.ranking,
+                    "saturated_runs": found.saturated if metric == "srs" else None,
+                }
+    for one in result.sentiments:
+        yield {
+            **_row_columns(one.row),
+            "metric": "capacity_with_sentiment_minus_without",
+            "runs": one.seeds,
+            **_interval_columns(one.difference, one.difference.mean),
+        }
+
+
+def _row_records(outcome: RowOutcome, comparison: PaperComparison) -> Iterator[dict[str, Any]]:
+    for found in outcome.metrics:
+        gain = found.difference
+        yield {
+            **_row_columns(outcome.entry.row),
+            "metric": found.metric,
+            "runs": len(outcome.seeds),
+            **_interval_columns(found.ours, found.ours.mean),
+            "paper": found.paper,
+            "inside": found.inside,
+            "difference": None if gain is None else gain.mean,
+            "difference_low": None if gain is None else gain.low,
+            "difference_high": None if gain is None else gain.high,
+            "paper_difference": found.paper_difference,
+            "noise_floor": comparison.noise[found.metric],
+            "verdict": found.verdict,
+            "saturated_runs": outcome.saturated,
+            "rank": outcome.rank,
+            "paper_rank": outcome.paper_rank,
+            "on_front": outcome.on_front,
+            "front_probability": outcome.front_probability,
+            "on_paper_front": outcome.on_paper_front,
+        }
+
+
+def _row_columns(row: Row) -> dict[str, Any]:
+    return {"row": row.name, **to_plain(row)}
+
+
+def _interval_columns(interval: Interval | None, mean: float) -> dict[str, Any]:
+    return {
+        "ours": mean,
+        "low": None if interval is None else interval.low,
+        "high": None if interval is None else interval.high,
+        "method": None if interval is None else interval.method,
+    }

@@ -1,0 +1,73 @@
+"""Reproduce one table or figure of the paper: run what is missing, compare."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from filelock import FileLock, Timeout
+
+from safr_study.errors import BadInput, StudyIncomplete
+from safr_study.features.paper.result import Reproduction, reproduce_item
+from safr_study.features.paper.rows import item_rows, paper_dataset
+from safr_study.features.paper.runs import (
+    Do,
+    RunProgress,
+    RunRequest,
+    plan_runs,
+    run_missing,
+    train_and_measure,
+)
+from safr_study.home import Home
+
+
+def reproduce(
+    request: RunRequest, home: Home, *, progress: RunProgress, do: Do | None = None
+) -> Reproduction:
+    """Do the runs that an item lacks, and set all of them beside the paper.
+
+    Args:
+        request: what was asked for.
+        home: keeps trained models and, of an interrupted run, its last epoch.
+        progress: shown what happens.
+        do: one run; ``None``: train and measure it.
+
+    Raises:
+        BadInput: the paper has no such numbers, or the data or lines cannot be read.
+        StudyInterrupted: by Ctrl-C; what was finished is on disk.
+        StudyIncomplete: every run failed, so there is nothing to compare.
+        ServiceUnreachable: the data set is nowhere on this machine and the hub does not answer.
+    """
+    dataset = request.spec.dataset
+    entries = item_rows(request.item, dataset, request.only)
+    plan = plan_runs(request, home)
+    lock = plan.file.with_name(f".{plan.file.stem}.lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(lock, timeout=0):
+            progress.planned(plan)
+            outcome = run_missing(
+                plan.wanted,
+                request.results,
+                do or partial(train_and_measure, home),
+                workers=plan.workers,
+                progress=progress,
+            )
+    except Timeout:
+        raise BadInput(
+            "results",
+            f"{plan.file} is being filled by another process; wait for it, or stop it "
+            "with Ctrl-C there",
+        ) from None
+    failures = [f"{run.label} failed: {sentence}" for run, sentence in outcome.failures]
+    if not outcome.lines:
+        raise StudyIncomplete(
+            f"no run of {request.item} on {dataset} could be finished; {failures[0]}"
+        )
+    return reproduce_item(
+        request.item,
+        entries,
+        outcome.lines,
+        paper_dataset=paper_dataset(dataset),
+        seeds=request.seeds,
+        failures=failures,
+    )

@@ -1,0 +1,1 @@
+"""Report: a study as one page that needs no network."""

@@ -1,0 +1,195 @@
+"""Look closely at a few models of a study: deletion curves, and explanations of dev texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from safr_study.checkpoint.model_files import LoadedModel, load_model
+from safr_study.data import Corpus, EncodedCorpus, EncodedSplit, encoded_corpus, load_corpus
+from safr_study.errors import SafrError
+from safr_study.evaluation import sample_rows, sample_texts, score_model
+from safr_study.evaluation.explanation import explain_text
+from safr_study.features.report.inspected import Example, Examples, LookedAt
+from safr_study.home import Home
+from safr_study.object_store import local_copy
+from safr_study.records import StudyResult, TrialRecord
+from safr_study.settings import CURVE_SHARES, Objective, StudySpec, Wanted
+from safr_study.training import computing
+
+MOST_MODELS = 6
+EXAMPLE_WORDS = (5, 30)
+"""Shortest and longest example, in words: a reader sees it whole."""
+_DRAWN = 500
+"""Dev texts among which examples are looked for."""
+CURVE_TOKENS = 20_000
+"""About so many dev tokens are behind a curve, so that it takes seconds."""
+Say = Callable[[str], None]
+
+
+def chosen_trials(result: StudyResult) -> dict[int, str]:
+    """The knee, the baselines, and the best of each objective: trial number and role.
+
+    Of equals the first in the ranking; a saturated trial is nobody's best.
+    """
+    chosen = {ranked.trial.number: "knee" for ranked in result.ranked if ranked.knee}
+    for ranked in result.ranked:
+        if ranked.trial.baseline is not None:
+            chosen.setdefault(ranked.trial.number, ranked.trial.baseline)
+    sound = [ranked.trial for ranked in result.front if not ranked.trial.saturated]
+    for axis, name in enumerate(result.objectives):
+        objective = Objective(name=name)
+        best = max(sound, key=lambda t: objective.sign * (t.values or ())[axis], default=None)
+        if best is not None:
+            chosen.setdefault(best.number, f"best {objective.label}")
+    return dict(list(chosen.items())[:MOST_MODELS])
+
+
+def look_at_models(
+    spec: StudySpec,
+    corpus_fingerprint: str,
+    result: StudyResult,
+    home: Home,
+    *,
+    texts: int,
+    say: Say = lambda _: None,
+) -> tuple[tuple[LookedAt, ...], Examples]:
+    """Measure and explain with the chosen models, on the CPU.
+
+    What is missing is said, not raised: a report of an old study is made all the same.
+
+    Args:
+        spec: the study's settings.
+        corpus_fingerprint: of the texts that it was begun with.
+        result: the ranked study.
+        home: where encoded corpora are cached.
+        texts: examples wanted.
+        say: told what is done next.
+    """
+    chosen = chosen_trials(result)
+    if not chosen:
+        return (), Examples()
+    say("reading the data")
+    try:
+        encoded = encoded_corpus(spec.corpus, home.corpora)
+        corpus = load_corpus(spec.corpus)
+    except SafrError as error:
+        return (), Examples(
+            problem="The study's data are not at hand, so there are no curves over k and no "
+            f"example explanations ({error})."
+        )
+    if encoded.fingerprint != corpus_fingerprint:
+        return (), Examples(
+            problem="The study's data have changed since it was run, so there are no curves over "
+            "k and no example explanations."
+        )
+    split = _curve_split(encoded, spec)
+    found = example_texts(corpus, texts, seed=spec.evaluation.seed)
+    trials = {ranked.trial.number: ranked.trial for ranked in result.ranked}
+    models = []
+    for place, (number, role) in enumerate(chosen.items(), start=1):
+        say(f"model {place} of {len(chosen)}: {role}, trial {number}")
+        models.append(_look_at(trials[number], role, spec, split, found))
+    examples = Examples(
+        texts=tuple(found),
+        rule=_rule(len(found)),
+        curve_texts=split.examples,
+        dev_texts=encoded.dev.examples,
+    )
+    return tuple(models), examples
+
+
+def _look_at(
+    trial: TrialRecord,
+    role: str,
+    spec: StudySpec,
+    split: EncodedSplit,
+    examples: Sequence[Example],
+) -> LookedAt:
+    reason = ""
+    try:
+        loaded = _load(trial)
+    except SafrError as error:
+        loaded, reason = None, f" ({error})"
+    if loaded is None:
+        return LookedAt(
+            trial.number,
+            role,
+            problem=f"The model of trial {trial.number} ({role}) is no longer there, or is not "
+            f"what the ledger knows: no curve and no explanation of it{reason}.",
+        )
+    # The objectives' own k too: there the curve can be compared with the ledger.
+    own = {objective.k for objective in spec.objectives if objective.k is not None}
+    shares = tuple(sorted({share for share in CURVE_SHARES if share} | own))
+    try:
+        with computing(loaded.config.threads):
+            curve = score_model(
+                loaded.model,
+                split,
+                split_name="dev",
+                classes=len(loaded.class_names),
+                config=loaded.evaluation,
+                want=Wanted(shares=shares),
+                preset=loaded.config.preset,
+                device=torch.device("cpu"),
+            )
+            explanations = tuple(
+                explain_text(loaded, example.text, reference=f"trial {trial.number}")
+                for example in examples
+            )
+    except SafrError as error:
+        problem = f"The model of trial {trial.number} ({role}) could not be looked at ({error})."
+        return LookedAt(trial.number, role, problem=problem)
+    return LookedAt(trial.number, role, curve, explanations)
+
+
+def _load(trial: TrialRecord) -> LoadedModel | None:
+    if trial.checkpoint is None:
+        return None
+    with local_copy(trial.checkpoint.uri) as folder:
+        loaded = load_model(folder, device=torch.device("cpu"))
+    return loaded if loaded.ref.sha256 == trial.checkpoint.sha256 else None
+
+
+def _curve_split(corpus: EncodedCorpus, spec: StudySpec) -> EncodedSplit:
+    mean = max(1.0, float(corpus.dev.lengths.mean()))
+    return sample_texts(corpus.dev, max(1, int(CURVE_TOKENS / mean)), seed=spec.evaluation.seed)
+
+
+def example_texts(corpus: Corpus, count: int, *, seed: int) -> list[Example]:
+    """Dev texts: the first of a fixed draw with few words, one of each class in turn.
+
+    Args:
+        corpus: with its texts.
+        count: wanted; fewer where there are no more.
+        seed: ``EvaluationConfig.seed``.
+    """
+    rows = sample_rows(corpus.dev.examples, _DRAWN, seed).tolist()
+    lengths = {row: len(corpus.dev.texts[row].split()) for row in rows}
+    least, most = EXAMPLE_WORDS
+    fitting = [row for row in rows if least <= lengths[row] <= most]
+    if len(fitting) < count:
+        # A data set of long texts: its shortest ones.
+        fitting = sorted(rows, key=lambda row: (lengths[row] < least, lengths[row], row))
+    waiting: dict[int, list[int]] = {label: [] for label in range(len(corpus.class_names))}
+    for row in fitting:
+        waiting[int(corpus.dev.labels[row])].append(row)
+    chosen: list[int] = []
+    while len(chosen) < count and any(waiting.values()):
+        for queue in waiting.values():
+            if queue and len(chosen) < count:
+                chosen.append(queue.pop(0))
+    return [
+        Example(row, corpus.class_names[int(corpus.dev.labels[row])], corpus.dev.texts[row])
+        for row in chosen
+    ]
+
+
+def _rule(count: int) -> str:
+    least, most = EXAMPLE_WORDS
+    return (
+        f"{count} dev texts, chosen before any model was asked: of a fixed draw the first with "
+        f"{least} to {most} words (where there are too few, the shortest), one of each class in "
+        "turn. Each model shows its own ranking of the words; point at a word for its numbers."
+    )

@@ -1,0 +1,1 @@
+"""Search: run a study, watch it, stop it, publish it."""

@@ -1,0 +1,124 @@
+"""A study's way from its ledger to MLflow: while it runs, at its end, and in a replay."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from safr_study.data import EncodedCorpus
+from safr_study.features.report.page import front_page
+from safr_study.features.study_base.results import rank_ledger
+from safr_study.figures import front_figure
+from safr_study.figures.history import history_figure
+from safr_study.figures.parallel import parallel_figure
+from safr_study.ledger.activity import began, command_of
+from safr_study.ledger.ledger import Ledger
+from safr_study.ledger.sync_state import delivery_ends
+from safr_study.records import Provenance, StudyResult
+from safr_study.records.history import HistoryPoint
+from safr_study.render.history import history_table, hypervolume_history, write_history_csv
+from safr_study.render.result_tables import result_table, write_csv
+from safr_study.render.rungs import result_rungs, rung_rows
+from safr_study.render.study_log import study_log
+from safr_study.settings import StudySpec
+from safr_study.tracking import StudyEnd, StudyWriter, TrackedStudy
+
+
+def corpus_facts(corpus: EncodedCorpus) -> dict[str, int | str]:
+    """What a study's run says of its data."""
+    return {
+        "source": corpus.source,
+        "classes": len(corpus.class_names),
+        "max_len": corpus.max_len,
+        "vocabulary": corpus.vocabulary_size,
+        **corpus.counts,
+    }
+
+
+def tracked_study(ledger: Ledger, provenance: Provenance | None = None) -> TrackedStudy:
+    """A ledger's study for MLflow.
+
+    Args:
+        ledger: the study.
+        provenance: of the numbers that this process adds; ``None``: of those that are there.
+    """
+    facts = ledger.facts
+    return TrackedStudy(
+        uid=ledger.uid,
+        dataset=facts.slug,
+        spec=ledger.spec,
+        provenance=provenance or Provenance(**facts.provenance),
+        corpus_facts=facts.corpus,
+    )
+
+
+def finish_tracking(writer: StudyWriter, ledger: Ledger, *, interrupted: bool) -> str | None:
+    """Hand over the ranking, the pictures and the tables, and wait until the server has all.
+
+    Returns:
+        What it did not take, as a sentence; the ledger remembers it. ``None``: it has everything.
+    """
+    # So far as they are known: the tables name the runs.
+    ledger.set_run_ids(writer.runs.run_ids())
+    result = rank_ledger(ledger)
+    history = hypervolume_history(result)
+    missing = writer.finish(
+        StudyEnd(
+            result,
+            history,
+            files=study_files(ledger, result, history),
+            tables=study_tables(result, history),
+            interrupted=interrupted,
+        )
+    )
+    ledger.set_run_ids(writer.runs.run_ids())
+    delivery_ends(ledger, missing, ended=not interrupted)
+    return missing
+
+
+def study_files(
+    ledger: Ledger, result: StudyResult, history: tuple[HistoryPoint, ...]
+) -> dict[str, bytes]:
+    """What the study's run keeps beside its tables, by the artifact's path.
+
+    One more artifact is one more entry here.
+    """
+    files = {
+        "space.yaml": _space(ledger.spec),
+        "study.log": study_log(result, command=command_of(ledger), began=began(ledger)).encode(),
+    }
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_csv(result, folder / "front.csv")
+        write_history_csv(history, folder / "hypervolume.csv")
+        if result.ranked:
+            for kind in ("png", "svg"):
+                front_figure(result, folder / f"front.{kind}")
+                history_figure(result, history, folder / f"hypervolume.{kind}")
+                parallel_figure(result, folder / f"parallel-coordinates.{kind}")
+            (folder / "front.html").write_text(front_page(result), encoding="utf-8")
+        files |= {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    return files
+
+
+def study_tables(
+    result: StudyResult, history: tuple[HistoryPoint, ...]
+) -> Mapping[str, pd.DataFrame]:
+    """The study's tables by the artifact's path."""
+    tables = {
+        "tables/trials.json": result_table(result),
+        "tables/hypervolume.json": history_table(history),
+    }
+    if rungs := result_rungs(result):
+        tables["tables/rungs.json"] = pd.DataFrame(rung_rows(rungs))
+    return tables
+
+
+def _space(spec: StudySpec) -> bytes:
+    plain = spec.space.model_dump(mode="json", exclude_defaults=True)
+    text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+    return text.encode()

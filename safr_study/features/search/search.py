@@ -1,0 +1,402 @@
+"""Search: run a study, rank its trials, track and register them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from safr_study.cluster.gpu_pilot import measured_slots
+from safr_study.cluster.ray_cluster import cluster
+from safr_study.cluster.slots import NodeCapacity, TrialSlots, plan_slots
+from safr_study.data import EncodedCorpus, describe, encoded_corpus
+from safr_study.errors import BadInput, LockLost, ServiceUnreachable, StudyInterrupted
+from safr_study.features.search.publish import corpus_facts, finish_tracking, tracked_study
+from safr_study.features.study_base.cost import Cost, estimate, measured_objectives
+from safr_study.features.study_base.disk import free_space_check
+from safr_study.features.study_base.provenance import provenance
+from safr_study.features.study_base.results import load_ledger, rank_ledger
+from safr_study.features.study_base.stores import Stores
+from safr_study.home import Home
+from safr_study.ledger.activity import remember_command
+from safr_study.ledger.driver_lock import driver_lock
+from safr_study.ledger.ledger import Ledger, StudyFacts, warm_trials
+from safr_study.ledger.preview import first_trials
+from safr_study.ledger.storage import open_storage
+from safr_study.ledger.sync_state import delivery_begins, delivery_ends
+from safr_study.ledger.tidy import tidy_study
+from safr_study.object_store import check_place
+from safr_study.records import (
+    RegisteredModel,
+    StudyObserver,
+    StudyResult,
+    TrialRecord,
+    TrialState,
+    to_plain,
+)
+from safr_study.runner.search_source import SearchSource
+from safr_study.runner.trial_dir import make_trial_root
+from safr_study.sampling.fixed_trials import planned_trials
+from safr_study.settings import Objective, StudySpec
+from safr_study.tracking import Store, StudyWriter, close_open_runs, open_store, register_front
+
+FIRST_TRIALS = 8
+"""Shown by a dry run: what a sampler draws after that depends on what the first ones find."""
+PER_TRIAL = "see each trial"
+"""Device of a study: every trial's run names its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyPlan:
+    """What is about to be done."""
+
+    name: str
+    corpus: str
+    """One line about the data."""
+    trials: int
+    """Trials to finish in all."""
+    done: int
+    """Complete or stopped early already."""
+    unfinished: int
+    """Begun, and gone on with."""
+    epochs: int
+    objectives: tuple[Objective, ...]
+    reference_point: tuple[float, ...]
+    slots: TrialSlots
+    cost: Cost
+    """Of what is left."""
+    baselines: tuple[str, ...]
+    rungs: tuple[int, ...] = ()
+    """Epochs after which trials may be stopped."""
+    time_budget: float | None = None
+    """Seconds after which the study ends; ``None``: never."""
+    epoch_budget: int | None = None
+    """Epochs in all after which no trial begins."""
+    warm_start: str | None = None
+    """The study from which the sampler learns."""
+    first: tuple[TrialRecord, ...] = ()
+    """The trials that would begin first, where that was asked."""
+
+
+class Progress(StudyObserver, Protocol):
+    """Who shows a study to people while it runs."""
+
+    def planned(self, plan: StudyPlan, trials: Sequence[TrialRecord]) -> None:
+        """The study is about to begin, with these trials in its ledger."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOutcome:
+    """A study's end."""
+
+    result: StudyResult
+    planned: int
+    """Trials that the study could finish: those asked for, or all that its grid has."""
+    models: tuple[RegisteredModel, ...]
+    untracked: str | None
+    """What the tracking server did not get, in a sentence; ``None``: nothing."""
+    budget: str | None = None
+    """The budget that ended it before all its trials were done, in a sentence."""
+    sampler: str = ""
+
+    @property
+    def shortfall(self) -> str | None:
+        """Why there are fewer good trials than asked, in a sentence; ``None``: there are not."""
+        result = self.result
+        done = len(result.ranked) + sum(trial.counts for trial in result.unranked)
+        if done >= self.planned or self.budget is not None:
+            return None
+        reason = (
+            "its grid has no more points"
+            if self.sampler == "grid"
+            else "the same command tries as many more"
+        )
+        return f"study {result.name!r} ended with {done} good trials of {self.planned}; {reason}"
+
+
+def plan_study(
+    spec: StudySpec, stores: Stores, *, cpus: float, gpus: float, fresh: bool = False
+) -> StudyPlan:
+    """What ``search`` would do on a machine of this size; nothing is written but caches.
+
+    Raises:
+        BadInput: as ``search``.
+    """
+    corpus = encoded_corpus(spec.corpus, stores.home.corpora)
+    _check_measurable(spec, corpus)
+    storage = open_storage(stores.home, stores.storage_url, spec.name, create=False)
+    ledger = Ledger.load(storage, spec.name) if storage is not None and not fresh else None
+    if ledger is not None:
+        check_same_study(ledger, spec, corpus.fingerprint)
+    plan = _plan(spec, corpus, plan_slots(spec.resources, [NodeCapacity(cpus, gpus)]), ledger)
+    if ledger is not None:
+        begun = [t for t in ledger.trials() if t.state is TrialState.RUNNING]
+        return replace(plan, first=tuple(begun))
+    facts, known = _study_facts(spec, corpus), _known(spec, stores)
+    return replace(plan, first=tuple(first_trials(spec, facts, FIRST_TRIALS, known)))
+
+
+def search(
+    spec: StudySpec,
+    stores: Stores,
+    *,
+    progress: Progress,
+    fresh: bool = False,
+    command: Sequence[str] = (),
+) -> SearchOutcome:
+    """Run a study to its end, or go on with it; rank, track and register.
+
+    Args:
+        spec: the study.
+        stores: where its services are.
+        progress: shown what happens.
+        fresh: begin anew under the same name; what was finished stays in the ledger.
+        command: that asked for it, from ``search`` on, to be shown to whoever looks at the study.
+
+    Raises:
+        StudyInterrupted: by Ctrl-C; all that was finished is in the ledger.
+        BadInput: the settings do not fit the data or the study that is there.
+        ServiceUnreachable: the hub, ledger, cluster or tracking server does not answer.
+    """
+    home = stores.home
+    with driver_lock(home, spec.name, stores.storage_url) as lease:
+        corpus = encoded_corpus(spec.corpus, home.corpora)
+        _check_measurable(spec, corpus)
+        store = open_store(home, stores.tracking_uri)
+        storage = open_storage(home, stores.storage_url, spec.name, create=True)
+        assert storage is not None
+        ledger = None if fresh else Ledger.load(storage, spec.name)
+        if ledger is not None:
+            check_same_study(ledger, spec, corpus.fingerprint)
+            _check_same_place(ledger, stores)
+            tidy_study(home, ledger)
+        url = stores.checkpoints_url if ledger is None else ledger.checkpoints_url
+        if url is not None:
+            url = check_place(url, "checkpoints")
+        before = ledger.trials() if ledger is not None else []
+        left = planned_trials(spec) - _counted(before)
+        # The cluster first: nothing is written for a study that it has no room for.
+        with cluster(stores.address) if left > 0 else contextlib.nullcontext():
+            slots = measured_slots(spec, corpus) if left > 0 else None
+            if slots is not None and url is None:
+                free_space_check(home, estimate(spec, corpus, slots, left).disk_bytes)
+            if ledger is None:
+                # One of another version is not read, and stays as it is.
+                with contextlib.suppress(BadInput):
+                    _abandon(Ledger.load(storage, spec.name), store, home)
+                known = _known(spec, stores)
+                facts = _study_facts(spec, corpus)
+                ledger = Ledger.create(storage, spec, facts, known, checkpoints=url)
+            ledger.update_spec(spec)
+            remember_command(ledger, command)
+            here = provenance(corpus.fingerprint, device=PER_TRIAL)
+            writer = StudyWriter(store, tracked_study(ledger, here))
+            delivery_begins(ledger, stores.tracking_uri)
+            writer.start(before)
+            out_of_time = False
+            try:
+                if slots is not None:
+                    from safr_study.runner.driver import EndReason, run
+
+                    progress.planned(_plan(spec, corpus, slots, ledger), before)
+                    checkpoints = ledger.checkpoints(home)
+                    make_trial_root(checkpoints)
+                    ended = run(
+                        SearchSource(
+                            ledger,
+                            spec,
+                            checkpoints=checkpoints,
+                            gpus_per_trial=slots.gpus_per_trial,
+                            observers=[writer, progress],
+                        ),
+                        corpus,
+                        slots=slots,
+                        lease=lease,
+                        scratch=home.scratch / ledger.uid,
+                        time_budget=spec.time_budget,
+                    )
+                    out_of_time = ended is EndReason.OUT_OF_TIME
+                    if ended is EndReason.INTERRUPTED:
+                        raise StudyInterrupted(
+                            f"study {spec.name!r} was interrupted; the same command goes on where "
+                            "it stopped"
+                        )
+                lease.check(f"study {spec.name!r}")
+            except LockLost:
+                # Another driver may have the study: neither its ledger nor its runs are ours.
+                raise
+            except BaseException:
+                # No run stays open, whatever ended the study. If it was the ledger, closing fails
+                # too: the first error is the one to tell, and the next start closes the runs.
+                with contextlib.suppress(Exception):
+                    finish_tracking(writer, ledger, interrupted=True)
+                raise
+        untracked = finish_tracking(writer, ledger, interrupted=False)
+        result = rank_ledger(ledger)
+        models: Sequence[RegisteredModel] = ()
+        if untracked is None:
+            models, untracked = register(store, ledger, result)
+        return SearchOutcome(
+            result,
+            planned_trials(spec),
+            tuple(models),
+            untracked,
+            budget=_budget_sentence(spec, ledger.trials(), out_of_time=out_of_time),
+            sampler=spec.sampler,
+        )
+
+
+def register(
+    store: Store, ledger: Ledger, result: StudyResult
+) -> tuple[Sequence[RegisteredModel], str | None]:
+    """Register the front of a study that has ended.
+
+    Returns:
+        Its versions, and in a sentence why there are none; the ledger remembers that.
+    """
+    try:
+        return register_front(store, result, uid=ledger.uid, spec=ledger.spec), None
+    except ServiceUnreachable as error:
+        # The study is done and its runs are there: a server that goes now takes nothing away.
+        missing = f"{error}; the front's models are not registered yet"
+        delivery_ends(ledger, missing, ended=True)
+        return (), missing
+
+
+def _abandon(ledger: Ledger | None, store: Store, home: Home) -> None:
+    """A study that is begun anew leaves nothing of the old one that looks as if it ran."""
+    if ledger is not None:
+        tidy_study(home, ledger)
+        close_open_runs(store, dataset=ledger.facts.slug, uid=ledger.uid)
+
+
+def check_same_study(ledger: Ledger, spec: StudySpec, corpus_fingerprint: str) -> None:
+    """A study goes on only with the settings and the data that it began with.
+
+    Raises:
+        BadInput: they are others; says which.
+    """
+    different = _differences(
+        ledger.spec.settings_that_change_numbers(), spec.settings_that_change_numbers()
+    )
+    if different:
+        raise BadInput(
+            "study",
+            f"{spec.name!r} exists with other settings ({'; '.join(different[:4])}); repeat its "
+            "command to go on with it, begin anew with --fresh, or choose another --study",
+        )
+    if ledger.facts.corpus_fingerprint != corpus_fingerprint:
+        raise BadInput(
+            "dataset",
+            f"the data of study {spec.name!r} changed since it began; give the old data back, "
+            "begin anew with --fresh, or choose another --study",
+        )
+
+
+def _check_same_place(ledger: Ledger, stores: Stores) -> None:
+    """A study keeps its checkpoints where it began to.
+
+    Raises:
+        BadInput: another place is asked for.
+    """
+    asked, there = stores.checkpoints_url, ledger.checkpoints_url
+    if asked is not None and asked.rstrip("/") != there:
+        raise BadInput(
+            "checkpoints",
+            f"study {ledger.spec.name!r} keeps them at {there or 'its home'}; leave --checkpoints "
+            "out, begin anew with --fresh, or choose another --study",
+        )
+
+
+def _check_measurable(spec: StudySpec, corpus: EncodedCorpus) -> None:
+    for metric in measured_objectives(spec):
+        if "rationale" in metric.measure.needs and corpus.dev.rationale is None:
+            raise BadInput(
+                "objective",
+                f"{metric.name} needs texts with a gold rationale, which {corpus.name} has not; "
+                "choose another metric, or sst2-treebank or planted",
+            )
+
+
+def _study_facts(spec: StudySpec, corpus: EncodedCorpus) -> StudyFacts:
+    return StudyFacts(
+        corpus_fingerprint=corpus.fingerprint,
+        slug=corpus.slug,
+        reference_point=_reference_point(spec, corpus),
+        provenance=to_plain(provenance(corpus.fingerprint, device=PER_TRIAL)),
+        corpus=corpus_facts(corpus),
+    )
+
+
+def _reference_point(spec: StudySpec, corpus: EncodedCorpus) -> tuple[float, ...]:
+    return tuple(
+        corpus.majority_accuracy("dev")
+        if objective.measure.reference is None
+        else objective.measure.reference
+        for objective in spec.objectives
+    )
+
+
+def _differences(before: Any, now: Any, path: str = "") -> list[str]:
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        keys = [*before, *(key for key in now if key not in before)]
+        return [
+            difference
+            for key in keys
+            for difference in _differences(
+                before.get(key), now.get(key), f"{path}.{key}" if path else str(key)
+            )
+        ]
+    return [] if before == now else [f"{path}: {before} before, {now} now"]
+
+
+def _known(spec: StudySpec, stores: Stores) -> list[Any]:
+    if spec.warm_start is None:
+        return []
+    return warm_trials(load_ledger(spec.warm_start, stores), spec)
+
+
+def _budget_sentence(
+    spec: StudySpec, trials: Sequence[TrialRecord], *, out_of_time: bool
+) -> str | None:
+    missing = planned_trials(spec) - _counted(trials)
+    epochs = sum(len(trial.epochs) for trial in trials)
+    if missing <= 0:
+        return None
+    if out_of_time:
+        spent = "the time budget is spent"
+    elif spec.epoch_budget is not None and epochs >= spec.epoch_budget:
+        spent = f"the budget of {spec.epoch_budget:,} epochs is spent ({epochs:,} were run)"
+    else:
+        return None
+    return f"{spent}, {missing} trials are not done; the same command with a larger one goes on"
+
+
+def _plan(
+    spec: StudySpec, corpus: EncodedCorpus, slots: TrialSlots, ledger: Ledger | None
+) -> StudyPlan:
+    trials = ledger.trials() if ledger is not None else []
+    total = planned_trials(spec)
+    done = min(total, _counted(trials))
+    return StudyPlan(
+        name=spec.name,
+        corpus=describe(corpus),
+        trials=total,
+        done=done,
+        unfinished=sum(trial.state is TrialState.RUNNING for trial in trials),
+        epochs=spec.train.epochs,
+        objectives=spec.objectives,
+        reference_point=_reference_point(spec, corpus),
+        slots=slots,
+        cost=estimate(spec, corpus, slots, total - done),
+        baselines=tuple(baseline.name for baseline in spec.space.baselines),
+        rungs=spec.scheduler.rungs(spec.train.epochs),
+        time_budget=spec.time_budget,
+        epoch_budget=spec.epoch_budget,
+        warm_start=spec.warm_start,
+    )
+
+
+def _counted(trials: Sequence[TrialRecord]) -> int:
+    return sum(trial.counts for trial in trials)

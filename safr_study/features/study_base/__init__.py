@@ -1,0 +1,1 @@
+"""What all features share: the stores, results, provenance and cost of a study."""

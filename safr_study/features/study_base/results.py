@@ -1,0 +1,158 @@
+"""Read past studies: their ranking, their pictures, their list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from safr_study.errors import BadInput
+from safr_study.features.study_base.stores import Stores
+from safr_study.ledger.driver_lock import drivers
+from safr_study.ledger.ledger import Ledger
+from safr_study.ledger.run_store import confirmed_seeds
+from safr_study.ledger.storage import close_storage, open_storage, stored_studies
+from safr_study.pareto import rank_study
+from safr_study.records import StudyResult, TrialState
+from safr_study.render.history import hypervolume_history, write_history_csv
+from safr_study.render.result_tables import write_csv
+
+
+@dataclass(frozen=True, slots=True)
+class StudySummary:
+    """One line of the list of studies."""
+
+    name: str
+    dataset: str
+    asked: int
+    complete: int
+    stopped: int
+    """Early, by the scheduler."""
+    failed: int
+    unfinished: int
+    """Begun, and not ended."""
+    running: bool
+    """Whether somebody runs it now."""
+    hypervolume: float
+
+
+def rank_ledger(ledger: Ledger) -> StudyResult:
+    """A ledger's trials, ranked."""
+    spec, facts = ledger.spec, ledger.facts
+    ranked = rank_study(
+        name=spec.name,
+        dataset=facts.slug,
+        objectives=tuple(objective.name for objective in spec.objectives),
+        reference_point=facts.reference_point,
+        trials=ledger.trials(),
+        asked=spec.trials,
+        constraints=tuple(constraint.text for constraint in spec.space.constraints),
+    )
+    return replace(
+        ranked,
+        rungs=spec.scheduler.rungs(spec.train.epochs),
+        confirmed_seeds=confirmed_seeds(ledger),
+    )
+
+
+def find_ledger(name: str, stores: Stores) -> Ledger | None:
+    """The newest generation of a study, if there is one.
+
+    Raises:
+        BadInput: it cannot be read by this version.
+    """
+    storage = open_storage(stores.home, stores.storage_url, name, create=False)
+    if storage is None:
+        return None
+    ledger = Ledger.load(storage, name)
+    if ledger is None:
+        close_storage(storage)
+    return ledger
+
+
+def load_ledger(name: str, stores: Stores) -> Ledger:
+    """The newest generation of a study.
+
+    Raises:
+        BadInput: there is no such study; says which there are.
+    """
+    ledger = find_ledger(name, stores)
+    if ledger is None:
+        known = [n for n in stored_studies(stores.home, stores.storage_url) if n != name]
+        there = f"there are: {', '.join(known[:10])}" if known else "there is none yet"
+        raise BadInput(
+            "study", f"{name!r} is unknown here; {there} (see safr-study list, --home, --storage)"
+        )
+    return ledger
+
+
+def load_result(name: str, stores: Stores) -> StudyResult:
+    """A study's trials, ranked.
+
+    Raises:
+        BadInput: there is no such study.
+    """
+    ledger = load_ledger(name, stores)
+    result = rank_ledger(ledger)
+    close_storage(ledger.storage)
+    return result
+
+
+def write_result(result: StudyResult, folder: Path) -> list[Path]:
+    """The front, and how the hypervolume grew, as PNG, SVG and CSV.
+
+    Raises:
+        BadInput: the folder cannot be written, or no trial is complete yet.
+    """
+    if not result.ranked:
+        raise BadInput("study", f"{result.name!r} has no ranked trial yet: nothing to draw")
+    # matplotlib is slow to import, and most who read a study ask for no picture.
+    from safr_study.figures import front_figure
+    from safr_study.figures.history import history_figure
+
+    history = hypervolume_history(result)
+    front, grown = (folder / f"{result.name}-{what}" for what in ("front", "hypervolume"))
+    written = [Path(f"{base}.{kind}") for base in (front, grown) for kind in ("png", "svg", "csv")]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in written[:2]:
+            front_figure(result, path)
+        write_csv(result, written[2])
+        for path in written[3:5]:
+            history_figure(result, history, path)
+        write_history_csv(history, written[5])
+    except OSError as error:
+        raise BadInput("out", f"{folder} cannot be written ({error}); choose another") from error
+    return written
+
+
+def list_studies(stores: Stores) -> tuple[list[StudySummary], list[str]]:
+    """All studies of this home or storage by name, and a sentence for each that cannot be read."""
+    summaries = []
+    skipped = []
+    names = stored_studies(stores.home, stores.storage_url)
+    running = drivers(stores.home, names, stores.storage_url)
+    for name in names:
+        try:
+            ledger = find_ledger(name, stores)
+        except BadInput as error:
+            skipped.append(str(error))
+            continue
+        if ledger is None:
+            continue
+        result = rank_ledger(ledger)
+        close_storage(ledger.storage)
+        states = [trial.state for trial in result.unranked]
+        summaries.append(
+            StudySummary(
+                name=name,
+                dataset=result.dataset,
+                asked=result.asked,
+                complete=len(result.ranked) + len(result.infeasible),
+                stopped=states.count(TrialState.PRUNED),
+                failed=states.count(TrialState.FAILED),
+                unfinished=states.count(TrialState.RUNNING),
+                running=name in running,
+                hypervolume=result.hypervolume,
+            )
+        )
+    return summaries, skipped

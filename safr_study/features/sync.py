@@ -1,0 +1,118 @@
+"""Sync: bring a study from its ledger to MLflow, where something of it is missing there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from safr_study.errors import BadInput, SafrError
+from safr_study.features.confirm.confirm import publish_confirmation
+from safr_study.features.search.publish import finish_tracking, tracked_study
+from safr_study.features.search.search import register
+from safr_study.features.study_base.results import find_ledger, load_ledger, rank_ledger
+from safr_study.features.study_base.stores import Stores
+from safr_study.ledger.driver_lock import driver_lock, drivers
+from safr_study.ledger.ledger import Ledger
+from safr_study.ledger.retention import is_finished
+from safr_study.ledger.storage import close_storage, open_storage, stored_studies
+from safr_study.ledger.sync_state import Delivery, delivery_begins, delivery_ends
+from safr_study.records import RegisteredModel
+from safr_study.tracking import StudyWriter, open_store
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """A study after a replay."""
+
+    study: str
+    to: str
+    """The tracking store, without a password."""
+    runs: int
+    """Of the study in MLflow: its own and those of its trials."""
+    points: int
+    """Metric points that were not there."""
+    models: tuple[RegisteredModel, ...]
+    """Versions of its front."""
+    missing: str | None
+    """What MLflow still lacks, in a sentence; ``None``: nothing."""
+
+
+def unsynced(stores: Stores) -> list[str]:
+    """Studies that nobody runs and of which MLflow may lack something, by their ledgers."""
+    names = stored_studies(stores.home, stores.storage_url)
+    running = drivers(stores.home, names, stores.storage_url)
+    found = []
+    for name in names:
+        try:
+            ledger = find_ledger(name, stores)
+        except BadInput:
+            continue  # of another version: not to be read here
+        if ledger is None:
+            continue
+        delivery = Delivery.of(ledger)
+        if name not in running and delivery is not None and delivery.missing is not None:
+            found.append(name)
+        close_storage(ledger.storage)
+    return found
+
+
+def sync_study(name: str, stores: Stores) -> Synced:
+    """Replay a study from its ledger: runs, metrics, tags, files, confirmations and models.
+
+    What is there already is compared and not written again. Without an address the study goes
+    where it was tracked.
+
+    Args:
+        name: of the study; nobody runs it meanwhile.
+        stores: where its ledger is, and where to bring it.
+
+    Raises:
+        BadInput: there is no such study, or somebody runs it, who brings everything himself.
+        ServiceUnreachable: the tracking server does not answer.
+    """
+    # Asked first: an unknown name leaves no lock behind.
+    close_storage(load_ledger(name, stores).storage)
+    with driver_lock(stores.home, name, stores.storage_url):
+        storage = open_storage(stores.home, stores.storage_url, name, create=True)
+        assert storage is not None
+        ledger = Ledger.load(storage, name)
+        assert ledger is not None
+        try:
+            return _sync(ledger, _where_it_was(ledger, stores))
+        finally:
+            close_storage(storage)
+
+
+def _where_it_was(ledger: Ledger, stores: Stores) -> Stores:
+    delivery = Delivery.of(ledger)
+    if stores.tracking_uri is not None or delivery is None:
+        return stores
+    return replace(stores, tracking_uri=delivery.server)
+
+
+def _sync(ledger: Ledger, stores: Stores) -> Synced:
+    before = Delivery.of(ledger)
+    store = open_store(stores.home, stores.tracking_uri)
+    writer = StudyWriter(store, tracked_study(ledger), runs_now=False)
+    writer.start()
+    ended = is_finished(ledger) or (before is not None and before.ended)
+    delivery_begins(ledger, stores.tracking_uri, ended=ended)
+    missing = finish_tracking(writer, ledger, interrupted=not ended)
+    models: Sequence[RegisteredModel] = ()
+    result = rank_ledger(ledger)
+    if missing is None and ended and result.front:
+        models, missing = register(store, ledger, result)
+    if missing is None:
+        try:
+            models = publish_confirmation(ledger, store) or models
+        except SafrError as error:
+            missing = str(error)
+            delivery_ends(ledger, missing, ended=ended)
+    return Synced(
+        study=ledger.spec.name,
+        to=store.shown_uri,
+        runs=1 + len(writer.runs.run_ids()),
+        points=writer.runs.written,
+        models=tuple(models),
+        missing=missing,
+    )

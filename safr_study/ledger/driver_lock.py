@@ -1,0 +1,265 @@
+"""One driver per study, wherever its ledger is: locks that vanish with the process that holds them.
+
+The kernel keeps one on a file in the home, which is enough for a journal. A database may serve
+several homes, so it has a second one: PostgreSQL keeps it itself (``AdvisoryLock``), and beside an
+SQLite file lies another locked file. Other databases have no lock of their own: one home only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from safr_study.errors import BadInput, LockLost
+from safr_study.home import Home
+
+# SQLAlchemy takes as long to import as a short command runs: only where there is a database.
+if TYPE_CHECKING:
+    from safr_study.ledger.postgres_lock import AdvisoryLock
+
+JOURNAL = "journal"
+"""Where a ledger is that is in no database."""
+_PATIENCE_SECONDS = 1.0
+"""Others look whether a lock is free by taking it for a moment."""
+_LOOK_SECONDS = 0.2
+_HOLDER = re.compile(r"safr-study (?P<pid>\d+) (?P<since>\d+\.\d+) (?P<host>.+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """Who runs a study; fields are ``None`` where it did not say."""
+
+    host: str | None = None
+    pid: int | None = None
+    since: float | None = None
+    """Seconds since the epoch, by its own clock."""
+
+    def __str__(self) -> str:
+        if self.host is None or self.pid is None or self.since is None:
+            return "it does not say who"
+        began = datetime.fromtimestamp(self.since).astimezone().isoformat(" ", "seconds")
+        return f"PID {self.pid} on {self.host}, since {began}"
+
+    def line(self) -> str:
+        """For a place that holds one line."""
+        return f"safr-study {self.pid} {self.since:.3f} {self.host}"
+
+    @classmethod
+    def of_line(cls, line: str) -> Driver:
+        """The inverse of ``line``, as far as it was kept."""
+        found = _HOLDER.fullmatch(line)
+        return cls(found["host"], int(found["pid"]), float(found["since"])) if found else cls()
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to drive a study, as long as the block lasts."""
+
+    since: float
+    """When it began, in seconds since the epoch: older requests are void."""
+    locks: tuple[AdvisoryLock, ...]
+
+    def still_held(self) -> bool:
+        """Whether no connection that holds a lock was lost; before each write."""
+        return all(lock.still_held() for lock in self.locks)
+
+    def check(self, title: str) -> None:
+        """Called before something is written.
+
+        Args:
+            title: of what is run, for the sentence: ``study 's1'``.
+
+        Raises:
+            LockLost: another driver may write now.
+        """
+        if not self.still_held():
+            raise LockLost(title)
+
+
+@contextlib.contextmanager
+def driver_lock(home: Home, study: str, storage_url: str | None = None) -> Iterator[Lease]:
+    """Hold the study: one driver at a time.
+
+    Args:
+        home: of the driver.
+        study: its name.
+        storage_url: of the ledger's database; ``None``: a journal in the home.
+
+    Raises:
+        BadInput: another driver runs it; says who.
+        ServiceUnreachable: the database does not answer.
+    """
+    me = Driver(socket.gethostname(), os.getpid(), round(time.time(), 3))
+    assert me.since is not None
+    shared: list[AdvisoryLock] = []
+    with contextlib.ExitStack() as held:
+        for path in _files(home, study, storage_url):
+            held.enter_context(_held_file(path, study))
+            _write_note(path, me, storage_url)
+        if _in_postgres(storage_url):
+            from safr_study.ledger.postgres_lock import AdvisoryLock
+
+            assert storage_url is not None
+            lock = AdvisoryLock(storage_url, study)
+            if not lock.take(me.line()):
+                raise _taken(study, driver_of(home, study, storage_url) or Driver())
+            held.callback(lock.release)
+            shared.append(lock)
+        yield Lease(me.since, tuple(shared))
+
+
+def driver_of(home: Home, study: str, storage_url: str | None = None) -> Driver | None:
+    """Who runs the study now; ``None``: nobody."""
+    return drivers(home, [study], storage_url).get(study)
+
+
+def drivers(
+    home: Home, studies: Sequence[str], storage_url: str | None = None
+) -> dict[str, Driver]:
+    """Who runs which of these studies now.
+
+    Raises:
+        ServiceUnreachable: the database does not answer.
+    """
+    if _in_postgres(storage_url):
+        from safr_study.ledger.postgres_lock import held_locks
+
+        assert storage_url is not None
+        lines = held_locks(storage_url, list(studies))
+        return {study: Driver.of_line(line) for study, line in lines.items()}
+    found = {}
+    for study in studies:
+        path = _files(home, study, storage_url)[-1]
+        if _is_held(path):
+            found[study] = _driver_in(_read_note(path))
+    return found
+
+
+def storages_of(home: Home, study: str) -> frozenset[str]:
+    """Every place in which a study of this name had its ledger while it was run in this home."""
+    noted = _read_note(home.lock(study)).get("storages", [])
+    return frozenset(str(place) for place in noted)
+
+
+def place_of(storage_url: str | None) -> str:
+    """A storage's address without its password, as ``storages_of`` has it."""
+    if storage_url is None:
+        return JOURNAL
+    from sqlalchemy import URL, make_url
+    from sqlalchemy.exc import ArgumentError
+
+    with contextlib.suppress(ArgumentError):
+        url = make_url(storage_url)
+        database = _sqlite_file(storage_url)
+        return str(
+            URL.create(
+                url.drivername,
+                username=url.username,
+                host=url.host,
+                port=url.port,
+                database=url.database if database is None else str(database),
+            )
+        )
+    return "unknown"
+
+
+@contextlib.contextmanager
+def _held_file(path: Path, study: str) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=_PATIENCE_SECONDS)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise _taken(study, _driver_in(_read_note(path))) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _is_held(path: Path) -> bool:
+    if not path.exists():
+        return False
+    lock = FileLock(path, timeout=_LOOK_SECONDS)
+    try:
+        lock.acquire()
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
+def _taken(study: str, by: Driver) -> BadInput:
+    return BadInput(
+        "study",
+        f"{study!r} is being run by another process ({by}); wait for it, end it with "
+        f"safr-study stop {study}, or choose another --study",
+    )
+
+
+def _in_postgres(storage_url: str | None) -> bool:
+    return storage_url is not None and storage_url.startswith("postgresql")
+
+
+def _files(home: Home, study: str, storage_url: str | None) -> list[Path]:
+    """To be locked; the last one knows best who runs the study."""
+    paths = [home.lock(study)]
+    database = _sqlite_file(storage_url)
+    if database is not None:
+        paths.append(database.with_name(f"{database.name}.{study}.lock"))
+    return paths
+
+
+def _sqlite_file(storage_url: str | None) -> Path | None:
+    """The file of an SQLite database; ``None`` for others, and for one in memory."""
+    if storage_url is None or not storage_url.startswith("sqlite"):
+        return None
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    with contextlib.suppress(ArgumentError):
+        name = make_url(storage_url).database
+        if name and name != ":memory:":
+            return Path(name.removeprefix("file:").partition("?")[0]).resolve()
+    return None
+
+
+def _note(path: Path) -> Path:
+    """Beside the lock, as a locked file may not be read everywhere; it stays."""
+    return path.with_suffix(".driver")
+
+
+def _write_note(path: Path, me: Driver, storage_url: str | None) -> None:
+    places = {*_read_note(path).get("storages", []), place_of(storage_url)}
+    plain = {"host": me.host, "pid": me.pid, "since": me.since, "storages": sorted(places)}
+    temporary = path.with_suffix(".driver-new")
+    # The lock holds without it.
+    with contextlib.suppress(OSError):
+        temporary.write_text(json.dumps(plain) + "\n", encoding="utf-8")
+        temporary.replace(_note(path))
+
+
+def _read_note(path: Path) -> dict[str, Any]:
+    try:
+        plain = json.loads(_note(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return plain if isinstance(plain, dict) else {}
+
+
+def _driver_in(note: dict[str, Any]) -> Driver:
+    try:
+        return Driver(str(note["host"]), int(note["pid"]), float(note["since"]))
+    except (KeyError, TypeError, ValueError):
+        return Driver()

@@ -1,0 +1,367 @@
+"""The ledger of a study: one Optuna study, in which everything that must survive is written.
+
+A study NAME is stored as ``NAME``; a fresh start under the same name as ``NAME~2`` and so on, so
+that nothing finished is ever lost. One driver writes; anyone may read.
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import optuna
+from optuna.trial import FrozenTrial
+from pydantic import ValidationError
+
+from safr_study.errors import BadInput
+from safr_study.home import Home
+from safr_study.ledger.storage import generations
+from safr_study.ledger.trial_codec import RUNG, record_of, run_of, run_page
+from safr_study.object_store import join
+from safr_study.records import (
+    EpochReport,
+    TrialRecord,
+    TrialState,
+    to_plain,
+)
+from safr_study.records.run import RunResult
+from safr_study.sampling import experimental_allowed
+from safr_study.sampling.asha import Decision
+from safr_study.sampling.fixed_trials import planned
+from safr_study.sampling.imputation import EPOCH
+from safr_study.sampling.sampler import build_sampler, enqueued, replay, suggest
+from safr_study.settings import StudySpec, Value, trial_config
+
+SCHEMA_VERSION = 1
+_CHECKPOINTS = "checkpoints"
+_WARM = "warm_start"
+"""Of a trial that another study made: the sampler knows it, this study does not count it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFacts:
+    """What is fixed when a study begins, beside its settings."""
+
+    corpus_fingerprint: str
+    slug: str
+    """Of the data set, for names."""
+    reference_point: tuple[float, ...]
+    """Against which the hypervolume is measured: one value per objective, of a model that is good
+    for nothing."""
+    provenance: Mapping[str, Any]
+    corpus: Mapping[str, int | str] = field(default_factory=dict)
+    """Counts and other facts of the data, by name; empty in a ledger of an earlier version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """One generation of one study."""
+
+    uid: str
+    """Unique among all studies of all homes: the key of its checkpoints and MLflow runs."""
+    study: optuna.Study
+    storage: optuna.storages.BaseStorage
+
+    @classmethod
+    def create(
+        cls,
+        storage: optuna.storages.BaseStorage,
+        spec: StudySpec,
+        facts: StudyFacts,
+        known: Sequence[FrozenTrial] = (),
+        checkpoints: str | None = None,
+    ) -> Self:
+        """Begin the next generation of ``spec.name``.
+
+        Args:
+            storage: of the ledger.
+            spec: the study.
+            facts: fixed from now on.
+            known: ``warm_trials`` of the study that it starts from.
+            checkpoints: URL below which its checkpoints are; ``None``: the home of its driver.
+        """
+        taken = [number for number, _ in generations(storage, spec.name)]
+        number = max(taken, default=0) + 1
+        study = optuna.create_study(
+            study_name=spec.name if number == 1 else f"{spec.name}~{number}",
+            storage=storage,
+            directions=["maximize" if o.maximise else "minimize" for o in spec.objectives],
+            sampler=build_sampler(spec.sampler, seed=spec.seed, number=0, space=spec.space),
+        )
+        with experimental_allowed():
+            study.set_metric_names([objective.name for objective in spec.objectives])
+        uid = f"{spec.name}-{uuid.uuid4().hex[:8]}"
+        study.set_user_attr("uid", uid)
+        study.set_user_attr("schema", SCHEMA_VERSION)
+        study.set_user_attr("facts", to_plain(facts))
+        if checkpoints is not None:
+            study.set_user_attr(_CHECKPOINTS, checkpoints)
+        for trial in known:
+            study.add_trial(trial)
+        study.set_user_attr("known", len(known))
+        # Last: a study without its settings was cut off while it was made, and is passed over.
+        study.set_user_attr("spec", spec.model_dump(mode="json"))
+        return cls(uid, study, storage)
+
+    @classmethod
+    def load(cls, storage: optuna.storages.BaseStorage, name: str) -> Self | None:
+        """The newest generation of a study; ``None`` if there is none.
+
+        Raises:
+            BadInput: it was written by another version.
+        """
+        # A study without its settings was cut off while it was made.
+        found = [stored for _, stored in generations(storage, name) if "spec" in stored.user_attrs]
+        if not found:
+            return None
+        study = optuna.load_study(
+            study_name=found[-1].study_name,
+            storage=storage,
+            sampler=build_sampler("random", seed=0, number=0),
+        )
+        schema = study.user_attrs.get("schema")
+        if schema != SCHEMA_VERSION:
+            raise BadInput(
+                "study",
+                f"{name!r} has ledger schema {schema}, this version reads {SCHEMA_VERSION}; use "
+                "the version of safr-study that made it, or another name",
+            )
+        return cls(study.user_attrs["uid"], study, storage)
+
+    @property
+    def spec(self) -> StudySpec:
+        """The settings, as last asked for."""
+        return StudySpec.parse(self.study.user_attrs["spec"], where="ledger")
+
+    @property
+    def facts(self) -> StudyFacts:
+        """What was fixed when the study began."""
+        plain = self.study.user_attrs["facts"]
+        return StudyFacts(**{**plain, "reference_point": tuple(plain["reference_point"])})
+
+    @property
+    def checkpoints_url(self) -> str | None:
+        """Below which its checkpoints are; ``None``: in the home of its driver."""
+        found = self.study.user_attrs.get(_CHECKPOINTS)
+        return None if found is None else str(found)
+
+    def checkpoints(self, home: Home) -> str:
+        """Where its checkpoints are, one folder per trial number: a path or an URL."""
+        url = self.checkpoints_url
+        return str(home.checkpoints(self.uid)) if url is None else join(url, self.uid)
+
+    def update_spec(self, spec: StudySpec) -> None:
+        """Record a new number of trials or other resources; nothing that changes a number."""
+        self.study.set_user_attr("spec", spec.model_dump(mode="json"))
+
+    @property
+    def known(self) -> int:
+        """Trials of another study that the sampler knows; they come before all of this one's."""
+        return int(self._attributes().get("known", 0))
+
+    def trials(self) -> list[TrialRecord]:
+        """All trials of this study, by number."""
+        attrs, known = self._attributes(), self.known
+        frozen = self.study.get_trials(deepcopy=False)[known:]
+        return [record_of(t, t.number - known, attrs) for t in frozen]
+
+    def trial(self, number: int) -> TrialRecord:
+        """One trial."""
+        frozen = self.storage.get_trial(self._trial_id(number))
+        return record_of(frozen, number, self._attributes())
+
+    def ask(self, spec: StudySpec) -> TrialRecord | None:
+        """Decide the next trial: a baseline, the next grid point, or what the sampler draws.
+
+        Returns:
+            The new running trial, or ``None`` when the grid is used up. Where the values drawn do
+            not fit together (4 heads over a width of 66), the trial is already failed.
+        """
+        waiting = self.study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,))
+        count = waiting[0].number if waiting else self.storage.get_n_trials(self._study_id())
+        number = count - self.known
+        plan = planned(spec, number)
+        if plan is None and spec.sampler == "grid":
+            return None
+        if plan is not None and not waiting:
+            self.study.enqueue_trial(enqueued(plan.point, spec.space))
+        self.study.sampler = build_sampler(
+            spec.sampler, seed=spec.seed, number=number, space=spec.space
+        )
+        return self._settle(self.study.ask(), number, spec)
+
+    def _settle(self, trial: optuna.Trial, number: int, spec: StudySpec) -> TrialRecord:
+        """Decide a new trial's settings and write them."""
+        plan = planned(spec, number)
+        if plan is None:
+            values = suggest(trial, spec.space)
+        else:
+            values = {**spec.space.fixed, **plan.point}
+            replay(trial, spec.space, plan.point)
+        trial.set_user_attr("seed", spec.seed)
+        if plan is not None and plan.baseline is not None:
+            trial.set_user_attr("baseline", plan.baseline)
+        try:
+            trial.set_user_attr("parameters", _varied(spec, values))
+        except ValidationError as error:
+            reason = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+            return self.fail(number, f"its settings do not fit together: {reason}")
+        return self.trial(number)
+
+    def record_epoch(self, number: int, report: EpochReport) -> None:
+        """Write one epoch of a running trial."""
+        self._set(number, f"{EPOCH}{report.epoch:05d}", to_plain(report))
+
+    def complete(self, number: int, result: RunResult) -> TrialRecord:
+        """End a trial with its objectives; a control trial ends as pruned, not ranked.
+
+        Raises:
+            ValueError: an objective is not finite: that is a failure, not a number.
+        """
+        values = result.mean_values
+        if not all(math.isfinite(value) for value in values):
+            raise ValueError(f"trial {number}: objectives {values} are not all finite")
+        assert result.dev is not None
+        self._set(number, "scores", to_plain(result.dev.scores))
+        self._set(number, "checkpoint", to_plain(result.checkpoint))
+        self._set(number, "seconds", result.seconds)
+        self._set(number, "device", result.device)
+        if result.node:
+            self._set(number, "node", result.node)
+        if len(result.replicates) > 1:
+            self._set(number, "replicates", to_plain(result.replicates))
+        if result.violations:
+            self._set(number, "violations", list(result.violations))
+            self._set_constraints(number, result.violations)
+        if self.trial(number).control:
+            self._set(number, "run_on_values", list(values))
+            self._tell(number, state=optuna.trial.TrialState.PRUNED)
+        else:
+            self._tell(number, values=list(values))
+        return self.trial(number)
+
+    def _set_constraints(self, number: int, violations: Sequence[float]) -> None:
+        # Opening a trial asks the sampler for what it draws together: this one draws nothing.
+        self.study.sampler = build_sampler("random", seed=0, number=number)
+        trial = self._open(number)
+        for index, violation in enumerate(violations):
+            # It may have been written just before the driver died.
+            if f"{index}" not in trial.constraints:
+                trial.set_constraint(f"{index}", violation)
+
+    def record_decision(self, number: int, epoch: int, decision: Decision) -> TrialRecord:
+        """Write the decision on a running trial at a rung; a stopped trial ends."""
+        self._set(number, f"{RUNG}{epoch:05d}", decision.value)
+        return self.stop(number) if decision is Decision.PRUNE else self.trial(number)
+
+    def stop(self, number: int) -> TrialRecord:
+        """End a running trial that the scheduler stopped."""
+        self._tell(number, state=optuna.trial.TrialState.PRUNED)
+        return self.trial(number)
+
+    def pending_decision(self, trial: TrialRecord) -> EpochReport | None:
+        """The rung that a trial reached without a decision, as its driver died just then."""
+        reached = [report for report in trial.epochs if report.objectives is not None]
+        if not reached or trial.stopped_at is not None:
+            return None
+        attrs = self.storage.get_trial(self._trial_id(trial.number)).user_attrs
+        return None if f"{RUNG}{reached[-1].epoch:05d}" in attrs else reached[-1]
+
+    def fail(self, number: int, sentence: str) -> TrialRecord:
+        """End a trial without objectives."""
+        self._set(number, "failure", sentence)
+        self._tell(number, state=optuna.trial.TrialState.FAIL)
+        return self.trial(number)
+
+    def unfinished(self, spec: StudySpec) -> list[TrialRecord]:
+        """Running trials of a driver that is gone: to go on from their checkpoints.
+
+        One that was cut off before its settings were written gets those that it would have had.
+        """
+        running = [trial for trial in self.trials() if trial.state is TrialState.RUNNING]
+        return [trial if trial.parameters else self._settle_again(trial, spec) for trial in running]
+
+    def _settle_again(self, trial: TrialRecord, spec: StudySpec) -> TrialRecord:
+        number = trial.number
+        self.study.sampler = build_sampler(
+            spec.sampler, seed=spec.seed, number=number, space=spec.space
+        )
+        return self._settle(self._open(number), number, spec)
+
+    def set_run_ids(self, run_ids: Mapping[int, str]) -> None:
+        """Remember the MLflow runs of trials; on the study, as finished trials are closed."""
+        known = self._attributes()
+        pages: dict[str, dict[str, str]] = {}
+        for number, run_id in run_ids.items():
+            if run_of(known, number) != run_id:
+                key = run_page(number)
+                page = pages.setdefault(key, dict(known.get(key, {})))
+                page[str(number)] = run_id
+        for key, page in pages.items():
+            self.study.set_user_attr(key, page)
+
+    def _attributes(self) -> Mapping[str, Any]:
+        """Of the study, to be read alone: Optuna's own property copies all of them each time."""
+        return self.storage.get_study_user_attrs(self._study_id())
+
+    def _study_id(self) -> int:
+        return self.storage.get_study_id_from_name(self.study.study_name)
+
+    def _trial_id(self, number: int) -> int:
+        stored = number + self.known
+        return self.storage.get_trial_id_from_study_id_trial_number(self._study_id(), stored)
+
+    def _open(self, number: int) -> optuna.Trial:
+        return optuna.trial.Trial(self.study, self._trial_id(number))
+
+    def _tell(self, number: int, **outcome: Any) -> None:
+        self.study.tell(number + self.known, **outcome)
+
+    def _set(self, number: int, key: str, value: Any) -> None:
+        self.storage.set_trial_user_attr(self._trial_id(number), key, value)
+
+
+def _varied(spec: StudySpec, values: Mapping[str, Value]) -> dict[str, Value | None]:
+    """The settings by which trials differ, as the model gets them: nulls without VMASK."""
+    config = trial_config(spec.train, dict(values), seed=spec.seed)
+    resolved = {
+        **config.model_dump(),
+        **config.shape.model_dump(),
+        **config.penalties.model_dump(),
+    }
+    names = dict.fromkeys(("vmask", "lambda_imp", "lambda_inter", *spec.space.parameters))
+    return {name: resolved[name] for name in names}
+
+
+def warm_trials(ledger: Ledger, spec: StudySpec) -> list[FrozenTrial]:
+    """A study's complete trials, for the sampler of another over the same space and objectives.
+
+    Raises:
+        BadInput: their parameters, constraints or objectives are others.
+    """
+    theirs = ledger.spec
+    same = (
+        theirs.objectives == spec.objectives
+        and theirs.space.parameters == spec.space.parameters
+        and theirs.space.constraints == spec.space.constraints
+    )
+    if not same:
+        raise BadInput(
+            "from",
+            f"study {theirs.name!r} has other objectives, parameters or constraints than this "
+            "one; a study can start from one of the same space and objectives alone",
+        )
+    complete = (optuna.trial.TrialState.COMPLETE,)
+    return [
+        optuna.trial.create_trial(
+            params=trial.params,
+            distributions=trial.distributions,
+            values=trial.values,
+            user_attrs={_WARM: theirs.name},
+            system_attrs=trial.system_attrs,
+        )
+        for trial in ledger.study.get_trials(deepcopy=False, states=complete)
+    ]

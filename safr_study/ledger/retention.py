@@ -1,0 +1,147 @@
+"""What of a study's files may go: everything that nobody will read again.
+
+A running trial keeps its state, a finished one its best model. Nothing outside the home is ever
+named, also where a link leads there.
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+
+from safr_study.home import Home
+from safr_study.ledger.ledger import SCHEMA_VERSION, Ledger
+from safr_study.ledger.storage import generations
+from safr_study.records import TrialRecord, TrialState
+from safr_study.sampling.fixed_trials import planned_trials
+from safr_study.sampling.sampler import build_sampler
+
+_KEY = re.compile(r"(?P<study>.+)-[0-9a-f]{8}")
+"""Of a study: its name and a random part."""
+_UNFINISHED = {TrialState.RUNNING, TrialState.WAITING}
+_MANIFEST = "model.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A folder that may go."""
+
+    path: Path
+    """Absolute, in the home."""
+    what: str
+    size: int
+    """Bytes."""
+    study: str | None = None
+    """Nobody may run it meanwhile; ``None``: it is no study's."""
+
+
+def study_of(key: str) -> str | None:
+    """The name of the study whose checkpoints or scratch lie under this key, if it is one."""
+    found = _KEY.fullmatch(key)
+    return found["study"] if found else None
+
+
+def keys_of(storage: optuna.storages.BaseStorage, name: str) -> list[str]:
+    """The keys of all generations of a study, half-made ones too."""
+    stored = [one.user_attrs.get("uid") for _, one in generations(storage, name)]
+    return [key for key in stored if key is not None]
+
+
+def all_generations(storage: optuna.storages.BaseStorage, name: str) -> list[Ledger]:
+    """Every whole generation of a study that this version reads, oldest first."""
+    found = []
+    for _, stored in generations(storage, name):
+        attrs = stored.user_attrs
+        if "spec" in attrs and attrs.get("schema") == SCHEMA_VERSION:
+            study = optuna.load_study(
+                study_name=stored.study_name,
+                storage=storage,
+                sampler=build_sampler("random", seed=0, number=0),
+            )
+            found.append(Ledger(attrs["uid"], study, storage))
+    return found
+
+
+def is_finished(ledger: Ledger) -> bool:
+    """Whether a study has all the trials that it was asked for, and none is begun."""
+    trials = ledger.trials()
+    begun = any(trial.state in _UNFINISHED for trial in trials)
+    return not begun and sum(trial.counts for trial in trials) >= planned_trials(ledger.spec)
+
+
+def removable(
+    ledger: Ledger, home: Home, *, superseded: bool, keep: Collection[int] | None
+) -> list[Removal]:
+    """The folders of one generation of a study that may go.
+
+    Running states of trials that have ended, or that nobody will go on with; and half-written
+    models of them.
+
+    Args:
+        ledger: of a study that nobody runs.
+        home: where its checkpoints are.
+        superseded: a newer generation has taken its place, so none of its trials goes on.
+        keep: where models may go too: trials that keep theirs, beside the baselines.
+    """
+    trials = {trial.number: trial for trial in ledger.trials()}
+    found = []
+    for folder in folders(home, home.checkpoints(ledger.uid)):
+        trial = trials.get(int(folder.name)) if folder.name.isdecimal() else None
+        if trial is None or (trial.state in _UNFINISHED and not superseded):
+            continue
+        for part in folders(home, folder):
+            what = _use(part, trial, keep)
+            if what is not None:
+                found.append(Removal(part, what, tree_size(part), ledger.spec.name))
+    return found
+
+
+def folders(home: Home, parent: Path) -> list[Path]:
+    """The folders in a folder of the home, by name; none that is reached through a link."""
+    if not is_inside(home, parent) or not parent.is_dir():
+        return []
+    return sorted(path for path in parent.iterdir() if path.is_dir() and not path.is_symlink())
+
+
+def is_inside(home: Home, path: Path) -> bool:
+    """Whether a path is below the home, and no link on the way leads elsewhere."""
+    root = home.root.resolve()
+    return path.is_relative_to(home.root) and path.resolve() == root / path.relative_to(home.root)
+
+
+def tree_size(folder: Path) -> int:
+    """Bytes of the files below a folder; links are not followed, and what vanishes counts 0."""
+    return sum(_sizes(folder))
+
+
+def _use(part: Path, trial: TrialRecord, keep: Collection[int] | None) -> str | None:
+    """What a part of a trial's folder is, if it may go."""
+    ending = f"of trial {trial.number} ({trial.state.value})"
+    if part.name.startswith("state"):
+        return f"running state {ending}"
+    if part.name.startswith("."):
+        return f"half-written model {ending}"
+    if keep is None or trial.number in keep or trial.baseline is not None:
+        return None
+    return f"model {ending}, off the front" if (part / _MANIFEST).is_file() else None
+
+
+def _sizes(folder: Path) -> Iterator[int]:
+    try:
+        paths = list(folder.iterdir())
+    except OSError:
+        return
+    for path in paths:
+        try:
+            found = path.lstat()
+        except OSError:
+            continue
+        if stat.S_ISDIR(found.st_mode):
+            yield from _sizes(path)
+        else:
+            yield found.st_size

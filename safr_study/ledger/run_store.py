@@ -1,0 +1,130 @@
+"""What the ledger keeps of a confirmation, and which seeds it takes.
+
+Attributes of the Optuna study, each plain JSON with its schema:
+
+- ``confirm:TRIAL:SEED``: a finished or failed run without the test set, a `RunResult`;
+- ``confirm-test:TRIAL:SEED``: what that model was measured to be on test;
+- ``confirm-read:NUMBER``: a `ReadingOfTest`, written before the test set is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from safr_study.errors import BadInput
+from safr_study.ledger.ledger import Ledger
+from safr_study.records import TrialRecord, to_plain
+from safr_study.records.confirmation import ReadingOfTest, reading_from_plain
+from safr_study.records.run import (
+    Measured,
+    RunKey,
+    RunResult,
+    measured_from_plain,
+    run_from_plain,
+    run_to_plain,
+)
+from safr_study.settings import StudySpec
+
+SCHEMA_VERSION = 1
+"""Schema of what the ledger keeps of a run; raise it when a field changes."""
+_RUN = "confirm:"
+_TEST = "confirm-test:"
+_READ = "confirm-read:"
+_SEEDS_IN_ALL = 2**63
+"""A seed is below this."""
+
+
+def new_seeds(spec: StudySpec, trials: Iterable[TrialRecord], count: int) -> tuple[int, ...]:
+    """Seeds that the search did not use: the first whole numbers above the study's own.
+
+    The front was selected on the numbers of the search's seeds, so these are biased for the better
+    and have no part in a confirmation. All trials share the new seeds, and are so compared in
+    pairs; more seeds begin with the same ones.
+    """
+    used = {spec.seed + extra for extra in range(spec.seeds_per_trial)}
+    for trial in trials:
+        used |= {trial.seed, *(replicate.seed for replicate in trial.replicates)}
+    found: list[int] = []
+    candidate = spec.seed
+    while len(found) < count:
+        candidate = (candidate + 1) % _SEEDS_IN_ALL
+        if candidate not in used:
+            found.append(candidate)
+    return tuple(found)
+
+
+def confirmed_runs(ledger: Ledger) -> dict[RunKey, RunResult]:
+    """All runs of all confirmations of this study, with their test results.
+
+    Raises:
+        BadInput: one was written by another version.
+    """
+    attrs = ledger.study.user_attrs
+    found = {}
+    for name, plain in attrs.items():
+        if name.startswith(_RUN):
+            run = run_from_plain(_checked(name, plain))
+            test = attrs.get(f"{_TEST}{run.trial}:{run.seed}")
+            found[run.trial, run.seed] = run if test is None else _with_test(run, test)
+    return found
+
+
+def confirmed_seeds(ledger: Ledger) -> tuple[int, ...]:
+    """Seeds under which a confirmation has measured trials of this study, ascending."""
+    attrs = ledger.study.user_attrs.items()
+    found = {
+        int(name.rpartition(":")[2])
+        for name, plain in attrs
+        if name.startswith(_RUN) and plain.get("dev") is not None
+    }
+    return tuple(sorted(found))
+
+
+def record_run(ledger: Ledger, run: RunResult) -> None:
+    """Write a run that has ended; one that failed before is replaced."""
+    bare = run_to_plain(replace(run, test=None, test_read=None))
+    ledger.study.set_user_attr(f"{_RUN}{run.trial}:{run.seed}", _stamped(bare))
+
+
+def record_test(ledger: Ledger, key: RunKey, measured: Measured, at: str) -> None:
+    """Write what a run's model was measured to be on test."""
+    plain = {**_stamped(measured), "at": at}
+    ledger.study.set_user_attr(f"{_TEST}{key[0]}:{key[1]}", plain)
+
+
+def record_reading(
+    ledger: Ledger, runs: Sequence[RunKey], chosen: Mapping[str, int], at: str
+) -> ReadingOfTest:
+    """Write that the test set is about to be read, and what was chosen by then."""
+    reading = ReadingOfTest(at, tuple(runs), dict(chosen))
+    number = len(readings_of_test(ledger))
+    ledger.study.set_user_attr(f"{_READ}{number:04d}", _stamped(reading))
+    return reading
+
+
+def readings_of_test(ledger: Ledger) -> tuple[ReadingOfTest, ...]:
+    """Every time that the test set was read for this study, in order."""
+    attrs = ledger.study.user_attrs
+    names = sorted(name for name in attrs if name.startswith(_READ))
+    return tuple(reading_from_plain(_checked(name, attrs[name])) for name in names)
+
+
+def _with_test(run: RunResult, plain: Mapping[str, Any]) -> RunResult:
+    checked = _checked(f"{_TEST}{run.trial}:{run.seed}", plain)
+    return replace(run, test=measured_from_plain(checked), test_read=checked["at"])
+
+
+def _stamped(record: Any) -> dict[str, Any]:
+    return {"schema": SCHEMA_VERSION, **to_plain(record)}
+
+
+def _checked(name: str, plain: Mapping[str, Any]) -> dict[str, Any]:
+    if plain.get("schema") != SCHEMA_VERSION:
+        raise BadInput(
+            "study",
+            f"its ledger's {name} has schema {plain.get('schema')}, this version reads "
+            f"{SCHEMA_VERSION}; use the version of safr-study that wrote it",
+        )
+    return {key: value for key, value in plain.items() if key != "schema"}

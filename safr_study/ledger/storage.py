@@ -1,0 +1,164 @@
+"""Where ledgers are stored: a journal file for each study, or a database for all."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.exceptions import OptunaError
+
+from safr_study.errors import BadInput, ServiceUnreachable
+from safr_study.home import Home
+from safr_study.ledger.journal import JournalFile, drop_dead_lock, drop_torn_line
+from safr_study.ledger.replay import QuickJournalStorage
+from safr_study.text import first_line
+
+logging.getLogger("optuna").setLevel(logging.WARNING)
+_TABLES_LOCK = 0x73616672
+"""Of PostgreSQL: ``safr`` in ASCII."""
+
+
+def ledger_errors() -> tuple[type[Exception], ...]:
+    """Errors of a ledger whose file or database does not answer."""
+    # SQLAlchemy is slow to import, and a journal file does without it.
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return OptunaError, SQLAlchemyError
+
+
+def open_storage(
+    home: Home, storage_url: str | None, study: str, *, create: bool
+) -> optuna.storages.BaseStorage | None:
+    """The storage that holds a study's ledger: a journal file of its own, or a database.
+
+    Args:
+        home: where journal files live.
+        storage_url: SQLAlchemy URL, or ``None`` for the journal file.
+        study: the study's name.
+        create: make the journal file if there is none, and mend it if its last line is torn; for
+            the one driver of the study.
+
+    Returns:
+        ``None`` if there is no journal file and none is to be made.
+
+    Raises:
+        ServiceUnreachable: the database gives no answer.
+        BadInput: the URL or the file cannot be used.
+    """
+    if storage_url is None:
+        path = home.ledger(study)
+        if not path.exists() and not create:
+            return None
+        return _open_journal(path, mend=create)
+    return open_database(storage_url, create=create)
+
+
+def open_database(url: str, *, create: bool = False) -> optuna.storages.BaseStorage:
+    """An Optuna storage in a database.
+
+    Args:
+        url: SQLAlchemy's.
+        create: others may be making its tables at this moment too; for drivers.
+
+    Raises:
+        ServiceUnreachable: the database gives no answer.
+        BadInput: the URL is none, or its driver is not installed.
+    """
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+    check_url(url)
+    options = {} if url.startswith("sqlite") else {"pool_pre_ping": True, "pool_size": 2}
+    faults: tuple[type[Exception], ...] = (*ledger_errors(), RuntimeError)
+    try:
+        with _making_tables_alone(url) if create else contextlib.nullcontext():
+            return optuna.storages.RDBStorage(url, engine_kwargs=options)
+    except (ArgumentError, NoSuchModuleError, ImportError) as error:
+        raise _no_url(error) from None
+    except faults as error:
+        raise ServiceUnreachable(
+            f"storage: the ledger's database does not answer as one ({first_line(error)}); check "
+            "that it runs, that address and rights are right, and that it holds nothing but ledgers"
+        ) from None
+
+
+@contextlib.contextmanager
+def _making_tables_alone(url: str) -> Iterator[None]:
+    """One process at a time, as studies that begin at once in an empty database would collide."""
+    from sqlalchemy import NullPool, create_engine, text
+
+    if not url.startswith("postgresql"):
+        yield
+        return
+    # The lock ends with the transaction, hence with the connection.
+    with create_engine(url, poolclass=NullPool).begin() as connection:
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_TABLES_LOCK})"))
+        yield
+
+
+def check_url(url: str) -> None:
+    """Read a database's URL, without asking the database.
+
+    Raises:
+        BadInput: it is none.
+    """
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise _no_url(error) from None
+
+
+def _no_url(error: Exception) -> BadInput:
+    return BadInput(
+        "storage",
+        "must be a database URL such as postgresql+psycopg://USER@HOST/NAME "
+        f"(pip install 'safr-study[postgres]') or sqlite:///FILE; {first_line(error)}",
+    )
+
+
+def close_storage(storage: optuna.storages.BaseStorage | None) -> None:
+    """Let go of a database's connections, where one was only looked at."""
+    if isinstance(storage, optuna.storages.RDBStorage):
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def generations(storage: optuna.storages.BaseStorage, name: str) -> list[tuple[int, Any]]:
+    """The stored generations of a study with their numbers, oldest first, half-made ones too."""
+    numbered = []
+    for stored in storage.get_all_studies():
+        base, _, number = stored.study_name.partition("~")
+        if base == name:
+            numbered.append((int(number or 1), stored))
+    return sorted(numbered, key=lambda pair: pair[0])
+
+
+def stored_studies(home: Home, storage_url: str | None) -> list[str]:
+    """Names of all studies, sorted."""
+    if storage_url is None:
+        return sorted(path.stem for path in (home.root / "ledgers").glob("*.journal"))
+    storage = open_database(storage_url)
+    names = {stored.study_name.partition("~")[0] for stored in storage.get_all_studies()}
+    close_storage(storage)
+    return sorted(names)
+
+
+def _open_journal(path: Path, *, mend: bool) -> optuna.storages.BaseStorage:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if mend and path.exists():
+            drop_dead_lock(path)
+            drop_torn_line(path)
+        return QuickJournalStorage(JournalFile(path))
+    except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
+        raise BadInput(
+            "study",
+            f"the ledger {path} cannot be read ({type(error).__name__}: {first_line(error)}); "
+            "move it away to begin anew",
+        ) from error

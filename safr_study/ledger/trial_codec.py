@@ -1,0 +1,94 @@
+"""How a trial is written in the ledger: the keys of its attributes, and the record they make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial
+
+from safr_study.records import (
+    CheckpointRef,
+    Replicate,
+    TrialRecord,
+    TrialState,
+    epoch_from_plain,
+    scores_from_plain,
+)
+from safr_study.sampling.asha import Decision
+from safr_study.sampling.imputation import EPOCH
+
+RUNG = "rung:"
+"""Of a trial, with the epoch's number: the scheduler's verdict."""
+_RUN = "run:"
+"""Of a study by an earlier version, with the trial's number: its MLflow run."""
+_RUNS = "runs:"
+"""Of the study, with the number of a page: the MLflow runs of so many trials, by their numbers. One
+write for each trial would take longer than a large study's ranking."""
+_PAGE = 500
+
+_STATES = {
+    optuna.trial.TrialState.WAITING: TrialState.WAITING,
+    optuna.trial.TrialState.RUNNING: TrialState.RUNNING,
+    optuna.trial.TrialState.COMPLETE: TrialState.COMPLETE,
+    optuna.trial.TrialState.PRUNED: TrialState.PRUNED,
+    optuna.trial.TrialState.FAIL: TrialState.FAILED,
+}
+
+
+def run_page(number: int) -> str:
+    """The study's attribute that has the MLflow run of this trial."""
+    return f"{_RUNS}{number // _PAGE}"
+
+
+def run_of(of_study: Mapping[str, Any], number: int) -> str | None:
+    """The MLflow run of a trial, from the study's attributes."""
+    page: Mapping[str, str] = of_study.get(run_page(number), {})
+    return page.get(str(number), of_study.get(f"{_RUN}{number}"))
+
+
+def record_of(trial: FrozenTrial, number: int, of_study: Mapping[str, Any]) -> TrialRecord:
+    """A stored trial as a record.
+
+    Args:
+        trial: as Optuna has it.
+        number: in its study, from 0.
+        of_study: the study's attributes.
+    """
+    attrs = trial.user_attrs
+    epochs: Iterable[str] = sorted(key for key in attrs if key.startswith(EPOCH))
+    checkpoint, scores = attrs.get("checkpoint"), attrs.get("scores")
+    complete = trial.state is optuna.trial.TrialState.COMPLETE
+    # One write says it all: a driver that dies after it has left nothing half-said.
+    against = {
+        int(key.removeprefix(RUNG)): value
+        for key, value in attrs.items()
+        if key.startswith(RUNG) and value != Decision.CONTINUE
+    }
+    failed = trial.state is optuna.trial.TrialState.FAIL
+    control_values = attrs.get("run_on_values")
+    return TrialRecord(
+        number=number,
+        state=_STATES[trial.state],
+        parameters=attrs.get("parameters", {}),
+        seed=attrs.get("seed", 0),
+        baseline=attrs.get("baseline"),
+        values=tuple(trial.values) if complete else None,
+        scores=scores_from_plain(scores) if scores else None,
+        checkpoint=CheckpointRef(**checkpoint) if checkpoint else None,
+        epochs=tuple(epoch_from_plain(attrs[key]) for key in epochs),
+        failure=attrs.get("failure") if failed else None,
+        stopped_at=min(against, default=None),
+        control=Decision.CONTROL in against.values(),
+        control_values=None if control_values is None else tuple(control_values),
+        replicates=tuple(
+            Replicate(one["seed"], tuple(one["values"])) for one in attrs.get("replicates", ())
+        ),
+        violations=tuple(attrs.get("violations", ())),
+        seconds=attrs.get("seconds", 0.0),
+        device=attrs.get("device"),
+        node=attrs.get("node"),
+        run_id=run_of(of_study, number),
+        ended=None if trial.datetime_complete is None else trial.datetime_complete.timestamp(),
+    )

@@ -1,0 +1,102 @@
+"""Logits alone, for the many passes of an evaluation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from safr_study.model.attention import mix
+from safr_study.model.kernels.onednn import USES_ONEDNN, Linear, by_onednn, linear, perceptron
+from safr_study.model.safr import PAD, SafrClassifier
+from safr_study.model.transformer import Block, FeedForward
+
+TABLE = 2**24
+"""Elements of the largest table of the vocabulary that is kept."""
+_WORDS_AT_ONCE = 1024
+
+
+class Inference:
+    """A classifier in evaluation mode, with what depends on the word alone computed once.
+
+    VMASK's gate sees nothing but the word. Queries, keys and values of the first block are linear
+    in word plus position, so each of the two has a table where the vocabulary is small enough.
+    The logits are those of the model but for the rounding of sums in another order.
+
+    Args:
+        model: its weights must stay as they are; its mode plays no part.
+    """
+
+    @torch.inference_mode()
+    def __init__(self, model: SafrClassifier) -> None:
+        self._model = model
+        words, width = model.embedding.weight.shape
+        # Of the model's precision: a root of float32 would spoil a model of float64.
+        scale = model.embedding.weight.new_full((words, 1), math.sqrt(width))
+        if model.vmask is not None:
+            for start in range(0, words, _WORDS_AT_ONCE):
+                some = slice(start, start + _WORDS_AT_ONCE)
+                odds = model.vmask(model.embedding.weight[some] * math.sqrt(width))
+                scale[some] *= torch.sigmoid(odds)[:, None]
+        self._scale = scale
+        self._tables: tuple[Tensor, Tensor, Tensor] | None = None
+        if 3 * width * words <= TABLE:
+            attention = cast("Block", model.layers[0]).attention
+            weight, bias = attention.projection()
+            rows = model.embedding.weight * scale
+            by_head = (-1, 3, attention.heads, width // attention.heads)
+            of_words = linear(rows, weight, torch.zeros_like(bias)).view(by_head).flatten(0, 2)
+            of_positions = linear(model.positions, weight, bias).view(by_head)
+            self._tables = rows, of_words, of_positions.permute(1, 2, 0, 3)[:, None].contiguous()
+
+    @torch.inference_mode()
+    def __call__(self, ids: Tensor) -> Tensor:
+        """Logits ``[B, C]`` of ids ``[B, L]`` int64, PAD = 0."""
+        model, real, words = self._model, ids != PAD, ids.reshape(-1)
+        positions = model.positions[: ids.shape[1]]
+        if self._tables is None:
+            rows = model.embedding.weight.index_select(0, words)
+            rows *= self._scale.index_select(0, words)
+        else:
+            rows = self._tables[0].index_select(0, words)
+        x = rows.view(*ids.shape, -1).add_(positions)
+        for number, layer in enumerate(cast("Iterable[Block]", model.layers)):
+            attention = layer.attention
+            if number == 0 and self._tables is not None:
+                masks = attention.masks(real, None, x.dtype)
+                mixed, _ = mix(self._first_parts(ids, attention.heads), *masks)
+            else:
+                mixed, _ = attention.attend(attention.project(x), real)
+            x = layer.norm1(_added(x, attention.out, mixed))
+            x = layer.norm2(_fed(x, layer.ff))
+        logits: Tensor = model.fc(model.pool(x, real))
+        return logits
+
+    def _first_parts(self, ids: Tensor, heads: int) -> Tensor:
+        """Queries, keys and values of the first block, `[3, B, H, L, d]`."""
+        assert self._tables is not None
+        _, of_words, of_positions = self._tables
+        parts = torch.arange(3 * heads, device=ids.device).view(3, 1, heads, 1)
+        # Read in the order that is wanted: no copy afterwards.
+        places = ids[None, :, None, :] * (3 * heads) + parts  # [3, B, H, L]
+        found = of_words.index_select(0, places.reshape(-1)).view(*places.shape, -1)
+        return found.add_(of_positions[:, :, :, : ids.shape[1]])
+
+
+def _fed(x: Tensor, layer: FeedForward) -> Tensor:
+    """``x`` plus the FFN of it, in the memory of ``x``."""
+    if by_onednn(x, layer.linear1.weight.numel()):
+        return x.add_(perceptron(x, layer.linear1, layer.linear2))
+    return _added(x, layer.linear2, layer.linear1(x).relu_())
+
+
+def _added(x: Tensor, layer: Linear, values: Tensor) -> Tensor:
+    """``x + layer(values)``, in the memory of ``x``."""
+    if USES_ONEDNN and x.device.type == "cpu":
+        return x.add_(layer(values))
+    # The sum is made inside the product.
+    x.flatten(0, 1).addmm_(values.flatten(0, 1), layer.weight.t()).add_(layer.bias)
+    return x

@@ -1,0 +1,220 @@
+"""What stopping trials early decided, whether the rungs foretold the end, and what it cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from safr_study.pareto import rank_study
+from safr_study.records import StudyResult, TrialRecord, TrialState
+from safr_study.settings import Objective
+
+Pair = tuple[tuple[float, ...], tuple[float, ...]]
+"""A trial's objectives at a rung, and at its end."""
+CHANCE_TAU = 0.1
+"""Up to this a rung's order is hardly better than chance."""
+ENOUGH = 10
+"""Trials from which on that is worth a word: Kendall's tau of 10 has a standard error of 0.25."""
+
+
+@dataclass(frozen=True, slots=True)
+class RungCorrelation:
+    """Whether an objective at a rung orders the trials as it does at their end."""
+
+    objective: str
+    tau: float | None
+    """Kendall's tau-b, in [-1, 1]; ``None`` with fewer than two trials, or where all are equal."""
+    n: int
+    """Trials with both values."""
+
+
+@dataclass(frozen=True, slots=True)
+class RungReport:
+    """One rung of a study.
+
+    The correlations are over trials that reached their end, so over those that did well at the
+    rungs and a sample of the others: with few run-ons they say little about the stopped.
+    """
+
+    rung: int
+    """In epochs."""
+    judged: int
+    """Trials about which a verdict was given: no baselines, and no run-ons of an earlier rung."""
+    stopped: int
+    """Of those, ended here."""
+    ran_on: int
+    """Of those, told to run on to their end though they were to be stopped."""
+    ended: int
+    """Trials measured at the rung that reached their end, baselines and run-ons included."""
+    correlations: tuple[RungCorrelation, ...]
+    """One per objective, in the study's order."""
+    run_ons_ended: int
+    """Run-ons of this rung that reached their end and keep every constraint."""
+    front_missed: int
+    """How many of those would be on the study's front, had they counted."""
+    hypervolume_missed: float
+    """By how much they would have enlarged the front's hypervolume, in its unit; at least 0."""
+
+
+def rung_reports(
+    trials: Sequence[TrialRecord],
+    *,
+    rungs: Iterable[int],
+    objectives: Sequence[str],
+    reference_point: Sequence[float],
+) -> tuple[RungReport, ...]:
+    """Report on each rung.
+
+    Args:
+        trials: all of the study, in any state and order.
+        rungs: in epochs.
+        objectives: names in the order of the trials' values.
+        reference_point: one value per objective, stored with the study.
+
+    Raises:
+        ValueError: objectives, reference point and values differ in number.
+    """
+    reports = []
+    # Ranking takes its time in a large study, and only run-ons are compared with it.
+    some = any(trial.control_values is not None for trial in trials)
+    reached = _ranked(trials, objectives, reference_point).hypervolume if some else 0.0
+    for rung in rungs:
+        here = [trial for trial in trials if trial.stopped_at == rung]
+        run_ons = [
+            replace(trial, state=TrialState.COMPLETE, values=trial.control_values)
+            for trial in here
+            if trial.control and trial.control_values is not None and trial.feasible
+        ]
+        front_missed, hypervolume_missed = 0, 0.0
+        if run_ons:
+            counted = _ranked([*trials, *run_ons], objectives, reference_point)
+            numbers = {trial.number for trial in run_ons}
+            front_missed = sum(ranked.trial.number in numbers for ranked in counted.front)
+            hypervolume_missed = max(0.0, counted.hypervolume - reached)
+        pairs = _pairs(trials, rung)
+        reports.append(
+            RungReport(
+                rung=rung,
+                judged=sum(_judged(trial, rung) for trial in trials),
+                stopped=sum(not trial.control for trial in here),
+                ran_on=sum(trial.control for trial in here),
+                ended=len(pairs),
+                correlations=tuple(
+                    _correlation(name, place, pairs) for place, name in enumerate(objectives)
+                ),
+                run_ons_ended=len(run_ons),
+                front_missed=front_missed,
+                hypervolume_missed=hypervolume_missed,
+            )
+        )
+    return tuple(reports)
+
+
+def rung_rows(reports: Iterable[RungReport]) -> list[dict[str, int | float | None]]:
+    """A row of plain values per rung, for a table.
+
+    Keys: ``rung``, ``judged``, ``stopped``, ``ran_on``, ``ended``, one ``tau_KEY`` per objective by
+    its `Objective.key`, ``run_ons_ended``, ``front_missed`` and ``hypervolume_missed``; ``None``
+    where there is no value. The missed front is no number where no run-on has ended.
+    """
+    return [
+        {
+            "rung": report.rung,
+            "judged": report.judged,
+            "stopped": report.stopped,
+            "ran_on": report.ran_on,
+            "ended": report.ended,
+            **{f"tau_{Objective(name=one.objective).key}": one.tau for one in report.correlations},
+            "run_ons_ended": report.run_ons_ended,
+            "front_missed": report.front_missed if report.run_ons_ended else None,
+            "hypervolume_missed": report.hypervolume_missed if report.run_ons_ended else None,
+        }
+        for report in reports
+    ]
+
+
+def result_rungs(result: StudyResult) -> tuple[RungReport, ...]:
+    """The reports of a ranked study's own rungs."""
+    return rung_reports(
+        [*(ranked.trial for ranked in result.ranked), *result.unranked],
+        rungs=result.rungs,
+        objectives=result.objectives,
+        reference_point=result.reference_point,
+    )
+
+
+def rung_lines(result: StudyResult) -> list[str]:
+    """One sentence for each rung at which a trial was to be stopped."""
+    lines = []
+    for report in result_rungs(result):
+        if not report.stopped + report.ran_on:
+            continue
+        taus = [
+            f"{Objective(name=one.objective).label} {one.tau:.2f}"
+            for one in report.correlations
+            if one.tau is not None
+        ]
+        agrees = f"; rank correlation with the end: {', '.join(taus)} (n = {report.ended})"
+        cost = (
+            f"; of {report.run_ons_ended} that ran on, {report.front_missed} would be on the front"
+            if report.run_ons_ended
+            else ""
+        )
+        lines.append(
+            f"Epoch {report.rung}: {report.judged} trials judged, {report.stopped} stopped, "
+            f"{report.ran_on} told to run on{agrees if taus else ''}{cost}.{_doubt(report)}"
+        )
+    return lines
+
+
+def _doubt(report: RungReport) -> str:
+    """A sentence where a rung stopped trials by an order that is not that of the end."""
+    labels = [
+        Objective(name=one.objective).label
+        for one in report.correlations
+        if one.tau is not None and one.n >= ENOUGH and one.tau <= CHANCE_TAU
+    ]
+    if not labels:
+        return ""
+    return (
+        f" Its order by {' and '.join(labels)} did not foretell the end; a search with "
+        "--scheduler none stops nobody."
+    )
+
+
+def _ranked(
+    trials: Sequence[TrialRecord], objectives: Sequence[str], reference_point: Sequence[float]
+) -> StudyResult:
+    return rank_study("", "", objectives, reference_point, trials, asked=len(trials))
+
+
+def _at_rung(trial: TrialRecord, rung: int) -> tuple[float, ...] | None:
+    return next((epoch.objectives for epoch in trial.epochs if epoch.epoch == rung), None)
+
+
+def _judged(trial: TrialRecord, rung: int) -> bool:
+    if trial.baseline is not None or _at_rung(trial, rung) is None:
+        return False
+    return trial.stopped_at is None or rung <= trial.stopped_at
+
+
+def _pairs(trials: Iterable[TrialRecord], rung: int) -> list[Pair]:
+    pairs = []
+    for trial in trials:
+        start = _at_rung(trial, rung)
+        end = trial.control_values if trial.control else trial.values
+        if start is not None and end is not None:
+            pairs.append((start, end))
+    return pairs
+
+
+def _correlation(name: str, place: int, pairs: Sequence[Pair]) -> RungCorrelation:
+    both = [(start[place], end[place]) for start, end in pairs]
+    both = [pair for pair in both if not any(map(math.isnan, pair))]
+    if len(both) < 2:
+        return RungCorrelation(name, None, len(both))
+    from scipy.stats import kendalltau  # slow to import, and a study without rungs needs it not
+
+    tau = float(kendalltau(*zip(*both, strict=True)).statistic)
+    return RungCorrelation(name, None if math.isnan(tau) else tau, len(both))

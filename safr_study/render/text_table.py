@@ -1,0 +1,112 @@
+"""Tables of text for people, as Markdown and LaTeX; `terminal` and `html` have other writers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+}
+_MINUS = re.compile(r"(?<![\w$.])-(?=\d)")
+
+
+@dataclass(frozen=True, slots=True)
+class TextTable:
+    """A table of text for people, whatever writes it: a terminal, Markdown, LaTeX or HTML."""
+
+    title: str
+    """Empty: none."""
+    columns: Sequence[str]
+    """Headers; one that begins with ``>`` is aligned to the right, and its cells are never cut."""
+    rows: Sequence[Sequence[str]]
+    """As many cells as there are columns."""
+    keys: tuple[int, ...] = (0,)
+    """Columns that name a row, should a narrow terminal divide the table."""
+    styles: Sequence[str] = ()
+    """Terminal style of each row; empty: none has one."""
+    caption: str = ""
+    """Line below the table on a terminal."""
+
+    def __post_init__(self) -> None:
+        if any(len(row) != len(self.columns) for row in self.rows):
+            raise ValueError(f"{self.title}: a row has not {len(self.columns)} cells")
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """Names of the columns alone."""
+        return tuple(column.removeprefix(">") for column in self.columns)
+
+    @property
+    def right(self) -> tuple[bool, ...]:
+        """Whether each column is aligned to the right."""
+        return tuple(column.startswith(">") for column in self.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class TextPage:
+    """A result for people: what it is, its tables, and what has to be said with them."""
+
+    title: str
+    tables: tuple[TextTable, ...]
+    notes: tuple[str, ...]
+
+    def markdown(self) -> str:
+        """The page as GitHub reads it: heading, tables, notes as a list."""
+        blocks = [f"# {_plain(self.title)}"]
+        blocks += [f"**{_plain(one.title)}**\n\n{markdown_table(one)}" for one in self.tables]
+        if self.notes:
+            blocks.append("\n".join(f"- {_plain(note)}" for note in self.notes))
+        return "\n\n".join(blocks) + "\n"
+
+    def latex(self) -> str:
+        """A float per table, booktabs style; needs ``\\usepackage{booktabs}``."""
+        return "\n".join(_latex_lines(self)) + "\n"
+
+
+def markdown_table(table: TextTable) -> str:
+    """A table alone, as GitHub reads it."""
+    rules = ["---:" if right else "---" for right in table.right]
+    lines = [[_plain(text) for text in row] for row in (table.headers, *table.rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (lines[0], rules, *lines[1:]))
+
+
+def latex_escaped(text: str) -> str:
+    """A text with everything escaped that LaTeX reads as a command; minus signs set as such."""
+    escaped = "".join(_LATEX.get(sign, sign) for sign in text)
+    return _MINUS.sub("$-$", escaped)
+
+
+def _latex_lines(page: TextPage) -> Iterator[str]:
+    # In a comment an escape has no meaning, only the line's end has.
+    yield f"% {' '.join(page.title.split())}"
+    for table in page.tables:
+        yield r"\begin{table}"
+        yield r"\centering"
+        yield rf"\caption{{{latex_escaped(table.title)}}}"
+        yield rf"\begin{{tabular}}{{{''.join('r' if right else 'l' for right in table.right)}}}"
+        yield r"\toprule"
+        yield _latex_row(table.headers)
+        yield r"\midrule"
+        yield from map(_latex_row, table.rows)
+        yield r"\bottomrule"
+        yield r"\end{tabular}"
+        yield r"\end{table}"
+    if page.notes:
+        yield r"\begin{itemize}"
+        yield from (rf"\item {latex_escaped(note)}" for note in page.notes)
+        yield r"\end{itemize}"
+
+
+def _latex_row(cells: Sequence[str]) -> str:
+    return " & ".join(latex_escaped(cell) for cell in cells) + r" \\"
+
+
+def _plain(text: str) -> str:
+    """Markdown that shows the text itself."""
+    return re.sub(r"([\\|*_`<])", r"\\\1", " ".join(text.split()))

@@ -1,0 +1,335 @@
+"""What a confirmation found: means and intervals over new seeds, and what is left of the front."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
+
+import numpy as np
+
+from safr_study.pareto import rank_study
+from safr_study.records import RankedTrial, StudyResult, TrialRecord
+from safr_study.records.confirmation import ReadingOfTest
+from safr_study.records.run import Answers, Measured, RunResult
+from safr_study.settings import Objective
+from safr_study.uncertainty.bootstrap import Values
+from safr_study.uncertainty.intervals import Interval
+from safr_study.uncertainty.summary import SeedValues, front_chances, summarise
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """One objective of one trial over the new seeds."""
+
+    mean: float | None
+    """``None`` where no run has a value."""
+    interval: Interval | None = None
+    """95 %; ``None`` for fewer than two values."""
+
+    @property
+    def half(self) -> float | None:
+        """Half the interval's width."""
+        return None if self.interval is None else (self.interval.high - self.interval.low) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmedTrial:
+    """A trial of the search, and what the new seeds say of it."""
+
+    trial: TrialRecord
+    """As the search left it."""
+    runs: tuple[RunResult, ...]
+    """Those of the asked seeds that have ended, by seed."""
+    member: bool
+    """Whether it was on the search's first front."""
+    dev: tuple[Estimate, ...]
+    """Of each objective, in the study's order."""
+    test: tuple[Estimate, ...]
+    """The same on test; empty where the test set was not read for all of its models."""
+    ranked: RankedTrial | None = None
+    """With the means as its values, among all that are confirmed; ``None``: it is not."""
+    front_probability: float | None = None
+    """Share of resamples of seeds and texts in which it is not dominated; ``None`` as above."""
+
+    @property
+    def search(self) -> tuple[float, ...]:
+        """The search's own objectives: what it was selected, or not selected, on."""
+        assert self.trial.values is not None
+        return self.trial.values
+
+    @property
+    def on_front(self) -> bool:
+        """Whether no other confirmed trial dominates its means."""
+        return self.ranked is not None and self.ranked.on_front
+
+    @property
+    def failures(self) -> tuple[RunResult, ...]:
+        """Runs that failed."""
+        return tuple(run for run in self.runs if run.failure is not None)
+
+    @property
+    def finished(self) -> tuple[RunResult, ...]:
+        """Runs with numbers."""
+        return tuple(run for run in self.runs if run.failure is None)
+
+    @property
+    def saturated(self) -> int:
+        """Runs whose SRS measures a collapsed prediction."""
+        return sum(run.saturated for run in self.runs)
+
+    @property
+    def violations(self) -> tuple[float, ...]:
+        """Of the space's constraints: means over the new seeds."""
+        return _mean_violations(self.finished)
+
+    @property
+    def shifts(self) -> tuple[float | None, ...]:
+        """By how much each mean differs from the search's own value."""
+        pairs = zip(self.dev, self.search, strict=True)
+        return tuple(None if new.mean is None else new.mean - old for new, old in pairs)
+
+    @property
+    def typical(self) -> RunResult | None:
+        """The run nearest to the means on dev, each objective in units of its sd over the seeds.
+
+        It stands for the setting: it was not chosen for being lucky. Ties go to the first seed.
+        """
+        if not self.finished:
+            return None
+        points = np.array([run.values for run in self.finished])
+        spread = points.std(axis=0)
+        away = np.divide(points - points.mean(axis=0), spread, where=spread > 0, out=0 * points)
+        return self.finished[int((away**2).sum(axis=1).round(9).argmin())]
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """A study's first front and baselines under new seeds."""
+
+    study: str
+    dataset: str
+    objectives: tuple[Objective, ...]
+    seeds: tuple[int, ...]
+    trials: tuple[ConfirmedTrial, ...]
+    """Members of the search's front first, in its order, then the other baselines."""
+    result: StudyResult
+    """The confirmed trials ranked by their means."""
+    dev_texts: int
+    test_texts: int
+    """0: there is no test set, or it was not read."""
+    readings: tuple[ReadingOfTest, ...] = ()
+    """Every time that the test set was read for this study."""
+    more_seeds: int = 0
+    """Finished in the ledger beyond those asked for."""
+
+    @property
+    def members(self) -> tuple[ConfirmedTrial, ...]:
+        """Those of the search's first front."""
+        return tuple(one for one in self.trials if one.member)
+
+    @property
+    def stayed(self) -> tuple[ConfirmedTrial, ...]:
+        """Members that are on the front of the means too."""
+        return tuple(one for one in self.members if one.on_front)
+
+    @property
+    def failures(self) -> tuple[RunResult, ...]:
+        """All runs that failed."""
+        return tuple(run for one in self.trials for run in one.failures)
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """The search's part of a confirmation."""
+
+    result: StudyResult
+    """The study, ranked; its first front is what is confirmed."""
+    baselines: tuple[TrialRecord, ...]
+    """Complete ones."""
+
+    @property
+    def trials(self) -> tuple[TrialRecord, ...]:
+        """To be confirmed: the front in its order, then the baselines that are not on it."""
+        front = tuple(ranked.trial for ranked in self.result.front)
+        numbers = {trial.number for trial in front}
+        return (*front, *(trial for trial in self.baselines if trial.number not in numbers))
+
+
+def confirmation(
+    searched: Searched,
+    runs: Mapping[tuple[int, int], RunResult],
+    seeds: Sequence[int],
+    *,
+    readings: Sequence[ReadingOfTest] = (),
+) -> Confirmation:
+    """What the runs of these seeds say.
+
+    A trial is confirmed when all of its seeds have finished and the means keep the constraints;
+    any other is shown with what it has, and takes no part in the front of the means.
+
+    Args:
+        searched: what the search found.
+        runs: by trial number and seed; those of other trials or seeds are passed over.
+        seeds: new ones, shared by all trials.
+        readings: of the test set.
+    """
+    result = searched.result
+    objectives = tuple(Objective(name=name) for name in result.objectives)
+    members = {ranked.trial.number for ranked in result.front}
+    trials = []
+    for trial in searched.trials:
+        found = [runs[trial.number, seed] for seed in seeds if (trial.number, seed) in runs]
+        ended = [run for run in found if run.failure is None]
+        tested = [run.test for run in ended if run.test is not None]
+        trials.append(
+            ConfirmedTrial(
+                trial=trial,
+                runs=tuple(found),
+                member=trial.number in members,
+                dev=_estimates(objectives, [run.dev for run in ended if run.dev is not None]),
+                test=_estimates(objectives, tested) if ended and len(tested) == len(ended) else (),
+            )
+        )
+    confirmed = [one for one in trials if _is_confirmed(one, seeds)]
+    ranking = rank_study(
+        result.name,
+        result.dataset,
+        result.objectives,
+        result.reference_point,
+        [_as_trial(one) for one in confirmed],
+        asked=len(trials),
+    )
+    places = {ranked.trial.number: ranked for ranked in ranking.ranked}
+    shares = _front_probabilities(confirmed, objectives)
+    return Confirmation(
+        study=result.name,
+        dataset=result.dataset,
+        objectives=objectives,
+        seeds=tuple(seeds),
+        trials=tuple(
+            replace(
+                one,
+                ranked=places.get(one.trial.number),
+                front_probability=shares.get(one.trial.number),
+            )
+            for one in trials
+        ),
+        result=ranking,
+        dev_texts=_texts(trials, lambda run: run.dev),
+        test_texts=_texts(trials, lambda run: run.test),
+        readings=tuple(readings),
+        more_seeds=_more_seeds(searched.trials, runs, seeds),
+    )
+
+
+def contributions(objective: Objective, answers: Answers) -> Values | None:
+    """What each text adds to an objective, `[M]`, percentage points: their mean is its value.
+
+    ``None`` for an objective whose texts were not kept: those that are not made of right answers,
+    and contrast.
+    """
+    whole = answers.whole().astype(np.float64)
+    if objective.name == "accuracy":
+        return 100.0 * whole
+    if objective.k is None or objective.metric not in ("srs", "srs_excess"):
+        return None
+    top = answers.without_top(objective.k).astype(np.float64)
+    if objective.metric == "srs":
+        return 100.0 * (whole - top)
+    drawn = answers.without_random(objective.k)
+    return None if drawn is None else 100.0 * (drawn - top)
+
+
+def _estimates(
+    objectives: Sequence[Objective], measured: Sequence[Measured]
+) -> tuple[Estimate, ...]:
+    """Each objective of one trial on one split over the seeds."""
+    series = dict(enumerate(_series(objectives, measured)))
+    known = {axis: one for axis, one in series.items() if one is not None}
+    intervals = summarise(known)
+    return tuple(
+        Estimate(math.fsum(known[axis].values) / len(known[axis].values), intervals[axis])
+        if axis in known
+        else Estimate(None)
+        for axis in series
+    )
+
+
+def _series(
+    objectives: Sequence[Objective], measured: Sequence[Measured]
+) -> list[SeedValues | None]:
+    """Each objective under the seeds; ``None`` where one of them has no value of it."""
+    series: list[SeedValues | None] = []
+    for axis, objective in enumerate(objectives):
+        values = [one.values[axis] for one in measured]
+        known = [value for value in values if value is not None]
+        rows = [contributions(objective, one.answers) for one in measured]
+        texts = [row for row in rows if row is not None]
+        table = np.stack(texts) if texts and len(texts) == len(rows) else None
+        complete = bool(known) and len(known) == len(values)
+        series.append(SeedValues(known, table=table) if complete else None)
+    return series
+
+
+def _is_confirmed(one: ConfirmedTrial, seeds: Sequence[int]) -> bool:
+    return len(one.finished) == len(seeds) and all(miss <= 0 for miss in one.violations)
+
+
+def _as_trial(one: ConfirmedTrial) -> TrialRecord:
+    """The trial with the means as its objectives; saturated where one of its runs is."""
+    worst = next((run for run in one.runs if run.saturated), one.typical)
+    assert worst is not None
+    assert worst.dev is not None
+    return replace(
+        one.trial,
+        values=tuple(new.mean for new in one.dev if new.mean is not None),
+        scores=worst.dev.scores,
+        violations=one.violations,
+        checkpoint=None if one.typical is None else one.typical.checkpoint,
+        run_id=None,
+    )
+
+
+def _mean_violations(runs: Sequence[RunResult]) -> tuple[float, ...]:
+    columns = zip(*(run.violations for run in runs), strict=True)
+    return tuple(math.fsum(column) / len(runs) for column in columns)
+
+
+def _front_probabilities(
+    confirmed: Sequence[ConfirmedTrial], objectives: Sequence[Objective]
+) -> dict[int, float]:
+    """By trial number: one crossed bootstrap of seeds and dev texts for all of them."""
+    series = [
+        _series(objectives, [run.dev for run in one.finished if run.dev is not None])
+        for one in confirmed
+    ]
+    chances = front_chances(
+        [[one for one in trial if one is not None] for trial in series],
+        [objective.maximise for objective in objectives],
+        _texts(confirmed, lambda run: run.dev),
+    )
+    return dict(zip((one.trial.number for one in confirmed), chances, strict=True))
+
+
+def _texts(trials: Sequence[ConfirmedTrial], of: Callable[[RunResult], Measured | None]) -> int:
+    found = (of(run) for one in trials for run in one.finished)
+    return next((measured.answers.examples for measured in found if measured is not None), 0)
+
+
+def _more_seeds(
+    trials: Sequence[TrialRecord],
+    runs: Mapping[tuple[int, int], RunResult],
+    seeds: Sequence[int],
+) -> int:
+    """Seeds beyond the asked ones that all the trials have finished."""
+    others = sorted({seed for _, seed in runs} - set(seeds))
+    complete = takewhile(
+        lambda seed: all(
+            (trial.number, seed) in runs and runs[trial.number, seed].failure is None
+            for trial in trials
+        ),
+        others,
+    )
+    return len(list(complete))

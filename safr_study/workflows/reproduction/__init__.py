@@ -1,1 +1,0 @@
-"""The paper's tables and figures from our own runs, each run paid for once."""

@@ -1,0 +1,3 @@
+from cue_corpus import config, corpus
+
+__all__ = ["config", "corpus"]

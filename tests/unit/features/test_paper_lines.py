@@ -1,0 +1,435 @@
+"""Finished runs on disk, and the runs that are missing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import synthetic_runs as runs
+from filelock import FileLock
+from hypothesis import given
+from hypothesis import strategies as st
+
+from safr_study.data import EncodedCorpus, encoded_corpus
+from safr_study.errors import BadInput, SafrError, StudyIncomplete, StudyInterrupted
+from safr_study.features.paper.lines import append_line, line_path, read_file, read_lines
+from safr_study.features.paper.reproduce import reproduce
+from safr_study.features.paper.rows import ITEMS, WantedRun, item_rows, row_config, wanted_runs
+from safr_study.features.paper.runs import RunRequest, find_line, plan_runs, run_missing
+from safr_study.features.paper.training import training_key
+from safr_study.home import Home, open_home
+from safr_study.records.runs import BASELINE_ROW, VMASK_ROW, RightAnswers, Row, RunLine
+from safr_study.settings import CorpusSpec, EvaluationConfig
+
+SAFR = Row(True, 1.0, 0.1)
+
+
+@given(st.integers(1, 70), st.integers(1, 35), st.integers(0, 2**31))
+def test_right_answers_survive_packing(texts: int, draws: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    full, top = rng.random((2, texts)) < 0.7
+    random = rng.random((draws, texts)) < 0.6
+    packed = RightAnswers.pack(full, top, random)
+    assert packed.whole().tolist() == full.tolist()
+    assert packed.without_top().tolist() == top.tolist()
+    assert packed.without_random(draws).tolist() == random.mean(axis=0).tolist()
+
+
+def test_right_answers_are_readable_by_hand() -> None:
+    full = np.array([1, 0, 1, 1, 0, 0, 0, 0, 1], bool)
+    packed = RightAnswers.pack(full, ~full, np.repeat(full[None], 11, axis=0))
+    assert (packed.full, packed.top_30, packed.random_30) == ("b080", "4f00", "b0bb0000b")
+
+
+@pytest.mark.parametrize(
+    ("shape", "draws", "words"), [((5,), 36, "36 draws"), ((6,), 2, "texts differ")]
+)
+def test_what_does_not_fit_is_not_packed(shape: tuple[int], draws: int, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        RightAnswers.pack(np.ones(5, bool), np.ones(shape, bool), np.ones((draws, 5), bool))
+
+
+def test_bits_of_another_number_of_texts_are_refused() -> None:
+    with pytest.raises(ValueError, match="hexadecimal digits"):
+        RightAnswers(9, "b0", "4f", "000000000")
+    with pytest.raises(ValueError, match="characters"):
+        RightAnswers(9, "b080", "4f00", "0")
+
+
+@pytest.mark.parametrize("row", [BASELINE_ROW, VMASK_ROW, SAFR])
+def test_a_line_comes_back_as_it_was(row: Row) -> None:
+    line = runs.run_line(row, 3)
+    text = line.to_json()
+    again = RunLine.from_json(text)
+    # The scores alone have more decimals than a line.
+    assert again == replace(line, test=again.test)
+    assert again.test.loss == 0.61234568  # 8 significant digits
+    assert again.test.deletions[3].srs == pytest.approx(line.test.deletions[3].srs, abs=1e-6)
+    assert again.effective.interaction == 4.25e-8  # what may be tiny keeps its digits
+    assert again.learning_rate == 1e-4
+    assert again.row == row
+    assert again.to_json() == text
+    plain = json.loads(text)
+    assert plain["schema"] == 1
+    assert plain["sentiment_capacity"]["with"] == 0.41
+    assert plain["limits"] == {"train": None, "dev": None, "test": None}
+    assert (plain["capacities"] is None) is not row.vmask
+    assert list(plain)[:3] == ["schema", "key", "dataset"]
+
+
+def broken(**changes: Any) -> str:
+    plain = json.loads(runs.run_line(SAFR, 0).to_json())
+    for path, value in changes.items():
+        *parents, last = path.split("__")
+        place = plain
+        for parent in parents:
+            place = place[parent]
+        if value is ...:
+            del place[last]
+        else:
+            place[last] = value
+    return json.dumps(plain)
+
+
+FIELDS = list(json.loads(runs.run_line(SAFR, 0).to_json()))
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_no_field_may_be_missing(name: str) -> None:
+    RunLine.from_json(broken())
+    with pytest.raises(ValueError, match=f"(lacks|is missing|schema).*|{name}"):
+        RunLine.from_json(broken(**{name: ...}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"colour": "red"}, "unknown fields: colour"),
+        ({"schema": 2}, "schema is 2"),
+        ({"right__full": ...}, "lacks full"),
+        ({"right__full": "00"}, "hexadecimal digits"),
+        ({"capacities__pre__pad_in": ...}, "lacks pad_in"),
+        ({"capacities__post__pad_out__all": ...}, "lacks all"),
+        ({"evaluation__draws": ...}, "lacks draws"),
+        ({"sentiment_capacity__with": ...}, "lacks with_sentiment"),
+        ({"lambda_imp": None}, "null without VMASK"),
+        ({"test__accuracy": ...}, "another form"),
+    ],
+)
+def test_what_is_wrong_with_a_line_is_said(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        RunLine.from_json(broken(**changes))
+
+
+def test_nan_never_becomes_a_line() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        runs.run_line(SAFR, 0, seconds=float("nan")).to_json()
+
+
+def test_lines_are_appended_and_read_in_order(tmp_path: Path) -> None:
+    lines = [runs.run_line(row, seed) for seed in (0, 1) for row in (BASELINE_ROW, SAFR)]
+    other = runs.run_line(SAFR, 0, preset="reference")
+    for line in [*lines, other]:
+        append_line(tmp_path / "results", line)
+    folder = tmp_path / "results"
+    assert {path.name for path in folder.iterdir()} == {
+        "sst2-treebank-masked.jsonl",
+        "sst2-treebank-reference.jsonl",
+    }
+    found = read_lines(folder)
+    assert [(line.preset, line.row, line.seed) for line in found] == [
+        (line.preset, line.row, line.seed) for line in [*lines, other]
+    ]
+    assert read_lines(tmp_path / "nothing") == ()
+
+
+def test_a_torn_last_line_is_passed_over_and_mended(tmp_path: Path) -> None:
+    first, second = runs.run_line(BASELINE_ROW, 0), runs.run_line(SAFR, 0)
+    append_line(tmp_path, first)
+    path = line_path(tmp_path, "sst2-treebank", "masked")
+    whole = path.read_bytes()
+    path.write_bytes(whole + second.to_json().encode()[:100])
+    assert len(read_file(path)) == 1
+    append_line(tmp_path, second)
+    assert [line.row for line in read_file(path)] == [BASELINE_ROW, SAFR]
+    assert path.read_bytes().startswith(whole)
+
+
+def test_a_last_line_that_lacks_its_end_alone_is_kept(tmp_path: Path) -> None:
+    append_line(tmp_path, runs.run_line(BASELINE_ROW, 0))
+    path = line_path(tmp_path, "sst2-treebank", "masked")
+    path.write_bytes(path.read_bytes()[:-1])
+    assert len(read_file(path)) == 1
+    append_line(tmp_path, runs.run_line(SAFR, 0))
+    assert [line.row for line in read_file(path)] == [BASELINE_ROW, SAFR]
+
+
+def test_a_broken_line_in_the_middle_is_named(tmp_path: Path) -> None:
+    append_line(tmp_path, runs.run_line(BASELINE_ROW, 0))
+    path = line_path(tmp_path, "sst2-treebank", "masked")
+    path.write_text(path.read_text("utf-8") + "{}\n", encoding="utf-8")
+    with pytest.raises(BadInput, match=r"results: .*line 2 is no run.*schema is None"):
+        read_file(path)
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadInput, match=r"results: .*cannot be written"):
+        append_line(tmp_path / "file", runs.run_line(SAFR, 0))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return open_home(tmp_path / "home")
+
+
+@pytest.fixture
+def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CorpusSpec:
+    """A small corpus under the paper's name."""
+    folder = tmp_path / "data" / "sst2-treebank"
+    folder.mkdir(parents=True)
+    for split, texts in (("train", 20), ("validation", 10), ("test", 10)):
+        rows = [f"{'good' if i % 2 else 'bad'} film {i % 3},{i % 2}" for i in range(texts)]
+        (folder / f"{split}.csv").write_text("text,label\n" + "\n".join(rows) + "\n")
+    monkeypatch.setenv("SAFR_STUDY_DATA", str(tmp_path / "data"))
+    return CorpusSpec(dataset="sst2-treebank")
+
+
+@pytest.fixture
+def corpus(spec: CorpusSpec, home: Home) -> EncodedCorpus:
+    return encoded_corpus(spec, home.corpora)
+
+
+@pytest.fixture
+def wanted(spec: CorpusSpec, corpus: EncodedCorpus) -> tuple[WantedRun, ...]:
+    return wanted_runs("table1", spec, corpus, seeds=1, preset="masked", epochs=100)
+
+
+@pytest.mark.parametrize(
+    ("item", "dataset", "count"),
+    [
+        ("table1", "sst2-treebank", 3),
+        ("figure3", "imdb", 3),
+        ("table2", "sst2", 6),
+        ("table6", "imdb", 15),
+        ("table3", "imdb", 1),
+    ],
+)
+def test_each_item_has_its_rows(item: Any, dataset: str, count: int) -> None:
+    assert len(item_rows(item, dataset)) == count
+
+
+def test_the_safr_row_is_that_of_the_data_set() -> None:
+    assert [row.row for row in item_rows("table3", "sst2")] == [Row(True, 1, 0.1)]
+    assert [row.row for row in item_rows("table3", "imdb")] == [Row(True, 0.01, 0.01)]
+
+
+@pytest.mark.parametrize("item", ITEMS)
+def test_data_without_numbers_in_the_paper_are_refused(item: Any) -> None:
+    with pytest.raises(BadInput, match="dataset: the paper has no numbers of 'planted'"):
+        item_rows(item, "planted")
+
+
+def test_table_2_is_of_one_data_set() -> None:
+    with pytest.raises(BadInput, match="Table 2 is of SST-2 alone"):
+        item_rows("table2", "imdb")
+
+
+def test_rows_are_picked_by_their_names_and_keep_the_paper_s_order(
+    spec: CorpusSpec, corpus: EncodedCorpus
+) -> None:
+    only = ["safr(0.1, 0.1)", "vmask"]
+    assert [entry.row.name for entry in item_rows("table6", "imdb", only)] == only[::-1]
+    found = wanted_runs("table6", spec, corpus, seeds=2, preset="masked", epochs=100, only=only[:1])
+    assert [run.label for run in found] == ["safr(0.1, 0.1) seed 0", "safr(0.1, 0.1) seed 1"]
+    with pytest.raises(BadInput, match=r"table1 has no row 'vmsk'; it has baseline, vmask, safr"):
+        item_rows("table1", "imdb", ["vmsk"])
+
+
+def test_wanted_runs_go_seed_by_seed_with_the_paper_s_training(
+    spec: CorpusSpec, corpus: EncodedCorpus
+) -> None:
+    found = wanted_runs("table6", spec, corpus, seeds=2, preset="reference", epochs=100)
+    assert [run.config.seed for run in found] == [0] * 15 + [1] * 15
+    assert len({run.key for run in found}) == 30
+    baseline, safr = found[0].config, found[10].config
+    assert baseline.penalties.lambda_imp is None
+    assert not baseline.shape.vmask
+    assert (safr.penalties.lambda_imp, safr.penalties.lambda_inter) == (1.0, 0.1)
+    assert (safr.preset, safr.epochs, safr.patience) == ("reference", 100, 3)
+    assert found[10].key == training_key(safr, corpus)
+
+
+def test_only_figure_3_and_table_3_ask_for_the_long_measuring(
+    spec: CorpusSpec, corpus: EncodedCorpus
+) -> None:
+    long = {
+        item: {
+            (run.curve, run.capacities)
+            for run in wanted_runs(item, spec, corpus, seeds=1, preset="masked", epochs=100)
+        }
+        for item in ITEMS
+    }
+    plain = {(False, False)}
+    assert long == {
+        "table1": plain,
+        "table2": plain,
+        "table3": {(False, True)},
+        "table6": plain,
+        "figure3": {(True, False)},
+        "rationale": plain,
+    }
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"key": "0" * 16},
+        {"corpus": "other"},
+        {"evaluation": replace(runs.PLAIN, draws=20)},
+        {"evaluation": replace(runs.PLAIN, mode="unk")},
+    ],
+)
+def test_a_line_of_another_run_does_not_meet_it(
+    wanted: tuple[WantedRun, ...], changes: dict[str, Any]
+) -> None:
+    line = runs.line_of(wanted[0])
+    assert wanted[0].is_met_by(line)
+    assert not wanted[0].is_met_by(replace(line, **changes))
+    assert not wanted[1].is_met_by(line)
+
+
+def test_a_line_without_the_curve_meets_only_who_needs_none(
+    wanted: tuple[WantedRun, ...],
+) -> None:
+    line = runs.line_of(wanted[0])
+    short = replace(line, test=replace(line.test, curve=None))
+    assert wanted[0].is_met_by(short)
+    assert not replace(wanted[0], curve=True).is_met_by(short)
+    assert not replace(wanted[0], capacities=True).is_met_by(replace(line, capacities=None))
+    # One that has more than is asked for serves as well, and the newest is taken.
+    assert wanted[0].is_met_by(line)
+    assert find_line(wanted[0], [short, line]) is line
+
+
+def test_settings_of_training_and_evaluation_are_in_the_key(
+    spec: CorpusSpec, corpus: EncodedCorpus
+) -> None:
+    def key(**changes: Any) -> str:
+        settings: dict[str, Any] = {"seeds": 1, "preset": "masked", "epochs": 100}
+        return wanted_runs("table3", spec, corpus, **{**settings, **changes})[0].key
+
+    assert len({key(), key(preset="reference"), key(epochs=9)}) == 3
+    assert row_config(SAFR, preset="masked", seed=0).epochs == 100
+    assert EvaluationConfig().draws == runs.DRAWS
+
+
+def test_missing_runs_are_done_once(wanted: tuple[WantedRun, ...], tmp_path: Path) -> None:
+    heard = runs.Heard()
+    append_line(tmp_path, runs.line_of(wanted[1]))
+    outcome = run_missing(wanted, tmp_path, runs.do, workers=2, progress=heard)
+    assert [line.row for line in outcome.lines] == [run.row for run in wanted]
+    assert sorted(heard.done) == ["baseline seed 0", "safr(1, 0.1) seed 0"]
+    assert heard.left == [1, 0]
+    again = runs.Heard()
+    # What would fail is not even tried.
+    repeated = run_missing(wanted, tmp_path, runs.do_but_fail_vmask, workers=2, progress=again)
+    assert repeated == outcome
+    assert again.done == []
+    assert len(runs.file_lines(line_path(tmp_path, "sst2-treebank", "masked"))) == 3
+
+
+def test_a_failed_run_does_not_end_the_others_and_stays_missing(
+    wanted: tuple[WantedRun, ...], tmp_path: Path
+) -> None:
+    heard = runs.Heard()
+    outcome = run_missing(wanted, tmp_path, runs.do_but_fail_vmask, workers=1, progress=heard)
+    assert [line.row.name for line in outcome.lines] == ["baseline", "safr(1, 0.1)"]
+    assert [run.label for run, _ in outcome.failures] == ["vmask seed 0"]
+    assert "not a finite number" in heard.troubles["vmask seed 0"]
+    lines = read_lines(tmp_path)
+    assert [find_line(run, lines) is None for run in wanted] == [False, True, False]
+
+
+def test_a_fault_that_all_share_ends_them(wanted: tuple[WantedRun, ...], tmp_path: Path) -> None:
+    with pytest.raises(SafrError, match="dataset: changed on disk") as caught:
+        run_missing(wanted, tmp_path, runs.do_but_find_bad_data, workers=2, progress=runs.Heard())
+    assert caught.value.exit_code == 2
+
+
+def test_a_process_that_dies_is_a_failure_with_advice(
+    wanted: tuple[WantedRun, ...], tmp_path: Path
+) -> None:
+    heard = runs.Heard()
+    outcome = run_missing(wanted, tmp_path, runs.do_but_die, workers=1, progress=heard)
+    assert "baseline seed 0" in heard.troubles
+    assert "--max-concurrent" in heard.troubles["baseline seed 0"]
+    assert [line.row.name for line in outcome.lines] == ["vmask", "safr(1, 0.1)"]
+    assert [run.label for run, _ in outcome.failures] == ["baseline seed 0"]
+
+
+def test_any_other_fault_of_a_run_is_its_own(wanted: tuple[WantedRun, ...], tmp_path: Path) -> None:
+    outcome = run_missing(wanted, tmp_path, runs.do_but_overflow, workers=2, progress=runs.Heard())
+    assert len(outcome.lines) == 2
+    assert outcome.failures[0][1] == "RuntimeError: CUDA out of memory"
+
+
+def test_the_line_of_another_run_is_never_kept(
+    wanted: tuple[WantedRun, ...], tmp_path: Path
+) -> None:
+    with pytest.raises(RuntimeError, match="gave the line of another run"):
+        run_missing(wanted[:1], tmp_path, runs.do_another, workers=1, progress=runs.Heard())
+    assert read_lines(tmp_path) == ()
+
+
+def test_ctrl_c_keeps_what_is_finished_and_the_command_goes_on(
+    wanted: tuple[WantedRun, ...], tmp_path: Path
+) -> None:
+    with pytest.raises(StudyInterrupted, match=r"1 of 3 runs in .*the same command goes on"):
+        run_missing(
+            wanted, tmp_path, runs.do_baseline_alone, workers=1, progress=runs.Interrupting()
+        )
+    assert [line.row.name for line in read_lines(tmp_path)] == ["baseline"]
+    heard = runs.Heard()
+    outcome = run_missing(wanted, tmp_path, runs.do, workers=1, progress=heard)
+    assert len(outcome.lines) == 3
+    assert "baseline seed 0" not in heard.done
+
+
+def test_the_plan_counts_and_estimates(
+    spec: CorpusSpec, home: Home, wanted: tuple[WantedRun, ...], tmp_path: Path
+) -> None:
+    request = RunRequest("table1", spec, 2, "masked", tmp_path / "results", workers=5)
+    empty = plan_runs(request, home)
+    assert (len(empty.wanted), len(empty.missing), empty.workers) == (6, 6, 5)
+    assert empty.seconds is None
+    for run in wanted:
+        append_line(request.results, runs.line_of(run))
+    plan = plan_runs(request, home)
+    assert [run.label for run in plan.missing] == [
+        "baseline seed 1",
+        "vmask seed 1",
+        "safr(1, 0.1) seed 1",
+    ]
+    # Lines of 60 s each; three more, three at once.
+    assert (plan.workers, plan.seconds) == (3, 60.0)
+
+
+def test_an_item_without_any_run_is_incomplete(
+    spec: CorpusSpec, home: Home, tmp_path: Path
+) -> None:
+    request = RunRequest("table3", spec, 1, "masked", tmp_path / "results")
+    with pytest.raises(StudyIncomplete, match=r"no run of table3 .* seed 0 failed: .*not a finite"):
+        reproduce(request, home, progress=runs.Heard(), do=runs.do_nothing_right)
+
+
+def test_two_processes_do_not_fill_one_file(spec: CorpusSpec, home: Home, tmp_path: Path) -> None:
+    request = RunRequest("table3", spec, 1, "masked", tmp_path / "results")
+    lock = tmp_path / "results" / ".sst2-treebank-masked.lock"
+    lock.parent.mkdir()
+    with FileLock(lock), pytest.raises(BadInput, match=r"results: .*another process"):
+        reproduce(request, home, progress=runs.Heard(), do=runs.do)

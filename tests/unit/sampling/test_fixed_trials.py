@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import pytest
+from asking import open_study, run, spec_of, synthetic
+
+from safr_study.features.paper.numbers import paper
+from safr_study.sampling.fixed_trials import planned, planned_trials
+from safr_study.settings import ModelShape, SearchSpace, StudySpec, TrainConfig, Value
+from safr_study.settings.space_files import find_space
+
+
+def points(spec: StudySpec) -> list[dict[str, Value]]:
+    found = [planned(spec, number) for number in range(planned_trials(spec))]
+    assert planned(spec, planned_trials(spec)) is None
+    return [dict(plan.point) for plan in found if plan is not None]
+
+
+def test_the_grid_of_table_6_is_the_papers_rows_in_the_papers_order() -> None:
+    spec = spec_of(find_space("paper_table6"), "grid", trials=100)
+    rows = [
+        {"vmask": False}
+        if not row.vmask
+        else {"lambda_imp": row.lambda_imp, "lambda_inter": row.lambda_inter}
+        for row in paper().rows
+    ]
+    assert points(spec) == rows
+    # They are drawn as what they are, by a study that runs them.
+    assert run(open_study(spec), spec, len(rows), synthetic) == rows
+
+
+def test_fewer_trials_are_the_first_of_the_grid() -> None:
+    spec = spec_of(find_space("paper_table6"), "grid", trials=5)
+    assert planned_trials(spec) == 5
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "qmc"])
+def test_points_are_the_grids_alone(sampler: str) -> None:
+    spec = spec_of(find_space("paper_table6"), sampler)
+    assert planned(spec, 2) is None
+    assert planned_trials(spec) == 24
+
+
+def test_a_baseline_has_the_values_of_training_for_what_it_does_not_name() -> None:
+    train = TrainConfig(learning_rate=2e-4, shape=ModelShape(dropout=0.2, heads=4))
+    spec = spec_of(find_space("full"), "tpe", train=train)
+    first, second = planned(spec, 0), planned(spec, 1)
+    assert first is not None
+    assert second is not None
+    plain = {"learning_rate": 2e-4, "dropout": 0.2, "layers": 1, "heads": 4}
+    assert (first.baseline, first.point) == ("no-vmask", {"vmask": False, **plain})
+    assert second.baseline == "vmask-only"
+    assert second.point == {
+        **plain,
+        "vmask": True,
+        "lambda_imp": 0.0,
+        "lambda_inter": 0.0,
+        "mask_hidden_dim": 1024,
+        "gumbel_temperature": 1.0,
+    }
+
+
+def test_a_grid_leaves_out_what_a_baseline_is_in_full() -> None:
+    space = SearchSpace.parse(
+        {
+            "name": "x",
+            "parameters": {
+                "lambda_imp": {"type": "float", "low": 0.1, "high": 1, "zero": 0.5, "grid": [0, 1]},
+                "layers": {"type": "int", "low": 1, "high": 2},
+            },
+        }
+    )
+    grid = points(spec_of(space, "grid", trials=100))[2:]
+    # VMASK alone with one layer is a baseline; with two it is none.
+    assert grid == [
+        {"lambda_imp": 0, "layers": 2},
+        {"lambda_imp": 1, "layers": 1},
+        {"lambda_imp": 1, "layers": 2},
+    ]
