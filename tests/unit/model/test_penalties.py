@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -14,10 +15,18 @@ from safr_study.model import (
     SafrClassifier,
     importance_loss,
     interaction_loss,
+    kernels,
     loss_terms,
     vmask_information,
 )
 from safr_study.settings import Penalties
+
+
+@pytest.fixture(params=["fast", "textbook"], autouse=True, scope="module")
+def forms(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every test of this file is run with both forms."""
+    with nullcontext() if request.param == "fast" else kernels.textbook():
+        yield
 
 
 def random_rows(seed: int, *shape: int) -> Tensor:
