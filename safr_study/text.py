@@ -60,7 +60,8 @@ def redacted(text: str) -> str:
     text = _PAIR.sub(_hidden_pair, text)
     text = _BEARER.sub(rf"\1 {_HIDDEN}", text)
     for name, value in os.environ.items():
-        if len(value) >= _SHORTEST and value in text and is_secret_name(name):
+        # PWD is the shell's working directory.
+        if name != "PWD" and len(value) >= _SHORTEST and value in text and is_secret_name(name):
             text = text.replace(value, _HIDDEN)
     return text
 

@@ -77,7 +77,9 @@ def test_what_has_no_secret_stays_as_it_is(harmless: str) -> None:
 def test_values_of_secret_variables_are_taken_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-99")
+    monkeypatch.setenv("PWD", "/some/folder")
     assert text.redacted(f"{SECRET} in eu-west-99") == "*** in eu-west-99"
+    assert text.redacted("/some/folder/data.csv") == "/some/folder/data.csv"
 
 
 def test_an_error_is_told_by_its_first_line() -> None:
