@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 from safr_study.records.plain import to_plain
 from safr_study.records.run import Answers
 from safr_study.records.scores import Scores, scores_from_plain
+from safr_study.records.training import EffectiveWeights
 from safr_study.settings import EvaluationConfig
 
 SCHEMA_VERSION = 1
@@ -115,15 +116,6 @@ class SentimentCapacity:
     difference: float
     """Mean over the texts of (with - without)."""
     difference_se: float
-
-
-@dataclass(frozen=True, slots=True)
-class EffectiveWeights:
-    """lambda |grad of the term| / |grad of CE| of the measured state; ``None`` at weight 0."""
-
-    importance: float | None
-    interaction: float | None
-    information: float | None
 
 
 @dataclass(frozen=True, slots=True)
