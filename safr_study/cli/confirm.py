@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from safr_study.features.confirm.plan import ConfirmOutcome, ConfirmPlan, ConfirmRequest
     from safr_study.features.study_base.stores import Stores
     from safr_study.records import TrialRecord
-    from safr_study.records.confirmation import ConfirmedRun
+    from safr_study.records.run import RunResult
     from safr_study.settings import Objective
 
 
@@ -92,7 +92,7 @@ class SilentConfirm:
     def planned(self, plan: ConfirmPlan) -> None:
         """It is about to begin."""
 
-    def run_ended(self, trial: TrialRecord, run: ConfirmedRun, left: int, seconds: float) -> None:
+    def run_ended(self, trial: TrialRecord, run: RunResult, left: int, seconds: float) -> None:
         """A run is over."""
 
     def test_begins(self, models: int, texts: int) -> None:
@@ -118,7 +118,7 @@ class ConfirmReport(SilentConfirm):
         for line in plan_lines(plan):
             self._say(line)
 
-    def run_ended(self, trial: TrialRecord, run: ConfirmedRun, left: int, seconds: float) -> None:
+    def run_ended(self, trial: TrialRecord, run: RunResult, left: int, seconds: float) -> None:
         """Say what came of it."""
         rest = f"; {left} left, about {duration(seconds)}" if left else ""
         if run.failure is not None:

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from safr_study.errors import BadInput
 from safr_study.home import Home
 from safr_study.ledger.storage import generations
-from safr_study.ledger.trial_codec import RUNG, Outcome, record_of, run_of, run_page
+from safr_study.ledger.trial_codec import RUNG, record_of, run_of, run_page
 from safr_study.object_store import join
 from safr_study.records import (
     EpochReport,
@@ -27,6 +27,7 @@ from safr_study.records import (
     TrialState,
     to_plain,
 )
+from safr_study.records.run import RunResult
 from safr_study.sampling import experimental_allowed
 from safr_study.sampling.asha import Decision
 from safr_study.sampling.fixed_trials import planned
@@ -214,26 +215,27 @@ class Ledger:
         """Write one epoch of a running trial."""
         self._set(number, f"{EPOCH}{report.epoch:05d}", to_plain(report))
 
-    def complete(self, number: int, outcome: Outcome) -> TrialRecord:
-        """End a trial with its objectives; a run-on ends as pruned, ranked with nobody.
+    def complete(self, number: int, result: RunResult) -> TrialRecord:
+        """End a trial with its objectives; a control trial ends as pruned, not ranked.
 
         Raises:
             ValueError: an objective is not finite: that is a failure, not a number.
         """
-        values = outcome.values
+        values = result.mean_values
         if not all(math.isfinite(value) for value in values):
             raise ValueError(f"trial {number}: objectives {values} are not all finite")
-        self._set(number, "scores", to_plain(outcome.scores))
-        self._set(number, "checkpoint", to_plain(outcome.checkpoint))
-        self._set(number, "seconds", outcome.seconds)
-        self._set(number, "device", outcome.device)
-        if outcome.node:
-            self._set(number, "node", outcome.node)
-        if len(outcome.replicates) > 1:
-            self._set(number, "replicates", to_plain(outcome.replicates))
-        if outcome.violations:
-            self._set(number, "violations", list(outcome.violations))
-            self._set_constraints(number, outcome.violations)
+        assert result.dev is not None
+        self._set(number, "scores", to_plain(result.dev.scores))
+        self._set(number, "checkpoint", to_plain(result.checkpoint))
+        self._set(number, "seconds", result.seconds)
+        self._set(number, "device", result.device)
+        if result.node:
+            self._set(number, "node", result.node)
+        if len(result.replicates) > 1:
+            self._set(number, "replicates", to_plain(result.replicates))
+        if result.violations:
+            self._set(number, "violations", list(result.violations))
+            self._set_constraints(number, result.violations)
         if self.trial(number).control:
             self._set(number, "run_on_values", list(values))
             self._tell(number, state=optuna.trial.TrialState.PRUNED)

@@ -10,8 +10,8 @@ from typing import Any
 
 from safr_study.errors import ServiceUnreachable
 from safr_study.records import RegisteredModel, TrialRecord, TrialState
-from safr_study.records.confirmation import ConfirmedRun
 from safr_study.records.metric_values import measured_metrics
+from safr_study.records.run import RunResult
 from safr_study.render.model_card import CardEstimate
 from safr_study.settings import StudySpec
 from safr_study.tracking import entries
@@ -25,7 +25,7 @@ from safr_study.tracking.registry import (
     version_tags,
     versions_of,
 )
-from safr_study.tracking.runs import RunsOfKind, TrackedRun, experiment_name, find_runs
+from safr_study.tracking.runs import RunsOfKind, TrackedRun, study_runs
 from safr_study.tracking.store import Store
 from safr_study.tracking.study_runs import TrackedStudy
 from safr_study.tracking.versions import CardFacts, create_version, update_version
@@ -58,18 +58,15 @@ def track_confirmation(
     """
     client, spec = store.client, study.spec
     runs: RunsOfKind[Key] = RunsOfKind(client, KIND, _key)
-    with store.answering():
-        experiment = client.get_experiment_by_name(experiment_name(found.dataset))
-        studies = (
-            find_runs(client, experiment.experiment_id, study.uid, "study") if experiment else []
-        )
-        if experiment is None or not studies:
+    with store.translated_errors():
+        studies = study_runs(store, found.dataset, study.uid, "study")
+        if not studies:
             raise ServiceUnreachable(
                 f"tracking: {store.shown_uri} has no run of study {found.study!r}; give the server "
                 "that the search used, or repeat the search's command, which writes it there"
             )
         parent = studies[0].info.run_id
-        runs.read(experiment.experiment_id, study.uid)
+        runs.read(studies[0].info.experiment_id, study.uid)
         for file in files:
             client.log_artifact(parent, str(file), KIND)
         for trial, run in [(one.trial, run) for one in found.trials for run in one.runs]:
@@ -118,7 +115,7 @@ def register_confirmed(
     name = model_name(found.dataset)
     by_number = {one.trial.number: one for one in found.trials}
     numbers: dict[int, str] = {}
-    with store.answering():
+    with store.translated_errors():
         make_model(store, name)
         existing = {
             (version.tags.get("trial"), version.tags.get("seed")): version.version
@@ -144,7 +141,7 @@ def register_confirmed(
     return [versions[number] for number in numbers.values()]
 
 
-def _record(trial: TrialRecord, run: ConfirmedRun) -> TrialRecord:
+def _record(trial: TrialRecord, run: RunResult) -> TrialRecord:
     """The trial as this run of it is."""
     return replace(
         trial,
@@ -161,7 +158,7 @@ def _record(trial: TrialRecord, run: ConfirmedRun) -> TrialRecord:
     )
 
 
-def _update(tracked: TrackedRun, trial: TrialRecord, run: ConfirmedRun, spec: StudySpec) -> None:
+def _update(tracked: TrackedRun, trial: TrialRecord, run: RunResult, spec: StudySpec) -> None:
     record = _record(trial, run)
     tags = entries.trial_tags(record, spec, None)
     if run.test_read is not None:
@@ -178,7 +175,7 @@ def _update(tracked: TrackedRun, trial: TrialRecord, run: ConfirmedRun, spec: St
     )
 
 
-def _test_measures(run: ConfirmedRun) -> list[Measure]:
+def _test_measures(run: RunResult) -> list[Measure]:
     if run.test is None:
         return []
     return [
@@ -187,7 +184,7 @@ def _test_measures(run: ConfirmedRun) -> list[Measure]:
     ]
 
 
-def _confirmed_tags(found: Confirmation, one: ConfirmedTrial, run: ConfirmedRun) -> dict[str, str]:
+def _confirmed_tags(found: Confirmation, one: ConfirmedTrial, run: RunResult) -> dict[str, str]:
     """Means and intervals that a confirmed version stands for, next to the model's own values."""
     tags = {
         "seed": str(run.seed),
@@ -203,9 +200,7 @@ def _confirmed_tags(found: Confirmation, one: ConfirmedTrial, run: ConfirmedRun)
     return tags
 
 
-def _card_facts(
-    name: str, found: Confirmation, one: ConfirmedTrial, run: ConfirmedRun
-) -> CardFacts:
+def _card_facts(name: str, found: Confirmation, one: ConfirmedTrial, run: RunResult) -> CardFacts:
     estimates = [
         CardEstimate(
             split,
@@ -239,6 +234,6 @@ def _text(value: Any) -> str:
     return "" if value is None else repr(float(value))
 
 
-def _milliseconds(run: ConfirmedRun) -> int:
+def _milliseconds(run: RunResult) -> int:
     """When the run ended, since 1970."""
     return round(1000 * datetime.fromisoformat(run.ended).timestamp())

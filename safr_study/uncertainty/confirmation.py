@@ -11,12 +11,8 @@ import numpy as np
 
 from safr_study.pareto import rank_study
 from safr_study.records import RankedTrial, StudyResult, TrialRecord
-from safr_study.records.confirmation import (
-    Answers,
-    ConfirmedRun,
-    Measured,
-    ReadingOfTest,
-)
+from safr_study.records.confirmation import ReadingOfTest
+from safr_study.records.run import Answers, Measured, RunResult
 from safr_study.settings import Objective
 from safr_study.uncertainty.bootstrap import Values
 from safr_study.uncertainty.intervals import Interval
@@ -43,17 +39,17 @@ class ConfirmedTrial:
     """A trial of the search, and what the new seeds say of it."""
 
     trial: TrialRecord
-    """The trial as the search left it."""
-    runs: tuple[ConfirmedRun, ...]
-    """Ended runs of the asked seeds, by seed."""
+    """Trial as the search left it."""
+    runs: tuple[RunResult, ...]
+    """Those of the asked seeds that have ended, by seed."""
     member: bool
     """Whether it was on the search's first front."""
     dev: tuple[Estimate, ...]
-    """Estimates on dev, in the order of the study's objectives."""
+    """Estimates of each objective, in the study's order."""
     test: tuple[Estimate, ...]
     """Estimates on test; empty where the test set was not read for all of its models."""
     ranked: RankedTrial | None = None
-    """The trial with the means as its values, among all that are confirmed; ``None``: it is not."""
+    """Trial ranked by its means, among all that are confirmed; ``None``: it is not."""
     front_probability: float | None = None
     """Share of resamples of seeds and texts in which it is not dominated; ``None`` as above."""
 
@@ -69,12 +65,12 @@ class ConfirmedTrial:
         return self.ranked is not None and self.ranked.on_front
 
     @property
-    def failures(self) -> tuple[ConfirmedRun, ...]:
+    def failures(self) -> tuple[RunResult, ...]:
         """Runs that failed."""
         return tuple(run for run in self.runs if run.failure is not None)
 
     @property
-    def finished(self) -> tuple[ConfirmedRun, ...]:
+    def finished(self) -> tuple[RunResult, ...]:
         """Runs with numbers."""
         return tuple(run for run in self.runs if run.failure is None)
 
@@ -90,12 +86,12 @@ class ConfirmedTrial:
 
     @property
     def shifts(self) -> tuple[float | None, ...]:
-        """Difference of each mean from the search's own value."""
+        """Amount by which each mean differs from the search's own value."""
         pairs = zip(self.dev, self.search, strict=True)
         return tuple(None if new.mean is None else new.mean - old for new, old in pairs)
 
     @property
-    def typical(self) -> ConfirmedRun | None:
+    def typical(self) -> RunResult | None:
         """The run nearest to the means on dev, each objective in units of its sd over the seeds.
 
         It represents the setting: it was not chosen for being lucky. Ties go to the first seed.
@@ -139,7 +135,7 @@ class Confirmation:
         return tuple(one for one in self.members if one.on_front)
 
     @property
-    def failures(self) -> tuple[ConfirmedRun, ...]:
+    def failures(self) -> tuple[RunResult, ...]:
         """All runs that failed."""
         return tuple(run for one in self.trials for run in one.failures)
 
@@ -155,7 +151,7 @@ class Searched:
 
     @property
     def trials(self) -> tuple[TrialRecord, ...]:
-        """Trials to confirm: the front in its order, then the baselines that are not on it."""
+        """Trials to be confirmed: the front in its order, then the baselines that are not on it."""
         front = tuple(ranked.trial for ranked in self.result.front)
         numbers = {trial.number for trial in front}
         return (*front, *(trial for trial in self.baselines if trial.number not in numbers))
@@ -163,7 +159,7 @@ class Searched:
 
 def confirmation(
     searched: Searched,
-    runs: Mapping[tuple[int, int], ConfirmedRun],
+    runs: Mapping[tuple[int, int], RunResult],
     seeds: Sequence[int],
     *,
     readings: Sequence[ReadingOfTest] = (),
@@ -296,7 +292,7 @@ def _as_trial(one: ConfirmedTrial) -> TrialRecord:
     )
 
 
-def _mean_violations(runs: Sequence[ConfirmedRun]) -> tuple[float, ...]:
+def _mean_violations(runs: Sequence[RunResult]) -> tuple[float, ...]:
     columns = zip(*(run.violations for run in runs), strict=True)
     return tuple(math.fsum(column) / len(runs) for column in columns)
 
@@ -304,7 +300,7 @@ def _mean_violations(runs: Sequence[ConfirmedRun]) -> tuple[float, ...]:
 def _front_probabilities(
     confirmed: Sequence[ConfirmedTrial], objectives: Sequence[Objective]
 ) -> dict[int, float]:
-    """Chances by trial number: one crossed bootstrap of seeds and dev texts for all of them."""
+    """Probabilities by trial number: one crossed bootstrap of seeds and dev texts for all."""
     series = [
         _series(objectives, [run.dev for run in one.finished if run.dev is not None])
         for one in confirmed
@@ -317,14 +313,14 @@ def _front_probabilities(
     return dict(zip((one.trial.number for one in confirmed), chances, strict=True))
 
 
-def _texts(trials: Sequence[ConfirmedTrial], of: Callable[[ConfirmedRun], Measured | None]) -> int:
+def _texts(trials: Sequence[ConfirmedTrial], of: Callable[[RunResult], Measured | None]) -> int:
     found = (of(run) for one in trials for run in one.finished)
     return next((measured.answers.examples for measured in found if measured is not None), 0)
 
 
 def _more_seeds(
     trials: Sequence[TrialRecord],
-    runs: Mapping[tuple[int, int], ConfirmedRun],
+    runs: Mapping[tuple[int, int], RunResult],
     seeds: Sequence[int],
 ) -> int:
     """Seeds beyond the asked ones that all the trials have finished."""

@@ -12,7 +12,7 @@ from safr_study.features.confirm.view import confirmation_notes, confirmation_pa
 from safr_study.features.study_base.files import write_files
 from safr_study.figures.confirmation import Move, confirmation_figure
 from safr_study.records import to_plain
-from safr_study.records.confirmation import ConfirmedRun, Measured
+from safr_study.records.run import Measured, RunResult, run_to_plain
 from safr_study.uncertainty.confirmation import Confirmation, ConfirmedTrial, Estimate
 
 
@@ -187,8 +187,8 @@ def _ends(new: Estimate) -> dict[str, Any]:
     }
 
 
-def _run_json(run: ConfirmedRun) -> dict[str, Any]:
-    plain: dict[str, Any] = to_plain(run)
+def _run_json(run: RunResult) -> dict[str, Any]:
+    plain = run_to_plain(run)
     for split in ("dev", "test"):
         # The bits of every text are the ledger's.
         if plain[split] is not None:

@@ -10,7 +10,8 @@ from rich.console import Console
 from synthetic_confirmation import draw, drawn_runs, run, searched
 
 from safr_study.features.confirm.view import confirmation_page
-from safr_study.records.confirmation import ConfirmedRun, ReadingOfTest
+from safr_study.records.confirmation import ReadingOfTest
+from safr_study.records.run import RunResult
 from safr_study.render.terminal import TerminalTable
 from safr_study.render.text_table import TextTable
 from safr_study.uncertainty.confirmation import Confirmation, confirmation
@@ -78,7 +79,7 @@ def of_three_objectives() -> Confirmation:
     return confirmation(replace(spread, result=result, baselines=baselines), runs, (1, 2))
 
 
-def _with_third(one: ConfirmedRun) -> ConfirmedRun:
+def _with_third(one: RunResult) -> RunResult:
     assert one.dev is not None
     assert one.test is not None
     top = {"10": one.dev.answers.full, "30": one.dev.answers.top["30"]}
@@ -158,7 +159,7 @@ def test_a_search_value_beyond_the_interval_is_counted() -> None:
 
 def test_failed_saturated_and_unconfirmed_trials_are_named() -> None:
     runs = drawn_runs(RATES, (1, 2))
-    runs[2, 1] = ConfirmedRun(2, 1, ended="2026-01-01T00:00:00+00:00", failure="it diverged.")
+    runs[2, 1] = RunResult(2, 1, ended="2026-01-01T00:00:00+00:00", failure="it diverged.")
     runs[3, 2] = run(3, 2, draw(0.7, 1), draw(0.4, 2), saturated=True)
     result = confirmation(searched(FOUND, BASELINES), runs, (1, 2))
     assert said(result, "failed under") == "Trial 2 failed under seed 1: it diverged."

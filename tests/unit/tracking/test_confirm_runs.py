@@ -17,7 +17,7 @@ from synthetic_study import (
 from safr_study.errors import CorruptCheckpoint, ServiceUnreachable
 from safr_study.pareto import rank_study
 from safr_study.records import RegisteredModel, StudyResult
-from safr_study.records.confirmation import ConfirmedRun
+from safr_study.records.run import RunResult
 from safr_study.tracking import (
     Store,
     StudyEnd,
@@ -142,7 +142,7 @@ def test_each_run_is_a_child_of_the_study_once(store: Store, tmp_path: Path) -> 
 
 def test_a_failed_run_is_a_failed_child(store: Store, tmp_path: Path) -> None:
     result = searched(store, tmp_path)
-    failed = ConfirmedRun(0, 1, ended="2026-01-02T03:04:05+00:00", failure="it diverged")
+    failed = RunResult(0, 1, ended="2026-01-02T03:04:05+00:00", failure="it diverged")
     found = confirmation(Searched(result, ()), {(0, 1): failed}, (1,))
     ids = track_confirmation(store, found, tracked_study(SPEC, UID))
     child = store.client.get_run(ids[0, 1])
