@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from mlflow.entities import Metric
+
 from safr_study.errors import ServiceUnreachable
 from safr_study.records import RegisteredModel, TrialRecord, TrialState
 from safr_study.records.metric_values import measured_metrics
@@ -15,7 +17,6 @@ from safr_study.records.run import RunResult
 from safr_study.render.model_card import CardEstimate
 from safr_study.settings import StudySpec
 from safr_study.tracking import entries
-from safr_study.tracking.entries import Measure
 from safr_study.tracking.registry import (
     CONFIRMED_TAG,
     make_model,
@@ -32,7 +33,7 @@ from safr_study.tracking.versions import CardFacts, create_version, update_versi
 from safr_study.uncertainty.confirmation import Confirmation, ConfirmedTrial, Estimate
 
 KIND = "confirm"
-"""Of the child runs; also the folder of the files in the study's run."""
+"""Kind of the child runs; also the folder of the files in the study's run."""
 SEED_TAG = "safr.seed"
 
 Key = tuple[int, int]
@@ -168,18 +169,15 @@ def _update(tracked: TrackedRun, trial: TrialRecord, run: RunResult, spec: Study
         status="FINISHED" if run.failure is None else "FAILED",
         params=entries.trial_params(record, spec),
         tags=tags,
-        measures=[
-            *entries.final_measures(record, spec, _milliseconds(run)),
-            *_test_measures(run),
-        ],
+        metrics=[*entries.final_metrics(record, spec, _milliseconds(run)), *_test_metrics(run)],
     )
 
 
-def _test_measures(run: RunResult) -> list[Measure]:
+def _test_metrics(run: RunResult) -> list[Metric]:
     if run.test is None:
         return []
     return [
-        Measure(f"test/{metric.name.replace('@', '_')}", metric.value, 0, _milliseconds(run))
+        Metric(f"test/{metric.name.replace('@', '_')}", metric.value, _milliseconds(run), 0)
         for metric in measured_metrics(run.test.scores)
     ]
 
@@ -235,5 +233,5 @@ def _text(value: Any) -> str:
 
 
 def _milliseconds(run: RunResult) -> int:
-    """When the run ended, since 1970."""
+    """End of the run in milliseconds since 1970."""
     return round(1000 * datetime.fromisoformat(run.ended).timestamp())

@@ -67,7 +67,7 @@ class TrialUpdate:
     driver, and is shown as killed."""
     ranked: RankedTrial | None = None
     """Its rank among the others, once the study has ended."""
-    ranked_at: int | None = None
+    ranked_at: int = 0
     """Moment of that ranking, in milliseconds since 1970."""
 
 
@@ -160,28 +160,27 @@ class StudyRuns:
         if trial.state is TrialState.WAITING and trial.number not in self.trials:
             return
         spec = self._study.spec
-        spent = accumulate(report.seconds for report in trial.epochs)
-        elapsed = {r.epoch: seconds for r, seconds in zip(trial.epochs, spent, strict=True)}
-        seconds = max(trial.seconds, *elapsed.values(), 0.0)
+        spent = [*accumulate(report.seconds for report in trial.epochs)]
+        seconds = max(trial.seconds, *spent, 0.0)
         ended = entries.milliseconds(trial.ended)
         run = self._run_of(trial, (ended or now()) - round(1000 * seconds))
         ended = ended or run.started + round(1000 * seconds)
-        measures = [
-            *(m for report in trial.epochs for m in entries.epoch_measures(report, spec)),
-            *entries.final_measures(trial, spec, ended),
-            *entries.rank_measures(update.ranked, update.ranked_at),
-        ]
+        metrics = entries.final_metrics(trial, spec, ended)
+        for report, elapsed in zip(trial.epochs, spent, strict=True):
+            metrics += entries.epoch_metrics(report, spec, run.started + round(1000 * elapsed))
         tags = entries.trial_tags(trial, spec, update.ranked) | self._parent_tag()
+        if update.ranked is not None:
+            metrics += entries.rank_metrics(update.ranked, update.ranked_at)
         # Epochs without a gap: what is written up to here is not looked up one by one.
-        if whole := next(n for n in count() if n + 1 not in elapsed):
+        epochs = {report.epoch for report in trial.epochs}
+        if whole := next(n for n in count() if n + 1 not in epochs):
             tags[entries.EPOCHS_TAG] = str(whole)
         self.written += run.update(
             ended=ended,
             status=_STATUS.get(trial.state, "RUNNING" if update.alive else "KILLED"),
             params=entries.trial_params(trial, spec),
             tags=tags,
-            measures=measures,
-            elapsed=elapsed,
+            metrics=metrics,
         )
 
     def write_end(self, end: StudyEnd) -> None:
@@ -196,7 +195,7 @@ class StudyRuns:
             status="KILLED" if end.interrupted else "FINISHED",
             params={},
             tags={_TABLES_TAG: listed} if tables else {},
-            measures=entries.result_measures(end.result, end.history, end.at),
+            metrics=entries.result_metrics(end.result, end.history, end.at),
         )
 
     def _run_of(self, trial: TrialRecord, started: int) -> TrackedRun:
