@@ -129,7 +129,7 @@ def checked_table(values: ArrayLike) -> Values:
 
 
 def _resampled(values: Sequence[Sequence[ArrayLike]], resamples: int, seed: int) -> Values:
-    """From `[configs][objectives]` tables `[S, M]` to means `[R, configs, objectives]`."""
+    """Resampled means `[R, configs, objectives]` of `[configs][objectives]` tables `[S, M]`."""
     if not values:
         raise ValueError("a bootstrap needs at least one configuration")
     blocks = [_block(tables) for tables in values]  # [objectives, S, M] each
