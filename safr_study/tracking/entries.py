@@ -151,8 +151,8 @@ def _value(objective: Objective, value: float) -> str:
     return f"{objective.label} {value:.4g} {unit}".rstrip()
 
 
-def trial_tags(trial: TrialRecord, spec: StudySpec, ranked: RankedTrial | None) -> dict[str, str]:
-    """State, warnings and rank of a trial, to filter by in MLflow's page."""
+def trial_tags(trial: TrialRecord, spec: StudySpec) -> dict[str, str]:
+    """State and warnings of a trial, to filter by in MLflow's page."""
     tags = {"safr.state": str(trial.state), NOTE_TAG: trial_note(trial, spec)}
     if trial.failure is not None:
         tags[FAILURE_TAG] = trial.failure
@@ -165,13 +165,18 @@ def trial_tags(trial: TrialRecord, spec: StudySpec, ranked: RankedTrial | None) 
     # Only of a state that is final: a tag that no longer holds would stay.
     if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) and (said := trial_warnings(trial)):
         tags["warnings"] = " ".join(said)
-    if ranked is not None:
-        tags |= {
-            "pareto_rank": str(ranked.front),
-            "on_front": _text(ranked.on_front),
-            "knee": _text(ranked.knee),
-        }
     return tags
+
+
+def rank_tags(ranked: RankedTrial | None) -> dict[str, str]:
+    """Rank of a trial among the others, to filter by; none before it has one."""
+    if ranked is None:
+        return {}
+    return {
+        "pareto_rank": str(ranked.front),
+        "on_front": _text(ranked.on_front),
+        "knee": _text(ranked.knee),
+    }
 
 
 def epoch_metrics(report: EpochReport, spec: StudySpec, at: int) -> list[Metric]:
@@ -219,8 +224,10 @@ def final_metrics(trial: TrialRecord, spec: StudySpec, at: int) -> list[Metric]:
     return _metrics(named, 0, at)
 
 
-def rank_metrics(ranked: RankedTrial, at: int) -> list[Metric]:
-    """The trial's rank among the others: metrics, because MLflow's page sorts by metrics."""
+def rank_metrics(ranked: RankedTrial | None, at: int) -> list[Metric]:
+    """The same as metrics, because MLflow's page sorts by metrics."""
+    if ranked is None:
+        return []
     named = {
         "pareto_rank": ranked.front,
         "on_front": int(ranked.on_front),
