@@ -223,7 +223,7 @@ class TrackedRun:
 
     def _is_new(self, metric: Metric) -> bool:
         if metric.step == 0:
-            return self._latest.get(metric.key) != metric.value
+            return bool(self._latest.get(metric.key) != metric.value)
         if metric.step <= int(self.tags.get(EPOCHS_TAG, 0)):
             return False
         return metric.step not in self._written_steps(metric.key)
