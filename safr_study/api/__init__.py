@@ -33,7 +33,7 @@ from safr_study.features.study_base.stores import Stores, stores
 from safr_study.home import open_home
 from safr_study.records import RegisteredModel
 from safr_study.settings import Preset, SamplerName, SchedulerName, SearchSpace
-from safr_study.settings.durations import parse_duration
+from safr_study.settings.study import parse_duration
 
 __all__ = [
     "Explained",

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from safr_study.checkpoint.hashing import file_sha256
+from safr_study.checkpoint.manifest import file_sha256
 from safr_study.records import EpochReport, epoch_from_plain, to_plain
 
 _SCHEMA = 1

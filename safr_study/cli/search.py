@@ -44,7 +44,7 @@ from safr_study.errors import (
     StudyInterrupted,
 )
 from safr_study.render.text_table import TextTable
-from safr_study.settings.durations import parse_duration
+from safr_study.settings.study import parse_duration
 from safr_study.text import redacted_address
 
 if TYPE_CHECKING:

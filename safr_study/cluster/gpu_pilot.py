@@ -90,7 +90,7 @@ def heaviest_texts(split: EncodedSplit, count: int) -> EncodedSplit:
 
 def rehearse(spec: StudySpec, corpus: EncodedCorpus, device: torch.device) -> None:
     """Train and evaluate the heaviest trial on the longest texts, as a trial does."""
-    from safr_study.evaluation import score_model
+    from safr_study.evaluation.scoring import score_model
     from safr_study.training import computing, fit
 
     config = heaviest(spec).model_copy(update={"epochs": 1})

@@ -20,5 +20,3 @@ from safr_study.data.encoding import encode_texts as encode_texts
 from safr_study.data.loading import canonical_dataset as canonical_dataset
 from safr_study.data.loading import load_corpus as load_corpus
 from safr_study.data.planted import planted_corpus as planted_corpus
-from safr_study.data.vocabulary import PAD as PAD
-from safr_study.data.vocabulary import UNK as UNK

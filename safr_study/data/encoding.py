@@ -15,14 +15,13 @@ from safr_study.data.catalogue import default_max_len, slugify
 from safr_study.data.corpus import Corpus, Ints, Marks, Split
 from safr_study.data.vocabulary import (
     SPECIAL_WORDS,
-    UNK,
     Bytes,
     build_vocabulary,
     pack_vocabulary,
     unpack_vocabulary,
 )
 from safr_study.errors import BadInput
-from safr_study.settings import CorpusSpec
+from safr_study.settings import UNK, CorpusSpec
 
 Tokens = npt.NDArray[np.int32]
 SplitName = Literal["train", "dev", "test"]

@@ -160,7 +160,7 @@ def _train(task: RunTask, corpus: EncodedCorpus, report: Report, device: torch.d
 def _fit_first_seed(
     task: RunTask, corpus: EncodedCorpus, report: Report, device: torch.device
 ) -> FitResult:
-    from safr_study.evaluation import sample_texts
+    from safr_study.evaluation.leave_one_out import sample_texts
     from safr_study.training import fit
 
     # The same texts for every trial, and for each rung.
@@ -227,7 +227,7 @@ def _measure(
     want: Wanted,
 ) -> Measured:
     """A model on a split, or on a part of it: its objectives, and which texts it has right."""
-    from safr_study.evaluation import evaluate_model
+    from safr_study.evaluation.scoring import evaluate_model
 
     found = evaluate_model(
         model,

@@ -119,8 +119,7 @@ class Constraint(Settings):
             ValueError: the value is not finite.
         """
         if value is None:
-            reference = self.objective.measure.reference
-            value = majority if reference is None else reference
+            value = self.objective.measure.reference_value(majority)
         if not math.isfinite(value):
             raise ValueError(f"{self.metric} is not finite: {value}")
         limit = majority + self.bound if self.majority else self.bound

@@ -25,7 +25,7 @@ from safr_study.tracking.registry import (
     version_tags,
     versions_of,
 )
-from safr_study.tracking.runs import RunsOfKind, TrackedRun, experiment_name, find_runs
+from safr_study.tracking.runs import RunsOfKind, TrackedRun, study_runs
 from safr_study.tracking.store import Store
 from safr_study.tracking.study_runs import TrackedStudy
 from safr_study.tracking.versions import CardFacts, create_version, update_version
@@ -58,18 +58,15 @@ def track_confirmation(
     """
     client, spec = store.client, study.spec
     runs: RunsOfKind[Key] = RunsOfKind(client, KIND, _key)
-    with store.answering():
-        experiment = client.get_experiment_by_name(experiment_name(found.dataset))
-        studies = (
-            find_runs(client, experiment.experiment_id, study.uid, "study") if experiment else []
-        )
-        if experiment is None or not studies:
+    with store.translated_errors():
+        studies = study_runs(store, found.dataset, study.uid, "study")
+        if not studies:
             raise ServiceUnreachable(
                 f"tracking: {store.shown_uri} has no run of study {found.study!r}; give the server "
                 "that the search used, or repeat the search's command, which writes it there"
             )
         parent = studies[0].info.run_id
-        runs.read(experiment.experiment_id, study.uid)
+        runs.read(studies[0].info.experiment_id, study.uid)
         for file in files:
             client.log_artifact(parent, str(file), KIND)
         for trial, run in [(one.trial, run) for one in found.trials for run in one.runs]:
@@ -118,7 +115,7 @@ def register_confirmed(
     name = model_name(found.dataset)
     by_number = {one.trial.number: one for one in found.trials}
     numbers: dict[int, str] = {}
-    with store.answering():
+    with store.translated_errors():
         make_model(store, name)
         existing = {
             (version.tags.get("trial"), version.tags.get("seed")): version.version

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from mlflow.exceptions import MlflowException
 
@@ -14,8 +14,8 @@ from safr_study.errors import BadInput
 from safr_study.records import RegisteredModel, StudyResult, TrialRecord
 from safr_study.settings import StudySpec
 from safr_study.tracking.entries import TRIAL_TAG
-from safr_study.tracking.runs import experiment_name, find_runs
-from safr_study.tracking.store import Store
+from safr_study.tracking.runs import study_runs
+from safr_study.tracking.store import Store, all_pages
 from safr_study.tracking.versions import CardFacts, create_version
 
 Role = Literal["knee", "best-accuracy", "best-srs"]
@@ -61,7 +61,7 @@ def register_front(
     """
     name = model_name(result.dataset)
     members = {ranked.trial.number: ranked.trial for ranked in result.front}
-    with store.answering():
+    with store.translated_errors():
         make_model(store, name)
         before = versions_of(store, name)
         ours = {
@@ -70,7 +70,10 @@ def register_front(
             if version.tags.get("uid") == uid and CONFIRMED_TAG not in version.tags
         }
         numbers = {n: ours[str(n)].version for n in members if str(n) in ours}
-        run_ids = _run_ids(store, result.dataset, uid) if len(numbers) < len(members) else {}
+        runs = (
+            study_runs(store, result.dataset, uid, "trial") if len(numbers) < len(members) else ()
+        )
+        run_ids = {int(run.data.tags[TRIAL_TAG]): run.info.run_id for run in runs}
         for number, trial in members.items():
             if number in numbers:
                 continue
@@ -96,22 +99,13 @@ def list_models(store: Store) -> list[RegisteredModel]:
     Raises:
         ServiceUnreachable: the tracking server does not do its work.
     """
-    with store.answering():
+    with store.translated_errors():
         names = sorted(
             model.name
-            for model in _pages(store.client.search_registered_models)
+            for model in all_pages(store.client.search_registered_models)
             if model.name.startswith(MODEL_PREFIX)
         )
         return [version for name in names for version in versions_of(store, name)]
-
-
-def _run_ids(store: Store, dataset: str, uid: str) -> dict[int, str]:
-    """The runs of a study's trials, by number."""
-    experiment = store.client.get_experiment_by_name(experiment_name(dataset))
-    if experiment is None:
-        return {}
-    runs = find_runs(store.client, experiment.experiment_id, uid, "trial")
-    return {int(run.data.tags[TRIAL_TAG]): run.info.run_id for run in runs}
 
 
 def make_model(store: Store, name: str) -> None:
@@ -149,20 +143,9 @@ def versions_of(store: Store, name: str) -> list[RegisteredModel]:
             dict(version.tags),
             version.run_id or None,
         )
-        for version in _pages(store.client.search_model_versions, f"name = '{name}'")
+        for version in all_pages(store.client.search_model_versions, f"name = '{name}'")
     ]
     return sorted(found, key=lambda version: int(version.version), reverse=True)
-
-
-def _pages(search: Any, *query: str) -> list[Any]:
-    found: list[Any] = []
-    token = None
-    while True:
-        page = search(*query, page_token=token)
-        found += page
-        token = page.token
-        if not token:
-            return found
 
 
 def version_tags(trial: TrialRecord, dataset: str, uid: str, spec: StudySpec) -> dict[str, str]:

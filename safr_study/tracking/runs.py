@@ -17,7 +17,7 @@ from safr_study.tracking.entries import (
     UID_TAG,
     Measure,
 )
-from safr_study.tracking.store import Store
+from safr_study.tracking.store import Store, all_pages
 
 _METRICS_PER_CALL = 800
 _NAMES_PER_CALL = 100
@@ -58,23 +58,18 @@ def find_or_make_experiment(store: Store, dataset: str) -> str:
 
 
 def find_runs(client: MlflowClient, experiment_id: str, uid: str, kind: str) -> list[Any]:
-    """MLflow's runs of one study.
-
-    Args:
-        client: of the store.
-        experiment_id: of the data set.
-        uid: the study's unique id.
-        kind: ``study``, ``trial`` or ``confirm``.
-    """
+    """MLflow's runs of one study: its ``study``, ``trial`` or ``confirm`` runs."""
     query = f"tags.`{UID_TAG}` = '{uid}' and tags.`{KIND_TAG}` = '{kind}'"
-    runs: list[Any] = []
-    token = None
-    while True:
-        page = client.search_runs([experiment_id], query, max_results=1000, page_token=token)
-        runs += page
-        token = page.token
-        if not token:
-            return runs
+    return all_pages(client.search_runs, [experiment_id], query, max_results=1000)
+
+
+def study_runs(store: Store, dataset: str, uid: str, *kinds: str) -> list[Any]:
+    """As `find_runs`, for kinds of runs in a data set's experiment; empty where there is none."""
+    experiment = store.client.get_experiment_by_name(experiment_name(dataset))
+    if experiment is None:
+        return []
+    runs = (find_runs(store.client, experiment.experiment_id, uid, kind) for kind in kinds)
+    return [run for of_kind in runs for run in of_kind]
 
 
 def close_open_runs(store: Store, *, dataset: str, uid: str) -> None:
@@ -88,15 +83,10 @@ def close_open_runs(store: Store, *, dataset: str, uid: str) -> None:
     Raises:
         ServiceUnreachable: the tracking server does not do its work.
     """
-    client = store.client
-    with store.answering():
-        experiment = client.get_experiment_by_name(experiment_name(dataset))
-        if experiment is None:
-            return
-        for kind in ("study", "trial"):
-            for run in find_runs(client, experiment.experiment_id, uid, kind):
-                if run.info.status == "RUNNING":
-                    client.set_terminated(run.info.run_id, status="KILLED")
+    with store.translated_errors():
+        for run in study_runs(store, dataset, uid, "study", "trial"):
+            if run.info.status == "RUNNING":
+                store.client.set_terminated(run.info.run_id, status="KILLED")
 
 
 class RunsOfKind(Generic[Key]):

@@ -56,7 +56,7 @@ class Store:
         return redacted_address(self.uri)
 
     @contextmanager
-    def answering(self) -> Iterator[None]:
+    def translated_errors(self) -> Iterator[None]:
         """Turn a failure of the server inside the block into one sentence.
 
         Raises:
@@ -97,6 +97,18 @@ def open_store(home: Home, tracking_uri: str | None = None) -> Store:
 def store_exists(home: Home, tracking_uri: str | None = None) -> bool:
     """Whether there is anything to open yet; arguments as ``open_store``."""
     return bool(tracking_uri or os.environ.get(URI_VARIABLE)) or home.tracking_database.exists()
+
+
+def all_pages(search: Any, *query: Any, **options: Any) -> list[Any]:
+    """All results of a search of MLflow's client, which gives them page by page."""
+    found: list[Any] = []
+    token = None
+    while True:
+        page = search(*query, page_token=token, **options)
+        found += page
+        token = page.token
+        if not token:
+            return found
 
 
 def is_passing(error: BaseException) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate, count
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -16,10 +18,11 @@ from safr_study.records import Provenance, RankedTrial, StudyResult, TrialRecord
 from safr_study.records.history import HistoryPoint
 from safr_study.settings import StudySpec
 from safr_study.tracking import entries
-from safr_study.tracking.artifacts import TABLES_TAG, put_file, table_file, tables_tag
 from safr_study.tracking.runs import RunsOfKind, TrackedRun, find_or_make_experiment
 from safr_study.tracking.store import Store
 
+_TABLES_TAG = "mlflow.loggedArtifacts"
+"""Tag by which MLflow's page finds a run's tables, also to compare those of several runs."""
 _STATUS = {
     TrialState.COMPLETE: "FINISHED",
     TrialState.PRUNED: "FINISHED",
@@ -49,8 +52,7 @@ class TrackedStudy:
             entries.UID_TAG: self.uid,
             entries.KIND_TAG: kind,
             "dataset": self.dataset,
-            **entries.filter_tags(self.spec),
-            **entries.provenance_tags(self.provenance),
+            **entries.common_tags(self.spec, self.provenance),
         }
 
 
@@ -185,14 +187,15 @@ class StudyRuns:
     def write_end(self, end: StudyEnd) -> None:
         """Write the study's outcome and its files, and close the parent run."""
         assert self.parent is not None
-        tables = {path: table_file(table) for path, table in end.tables.items()}
+        tables = {path: _table_file(table) for path, table in end.tables.items()}
         for path, content in {**end.files, **tables}.items():
-            put_file(self._store.client, self.parent.run_id, path, content)
+            self._put_file(self.parent, path, content)
+        listed = json.dumps([{"path": path, "type": "table"} for path in tables])
         self.written += self.parent.update(
             ended=end.at,
             status="KILLED" if end.interrupted else "FINISHED",
             params={},
-            tags={TABLES_TAG: tables_tag(list(tables))} if tables else {},
+            tags={_TABLES_TAG: listed} if tables else {},
             measures=entries.result_measures(end.result, end.history, end.at),
         )
 
@@ -213,9 +216,7 @@ class StudyRuns:
 
     def _open_parent(self) -> None:
         study, again = self._study, self.parent is not None
-        tags = study.tags("study") | entries.study_tags(
-            study.spec, study.provenance, study.corpus_facts
-        )
+        tags = study.tags("study") | entries.study_tags(study.spec, study.corpus_facts)
         made = "study" not in self._studies
         parent = self._studies.get_or_make("study", name=study.spec.name, started=now(), tags=tags)
         if not self._runs_now:
@@ -229,7 +230,7 @@ class StudyRuns:
         )
         if made or not again:
             plain = json.dumps(study.spec.model_dump(mode="json"), indent=2)
-            put_file(self._store.client, parent.run_id, "study.json", plain.encode())
+            self._put_file(parent, "study.json", plain.encode())
         self.parent = parent
 
     def _dataset_input(self) -> DatasetInput:
@@ -242,6 +243,28 @@ class StudyRuns:
             profile=json.dumps(study.corpus_facts, ensure_ascii=False),
         )
         return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
+
+    def _put_file(self, run: TrackedRun, path: str, content: bytes) -> None:
+        """Write or replace an artifact, ``front.png`` or ``tables/trials.json``."""
+        folder, name = PurePosixPath(path).parent, PurePosixPath(path).name
+        with tempfile.TemporaryDirectory() as local:
+            file = Path(local) / name
+            file.write_bytes(content)
+            self._store.client.log_artifact(
+                run.run_id, str(file), str(folder) if folder.name else None
+            )
+
+
+def _table_file(table: pd.DataFrame) -> bytes:
+    """A table as ``mlflow.log_table`` writes one, which would append to an earlier one.
+
+    A value that is missing or no finite number is null.
+    """
+    # The most digits that pandas writes.
+    text: str = table.to_json(
+        orient="split", index=False, date_format="iso", force_ascii=False, double_precision=15
+    )
+    return text.encode()
 
 
 def now() -> int:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from safr_study.records import EpochReport, TrialRecord
+from safr_study.text import plural
 from safr_study.tracking.store import Store, is_passing, what_failed
 from safr_study.tracking.study_runs import StudyEnd, StudyRuns, TrackedStudy, TrialUpdate
 
@@ -75,7 +76,7 @@ class StudyWriter:
         Raises:
             ServiceUnreachable: the tracking server does not do its work.
         """
-        with self._store.answering():
+        with self._store.translated_errors():
             self.runs.read()
         self._waiting = {trial.number: TrialUpdate(trial) for trial in trials}
         self._started = True
@@ -147,10 +148,9 @@ class StudyWriter:
 
     def _lacking(self) -> str | None:
         parts = [f"a run was refused ({why})" for why in dict.fromkeys(self._refusals.values())]
-        if late := len(self._waiting):
-            runs = f"{late} {'run' if late == 1 else 'runs'}"
-            why = self._outage or "it is slow"
-            parts.append(f"{runs} could not be brought up to date ({why})")
+        if self._waiting:
+            late, why = plural(len(self._waiting), "run"), self._outage or "it is slow"
+            parts.append(f"{late} could not be brought up to date ({why})")
         if not parts:
             return None
         return f"tracking: {self._store.shown_uri}: {'; '.join(parts)}; the ledger has everything"

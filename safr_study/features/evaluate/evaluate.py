@@ -11,7 +11,8 @@ import numpy as np
 from safr_study.checkpoint.model_files import LoadedModel, load_model
 from safr_study.data import EncodedSplit, Split, SplitName, encode_texts, load_corpus
 from safr_study.errors import BadInput
-from safr_study.evaluation import score_model, word_counts
+from safr_study.evaluation.rankings import word_counts
+from safr_study.evaluation.scoring import score_model
 from safr_study.features.evaluate.roar import RoarPlan, RoarStep, model_roar
 from safr_study.features.study_base.model_folder import model_folder
 from safr_study.features.study_base.stores import Stores

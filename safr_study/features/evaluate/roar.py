@@ -20,16 +20,16 @@ from safr_study.checkpoint.model_files import LoadedModel
 from safr_study.data import EncodedCorpus, EncodedSplit, SplitName, slugify
 from safr_study.data.vocabulary import pack_vocabulary
 from safr_study.errors import BadInput, TrialFailure
-from safr_study.evaluation import (
-    Predictor,
+from safr_study.evaluation import srs
+from safr_study.evaluation.deletion import (
     deletion_counts,
     random_scores,
     rank_tokens,
-    recomputed_ranks,
     remove_tokens,
-    statistics,
     without_top,
 )
+from safr_study.evaluation.prediction import Predictor
+from safr_study.evaluation.rankings import recomputed_ranks
 from safr_study.records import EpochReport
 from safr_study.records.metric_values import MeasuredMetric
 from safr_study.records.roar import RoarRun, RoarScores
@@ -310,11 +310,11 @@ def _retrained(
 def _run(seed: int, right_top: Right, right_random: Right) -> RoarRun:
     return RoarRun(
         seed=seed,
-        accuracy_top=statistics.accuracy(right_top),
-        accuracy_random=statistics.accuracy(right_random),
-        roar=statistics.srs(right_random, right_top),
-        roar_se=statistics.srs_se(right_random, right_top),
-        mcnemar_p=statistics.mcnemar_exact_p(right_random, right_top),
+        accuracy_top=srs.accuracy(right_top),
+        accuracy_random=srs.accuracy(right_random),
+        roar=srs.srs(right_random, right_top),
+        roar_se=srs.srs_se(right_random, right_top),
+        mcnemar_p=srs.mcnemar_exact_p(right_random, right_top),
     )
 
 

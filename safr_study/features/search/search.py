@@ -38,7 +38,7 @@ from safr_study.records import (
 from safr_study.runner.search_source import SearchSource
 from safr_study.runner.trial_dir import make_trial_root
 from safr_study.sampling.fixed_trials import planned_trials
-from safr_study.settings import Objective, StudySpec
+from safr_study.settings import Objective, StudySpec, reference_point
 from safr_study.tracking import Store, StudyWriter, close_open_runs, open_store, register_front
 
 FIRST_TRIALS = 8
@@ -323,18 +323,11 @@ def _study_facts(spec: StudySpec, corpus: EncodedCorpus) -> StudyFacts:
     return StudyFacts(
         corpus_fingerprint=corpus.fingerprint,
         slug=corpus.slug,
-        reference_point=_reference_point(spec, corpus),
+        reference_point=reference_point(
+            (objective.measure for objective in spec.objectives), corpus.majority_accuracy("dev")
+        ),
         provenance=to_plain(provenance(corpus.fingerprint, device=PER_TRIAL)),
         corpus=corpus_facts(corpus),
-    )
-
-
-def _reference_point(spec: StudySpec, corpus: EncodedCorpus) -> tuple[float, ...]:
-    return tuple(
-        corpus.majority_accuracy("dev")
-        if objective.measure.reference is None
-        else objective.measure.reference
-        for objective in spec.objectives
     )
 
 
@@ -387,7 +380,9 @@ def _plan(
         unfinished=sum(trial.state is TrialState.RUNNING for trial in trials),
         epochs=spec.train.epochs,
         objectives=spec.objectives,
-        reference_point=_reference_point(spec, corpus),
+        reference_point=reference_point(
+            (objective.measure for objective in spec.objectives), corpus.majority_accuracy("dev")
+        ),
         slots=slots,
         cost=estimate(spec, corpus, slots, total - done),
         baselines=tuple(baseline.name for baseline in spec.space.baselines),

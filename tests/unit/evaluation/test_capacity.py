@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safr_study.evaluation import capacity, polysemanticity
+from safr_study.evaluation.capacity import capacity, polysemanticity
 
 SHAPES = st.tuples(st.integers(1, 8), st.integers(1, 6), st.integers(0, 2**32 - 1))
 

@@ -11,7 +11,7 @@ from scipy import stats
 
 from safr_study.data import EncodedSplit
 from safr_study.errors import BadInput
-from safr_study.evaluation import (
+from safr_study.evaluation.deletion import (
     deletion_counts,
     hide_tokens,
     positions_in_text,

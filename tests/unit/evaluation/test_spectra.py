@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safr_study.evaluation import (
-    capacity,
+from safr_study.evaluation.capacity import capacity
+from safr_study.evaluation.superposition import (
     hoyer_sparsity,
     interference_energy,
     mean_cosine,

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,18 @@ from safr_study.model import (
     SafrClassifier,
     importance_loss,
     interaction_loss,
+    kernels,
     loss_terms,
     vmask_information,
 )
 from safr_study.settings import Penalties
+
+
+@pytest.fixture(params=["fast", "textbook"], autouse=True, scope="module")
+def forms(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every test of this file is run with both forms."""
+    with nullcontext() if request.param == "fast" else kernels.textbook():
+        yield
 
 
 def random_rows(seed: int, *shape: int) -> Tensor:

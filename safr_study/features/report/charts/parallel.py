@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from safr_study.features.report.charts.drawing import Frame, Scale, chart, line, padded, short, text
-from safr_study.records import RankedTrial, StudyResult, Value
+from safr_study.records import RankedTrial, StudyResult
 from safr_study.render.format import trial_sentence, values_of
 from safr_study.settings import (
     POINTS,
@@ -16,6 +16,7 @@ from safr_study.settings import (
     Objective,
     Parameter,
     SearchSpace,
+    Value,
 )
 
 _HEIGHT, _LEAST_WIDTH, _BETWEEN = 380.0, 720.0, 130.0

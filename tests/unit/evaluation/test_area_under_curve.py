@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import auc
 
-from safr_study.evaluation import aopc, area_under_curve
+from safr_study.evaluation.srs import aopc, area_under_curve
 from safr_study.settings import CURVE_SHARES
 
 
