@@ -28,7 +28,7 @@ from safr_study.records.scores import Scores, scores_from_plain
 from safr_study.records.training import EffectiveWeights
 
 SCHEMA_VERSION = 1
-"""Of a line; raise it when a field changes."""
+"""Version of a line; raise it when a field changes."""
 _EXACT = ("learning_rate", "lambda_imp", "lambda_inter")
 """Settings: kept with every digit."""
 _SIGNIFICANT = 8
@@ -50,7 +50,7 @@ class Row:
 
     @property
     def name(self) -> str:
-        """As the paper's tables are read: ``baseline``, ``vmask``, ``safr(1, 0.1)``."""
+        """Name of the row in the paper's tables: ``baseline``, ``vmask``, ``safr(1, 0.1)``."""
         if not self.vmask:
             return "baseline"
         if not self.lambda_imp and not self.lambda_inter:
@@ -65,7 +65,7 @@ VMASK_ROW = Row(vmask=True, lambda_imp=0.0, lambda_inter=0.0)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """At most so many texts of each split; ``None``: all."""
+    """Most texts of each split; ``None``: all."""
 
     train: int | None
     dev: int | None
@@ -118,7 +118,7 @@ class RightAnswers:
 
     @classmethod
     def pack(cls, full: Right, top: Right, random: Right) -> Self:
-        """From `full` `[N]`, `top` `[N]` and `random` `[B, N]`.
+        """Pack `full` `[N]`, `top` `[N]` and `random` `[B, N]`.
 
         Raises:
             ValueError: the lengths differ, or there are more draws than a digit holds.
@@ -146,9 +146,9 @@ class MeanCapacities:
 
     all: float
     important: float
-    """Over the top 30 % of each text by keep-probability."""
+    """Mean over the top 30 % of each text by keep-probability."""
     less_important: float
-    """Over the others."""
+    """Mean over the other tokens."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,13 +40,13 @@ class ComparedStudy:
     joint: tuple[int, ...]
     """Members of its front that no trial of the other studies dominates, by number."""
     exclusive: float
-    """By how much the joint front's hypervolume would shrink without this study."""
+    """Amount by which the joint front's hypervolume would shrink without this study."""
     epochs: int
-    """Of training in all."""
+    """Epochs trained in all."""
 
     @property
     def name(self) -> str:
-        """Of the study."""
+        """Name of the study."""
         return self.result.name
 
 
@@ -57,11 +57,11 @@ class StudyComparison:
     studies: tuple[ComparedStudy, ...]
     objectives: tuple[Objective, ...]
     reference_point: tuple[float, ...]
-    """Of all hypervolumes here."""
+    """Reference point of all hypervolumes here."""
     reference_said: str
     """Which one that is, in a sentence."""
     hypervolume: float
-    """Of the joint front."""
+    """Hypervolume of the joint front."""
     differences: Mapping[str, tuple[str, ...]]
     """Settings that are not the same in all studies, by path (``train.preset``): the value in each
     study, empty where one has no such setting."""
@@ -70,7 +70,7 @@ class StudyComparison:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the studies."""
+        """Names of the studies."""
         return tuple(study.name for study in self.studies)
 
 
