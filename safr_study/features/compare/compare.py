@@ -40,9 +40,9 @@ class ComparedStudy:
     joint: tuple[int, ...]
     """Members of its front that no trial of the other studies dominates, by number."""
     exclusive: float
-    """Amount by which the joint front's hypervolume would shrink without this study."""
+    """Loss of the joint front's hypervolume if this study were left out, 0 or more."""
     epochs: int
-    """Epochs trained in all."""
+    """Epochs trained in all, over all seeds of all trials."""
 
     @property
     def name(self) -> str:
@@ -57,16 +57,16 @@ class StudyComparison:
     studies: tuple[ComparedStudy, ...]
     objectives: tuple[Objective, ...]
     reference_point: tuple[float, ...]
-    """Reference point of all hypervolumes here."""
+    """Reference point of all hypervolumes, one value per objective."""
     reference_said: str
-    """Which one that is, in a sentence."""
+    """The choice of the reference point, as part of a sentence."""
     hypervolume: float
     """Hypervolume of the joint front."""
     differences: Mapping[str, tuple[str, ...]]
     """Settings that are not the same in all studies, by path (``train.preset``): the value in each
     study, empty where one has no such setting."""
     warnings: tuple[str, ...]
-    """Why they are not quite comparable."""
+    """Sentences on why the studies are not quite comparable."""
 
     @property
     def names(self) -> tuple[str, ...]:
