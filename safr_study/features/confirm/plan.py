@@ -34,7 +34,7 @@ class ConfirmPlan:
     corpus: str
     """One line about the data."""
     trials: tuple[TrialRecord, ...]
-    """To be confirmed: the front, then the other baselines."""
+    """Trials to be confirmed: the front, then the other baselines."""
     objectives: tuple[Objective, ...]
     seeds: tuple[int, ...]
     missing: tuple[RunKey, ...]
