@@ -209,8 +209,8 @@ def lines_of(entry: PaperRow, lines: Sequence[RunLine]) -> list[RunLine]:
 def _measured(runs: Sequence[RunLine]) -> dict[Metric, SeedValues]:
     """The metrics of a row, from what each text adds to them."""
     full = np.array([line.right.whole() for line in runs], dtype=np.float64)
-    top = np.array([line.right.without_top() for line in runs], dtype=np.float64)
-    random = np.array([line.right.without_random(line.evaluation.draws) for line in runs])
+    top = np.array([line.right.without_top(PAPER_K) for line in runs], dtype=np.float64)
+    random = np.array([line.right.without_random(PAPER_K) for line in runs])
     tables: dict[Metric, Values] = {
         "accuracy": 100 * full,
         "accuracy_random_deletion": 100 * random,
