@@ -15,7 +15,7 @@ from safr_study.features.compare.comparison import (
 from safr_study.features.compare.tables import write_comparison_csv
 from safr_study.features.study_base.results import load_ledger, rank_ledger
 from safr_study.features.study_base.stores import Stores
-from safr_study.figures.comparison import Front, comparison_figure
+from safr_study.figures.comparison import PlottedFront, comparison_figure
 from safr_study.ledger.storage import close_storage
 from safr_study.render.format import values_of
 
@@ -69,9 +69,9 @@ def write_comparison(found: Comparison, folder: Path) -> list[Path]:
     return written
 
 
-def _front(study: ComparedStudy) -> Front:
+def _front(study: ComparedStudy) -> PlottedFront:
     members = study.result.front
-    return Front(
+    return PlottedFront(
         name=study.name,
         values=tuple(values_of(ranked) for ranked in members),
         joint=tuple(ranked.trial.number in study.joint for ranked in members),
