@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test test-studies test-readme test-units test-gpu drill pictures check audit results table bench efficiency format clean
+.PHONY: help install demo test canary test-gpu drill pictures check audit results table bench efficiency format clean
 
 help:
 	@echo "make demo     install, run the built-in study, print its front"
 	@echo "make test     install, run the tests"
 	@echo "make test-gpu the tests that need a GPU (torch's build for its CUDA must be installed)"
+	@echo "make canary   the newest allowed versions of all libraries, and what is used of their insides"
 	@echo "make drill    kill studies at random moments, and see them go on (20 minutes)"
 	@echo "make pictures the README's pictures of MLflow's page, by headless Chromium"
 	@echo "make check    install, check format, lint, types and layers"
@@ -35,23 +36,20 @@ install: $(STAMP)
 demo: install
 	$(BIN)/safr-study search --dataset planted:redundant --study demo --space smoke --trials 8 --epochs 2 --seed 0
 
-# Whole studies wait for processes much of the time, so three parts share two cores well. Ray's workers are
-# nice (15): without the nice below the unit tests would starve them.
+# Whole studies wait for processes much of the time: three share two cores well. The longest begin first.
+PYTEST := $(BIN)/python -W error -m pytest -p no:cacheprovider --durations=15 -m 'not long and not drill'
+TESTS ?= tests/integration tests/nets tests/unit tests/benchmarks
 test: install
 	# Where PYTHONDONTWRITEBYTECODE is set, every process that a test starts would compile them for itself.
 	$(BIN)/python -m compileall -q safr_study tests
-	$(MAKE) --no-print-directory --jobs 3 test-studies test-readme test-units
+	$(PYTEST) --numprocesses 3 --dist loadgroup $(TESTS)
 
-PYTEST := $(BIN)/python -W error -m pytest -p no:cacheprovider --durations=10 -m 'not long and not drill'
-README_TEST := tests/integration/test_readme.py
-test-studies:
-	$(PYTEST) tests/integration --ignore=$(README_TEST)
-
-test-readme:
-	$(PYTEST) $(README_TEST)
-
-test-units:
-	nice -n 19 $(PYTEST) --numprocesses 2 --dist loadfile tests/unit tests/benchmarks
+# The newest versions that pyproject.toml allows, and whether what it uses of their insides is still there.
+CANARY := .venv-canary
+canary:
+	$(PYTHON) -m venv $(CANARY)
+	$(CANARY)/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager --editable '.[dev,postgres,cluster,dashboard]'
+	$(CANARY)/bin/python -W error -m pytest -p no:cacheprovider tests/unit/test_canaries.py
 
 test-gpu: install
 	$(PYTEST) tests/gpu
@@ -110,4 +108,4 @@ format: install
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
+	rm -rf $(VENV) $(CANARY) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info

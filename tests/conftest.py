@@ -12,9 +12,32 @@ from hypothesis import settings
 
 # The width of the terminal, which pytest-xdist passes on: a test that needs one gives it itself.
 os.environ.pop("COLUMNS", None)
-# A slow moment of the machine is no fault of what is tested.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+# A slow moment of the machine is no fault of what is tested. A push tries few examples, the same
+# for all; SAFR_TEST_EXAMPLES=300, at night, tries many and new ones: what it finds is news.
+_EXAMPLES = os.environ.get("SAFR_TEST_EXAMPLES")
+settings.register_profile("push", deadline=None, max_examples=30, derandomize=True)
+settings.register_profile("night", deadline=None, max_examples=int(_EXAMPLES or 300))
+settings.load_profile("push" if _EXAMPLES is None else "night")
+
+LONGEST = ("test_readme.py", "planted study", "test_confirm.py", "test_crash_safety.py")
+"""Groups of tests that begin first, as they end last."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tell pytest-xdist which tests belong to one process, and begin with the longest of them.
+
+    All that look at the one planted study are together, so that it is trained once; the others by
+    their file.
+    """
+
+    def group(item: pytest.Item) -> str:
+        looks = {"planted", "finished"} & set(getattr(item, "fixturenames", ()))
+        return "planted study" if looks and "integration" in item.path.parts else item.path.name
+
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group(item)))
+    order = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(group(item), len(order)))
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from safr_study.ledger.ledger import Ledger, StudyFacts
 from safr_study.ledger.storage import open_storage
 from safr_study.ledger.trial_codec import Outcome
 from safr_study.records import CheckpointRef, EpochReport, LossTerms, Replicate
-from safr_study.sampling.asha import Verdict
+from safr_study.sampling.asha import Decision
 from safr_study.settings import CorpusSpec, StudySpec
 from safr_study.settings.space_files import find_space
 
@@ -82,7 +82,7 @@ def complete(
 
 def stop_early(ledger: Ledger, number: int) -> None:
     """As the scheduler does."""
-    ledger.judged(number, 2, Verdict.STOP)
+    ledger.record_decision(number, 2, Decision.PRUNE)
 
 
 def write_state(folder: Path) -> Path:

@@ -69,7 +69,7 @@ class Board:
         expected = self._epochs_of_finished / self._finished if self._finished else whole
         begun = sum(max(0.0, expected - len(t.epochs)) for t in self._running.values())
         waiting = max(0, self.left - self._ended - len(self._running))
-        return per_epoch * (begun + waiting * expected) / self.plan.allotment.max_concurrent
+        return per_epoch * (begun + waiting * expected) / self.plan.slots.max_concurrent
 
     def summary(self) -> str:
         """One line: trials, best of each objective, hypervolume, time left."""

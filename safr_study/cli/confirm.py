@@ -164,7 +164,7 @@ def plan_lines(plan: ConfirmPlan) -> list[str]:
     ]
     if plan.missing:
         lines.append(
-            f"{len(plan.missing)} to do, {plan.allotment.sentence()}; about "
+            f"{len(plan.missing)} to do, {plan.slots.sentence()}; about "
             f"{output.duration(plan.seconds)} by the search's own times, "
             f"{output.size(plan.disk_bytes)} of disk"
         )
@@ -190,7 +190,7 @@ def _dry_run(request: ConfirmRequest, stores: Stores, *, as_json: bool) -> None:
                 "seeds": list(plan.seeds),
                 "wanted": plan.wanted,
                 "missing": [{"trial": number, "seed": seed} for number, seed in plan.missing],
-                "allotment": to_plain(plan.allotment),
+                "allotment": to_plain(plan.slots),
                 "seconds": plan.seconds,
                 "disk_bytes": plan.disk_bytes,
                 "test_texts": plan.test_texts,

@@ -33,7 +33,7 @@ def plan_lines(plan: StudyPlan) -> list[str]:
         f"{_count(plan.trials, 'trial')} of at most {_count(plan.epochs, 'epoch')} "
         f"{f'(first the baselines: {baselines})' if baselines else '(no baselines)'}, "
         f"objectives {' and '.join(o.label for o in plan.objectives)} on dev; "
-        f"{plan.allotment.sentence()}",
+        f"{plan.slots.sentence()}",
     ]
     if plan.done or plan.unfinished:
         lines.append(f"going on: {plan.done} done, {plan.unfinished} begun, {left} to finish")
@@ -227,7 +227,7 @@ def _state(trial: TrialRecord) -> str:
 
 
 def _outcome(trial: TrialRecord, board: Board) -> str:
-    if trial.run_on_values is not None:
+    if trial.control_values is not None:
         return (
             f"was to be stopped at epoch {trial.stopped_at}, and ran on to measure what that costs"
         )

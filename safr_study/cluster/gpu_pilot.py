@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import ValidationError
 
-from safr_study.cluster.ray_cluster import Allotment, NodeRoom, cluster_rooms, divide
+from safr_study.cluster.ray_cluster import cluster_nodes
+from safr_study.cluster.slots import NodeCapacity, TrialSlots, plan_slots
 from safr_study.data import EncodedCorpus, EncodedSplit
 from safr_study.settings import StudySpec, TrainConfig, Value, trial_config, wanted
 from safr_study.settings.parameters import samples
@@ -42,7 +43,7 @@ class Peak:
     """Of the GPU."""
 
 
-def gpu_share(peak: Peak, rooms: Sequence[NodeRoom], cpus_per_trial: float) -> float:
+def gpu_share(peak: Peak, nodes: Sequence[NodeCapacity], cpus_per_trial: float) -> float:
     """The share of one GPU for each trial.
 
     At least what the pilot took with a margin, and no less than one part for each trial that the
@@ -50,12 +51,12 @@ def gpu_share(peak: Peak, rooms: Sequence[NodeRoom], cpus_per_trial: float) -> f
 
     Args:
         peak: of the pilot.
-        rooms: of the cluster's nodes.
+        nodes: of the cluster's nodes.
         cpus_per_trial: of one trial.
     """
     steps = math.ceil(peak.used * MARGIN / peak.total / STEP - 1e-9)
     needed = min(1.0, max(1, steps) * STEP)
-    by_cpus = [room.cpus / cpus_per_trial / room.gpus for room in rooms if room.gpus >= 1]
+    by_cpus = [node.cpus / cpus_per_trial / node.gpus for node in nodes if node.gpus >= 1]
     most = max(1.0, max(by_cpus, default=1.0))
     return round(max(needed, math.floor(1 / most / STEP + 1e-9) * STEP), 2)
 
@@ -128,19 +129,19 @@ def measure_peak(spec: StudySpec, corpus: EncodedCorpus) -> Peak | None:
     return Peak(torch.cuda.max_memory_reserved() + context, total)
 
 
-def allot_measured(spec: StudySpec, corpus: EncodedCorpus) -> Allotment:
+def measured_slots(spec: StudySpec, corpus: EncodedCorpus) -> TrialSlots:
     """Divide the running cluster among a study's trials, after a pilot where they share GPUs.
 
     Raises:
         BadInput: no node has what one trial asks for.
     """
-    rooms, resources = cluster_rooms(), spec.resources
-    if resources.gpus_per_trial is None and any(room.gpus >= 1 for room in rooms):
+    nodes, resources = cluster_nodes(), spec.resources
+    if resources.gpus_per_trial is None and any(node.gpus >= 1 for node in nodes):
         peak = run_pilot(spec, corpus)
         if peak is not None:
-            share = gpu_share(peak, rooms, resources.cpus_per_trial)
+            share = gpu_share(peak, nodes, resources.cpus_per_trial)
             resources = resources.model_copy(update={"gpus_per_trial": share})
-    return divide(resources, rooms)
+    return plan_slots(resources, nodes)
 
 
 def run_pilot(spec: StudySpec, corpus: EncodedCorpus) -> Peak | None:

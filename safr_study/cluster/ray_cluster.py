@@ -6,21 +6,16 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from safr_study.cluster.slots import NodeCapacity
 from safr_study.errors import BadInput, ServiceUnreachable
-from safr_study.settings import Resources
 
 _log = logging.getLogger(__name__)
-GPU_SHARE = 0.25
-"""Of one GPU per trial, where no pilot could measure what it takes (``pilot``): the paper's model
-takes well under a quarter of any current one."""
 
 _PROBE_SECONDS = 4.0
-_TINY = 1e-9
-"""Of what floating-point numbers lose: three thirds are one."""
 _UNBOUNDED = 100
 """Nodes that an autoscaler without a limit is taken to start."""
 _SETTINGS = 4
@@ -42,55 +37,12 @@ _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     # The state of the Tuner, all trials each time: nobody reads it back, the ledger has it all.
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
-    "RAY_DISABLE_IMPORT_WARNING": "1",
     # The trace of a worker that died: the ledger has the sentence.
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }
 _LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Ray listens on every interface otherwise; a test lists the listeners. Ray reads it when it is
 imported. Never for a cluster at an address: nodes could not reach each other."""
-
-
-@dataclass(frozen=True, slots=True)
-class NodeRoom:
-    """What one node has for trials, whether they run or not."""
-
-    cpus: float
-    gpus: float
-
-    def holds(self, cpus: float, gpus: float) -> int:
-        """Trials with so many CPUs and GPUs each that fit at once.
-
-        A share of a GPU is of one GPU: what is left of two makes no third.
-        """
-        fit = int(self.cpus / cpus + _TINY)
-        if gpus >= 1:
-            return min(fit, int(self.gpus / gpus + _TINY))
-        if gpus > 0:
-            return min(fit, int(self.gpus + _TINY) * int(1 / gpus + _TINY))
-        return fit
-
-
-@dataclass(frozen=True, slots=True)
-class Allotment:
-    """What the cluster has, divided."""
-
-    cpus_per_trial: float
-    gpus_per_trial: float
-    max_concurrent: int
-    cpus: float
-    """Of the whole cluster."""
-    gpus: float
-    """Of the whole cluster."""
-    nodes: int = 1
-    """That have room for a trial."""
-
-    def sentence(self) -> str:
-        """For people: ``2 trials at once, each with 1 CPU``."""
-        gpus = f" and {self.gpus_per_trial:g} GPU" if self.gpus_per_trial else ""
-        trials = "1 trial" if self.max_concurrent == 1 else f"{self.max_concurrent} trials"
-        where = f" on {self.nodes} nodes" if self.nodes > 1 else ""
-        return f"{trials} at once{where}, each with {self.cpus_per_trial:g} CPU{gpus}"
 
 
 @contextlib.contextmanager
@@ -219,7 +171,7 @@ def _speaks_grpc(connection: socket.socket) -> bool:
     return header[3] == _SETTINGS
 
 
-def cluster_rooms() -> list[NodeRoom]:
+def cluster_nodes() -> list[NodeCapacity]:
     """What each node of the running cluster has, and each that its autoscaler may start."""
     import ray
 
@@ -227,57 +179,13 @@ def cluster_rooms() -> list[NodeRoom]:
     scaled = ray._private.state.state.get_cluster_config()
     groups = [] if scaled is None else list(scaled.node_group_configs)
     startable = [
-        NodeRoom(float(group.resources.get("CPU", 0)), float(group.resources.get("GPU", 0)))
+        NodeCapacity(float(group.resources.get("CPU", 0)), float(group.resources.get("GPU", 0)))
         for group in groups
         for _ in range(_UNBOUNDED if group.max_count < 0 else group.max_count)
     ]
     alive = [
-        NodeRoom(node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0))
+        NodeCapacity(node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0))
         for node in ray.nodes()
         if node["Alive"]
     ]
     return startable if len(startable) > len(alive) else alive
-
-
-def divide(resources: Resources, rooms: Sequence[NodeRoom]) -> Allotment:
-    """How many trials fit, and with what each.
-
-    Where there are GPUs, every trial gets (a share of) one: nodes without any do nothing, as a
-    trial's numbers depend on the kind of its processor.
-
-    Raises:
-        BadInput: no node has what one trial asks for.
-    """
-    cpus, gpus = (sum(getattr(room, name) for room in rooms) for name in ("cpus", "gpus"))
-    per_trial = resources.gpus_per_trial
-    if per_trial is None:
-        per_trial = GPU_SHARE if gpus else 0.0
-    largest = NodeRoom(
-        max((room.cpus for room in rooms), default=0.0),
-        max((room.gpus for room in rooms), default=0.0),
-    )
-    whose = "the cluster's" if len(rooms) == 1 else "any node's"
-    for name, wanted, there in (
-        ("cpus-per-trial", resources.cpus_per_trial, largest.cpus),
-        ("gpus-per-trial", per_trial, largest.gpus),
-    ):
-        if wanted > there + _TINY:
-            raise BadInput(
-                name, f"{wanted:g} is more than {whose} {there:g}; give {there:g} or less"
-            )
-    fitting = [room.holds(resources.cpus_per_trial, per_trial) for room in rooms]
-    fit = sum(fitting)
-    if not fit:
-        raise BadInput(
-            "gpus-per-trial",
-            f"no node has {resources.cpus_per_trial:g} CPUs beside {per_trial:g} of a GPU; give "
-            "fewer --cpus-per-trial, or --gpus-per-trial 0 to train on CPUs",
-        )
-    return Allotment(
-        cpus_per_trial=resources.cpus_per_trial,
-        gpus_per_trial=per_trial,
-        max_concurrent=max(1, min(fit, resources.max_concurrent or fit)),
-        cpus=cpus,
-        gpus=gpus,
-        nodes=sum(1 for count in fitting if count),
-    )

@@ -27,7 +27,7 @@ from safr_study.records import (
     TrialState,
     to_plain,
 )
-from safr_study.sampling.asha import Verdict
+from safr_study.sampling.asha import Decision
 from safr_study.sampling.experimental import experimental_allowed
 from safr_study.sampling.fixed_trials import planned
 from safr_study.sampling.imputation import EPOCH
@@ -236,7 +236,7 @@ class Ledger:
         if outcome.violations:
             self._set(number, "violations", list(outcome.violations))
             self._set_constraints(number, outcome.violations)
-        if self.trial(number).run_on:
+        if self.trial(number).control:
             self._set(number, "run_on_values", list(values))
             self._tell(number, state=optuna.trial.TrialState.PRUNED)
         else:
@@ -252,17 +252,17 @@ class Ledger:
             if f"{index}" not in trial.constraints:
                 trial.set_constraint(f"{index}", violation)
 
-    def judged(self, number: int, epoch: int, verdict: Verdict) -> TrialRecord:
+    def record_decision(self, number: int, epoch: int, verdict: Decision) -> TrialRecord:
         """Write the scheduler's verdict on a running trial at a rung; a stopped one ends."""
         self._set(number, f"{RUNG}{epoch:05d}", verdict.value)
-        return self.stop(number) if verdict is Verdict.STOP else self.trial(number)
+        return self.stop(number) if verdict is Decision.PRUNE else self.trial(number)
 
     def stop(self, number: int) -> TrialRecord:
         """End a running trial that the scheduler stopped."""
         self._tell(number, state=optuna.trial.TrialState.PRUNED)
         return self.trial(number)
 
-    def unjudged(self, trial: TrialRecord) -> EpochReport | None:
+    def pending_decision(self, trial: TrialRecord) -> EpochReport | None:
         """The rung that a trial reached and was not judged at, as its driver died just then."""
         reached = [report for report in trial.epochs if report.objectives is not None]
         if not reached or trial.stopped_at is not None:

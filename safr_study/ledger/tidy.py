@@ -34,7 +34,7 @@ def tidy_trial(place: str, trial: TrialRecord) -> None:
     """
     if trial.state in _UNFINISHED:
         return
-    if trial.state is TrialState.PRUNED and not trial.run_on:
+    if trial.state is TrialState.PRUNED and not trial.control:
         _remove_all(place)
     else:
         tidy_states(place)

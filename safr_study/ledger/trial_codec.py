@@ -19,7 +19,7 @@ from safr_study.records import (
     epoch_from_plain,
     scores_from_plain,
 )
-from safr_study.sampling.asha import Verdict
+from safr_study.sampling.asha import Decision
 from safr_study.sampling.imputation import EPOCH
 
 RUNG = "rung:"
@@ -87,10 +87,10 @@ def record_of(trial: FrozenTrial, number: int, of_study: Mapping[str, Any]) -> T
     against = {
         int(key.removeprefix(RUNG)): value
         for key, value in attrs.items()
-        if key.startswith(RUNG) and value != Verdict.GO_ON
+        if key.startswith(RUNG) and value != Decision.CONTINUE
     }
     failed = trial.state is optuna.trial.TrialState.FAIL
-    run_on_values = attrs.get("run_on_values")
+    control_values = attrs.get("run_on_values")
     return TrialRecord(
         number=number,
         state=_STATES[trial.state],
@@ -103,8 +103,8 @@ def record_of(trial: FrozenTrial, number: int, of_study: Mapping[str, Any]) -> T
         epochs=tuple(epoch_from_plain(attrs[key]) for key in epochs),
         failure=attrs.get("failure") if failed else None,
         stopped_at=min(against, default=None),
-        run_on=Verdict.RUN_ON in against.values(),
-        run_on_values=None if run_on_values is None else tuple(run_on_values),
+        control=Decision.CONTROL in against.values(),
+        control_values=None if control_values is None else tuple(control_values),
         replicates=tuple(
             Replicate(one["seed"], tuple(one["values"])) for one in attrs.get("replicates", ())
         ),

@@ -67,11 +67,11 @@ class TrialRecord:
     failure: str | None = None
     """The sentence, for a failed trial."""
     stopped_at: int | None = None
-    """Rung, in epochs, at which the scheduler stopped it, or would have stopped a run-on."""
-    run_on: bool = False
-    """Whether it was to be stopped and ran on to its end, to measure what stopping costs."""
-    run_on_values: tuple[float, ...] | None = None
-    """The objectives at the end of a run-on, which is ranked with nobody."""
+    """Rung, in epochs, at which the scheduler pruned it, or would have pruned a control trial."""
+    control: bool = False
+    """Whether it was to be pruned and was trained to its end, to measure what pruning costs."""
+    control_values: tuple[float, ...] | None = None
+    """The objectives at the end of a control trial, which is not ranked."""
     replicates: tuple[Replicate, ...] = ()
     """Each seed's own, where there are several; the checkpoint is the first one's."""
     violations: tuple[float, ...] = ()

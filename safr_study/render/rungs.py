@@ -77,14 +77,14 @@ def rung_reports(
     """
     reports = []
     # Ranking takes its time in a large study, and only run-ons are compared with it.
-    some = any(trial.run_on_values is not None for trial in trials)
+    some = any(trial.control_values is not None for trial in trials)
     reached = _ranked(trials, objectives, reference_point).hypervolume if some else 0.0
     for rung in rungs:
         here = [trial for trial in trials if trial.stopped_at == rung]
         run_ons = [
-            replace(trial, state=TrialState.COMPLETE, values=trial.run_on_values)
+            replace(trial, state=TrialState.COMPLETE, values=trial.control_values)
             for trial in here
-            if trial.run_on and trial.run_on_values is not None and trial.feasible
+            if trial.control and trial.control_values is not None and trial.feasible
         ]
         front_missed, hypervolume_missed = 0, 0.0
         if run_ons:
@@ -97,8 +97,8 @@ def rung_reports(
             RungReport(
                 rung=rung,
                 judged=sum(_judged(trial, rung) for trial in trials),
-                stopped=sum(not trial.run_on for trial in here),
-                ran_on=sum(trial.run_on for trial in here),
+                stopped=sum(not trial.control for trial in here),
+                ran_on=sum(trial.control for trial in here),
                 ended=len(pairs),
                 correlations=tuple(
                     _correlation(name, place, pairs) for place, name in enumerate(objectives)
@@ -203,7 +203,7 @@ def _pairs(trials: Iterable[TrialRecord], rung: int) -> list[Pair]:
     pairs = []
     for trial in trials:
         start = _at_rung(trial, rung)
-        end = trial.run_on_values if trial.run_on else trial.values
+        end = trial.control_values if trial.control else trial.values
         if start is not None and end is not None:
             pairs.append((start, end))
     return pairs

@@ -58,7 +58,7 @@ def _end(trial: TrialRecord, result: StudyResult) -> str:
     if trial.state is TrialState.FAILED:
         return f"failed: {trial.failure}"
     if trial.state is TrialState.PRUNED:
-        return "ran on after it was to be stopped" if trial.run_on else "was stopped early"
+        return "ran on after it was to be stopped" if trial.control else "was stopped early"
     shown = (
         f"{Objective(name=name).label} {value:.2f}"
         for name, value in zip(result.objectives, trial.values or (), strict=False)

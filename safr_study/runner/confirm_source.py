@@ -16,7 +16,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from safr_study.cluster.ray_cluster import Allotment
+from safr_study.cluster.slots import TrialSlots
 from safr_study.data import EncodedCorpus
 from safr_study.errors import SafrError, ServiceUnreachable, StudyInterrupted
 from safr_study.object_store import join
@@ -47,7 +47,7 @@ def train_runs(
     tasks: Sequence[TrialTask],
     corpus: EncodedCorpus,
     *,
-    allotment: Allotment,
+    slots: TrialSlots,
     on_end: Callable[[TrialTask, Trained | str], None],
     stop: Callable[[], bool],
 ) -> None:
@@ -56,40 +56,40 @@ def train_runs(
     Args:
         tasks: a trial's settings with a new seed each, in folders of their own.
         corpus: of the study.
-        allotment: how many at once, and with what.
+        slots: how many at once, and with what.
         on_end: called here with each run as it ends: its results, or the sentence of its failure.
         stop: asked every few seconds whether to end early.
 
     Raises:
         StudyInterrupted: by Ctrl-C, SIGTERM or ``stop``; those begun go on from their last epoch.
     """
-    _run_all(_train, tasks, corpus, allotment, on_end, stop, _read_trained)
+    _run_all(_train, tasks, corpus, slots, on_end, stop, _read_trained)
 
 
 def measure_on_test(
     tasks: Sequence[TrialTask],
     corpus: EncodedCorpus,
     *,
-    allotment: Allotment,
+    slots: TrialSlots,
     on_end: Callable[[TrialTask, Measured | str], None],
     stop: Callable[[], bool],
 ) -> None:
     """Measure models that `train_runs` trained on the test set; arguments and errors as there."""
-    _run_all(_test, tasks, corpus, allotment, on_end, stop, _read_measured)
+    _run_all(_test, tasks, corpus, slots, on_end, stop, _read_measured)
 
 
 def _run_all(
     work: Callable[[Mapping[str, Any], EncodedCorpus], str],
     tasks: Sequence[TrialTask],
     corpus: EncodedCorpus,
-    allotment: Allotment,
+    slots: TrialSlots,
     on_end: Callable[[TrialTask, Any], None],
     stop: Callable[[], bool],
     read: Callable[[Mapping[str, Any]], Outcome],
 ) -> None:
     remote = ray.remote(work).options(
-        num_cpus=allotment.cpus_per_trial,
-        num_gpus=allotment.gpus_per_trial,
+        num_cpus=slots.cpus_per_trial,
+        num_gpus=slots.gpus_per_trial,
         max_retries=WORKER_DEATHS,
     )
     shared = ray.put(corpus)
@@ -102,7 +102,7 @@ def _run_all(
                     asked = time.monotonic()
                     if stop():
                         stopped.set()
-                while waiting and len(running) < allotment.max_concurrent:
+                while waiting and len(running) < slots.max_concurrent:
                     task = waiting.pop(0)
                     running[remote.remote(task.to_config(), shared)] = task
                 for done in ray.wait(list(running), timeout=_WAIT_SECONDS)[0]:

@@ -18,7 +18,7 @@ from typing import Any
 from ray import tune
 
 from safr_study.cluster.head_watch import HeadWatch
-from safr_study.cluster.ray_cluster import Allotment
+from safr_study.cluster.slots import TrialSlots
 from safr_study.data import EncodedCorpus
 from safr_study.errors import (
     SafrError,
@@ -51,7 +51,7 @@ def run_study(
     ledger: Ledger,
     *,
     home: Home,
-    allotment: Allotment,
+    slots: TrialSlots,
     lease: Lease,
     observers: Sequence[StudyObserver] = (),
 ) -> bool:
@@ -69,7 +69,7 @@ def run_study(
         ledger,
         spec,
         checkpoints=ledger.checkpoints(home),
-        gpus_per_trial=allotment.gpus_per_trial,
+        gpus_per_trial=slots.gpus_per_trial,
         observers=observers,
     )
     if not searcher.remaining:
@@ -81,13 +81,13 @@ def run_study(
         tuner = tune.Tuner(
             tune.with_resources(
                 tune.with_parameters(trainable, corpus=corpus),
-                trial_resources(allotment),
+                trial_resources(slots),
             ),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
                 scheduler=LedgerScheduler(searcher),
                 num_samples=searcher.remaining,
-                max_concurrent_trials=allotment.max_concurrent,
+                max_concurrent_trials=slots.max_concurrent,
                 reuse_actors=True,
                 trial_name_creator=lambda trial: f"trial-{trial.trial_id}",
                 trial_dirname_creator=lambda trial: f"trial-{trial.trial_id}",

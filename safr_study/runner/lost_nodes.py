@@ -10,13 +10,13 @@ from typing import Any
 import ray
 from ray import tune
 
-from safr_study.cluster.ray_cluster import Allotment
+from safr_study.cluster.slots import TrialSlots
 from safr_study.runner.task import NODE
 
 
-def trial_resources(allotment: Allotment) -> tune.PlacementGroupFactory:
+def trial_resources(slots: TrialSlots) -> tune.PlacementGroupFactory:
     """What one trial takes; on the node that has the most left, so that trials are spread."""
-    bundle = {"CPU": allotment.cpus_per_trial, "GPU": allotment.gpus_per_trial}
+    bundle = {"CPU": slots.cpus_per_trial, "GPU": slots.gpus_per_trial}
     wanted = {name: amount for name, amount in bundle.items() if amount}
     return tune.PlacementGroupFactory([wanted], strategy="SPREAD")
 

@@ -110,10 +110,10 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
     def _next(self) -> TrialRecord | None:
         if self._unfinished:
             trial = self._unfinished.pop(0)
-            if trial.stopped_at is not None and not trial.run_on:
+            if trial.stopped_at is not None and not trial.control:
                 return self._ledger.stop(trial.number)
-            report = self._ledger.unjudged(trial)
-            return trial if report is None else self._judge(trial.number, report)
+            report = self._ledger.pending_decision(trial)
+            return trial if report is None else self._decide(trial.number, report)
         budget = self._spec.epoch_budget
         if budget is not None and self._epochs_run >= budget:
             return None
@@ -164,20 +164,20 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         trial = self._ledger.trial(number)
         for observer in self._observers:
             observer.epoch_ended(trial, report)
-        if self._ledger.unjudged(trial) != report:
+        if self._ledger.pending_decision(trial) != report:
             return False
-        judged = self._judge(number, report)
+        judged = self._decide(number, report)
         if judged.state is TrialState.RUNNING:
             return False
         self._finished.add(trial_id)
         self._end(judged)
         return True
 
-    def _judge(self, number: int, report: EpochReport) -> TrialRecord:
+    def _decide(self, number: int, report: EpochReport) -> TrialRecord:
         assert report.objectives is not None
         exempt = self._ledger.trial(number).baseline is not None
-        verdict = self._asha.judge(number, report.epoch, report.objectives, exempt=exempt)
-        return self._ledger.judged(number, report.epoch, verdict)
+        decision = self._asha.decide(number, report.epoch, report.objectives, exempt=exempt)
+        return self._ledger.record_decision(number, report.epoch, decision)
 
     def _finish(self, trial_id: str, event: Finished) -> TrialRecord:
         if event.failure is not None or event.scores is None or event.checkpoint is None:
@@ -232,8 +232,8 @@ def rebuilt(spec: StudySpec, trials: Sequence[TrialRecord]) -> Asha:
         for report in trial.epochs:
             if report.objectives is not None:
                 asha.add(trial.number, report.epoch, report.objectives)
-        if trial.run_on and trial.stopped_at is not None:
-            asha.ran_on(trial.number, trial.stopped_at)
+        if trial.control and trial.stopped_at is not None:
+            asha.add_control(trial.number, trial.stopped_at)
         if trial.state is TrialState.COMPLETE and trial.values is not None:
             asha.ended(trial.number, trial.values)
     return asha

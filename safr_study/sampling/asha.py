@@ -19,23 +19,23 @@ from safr_study.settings import POINTS, Objective, SchedulerConfig
 
 Vector = tuple[float, ...]
 
-_RUN_ON_STREAM = 0x72756E6F
+_CONTROL_STREAM = 0x72756E6F
 """Keeps the draws apart from the sampler's, which come from the same study seed and number."""
 _ROUNDING = 1.0 + 1e-9
 """Two decimal fractions a whole margin apart must not be more than a margin apart as floats."""
 
 
-class Verdict(StrEnum):
+class Decision(StrEnum):
     """What becomes of a trial at a rung."""
 
-    GO_ON = "go_on"
-    STOP = "stop"
-    RUN_ON = "run_on"
+    CONTINUE = "go_on"
+    PRUNE = "stop"
+    CONTROL = "run_on"
     """It was to be stopped, and is trained to its end to measure what stopping costs."""
 
 
 class Asha:
-    """The trials at each rung, and the verdict on the next one that reaches it.
+    """The trials at each rung, and the decision on the next one that reaches it.
 
     **Rule.** A trial goes on while fewer than ``min_peers`` others stand at the rung. After that it
     goes on if its place (`pareto.places`) among all at the rung is one of the first n / reduction,
@@ -46,14 +46,14 @@ class Asha:
     no say. So a trial that dominates all others always goes on, and one that all others dominate by
     more than the margin never does.
 
-    **Run-ons.** Of the trials to be stopped a share ``run_on``, drawn from (seed, number), is told
-    to run on, once. It stands at the rungs that it reached by its own right. At later ones it is
-    neither judged nor counted: it is there by lot, so it must neither push out others if it turns
-    out well, nor make room for them if it turns out badly. So the share of run-ons changes no
-    other trial's verdict.
+    **Control trials.** A share ``run_on`` of the trials to be pruned, drawn from (seed, number), is
+    trained to its end, once. It stands at the rungs that it reached by its own right. At later ones
+    it is neither judged nor counted: it is there by lot, so it must neither push out others if it
+    turns out well, nor make room for them if it turns out badly. So the share of control trials
+    changes no other trial's decision.
 
     **State.** All is decided by what was added, not by its order. After a restart `add`, `ended`
-    and `ran_on`, called for what the ledger has in any order, give the state back.
+    and `add_control`, called for what the ledger has in any order, give the state back.
 
     A vector with NaN is no measurement: it is not kept, and its trial goes on until it fails.
     """
@@ -77,7 +77,7 @@ class Asha:
         self._seed = seed
         self._measured: dict[int, dict[int, Vector]] = {rung: {} for rung in self.rungs}
         self._ended: dict[int, Vector] = {}
-        self._ran_on: dict[int, int] = {}
+        self._controls: dict[int, int] = {}
         self._standings = {rung: Standings(len(objectives)) for rung in self.rungs}
 
     def add(self, number: int, epoch: int, values: Sequence[float]) -> None:
@@ -114,14 +114,14 @@ class Asha:
             self._ended[number] = vector
             self._stand(number)
 
-    def ran_on(self, number: int, epoch: int) -> None:
-        """Note that a trial was told to run on at this rung; the same again changes nothing."""
-        self._ran_on[number] = epoch
+    def add_control(self, number: int, epoch: int) -> None:
+        """Note that a trial became a control at this rung; the same again changes nothing."""
+        self._controls[number] = epoch
         self._stand(number)
 
-    def judge(
+    def decide(
         self, number: int, epoch: int, values: Sequence[float], *, exempt: bool = False
-    ) -> Verdict:
+    ) -> Decision:
         """Note what a trial measured, and decide what becomes of it.
 
         Args:
@@ -135,15 +135,15 @@ class Asha:
         """
         self.add(number, epoch, values)
         vector = self._vector(values)
-        if exempt or vector is None or epoch not in self._measured or number in self._ran_on:
-            return Verdict.GO_ON
+        if exempt or vector is None or epoch not in self._measured or number in self._controls:
+            return Decision.CONTINUE
         others = self._standings[epoch].without(number)
         if len(others) < self._config.min_peers or self._holds_up(np.array(vector), others):
-            return Verdict.GO_ON
+            return Decision.CONTINUE
         if not self._drawn(number):
-            return Verdict.STOP
-        self.ran_on(number, epoch)
-        return Verdict.RUN_ON
+            return Decision.PRUNE
+        self.add_control(number, epoch)
+        return Decision.CONTROL
 
     def _vector(self, values: Sequence[float]) -> Vector | None:
         vector = tuple(float(value) for value in values)
@@ -154,7 +154,7 @@ class Asha:
     def _stand(self, number: int) -> None:
         """Bring the standings up to date with what is known of a trial."""
         last = max((rung for rung in self.rungs if number in self._measured[rung]), default=0)
-        until = self._ran_on.get(number, math.inf)
+        until = self._controls.get(number, math.inf)
         for rung, standings in self._standings.items():
             vector = self._measured[rung].get(number)
             if vector is None and rung > last:
@@ -179,5 +179,5 @@ class Asha:
         return bool(varied.any() and better[:, varied].all(axis=1).any())
 
     def _drawn(self, number: int) -> bool:
-        draws = np.random.default_rng([_RUN_ON_STREAM, self._seed, number])
+        draws = np.random.default_rng([_CONTROL_STREAM, self._seed, number])
         return float(draws.random()) < self._config.run_on

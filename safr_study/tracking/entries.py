@@ -163,7 +163,7 @@ def trial_note(trial: TrialRecord, spec: StudySpec) -> str:
         values = zip(spec.objectives, trial.values, strict=True)
         said += f" On dev: {', '.join(_value(*pair) for pair in values)}."
     if trial.stopped_at is not None:
-        said += f" {'To be stopped' if trial.run_on else 'Stopped'} at epoch {trial.stopped_at}."
+        said += f" {'To be stopped' if trial.control else 'Stopped'} at epoch {trial.stopped_at}."
     if trial.failure is not None:
         said += f" It failed: {trial.failure}."
     return f"{said}\n\nUnits of the metrics: see the description of the study's run."
@@ -184,7 +184,7 @@ def trial_tags(trial: TrialRecord, spec: StudySpec, ranked: RankedTrial | None) 
     if trial.failure is not None:
         tags[FAILURE_TAG] = trial.failure
     if trial.stopped_at is not None:
-        tags |= {"stopped_at": str(trial.stopped_at), "run_on": _text(trial.run_on)}
+        tags |= {"stopped_at": str(trial.stopped_at), "run_on": _text(trial.control)}
     if trial.device is not None:
         tags["device"] = trial.device
     if trial.scores is not None:

@@ -30,7 +30,7 @@ from benchmarks.measured import Measured, report
 from benchmarks.searches import Lookup
 from benchmarks.synthetic import SyntheticTable
 from safr_study.cli.progress import PlainProgress
-from safr_study.cluster.ray_cluster import Allotment
+from safr_study.cluster.slots import TrialSlots
 from safr_study.features.search.search import StudyPlan
 from safr_study.features.study_base.cost import Cost
 from safr_study.home import open_home
@@ -185,7 +185,7 @@ def _plan(spec: StudySpec, concurrent: int, reference: tuple[float, ...]) -> Stu
         epochs=spec.train.epochs,
         objectives=spec.objectives,
         reference_point=reference,
-        allotment=Allotment(1.0, 0.0, concurrent, float(concurrent), 0.0),
+        slots=TrialSlots(1.0, 0.0, concurrent, float(concurrent), 0.0),
         cost=Cost(0.0, 0, 0),
         baselines=(),
     )

@@ -161,8 +161,8 @@ def test_full_training_costs_every_epoch_and_has_the_tables_values(workers: int)
 
 def test_stopped_trials_cost_their_epochs_and_add_nothing_to_the_front() -> None:
     history, ended = watched(2, 0, trials=20, scheduler=SchedulerConfig(run_on=0.5))
-    stopped = [trial for trial in ended if trial.state.value == "pruned" and not trial.run_on]
-    ran_on = [trial for trial in ended if trial.run_on]
+    stopped = [trial for trial in ended if trial.state.value == "pruned" and not trial.control]
+    ran_on = [trial for trial in ended if trial.control]
     complete = [trial for trial in ended if trial.values is not None]
     assert stopped
     assert ran_on

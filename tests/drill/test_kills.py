@@ -270,7 +270,7 @@ def check_rungs(home: Path, found: Sequence[TrialRecord], reference: Reference) 
         reached = {report.epoch for report in trial.epochs if report.objectives is not None}
         rungs = {int(name.partition(":")[2]) for (number, name) in judged if number == trial.number}
         assert rungs == reached, "a rung was passed unjudged"
-        if trial.state is TrialState.PRUNED and not trial.run_on:
+        if trial.state is TrialState.PRUNED and not trial.control:
             assert trial.stopped_at == len(trial.epochs)
         # As far as a trial got, its numbers are those of the undisturbed study.
         other = expected[trial.number]

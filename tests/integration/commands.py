@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from fork_server import forked
 
 STUDY = "s1"
 TRIALS = 12
@@ -55,7 +56,14 @@ def environment(home: Path) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(("SAFR_STUDY_HOME", "MLFLOW_", "RAY_", "TUNE_", "HF_"))
     }
-    return {**kept, "SAFR_STUDY_HOME": str(home), "HF_HUB_OFFLINE": "1", "NO_COLOR": "1"}
+    return {
+        **kept,
+        "SAFR_STUDY_HOME": str(home),
+        "HF_HUB_OFFLINE": "1",
+        "NO_COLOR": "1",
+        # Ray's workers are nice (15): next to other tests they would get nothing.
+        "RAY_worker_niceness": "0",
+    }
 
 
 def command_line(*arguments: str) -> list[str]:
@@ -64,14 +72,5 @@ def command_line(*arguments: str) -> list[str]:
 
 
 def safr(home: Path, *arguments: str, timeout: float = 280) -> Ended:
-    """Run ``safr-study`` to its end."""
-    done = subprocess.run(
-        command_line(*arguments),
-        env=environment(home),
-        cwd=home.parent,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
-    return Ended(done.returncode, done.stdout, done.stderr)
+    """Run ``safr-study`` to its end, in a fork of a process that has its imports."""
+    return Ended(*forked(arguments, env=environment(home), cwd=home.parent, timeout=timeout))

@@ -175,8 +175,8 @@ def test_a_driver_killed_after_any_write_goes_on_to_the_same_study(
     assert sum(trial.counts for trial in expected) == count
     assert states.count(TrialState.FAILED) == (sampler != "grid")
     if scheduler == "mo-asha":
-        assert any(trial.run_on for trial in expected), "nothing to tell"
-        assert any(t.state is TrialState.PRUNED and not t.run_on for t in expected)
+        assert any(trial.control for trial in expected), "nothing to tell"
+        assert any(t.state is TrialState.PRUNED and not t.control for t in expected)
     lines = whole.ledger(STUDY).read_bytes().splitlines(keepends=True)
     # At first TPE draws a trial's values from one stream, in their order: what is left of a trial
     # that was cut off between two of them is drawn otherwise.

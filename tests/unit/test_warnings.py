@@ -12,7 +12,7 @@ from synthetic_study import complete_trial, ranked_study, study_spec
 
 from safr_study.cli.output import result_footer
 from safr_study.cli.progress import LiveProgress, PlainProgress
-from safr_study.cluster.ray_cluster import Allotment
+from safr_study.cluster.slots import TrialSlots
 from safr_study.features.search.search import StudyPlan
 from safr_study.features.study_base.cost import Cost
 from safr_study.records import CheckpointRef, EpochReport, LossTerms, TrialRecord, TrialState
@@ -29,7 +29,7 @@ PLAN = StudyPlan(
     epochs=10,
     objectives=(Objective(name="accuracy"), Objective(name="srs@30")),
     reference_point=(50.0, 0.0),
-    allotment=Allotment(1.0, 0.0, 2, 2.0, 0.0),
+    slots=TrialSlots(1.0, 0.0, 2, 2.0, 0.0),
     cost=Cost(seconds=600.0, disk_bytes=14_000_000, parameters=1),
     baselines=(),
 )

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from safr_study.cluster.ray_cluster import NodeRoom, divide
+from safr_study.cluster.slots import NodeCapacity, plan_slots
 from safr_study.data import EncodedCorpus, encoded_corpus
 from safr_study.errors import BadInput, SafrError, ServiceUnreachable
 from safr_study.features.confirm.output import write_confirmation
@@ -44,7 +44,7 @@ def plan_confirmation(
     ledger = load_ledger(request.study, stores)
     searched = searched_part(ledger)
     work = ConfirmWork(request, stores, ledger, _same_corpus(ledger, stores), searched)
-    return work.plan(divide(work.resources, [NodeRoom(cpus, gpus)]))
+    return work.plan(plan_slots(work.resources, [NodeCapacity(cpus, gpus)]))
 
 
 def confirm(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from safr_study.cluster.ray_cluster import Allotment
+from safr_study.cluster.slots import TrialSlots
 from safr_study.errors import SafrError
 from safr_study.ledger.run_store import Key
 from safr_study.records import RegisteredModel, TrialRecord
@@ -41,7 +41,7 @@ class ConfirmPlan:
     missing: tuple[Key, ...]
     """(trial, seed) to train, in this order: seed by seed, so that all trials can be compared
     whenever it is interrupted."""
-    allotment: Allotment
+    slots: TrialSlots
     seconds: float
     """Wall time of what is missing, from that of the search's trials."""
     disk_bytes: int

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from safr_study.cluster.gpu_pilot import allot_measured
-from safr_study.cluster.ray_cluster import Allotment, NodeRoom, cluster, divide
+from safr_study.cluster.gpu_pilot import measured_slots
+from safr_study.cluster.ray_cluster import cluster
+from safr_study.cluster.slots import NodeCapacity, TrialSlots, plan_slots
 from safr_study.data import EncodedCorpus, describe
 from safr_study.errors import StudyInterrupted
 from safr_study.features.confirm.plan import ConfirmPlan, ConfirmProgress, ConfirmRequest
@@ -77,13 +78,13 @@ class ConfirmWork:
         runs, readings = confirmed_runs(self.ledger), readings_of_test(self.ledger)
         return confirmation(self.searched, runs, self.seeds, readings=readings)
 
-    def plan(self, allotment: Allotment) -> ConfirmPlan:
+    def plan(self, slots: TrialSlots) -> ConfirmPlan:
         """What is to be done."""
         runs = confirmed_runs(self.ledger)
         missing = self._missing(runs)
         # Replicates of the search's trials count: their times are of all seeds.
         each = {t.number: t.seconds / max(1, len(t.replicates)) for t in self.searched.trials}
-        seconds = sum(each[number] for number, _ in missing) / allotment.max_concurrent
+        seconds = sum(each[number] for number, _ in missing) / slots.max_concurrent
         wanted = [(t.number, seed) for t in self.searched.trials for seed in self.seeds]
         unread = [key for key in wanted if key not in runs or runs[key].test is None]
         return ConfirmPlan(
@@ -93,9 +94,9 @@ class ConfirmWork:
             objectives=self.spec.objectives,
             seeds=self.seeds,
             missing=tuple(missing),
-            allotment=allotment,
+            slots=slots,
             seconds=START_SECONDS + seconds if missing else 0.0,
-            disk_bytes=estimate(self.spec, self.corpus, allotment, len(missing)).disk_bytes
+            disk_bytes=estimate(self.spec, self.corpus, slots, len(missing)).disk_bytes
             if missing
             else 0,
             test_texts=self.test_texts,
@@ -108,17 +109,17 @@ class ConfirmWork:
         needed = self._missing(confirmed_runs(self.ledger)) or self._unread()
         with cluster(self.stores.address) if needed else contextlib.nullcontext():
             asked = self.spec.model_copy(update={"resources": self.resources})
-            allotment = (
-                allot_measured(asked, self.corpus)
+            slots = (
+                measured_slots(asked, self.corpus)
                 if needed
-                else divide(Resources(), [NodeRoom(1.0, 0.0)])
+                else plan_slots(Resources(), [NodeCapacity(1.0, 0.0)])
             )
-            progress.planned(self.plan(allotment))
+            progress.planned(self.plan(slots))
             if not needed:
                 return ()
             with self._told_when_interrupted():
-                self._train(allotment, lease, progress)
-                return self._read_test(allotment, lease, progress)
+                self._train(slots, lease, progress)
+                return self._read_test(slots, lease, progress)
 
     def _tidy(self) -> None:
         """Do what a killed driver did not come to."""
@@ -139,7 +140,7 @@ class ConfirmWork:
         confirmed = [one for one in self.found().trials if one.ranked is not None]
         return [run for one in confirmed for run in one.runs if run.test is None]
 
-    def _train(self, allotment: Allotment, lease: Lease, progress: ConfirmProgress) -> None:
+    def _train(self, slots: TrialSlots, lease: Lease, progress: ConfirmProgress) -> None:
         from safr_study.runner.confirm_source import Trained, train_runs
 
         missing = self._missing(confirmed_runs(self.ledger))
@@ -159,15 +160,15 @@ class ConfirmWork:
 
         make_workplaces(self._folder)
         train_runs(
-            [self._task(trials[number], seed, allotment) for number, seed in missing],
+            [self._task(trials[number], seed, slots) for number, seed in missing],
             self.corpus,
-            allotment=allotment,
+            slots=slots,
             on_end=on_end,
             stop=lambda: stop_requested(self.ledger, lease.since),
         )
 
     def _read_test(
-        self, allotment: Allotment, lease: Lease, progress: ConfirmProgress
+        self, slots: TrialSlots, lease: Lease, progress: ConfirmProgress
     ) -> tuple[str, ...]:
         from safr_study.runner.confirm_source import measure_on_test
 
@@ -196,9 +197,9 @@ class ConfirmWork:
                 progress.test_ended(trials[task.number], task.train.seed, left)
 
         measure_on_test(
-            [self._task(trials[run.trial], run.seed, allotment) for run in unread],
+            [self._task(trials[run.trial], run.seed, slots) for run in unread],
             self.corpus,
-            allotment=allotment,
+            slots=slots,
             on_end=on_end,
             stop=lambda: stop_requested(self.ledger, lease.since),
         )
@@ -212,7 +213,7 @@ class ConfirmWork:
     def _run_folder(self, number: int, seed: int) -> str:
         return join(self._folder, f"{number:05d}-{seed}")
 
-    def _task(self, trial: TrialRecord, seed: int, allotment: Allotment) -> TrialTask:
+    def _task(self, trial: TrialRecord, seed: int, slots: TrialSlots) -> TrialTask:
         """As the search's task of this trial, with another seed, a folder of its own, no rungs."""
         spec = self.spec
         values: dict[str, Any] = {**spec.space.fixed, **trial.parameters}
@@ -223,7 +224,7 @@ class ConfirmWork:
             evaluation=spec.evaluation,
             objectives=spec.objectives,
             folder=self._run_folder(trial.number, seed),
-            gpus=allotment.gpus_per_trial,
+            gpus=slots.gpus_per_trial,
             constraints=tuple(constraint.text for constraint in spec.space.constraints),
         )
 

@@ -332,7 +332,7 @@ def _parameter(trial: TrialRecord, name: str) -> str:
 
 def _state(trial: TrialRecord) -> str:
     if trial.stopped_at is not None:
-        return f"{'run on after' if trial.run_on else 'stopped at'} epoch {trial.stopped_at}"
+        return f"{'run on after' if trial.control else 'stopped at'} epoch {trial.stopped_at}"
     return "misses a constraint" if not trial.feasible else trial.state.value
 
 

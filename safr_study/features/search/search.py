@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from safr_study.cluster.gpu_pilot import allot_measured
-from safr_study.cluster.ray_cluster import Allotment, NodeRoom, cluster, divide
+from safr_study.cluster.gpu_pilot import measured_slots
+from safr_study.cluster.ray_cluster import cluster
+from safr_study.cluster.slots import NodeCapacity, TrialSlots, plan_slots
 from safr_study.data import EncodedCorpus, describe, encoded_corpus
 from safr_study.errors import BadInput, ServiceUnreachable
 from safr_study.features.search.publish import corpus_facts, finish_tracking, tracker_of
@@ -60,7 +61,7 @@ class StudyPlan:
     epochs: int
     objectives: tuple[Objective, ...]
     reference_point: tuple[float, ...]
-    allotment: Allotment
+    slots: TrialSlots
     cost: Cost
     """Of what is left."""
     baselines: tuple[str, ...]
@@ -126,7 +127,7 @@ def plan_study(
     ledger = Ledger.load(storage, spec.name) if storage is not None and not fresh else None
     if ledger is not None:
         check_same_study(ledger, spec, corpus.fingerprint)
-    plan = _plan(spec, corpus, divide(spec.resources, [NodeRoom(cpus, gpus)]), ledger)
+    plan = _plan(spec, corpus, plan_slots(spec.resources, [NodeCapacity(cpus, gpus)]), ledger)
     if ledger is not None:
         begun = [t for t in ledger.trials() if t.state is TrialState.RUNNING]
         return replace(plan, first=tuple(begun))
@@ -175,9 +176,9 @@ def search(
         left = planned_trials(spec) - _counted(before)
         # The cluster first: nothing is written for a study that it has no room for.
         with cluster(stores.address) if left > 0 else contextlib.nullcontext():
-            allotment = allot_measured(spec, corpus) if left > 0 else None
-            if allotment is not None and url is None:
-                free_space_check(home, estimate(spec, corpus, allotment, left).disk_bytes)
+            slots = measured_slots(spec, corpus) if left > 0 else None
+            if slots is not None and url is None:
+                free_space_check(home, estimate(spec, corpus, slots, left).disk_bytes)
             if ledger is None:
                 # One of another version is not read, and stays as it is.
                 with contextlib.suppress(BadInput):
@@ -194,16 +195,16 @@ def search(
             out_of_time = False
             try:
                 tracker.replay(before)
-                if allotment is not None:
+                if slots is not None:
                     from safr_study.runner.driver import run_study
 
-                    progress.planned(_plan(spec, corpus, allotment, ledger), before)
+                    progress.planned(_plan(spec, corpus, slots, ledger), before)
                     out_of_time = run_study(
                         spec,
                         corpus,
                         ledger,
                         home=home,
-                        allotment=allotment,
+                        slots=slots,
                         lease=lease,
                         observers=[tracker, progress],
                     )
@@ -355,7 +356,7 @@ def _budget_sentence(
 
 
 def _plan(
-    spec: StudySpec, corpus: EncodedCorpus, allotment: Allotment, ledger: Ledger | None
+    spec: StudySpec, corpus: EncodedCorpus, slots: TrialSlots, ledger: Ledger | None
 ) -> StudyPlan:
     trials = ledger.trials() if ledger is not None else []
     total = planned_trials(spec)
@@ -369,8 +370,8 @@ def _plan(
         epochs=spec.train.epochs,
         objectives=spec.objectives,
         reference_point=_reference_point(spec, corpus),
-        allotment=allotment,
-        cost=estimate(spec, corpus, allotment, total - done),
+        slots=slots,
+        cost=estimate(spec, corpus, slots, total - done),
         baselines=tuple(baseline.name for baseline in spec.space.baselines),
         rungs=spec.scheduler.rungs(spec.train.epochs),
         time_budget=spec.time_budget,

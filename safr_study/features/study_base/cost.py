@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from safr_study.cluster.ray_cluster import Allotment
+from safr_study.cluster.slots import TrialSlots
 from safr_study.data import EncodedCorpus, EncodedSplit
 from safr_study.settings import ModelShape, Objective, StudySpec, wanted
 
@@ -35,7 +35,7 @@ class Cost:
     """Of one model."""
 
 
-def estimate(spec: StudySpec, corpus: EncodedCorpus, allotment: Allotment, trials: int) -> Cost:
+def estimate(spec: StudySpec, corpus: EncodedCorpus, slots: TrialSlots, trials: int) -> Cost:
     """The cost of ``trials`` more trials."""
     shape = spec.train.shape.model_copy(
         update={k: v for k, v in spec.space.fixed.items() if k in ModelShape.model_fields}
@@ -50,14 +50,14 @@ def estimate(spec: StudySpec, corpus: EncodedCorpus, allotment: Allotment, trial
     sampled = min(1.0, spec.evaluation.sample_texts / corpus.dev.examples)
     left_out = measured.leave_one_out * sampled * float(corpus.dev.lengths.mean())
     total = spec.train.epochs * (training + dev) + (1 + deletions + left_out) * dev
-    device = "gpu" if allotment.gpus_per_trial else "cpu"
+    device = "gpu" if slots.gpus_per_trial else "cpu"
     steps = spec.train.epochs * np.ceil(corpus.train.examples / spec.train.batch_size)
     seconds = total / ASSUMED_FLOPS[device] + float(steps) * STEP_SECONDS + TRIAL_SECONDS
     seconds *= spec.seeds_per_trial
-    rounds = int(np.ceil(trials / allotment.max_concurrent))
+    rounds = int(np.ceil(trials / slots.max_concurrent))
     parameters = count_parameters(shape, corpus.vocabulary_size, len(corpus.class_names))
     # A finished trial keeps its model; a running one also Adam's two moments and two best states.
-    disk = 4 * parameters * (trials + 8 * allotment.max_concurrent)
+    disk = 4 * parameters * (trials + 8 * slots.max_concurrent)
     return Cost(START_SECONDS + rounds * seconds, disk, parameters)
 
 

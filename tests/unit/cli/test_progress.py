@@ -11,7 +11,7 @@ from rich.console import Console
 
 from safr_study.cli.board import Board
 from safr_study.cli.progress import LiveProgress, PlainProgress, plan_lines
-from safr_study.cluster.ray_cluster import Allotment
+from safr_study.cluster.slots import TrialSlots
 from safr_study.features.search.search import StudyPlan
 from safr_study.features.study_base.cost import Cost
 from safr_study.pareto import hypervolume
@@ -28,7 +28,7 @@ PLAN = StudyPlan(
     epochs=10,
     objectives=(Objective(name="accuracy"), Objective(name="srs@30")),
     reference_point=(50.0, 0.0),
-    allotment=Allotment(1.0, 0.0, 2, 2.0, 0.0),
+    slots=TrialSlots(1.0, 0.0, 2, 2.0, 0.0),
     cost=Cost(seconds=600.0, disk_bytes=14_000_000, parameters=1),
     baselines=("no-vmask", "vmask-only"),
 )

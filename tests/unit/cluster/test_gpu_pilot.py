@@ -15,13 +15,13 @@ from safr_study.cluster.gpu_pilot import (
     measure_peak,
     rehearse,
 )
-from safr_study.cluster.ray_cluster import NodeRoom
+from safr_study.cluster.slots import NodeCapacity
 from safr_study.data import encoded_corpus
 from safr_study.settings import CorpusSpec, SearchSpace, StudySpec
 from safr_study.settings.space_files import find_space
 
 GIB = 2**30
-MANY_CPUS = [NodeRoom(1000.0, 1.0)]
+MANY_CPUS = [NodeCapacity(1000.0, 1.0)]
 
 
 def spec_over(space: SearchSpace, **corpus: object) -> StudySpec:
@@ -38,10 +38,10 @@ def test_the_share_is_the_peak_with_a_margin_in_steps(used: float, share: float)
 
 def test_a_gpu_that_has_more_room_than_cpus_have_trials_is_not_left_idle() -> None:
     small = Peak(GIB // 10, 80 * GIB)
-    assert gpu_share(small, [NodeRoom(4.0, 1.0)], 1.0) == 0.25
-    assert gpu_share(small, [NodeRoom(16.0, 4.0)], 2.0) == 0.5
+    assert gpu_share(small, [NodeCapacity(4.0, 1.0)], 1.0) == 0.25
+    assert gpu_share(small, [NodeCapacity(16.0, 4.0)], 2.0) == 0.5
     # The node with the most CPUs for each GPU decides; one without GPUs has no say.
-    assert gpu_share(small, [NodeRoom(4.0, 1.0), NodeRoom(64.0, 0.0)], 1.0) == 0.25
+    assert gpu_share(small, [NodeCapacity(4.0, 1.0), NodeCapacity(64.0, 0.0)], 1.0) == 0.25
 
 
 @given(
@@ -51,7 +51,7 @@ def test_a_gpu_that_has_more_room_than_cpus_have_trials_is_not_left_idle() -> No
     gpus=st.integers(1, 8),
 )
 def test_the_trials_on_one_gpu_fit_into_it(used: int, total: int, cpus: int, gpus: int) -> None:
-    share = gpu_share(Peak(used, total), [NodeRoom(float(cpus), float(gpus))], 1.0)
+    share = gpu_share(Peak(used, total), [NodeCapacity(float(cpus), float(gpus))], 1.0)
     assert STEP <= share <= 1.0
     at_once = int(1 / share + 1e-9)
     assert at_once == 1 or at_once * used * MARGIN <= total * (1 + 1e-6)

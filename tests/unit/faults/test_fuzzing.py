@@ -27,7 +27,7 @@ from safr_study.settings.space import TUNABLE
 from safr_study.settings.space_files import parse_space
 from safr_study.tracking.pull import _registered_digests
 
-EXAMPLES = int(os.environ.get("SAFR_FUZZ_EXAMPLES", "150"))
+EXAMPLES = int(os.environ.get("SAFR_FUZZ_EXAMPLES", "40"))
 """Of each fuzzer; the same ones in every run."""
 fuzz = settings(
     max_examples=EXAMPLES,

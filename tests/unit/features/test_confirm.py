@@ -8,7 +8,7 @@ from plain_scores import plain_scores
 from stored_study import FACTS, ask, complete
 from synthetic_confirmation import draw, run
 
-from safr_study.cluster.ray_cluster import NodeRoom, divide
+from safr_study.cluster.slots import NodeCapacity, plan_slots
 from safr_study.data import encoded_corpus
 from safr_study.errors import BadInput
 from safr_study.features.confirm.confirm import plan_confirmation
@@ -98,7 +98,7 @@ def test_models_that_were_measured_on_test_are_not_measured_again(home: Home) ->
 def test_fewer_at_once_take_longer(home: Home) -> None:
     study(home)
     one = plan(home, max_concurrent=1)
-    assert one.allotment.max_concurrent == 1
+    assert one.slots.max_concurrent == 1
     assert one.seconds == pytest.approx(15 + 2 * 100)
 
 
@@ -122,7 +122,7 @@ def test_a_task_is_the_searchs_with_another_seed_and_folder(home: Home) -> None:
         searched=None,  # type: ignore[arg-type]  # has no part in a task
     )
     trial = found.trials[0]
-    task = work._task(trial, 6, divide(ledger.spec.resources, [NodeRoom(2.0, 0.0)]))
+    task = work._task(trial, 6, plan_slots(ledger.spec.resources, [NodeCapacity(2.0, 0.0)]))
     assert task.train.seed == 6
     assert task.train.penalties.lambda_imp == trial.parameters["lambda_imp"]
     assert task.train.shape.embed_dim == 64, "what the space fixes"

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from safr_study.cluster.ray_cluster import Allotment
+from safr_study.cluster.slots import TrialSlots
 from safr_study.data import EncodedCorpus, encoded_corpus
 from safr_study.features.study_base.cost import (
     ASSUMED_FLOPS,
@@ -18,8 +18,8 @@ from safr_study.model import build_model
 from safr_study.settings import CorpusSpec, ModelShape, StudySpec, TrainConfig
 from safr_study.settings.space_files import find_space
 
-ONE = Allotment(cpus_per_trial=1, gpus_per_trial=0, max_concurrent=1, cpus=1, gpus=0)
-TWO = Allotment(cpus_per_trial=1, gpus_per_trial=0, max_concurrent=2, cpus=2, gpus=0)
+ONE = TrialSlots(cpus_per_trial=1, gpus_per_trial=0, max_concurrent=1, cpus=1, gpus=0)
+TWO = TrialSlots(cpus_per_trial=1, gpus_per_trial=0, max_concurrent=2, cpus=2, gpus=0)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from safr_study.records import (
     Scores,
     TrialState,
 )
-from safr_study.sampling.asha import Verdict
+from safr_study.sampling.asha import Decision
 from safr_study.sampling.fixed_trials import planned_trials
 from safr_study.sampling.sampler import build_sampler
 from safr_study.settings import CorpusSpec, StudySpec
@@ -364,12 +364,12 @@ def test_a_verdict_is_written_once_and_read_back(home: Home) -> None:
     for _ in range(3):
         ledger.ask(spec)
     report = replace(EPOCH, epoch=2, objectives=(61.0, 3.0))
-    for number, verdict in enumerate((Verdict.GO_ON, Verdict.STOP, Verdict.RUN_ON)):
+    for number, verdict in enumerate((Decision.CONTINUE, Decision.PRUNE, Decision.CONTROL)):
         ledger.record_epoch(number, report)
-        assert ledger.unjudged(ledger.trial(number)) == report
-        ledger.judged(number, 2, verdict)
-        assert ledger.unjudged(ledger.trial(number)) is None
-    states = [(t.state, t.stopped_at, t.run_on) for t in reopened(home).trials()]
+        assert ledger.pending_decision(ledger.trial(number)) == report
+        ledger.record_decision(number, 2, verdict)
+        assert ledger.pending_decision(ledger.trial(number)) is None
+    states = [(t.state, t.stopped_at, t.control) for t in reopened(home).trials()]
     assert states == [
         (TrialState.RUNNING, None, False),
         (TrialState.PRUNED, 2, False),

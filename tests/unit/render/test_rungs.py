@@ -25,7 +25,7 @@ def trial(
     end: Values | None = None,
     *,
     stopped_at: int | None = None,
-    run_on: bool = False,
+    control: bool = False,
     baseline: str | None = None,
     violation: float = 0.0,
 ) -> TrialRecord:
@@ -54,8 +54,8 @@ def trial(
             for epoch in range(1, max(rungs, default=0) + 2)
         ),
         stopped_at=stopped_at,
-        run_on=run_on,
-        run_on_values=end if run_on else None,
+        control=control,
+        control_values=end if control else None,
         violations=(violation,),
     )
 
@@ -68,11 +68,11 @@ STUDY = (
     trial(0, {2: (60, 60), 6: (66, 52)}, (70, 50), baseline="no-vmask"),
     trial(1, {2: (62, 50), 6: (67, 45)}, (68, 40)),
     trial(2, {2: (61, 70)}, stopped_at=2),
-    trial(3, {2: (55, 65), 6: (60, 44)}, (65, 30), stopped_at=2, run_on=True),
-    trial(4, {2: (56, 66), 6: (57, 66)}, (58, 65), stopped_at=2, run_on=True),
+    trial(3, {2: (55, 65), 6: (60, 44)}, (65, 30), stopped_at=2, control=True),
+    trial(4, {2: (56, 66), 6: (57, 66)}, (58, 65), stopped_at=2, control=True),
     trial(5, {2: (64, 55), 6: (60, 60)}, stopped_at=6),
     trial(6, {2: (63, 55), 6: (64, 50)}),
-    trial(7, {2: (58, 62), 6: (59, 61)}, stopped_at=2, run_on=True),
+    trial(7, {2: (58, 62), 6: (59, 61)}, stopped_at=2, control=True),
 )
 
 
@@ -121,7 +121,7 @@ def test_correlations_equal_a_count_of_pairs(rows: list[tuple[float, ...]], run_
             {2: (row[0], row[1])},
             (row[2], row[3]),
             stopped_at=2 if number < run_ons else None,
-            run_on=number < run_ons,
+            control=number < run_ons,
         )
         for number, row in enumerate(rows)
     ]

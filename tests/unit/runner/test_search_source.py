@@ -253,7 +253,7 @@ def test_a_trial_that_another_beats_is_stopped_at_a_rung(home: Home) -> None:
     assert search.stops("b", at_rung(60.0, 5.0))
     stopped = ledger(home).trial(1)
     assert stopped.state is TrialState.PRUNED
-    assert (stopped.stopped_at, stopped.run_on, stopped.values) == (2, False, None)
+    assert (stopped.stopped_at, stopped.control, stopped.values) == (2, False, None)
     assert stopped.epochs[-1].objectives == (60.0, 5.0)
     assert watcher.told[-1] == ("pruned", 1)
     assert not folder.parent.exists()
@@ -287,11 +287,11 @@ def test_a_run_on_reaches_its_end_and_is_ranked_with_nobody(home: Home) -> None:
     search = begin(home, study)
     assert not search.stops("b", at_rung(60.0, 5.0))
     flagged = ledger(home).trial(1)
-    assert (flagged.state, flagged.run_on, flagged.stopped_at) == (TrialState.RUNNING, True, 2)
+    assert (flagged.state, flagged.control, flagged.stopped_at) == (TrialState.RUNNING, True, 2)
     search.stops("b", finished_event(FINISHED))
     ended = ledger(home).trial(1)
     assert (ended.state, ended.values) == (TrialState.PRUNED, None)
-    assert ended.run_on_values == (80.5, 20.5)
+    assert ended.control_values == (80.5, 20.5)
     assert ended.checkpoint == FINISHED.checkpoint
 
 

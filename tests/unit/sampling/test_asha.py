@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from safr_study.pareto import places
 from safr_study.sampling import asha as asha_module
-from safr_study.sampling.asha import Asha, Verdict
+from safr_study.sampling.asha import Asha, Decision
 from safr_study.settings import POINTS, Objective, SchedulerConfig
 
-GO_ON, STOP, RUN_ON = Verdict.GO_ON, Verdict.STOP, Verdict.RUN_ON
+GO_ON, STOP, RUN_ON = Decision.CONTINUE, Decision.PRUNE, Decision.CONTROL
 # Both directions, and units with a margin in points as well as in percent of the range.
 OBJECTIVES = tuple(
     Objective(name=name)
@@ -49,14 +49,14 @@ def empty(row: Row, config: SchedulerConfig, seed: int = 0) -> Asha:
     return Asha(config, OBJECTIVES[: len(row)], epochs=EPOCHS, seed=seed)
 
 
-def verdict_on(newcomer: Row, others: Sequence[Row], config: SchedulerConfig) -> Verdict:
+def verdict_on(newcomer: Row, others: Sequence[Row], config: SchedulerConfig) -> Decision:
     asha = empty(newcomer, config)
     for number, row in enumerate(others):
         asha.add(number, 2, natural(row))
-    return asha.judge(len(others), 2, natural(newcomer))
+    return asha.decide(len(others), 2, natural(newcomer))
 
 
-def brute_verdict(newcomer: Row, others: Sequence[Row], config: SchedulerConfig) -> Verdict:
+def brute_verdict(newcomer: Row, others: Sequence[Row], config: SchedulerConfig) -> Decision:
     """By the letter of the rule, in exact arithmetic; all maximised."""
     if len(others) < config.min_peers:
         return GO_ON
@@ -95,7 +95,7 @@ def test_verdicts_equal_brute_force(rows: list[Row], config: SchedulerConfig) ->
 
 
 def test_verdicts_equal_brute_force_on_thousands_of_sets() -> None:
-    seen: Counter[Verdict] = Counter()
+    seen: Counter[Decision] = Counter()
     for turn, rows in enumerate(random_sets(2000, most=12, seed=5)):
         if turn % 2:
             rows.sort(key=lambda row: -min(row))
@@ -172,9 +172,9 @@ def test_row_numbers_in_the_place_of_places_would_be_caught(
 Arrival = tuple[int, tuple[float, ...]]
 
 
-def decisions(arrivals: Sequence[Arrival], config: SchedulerConfig) -> list[Verdict]:
+def decisions(arrivals: Sequence[Arrival], config: SchedulerConfig) -> list[Decision]:
     asha = empty(arrivals[0][1], config)
-    return [asha.judge(number, 2, natural(row)) for number, row in arrivals]
+    return [asha.decide(number, 2, natural(row)) for number, row in arrivals]
 
 
 @given(ROWS, CONFIGS, st.sampled_from([0.0, 0.5]), st.randoms(use_true_random=False))
@@ -251,28 +251,28 @@ def test_the_noise_margin_by_hand() -> None:
     # Two of six are kept: the compromise (80, 0), all sums being equal, and the far end (60, 20).
     cases = {(78.9, -1.1): STOP, (79.0, -9.0): GO_ON, (70.0, -1.0): GO_ON, (59.1, 9.0): GO_ON}
     for values, verdict in cases.items():
-        assert crowd(plain()).judge(9, 2, values) is verdict, values
-    assert crowd(plain(margin=0.0)).judge(9, 2, (79.0, -9.0)) is STOP
+        assert crowd(plain()).decide(9, 2, values) is verdict, values
+    assert crowd(plain(margin=0.0)).decide(9, 2, (79.0, -9.0)) is STOP
     # 1.1 - 1.0 is more than 0.1 in floats, though not in the decimals that were meant.
     barely = plain(margin=0.1, min_peers=1)
     barely.add(0, 2, (1.1, 5.0))
-    assert barely.judge(1, 2, (1.0, 0.0)) is GO_ON
-    assert barely.judge(2, 2, (0.9, 0.0)) is STOP
+    assert barely.decide(1, 2, (1.0, 0.0)) is GO_ON
+    assert barely.decide(2, 2, (0.9, 0.0)) is STOP
 
 
 def test_an_objective_in_which_all_are_equal_has_no_say() -> None:
     asha = plain()
     for number in range(5):
         asha.add(number, 2, (50.0, 10.0 + number))
-    assert asha.judge(5, 2, (50.0, 1.0)) is STOP
+    assert asha.decide(5, 2, (50.0, 1.0)) is STOP
     same = plain()
-    assert {same.judge(number, 2, (50.0, 0.0)) for number in range(9)} == {GO_ON}
+    assert {same.decide(number, 2, (50.0, 0.0)) for number in range(9)} == {GO_ON}
 
 
 def test_collapsed_models_do_not_all_go_on_in_one_place() -> None:
     """Predicting one class alone they are equal to the last digit."""
     asha = crowd(plain())
-    verdicts = [asha.judge(number, 2, (50.0, -2.0)) for number in range(5, 60)]
+    verdicts = [asha.decide(number, 2, (50.0, -2.0)) for number in range(5, 60)]
     assert set(verdicts) == {STOP}
     # Though they share the place behind the five, which is among the first third of sixty.
     rows = [[80.0 - 5 * n, 5.0 * n] for n in range(5)] + [[50.0, -2.0]] * 55
@@ -281,24 +281,24 @@ def test_collapsed_models_do_not_all_go_on_in_one_place() -> None:
 
 def test_the_first_arrivals_go_on_however_bad() -> None:
     asha = plain(min_peers=3)
-    verdicts = [asha.judge(n, 2, (60.0 - 5 * n, 10.0 - 3 * n)) for n in range(5)]
+    verdicts = [asha.decide(n, 2, (60.0 - 5 * n, 10.0 - 3 * n)) for n in range(5)]
     assert verdicts == [GO_ON, GO_ON, GO_ON, STOP, STOP]
 
 
 def test_only_rungs_are_judged_and_each_for_itself() -> None:
     asha = crowd(plain())
     assert asha.rungs == (2, 6, 18)
-    assert asha.judge(9, 3, (0.0, -50.0)) is GO_ON
-    assert asha.judge(9, 6, (0.0, -50.0)) is GO_ON
-    assert asha.judge(9, 2, (0.0, -50.0)) is STOP
-    assert crowd(plain(name="none")).judge(9, 2, (0.0, -50.0)) is GO_ON
+    assert asha.decide(9, 3, (0.0, -50.0)) is GO_ON
+    assert asha.decide(9, 6, (0.0, -50.0)) is GO_ON
+    assert asha.decide(9, 2, (0.0, -50.0)) is STOP
+    assert crowd(plain(name="none")).decide(9, 2, (0.0, -50.0)) is GO_ON
 
 
 def test_a_baseline_always_goes_on_and_counts() -> None:
     asha = plain(min_peers=1)
-    assert asha.judge(0, 2, (80.0, 20.0), exempt=True) is GO_ON
-    assert asha.judge(1, 2, (60.0, 0.0), exempt=True) is GO_ON
-    assert asha.judge(2, 2, (60.0, 0.0)) is STOP
+    assert asha.decide(0, 2, (80.0, 20.0), exempt=True) is GO_ON
+    assert asha.decide(1, 2, (60.0, 0.0), exempt=True) is GO_ON
+    assert asha.decide(2, 2, (60.0, 0.0)) is STOP
 
 
 def test_one_that_ended_stands_at_all_later_rungs_with_its_last_values() -> None:
@@ -306,25 +306,25 @@ def test_one_that_ended_stands_at_all_later_rungs_with_its_last_values() -> None
     for number in range(5):
         asha.ended(number, (90.0, 90.0))
     # At the rung that they reached themselves, they stand as they were.
-    assert asha.judge(9, 2, (80.0, 20.0)) is GO_ON
-    assert asha.judge(9, 6, (80.0, 20.0)) is STOP
-    assert asha.judge(8, 18, (80.0, 20.0)) is STOP
+    assert asha.decide(9, 2, (80.0, 20.0)) is GO_ON
+    assert asha.decide(9, 6, (80.0, 20.0)) is STOP
+    assert asha.decide(8, 18, (80.0, 20.0)) is STOP
 
 
 def test_one_that_passed_a_later_rung_is_not_put_at_an_earlier_one() -> None:
     asha = crowd(plain(), epoch=6)
     for number in range(5):
         asha.ended(number, (90.0, 90.0))
-    assert asha.judge(9, 2, (0.0, 0.0)) is GO_ON
+    assert asha.decide(9, 2, (0.0, 0.0)) is GO_ON
 
 
 def test_nan_is_no_measurement_and_a_missing_value_is_an_error() -> None:
     asha = crowd(plain())
-    assert asha.judge(9, 2, (math.nan, -50.0)) is GO_ON
+    assert asha.decide(9, 2, (math.nan, -50.0)) is GO_ON
     asha.add(8, 2, (99.0, math.nan))
     asha.ended(8, (99.0, math.nan))
-    assert crowd(plain()).judge(7, 2, (59.0, 3.0)) is asha.judge(7, 2, (59.0, 3.0))
-    for call in (asha.add, asha.judge):
+    assert crowd(plain()).decide(7, 2, (59.0, 3.0)) is asha.decide(7, 2, (59.0, 3.0))
+    for call in (asha.add, asha.decide):
         with pytest.raises(ValueError, match="2 objectives"):
             call(1, 2, (1.0,))
     with pytest.raises(ValueError, match="2 objectives"):
@@ -332,10 +332,10 @@ def test_nan_is_no_measurement_and_a_missing_value_is_an_error() -> None:
 
 
 def test_the_share_of_run_ons_is_drawn_from_seed_and_number() -> None:
-    def drawn(seed: int, share: float) -> list[Verdict]:
+    def drawn(seed: int, share: float) -> list[Decision]:
         config = SchedulerConfig(run_on=share)
         rungs = (crowd(Asha(config, PLAIN, epochs=EPOCHS, seed=seed)) for _ in range(400))
-        return [asha.judge(5 + n, 2, (0.0, -50.0)) for n, asha in enumerate(rungs)]
+        return [asha.decide(5 + n, 2, (0.0, -50.0)) for n, asha in enumerate(rungs)]
 
     first = drawn(0, 0.1)
     assert set(first) == {STOP, RUN_ON}
@@ -364,7 +364,7 @@ class Study:
 
     def __init__(self, asha: Asha, curves: Curves) -> None:
         self.asha, self.curves = asha, curves
-        self.told: dict[int, list[Verdict]] = {number: [] for number in curves}
+        self.told: dict[int, list[Decision]] = {number: [] for number in curves}
         self.facts: list[tuple[str, tuple[object, ...]]] = []
         self.done: set[int] = set()
 
@@ -381,10 +381,10 @@ class Study:
                 self.asha.ended(number, values)
             return
         rung, values = self.asha.rungs[len(told)], curve[len(told)]
-        verdict = self.asha.judge(number, rung, values, exempt=number == 0)
+        verdict = self.asha.decide(number, rung, values, exempt=number == 0)
         self.note("add", number, rung, values)
         if verdict is RUN_ON:
-            self.note("ran_on", number, rung)
+            self.note("add_control", number, rung)
         if verdict is STOP:
             self.done.add(number)
         told.append(verdict)
@@ -399,7 +399,7 @@ def small(run_on: float, seed: int = 0) -> Asha:
 
 
 def test_a_state_rebuilt_in_any_order_gives_the_same_later_verdicts() -> None:
-    seen: Counter[Verdict] = Counter()
+    seen: Counter[Decision] = Counter()
     for seed in range(150):
         rng = random.Random(seed)
         curves = random_curves(rng)
@@ -422,7 +422,7 @@ def test_a_state_rebuilt_in_any_order_gives_the_same_later_verdicts() -> None:
         assert again.told == whole.told
         seen.update(verdict for told in whole.told.values() for verdict in told)
     assert min(seen.values()) > 30, seen
-    assert set(seen) == set(Verdict)
+    assert set(seen) == set(Decision)
 
 
 def test_run_ons_change_no_verdict_on_any_other_trial() -> None:
