@@ -129,7 +129,11 @@ def chart(width: float, height: float, draw: Callable[[Axes], object]) -> Chart:
     """
     with style():
         figure = blank_figure(width, height)
+        figure.patch.set_visible(False)
         axes = figure.subplots()
+        axes.patch.set_visible(False)
+        # Where letters are enlarged, on small screens, numbers stay clear of the axis' name.
+        axes.yaxis.labelpad = 9
         draw(axes)
         handles, names = axes.get_legend_handles_labels()
         signs = dict(zip(names, handles, strict=True))
@@ -225,10 +229,14 @@ def _sign(handle: Line2D) -> str:
     """A line or marker alone, as a legend shows it."""
     figure = blank_figure(_SIGN_WIDTH, _SIGN_HEIGHT)
     figure.set_layout_engine("none")
-    ends = [0.5] if handle.get_linestyle() == "None" else [0.05, 0.95]
-    sign = Line2D(ends, [0.5] * len(ends), transform=figure.transFigure)
+    figure.patch.set_visible(False)
+    # A line has its marker in the middle.
+    ends = [0.5] if handle.get_linestyle() == "None" else [0.05, 0.5, 0.95]
+    sign = Line2D(ends, [0.5] * len(ends))
     sign.update_from(handle)
+    sign.set_markevery([len(ends) // 2])
     sign.set_transform(figure.transFigure)
     sign.set_gid(None)
+    sign.set_clip_on(False)
     figure.add_artist(sign)
     return svg_text(figure)

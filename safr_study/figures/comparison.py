@@ -38,8 +38,8 @@ def comparison_figure(
 ) -> None:
     """Draw fronts over each other, a panel for each pair of objectives.
 
-    Filled marks are on the joint front, empty ones dominated by another study. The artists of a
-    study have the id ``front-PLACE`` in an SVG, from 0; its step line ``line-PLACE``.
+    Filled marks are on the joint front, empty ones dominated by another study. The artists have
+    ids in an SVG: ``member-STUDY-PLACE``, both from 0, and ``line-STUDY``, the step line.
 
     Args:
         fronts: in the order of the legend; one without members has no mark.
@@ -87,12 +87,12 @@ def _draw(
         axes.plot([], [], color=colour, marker=marker, linestyle=line, label=front.name)
         if not points:
             continue
-        faces = [colour if joint else WHITE for joint in front.joint]
-        axes.scatter(
-            *zip(*points, strict=True),
-            s=38, marker=marker, c=faces, edgecolors=colour, linewidths=1.4, zorder=4,
-            gid=f"front-{place}",
-        )  # fmt: skip
+        for member, (point, joint) in enumerate(zip(points, front.joint, strict=True)):
+            axes.plot(
+                *point, marker, markersize=6.2, markerfacecolor=colour if joint else WHITE,
+                markeredgecolor=colour, markeredgewidth=1.4, zorder=4,
+                gid=f"member-{place}-{member}",
+            )  # fmt: skip
         if len(objectives) == 2:
             corners = zip(*front_corners(axes, points), strict=True)
             axes.plot(*corners, color=colour, linestyle=line, linewidth=1.4, gid=f"line-{place}")

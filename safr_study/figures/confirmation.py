@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from matplotlib.lines import Line2D
 
 from safr_study.figures.canvas import BLUE, DARK_GREY, GREEN, GREY, WHITE
 from safr_study.figures.front import Ends, Panel, draw_panels
 from safr_study.records import StudyResult
+from safr_study.uncertainty.confirmation import ConfirmedTrial
 
 _BEFORE: dict[str, Any] = {"color": GREY, "linestyle": "--", "linewidth": 1.0, "zorder": 1.5}
 
@@ -31,6 +32,23 @@ class Move:
     """Whether it was on the search's first front."""
     on_front: bool
     """Whether it is on the front of the means."""
+
+    @classmethod
+    def of(cls, one: ConfirmedTrial, *, partly: bool = False) -> Self:
+        """The move of a trial; ``partly``: also to means of fewer seeds than were asked for."""
+        means = tuple(new.mean for new in one.dev if new.mean is not None)
+        measured = len(means) == len(one.search) if partly else one.ranked is not None
+        return cls(
+            number=one.trial.number,
+            before=one.search,
+            after=means if measured else None,
+            intervals=tuple(
+                None if new.interval is None else (new.interval.low, new.interval.high)
+                for new in one.dev
+            ),
+            member=one.member,
+            on_front=one.on_front,
+        )
 
     @property
     def corners(self) -> list[tuple[float, ...]]:

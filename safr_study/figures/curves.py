@@ -28,7 +28,7 @@ from safr_study.figures.canvas import (
 _COLOURS = (DARK_GREY, BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 _MARKERS = "osD^vpP"
 _WIDTH, _HEIGHT = 8.4, 4.6
-_CHART_WIDTH, _CHART_HEIGHT = 5.2, 3.2
+_CHART_WIDTH, _CHART_HEIGHT = 4.6, 2.9
 """Inches; the chart is that of an HTML page."""
 
 

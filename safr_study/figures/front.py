@@ -110,24 +110,31 @@ class Panel:
         )
 
     def draw_intervals(
-        self, number: int, at: Sequence[float], intervals: Sequence[Ends | None], **look: Any
+        self,
+        number: int,
+        at: Sequence[float],
+        intervals: Sequence[Ends | None],
+        *,
+        name: str = "interval",
+        **look: Any,
     ) -> None:
-        """Bars through a point, with the ids ``interval-NUMBER-x`` and ``interval-NUMBER-y``.
+        """Bars through a point, with the ids ``NAME-NUMBER-x`` and ``NAME-NUMBER-y``.
 
         Args:
             number: of the trial.
             at: its objectives.
             intervals: ends of the interval of each objective; ``None``: there is none.
+            name: of the ids.
             look: of the lines.
         """
         x, y = self.place(at)
         across, up = intervals[self.x], intervals[self.y]
         bars = [("x", across and [(across[0], y), (across[1], y)])]
         bars += [("y", up and [(x, up[0]), (x, up[1])])]
-        for name, ends in bars:
+        for axis, ends in bars:
             if ends is not None:
                 self.lines.append(ends)
-                gid = self.gid(f"interval-{number}-{name}")
+                gid = self.gid(f"{name}-{number}-{axis}")
                 self.axes.add_line(Line2D(*zip(*ends, strict=True), gid=gid, **look))
 
     def add_labels(self) -> None:

@@ -26,7 +26,7 @@ Over = Literal["trials", "epochs"]
 Histories = Mapping[str, Sequence[HistoryPoint]]
 
 _WIDTH, _HEIGHT = 9.2, 4.0
-_CHART_WIDTH, _CHART_HEIGHT = 5.2, 2.9
+_CHART_WIDTH, _CHART_HEIGHT = 4.6, 2.7
 """Inches; the chart is that of an HTML page."""
 _NAMES: dict[Over, str] = {
     "trials": "trials ended",

@@ -10,7 +10,7 @@ from safr_study.figures.canvas import BLUE, DARK_GREY, GREY, Chart, chart
 from safr_study.records.importance import Importance
 from safr_study.settings import Objective
 
-_WIDTH, _ROW, _REST = 5.2, 0.27, 0.75
+_WIDTH, _ROW, _REST = 4.6, 0.27, 0.75
 """Inches: of the chart, of a bar, and what the axis needs beside the bars."""
 _LEAST_END = 1.6
 """Right end of the axis at least, so that the level of chance is seen."""

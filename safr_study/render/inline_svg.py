@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from html import escape
 
@@ -14,7 +13,7 @@ from safr_study.figures.canvas import Chart
 
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 _DECIMALS = re.compile(r"(\d\.\d\d)\d+")
-_FONT = re.compile(r"font: ((?:italic )?(?:bold )?)([\d.]+)px [^;]*")
+_FAMILY = re.compile(r"font-family: [^;]*(; )?")
 _COLOUR = re.compile(r"#[0-9a-f]{6}")
 _VARIABLES = {
     colour.lower(): f"var(--{name})"
@@ -35,6 +34,9 @@ _VARIABLES = {
 """Variables of the style sheet for the figures' palette."""
 _HALO = "11"
 """Radius of the ring around a marker that is pointed at or focused, in points."""
+
+_LARGEST = 1.6
+"""Pixels per point of the figure at most, so that letters are of one size in all charts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +100,11 @@ def inline_chart(
     for element in root.iter():
         _prefix_ids(element, f"{name}{place or ''}")
         _set_theme(element)
+    view = root.get("viewBox", "")
     root.attrib = {
         "class": f"chart {name}",
-        "viewBox": root.get("viewBox", ""),
+        "viewBox": view,
+        "style": f"max-width: {_LARGEST * float(view.split()[2]):.0f}px",
         "role": "group",
         "aria-label": label,
         "data-roving": "",
@@ -108,23 +112,17 @@ def inline_chart(
     return ET.tostring(root, encoding="unicode", short_empty_elements=False)
 
 
-def legend(chart: Chart, more: Mapping[str, str] | None = None) -> str:
-    """The chart's signs with what they mean.
-
-    Args:
-        chart: from the figures.
-        more: other words for some of the legend's own.
-    """
+def legend(chart: Chart, name: str) -> str:
+    """The chart's signs with what they mean; ``name`` is that of the chart."""
     items = []
-    for svg, words in chart.legend:
+    for place, (svg, words) in enumerate(chart.legend):
         sign = _parsed(svg)
         for element in sign.iter():
-            # Signs are so small that none needs a name of its own: their shapes are put in place.
+            _prefix_ids(element, f"{name}-sign-{place}")
             _set_theme(element)
         sign.attrib = {"viewBox": sign.get("viewBox", ""), "aria-hidden": "true"}
-        drawn = ET.tostring(_without_references(sign), encoding="unicode")
-        said = " ".join((more or {}).get(words, words).split())
-        items.append(f"<li>{drawn}{escape(said)}</li>")
+        drawn = ET.tostring(sign, encoding="unicode", short_empty_elements=False)
+        items.append(f"<li>{drawn}{escape(' '.join(words.split()))}</li>")
     return f'<ul class="legend-marks">{"".join(items)}</ul>'
 
 
@@ -137,6 +135,8 @@ def _parsed(svg: str) -> ET.Element:
             name.rpartition("}")[2]: _DECIMALS.sub(r"\1", value) if name != "id" else value
             for name, value in parent.attrib.items()
         }
+        if parent.get("transform", "").startswith("rotate(-0 "):
+            del parent.attrib["transform"]
         parent.text = parent.text and (parent.text if parent.text.strip() else None)
         parent.tail = parent.tail and (parent.tail if parent.tail.strip() else None)
         for child in list(parent):
@@ -192,36 +192,8 @@ def _set_theme(element: ET.Element) -> None:
     if style is None:
         return
     style = _COLOUR.sub(lambda found: _VARIABLES.get(found[0], found[0]), style)
-    if element.tag == "text":
-        style = _FONT.sub(
-            lambda found: (
-                f"font-size: {found[2]}px"
-                + ("; font-weight: 600" if "bold" in found[1] else "")
-                + ("; font-style: italic" if "italic" in found[1] else "")
-            ),
-            style,
-        )
+    style = _FAMILY.sub("", style)
     element.set("style", style)
-
-
-def _without_references(sign: ET.Element) -> ET.Element:
-    """The same with each referred shape in the place where it is used."""
-    shapes = {one.get("id"): one for one in sign.iter("path") if one.get("id")}
-    for parent in list(sign.iter()):
-        for place, child in enumerate(list(parent)):
-            if child.tag == "defs":
-                continue
-            if child.tag == "use":
-                shape = deepcopy(shapes[child.get("href", "")[1:]])
-                shape.attrib.pop("id")
-                shape.set("transform", f"translate({child.get('x')} {child.get('y')})")
-                parent[place] = shape
-            child.attrib.pop("clip-path", None)
-    for parent in list(sign.iter()):
-        for child in [one for one in parent if one.tag == "defs"]:
-            parent.remove(child)
-        parent.attrib.pop("id", None)
-    return sign
 
 
 def _prefix_ids(element: ET.Element, name: str) -> None:

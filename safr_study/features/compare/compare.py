@@ -56,7 +56,7 @@ def write_comparison(found: Comparison, folder: Path) -> list[Path]:
     """
     if not any(study.result.ranked for study in found.studies):
         raise BadInput("study", "none of them has a ranked trial yet: nothing to draw")
-    fronts = [_front(study) for study in found.studies]
+    fronts = [plotted_front(study) for study in found.studies]
     base = folder / f"compare-{'-'.join(found.names)}"[:200]
     written = [Path(f"{base}.{kind}") for kind in ("png", "svg", "csv")]
     try:
@@ -69,7 +69,8 @@ def write_comparison(found: Comparison, folder: Path) -> list[Path]:
     return written
 
 
-def _front(study: ComparedStudy) -> PlottedFront:
+def plotted_front(study: ComparedStudy) -> PlottedFront:
+    """A study's front as the figures take it."""
     members = study.result.front
     return PlottedFront(
         name=study.name,

@@ -9,7 +9,7 @@ from safr_study.features.confirm.tables import runs_table, trials_table
 from safr_study.features.confirm.view import notes, sheets, title
 from safr_study.figures.confirmation import Move, confirmation_figure
 from safr_study.render.text_table import markdown
-from safr_study.uncertainty.confirmation import Confirmation, ConfirmedTrial
+from safr_study.uncertainty.confirmation import Confirmation
 
 
 def write_confirmation(found: Confirmation, folder: Path) -> list[Path]:
@@ -36,7 +36,7 @@ def write_confirmation(found: Confirmation, folder: Path) -> list[Path]:
         for path in pictures:
             confirmation_figure(
                 found.result,
-                [_move(one) for one in found.trials],
+                [Move.of(one) for one in found.trials],
                 path,
                 title=f"Study {found.study} on {found.dataset}, confirmed",
                 caption=_caption(found),
@@ -44,21 +44,6 @@ def write_confirmation(found: Confirmation, folder: Path) -> list[Path]:
     except OSError as error:
         raise BadInput("out", f"{folder} cannot be written ({error}); choose another") from error
     return [page, table, runs, *pictures]
-
-
-def _move(one: ConfirmedTrial) -> Move:
-    confirmed = one.ranked is not None
-    return Move(
-        number=one.trial.number,
-        before=one.search,
-        after=tuple(new.mean for new in one.dev if new.mean is not None) if confirmed else None,
-        intervals=tuple(
-            None if new.interval is None else (new.interval.low, new.interval.high)
-            for new in one.dev
-        ),
-        member=one.member,
-        on_front=one.on_front,
-    )
 
 
 def _caption(found: Confirmation) -> str:

@@ -22,7 +22,7 @@ from safr_study.features.compare.tables import (
     comparison_sheets,
     write_comparison_csv,
 )
-from safr_study.features.report.comparison_section import comparison_section
+from safr_study.features.report.sections import comparison_section
 from safr_study.pareto import rank_study
 
 CORNER = (50.0, 0.0)
