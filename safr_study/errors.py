@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 
 MOST_CHARACTERS = 600
-"""Of a sentence: a name may be as long as its giver likes."""
+"""Characters of a sentence: a name may be as long as its giver likes."""
 
 
 class SafrError(Exception):
@@ -46,6 +46,16 @@ class ServiceUnreachable(SafrError):
     """A service (hub, tracking server, ledger, cluster) gave no answer."""
 
     exit_code = 4
+
+
+class LockLost(ServiceUnreachable):
+    """The lock of a study is no longer this driver's: another one may write now."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(
+            f"storage: the lock of {title} was lost, as its session in the database ended; nothing "
+            "was written since, and the same command goes on from there"
+        )
 
 
 class StudyInterrupted(SafrError):

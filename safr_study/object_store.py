@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from safr_study.errors import BadInput, CorruptCheckpoint, ServiceUnreachable
+from safr_study.text import first_line, redacted_address
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 SCHEMES = ("s3", "gs", "abfs", "abfss", "file")
-"""Of the file systems that pyarrow has."""
+"""Schemes of the file systems that pyarrow has."""
 _CONNECT_SECONDS, _REQUEST_SECONDS = 10.0, 60.0
 _CHUNK = 8 * 1024 * 1024
 
@@ -49,20 +50,21 @@ def check_place(url: str, field: str) -> str:
     if parts.scheme not in SCHEMES or not (parts.netloc or parts.scheme == "file"):
         raise BadInput(
             field,
-            f"{_shown(url)!r} is no URL of {', '.join(SCHEMES)}; write for example {example}, or "
-            "file:///FOLDER for one that all nodes share",
+            f"{redacted_address(url)!r} is no URL of {', '.join(SCHEMES)}; write for example "
+            f"{example}, or file:///FOLDER for one that all nodes share",
         )
     if "@" in parts.netloc and parts.scheme in ("s3", "gs"):
         raise BadInput(
             field,
-            f"{_shown(url)!r} has a key in it, which would be shown in many places; give keys in "
-            f"AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or a profile, and write {example}",
+            f"{redacted_address(url)!r} has a key in it, which would be shown in many places; "
+            "give keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or a profile, and write "
+            f"{example}",
         )
     if parts.query or parts.fragment:
         raise BadInput(
             field,
-            f"{_shown(url)!r} has options in it; give the address of an S3-compatible store in "
-            f"AWS_ENDPOINT_URL and its region in AWS_DEFAULT_REGION, and write {example}",
+            f"{redacted_address(url)!r} has options in it; give the address of an S3-compatible "
+            f"store in AWS_ENDPOINT_URL and its region in AWS_DEFAULT_REGION, and write {example}",
         )
     probe = join(url, ".safr-study")
     with tempfile.TemporaryDirectory() as folder:
@@ -246,16 +248,8 @@ def _answering(place: str) -> Iterator[None]:
         yield
     except (OSError, ValueError) as error:
         # pyarrow's errors are one or the other: no answer, no such bucket, no name of a bucket.
-        reason = " ".join(str(error).split())[:300]
         raise ServiceUnreachable(
-            f"checkpoints: {_shown(place)} does not take or give files ({reason}); check that the "
-            "store runs, that the bucket is there, and the keys and AWS_ENDPOINT_URL of this node"
+            f"checkpoints: {redacted_address(place)} does not take or give files "
+            f"({first_line(error)}); check that the store runs, that the bucket is there, and "
+            "the keys and AWS_ENDPOINT_URL of this node"
         ) from error
-
-
-def _shown(url: str) -> str:
-    """Without keys and options, for messages."""
-    if not is_url(url):
-        return url
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

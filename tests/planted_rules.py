@@ -16,16 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from safr_study.data import EncodedCorpus, EncodedSplit, encode_corpus, planted_corpus
-from safr_study.evaluation import (
-    Predictor,
-    delete_and_score,
-    deletion_counts,
-    rank_tokens,
-    without_top,
-)
+from safr_study.evaluation.deletion import deletion_counts, rank_tokens, without_top
+from safr_study.evaluation.prediction import Predictor
+from safr_study.evaluation.srs import delete_and_score
 from safr_study.records import DeletionScores
 from safr_study.settings import CorpusSpec, DeletionMode
-from safr_study.uncertainty import normal_interval
+from safr_study.uncertainty.intervals import normal_interval
 
 CPU = torch.device("cpu")
 CONFIDENCE = 0.99

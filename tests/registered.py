@@ -15,17 +15,17 @@ def registered_home(folder: Path, *, count: int = 2, uri: str | None = None) -> 
         count: of trials, all on the front.
         uri: of another tracking store than the home's.
     """
-    from synthetic_study import complete_trial, ranked_study, study_spec, tracker_of
+    from synthetic_study import complete_trial, ranked_study, study_spec, writer_of
 
-    from safr_study.tracking import open_store, register_front
+    from safr_study.tracking import StudyEnd, open_store, register_front
 
     home = open_home(folder / "home")
     store = open_store(home, uri)
     spec = study_spec()
     trials = [complete_trial(n, 80.0 - n, 10.0 + n, folder=folder / "c") for n in range(count)]
     result = ranked_study(spec, [trials], knee=0)
-    tracker = tracker_of(store, spec)
-    tracker.start()
-    assert tracker.finish_study(result) is None
+    writer = writer_of(store, spec)
+    writer.start()
+    assert writer.finish(StudyEnd(result)) is None
     register_front(store, result, uid="s1-1", spec=spec)
     return home

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from plain_scores import plain_scores
+from run_results import run_result
 from stored_study import ask, begin, epoch, stop_early, study_spec
 from synthetic_confirmation import draw
 from synthetic_confirmation import run as confirmed_run
@@ -12,8 +13,7 @@ from synthetic_confirmation import run as confirmed_run
 from safr_study.home import Home
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.run_store import record_run
-from safr_study.ledger.trial_codec import Outcome
-from safr_study.records import CheckpointRef, LayerMeasures, Replicate
+from safr_study.records import LayerMeasures, Replicate
 
 VALUES = {
     0: (72.5625, 5.375),
@@ -65,13 +65,7 @@ def end(ledger: Ledger, number: int, values: tuple[float, ...], *, saturated: bo
     )
     ledger.complete(
         number,
-        Outcome(
-            replicates=(Replicate(0, values),),
-            scores=scores,
-            checkpoint=CheckpointRef("/nowhere", "a" * 64, 1),
-            seconds=9.0 + number,
-            device="cpu",
-        ),
+        run_result(Replicate(0, values), scores=scores, seconds=9.0 + number),
     )
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from plain_scores import plain_scores
+from run_results import CHECKPOINT, run_result
 
 from safr_study.checkpoint.manifest import verify_model
 from safr_study.home import Home
 from safr_study.ledger.ledger import Ledger, StudyFacts
 from safr_study.ledger.storage import open_storage
-from safr_study.ledger.trial_codec import Outcome
-from safr_study.records import CheckpointRef, EpochReport, LossTerms, Replicate
+from safr_study.records import EpochReport, LossTerms, Replicate
 from safr_study.sampling.asha import Decision
 from safr_study.settings import CorpusSpec, StudySpec
 from safr_study.settings.space_files import find_space
@@ -68,16 +67,11 @@ def complete(
     violations: tuple[float, ...] = (),
 ) -> None:
     """End a trial; ``model`` is the folder of a real one, if it is to have files."""
-    reference = CheckpointRef("/nowhere", "a" * 64, 1) if model is None else verify_model(model)
-    outcome = Outcome(
-        replicates=(Replicate(0, values),),
-        scores=plain_scores(),
-        checkpoint=reference,
-        seconds=seconds,
-        device="cpu",
-        violations=violations,
+    reference = CHECKPOINT if model is None else verify_model(model)
+    result = run_result(
+        Replicate(0, values), checkpoint=reference, seconds=seconds, violations=violations
     )
-    ledger.complete(number, outcome)
+    ledger.complete(number, result)
 
 
 def stop_early(ledger: Ledger, number: int) -> None:

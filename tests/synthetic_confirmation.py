@@ -11,7 +11,7 @@ from synthetic_study import complete_trial
 
 from safr_study.pareto import rank_study
 from safr_study.records import CheckpointRef, DeletionScores, Scores, TrialRecord
-from safr_study.records.confirmation import Answers, ConfirmedRun, Measured
+from safr_study.records.run import Answers, Measured, RunResult
 from safr_study.uncertainty.confirmation import Searched
 
 Right = NDArray[np.bool_]
@@ -51,9 +51,9 @@ def run(
     violations: tuple[float, ...] = (),
     checkpoint: CheckpointRef | None = None,
     test: tuple[Right, Right] | None = None,
-) -> ConfirmedRun:
+) -> RunResult:
     """A finished run with these answers on dev, and on test if it was read."""
-    return ConfirmedRun(
+    return RunResult(
         trial=trial,
         seed=seed,
         dev=measured(full, top, saturated=saturated),
@@ -70,7 +70,7 @@ def run(
 
 def drawn_runs(
     rates: Mapping[int, tuple[float, float]], seeds: Sequence[int], *, texts: int = TEXTS
-) -> dict[tuple[int, int], ConfirmedRun]:
+) -> dict[tuple[int, int], RunResult]:
     """Runs by trial and seed; each trial has a rate of right answers, and one without the top."""
     found = {}
     for number, (full, top) in rates.items():

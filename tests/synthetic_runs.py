@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from safr_study.errors import BadInput, TrialFailure
-from safr_study.evaluation import statistics
+from safr_study.evaluation import srs
 from safr_study.features.paper.numbers import PaperRow
 from safr_study.features.paper.rows import WantedRun, measurement
 from safr_study.records import CurveScores, DeletionScores, Scores
@@ -210,15 +210,15 @@ def _scores(full: Any, top: Any, draws: Any, dominant: float) -> Scores:
     def deletion(k: float) -> DeletionScores:
         # Deletions of other sizes lie on the line from the whole text to 30 %.
         share = k / 0.3
-        lost = statistics.srs(full, top)
-        random = statistics.accuracy(draws)
-        accuracy = statistics.accuracy(full)
+        lost = srs.srs(full, top)
+        random = srs.accuracy(draws)
+        accuracy = srs.accuracy(full)
         return DeletionScores(
             k=k,
             realised_share=k,
             accuracy_top=accuracy - share * lost,
             srs=share * lost,
-            srs_se=statistics.srs_se(full, top),
+            srs_se=srs.srs_se(full, top),
             accuracy_random=accuracy + share * (random - accuracy),
             srs_excess=share * (lost - accuracy + random),
             dominant_share=dominant,
@@ -228,8 +228,8 @@ def _scores(full: Any, top: Any, draws: Any, dominant: float) -> Scores:
     return Scores(
         split="test",
         examples=len(full),
-        accuracy=statistics.accuracy(full),
-        accuracy_se=statistics.accuracy_se(full),
+        accuracy=srs.accuracy(full),
+        accuracy_se=srs.accuracy_se(full),
         majority_accuracy=50.0,
         loss=0.6123456789,
         deletions=tuple(deletion(k) for k in CURVE_SHARES if k),

@@ -18,7 +18,7 @@ from safr_study.records import (
     TrialState,
 )
 from safr_study.settings import StudySpec
-from safr_study.tracking import Store, Tracker
+from safr_study.tracking import Store, StudyWriter, TrackedStudy
 
 FACTS = {"source": "built in", "train texts": 40, "empty texts (dev)": 1}
 PROVENANCE = Provenance("c0ffee", {"python": "3.11", "torch": "2.13"}, "ab" * 32, "cpu")
@@ -41,19 +41,20 @@ def study_spec(name: str = "s1", dataset: str = "planted", **changes: object) ->
     )
 
 
-def tracker_of(
-    store: Store, spec: StudySpec, uid: str | None = None, *, replays: bool = False
-) -> Tracker:
-    return Tracker(
-        store,
-        study=spec.name,
-        dataset=spec.corpus.dataset,
+def tracked_study(spec: StudySpec, uid: str | None = None) -> TrackedStudy:
+    return TrackedStudy(
         uid=uid or f"{spec.name}-1",
+        dataset=spec.corpus.dataset,
         spec=spec,
         provenance=PROVENANCE,
         corpus_facts=FACTS,
-        replays=replays,
     )
+
+
+def writer_of(
+    store: Store, spec: StudySpec, uid: str | None = None, *, runs_now: bool = True
+) -> StudyWriter:
+    return StudyWriter(store, tracked_study(spec, uid), runs_now=runs_now)
 
 
 def epoch(number: int, *, vmask: bool = True) -> EpochReport:

@@ -5,11 +5,21 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 import typer.main
 
 from safr_study.cli.app import app
 
+ROOT = Path(__file__).parents[1]
+PAGES = {
+    name: (ROOT / name).read_text("utf-8")
+    for name in (
+        "README.md",
+        *(f"docs/{page}.md" for page in ("studies", "models", "cluster", "cost", "how-it-works")),
+    )
+}
+"""The README and the pages that carry on from it, by path; their commands are run in this order."""
 COMMAND = re.compile(r"(?<![\w/])safr-study[ \t]+([a-z][^\n'\"`|;&#]*)")
 
 

@@ -7,7 +7,7 @@
     model = study.model("knee")          # or ss.load("models:/safr-sst2@knee")
     model.explain("a gripping , funny film").words
 
-The same use cases as the command line, and nothing beside them: what is begun here goes on there,
+The same use cases as the command line, and nothing more: what is begun here resumes there,
 and the other way round. Every expected error is a `SafrError` that says what to do.
 """
 
@@ -23,7 +23,7 @@ import pandas as pd
 from safr_study.api.model import Explained, Model, opened
 from safr_study.api.study import Front, Role, Study
 from safr_study.cli import output
-from safr_study.cli.progress import PlainProgress, SilentProgress
+from safr_study.cli.progress import Reporter
 from safr_study.errors import StudyIncomplete
 from safr_study.features.models import registered_models
 from safr_study.features.search.build_spec import study_spec
@@ -33,7 +33,7 @@ from safr_study.features.study_base.stores import Stores, stores
 from safr_study.home import open_home
 from safr_study.records import RegisteredModel
 from safr_study.settings import Preset, SamplerName, SchedulerName, SearchSpace
-from safr_study.settings.durations import parse_duration
+from safr_study.settings.study import parse_duration
 
 __all__ = [
     "Explained",
@@ -81,7 +81,7 @@ def search(
     storage: str | None = None,
     address: str | None = None,
 ) -> Study:
-    """Run a study to its end, or go on with it: as ``safr-study search`` with the same options.
+    """Run a study to its end, or resume it: as ``safr-study search`` with the same options.
 
     Args:
         dataset: ``planted[:variant]``, ``sst2``, ``sst2-treebank``, ``imdb``, a hub id or a path.
@@ -91,8 +91,8 @@ def search(
         epochs: of a trial, at most.
         k: percent of the tokens deleted for SRS, where ``objectives`` says nothing.
         objectives: names of metrics; ``None``: accuracy and SRS(k).
-        sampler: who chooses settings.
-        scheduler: who stops trials that others beat.
+        sampler: the one that chooses settings.
+        scheduler: the one that stops trials that others beat.
         seeds_per_trial: trainings of each trial; their means count.
         warm_start: a study over the same space, from which the sampler learns.
         time_budget: seconds, or for example ``"2h"``.
@@ -107,7 +107,7 @@ def search(
         max_concurrent: trials at once.
         cpus_per_trial: ``None``: 1.
         gpus_per_trial: ``None``: a share where there are GPUs.
-        fresh: begin anew; what was finished is kept aside.
+        fresh: begin again; what was finished is kept aside.
         quiet: no lines about progress on standard error.
         home: folder of everything; ``None``: ``SAFR_STUDY_HOME``, else ``./.safr-study``.
         tracking_uri: MLflow; ``None``: ``MLFLOW_TRACKING_URI``, else SQLite in the home.
@@ -117,7 +117,7 @@ def search(
     Raises:
         BadInput: or BadInputs: settings that cannot be, or that do not fit the study that is there.
         StudyIncomplete: fewer good trials than asked; `open_study` has those that there are.
-        StudyInterrupted: by Ctrl-C or ``safr-study stop``; the same call goes on.
+        StudyInterrupted: by Ctrl-C or ``safr-study stop``; the same call resumes.
         ServiceUnreachable: hub, ledger, cluster or tracking server do not answer.
     """
     if isinstance(time_budget, str):
@@ -151,7 +151,7 @@ def search(
         },
     )
     where = _stores(home, tracking_uri, storage, address)
-    with SilentProgress() if quiet else PlainProgress(output.err()) as progress:
+    with Reporter(None if quiet else output.err()) as progress:
         outcome = run_search(spec, where, progress=progress, fresh=fresh)
     if outcome.untracked is not None:
         output.warn(outcome.untracked)
@@ -205,7 +205,7 @@ def load(
 
     Args:
         reference: a pulled model's folder, ``models:/NAME@alias`` or ``models:/NAME/version``.
-        home: whose registry; ``None``: ``SAFR_STUDY_HOME``, else ``./.safr-study``.
+        home: folder with the registry; ``None``: ``SAFR_STUDY_HOME``, else ``./.safr-study``.
         tracking_uri: MLflow; ``None``: ``MLFLOW_TRACKING_URI``, else SQLite in the home.
 
     Raises:

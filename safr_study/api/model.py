@@ -34,7 +34,7 @@ class Explained:
 
     @property
     def probabilities(self) -> dict[str, float]:
-        """By class."""
+        """Probability of each class."""
         return dict(self.record.probabilities)
 
     @property
@@ -73,14 +73,14 @@ class Model:
     """A trained model, on the CPU."""
 
     reference: str
-    """As it was asked for: a folder, or a name in the registry."""
+    """Reference that it was asked for by: a folder, or a name in the registry."""
     loaded: LoadedModel
     """Weights, words, settings."""
     stores: Stores
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """By label."""
+        """Class names by label."""
         return self.loaded.class_names
 
     def explain(self, text: str, *, layer: str | None = None, layers: bool = False) -> Explained:

@@ -11,7 +11,6 @@ from typing import Literal
 import pandas as pd
 
 from safr_study.api.model import Model, opened
-from safr_study.cli import output
 from safr_study.errors import BadInput
 from safr_study.features.models import registered_models
 from safr_study.features.study_base.results import load_result, write_result
@@ -20,7 +19,7 @@ from safr_study.figures import front_figure
 from safr_study.records import StudyResult, TrialRecord
 from safr_study.render.history import hypervolume_history
 from safr_study.render.notebook import front_html, study_html
-from safr_study.render.result_tables import result_table
+from safr_study.render.result_tables import result_notes, result_table
 
 Role = Literal["knee", "best-accuracy", "best-srs"]
 
@@ -69,12 +68,12 @@ class Study:
 
     @property
     def name(self) -> str:
-        """By which the command line knows it too."""
+        """Name by which the command line knows it too."""
         return self.result.name
 
     @property
     def hypervolume(self) -> float:
-        """Of the front, against the study's reference point, in the product of the units."""
+        """Hypervolume of the front over the reference point, in the product of the units."""
         return self.result.hypervolume
 
     @property
@@ -84,8 +83,8 @@ class Study:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The lines under a ranking: hypervolume, what stopping cost, who failed, what is odd."""
-        return tuple(output.result_footer(self.result))
+        """The lines under a ranking: hypervolume, what stopping cost, which failed, what is odd."""
+        return tuple(result_notes(self.result))
 
     def pareto(self) -> pd.DataFrame:
         """All ranked trials, best first.

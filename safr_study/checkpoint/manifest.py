@@ -1,16 +1,16 @@
-"""What a trained model's folder says of itself; read without its weights, and without torch."""
+"""The format of a model's folder: its files, checksums, and no pickle; read without torch."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from safr_study.checkpoint.hashing import file_sha256
-from safr_study.checkpoint.pickles import refuse_pickles
 from safr_study.data import MAX_LABEL
 from safr_study.errors import BadInputs, CorruptCheckpoint
 from safr_study.records import CheckpointRef, Scores
@@ -21,6 +21,12 @@ VOCABULARY = "vocabulary.txt"
 MANIFEST = "model.json"
 MAX_MANIFEST_BYTES = 10_000_000
 """It has some thousands; a larger one is not read."""
+_SUFFIXES = frozenset(
+    (".pkl", ".pickle", ".pck", ".pt", ".pth", ".ckpt", ".bin", ".joblib", ".dill")
+)
+"""Formats that are pickles, or hold one."""
+_PROTOCOLS = tuple(bytes((0x80, version)) for version in range(2, 6))
+"""How a pickle begins since protocol 2."""
 
 
 class Manifest(Settings):
@@ -49,7 +55,7 @@ class ModelFacts:
 
     config: TrainConfig
     corpus_spec: CorpusSpec
-    """Of the training corpus."""
+    """Settings of the training corpus."""
     evaluation: EvaluationConfig
     """How its scores were measured."""
     vocabulary: tuple[str, ...]
@@ -59,7 +65,7 @@ class ModelFacts:
     """Tokens kept of each text."""
     corpus_fingerprint: str
     scores: Scores | None
-    """As recorded when it was saved."""
+    """Scores recorded when it was saved."""
     epoch: int
     """Whose state it is, from 1."""
     ref: CheckpointRef
@@ -132,3 +138,45 @@ def _verified(folder: Path) -> Manifest:
         if found != recorded:
             raise corrupt(folder, f"{name} does not match its checksum")
     return manifest
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of the contents, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def refuse_pickles(folder: Path) -> None:
+    """See that no file at or below a folder is a pickle, by its name or by its beginning.
+
+    A pickle could run code while it is read. This package writes none and loads none: one that is
+    there comes from elsewhere, so the rest of the folder is not to be trusted either.
+
+    Raises:
+        CorruptCheckpoint: there is one; says which.
+    """
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and _is_pickle(path):
+            raise CorruptCheckpoint(
+                "model",
+                f"{path.relative_to(folder)} in {folder} is a pickle or holds one, which can run "
+                "any code; safr-study writes none and loads none: find out who put it there, and "
+                "pull the model again",
+            )
+
+
+def _is_pickle(path: Path) -> bool:
+    if path.suffix.lower() in _SUFFIXES:
+        return True
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start.startswith(_PROTOCOLS):
+        return True
+    if start.startswith(b"PK"):
+        # What torch.save writes.
+        try:
+            with zipfile.ZipFile(path) as archive:
+                return any(name.endswith(".pkl") for name in archive.namelist())
+        except zipfile.BadZipFile:
+            return False
+    return False

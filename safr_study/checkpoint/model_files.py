@@ -16,7 +16,6 @@ from safetensors.torch import load_file, save_file
 from torch.overrides import TorchFunctionMode
 
 import safr_study
-from safr_study.checkpoint.hashing import file_sha256
 from safr_study.checkpoint.manifest import (
     MANIFEST,
     VOCABULARY,
@@ -25,6 +24,7 @@ from safr_study.checkpoint.manifest import (
     ModelFacts,
     checkpoint_ref,
     corrupt,
+    file_sha256,
     read_facts,
 )
 from safr_study.data import EncodedCorpus
@@ -39,7 +39,7 @@ class LoadedModel(ModelFacts):
     """A model from disk with everything needed to use it on new texts."""
 
     model: SafrClassifier
-    """In evaluation mode."""
+    """Model in evaluation mode."""
 
 
 def save_model(

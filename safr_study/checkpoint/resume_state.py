@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from safr_study.checkpoint.hashing import file_sha256
+from safr_study.checkpoint.manifest import file_sha256
 from safr_study.records import EpochReport, epoch_from_plain, to_plain
 
 _SCHEMA = 1
@@ -36,7 +36,7 @@ class StoredBest:
     _prefix: str
 
     def load(self) -> dict[str, Tensor]:
-        """By the model's names.
+        """The tensors by the model's names.
 
         Raises:
             OSError: the file is gone.

@@ -22,15 +22,14 @@ from safr_study.cli import (
     explain,
     models,
     output,
-    report,
     reproduce,
     results,
     search,
     status,
     submit,
-    sync,
 )
 from safr_study.errors import BadInput, BadInputs, SafrError, one_line
+from safr_study.text import first_line
 
 INTERRUPTED = 130
 
@@ -44,13 +43,13 @@ app = typer.Typer(
 
 app.command("search")(search.search)
 app.command("pareto")(results.pareto)
-app.command("report")(report.report)
-app.command("compare")(report.compare)
-app.command("list")(results.list_studies)
+app.command("report")(results.report)
+app.command("compare")(results.compare)
+app.command("list")(status.list_studies)
 app.command("submit", context_settings=submit.PASS_THROUGH)(submit.submit)
 app.command("status")(status.status)
 app.command("stop")(status.stop)
-app.command("sync")(sync.sync)
+app.command("sync")(models.sync)
 app.command("clean")(clean.clean)
 app.command("confirm")(confirm.confirm)
 app.command("models")(models.list_models)
@@ -61,7 +60,7 @@ app.command("explain")(explain.explain)
 app.command("reproduce")(reproduce.reproduce)
 app.command("datasets")(browse.datasets)
 app.command("spaces")(browse.spaces)
-app.command("metrics")(evaluate.metrics)
+app.command("metrics")(browse.metrics)
 app.command("doctor")(doctor.doctor)
 app.command("ui")(browse.ui)
 
@@ -141,10 +140,9 @@ def _report(error: Exception) -> int:
         "w", prefix="safr-study-", suffix=".txt", delete=False, encoding="utf-8"
     ) as file:
         file.write(traceback.format_exc())
-    summary = str(error)[:200]
     _complain(
-        f"safr-study itself failed ({type(error).__name__}: {summary}); please report it with "
-        f"{file.name}"
+        f"safr-study itself failed ({type(error).__name__}: {first_line(error)}); please "
+        f"report it with {file.name}"
     )
     return 1
 

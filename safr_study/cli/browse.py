@@ -1,4 +1,4 @@
-"""``datasets``, ``spaces`` and ``ui``: what there is to choose from, and a page to look at."""
+"""``datasets``, ``spaces``, ``metrics`` and ``ui``: what there is to choose from."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ from safr_study.cli.options import (
     TrackingOption,
     corpus_spec,
     open_stores,
+    option,
 )
 from safr_study.errors import BadInput
+from safr_study.render.text_table import TextTable
+from safr_study.text import unit_words
 
 
 def datasets(
@@ -51,10 +54,8 @@ def datasets(
             names = ("name", "description", "where")
             output.print_json({"datasets": [dict(zip(names, row, strict=True)) for row in known]})
             return
-        table = output.table(["data set", "what it is", "where it comes from"])
-        for row in known:
-            table.add_row(*row)
-        output.out().print(table)
+        columns = ("data set", "what it is", "where it comes from")
+        output.show(TextTable("", columns, known))
         output.out().print(
             "Besides: any hub id, or a path to CSV, JSON lines, Parquet or a folder."
         )
@@ -94,11 +95,16 @@ def spaces(
         if json:
             output.print_json({"spaces": [space.model_dump(mode="json") for space in found]})
             return
-        table = output.table(["space", "varies", "constraints", "what it is for"])
-        for known in found:
-            kept = ", ".join(constraint.text for constraint in known.constraints)
-            table.add_row(known.name, ", ".join(known.parameters), kept, known.description)
-        output.out().print(table)
+        rows = [
+            (
+                known.name,
+                ", ".join(known.parameters),
+                ", ".join(constraint.text for constraint in known.constraints),
+                known.description,
+            )
+            for known in found
+        ]
+        output.show(TextTable("", ("space", "varies", "constraints", "what it is for"), rows))
         return
     if action != "validate" or space is None:
         raise BadInput("spaces", "say spaces validate FILE, or nothing to list them")
@@ -116,8 +122,51 @@ def spaces(
         output.out().print(f"{space} is valid: {', '.join(counts)}.")
 
 
+def metrics(json: JsonOption = False) -> None:
+    """List the metrics: what a study can optimise, with unit and direction.
+
+    Example:
+
+      safr-study metrics
+    """
+    from safr_study.settings import AT_K, LAYERS, OF_LAYER, OF_MODEL
+
+    groups = {"": OF_MODEL, "@K": AT_K, ".LAYER": OF_LAYER}
+    rows = [
+        (f"{name}{suffix}", metric)
+        for suffix, group in groups.items()
+        for name, metric in group.items()
+    ]
+    if json:
+        document = [
+            {
+                "name": name,
+                "label": metric.label,
+                "unit": metric.unit,
+                "better": "higher" if metric.maximise else "lower",
+            }
+            for name, metric in rows
+        ]
+        output.print_json({"metrics": document, "layers": list(LAYERS)})
+        return
+    cells = [
+        (
+            name,
+            metric.label,
+            unit_words(metric.unit, share="0 to 1"),
+            "higher" if metric.maximise else "lower",
+        )
+        for name, metric in rows
+    ]
+    output.show(TextTable("Metrics", ("objective", "what", "unit", "better"), cells))
+    output.out().print(
+        "K: percent of the tokens deleted, for example srs@30. LAYER: one of "
+        f"{', '.join(LAYERS)}, for example mean_capacity.ffn1_pre."
+    )
+
+
 def ui(
-    port: Annotated[int, typer.Option("--port", help="Port on 127.0.0.1.", min=1)] = 5000,
+    port: Annotated[int, option("--port", "Port on 127.0.0.1.", min=1)] = 5000,
     home: HomeOption = None,
     tracking_uri: TrackingOption = None,
 ) -> None:

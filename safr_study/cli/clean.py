@@ -13,8 +13,11 @@ from safr_study.cli.options import (
     JsonOption,
     StorageOption,
     open_stores,
+    option,
 )
 from safr_study.errors import BadInput
+from safr_study.render.text_table import TextTable
+from safr_study.text import size
 
 if TYPE_CHECKING:
     from safr_study.features.clean import Cleaning
@@ -24,15 +27,14 @@ if TYPE_CHECKING:
 def clean(
     study: AnyStudyArgument = None,
     models: Annotated[
-        bool,
-        typer.Option("--models", help="Models off the front of finished studies too."),
+        bool, option("--models", "Models off the front of finished studies too.")
     ] = False,
     caches: Annotated[
-        bool, typer.Option("--caches", help="Encoded data sets too; they are made again.")
+        bool, option("--caches", "Encoded data sets too; they are made again.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
+    yes: Annotated[bool, option("--yes", "Remove without asking.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be freed, and free nothing.")
+        bool, option("--dry-run", "Say what would be freed, and free nothing.")
     ] = False,
     json: JsonOption = False,
     home: HomeOption = None,
@@ -74,7 +76,7 @@ def clean(
         done = run(plan, request, stores)
         for sentence in done.kept[len(plan.kept) :]:
             output.err().print(f"kept: {sentence}", soft_wrap=True)
-        output.out().print(f"Freed {output.size(done.size)}.")
+        output.out().print(f"Freed {size(done.size)}.")
     if done.failed:
         raise BadInput("home", f"not everything could be removed: {'; '.join(done.failed)}")
 
@@ -85,17 +87,18 @@ def _show(plan: Cleaning, stores: Stores) -> None:
     if not plan.removals:
         output.out().print("There is nothing to free.")
         return
-    table = output.table(["folder", "what it is", ">size"], title=f"In {stores.home.root}")
-    for removal in plan.removals:
-        folder = removal.path.relative_to(stores.home.root)
-        table.add_row(str(folder), removal.what, output.size(removal.size))
-    output.out().print(table)
-    output.out().print(f"{output.size(plan.size)} in all.")
+    root = stores.home.root
+    rows = [
+        (str(removal.path.relative_to(root)), removal.what, size(removal.size))
+        for removal in plan.removals
+    ]
+    output.show(TextTable(f"In {root}", ("folder", "what it is", ">size"), rows))
+    output.out().print(f"{size(plan.size)} in all.")
 
 
 def _agreed(plan: Cleaning) -> bool:
     try:
-        return typer.confirm(f"Free {output.size(plan.size)}?", err=True)
+        return typer.confirm(f"Free {size(plan.size)}?", err=True)
     except typer.Abort:
         output.err().print()  # The question has left its line open.
         raise BadInput("yes", "nobody answered, and nothing was removed; give --yes") from None

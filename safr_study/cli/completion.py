@@ -1,27 +1,21 @@
 """What a shell offers after Tab: at once, without torch, Ray or MLflow, and silent on errors.
 
-Nothing is made or changed by it, and a service that is slow offers nothing.
+Nothing is made or changed by it, and no service is asked.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import sqlite3
-import urllib.request
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import typer
 
 from safr_study.home import DEFAULT_HOME, HOME_VARIABLE, Home
 
-_SECONDS = 1.0
-"""Patience with a tracking server."""
 _MANIFEST = "model.json"
-"""Of a pulled model's folder."""
+"""File in a pulled model's folder."""
 
 
 def complete_study(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -52,54 +46,17 @@ def complete_metric(incomplete: str) -> list[str]:
     return _matching([*OF_MODEL, *(f"{name}@30" for name in AT_K)], incomplete)
 
 
-def complete_registered(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Registered models with their aliases, ``safr-sst2@knee``, with or without ``models:/``."""
-    scheme = "models:/" if incomplete.startswith("models:") else ""
-    return _matching((f"{scheme}{name}" for name in _registered(ctx)), incomplete)
-
-
-def complete_model(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Registered models, and folders of pulled ones."""
+def complete_model(incomplete: str) -> list[str]:
+    """Folders of pulled models."""
     base = Path(incomplete or ".").expanduser()
     parent = base if incomplete.endswith("/") or not incomplete else base.parent
     with contextlib.suppress(OSError):
-        folders = [str(path.parent) for path in parent.glob(f"*/{_MANIFEST}")]
-        return [*_matching(folders, incomplete), *complete_registered(ctx, incomplete)]
-    return complete_registered(ctx, incomplete)
-
-
-def _registered(ctx: typer.Context) -> list[str]:
-    uri = str(ctx.params.get("tracking_uri") or os.environ.get("MLFLOW_TRACKING_URI") or "")
-    # Whatever is wrong with the store: Tab has no place to say so.
-    with contextlib.suppress(Exception):
-        if uri.startswith(("http://", "https://")):
-            return _of_server(uri)
-        if not uri:
-            return _of_database(_home(ctx).tracking_database)
+        return _matching([str(path.parent) for path in parent.glob(f"*/{_MANIFEST}")], incomplete)
     return []
 
 
-def _of_database(path: Path) -> list[str]:
-    """From the embedded store's own tables, as MLflow takes seconds to import."""
-    query = "select name, alias from registered_model_aliases order by name, alias"
-    # Read only: a missing file is not made.
-    with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
-        return [f"{name}@{alias}" for name, alias in database.execute(query)]
-
-
-def _of_server(uri: str) -> list[str]:
-    url = f"{uri.rstrip('/')}/api/2.0/mlflow/registered-models/search?max_results=100"
-    with urllib.request.urlopen(url, timeout=_SECONDS) as answer:
-        found: dict[str, Any] = json.load(answer)
-    return [
-        f"{model['name']}@{alias['alias']}"
-        for model in found.get("registered_models", [])
-        for alias in model.get("aliases", [])
-    ]
-
-
 def _home(ctx: typer.Context) -> Home:
-    """As `open_home` finds it, but it is not made."""
+    """The home that `open_home` finds; it is not made."""
     chosen = ctx.params.get("home") or os.environ.get(HOME_VARIABLE) or DEFAULT_HOME
     return Home(Path(chosen).expanduser().resolve())
 

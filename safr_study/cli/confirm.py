@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-
-import typer
 
 from safr_study.cli import output
 from safr_study.cli.options import (
     AddressOption,
+    DryRunOption,
     HomeOption,
     JsonOption,
+    QuietOption,
     StorageOption,
     StudyArgument,
     TrackingOption,
     open_stores,
+    option,
 )
 from safr_study.errors import BadInput, SafrError, StudyIncomplete
+from safr_study.render.text_table import TextTable
+from safr_study.text import duration, size
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,31 +30,23 @@ if TYPE_CHECKING:
     from safr_study.features.confirm.plan import ConfirmOutcome, ConfirmPlan, ConfirmRequest
     from safr_study.features.study_base.stores import Stores
     from safr_study.records import TrialRecord
-    from safr_study.records.confirmation import ConfirmedRun
+    from safr_study.records.run import RunResult
     from safr_study.settings import Objective
 
 
 def confirm(
     study: StudyArgument,
-    seeds: Annotated[
-        int, typer.Option("--seeds", help="New ones for each trial, at least 2.", min=2)
-    ] = 5,
-    test: Annotated[
-        bool, typer.Option("--test/--no-test", help="Read the test set once, at the end.")
-    ] = True,
+    seeds: Annotated[int, option("--seeds", "New ones for each trial, at least 2.", min=2)] = 5,
+    test: Annotated[bool, option("--test/--no-test", "Read the test set once, at the end.")] = True,
     out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Folder for .md, .csv, .png and .svg.", file_okay=False),
+        Path | None, option("--out", "Folder for .md, .csv, .png and .svg.", file_okay=False)
     ] = None,
     max_concurrent: Annotated[
-        int | None,
-        typer.Option("--max-concurrent", help="Runs at once.", min=1, rich_help_panel="Resources"),
+        int | None, option("--max-concurrent", "Runs at once.", min=1, panel="Resources")
     ] = None,
     address: AddressOption = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done and what it costs.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")] = False,
+    dry_run: DryRunOption = False,
+    quiet: QuietOption = False,
     json: JsonOption = False,
     home: HomeOption = None,
     tracking_uri: TrackingOption = None,
@@ -96,7 +92,7 @@ class SilentConfirm:
     def planned(self, plan: ConfirmPlan) -> None:
         """It is about to begin."""
 
-    def run_ended(self, trial: TrialRecord, run: ConfirmedRun, left: int, seconds: float) -> None:
+    def run_ended(self, trial: TrialRecord, run: RunResult, left: int, seconds: float) -> None:
         """A run is over."""
 
     def test_begins(self, models: int, texts: int) -> None:
@@ -122,9 +118,9 @@ class ConfirmReport(SilentConfirm):
         for line in plan_lines(plan):
             self._say(line)
 
-    def run_ended(self, trial: TrialRecord, run: ConfirmedRun, left: int, seconds: float) -> None:
+    def run_ended(self, trial: TrialRecord, run: RunResult, left: int, seconds: float) -> None:
         """Say what came of it."""
-        rest = f"; {left} left, about {output.duration(seconds)}" if left else ""
+        rest = f"; {left} left, about {duration(seconds)}" if left else ""
         if run.failure is not None:
             self._say(f"warning: trial {run.trial}, seed {run.seed} failed: {run.failure}{rest}")
             return
@@ -133,7 +129,7 @@ class ConfirmReport(SilentConfirm):
         self._say(
             f"trial {run.trial} ({trial.label}), seed {run.seed}: {values}"
             f"{' (saturated)' if run.saturated else ''}, {run.epochs} epochs in "
-            f"{output.duration(run.seconds)}{rest}"
+            f"{duration(run.seconds)}{rest}"
         )
 
     def test_begins(self, models: int, texts: int) -> None:
@@ -165,8 +161,8 @@ def plan_lines(plan: ConfirmPlan) -> list[str]:
     if plan.missing:
         lines.append(
             f"{len(plan.missing)} to do, {plan.slots.sentence()}; about "
-            f"{output.duration(plan.seconds)} by the search's own times, "
-            f"{output.size(plan.disk_bytes)} of disk"
+            f"{duration(plan.seconds)} by the search's own times, "
+            f"{size(plan.disk_bytes)} of disk"
         )
     if plan.unread:
         lines.append(
@@ -201,16 +197,13 @@ def _dry_run(request: ConfirmRequest, stores: Stores, *, as_json: bool) -> None:
     for line in plan_lines(plan):
         output.out().print(line, soft_wrap=True)
     if plan.missing:
-        table = output.table([">trial", "setting", ">runs"], title="Runs that are missing")
-        for trial in plan.trials:
-            runs = sum(number == trial.number for number, _ in plan.missing)
-            table.add_row(str(trial.number), trial.label, str(runs))
-        output.out().print(table)
+        runs = Counter(number for number, _ in plan.missing)
+        rows = [(str(one.number), one.label, str(runs[one.number])) for one in plan.trials]
+        output.show(TextTable("Runs that are missing", (">trial", "setting", ">runs"), rows))
 
 
 def _show(outcome: ConfirmOutcome, out: Path | None, *, as_json: bool) -> None:
-    from safr_study.features.confirm.output import write_confirmation
-    from safr_study.features.confirm.tables import confirmation_json
+    from safr_study.features.confirm.output import confirmation_json, write_confirmation
     from safr_study.records import to_plain
 
     found = outcome.found
@@ -232,21 +225,18 @@ def _show(outcome: ConfirmOutcome, out: Path | None, *, as_json: bool) -> None:
 
 
 def _show_tables(outcome: ConfirmOutcome) -> None:
-    from safr_study.features.confirm.view import notes, sheets, title
+    from safr_study.features.confirm.view import confirmation_page
+    from safr_study.render.result_tables import models_table
 
-    console = output.out()
-    console.print(title(outcome.found), soft_wrap=True)
+    console, page = output.out(), confirmation_page(outcome.found, wide=False)
+    console.print(page.title, soft_wrap=True)
     console.print()
-    for sheet in sheets(outcome.found, wide=False):
-        table = output.table(sheet.columns, title=sheet.title)
-        for row in sheet.rows:
-            table.add_row(*row)
-        console.print(table)
-    for note in notes(outcome.found):
+    output.show(*page.tables)
+    for note in page.notes:
         console.print(note)
     if outcome.models:
         console.print()
-        console.print(output.models_table(outcome.models))
+        output.show(models_table(outcome.models))
         console.print(
             "Each version is the trial's typical run, the one nearest to its means on dev: not a "
             "lucky one. The means and intervals are its tags."

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from safr_study.cli import output
 from safr_study.cli.options import (
     AddressOption,
@@ -14,6 +12,7 @@ from safr_study.cli.options import (
     StorageOption,
     TrackingOption,
     open_stores,
+    option,
 )
 from safr_study.errors import BadInput, ServiceUnreachable
 
@@ -25,7 +24,7 @@ _STYLES = {"ok": "green", "warning": "yellow", "failed": "red"}
 
 
 def doctor(
-    quiet: Annotated[bool, typer.Option("--quiet", help="Only what is not in order.")] = False,
+    quiet: Annotated[bool, option("--quiet", "Only what is not in order.")] = False,
     json: JsonOption = False,
     home: HomeOption = None,
     tracking_uri: TrackingOption = None,
@@ -69,10 +68,14 @@ def doctor(
 def _show(check: Check) -> None:
     """One line for each, as they come: some take seconds."""
     from rich.padding import Padding
+    from rich.table import Table
     from rich.text import Text
 
     console = output.out()
-    table = output.grid(12, 7)
+    table = Table.grid(padding=0)
+    table.add_column(width=12, no_wrap=True)
+    table.add_column(width=7, no_wrap=True)
+    table.add_column(overflow="fold")
     table.add_row(check.name, Text(_MARKS[check.state], style=_STYLES[check.state]), check.found)
     console.print(table)
     if check.advice:

@@ -1,8 +1,7 @@
-"""``evaluate`` and ``metrics``: one model's numbers, and what they mean."""
+"""``evaluate``: the numbers of one model."""
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,7 +9,6 @@ import typer
 
 from safr_study.cli import output
 from safr_study.cli.completion import complete_dataset, complete_model
-from safr_study.cli.evaluation_tables import UNITS, evaluation_tables, with_se
 from safr_study.cli.options import (
     HomeOption,
     JsonOption,
@@ -19,14 +17,16 @@ from safr_study.cli.options import (
     TrackingOption,
     corpus_spec,
     open_stores,
+    option,
 )
-from safr_study.cli.progress import QUIET_SECONDS
+from safr_study.cli.progress import Reporter
+from safr_study.render.text_table import TextTable
+from safr_study.text import unit_words
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from safr_study.features.evaluate.evaluate import Evaluation
     from safr_study.features.evaluate.roar import RoarStep
+    from safr_study.records import DeletionScores, Scores
 
 
 def evaluate(
@@ -40,40 +40,35 @@ def evaluate(
     ],
     dataset: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--dataset",
-            help="Data set or path; else the one it was trained on.",
-            autocompletion=complete_dataset,
+            "Data set or path; else the one it was trained on.",
+            complete=complete_dataset,
         ),
     ] = None,
     split: Annotated[
-        Literal["dev", "test"], typer.Option("--split", help="Which texts to measure on.")
+        Literal["dev", "test"], option("--split", "Which texts to measure on.")
     ] = "dev",
     mode: Annotated[
         Literal["remove", "unk", "attn", "gate"] | None,
-        typer.Option("--mode", help="How tokens are deleted; else as the model's study did."),
+        option("--mode", "How tokens are deleted; else as the model's study did."),
     ] = None,
     quick: Annotated[
-        bool,
-        typer.Option("--quick", help="Without leave-one-out, other rankings and the layers."),
+        bool, option("--quick", "Without leave-one-out, other rankings and the layers.")
     ] = False,
     out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Write every metric to FILE.csv or FILE.json too."),
+        Path | None, option("--out", "Write every metric to FILE.csv or FILE.json too.")
     ] = None,
     roar: Annotated[
         list[float] | None,
-        typer.Option(
+        option(
             "--roar",
+            "Retrain without the top K % of the tokens, and without K % at random; repeat.",
             metavar="K",
-            help="Retrain without the top K % of the tokens, and without K % at random; repeat.",
         ),
     ] = None,
     roar_seeds: Annotated[
-        int,
-        typer.Option(
-            "--roar-seeds", help="Retrain with seeds 0 .. N-1; 1: the model's own.", min=1
-        ),
+        int, option("--roar-seeds", "Retrain with seeds 0 .. N-1; 1: the model's own.", min=1)
     ] = 1,
     text_column: TextColumnOption = None,
     label_column: LabelColumnOption = None,
@@ -105,9 +100,10 @@ def evaluate(
         spec = corpus_spec(dataset, text_column=text_column, label_column=label_column)
     stores = open_stores(home, tracking_uri=tracking_uri)
     hint = "" if quick else "; --quick leaves out the slow half"
+    progress = Reporter(output.err())
 
-    def begin(texts: int) -> None:
-        output.err().print(f"measuring {texts:,} texts{hint}")
+    def on_roar(step: RoarStep) -> None:
+        progress.say(_roar_sentence(step), rarely=step.report is not None)
 
     measured = run(
         model,
@@ -117,8 +113,8 @@ def evaluate(
         mode=mode,
         quick=quick,
         roar=plan,
-        on_begin=begin,
-        on_roar=RoarReport(output.err()),
+        on_begin=lambda texts: progress.say(f"measuring {texts:,} texts{hint}"),
+        on_roar=on_roar,
     )
     retrained = roar_metrics(measured.roar)
     if out is not None:
@@ -134,69 +130,19 @@ def evaluate(
         output.err().print(f"all metrics are in {out}")
 
 
-def metrics(json: JsonOption = False) -> None:
-    """List the metrics: what a study can optimise, with unit and direction.
-
-    Example:
-
-      safr-study metrics
-    """
-    from safr_study.settings import AT_K, LAYERS, OF_LAYER, OF_MODEL
-
-    groups = {"": OF_MODEL, "@K": AT_K, ".LAYER": OF_LAYER}
-    rows = [
-        (f"{name}{suffix}", metric)
-        for suffix, group in groups.items()
-        for name, metric in group.items()
-    ]
-    if json:
-        document = [
-            {
-                "name": name,
-                "label": metric.label,
-                "unit": metric.unit,
-                "better": "higher" if metric.maximise else "lower",
-            }
-            for name, metric in rows
-        ]
-        output.print_json({"metrics": document, "layers": list(LAYERS)})
-        return
-    table = output.table(["objective", "what", "unit", "better"], title="Metrics")
-    for name, metric in rows:
-        better = "higher" if metric.maximise else "lower"
-        table.add_row(name, metric.label, UNITS[metric.unit], better)
-    output.out().print(table)
-    output.out().print(
-        "K: percent of the tokens deleted, for example srs@30. LAYER: one of "
-        f"{', '.join(LAYERS)}, for example mean_capacity.ffn1_pre."
+def _roar_sentence(step: RoarStep) -> str:
+    report = step.report
+    done = (
+        f"at most {step.epochs} epochs"
+        if report is None
+        else f"epoch {report.epoch} of at most {step.epochs}, dev accuracy "
+        f"{report.dev_accuracy:.2f}, {report.seconds:.1f} s"
     )
-
-
-class RoarReport:
-    """Progress of the retraining: a line for each training, and now and then one for an epoch."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._last = 0.0
-
-    def __call__(self, step: RoarStep) -> None:
-        """Say how far it is, if a training begins or nothing was said for a while."""
-        report = step.report
-        if report is not None and time.monotonic() - self._last < QUIET_SECONDS:
-            return
-        self._last = time.monotonic()
-        done = (
-            f"at most {step.epochs} epochs"
-            if report is None
-            else f"epoch {report.epoch} of at most {step.epochs}, dev accuracy "
-            f"{report.dev_accuracy:.2f}, {report.seconds:.1f} s"
-        )
-        removed = "the top" if step.removed == "top" else "random tokens"
-        self._console.print(
-            f"ROAR({100 * step.k:g}), training {step.training} of {step.trainings}: without "
-            f"{removed}, seed {step.seed}: {done}",
-            soft_wrap=True,
-        )
+    removed = "the top" if step.removed == "top" else "random tokens"
+    return (
+        f"ROAR({100 * step.k:g}), training {step.training} of {step.trainings}: without "
+        f"{removed}, seed {step.seed}: {done}"
+    )
 
 
 def _show(measured: Evaluation) -> None:
@@ -214,8 +160,7 @@ def _show(measured: Evaluation) -> None:
     console.print(
         "± is the standard error of one run, from its texts; ↑ higher, ↓ lower is better."
     )
-    for table in evaluation_tables(measured):
-        console.print(table)
+    output.show(*_tables(measured))
     console.print(
         "SRS: accuracy lost without the top k %; excess: beyond a random deletion of the same "
         "size; contrast: beyond deleting the bottom k %."
@@ -230,3 +175,175 @@ def _show(measured: Evaluation) -> None:
             "ROAR: accuracy of a model trained anew on texts without random tokens, minus that of "
             "one trained on texts without as many top tokens."
         )
+
+
+def _tables(measured: Evaluation) -> list[TextTable]:
+    """All the tables of an evaluation, in the order of reading."""
+    scores = measured.scores
+    by = f"by capacity at {measured.capacity_layer}, mode {measured.mode}"
+    tables = [
+        _deletion_table(
+            scores, f"Accuracy after deletion {by}, {measured.draws} random draws; points"
+        ),
+        _faithfulness_table(scores, f"Faithfulness {by}; points, log-odds in nats"),
+    ]
+    if scores.curve is not None or scores.kendall_tau is not None:
+        tables.append(_summary_table(measured))
+    if scores.controls:
+        tables.append(_rankings_table(scores, measured.mode))
+    if scores.agreements:
+        tables.append(_agreement_table(scores))
+    tables += _layer_tables(scores)
+    if measured.roar:
+        tables.append(_roar_table(measured))
+    return tables
+
+
+def _deletion_table(scores: Scores, title: str) -> TextTable:
+    rows = [
+        (
+            _share(one),
+            f"{100 * one.realised_share:.1f}",
+            _number(one.accuracy_top),
+            _number(one.accuracy_random),
+            _number(one.accuracy_bottom),
+            with_se(one.srs, one.srs_se),
+            "" if one.mcnemar_p is None else f"{one.mcnemar_p:.1g}",
+            with_se(one.srs_excess, one.srs_excess_se),
+            with_se(one.contrast, one.contrast_se),
+            _number(one.headroom),
+        )
+        for one in scores.deletions
+    ]
+    columns = (">k %", ">deleted %", ">top ↓", ">random", ">bottom ↑", ">SRS ↑", ">p", ">excess ↑",
+               ">contrast ↑", ">headroom ↑")  # fmt: skip
+    return TextTable(title, columns, rows, caption="* saturated" if scores.saturated else "")
+
+
+def _faithfulness_table(scores: Scores, title: str) -> TextTable:
+    rows = [
+        (
+            _share(one),
+            with_se(one.comprehensiveness, one.comprehensiveness_se),
+            with_se(one.sufficiency, one.sufficiency_se),
+            _number(one.log_odds, 3),
+            _number(one.flip_rate),
+        )
+        for one in scores.deletions
+    ]
+    columns = (">k %", ">comprehensiveness ↑", ">sufficiency ↓", ">log-odds ↓", ">flip rate ↑")
+    return TextTable(title, columns, rows)
+
+
+def _share(one: DeletionScores) -> str:
+    return f"{100 * one.k:g}" + ("*" if one.saturated else "")
+
+
+def _summary_table(measured: Evaluation) -> TextTable:
+    from safr_study.records.metric_values import measured_metrics
+
+    rows = [
+        (one.label, with_se(one.value, one.se), unit_words(one.unit, share="0 to 1"), one.direction)
+        for one in measured_metrics(measured.scores)
+        if one.mode and "@" not in one.name
+    ]
+    columns = ("metric", ">value", "unit", "better")
+    return TextTable(f"Over all k, mode {measured.mode}", columns, rows)
+
+
+def _rankings_table(scores: Scores, mode: str) -> TextTable:
+    shares = [one.k for one in scores.controls[0].deletions]
+    columns = [
+        column for k in shares for column in (f">SRS({100 * k:g}) ↑", f">compr.({100 * k:g}) ↑")
+    ]
+    deletions = {"capacity": [scores.deletion(k) for k in shares]}
+    deletions |= {control.ranking: list(control.deletions) for control in scores.controls}
+    rows = [
+        (name.replace("_", " "), *(cell for one in found for cell in _cells(one)))
+        for name, found in deletions.items()
+    ]
+    title = f"Capacity against other rankings, mode {mode}; points"
+    return TextTable(title, ("ranking", *columns), rows)
+
+
+def _cells(one: DeletionScores) -> tuple[str, str]:
+    return (
+        with_se(one.srs, one.srs_se) + ("*" if one.saturated else ""),
+        with_se(one.comprehensiveness, one.comprehensiveness_se),
+    )
+
+
+def _agreement_table(scores: Scores) -> TextTable:
+    rows = [
+        (
+            one.ranking.replace("_", " "),
+            with_se(one.average_precision, one.average_precision_se, 3),
+            with_se(one.auroc, one.auroc_se, 3),
+            with_se(one.precision_at_gold, one.precision_at_gold_se, 3),
+        )
+        for one in scores.agreements
+    ]
+    return TextTable(
+        f"Agreement with the gold rationale, {scores.agreements[0].texts:,} texts; 0 to 1",
+        ("ranking", ">average precision ↑", ">AUROC ↑", ">precision@|gold| ↑"),
+        rows,
+    )
+
+
+def _layer_tables(scores: Scores) -> list[TextTable]:
+    """One for each block; the first has the layers before it too."""
+    from safr_study.settings import OF_LAYER
+
+    blocks = sorted({layer.block for layer in scores.superposition})
+    tables = []
+    for block in blocks:
+        layers = [layer for layer in scores.superposition if layer.block == block]
+        which = f", block {block + 1} of {len(blocks)}" if len(blocks) > 1 else ""
+        rows = [
+            (
+                f"{metric.label} {'↑' if metric.maximise else '↓'}",
+                *(_number(getattr(layer, name), 3) for layer in layers),
+            )
+            for name, metric in OF_LAYER.items()
+        ]
+        columns = ("", *(f">{layer.layer}" for layer in layers))
+        tables.append(TextTable(f"Superposition by layer{which}", columns, rows))
+    return tables
+
+
+def _roar_table(measured: Evaluation) -> TextTable:
+    seeds = [run.seed for run in measured.roar[0].runs]
+    rows = []
+    for one in measured.roar:
+        run = one.only_run
+        rows.append(
+            (
+                f"{100 * one.k:g}",
+                f"{100 * one.realised_share:.1f}",
+                _number(one.accuracy_original),
+                _number(one.accuracy_random),
+                _number(one.accuracy_top),
+                with_se(one.roar, None if run is None else run.roar_se),
+                f"{one.roar_low:.2f} to {one.roar_high:.2f}"
+                if run is None
+                else f"{run.mcnemar_p:.1g}",
+            )
+        )
+    last = ">p" if len(seeds) == 1 else ">95 % interval"
+    return TextTable(
+        f"ROAR by capacity at {measured.capacity_layer}, "
+        f"{f'seed {seeds[0]}' if len(seeds) == 1 else f'{len(seeds)} seeds'}; points",
+        (">k %", ">deleted %", ">original", ">random", ">top ↓", ">ROAR ↑", last),
+        rows,
+    )
+
+
+def _number(value: float | None, decimals: int = 2) -> str:
+    return "" if value is None else f"{value:.{decimals}f}"
+
+
+def with_se(value: float | None, se: float | None, decimals: int = 2) -> str:
+    """``12.34 ± 0.56``, as much of it as there is."""
+    if value is None:
+        return ""
+    return _number(value, decimals) + ("" if se is None else f" ± {se:.{decimals}f}")

@@ -10,18 +10,18 @@ import typer
 
 from safr_study.cli import output
 from safr_study.cli.completion import complete_model
-from safr_study.cli.options import HomeOption, JsonOption, TrackingOption, open_stores
+from safr_study.cli.options import HomeOption, JsonOption, TrackingOption, open_stores, option
 from safr_study.errors import BadInput
+from safr_study.render.text_table import TextTable
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     from safr_study.records.explanation import Explanation
 
 Layer = Literal["embedding", "vmask", "attention", "ffn1_pre", "ffn1_post", "ffn2", "block"]
-"""As ``settings.LAYERS``."""
+"""The names of ``settings.LAYERS``."""
 
 _TINTS = ("#f7fbff", "#deebf7", "#b5d4e9", "#7ab6d9", "#2b7bba", "#08418a")
 """Blue by rising capacity, as on the page: told apart by lightness alone."""
@@ -43,24 +43,19 @@ def explain(
     ],
     text: Annotated[str, typer.Argument(help="The text; - reads standard input.", metavar="TEXT")],
     html: Annotated[
-        Path | None,
-        typer.Option("--html", help="Write one self-contained page.", dir_okay=False),
+        Path | None, option("--html", "Write one self-contained page.", dir_okay=False)
     ] = None,
     png: Annotated[
-        Path | None,
-        typer.Option("--png", help="Draw capacities, graph and interference.", dir_okay=False),
+        Path | None, option("--png", "Draw capacities, graph and interference.", dir_okay=False)
     ] = None,
-    svg: Annotated[
-        Path | None, typer.Option("--svg", help="The same as SVG.", dir_okay=False)
-    ] = None,
+    svg: Annotated[Path | None, option("--svg", "The same as SVG.", dir_okay=False)] = None,
     layers: Annotated[
-        bool, typer.Option("--layers", help="Every layer too, in NAME-layers.png or .svg.")
+        bool, option("--layers", "Every layer too, in NAME-layers.png or .svg.")
     ] = False,
     layer: Annotated[
-        Layer | None,
-        typer.Option("--layer", help="Where capacity is measured; else as in the model's study."),
+        Layer | None, option("--layer", "Where capacity is measured; else as in the model's study.")
     ] = None,
-    top: Annotated[int, typer.Option("--top", min=0, help="Rows of the table of words.")] = 10,
+    top: Annotated[int, option("--top", "Rows of the table of words.", min=0)] = 10,
     json: JsonOption = False,
     home: HomeOption = None,
     tracking_uri: TrackingOption = None,
@@ -119,7 +114,7 @@ def _show(found: Explanation, top: int) -> None:
         console.print()
         console.print(_legend(found, console))
     if found.words and top:
-        console.print(_top_table(found, top))
+        output.show(_top_table(found, top))
     for note in found.notes:
         console.print(f"note: {note}")
     source = found.source
@@ -172,24 +167,25 @@ def _legend(found: Explanation, console: Console) -> Text:
     return legend
 
 
-def _top_table(found: Explanation, top: int) -> Table:
+def _top_table(found: Explanation, top: int) -> TextTable:
     words = sorted(found.words, key=lambda word: word.rank)[:top]
     largest = max(word.capacity for word in words)
     gate = found.source.vmask
-    table = output.table(
-        [">rank", "word", "", ">capacity", *([">keep"] if gate else []), "note"],
-        title=f"The {len(words)} of {len(found.words)} words with the highest capacity"
-        if len(words) < len(found.words)
-        else "Words by capacity",
-    )
-    for word in words:
-        keep = [f"{word.keep_probability:.3f}"] if word.keep_probability is not None else []
-        table.add_row(
+    rows = [
+        (
             str(word.rank + 1),
             word.shown,
             "█" * round(_BAR * word.capacity / (largest or 1.0)),
             f"{word.capacity:.3f}",
-            *keep,
+            *([f"{word.keep_probability:.3f}"] if word.keep_probability is not None else []),
             "" if word.known else "unknown",
         )
-    return table
+        for word in words
+    ]
+    return TextTable(
+        f"The {len(words)} of {len(found.words)} words with the highest capacity"
+        if len(words) < len(found.words)
+        else "Words by capacity",
+        (">rank", "word", "", ">capacity", *([">keep"] if gate else []), "note"),
+        rows,
+    )

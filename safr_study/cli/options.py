@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -16,75 +17,96 @@ if TYPE_CHECKING:
     from safr_study.features.study_base.stores import Stores
     from safr_study.settings import CorpusSpec
 
+_PLACES = "Where things are"
+
+
+def option(
+    flag: str,
+    text: str,
+    *,
+    panel: str | None = None,
+    complete: Callable[..., Any] | None = None,
+    **rules: Any,
+) -> Any:
+    """An option of a command, for ``Annotated``.
+
+    Args:
+        flag: its name, ``--trials``.
+        text: its line of ``--help``.
+        panel: heading under which ``--help`` shows it.
+        complete: what a shell offers for its value.
+        rules: more for ``typer.Option``: ``min``, ``metavar``, ``envvar``.
+    """
+    return typer.Option(flag, help=text, rich_help_panel=panel, autocompletion=complete, **rules)
+
+
 HomeOption = Annotated[
     Path | None,
-    typer.Option(
+    option(
         "--home",
-        help="Folder of everything; else SAFR_STUDY_HOME, else ./.safr-study.",
+        "Folder of everything; else SAFR_STUDY_HOME, else ./.safr-study.",
         file_okay=False,
-        rich_help_panel="Where things are",
+        panel=_PLACES,
     ),
 ]
 TrackingOption = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--tracking-uri",
-        help="MLflow server; else MLFLOW_TRACKING_URI, else SQLite in the home.",
-        rich_help_panel="Where things are",
+        "MLflow server; else MLFLOW_TRACKING_URI, else SQLite in the home.",
+        panel=_PLACES,
     ),
 ]
 StorageOption = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--storage",
-        help="Database URL of the ledger; else a file in the home.",
+        "Database URL of the ledger; else a file in the home.",
         envvar="SAFR_STUDY_STORAGE",
-        rich_help_panel="Where things are",
+        panel=_PLACES,
     ),
 ]
 CheckpointsOption = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--checkpoints",
-        help="URL of an object store, as s3://BUCKET/PREFIX; else the home, which all nodes share.",
+        "URL of an object store, as s3://BUCKET/PREFIX; else the home, which all nodes share.",
         envvar="SAFR_STUDY_CHECKPOINTS",
-        rich_help_panel="Where things are",
+        panel=_PLACES,
     ),
 ]
 JsonOption = Annotated[
-    bool, typer.Option("--json", help="One JSON document on standard output, nothing else.")
+    bool, option("--json", "One JSON document on standard output, nothing else.")
+]
+QuietOption = Annotated[bool, option("--quiet", "No progress, only the result.")]
+DryRunOption = Annotated[bool, option("--dry-run", "Say what would be done and what it costs.")]
+EpochsOption = Annotated[int, option("--epochs", "At most; early stopping may end before.", min=1)]
+PresetOption = Annotated[
+    Literal["masked", "reference"],
+    option("--preset", "Padding-aware, or as the authors' released code."),
 ]
 TextColumnOption = Annotated[
-    str | None, typer.Option("--text-column", help="Column of the texts.", rich_help_panel="Data")
+    str | None, option("--text-column", "Column of the texts.", panel="Data")
 ]
 LabelColumnOption = Annotated[
-    str | None, typer.Option("--label-column", help="Column of the labels.", rich_help_panel="Data")
+    str | None, option("--label-column", "Column of the labels.", panel="Data")
 ]
 TrainLimitOption = Annotated[
-    int | None,
-    typer.Option("--train-limit", help="Use at most N texts.", rich_help_panel="Data"),
+    int | None, option("--train-limit", "Use at most N texts.", panel="Data")
 ]
-DevLimitOption = Annotated[
-    int | None, typer.Option("--dev-limit", help="Use at most N texts.", rich_help_panel="Data")
-]
+DevLimitOption = Annotated[int | None, option("--dev-limit", "Use at most N texts.", panel="Data")]
 TestLimitOption = Annotated[
-    int | None, typer.Option("--test-limit", help="Use at most N texts.", rich_help_panel="Data")
+    int | None, option("--test-limit", "Use at most N texts.", panel="Data")
 ]
 AddressOption = Annotated[
     str | None,
-    typer.Option(
-        "--address",
-        help="A running Ray cluster; else one on this machine.",
-        rich_help_panel="Where things are",
-    ),
+    option("--address", "A running Ray cluster; else one on this machine.", panel=_PLACES),
 ]
 
 RayOption = Annotated[
     str | None,
-    typer.Option(
-        "--ray",
-        help="URL of a Ray dashboard: the jobs of submit there, not the ledger.",
-        rich_help_panel="Where things are",
+    option(
+        "--ray", "URL of a Ray dashboard: the jobs of submit there, not the ledger.", panel=_PLACES
     ),
 ]
 

@@ -6,27 +6,22 @@ import contextlib
 import gc
 import json
 import os
+import shutil
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
-
-from safr_study.records import TrialState
-from safr_study.records.warnings import study_warnings
-from safr_study.settings.objective import Objective
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
-    from safr_study.records import RankedTrial, RegisteredModel, StudyResult, TrialRecord
+    from safr_study.render.text_table import TextTable
 
 PIPED = 110
 """Characters of a line where no terminal says how many it has."""
 _quiet = False
 LONG_JSON = 1_000_000
 """Characters. Indenting takes Python as long as all the rest of a command."""
-FAILURES = 10
-"""Failed trials that are told one by one: the rest is counted."""
 
 
 def out() -> Console:
@@ -50,6 +45,14 @@ def silence() -> None:
     """From now on no progress and no hint: results, warnings and errors alone."""
     global _quiet
     _quiet = True
+
+
+def show(*tables: TextTable) -> None:
+    """Tables among the results."""
+    from safr_study.render.terminal import TerminalTable
+
+    for table in tables:
+        out().print(TerminalTable(table))
 
 
 def print_json(document: Any) -> None:
@@ -76,152 +79,13 @@ def without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def table(columns: Sequence[str], *, title: str | None = None, keys: Sequence[int] = (0,)) -> Table:
-    """A plain table; a column that begins with ``>`` is aligned to the right, and never cut.
-
-    Args:
-        columns: their headings.
-        title: above it.
-        keys: places of the columns that name a row, should a narrow terminal divide the table.
-    """
-    from rich.table import Column
-
-    from safr_study.cli.fitting_table import FittingTable
-
-    made = [
-        Column(
-            header=column.removeprefix(">"),
-            justify="right" if column.startswith(">") else "left",
-            overflow="fold",
-            no_wrap=column.startswith(">"),
-        )
-        for column in columns
-    ]
-    return FittingTable(*made, title=title, keys=keys)
-
-
-def grid(*widths: int) -> Table:
-    """A table without lines, its first columns of fixed widths, the last of what is left."""
-    from rich.table import Table
-
-    made = Table.grid(padding=0)
-    for width in widths:
-        made.add_column(width=width, no_wrap=True)
-    made.add_column(overflow="fold")
-    return made
-
-
-def result_table(result: StudyResult, *, rows: int | None = None) -> Table:
-    """A study's ranking for the terminal."""
-    objectives = [Objective(name=name) for name in result.objectives]
-    complete = len(result.ranked) + len(result.infeasible)
-    kept = f" ({len(result.ranked)} feasible)" if result.constraints else ""
-    ended = sum(trial.state is TrialState.PRUNED for trial in result.unranked)
-    stopped = f"{ended} stopped early, " if ended else ""
-    made = table(
-        [">front", ">trial", "setting", *(f">{o.label}" for o in objectives), "note"],
-        title=f"Study {result.name}: {complete} of {result.asked} trials complete{kept}, "
-        f"{stopped}{len(result.front)} on the front (dev, percentage points)",
-        keys=(1,),
-    )
-    for ranked in result.ranked[:rows]:
-        made.add_row(
-            str(ranked.front),
-            str(ranked.trial.number),
-            ranked.trial.label,
-            *_shown_values(ranked.trial),
-            notes(ranked),
-            style="bold" if ranked.on_front else "dim",
-        )
-    return made
-
-
-def _shown_values(trial: TrialRecord) -> list[str]:
-    from safr_study.render.result_tables import seed_half_widths
-
-    values, halves = trial.values or (), seed_half_widths(trial)
-    if halves is None:
-        return [f"{value:.2f}" for value in values]
-    return [f"{value:.2f} ± {half:.2f}" for value, half in zip(values, halves, strict=True)]
-
-
-def notes(ranked: RankedTrial) -> str:
-    """What is special about a trial."""
-    said = [
-        ("knee", ranked.knee),
-        ("baseline", ranked.trial.baseline is not None),
-        ("saturated", ranked.trial.saturated),
-    ]
-    return ", ".join(word for word, true in said if true)
-
-
-def result_footer(result: StudyResult) -> list[str]:
-    """The lines under a ranking: hypervolume, trials without a place in it, and warnings."""
-    from safr_study.render.result_tables import infeasible_lines
-    from safr_study.render.rungs import rung_lines
-
-    reference = ", ".join(f"{value:.2f}" for value in result.reference_point)
-    lines = [f"Hypervolume {result.hypervolume:.1f} against the reference point ({reference})."]
-    if result.confirmed_seeds:
-        seeds = len(result.confirmed_seeds)
-        lines.append(
-            f"These are the search's own numbers. Confirmed with {seeds} new seeds: "
-            f"`safr-study confirm {result.name} --seeds {seeds}` shows "
-            "their means, and which trial is the knee by them; the study's aliases go by those."
-        )
-    lines += rung_lines(result)
-    lines += infeasible_lines(result)
-    lines += study_warnings(ranked.trial for ranked in result.ranked)
-    failed = [trial for trial in result.unranked if trial.failure is not None]
-    lines += [
-        f"Trial {trial.number} ({trial.label}) failed: {trial.failure}"
-        for trial in failed[:FAILURES]
-    ]
-    if len(failed) > FAILURES:
-        lines.append(f"{len(failed) - FAILURES} more trials failed; --json has their sentences.")
-    return lines
-
-
-def models_table(models: Iterable[RegisteredModel]) -> Table:
-    """Registered versions for the terminal."""
-    made = table(
-        ["model", ">version", "study", ">trial", "by", "aliases"],
-        title="Registered models",
-        keys=(0, 1),
-    )
-    for model in models:
-        made.add_row(
-            model.name,
-            model.version,
-            model.tags.get("study", ""),
-            model.tags.get("trial", ""),
-            _judged_by(model),
-            ", ".join(sorted(model.aliases)),
-        )
-    return made
-
-
-def _judged_by(model: RegisteredModel) -> str:
-    """What stands behind a version's place: the search's own runs, or others."""
-    seeds = model.tags.get("confirmed_seeds")
-    return "search" if seeds is None else f"{seeds} new seeds"
-
-
-def duration(seconds: float) -> str:
-    """A time for people: ``45 s``, ``12 min``, ``3 h 20 min``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def size(count: float) -> str:
-    """A number of bytes for people."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
+def called_as() -> list[str]:
+    """This program's name, or how it was called, where the shell does not find it by name."""
+    if shutil.which("safr-study"):
+        return ["safr-study"]
+    if Path(sys.argv[0]).name == "__main__.py":
+        return [sys.orig_argv[0], "-m", "safr_study"]
+    return [sys.argv[0]]
 
 
 def _console(stream: TextIO) -> Console:

@@ -1,16 +1,20 @@
-"""A study as it runs: a live table on a terminal, plain lines elsewhere."""
+"""A study as it runs: counted as it happens; a live table on a terminal, plain lines elsewhere.
+
+Whatever is shown after an event must not take longer as the study grows: nothing here looks
+through all trials again.
+"""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from safr_study.cli.board import Board
-from safr_study.cli.output import FAILURES, duration, size, table
 from safr_study.records import EpochReport, TrialRecord, TrialState
-from safr_study.records.warnings import trial_warnings
+from safr_study.records.warnings import study_warnings, trial_warnings
+from safr_study.render.text_table import TextTable
+from safr_study.text import duration, plural, size
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
@@ -18,6 +22,9 @@ if TYPE_CHECKING:
 
     from safr_study.features.search.search import StudyPlan
 
+Vector = tuple[float, ...]
+FAILURES = 10
+"""Failed trials below the live table: the latest."""
 ROWS = 14
 """Trials in the live table: the latest."""
 QUIET_SECONDS = 20.0
@@ -30,7 +37,7 @@ def plan_lines(plan: StudyPlan) -> list[str]:
     baselines = ", ".join(plan.baselines)
     lines = [
         f"Study {plan.name} on {plan.corpus}",
-        f"{_count(plan.trials, 'trial')} of at most {_count(plan.epochs, 'epoch')} "
+        f"{plural(plan.trials, 'trial')} of at most {plural(plan.epochs, 'epoch')} "
         f"{f'(first the baselines: {baselines})' if baselines else '(no baselines)'}, "
         f"objectives {' and '.join(o.label for o in plan.objectives)} on dev; "
         f"{plan.slots.sentence()}",
@@ -58,166 +65,244 @@ def plan_lines(plan: StudyPlan) -> list[str]:
     return lines
 
 
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+class Reporter:
+    """Progress for people on standard error: of a study, of other runs, or none at all."""
 
-
-class SilentProgress:
-    """Shows nothing."""
+    def __init__(self, console: Console | None, *, live: bool = False) -> None:
+        """``live``: a study is a table that changes in place; without a console nothing is said."""
+        self._console = console
+        self._is_live = live
+        self._live: Live | None = None
+        self._study: StudyProgress | None = None
+        self._last = 0.0
+        self._estimated = False
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """The study is over."""
-
-    def planned(self, plan: StudyPlan, trials: Sequence[TrialRecord]) -> None:
-        """The study is about to begin."""
-
-    def trial_started(self, trial: TrialRecord) -> None:
-        """A trial begins."""
-
-    def epoch_ended(self, trial: TrialRecord, report: EpochReport) -> None:
-        """An epoch is over."""
-
-    def trial_ended(self, trial: TrialRecord) -> None:
-        """A trial is over."""
-
-
-class PlainProgress(SilentProgress):
-    """A line for each trial, and now and then one for an epoch."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._board: Board | None = None
-        self._last = 0.0
-        self._estimated = False
-
-    def planned(self, plan: StudyPlan, trials: Sequence[TrialRecord]) -> None:
-        """Say what is about to be done."""
-        self._board = Board(plan, trials)
-        for line in plan_lines(plan):
-            self._say(line)
-
-    def trial_started(self, trial: TrialRecord) -> None:
-        """Count it."""
-        self._update(trial)
-
-    def epoch_ended(self, trial: TrialRecord, report: EpochReport) -> None:
-        """Say how far it is, if nothing was said for a while."""
-        board = self._update(trial, report)
-        if board is None:
-            return
-        left = board.seconds_left()
-        if not self._estimated and left is not None:
-            self._estimated = True
-            self._say(f"first epoch: {report.seconds:.1f} s; about {duration(left)} in all")
-        elif time.monotonic() - self._last > QUIET_SECONDS:
-            self._say(
-                f"trial {trial.number} ({trial.label}): epoch {report.epoch} of at most "
-                f"{board.plan.epochs}, dev accuracy {report.dev_accuracy:.2f}"
-            )
-
-    def trial_ended(self, trial: TrialRecord) -> None:
-        """Say what came of it."""
-        board = self._update(trial)
-        if board is None:
-            return
-        self._say(f"trial {trial.number} ({trial.label}): {_outcome(trial, board)}")
-        if trial.state is TrialState.COMPLETE:
-            for sentence in trial_warnings(trial):
-                self._say(f"  warning: {sentence}")
-        self._say(f"  {board.summary()}")
-
-    def _update(self, trial: TrialRecord, report: EpochReport | None = None) -> Board | None:
-        if self._board is not None:
-            self._board.update(trial, report)
-        return self._board
-
-    def _say(self, line: str) -> None:
-        self._last = time.monotonic()
-        self._console.print(line, soft_wrap=True)
-
-
-class LiveProgress(SilentProgress):
-    """A table that changes in place."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._board: Board | None = None
-        self._live: Live | None = None
-
-    def close(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """Leave the last table on the screen."""
         if self._live is not None:
             self._live.stop()
             self._live = None
 
-    def planned(self, plan: StudyPlan, trials: Sequence[TrialRecord]) -> None:
-        """Say what is about to be done, and begin the table."""
-        from rich.live import Live
+    def say(self, line: str, *, rarely: bool = False) -> None:
+        """A line; ``rarely``: unless one was said in the last `QUIET_SECONDS`."""
+        if self._console is None or (rarely and time.monotonic() - self._last <= QUIET_SECONDS):
+            return
+        self._last = time.monotonic()
+        self._console.print(line, soft_wrap=not self._is_live)
 
-        self._board = Board(plan, trials)
+    def planned(self, plan: StudyPlan, trials: Sequence[TrialRecord]) -> None:
+        """A study is about to begin, with these trials in its ledger."""
+        if self._console is None:
+            return
+        self._study = StudyProgress(plan, trials)
         for line in plan_lines(plan):
-            self._console.print(line)
-        self._live = Live(console=self._console, auto_refresh=False)
-        self._live.start()
-        self._refresh()
+            self.say(line)
+        if self._is_live:
+            from rich.live import Live
+
+            self._live = Live(console=self._console, auto_refresh=False)
+            self._live.start()
+            self._refresh()
 
     def trial_started(self, trial: TrialRecord) -> None:
-        """Add its row."""
+        """A trial begins."""
         self._update(trial)
 
     def epoch_ended(self, trial: TrialRecord, report: EpochReport) -> None:
-        """Change its row."""
-        self._update(trial, report)
+        """An epoch of a trial has ended: said where nothing was said for a while."""
+        study = self._update(trial, report)
+        if study is None or self._is_live:
+            return
+        left = study.seconds_left()
+        if not self._estimated and left is not None:
+            self._estimated = True
+            self.say(f"first epoch: {report.seconds:.1f} s; about {duration(left)} in all")
+        else:
+            self.say(
+                f"trial {trial.number} ({trial.label}): epoch {report.epoch} of at most "
+                f"{study.plan.epochs}, dev accuracy {report.dev_accuracy:.2f}",
+                rarely=True,
+            )
 
     def trial_ended(self, trial: TrialRecord) -> None:
-        """Close its row."""
-        self._update(trial)
+        """A trial has ended: what came of it."""
+        study = self._update(trial)
+        if study is None or self._is_live:
+            return
+        self.say(f"trial {trial.number} ({trial.label}): {_outcome(trial, study)}")
+        if trial.state is TrialState.COMPLETE:
+            for sentence in trial_warnings(trial):
+                self.say(f"  warning: {sentence}")
+        self.say(f"  {study.summary()}")
 
-    def _update(self, trial: TrialRecord, report: EpochReport | None = None) -> None:
-        if self._board is not None:
-            self._board.update(trial, report)
+    def _update(
+        self, trial: TrialRecord, report: EpochReport | None = None
+    ) -> StudyProgress | None:
+        if self._study is not None:
+            self._study.update(trial, report)
             self._refresh()
+        return self._study
 
     def _refresh(self) -> None:
-        if self._live is not None and self._board is not None:
-            self._live.update(_page(self._board), refresh=True)
+        if self._live is not None and self._study is not None:
+            self._live.update(_page(self._study), refresh=True)
 
 
-def _page(board: Board) -> Group:
+class StudyProgress:
+    """The trials of a running study, and what is to be said of them."""
+
+    def __init__(self, plan: StudyPlan, trials: Sequence[TrialRecord]) -> None:
+        """Begin with the trials that the ledger has already."""
+        self.plan = plan
+        self.left = plan.trials - plan.done
+        self.trials: dict[int, TrialRecord] = {}
+        """By number."""
+        self.failed: dict[int, TrialRecord] = {}
+        """Those of them that failed."""
+        self.warnings: list[str] = []
+        """Of the complete trials, by kind."""
+        self._states: Counter[TrialState] = Counter()
+        self._running: dict[int, TrialRecord] = {}
+        self._warned: list[TrialRecord] = []
+        self._front: list[Vector] = []
+        """Values of the feasible trials that no other dominates, all better when larger."""
+        self._best: list[float | None] = [None] * len(plan.objectives)
+        self._infeasible = 0
+        self._ended = 0
+        self._began = time.monotonic()
+        self._epochs_timed, self._epoch_seconds = 0, 0.0
+        self._finished, self._epochs_of_finished = 0, 0
+        for trial in trials:
+            self._take_in(trial)
+
+    def update(self, trial: TrialRecord, report: EpochReport | None = None) -> None:
+        """Take in a trial's new state."""
+        self._take_in(trial)
+        if report is not None:
+            self._epochs_timed += 1
+            self._epoch_seconds += report.seconds
+        if trial.state is not TrialState.RUNNING:
+            self._ended += 1
+            if trial.counts:
+                self._finished += 1
+                self._epochs_of_finished += len(trial.epochs)
+
+    def seconds_left(self) -> float | None:
+        """Wall time to the end from the measured epochs; ``None`` before the first."""
+        if not self._epochs_timed:
+            return None
+        per_epoch = self._epoch_seconds / self._epochs_timed
+        whole = self.plan.epochs
+        expected = self._epochs_of_finished / self._finished if self._finished else whole
+        begun = sum(max(0.0, expected - len(t.epochs)) for t in self._running.values())
+        waiting = max(0, self.left - self._ended - len(self._running))
+        return per_epoch * (begun + waiting * expected) / self.plan.slots.max_concurrent
+
+    def summary(self) -> str:
+        """One line: trials, best of each objective, hypervolume, time left."""
+        from safr_study.pareto import hypervolume
+
+        states = self._states
+        parts = [f"{states[TrialState.COMPLETE]} of {self.plan.trials} trials complete"]
+        if self._infeasible:
+            parts.append(f"{self._infeasible} of them not feasible")
+        if states[TrialState.PRUNED]:
+            parts.append(f"{states[TrialState.PRUNED]} stopped early")
+        if states[TrialState.FAILED]:
+            parts.append(f"{states[TrialState.FAILED]} failed")
+        if self._front:
+            objectives = self.plan.objectives
+            for objective, best in zip(objectives, self._best, strict=True):
+                parts += [] if best is None else [f"best {objective.label} {best:.2f}"]
+            reference = self._signed(self.plan.reference_point)
+            parts.append(f"hypervolume {hypervolume(self._front, reference):.0f}")
+        left = self.seconds_left()
+        parts.append(f"{duration(time.monotonic() - self._began)} gone")
+        if left:
+            parts.append(f"about {duration(left)} left")
+        return ", ".join(parts)
+
+    def _take_in(self, trial: TrialRecord) -> None:
+        before = self.trials.get(trial.number)
+        self.trials[trial.number] = trial
+        if before is not None:
+            self._states[before.state] -= 1
+        self._states[trial.state] += 1
+        if trial.state is TrialState.RUNNING:
+            self._running[trial.number] = trial
+        else:
+            self._running.pop(trial.number, None)
+        if trial.failure is not None:
+            self.failed[trial.number] = trial
+        new = before is None or before.state is not TrialState.COMPLETE
+        if trial.state is TrialState.COMPLETE and new:
+            self._complete(trial)
+
+    def _complete(self, trial: TrialRecord) -> None:
+        if trial_warnings(trial):
+            self._warned.append(trial)
+            self.warnings = list(study_warnings(self._warned))
+        if trial.values is None:
+            return
+        if not trial.feasible:
+            # Nobody is to take it for the best: the ranking leaves it out.
+            self._infeasible += 1
+            return
+        self._rank(self._signed(trial.values))
+        for axis, objective in enumerate(self.plan.objectives):
+            # The SRS of a collapsed prediction is no best.
+            if objective.name == "accuracy" or not trial.saturated:
+                pick = max if objective.maximise else min
+                value, best = trial.values[axis], self._best[axis]
+                self._best[axis] = value if best is None else pick(best, value)
+
+    def _rank(self, values: Vector) -> None:
+        from safr_study.pareto import front_numbers
+
+        points = [*self._front, values]
+        fronts = front_numbers(points)
+        self._front = [point for point, front in zip(points, fronts, strict=True) if front == 0]
+
+    def _signed(self, values: Sequence[float]) -> Vector:
+        """All better when larger."""
+        signs = (objective.sign for objective in self.plan.objectives)
+        return tuple(sign * value for sign, value in zip(signs, values, strict=True))
+
+
+def _page(study: StudyProgress) -> Group:
     from rich.console import Group
     from rich.text import Text
 
-    objectives = [f">{objective.label}" for objective in board.plan.objectives]
-    made = table([">trial", "setting", ">epoch", ">last dev", *objectives, "state"])
-    for number in sorted(board.trials)[-ROWS:]:
-        trial = board.trials[number]
+    from safr_study.render.terminal import TerminalTable
+
+    objectives = [f">{objective.label}" for objective in study.plan.objectives]
+    columns = (">trial", "setting", ">epoch", ">last dev", *objectives, "state")
+    rows = []
+    for number in sorted(study.trials)[-ROWS:]:
+        trial = study.trials[number]
         last = trial.epochs[-1] if trial.epochs else None
         values = trial.values or [None] * len(objectives)
-        made.add_row(
-            str(trial.number),
-            trial.label,
-            f"{len(trial.epochs)}/{board.plan.epochs}",
-            "" if last is None else f"{last.dev_accuracy:.2f}",
-            *("" if value is None else f"{value:.2f}" for value in values),
-            _state(trial),
+        rows.append(
+            (
+                str(trial.number),
+                trial.label,
+                f"{len(trial.epochs)}/{study.plan.epochs}",
+                "" if last is None else f"{last.dev_accuracy:.2f}",
+                *("" if value is None else f"{value:.2f}" for value in values),
+                _state(trial),
+            )
         )
     failures = [
         Text(f"trial {trial.number} failed: {trial.failure}", style="red")
-        for trial in list(board.failed.values())[-FAILURES:]
+        for trial in list(study.failed.values())[-FAILURES:]
     ]
-    warnings = [Text(sentence, style="yellow") for sentence in board.warnings]
-    return Group(made, *failures, *warnings, Text(board.summary()))
+    warnings = [Text(sentence, style="yellow") for sentence in study.warnings]
+    return Group(
+        TerminalTable(TextTable("", columns, rows)), *failures, *warnings, Text(study.summary())
+    )
 
 
 def _state(trial: TrialRecord) -> str:
@@ -226,7 +311,7 @@ def _state(trial: TrialRecord) -> str:
     return "saturated" if trial.saturated else trial.state.value
 
 
-def _outcome(trial: TrialRecord, board: Board) -> str:
+def _outcome(trial: TrialRecord, study: StudyProgress) -> str:
     if trial.control_values is not None:
         return (
             f"was to be stopped at epoch {trial.stopped_at}, and ran on to measure what that costs"
@@ -235,7 +320,7 @@ def _outcome(trial: TrialRecord, board: Board) -> str:
         return f"stopped at epoch {trial.stopped_at}: others are better in every objective"
     if trial.values is None:
         return f"{trial.state.value}: {trial.failure}"
-    pairs = zip(board.plan.objectives, trial.values, strict=True)
+    pairs = zip(study.plan.objectives, trial.values, strict=True)
     saturated = " (saturated)" if trial.saturated else ""
     missed = "" if trial.feasible else " (misses a constraint: not ranked)"
     return ", ".join(f"{o.label} {value:.2f}" for o, value in pairs) + saturated + missed

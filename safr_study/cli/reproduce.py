@@ -11,13 +11,17 @@ from safr_study.cli import output
 from safr_study.cli.completion import complete_dataset
 from safr_study.cli.options import (
     DevLimitOption,
+    EpochsOption,
     HomeOption,
     JsonOption,
+    PresetOption,
     TestLimitOption,
     TrainLimitOption,
+    option,
 )
 from safr_study.errors import BadInput, StudyIncomplete
 from safr_study.home import open_home
+from safr_study.text import duration
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,49 +40,39 @@ def reproduce(
     ],
     dataset: Annotated[
         str,
-        typer.Option(
+        option(
             "--dataset",
-            help="sst2-treebank (the paper's SST-2), imdb, or sst2 (unfiltered).",
-            autocompletion=complete_dataset,
-            rich_help_panel="Data",
+            "sst2-treebank (the paper's SST-2), imdb, or sst2 (unfiltered).",
+            complete=complete_dataset,
+            panel="Data",
         ),
     ] = "sst2-treebank",
-    seeds: Annotated[
-        int, typer.Option("--seeds", help="Runs of each row, with seeds 0 .. N-1.", min=1)
-    ] = 3,
+    seeds: Annotated[int, option("--seeds", "Runs of each row, with seeds 0 .. N-1.", min=1)] = 3,
     row: Annotated[
-        list[str] | None,
-        typer.Option("--row", help="This row alone, as 'safr(1, 0.1)'; may be given again."),
+        list[str] | None, option("--row", "This row alone, as 'safr(1, 0.1)'; may be given again.")
     ] = None,
-    preset: Annotated[
-        Literal["masked", "reference"],
-        typer.Option("--preset", help="Padding-aware, or as the authors' released code."),
-    ] = "masked",
-    epochs: Annotated[
-        int, typer.Option("--epochs", help="At most; early stopping may end before.", min=1)
-    ] = 100,
+    preset: PresetOption = "masked",
+    epochs: EpochsOption = 100,
     train_limit: TrainLimitOption = None,
     dev_limit: DevLimitOption = None,
     test_limit: TestLimitOption = None,
     results: Annotated[
         Path | None,
-        typer.Option(
+        option(
             "--results",
-            help="Folder of the finished runs; else results in the home.",
+            "Folder of the finished runs; else results in the home.",
             file_okay=False,
-            rich_help_panel="Where things are",
+            panel="Where things are",
         ),
     ] = None,
     out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Folder for .md, .tex, .csv, .png and .svg.", file_okay=False),
+        Path | None, option("--out", "Folder for .md, .tex, .csv, .png and .svg.", file_okay=False)
     ] = None,
     max_concurrent: Annotated[
-        int | None,
-        typer.Option("--max-concurrent", help="Runs at once; else one per core.", min=1),
+        int | None, option("--max-concurrent", "Runs at once; else one per core.", min=1)
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="List the runs that are missing; do none.")
+        bool, option("--dry-run", "List the runs that are missing; do none.")
     ] = False,
     json: JsonOption = False,
     home: HomeOption = None,
@@ -146,10 +140,10 @@ class RunReport:
     def finished(self, wanted: WantedRun, line: RunLine, left: int, seconds: float) -> None:
         """One more line on disk."""
         srs = line.test.deletion(0.3).srs
-        rest = f"; {left} left, about {output.duration(seconds)}" if left else ""
+        rest = f"; {left} left, about {duration(seconds)}" if left else ""
         self._say(
             f"{wanted.label}: accuracy {line.test.accuracy:.2f}, SRS(30) {srs:.2f}, "
-            f"{line.epochs} epochs in {output.duration(line.seconds)}{rest}"
+            f"{line.epochs} epochs in {duration(line.seconds)}{rest}"
         )
 
     def failed(self, wanted: WantedRun, sentence: str) -> None:
@@ -169,7 +163,7 @@ def _plan_lines(plan: RunPlan) -> list[str]:
     if not missing:
         return [head]
     known = plan.seconds is not None
-    left = f"about {output.duration(plan.seconds or 0.0)}" if known else "how long, the first tells"
+    left = f"about {duration(plan.seconds or 0.0)}" if known else "how long, the first tells"
     return [head, f"{missing} to do, {plan.workers} at once, {left}"]
 
 
@@ -199,9 +193,8 @@ def _dry_run(request: RunRequest, home: Home, *, as_json: bool) -> None:
 
 
 def _run(request: RunRequest, home: Home, out: Path | None, *, as_json: bool) -> None:
-    from safr_study.features.paper.output import write_item
+    from safr_study.features.paper.output import reproduction_json, write_item
     from safr_study.features.paper.reproduce import reproduce as run
-    from safr_study.features.paper.result import reproduction_json
 
     if out is not None and out.exists() and not out.is_dir():
         raise BadInput("out", f"{out} is no folder; choose another")
@@ -222,16 +215,11 @@ def _run(request: RunRequest, home: Home, out: Path | None, *, as_json: bool) ->
 
 
 def _show(result: Reproduction) -> None:
-    from safr_study.features.paper.notes import notes
-    from safr_study.features.paper.view import sheets, title
+    from safr_study.features.paper.view import paper_page
 
-    console = output.out()
-    console.print(title(result))
+    console, page = output.out(), paper_page(result, wide=False)
+    console.print(page.title)
     console.print()
-    for sheet in sheets(result, wide=False):
-        table = output.table(sheet.columns, title=sheet.title)
-        for row in sheet.rows:
-            table.add_row(*row)
-        console.print(table)
-    for note in notes(result):
+    output.show(*page.tables)
+    for note in page.notes:
         console.print(note)

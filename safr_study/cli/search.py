@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import typer
-
 from safr_study.cli import output
 from safr_study.cli.completion import (
     complete_dataset,
@@ -19,20 +17,25 @@ from safr_study.cli.completion import (
     complete_space,
     complete_study,
 )
-from safr_study.cli.next_commands import ROLES, next_commands, sync_command
 from safr_study.cli.options import (
     AddressOption,
     CheckpointsOption,
     DevLimitOption,
+    DryRunOption,
+    EpochsOption,
     HomeOption,
     JsonOption,
     LabelColumnOption,
+    PresetOption,
+    QuietOption,
     StorageOption,
     TextColumnOption,
     TrackingOption,
     TrainLimitOption,
     open_stores,
+    option,
 )
+from safr_study.cli.progress import Reporter, plan_lines
 from safr_study.errors import (
     BadInput,
     BadInputs,
@@ -40,7 +43,9 @@ from safr_study.errors import (
     StudyIncomplete,
     StudyInterrupted,
 )
-from safr_study.settings.durations import parse_duration
+from safr_study.render.text_table import TextTable
+from safr_study.settings.study import parse_duration
+from safr_study.text import redacted_address
 
 if TYPE_CHECKING:
     from safr_study.features.search.search import SearchOutcome
@@ -48,14 +53,18 @@ if TYPE_CHECKING:
     from safr_study.settings import StudySpec
 
 
+ROLES = ("knee", "best-accuracy", "best-srs")
+"""Plain aliases, the most useful first."""
+
+
 def search(
     dataset: Annotated[
         str,
-        typer.Option(
+        option(
             "--dataset",
-            help="planted[:variant], sst2, sst2-treebank, imdb, a hub id, or a path.",
-            autocompletion=complete_dataset,
-            rich_help_panel="Data",
+            "planted[:variant], sst2, sst2-treebank, imdb, a hub id, or a path.",
+            complete=complete_dataset,
+            panel="Data",
         ),
     ],
     text_column: TextColumnOption = None,
@@ -63,118 +72,88 @@ def search(
     train_limit: TrainLimitOption = None,
     dev_limit: DevLimitOption = None,
     study: Annotated[
-        str | None,
-        typer.Option("--study", help="Its name; else one from the data set and the settings."),
+        str | None, option("--study", "Its name; else one from the data set and the settings.")
     ] = None,
     space: Annotated[
-        str,
-        typer.Option(
-            "--space",
-            help="A search space: name or YAML file.",
-            autocompletion=complete_space,
-        ),
+        str, option("--space", "A search space: name or YAML file.", complete=complete_space)
     ] = "lambda",
-    trials: Annotated[
-        int, typer.Option("--trials", help="To finish; the baselines count.", min=1)
-    ] = 24,
-    epochs: Annotated[
-        int, typer.Option("--epochs", help="At most; early stopping may end before.", min=1)
-    ] = 20,
-    k: Annotated[float, typer.Option("--k", help="Percent of the tokens deleted for SRS.")] = 30.0,
+    trials: Annotated[int, option("--trials", "To finish; the baselines count.", min=1)] = 24,
+    epochs: EpochsOption = 20,
+    k: Annotated[float, option("--k", "Percent of the tokens deleted for SRS.")] = 30.0,
     objective: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
             "--objective",
-            help="A metric (see safr-study metrics); repeat. Default: accuracy, srs@k.",
-            autocompletion=complete_metric,
+            "A metric (see safr-study metrics); repeat. Default: accuracy, srs@k.",
+            complete=complete_metric,
         ),
     ] = None,
     sampler: Annotated[
         Literal["tpe", "nsga2", "gp", "qmc", "random", "grid"],
-        typer.Option("--sampler", help="Who chooses settings."),
+        option("--sampler", "Who chooses settings."),
     ] = "tpe",
     scheduler: Annotated[
-        Literal["mo-asha", "none"],
-        typer.Option("--scheduler", help="Who stops trials that others beat."),
+        Literal["mo-asha", "none"], option("--scheduler", "Who stops trials that others beat.")
     ] = "mo-asha",
     seeds_per_trial: Annotated[
-        int,
-        typer.Option("--seeds-per-trial", help="Trainings of each trial; means count.", min=1),
+        int, option("--seeds-per-trial", "Trainings of each trial; means count.", min=1)
     ] = 1,
     warm_start: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--from",
-            help="A study over the same space, from which the sampler learns.",
-            autocompletion=complete_study,
+            "A study over the same space, from which the sampler learns.",
+            complete=complete_study,
         ),
     ] = None,
     time_budget: Annotated[
-        str | None,
-        typer.Option("--time-budget", help="End after so long, for example 2h or 90m."),
+        str | None, option("--time-budget", "End after so long, for example 2h or 90m.")
     ] = None,
     epoch_budget: Annotated[
-        int | None,
-        typer.Option("--epoch-budget", help="Begin no trial after so many epochs in all.", min=1),
+        int | None, option("--epoch-budget", "Begin no trial after so many epochs in all.", min=1)
     ] = None,
     on_finish: Annotated[
         str | None,
-        typer.Option(
-            "--on-finish",
-            help="Run a command at the end; it gets the result as JSON.",
-            metavar="CMD",
+        option(
+            "--on-finish", "Run a command at the end; it gets the result as JSON.", metavar="CMD"
         ),
     ] = None,
     seed: Annotated[
-        int,
-        typer.Option("--seed", help="Of the sampler and of every training.", min=0, max=2**63 - 1),
+        int, option("--seed", "Of the sampler and of every training.", min=0, max=2**63 - 1)
     ] = 0,
-    preset: Annotated[
-        Literal["masked", "reference"],
-        typer.Option("--preset", help="Padding-aware, or as the authors' released code."),
-    ] = "masked",
+    preset: PresetOption = "masked",
     precision: Annotated[
         Literal["auto", "float32"],
-        typer.Option(
-            "--precision",
-            help="auto: bfloat16 on CUDA, float32 on the CPU.",
-            rich_help_panel="Resources",
-        ),
+        option("--precision", "auto: bfloat16 on CUDA, float32 on the CPU.", panel="Resources"),
     ] = "auto",
     max_concurrent: Annotated[
-        int | None,
-        typer.Option(
-            "--max-concurrent", help="Trials at once.", min=1, rich_help_panel="Resources"
-        ),
+        int | None, option("--max-concurrent", "Trials at once.", min=1, panel="Resources")
     ] = None,
     cpus_per_trial: Annotated[
-        float | None,
-        typer.Option("--cpus-per-trial", help="Default: 1.", rich_help_panel="Resources"),
+        float | None, option("--cpus-per-trial", "Default: 1.", panel="Resources")
     ] = None,
     gpus_per_trial: Annotated[
         float | None,
-        typer.Option(
+        option(
             "--gpus-per-trial",
-            help="Fractions share one. Default: a share where there are GPUs.",
-            rich_help_panel="Resources",
+            "Fractions share one. Default: a share where there are GPUs.",
+            panel="Resources",
         ),
     ] = None,
     system_metrics: Annotated[
         bool,
-        typer.Option(
+        option(
             "--system-metrics",
-            help="Track what each epoch takes of processor, memory and GPU.",
-            rich_help_panel="Resources",
+            "Track what each epoch takes of processor, memory and GPU.",
+            panel="Resources",
         ),
     ] = False,
     address: AddressOption = None,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Begin anew; what was finished is kept aside.")
+        bool, option("--fresh", "Begin anew; what was finished is kept aside.")
     ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done and what it costs.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")] = False,
+    dry_run: DryRunOption = False,
+    quiet: QuietOption = False,
     json: JsonOption = False,
     home: HomeOption = None,
     tracking_uri: TrackingOption = None,
@@ -234,17 +213,11 @@ def _hook_at_the_end(command: str | None, spec: StudySpec, stores: Stores) -> It
 def _run(
     spec: StudySpec, stores: Stores, *, fresh: bool, quiet: bool, as_json: bool, home: Path | None
 ) -> None:
-    from safr_study.cli.progress import LiveProgress, PlainProgress, SilentProgress
     from safr_study.cluster.jobs.job import asked_by
     from safr_study.features.search.search import search as run
 
     console = output.err()
-    if quiet:
-        progress: LiveProgress | PlainProgress | SilentProgress = SilentProgress()
-    elif console.is_terminal:
-        progress = LiveProgress(console)
-    else:
-        progress = PlainProgress(console)
+    progress = Reporter(None if quiet else console, live=console.is_terminal)
     try:
         with progress:
             outcome = run(
@@ -257,7 +230,7 @@ def _run(
     _show(outcome, stores, home=home, as_json=as_json)
     undelivered = None
     if outcome.untracked is not None:
-        command = shlex.join(sync_command(outcome.result.name, stores, home))
+        command = shlex.join(_sync_command(outcome.result.name, stores, home))
         undelivered = f"{outcome.untracked}; when it is mended, bring it there: {command}"
     if outcome.shortfall is not None:
         raise StudyIncomplete(
@@ -298,7 +271,6 @@ def spec_of(options: Mapping[str, Any]) -> StudySpec:
 
 
 def _dry_run(spec: StudySpec, stores: Stores, *, fresh: bool, as_json: bool) -> None:
-    from safr_study.cli.progress import plan_lines
     from safr_study.features.search.search import plan_study
     from safr_study.records import to_plain
 
@@ -309,23 +281,28 @@ def _dry_run(spec: StudySpec, stores: Stores, *, fresh: bool, as_json: bool) -> 
     for line in plan_lines(plan):
         output.out().print(line)
     if plan.first:
-        table = output.table([">trial", "setting"], title="The first trials")
-        for trial in plan.first:
-            table.add_row(str(trial.number), trial.label)
-        output.out().print(table)
+        rows = [(str(trial.number), trial.label) for trial in plan.first]
+        output.show(TextTable("The first trials", (">trial", "setting"), rows))
 
 
 def _show_front_so_far(spec: StudySpec, stores: Stores) -> None:
     from safr_study.features.study_base.results import load_result
+    from safr_study.render.result_tables import ranking_table
+    from safr_study.render.terminal import TerminalTable
 
     result = load_result(spec.name, stores)
     if result.ranked:
-        output.err().print(output.result_table(result, rows=10))
+        output.err().print(TerminalTable(ranking_table(result, rows=10)))
 
 
 def _show(outcome: SearchOutcome, stores: Stores, *, home: Path | None, as_json: bool) -> None:
     from safr_study.records import to_plain
-    from safr_study.render.result_tables import result_json
+    from safr_study.render.result_tables import (
+        models_table,
+        ranking_table,
+        result_json,
+        result_notes,
+    )
 
     if as_json:
         output.print_json(
@@ -338,14 +315,14 @@ def _show(outcome: SearchOutcome, stores: Stores, *, home: Path | None, as_json:
         )
         return
     console = output.out()
-    console.print(output.result_table(outcome.result))
-    for line in output.result_footer(outcome.result):
+    output.show(ranking_table(outcome.result))
+    for line in result_notes(outcome.result):
         console.print(line, soft_wrap=True)
     if outcome.budget is not None:
         console.print(f"Study {outcome.result.name}: {outcome.budget}.", soft_wrap=True)
     if outcome.models:
         console.print()
-        console.print(output.models_table(outcome.models))
+        output.show(models_table(outcome.models))
     aliases = {alias for model in outcome.models for alias in model.aliases}
     if outcome.models and not aliases & set(ROLES):
         console.print(
@@ -354,5 +331,43 @@ def _show(outcome: SearchOutcome, stores: Stores, *, home: Path | None, as_json:
             soft_wrap=True,
         )
     console.print("Next:")
-    for command in next_commands(outcome, stores, home):
+    for command in _next_commands(outcome, stores, home):
         console.print(f"  {shlex.join(command)}", soft_wrap=True)
+
+
+def _sync_command(study: str, stores: Stores, home: Path | None) -> list[str]:
+    """What brings a study to the tracking server that it was meant for, without a password."""
+    # Without --tracking-uri: the ledger knows it, but for a database, which needs its password.
+    uri = stores.tracking_uri
+    at_home = ["--home", str(home)] if home is not None else []
+    ledger = _option("--storage", stores.storage_url)
+    database = uri is not None and not uri.startswith("http")
+    tracked = _option("--tracking-uri", uri if database else None)
+    return ["safr-study", "sync", study, *at_home, *ledger, *tracked]
+
+
+def _option(name: str, address: str | None) -> list[str]:
+    """An option with its address, which shows no secret."""
+    return [] if address is None else [name, redacted_address(address)]
+
+
+def _next_commands(
+    outcome: SearchOutcome, stores: Stores, home: Path | None
+) -> Iterator[list[str]]:
+    """What shows and uses what a search found."""
+    program = output.called_as()
+    at_home = ["--home", str(home)] if home is not None else []
+    ledger = _option("--storage", stores.storage_url)
+    tracked = _option("--tracking-uri", stores.tracking_uri)
+    yield [*program, "pareto", outcome.result.name, "--out", "figures", *at_home, *ledger]
+    # All of these point to models of this study.
+    aliases = {alias: model for model in outcome.models for alias in model.aliases}
+    for role in ROLES:
+        found = sorted((a for a in aliases if a == role or a.endswith(f"-{role}")), key=len)
+        if found:
+            reference = f"{aliases[found[0]].name}@{found[0]}"
+            yield [*program, "pull", reference, "--to", "model", *at_home, *tracked]
+            yield [*program, "evaluate", "model", *at_home]
+            break
+    if not tracked:
+        yield [*program, "ui", *at_home]

@@ -1,14 +1,11 @@
-"""``status`` and ``stop``: a study that runs, or has run."""
+"""``list``, ``status`` and ``stop``: studies that run, or have run."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from safr_study.cli import output
-from safr_study.cli.jobs import show_jobs, stop_jobs
 from safr_study.cli.options import (
     AnyStudyArgument,
     HomeOption,
@@ -17,12 +14,15 @@ from safr_study.cli.options import (
     StorageOption,
     StudyArgument,
     open_stores,
+    option,
 )
+from safr_study.cli.submit import show_jobs, stop_jobs
 from safr_study.errors import BadInput
+from safr_study.render.text_table import TextTable
+from safr_study.text import duration, size
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-    from rich.table import Table
 
     from safr_study.features.search.status import StudyStatus
     from safr_study.features.study_base.results import StudySummary
@@ -36,7 +36,7 @@ WATCH_SECONDS = 2.0
 def status(
     study: AnyStudyArgument = None,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Look again every two seconds until it has ended.")
+        bool, option("--watch", "Look again every two seconds until it has ended.")
     ] = False,
     ray: RayOption = None,
     json: JsonOption = False,
@@ -64,7 +64,7 @@ def status(
     if watch and (study is None or json):
         raise BadInput("watch", "needs the name of one study, and no --json")
     if study is None:
-        show_studies(stores, as_json=json)
+        _show_studies(stores, as_json=json)
         return
     from safr_study.features.search.status import study_status
 
@@ -82,7 +82,7 @@ def status(
 def stop(
     study: StudyArgument,
     timeout: Annotated[
-        float, typer.Option("--timeout", help="Seconds to wait until it has ended.", min=0.0)
+        float, option("--timeout", "Seconds to wait until it has ended.", min=0.0)
     ] = 120.0,
     ray: RayOption = None,
     json: JsonOption = False,
@@ -110,7 +110,7 @@ def stop(
     from safr_study.features.search.stop import stop_study
 
     def say(driver: Driver, seconds: float) -> None:
-        waited = f", since {output.duration(seconds)}" if seconds else ""
+        waited = f", since {duration(seconds)}" if seconds else ""
         output.err().print(f"asked its driver ({driver}) to end it; waiting{waited}")
 
     stores = open_stores(home, storage=storage, reads=True)
@@ -123,7 +123,19 @@ def stop(
     _say_command(left)
 
 
-def show_studies(stores: Stores, *, as_json: bool) -> None:
+def list_studies(
+    json: JsonOption = False, home: HomeOption = None, storage: StorageOption = None
+) -> None:
+    """List the studies of this home or ledger database.
+
+    Example:
+
+      safr-study list
+    """
+    _show_studies(open_stores(home, storage=storage, reads=True), as_json=json)
+
+
+def _show_studies(stores: Stores, *, as_json: bool) -> None:
     """All studies, one line each."""
     from safr_study.features.study_base.results import list_studies
     from safr_study.records import to_plain
@@ -134,12 +146,12 @@ def show_studies(stores: Stores, *, as_json: bool) -> None:
     if as_json:
         output.print_json({"studies": to_plain(studies)})
     elif studies:
-        output.out().print(_studies_table(studies))
+        output.show(_studies_table(studies))
     else:
         output.out().print("No study yet; begin one: safr-study search --dataset planted")
 
 
-def _studies_table(studies: list[StudySummary]) -> Table:
+def _studies_table(studies: list[StudySummary]) -> TextTable:
     """One line each; what is the same nothing for all of them gets no column."""
     cells: dict[str, list[str]] = {
         "study": [study.name for study in studies],
@@ -155,10 +167,7 @@ def _studies_table(studies: list[StudySummary]) -> Table:
     for name in (">stopped", ">failed", ">unfinished", "now"):
         if not any(cell not in ("", "0") for cell in cells[name]):
             del cells[name]
-    table = output.table(list(cells))
-    for row in zip(*cells.values(), strict=True):
-        table.add_row(*row)
-    return table
+    return TextTable("", list(cells), list(zip(*cells.values(), strict=True)))
 
 
 def _watch(study: str, stores: Stores, found: StudyStatus) -> StudyStatus:
@@ -190,6 +199,8 @@ def _page(status: StudyStatus) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
+    from safr_study.render.terminal import TerminalTable
+
     result = status.result
     if status.driver is None:
         now = "not running"
@@ -202,14 +213,19 @@ def _page(status: StudyStatus) -> RenderableType:
         Text(f"{_counts(status)}."),
     ]
     if status.begun:
-        table = output.table([">trial", "setting", ">epoch", ">last dev accuracy"])
-        for trial in status.begun:
-            accuracy = "" if trial.dev_accuracy is None else f"{trial.dev_accuracy:.2f}"
-            epoch = f"{trial.epoch} of {trial.epochs}"
-            table.add_row(str(trial.trial), trial.label, epoch, accuracy)
-        parts.append(table)
+        rows = [
+            (
+                str(trial.trial),
+                trial.label,
+                f"{trial.epoch} of {trial.epochs}",
+                "" if trial.dev_accuracy is None else f"{trial.dev_accuracy:.2f}",
+            )
+            for trial in status.begun
+        ]
+        columns = (">trial", "setting", ">epoch", ">last dev accuracy")
+        parts.append(TerminalTable(TextTable("", columns, rows)))
     if result.front:
-        parts.append(_front_table(status))
+        parts.append(TerminalTable(_front_table(status)))
     reference = ", ".join(f"{value:.2f}" for value in result.reference_point)
     parts.append(
         Text(f"Hypervolume {result.hypervolume:.1f} against the reference point ({reference}).")
@@ -238,23 +254,26 @@ def _counts(status: StudyStatus) -> str:
     return f"{status.planned} trials: {said}"
 
 
-def _front_table(status: StudyStatus) -> Table:
+def _front_table(status: StudyStatus) -> TextTable:
+    from safr_study.render.format import trial_badges
     from safr_study.settings import Objective
 
     result = status.result
     labels = [Objective(name=name).label for name in result.objectives]
-    table = output.table(
-        [">trial", "setting", *(f">{label}" for label in labels), "note"],
-        title="The front" if status.command is None and not status.running else "The front so far",
-    )
-    for ranked in result.front:
-        table.add_row(
+    rows = [
+        (
             str(ranked.trial.number),
             ranked.trial.label,
             *(f"{value:.2f}" for value in ranked.trial.values or ()),
-            output.notes(ranked),
+            trial_badges(ranked),
         )
-    return table
+        for ranked in result.front
+    ]
+    return TextTable(
+        "The front" if status.command is None and not status.running else "The front so far",
+        (">trial", "setting", *(f">{label}" for label in labels), "note"),
+        rows,
+    )
 
 
 def _times(status: StudyStatus) -> str:
@@ -262,10 +281,10 @@ def _times(status: StudyStatus) -> str:
 
     said = []
     if status.began is not None:
-        said.append(f"Begun {output.duration(seconds_since(status.began))} ago")
+        said.append(f"Begun {duration(seconds_since(status.began))} ago")
     if status.seconds_left is not None:
-        said.append(f"about {output.duration(status.seconds_left)} left")
-    said.append(f"{output.size(status.disk)} of disk")
+        said.append(f"about {duration(status.seconds_left)} left")
+    said.append(f"{size(status.disk)} of disk")
     return ", ".join(said)
 
 

@@ -1,19 +1,25 @@
-"""``submit``: the study of a ``search`` command as a job of a remote Ray cluster."""
+"""``submit``: the study of a ``search`` command as a job of a remote Ray cluster; jobs begun so."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from safr_study.cli import output
-from safr_study.cli.jobs import follow_job, job_json, stop_command, watch_command
-from safr_study.cli.options import JsonOption
+from safr_study.cli.options import JsonOption, option
 from safr_study.cli.search import search, spec_of
-from safr_study.errors import BadInput
+from safr_study.errors import BadInput, ServiceUnreachable, StudyInterrupted
+from safr_study.render.text_table import TextTable
+from safr_study.text import duration
+
+if TYPE_CHECKING:
+    from safr_study.cluster.jobs.job import Job
+    from safr_study.cluster.jobs.server import JobServer
 
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
 """Options of ``search`` are its own to read."""
@@ -24,22 +30,22 @@ def submit(
     context: typer.Context,
     ray: Annotated[
         str,
-        typer.Option(
+        option(
             "--ray",
-            help="URL of the cluster's dashboard: http://HEAD:8265.",
+            "URL of the cluster's dashboard: http://HEAD:8265.",
             envvar="RAY_API_SERVER_ADDRESS",
         ),
     ],
     follow: Annotated[
-        bool, typer.Option("--follow", help="Show its log until it ends; exit with its code.")
+        bool, option("--follow", "Show its log until it ends; exit with its code.")
     ] = False,
     code: Annotated[
         Literal["ship", "image"],
-        typer.Option("--code", help="Send this safr-study along, or use the one of the nodes."),
+        option("--code", "Send this safr-study along, or use the one of the nodes."),
     ] = "ship",
     env: Annotated[
         list[str] | None,
-        typer.Option("--env", help="A variable to pass on, no secret; repeat.", metavar="NAME"),
+        option("--env", "A variable to pass on, no secret; repeat.", metavar="NAME"),
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -90,12 +96,12 @@ def submit(
     job = run(server, submission)
     output.err().print(f"Job {job.id} of study {job.study} is submitted.", soft_wrap=True)
     if follow:
-        follow_job(server, job, as_json=json)
+        _follow(server, job, as_json=json)
     if json:
-        output.print_json(job_json(job))
+        output.print_json(_job_json(job))
     else:
-        output.out().print(f"Follow it: {watch_command(server, job)}", soft_wrap=True)
-        output.out().print(f"End it: {stop_command(server, job)}", soft_wrap=True)
+        output.out().print(f"Follow it: {_watch_command(server, job)}", soft_wrap=True)
+        output.out().print(f"End it: {_stop_command(server, job)}", soft_wrap=True)
 
 
 def _search_options(arguments: Sequence[str]) -> Mapping[str, Any]:
@@ -122,6 +128,113 @@ def _for_cluster(
     if space_file is not None:
         told["--space"] = space_file.stem
     kept = list(arguments)
-    for option in told:
-        kept = without_option(kept, option)
-    return [*(part for option in told.items() for part in option), *kept]
+    for name in told:
+        kept = without_option(kept, name)
+    return [*(word for pair in told.items() for word in pair), *kept]
+
+
+def show_jobs(address: str, study: str | None, *, watch: bool, as_json: bool) -> None:
+    """The jobs of a study, or all, on a cluster; or the log of a study's last one."""
+    from safr_study.cluster.jobs.job import jobs_of
+    from safr_study.cluster.jobs.server import connect
+
+    if watch and study is None:
+        raise BadInput("watch", "needs the name of one study")
+    server = connect(address)
+    jobs = jobs_of(server, study)
+    if study is not None and not jobs:
+        raise _unknown(study, server)
+    if watch:
+        _follow(server, jobs[0], as_json=as_json)
+    elif as_json:
+        output.print_json({"jobs": [_job_json(job) for job in jobs]})
+    elif jobs:
+        output.show(_jobs_table(jobs))
+    else:
+        output.out().print("No job yet; begin one: safr-study submit")
+
+
+def stop_jobs(address: str, study: str, *, timeout: float, as_json: bool) -> None:
+    """End the running job of a study, and wait until it has ended."""
+    from safr_study.cluster.jobs.job import jobs_of, stop_job, wait
+    from safr_study.cluster.jobs.server import connect
+
+    server = connect(address)
+    jobs = jobs_of(server, study)
+    if not jobs:
+        raise _unknown(study, server)
+    running = [job for job in jobs if not job.ended_yet]
+    if not running:
+        raise BadInput("study", f"no job of {study!r} is running: there is nothing to stop")
+    for job in running:
+        stop_job(server, job)
+        output.err().print(f"asked job {job.id} to end; waiting", soft_wrap=True)
+    ended = [wait(server, job, timeout=timeout) for job in running]
+    if as_json:
+        output.print_json({"jobs": [_job_json(job) for job in ended]})
+        return
+    for job in ended:
+        output.out().print(f"Job {job.id} of study {study}: {job.state}.", soft_wrap=True)
+    output.out().print("The command that submitted it goes on with the study.", soft_wrap=True)
+
+
+def _follow(server: JobServer, job: Job, *, as_json: bool) -> None:
+    """Show a job's log until it ends, and exit with its code."""
+    from safr_study.cluster.jobs.job import follow
+
+    stream = sys.stderr if as_json else sys.stdout
+
+    def write(text: str) -> None:
+        stream.write(text)
+        stream.flush()
+
+    try:
+        ended = follow(server, job, write)
+    except KeyboardInterrupt:
+        raise StudyInterrupted(
+            f"job {job.id} goes on without this terminal; {_watch_command(server, job)} shows it "
+            f"again, {_stop_command(server, job)} ends it"
+        ) from None
+    if as_json:
+        output.print_json(_job_json(ended))
+    if ended.state == "failed" and ended.exit_code == ServiceUnreachable.exit_code:
+        raise ServiceUnreachable(
+            f"job {ended.id} failed ({ended.message}); the same command goes on with the study"
+        )
+    raise typer.Exit(ended.exit_code or 0)
+
+
+def _job_json(job: Job) -> dict[str, Any]:
+    """A job as JSON."""
+    from safr_study.records import to_plain
+
+    plain: dict[str, Any] = to_plain(job)
+    return plain
+
+
+def _watch_command(server: JobServer, job: Job) -> str:
+    """The command that shows its log."""
+    return f"safr-study status {job.study} --ray {server.address} --watch"
+
+
+def _stop_command(server: JobServer, job: Job) -> str:
+    """The command that ends it."""
+    return f"safr-study stop {job.study} --ray {server.address}"
+
+
+def _jobs_table(jobs: Sequence[Job]) -> TextTable:
+    rows = []
+    for job in jobs:
+        began = "" if job.began is None else f"{datetime.fromtimestamp(job.began):%F %T}"
+        took = ""
+        if job.began is not None and job.ended is not None:
+            took = duration(job.ended - job.began)
+        code = "" if job.exit_code is None else str(job.exit_code)
+        rows.append((job.id, job.study, job.state, began, took, code))
+    return TextTable("", ("job", "study", "now", "submitted", ">took", ">exit code"), rows)
+
+
+def _unknown(study: str, server: JobServer) -> BadInput:
+    return BadInput(
+        "study", f"{study!r} has no job at {server.address}; see safr-study status --ray"
+    )

@@ -12,6 +12,7 @@ from typing import Any
 
 from safr_study.cluster.slots import NodeCapacity
 from safr_study.errors import BadInput, ServiceUnreachable
+from safr_study.text import first_line
 
 _log = logging.getLogger(__name__)
 
@@ -74,10 +75,10 @@ def cluster(address: str | None = None) -> Iterator[None]:
             else:
                 ray.init(address=address, **options)
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-            reason = str(error).strip().partition("\n")[0]
             raise ServiceUnreachable(
-                f"address: Ray at {address or 'this machine'} did not start or answer ({reason}); "
-                "check that the cluster runs (ray status) and that the address is right"
+                f"address: Ray at {address or 'this machine'} did not start or answer "
+                f"({first_line(error)}); check that the cluster runs (ray status) and that the "
+                "address is right"
             ) from None
         try:
             yield

@@ -19,14 +19,14 @@ from safr_study.data.encoding import (
     EncodedCorpus,
     EncodedSplit,
     encode_corpus,
-    split_arrays,
+    named_arrays,
 )
 from safr_study.data.loading import find_source, load_source
 from safr_study.errors import BadInput
 from safr_study.settings import CorpusSpec, fingerprint_of
 
 SCHEMA_VERSION = 1
-"""Of an entry; raise it when the files or the encoding change."""
+"""Version of an entry; raise it when the files or the encoding change."""
 _FACTS = "corpus.json"
 _PLAIN_FIELDS = ("name", "slug", "source", "fingerprint", "max_len")
 _log = logging.getLogger(__name__)
@@ -64,11 +64,11 @@ def encoded_corpus(spec: CorpusSpec, cache: Path | None = None) -> EncodedCorpus
 
 
 def _write_entry(entry: Path, corpus: EncodedCorpus) -> None:
-    """Into a folder beside it that takes its name when whole."""
+    """Write an entry, into a folder next to it that takes its name when whole."""
     with tempfile.TemporaryDirectory(dir=entry.parent, prefix=f"{entry.name}.") as folder:
         part = Path(folder) / "entry"
         part.mkdir()
-        arrays = _arrays(corpus)
+        arrays = named_arrays(corpus.vocabulary_bytes, corpus.splits)
         for name, array in arrays.items():
             np.save(part / f"{name}.npy", array, allow_pickle=False)
         facts = {
@@ -104,15 +104,6 @@ def _read_entry(entry: Path) -> EncodedCorpus | None:
 def _map(path: Path) -> np.ndarray:
     """A read-only array over the file; of the base class, which Ray ships without a copy."""
     return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-
-
-def _arrays(corpus: EncodedCorpus) -> dict[str, np.ndarray]:
-    arrays: dict[str, np.ndarray] = {"vocabulary": corpus.vocabulary_bytes}
-    for name in SPLIT_NAMES:
-        split = getattr(corpus, name)
-        if split is not None:
-            arrays |= {f"{name}.{part}": array for part, array in split_arrays(split).items()}
-    return arrays
 
 
 def _corpus(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> EncodedCorpus:

@@ -23,7 +23,7 @@ class KnownDataset:
     hub: str | None
     """Id on the hub; ``None``: only as a local copy."""
     class_names: tuple[str, ...]
-    """By label, whatever the source calls them, so that every source gives the same corpus."""
+    """Class names by label, whatever the source calls them: every source gives the same corpus."""
     max_len: int = 128
     """Tokens kept of each text by default."""
 

@@ -1,4 +1,4 @@
-"""From the columns of a source to texts, labels and rationales."""
+"""Texts, labels and rationales read from the columns of a source."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class Split:
     labels: Ints
     """``[N]``, each in 0..C-1."""
     rationale: list[Marks] | None = None
-    """For each text, one mark per white-space token: 1 = evidence for the label."""
+    """Marks of each text, one per white-space token: 1 = evidence for the label."""
 
     @property
     def examples(self) -> int:
@@ -41,11 +41,11 @@ class Corpus:
     """A data set as a study uses it: with a dev split, within its limits."""
 
     name: str
-    """As the user gave it."""
+    """Name as the user gave it."""
     source: str
     """Where it was found, one phrase."""
     class_names: tuple[str, ...]
-    """By label."""
+    """Class names by label."""
     train: Split
     dev: Split
     test: Split | None

@@ -15,18 +15,18 @@ from safr_study.data.catalogue import default_max_len, slugify
 from safr_study.data.corpus import Corpus, Ints, Marks, Split
 from safr_study.data.vocabulary import (
     SPECIAL_WORDS,
-    UNK,
     Bytes,
     build_vocabulary,
     pack_vocabulary,
     unpack_vocabulary,
 )
 from safr_study.errors import BadInput
-from safr_study.settings import CorpusSpec
+from safr_study.settings import UNK, CorpusSpec
 
 Tokens = npt.NDArray[np.int32]
 SplitName = Literal["train", "dev", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "dev", "test")
+_PARTS = ("tokens", "offsets", "labels", "rationale")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +58,7 @@ class EncodedCorpus:
     """Everything that training and evaluation read of a data set: a few flat arrays."""
 
     name: str
-    """As the user gave it."""
+    """Name as the user gave it."""
     slug: str
     """The name for files and registries."""
     source: str
@@ -79,7 +79,7 @@ class EncodedCorpus:
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
-        """Words by id; made anew at each call."""
+        """Words by id; unpacked at each call."""
         return unpack_vocabulary(self.vocabulary_bytes)
 
     @property
@@ -87,17 +87,22 @@ class EncodedCorpus:
         """Number of ids, padding and unknown included."""
         return self.counts["vocabulary"]
 
+    @property
+    def splits(self) -> dict[str, EncodedSplit]:
+        """The splits that there are, by name."""
+        every = {"train": self.train, "dev": self.dev, "test": self.test}
+        return {name: split for name, split in every.items() if split is not None}
+
     def split(self, name: str) -> EncodedSplit:
         """The split of this name.
 
         Raises:
             BadInput: there is none.
         """
-        split = {"train": self.train, "dev": self.dev, "test": self.test}.get(name)
-        if split is None:
-            have = [known for known in SPLIT_NAMES if getattr(self, known) is not None]
-            raise BadInput("split", f"{self.name} has no {name} split; it has {', '.join(have)}")
-        return split
+        if name not in self.splits:
+            have = ", ".join(self.splits)
+            raise BadInput("split", f"{self.name} has no {name} split; it has {have}")
+        return self.splits[name]
 
     def majority_accuracy(self, name: str) -> float:
         """Accuracy of always naming the most frequent class of a split, percentage points."""
@@ -216,23 +221,19 @@ def _fingerprint(
     max_len: int,
 ) -> str:
     digest = hashlib.sha256(repr((class_names, max_len)).encode())
-    arrays: dict[str, np.ndarray] = {"vocabulary": vocabulary}
-    for name, split in splits.items():
-        arrays |= {f"{name}.{part}": array for part, array in split_arrays(split).items()}
-    for name, array in arrays.items():
+    for name, array in named_arrays(vocabulary, splits).items():
         # The length keeps the bytes of neighbouring arrays apart.
         digest.update(f"{name}:{len(array)}:".encode())
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 
-def split_arrays(split: EncodedSplit) -> dict[str, np.ndarray]:
-    """The arrays of a split by field name, in a fixed order; an absent rationale is left out."""
-    arrays: dict[str, np.ndarray] = {
-        "tokens": split.tokens,
-        "offsets": split.offsets,
-        "labels": split.labels,
-    }
-    if split.rationale is not None:
-        arrays["rationale"] = split.rationale
+def named_arrays(vocabulary: Bytes, splits: Mapping[str, EncodedSplit]) -> dict[str, np.ndarray]:
+    """All arrays of a corpus by name, in a fixed order; an absent rationale is left out."""
+    arrays: dict[str, np.ndarray] = {"vocabulary": vocabulary}
+    for name, split in splits.items():
+        for part in _PARTS:
+            array = getattr(split, part)
+            if array is not None:
+                arrays[f"{name}.{part}"] = array
     return arrays

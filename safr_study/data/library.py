@@ -7,16 +7,21 @@ The library is imported inside the functions: it takes a second, and a warm cach
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
+import urllib.error
+import urllib.request
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from safr_study.data.catalogue import DATA_VARIABLE, KNOWN
 from safr_study.data.planted import PLANTED
 from safr_study.errors import BadInput, ServiceUnreachable, did_you_mean
+from safr_study.text import first_line
 
 SAVED_MARKERS = ("dataset_dict.json", "state.json")
 """Files by which a folder of ``save_to_disk`` is known."""
@@ -28,6 +33,7 @@ _BUILDERS = {
     ".ndjson": "json",
     ".parquet": "parquet",
 }
+_HUB = "https://huggingface.co"
 _HUB_SECONDS = 5.0
 """Wait for the hub's first answer."""
 
@@ -106,6 +112,35 @@ def read_hub(name: str, repository: str, *, tried: str) -> tuple[Tables, str]:
                 name, tried, f"the hub {datasets.config.HF_ENDPOINT} failed: {_reason(error)}"
             ) from error
     return dict(loaded), f"hub {repository}"
+
+
+@dataclass(frozen=True, slots=True)
+class HubAnswer:
+    """Whether the hub of data sets can be asked."""
+
+    endpoint: str
+    chosen: bool
+    """Whether the user named it by ``HF_ENDPOINT``."""
+    offline: str = ""
+    """The variable that switches it off; empty: none does."""
+    problem: str | None = None
+    """Why it does not answer; ``None``: it does, or was not asked."""
+
+
+def hub_answers() -> HubAnswer:
+    """Knock at the hub; anything that it says is an answer."""
+    chosen = os.environ.get("HF_ENDPOINT")
+    endpoint = (chosen or _HUB).rstrip("/")
+    for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
+        if os.environ.get(name, "").lower() in ("1", "true", "yes", "on"):
+            return HubAnswer(endpoint, bool(chosen), offline=name)
+    try:
+        urllib.request.urlopen(f"{endpoint}/api/datasets?limit=1", timeout=_HUB_SECONDS).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+    except (OSError, ValueError) as error:
+        return HubAnswer(endpoint, bool(chosen), problem=str(getattr(error, "reason", error)))
+    return HubAnswer(endpoint, bool(chosen))
 
 
 def _read_file(path: Path) -> Any:
@@ -232,11 +267,10 @@ def _meant(name: str) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    """The first line of the innermost cause."""
+    """First line of the innermost cause."""
     while error.__cause__ is not None:
         error = error.__cause__
-    lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__)[:200]
+    return first_line(error)
 
 
 @contextmanager

@@ -91,7 +91,7 @@ def find_source(spec: CorpusSpec) -> Source:
         if folder is not None:
             return _path_source(folder, spec)
     except (OSError, RuntimeError) as error:
-        # RuntimeError: the home folder of a user who does not exist.
+        # RuntimeError: the home folder of an unknown user.
         raise BadInput("dataset", f"{dataset} cannot be read ({error}); check the path") from error
     return _hub_source(spec)
 
@@ -107,7 +107,7 @@ def canonical_dataset(dataset: str) -> str:
         path = Path(dataset).expanduser()
         return str(path.resolve()) if _is_meant(path, dataset) else dataset
     except (OSError, RuntimeError):
-        # A link to itself, a name that is too long, the home of nobody: ``find_source`` says it.
+        # A link to itself, a name that is too long, an unknown user's home: for ``find_source``.
         return dataset
 
 
@@ -210,7 +210,7 @@ def _roles(tables: Tables, phrase: str) -> Tables:
 
 
 def _content_hash(files: Mapping[str, Path]) -> str:
-    """Of names and bytes; the folder they lie in does not matter."""
+    """Hash of names and bytes; the folder they lie in does not matter."""
     digests = {}
     for name, path in files.items():
         with path.open("rb") as file:

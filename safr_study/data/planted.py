@@ -60,7 +60,7 @@ def planted_corpus(dataset: str, seed: int) -> Corpus:
     """Make ``planted[:variant]``; equal seeds give equal texts.
 
     Classes are exactly balanced in each split, label noise included (as many labels leave a class
-    as enter it). Variants beside ``single``, ``redundant``, ``4class`` and ``noise``:
+    as enter it). Variants next to ``single``, ``redundant``, ``4class`` and ``noise``:
 
     - ``conjunction``: two cues of any classes. The label is the class of the first cue when the
       second one is of class 0, and the other class when the second is of class 1 (exclusive or).

@@ -8,7 +8,7 @@ from safr_study.data.corpus import Ints, Split
 from safr_study.errors import BadInput
 
 DEV_SHARE = 0.2
-"""Of train, where no dev split is given."""
+"""Share of train that becomes dev, where no dev split is given."""
 _DEV_STREAM, _LIMIT_STREAM = 1, 2
 
 

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-PAD, UNK = 0, 1
 SPECIAL_WORDS = ("<pad>", "<unk>")
 """Words of the ids 0 and 1."""
 Bytes = npt.NDArray[np.uint8]

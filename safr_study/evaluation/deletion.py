@@ -13,8 +13,9 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from safr_study.data import UNK, EncodedSplit
+from safr_study.data import EncodedSplit
 from safr_study.errors import BadInput
+from safr_study.settings import UNK
 
 _LARGEST_DENOMINATOR = 1_000_000
 """k is the nearest fraction with at most this denominator: 0.1 + 0.2 is 3/10."""

@@ -8,13 +8,14 @@ import torch
 import torch.nn.functional as F
 
 from safr_study.data import EncodedSplit, evaluation_batches
-from safr_study.model import PAD, SafrClassifier
-from safr_study.settings import EvaluationConfig
+from safr_study.evaluation.gates import gate_openness, tokens_kept
+from safr_study.model import SafrClassifier
+from safr_study.settings import PAD, EvaluationConfig
 
 
 @dataclass(frozen=True, slots=True)
 class DevMeasures:
-    """One model on the dev split, in evaluation mode."""
+    """Measures of one model on the dev split, in evaluation mode."""
 
     accuracy: float
     """Percentage points."""
@@ -51,13 +52,13 @@ def measure_dev(
             totals[0] += (output.logits.argmax(dim=1) == labels).sum()
             totals[1] += F.cross_entropy(output.logits, labels, reduction="sum")
             if keep is not None:
-                totals[2] += (keep * real).sum(dtype=torch.float64)
+                totals[2] += tokens_kept(keep, real)
             totals[3] += (norms * real).sum(dtype=torch.float64)
-    right, loss, keeps, norm = totals.tolist()
-    tokens = max(1, len(split.tokens))
+    right, loss, kept, norm = totals.tolist()
+    tokens = len(split.tokens)
     return DevMeasures(
         accuracy=100.0 * right / split.examples,
         loss=loss / split.examples,
-        gate_openness=None if model.vmask is None else keeps / tokens,
-        mean_norm=norm / tokens,
+        gate_openness=gate_openness(None if model.vmask is None else kept, tokens),
+        mean_norm=norm / max(1, tokens),
     )

@@ -10,12 +10,11 @@ from torch import Tensor
 import safr_study
 from safr_study.checkpoint.model_files import LoadedModel
 from safr_study.data import encode_texts
-from safr_study.data.vocabulary import UNK
 from safr_study.errors import BadInput
 from safr_study.evaluation.capacity import capacity
 from safr_study.evaluation.deletion import deletion_counts, rank_tokens
 from safr_study.evaluation.superposition import layer_rows
-from safr_study.model import PAD, SafrOutput
+from safr_study.model import SafrOutput
 from safr_study.records.explanation import (
     BEFORE_THE_BLOCKS,
     TOP_SHARE,
@@ -24,6 +23,7 @@ from safr_study.records.explanation import (
     LayerView,
     ModelSource,
 )
+from safr_study.settings import PAD, UNK
 
 
 def explain_text(

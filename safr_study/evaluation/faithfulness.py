@@ -13,8 +13,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from safr_study.evaluation.probabilities import log_probabilities
-
 Floats = NDArray[np.float64]
 
 
@@ -115,7 +113,7 @@ class MeanKendall(NamedTuple):
     """Mean tau-b over the texts that have one."""
 
     mean: float | None
-    """In [-1, 1]; ``None`` when no text has a tau."""
+    """Mean in [-1, 1]; ``None`` when no text has a tau."""
     se: float | None
     """Standard error over the texts; ``None`` for fewer than two."""
     texts: int
@@ -147,3 +145,17 @@ def _orders(values: Floats) -> NDArray[np.int8]:
     """`[n, n]`: 1, 0 or -1 as value i is above, equal to or below value j."""
     above = (values[:, None] > values).astype(np.int8)
     return above - above.T
+
+
+def probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """p(class | x) in [0, 1]: the softmax of finite logits `[N, C]` over C."""
+    shares: NDArray[np.float64] = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    return shares
+
+
+def log_probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """log p(class | x) in nats `[N, C]`, finite however small the probability is."""
+    below: NDArray[np.float64] = logits - logits.max(axis=1, keepdims=True)
+    below -= np.log(np.exp(below).sum(axis=1, keepdims=True))
+    return below

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from safr_study.data import EncodedSplit
 from safr_study.evaluation.deletion import positions_in_text, random_scores, take_texts
+from safr_study.evaluation.faithfulness import probabilities
 from safr_study.evaluation.prediction import Predictor
-from safr_study.evaluation.probabilities import probabilities
 from safr_study.settings import DeletionMode
 
 SAMPLE_DRAW = -2
@@ -88,3 +88,14 @@ def _without_each(
     p_without = probabilities(predictor.logits(copies, keep, mode))
     chosen: NDArray[np.float64] = p_without[np.arange(len(classes)), classes]
     return chosen
+
+
+def sample_texts(split: EncodedSplit, size: int, *, seed: int) -> EncodedSplit:
+    """Some texts as a split of their own, the same at each call; all where ``size`` is enough.
+
+    Args:
+        split: N texts.
+        size: texts wanted.
+        seed: ``EvaluationConfig.seed``.
+    """
+    return take_texts(split, sample_rows(split.examples, size, seed))

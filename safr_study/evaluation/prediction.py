@@ -15,8 +15,8 @@ from safr_study.data import Batch, EncodedSplit, evaluation_batches
 from safr_study.errors import TrialFailure
 from safr_study.evaluation.capacity import capacity
 from safr_study.evaluation.deletion import hide_tokens, remove_tokens, take_texts, tokens_of
-from safr_study.model import PAD, Inference, SafrClassifier, SafrOutput
-from safr_study.settings import CapacityLayer, DeletionMode
+from safr_study.model import Inference, SafrClassifier, SafrOutput, kernels
+from safr_study.settings import PAD, CapacityLayer, DeletionMode
 
 Floats = NDArray[np.float64]
 Measures = Callable[[SafrOutput, Tensor], Mapping[str, Tensor]]
@@ -225,7 +225,8 @@ class Predictor:
     ) -> tuple[Floats, dict[str, Floats]]:
         """Logits `[B, C]`, measures of the real tokens; frees all else before the next batch."""
         ids = torch.from_numpy(batch.ids).to(self.device)
-        if of is _no_measures and not arguments and isinstance(self.model, SafrClassifier):
+        plain = of is _no_measures and not arguments and kernels.fast()
+        if plain and isinstance(self.model, SafrClassifier):
             if not self._inference:
                 self._inference.append(Inference(self.model))
             return _finite(self._inference[0](ids), "logits"), {}
@@ -273,7 +274,7 @@ def _evaluation_mode(model: nn.Module) -> Iterator[None]:
 
 
 def _finite(values: Tensor, what: str, real: NDArray[np.bool_] | None = None) -> Floats:
-    """In float64; with `real`, those of the real tokens, flat."""
+    """The values in float64; with `real`, those of the real tokens, flat."""
     found: Floats = values.detach().double().cpu().numpy()
     if real is not None:
         found = found[real]

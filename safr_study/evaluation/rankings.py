@@ -21,8 +21,8 @@ from safr_study.evaluation.deletion import (
     without_top,
 )
 from safr_study.evaluation.prediction import Measures, Predictor
-from safr_study.model import PAD, SafrOutput
-from safr_study.settings import CapacityLayer, Ranking
+from safr_study.model import SafrOutput
+from safr_study.settings import PAD, CapacityLayer, Ranking
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

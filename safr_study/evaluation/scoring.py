@@ -12,9 +12,8 @@ from torch import Tensor
 
 from safr_study.data import EncodedSplit
 from safr_study.errors import BadInput
-from safr_study.evaluation import statistics
+from safr_study.evaluation import srs
 from safr_study.evaluation.agreement import rationale_agreement
-from safr_study.evaluation.curves import aopc, area_under_curve
 from safr_study.evaluation.deletion import (
     deletion_counts,
     rank_tokens,
@@ -28,14 +27,15 @@ from safr_study.evaluation.faithfulness import (
     log_probability,
     mean_kendall,
 )
+from safr_study.evaluation.gates import gate_openness
 from safr_study.evaluation.leave_one_out import leave_one_out, sample_rows
 from safr_study.evaluation.prediction import Predictor
 from safr_study.evaluation.rankings import MEASURED, measured_scores, recomputed_ranks, token_scores
-from safr_study.evaluation.removal import Deleted, delete_and_score
+from safr_study.evaluation.srs import Deleted, aopc, area_under_curve, delete_and_score
 from safr_study.evaluation.superposition import SuperpositionMeter
-from safr_study.model import PAD, SafrClassifier, SafrOutput
+from safr_study.model import SafrClassifier, SafrOutput
 from safr_study.records import ControlScores, CurveScores, DeletionScores, LayerMeasures, Scores
-from safr_study.settings import CURVE_SHARES, EvaluationConfig, Preset, Ranking, Wanted
+from safr_study.settings import CURVE_SHARES, PAD, EvaluationConfig, Preset, Ranking, Wanted
 
 Floats = NDArray[np.float64]
 _CURVE = tuple(share for share in CURVE_SHARES if share)
@@ -49,7 +49,7 @@ class Evaluated:
     full: NDArray[np.int64]
     """`[N]`, the class predicted for each whole text."""
     deleted: Mapping[float, Deleted]
-    """By k: the classes predicted after deletion by capacity."""
+    """Classes predicted after deletion by capacity, by k."""
 
 
 def score_model(
@@ -134,11 +134,12 @@ def evaluate_model(
     deleted = {k: measuring.deletion(k, want) for k in sorted(set(want.shares))}
     rankings_of = measuring.scores_by((*want.agreements, *want.controls))
     right = logits.argmax(axis=1) == split.labels
+    keep = tokens.get("keep_probability")
     scores = Scores(
         split=split_name,
         examples=split.examples,
-        accuracy=statistics.accuracy(right),
-        accuracy_se=statistics.accuracy_se(right),
+        accuracy=srs.accuracy(right),
+        accuracy_se=srs.accuracy_se(right),
         majority_accuracy=measuring.majority,
         loss=-float(log_probability(logits, split.labels).mean()),
         deletions=tuple(one.scores for one in deleted.values()),
@@ -146,7 +147,7 @@ def evaluate_model(
         curve=_curve([one.scores for one in deleted.values()]),
         controls=measuring.controls(want, rankings_of),
         superposition=measuring.superposition() if want.superposition else (),
-        gate_openness=_mean_gate(tokens.get("keep_probability")),
+        gate_openness=None if keep is None else gate_openness(float(keep.sum()), len(keep)),
     )
     if want.agreements and split.rationale is not None:
         agreements = [
@@ -287,9 +288,3 @@ def _curve(deletions: list[DeletionScores]) -> CurveScores | None:
         comprehensiveness_aopc=aopc(kept),
         sufficiency_aopc=aopc(alone) if len(alone) == len(curve) else None,
     )
-
-
-def _mean_gate(keep_probability: Floats | None) -> float | None:
-    if keep_probability is None or not len(keep_probability):
-        return None
-    return float(keep_probability.mean())

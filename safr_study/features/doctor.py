@@ -16,13 +16,14 @@ from packaging.requirements import Requirement
 
 from safr_study.cluster.ray_cluster import survey
 from safr_study.data import known_datasets
-from safr_study.data.hub import hub_answers
+from safr_study.data.library import hub_answers
 from safr_study.errors import SafrError, ServiceUnreachable
 from safr_study.features.study_base.disk import RESERVE_BYTES
 from safr_study.features.study_base.provenance import LIBRARIES, source_commit
 from safr_study.features.study_base.results import list_studies
 from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.storage import stored_studies
+from safr_study.text import plural
 from safr_study.tracking import list_models, open_store
 
 State = Literal["ok", "warning", "failed"]
@@ -40,7 +41,7 @@ class Check:
     name: str
     state: State
     found: str
-    """In words."""
+    """What was found, in words."""
     advice: str = ""
     """What to do; empty where nothing has to be done."""
     unreachable: bool = False
@@ -162,7 +163,7 @@ def _ledger(stores: Stores) -> Check:
     where = "a database" if stores.storage_url is not None else "journal files in the home"
     names = stored_studies(stores.home, stores.storage_url)
     unreadable = list_studies(stores)[1] if stores.storage_url is None else []
-    found = f"{where}, {_count(len(names), 'study', 'studies')}"
+    found = f"{where}, {plural(len(names), 'study', 'studies')}"
     if unreadable:
         return Check("ledger", "warning", f"{found}; {unreadable[0]}", "see safr-study list")
     return Check("ledger", "ok", found)
@@ -175,7 +176,7 @@ def _tracking(stores: Stores) -> Check:
     versions = len(list_models(store))
     where = "SQLite in the home" if stores.tracking_uri is None else store.shown_uri
     return Check(
-        "tracking", "ok", f"{where} answers, {_count(versions, 'model version', 'model versions')}"
+        "tracking", "ok", f"{where} answers, {plural(versions, 'model version', 'model versions')}"
     )
 
 
@@ -225,7 +226,3 @@ def _memory() -> int | None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError, AttributeError):
         return None
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from safr_study.errors import BadInput, SafrError
 from safr_study.features.confirm.confirm import publish_confirmation
-from safr_study.features.search.publish import finish_tracking, tracker_of
+from safr_study.features.search.publish import finish_tracking, tracked_study
 from safr_study.features.search.search import register
 from safr_study.features.study_base.results import find_ledger, load_ledger, rank_ledger
 from safr_study.features.study_base.stores import Stores
@@ -17,7 +17,7 @@ from safr_study.ledger.retention import is_finished
 from safr_study.ledger.storage import close_storage, open_storage, stored_studies
 from safr_study.ledger.sync_state import Delivery, delivery_begins, delivery_ends
 from safr_study.records import RegisteredModel
-from safr_study.tracking import open_store
+from safr_study.tracking import StudyWriter, open_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +93,11 @@ def _where_it_was(ledger: Ledger, stores: Stores) -> Stores:
 def _sync(ledger: Ledger, stores: Stores) -> Synced:
     before = Delivery.of(ledger)
     store = open_store(stores.home, stores.tracking_uri)
-    tracker = tracker_of(store, ledger, replays=True)
-    tracker.start()
+    writer = StudyWriter(store, tracked_study(ledger), runs_now=False)
+    writer.start()
     ended = is_finished(ledger) or (before is not None and before.ended)
     delivery_begins(ledger, stores.tracking_uri, ended=ended)
-    missing = finish_tracking(tracker, ledger, interrupted=not ended)
+    missing = finish_tracking(writer, ledger, interrupted=not ended)
     models: Sequence[RegisteredModel] = ()
     result = rank_ledger(ledger)
     if missing is None and ended and result.front:
@@ -111,8 +111,8 @@ def _sync(ledger: Ledger, stores: Stores) -> Synced:
     return Synced(
         study=ledger.spec.name,
         to=store.shown_uri,
-        runs=1 + len(tracker.run_ids()),
-        points=tracker.written,
+        runs=1 + len(writer.runs.run_ids()),
+        points=writer.runs.written,
         models=tuple(models),
         missing=missing,
     )

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 
 from safr_study.ledger.ledger import Ledger
-from safr_study.ledger.sync_state import without_password
+from safr_study.text import redacted_command
 
 COMMAND = "command"
 """Of the study: the arguments of ``safr-study`` by which it was last run."""
@@ -28,7 +28,7 @@ def remember_command(ledger: Ledger, arguments: Sequence[str]) -> None:
         ledger: the study.
         arguments: of ``safr-study``, from ``search`` or ``submit`` on.
     """
-    kept = [without_password(one) for one in arguments if one not in _ONCE]
+    kept = redacted_command([word for word in arguments if word not in _ONCE])
     ledger.study.set_user_attr(COMMAND, kept)
 
 

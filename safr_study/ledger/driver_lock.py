@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from safr_study.errors import BadInput
+from safr_study.errors import BadInput, LockLost
 from safr_study.home import Home
 
 # SQLAlchemy takes as long to import as a short command runs: only where there is a database.
@@ -71,8 +71,20 @@ class Lease:
     locks: tuple[AdvisoryLock, ...]
 
     def still_held(self) -> bool:
-        """Whether nobody else took the study while a connection was lost; for now and then."""
+        """Whether no connection that holds a lock was lost; before each write."""
         return all(lock.still_held() for lock in self.locks)
+
+    def check(self, title: str) -> None:
+        """Called before something is written.
+
+        Args:
+            title: of what is run, for the sentence: ``study 's1'``.
+
+        Raises:
+            LockLost: another driver may write now.
+        """
+        if not self.still_held():
+            raise LockLost(title)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from scipy.stats import spearmanr
 
 from safr_study.ledger.ledger import Ledger
 from safr_study.records.importance import Importance
-from safr_study.sampling.experimental import experimental_allowed
+from safr_study.sampling import experimental_allowed
 from safr_study.sampling.unit_cube import box, to_box
 from safr_study.settings import SearchSpace
 

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from safr_study.errors import BadInput
 from safr_study.home import Home
 from safr_study.ledger.storage import generations
-from safr_study.ledger.trial_codec import RUNG, Outcome, record_of, run_of, run_page
+from safr_study.ledger.trial_codec import RUNG, record_of, run_of, run_page
 from safr_study.object_store import join
 from safr_study.records import (
     EpochReport,
@@ -27,12 +27,12 @@ from safr_study.records import (
     TrialState,
     to_plain,
 )
+from safr_study.records.run import RunResult
+from safr_study.sampling import experimental_allowed
 from safr_study.sampling.asha import Decision
-from safr_study.sampling.experimental import experimental_allowed
 from safr_study.sampling.fixed_trials import planned
 from safr_study.sampling.imputation import EPOCH
 from safr_study.sampling.sampler import build_sampler, enqueued, replay, suggest
-from safr_study.sampling.trial_window import Past
 from safr_study.settings import StudySpec, Value, trial_config
 
 SCHEMA_VERSION = 1
@@ -64,7 +64,6 @@ class Ledger:
     """Unique among all studies of all homes: the key of its checkpoints and MLflow runs."""
     study: optuna.Study
     storage: optuna.storages.BaseStorage
-    _past: Past = field(default_factory=Past, repr=False, compare=False)
 
     @classmethod
     def create(
@@ -190,7 +189,7 @@ class Ledger:
         if plan is not None and not waiting:
             self.study.enqueue_trial(enqueued(plan.point, spec.space))
         self.study.sampler = build_sampler(
-            spec.sampler, seed=spec.seed, number=number, space=spec.space, past=self._past
+            spec.sampler, seed=spec.seed, number=number, space=spec.space
         )
         return self._settle(self.study.ask(), number, spec)
 
@@ -216,26 +215,27 @@ class Ledger:
         """Write one epoch of a running trial."""
         self._set(number, f"{EPOCH}{report.epoch:05d}", to_plain(report))
 
-    def complete(self, number: int, outcome: Outcome) -> TrialRecord:
-        """End a trial with its objectives; a run-on ends as pruned, ranked with nobody.
+    def complete(self, number: int, result: RunResult) -> TrialRecord:
+        """End a trial with its objectives; a control trial ends as pruned, not ranked.
 
         Raises:
             ValueError: an objective is not finite: that is a failure, not a number.
         """
-        values = outcome.values
+        values = result.mean_values
         if not all(math.isfinite(value) for value in values):
             raise ValueError(f"trial {number}: objectives {values} are not all finite")
-        self._set(number, "scores", to_plain(outcome.scores))
-        self._set(number, "checkpoint", to_plain(outcome.checkpoint))
-        self._set(number, "seconds", outcome.seconds)
-        self._set(number, "device", outcome.device)
-        if outcome.node:
-            self._set(number, "node", outcome.node)
-        if len(outcome.replicates) > 1:
-            self._set(number, "replicates", to_plain(outcome.replicates))
-        if outcome.violations:
-            self._set(number, "violations", list(outcome.violations))
-            self._set_constraints(number, outcome.violations)
+        assert result.dev is not None
+        self._set(number, "scores", to_plain(result.dev.scores))
+        self._set(number, "checkpoint", to_plain(result.checkpoint))
+        self._set(number, "seconds", result.seconds)
+        self._set(number, "device", result.device)
+        if result.node:
+            self._set(number, "node", result.node)
+        if len(result.replicates) > 1:
+            self._set(number, "replicates", to_plain(result.replicates))
+        if result.violations:
+            self._set(number, "violations", list(result.violations))
+            self._set_constraints(number, result.violations)
         if self.trial(number).control:
             self._set(number, "run_on_values", list(values))
             self._tell(number, state=optuna.trial.TrialState.PRUNED)
@@ -252,10 +252,10 @@ class Ledger:
             if f"{index}" not in trial.constraints:
                 trial.set_constraint(f"{index}", violation)
 
-    def record_decision(self, number: int, epoch: int, verdict: Decision) -> TrialRecord:
-        """Write the scheduler's verdict on a running trial at a rung; a stopped one ends."""
-        self._set(number, f"{RUNG}{epoch:05d}", verdict.value)
-        return self.stop(number) if verdict is Decision.PRUNE else self.trial(number)
+    def record_decision(self, number: int, epoch: int, decision: Decision) -> TrialRecord:
+        """Write the decision on a running trial at a rung; a stopped trial ends."""
+        self._set(number, f"{RUNG}{epoch:05d}", decision.value)
+        return self.stop(number) if decision is Decision.PRUNE else self.trial(number)
 
     def stop(self, number: int) -> TrialRecord:
         """End a running trial that the scheduler stopped."""
@@ -263,7 +263,7 @@ class Ledger:
         return self.trial(number)
 
     def pending_decision(self, trial: TrialRecord) -> EpochReport | None:
-        """The rung that a trial reached and was not judged at, as its driver died just then."""
+        """The rung that a trial reached without a decision, as its driver died just then."""
         reached = [report for report in trial.epochs if report.objectives is not None]
         if not reached or trial.stopped_at is not None:
             return None
@@ -287,7 +287,7 @@ class Ledger:
     def _settle_again(self, trial: TrialRecord, spec: StudySpec) -> TrialRecord:
         number = trial.number
         self.study.sampler = build_sampler(
-            spec.sampler, seed=spec.seed, number=number, space=spec.space, past=self._past
+            spec.sampler, seed=spec.seed, number=number, space=spec.space
         )
         return self._settle(self._open(number), number, spec)
 

@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from safr_study.errors import ServiceUnreachable
 from safr_study.ledger.storage import open_database
+from safr_study.text import first_line
 
 PATIENCE_SECONDS = 1.0
 """The server needs a moment to notice that the last holder was killed."""
@@ -45,7 +46,6 @@ class AdvisoryLock:
     def __init__(self, url: str, study: str) -> None:
         self._url = url
         self._key = _key(study)
-        self._holder = ""
         self._connection: Connection | None = None
 
     def take(self, holder: str) -> bool:
@@ -57,7 +57,6 @@ class AdvisoryLock:
         Raises:
             ServiceUnreachable: the database does not answer.
         """
-        self._holder = holder
         with _answering():
             connection = _engine(self._url).connect()
             settings = {**_SESSION, "application_name": _cut(holder)}
@@ -77,9 +76,9 @@ class AdvisoryLock:
         return taken
 
     def still_held(self) -> bool:
-        """Whether it is ours; taken again where the connection was lost and nobody else was first.
+        """Whether its session lives; one that has ended, whatever ended it, has lost the lock.
 
-        While the database does not answer nobody can take it either: it counts as held.
+        It is not taken again: another driver may have had it meanwhile, and written.
         """
         try:
             if self._connection is not None:
@@ -87,10 +86,7 @@ class AdvisoryLock:
                 return True
         except SQLAlchemyError:
             self._drop()
-        try:
-            return self.take(self._holder)
-        except ServiceUnreachable:
-            return True
+        return False
 
     def release(self) -> None:
         """Give it back, at once."""
@@ -159,8 +155,7 @@ def _answering() -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
-        reason = str(error).strip().partition("\n")[0]
         raise ServiceUnreachable(
-            f"storage: the ledger's database does not answer ({reason}); check that it runs, and "
-            "that address and rights are right"
+            f"storage: the ledger's database does not answer ({first_line(error)}); check that it "
+            "runs, and that address and rights are right"
         ) from None

@@ -2,7 +2,7 @@
 
 Attributes of the Optuna study, each plain JSON with its schema:
 
-- ``confirm:TRIAL:SEED``: a finished or failed run without the test set, a `ConfirmedRun`;
+- ``confirm:TRIAL:SEED``: a finished or failed run without the test set, a `RunResult`;
 - ``confirm-test:TRIAL:SEED``: what that model was measured to be on test;
 - ``confirm-read:NUMBER``: a `ReadingOfTest`, written before the test set is opened.
 """
@@ -16,25 +16,24 @@ from typing import Any
 from safr_study.errors import BadInput
 from safr_study.ledger.ledger import Ledger
 from safr_study.records import TrialRecord, to_plain
-from safr_study.records.confirmation import (
-    SCHEMA_VERSION,
-    ConfirmedRun,
+from safr_study.records.confirmation import ReadingOfTest, reading_from_plain
+from safr_study.records.run import (
     Measured,
-    ReadingOfTest,
+    RunKey,
+    RunResult,
     measured_from_plain,
-    reading_from_plain,
     run_from_plain,
+    run_to_plain,
 )
 from safr_study.settings import StudySpec
 
+SCHEMA_VERSION = 1
+"""Schema of what the ledger keeps of a run; raise it when a field changes."""
 _RUN = "confirm:"
 _TEST = "confirm-test:"
 _READ = "confirm-read:"
 _SEEDS_IN_ALL = 2**63
 """A seed is below this."""
-
-Key = tuple[int, int]
-"""Trial number and seed."""
 
 
 def new_seeds(spec: StudySpec, trials: Iterable[TrialRecord], count: int) -> tuple[int, ...]:
@@ -56,7 +55,7 @@ def new_seeds(spec: StudySpec, trials: Iterable[TrialRecord], count: int) -> tup
     return tuple(found)
 
 
-def confirmed_runs(ledger: Ledger) -> dict[Key, ConfirmedRun]:
+def confirmed_runs(ledger: Ledger) -> dict[RunKey, RunResult]:
     """All runs of all confirmations of this study, with their test results.
 
     Raises:
@@ -83,20 +82,20 @@ def confirmed_seeds(ledger: Ledger) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
-def record_run(ledger: Ledger, run: ConfirmedRun) -> None:
+def record_run(ledger: Ledger, run: RunResult) -> None:
     """Write a run that has ended; one that failed before is replaced."""
-    bare = replace(run, test=None, test_read=None)
+    bare = run_to_plain(replace(run, test=None, test_read=None))
     ledger.study.set_user_attr(f"{_RUN}{run.trial}:{run.seed}", _stamped(bare))
 
 
-def record_test(ledger: Ledger, key: Key, measured: Measured, at: str) -> None:
+def record_test(ledger: Ledger, key: RunKey, measured: Measured, at: str) -> None:
     """Write what a run's model was measured to be on test."""
     plain = {**_stamped(measured), "at": at}
     ledger.study.set_user_attr(f"{_TEST}{key[0]}:{key[1]}", plain)
 
 
 def record_reading(
-    ledger: Ledger, runs: Sequence[Key], chosen: Mapping[str, int], at: str
+    ledger: Ledger, runs: Sequence[RunKey], chosen: Mapping[str, int], at: str
 ) -> ReadingOfTest:
     """Write that the test set is about to be read, and what was chosen by then."""
     reading = ReadingOfTest(at, tuple(runs), dict(chosen))
@@ -112,7 +111,7 @@ def readings_of_test(ledger: Ledger) -> tuple[ReadingOfTest, ...]:
     return tuple(reading_from_plain(_checked(name, attrs[name])) for name in names)
 
 
-def _with_test(run: ConfirmedRun, plain: Mapping[str, Any]) -> ConfirmedRun:
+def _with_test(run: RunResult, plain: Mapping[str, Any]) -> RunResult:
     checked = _checked(f"{_TEST}{run.trial}:{run.seed}", plain)
     return replace(run, test=measured_from_plain(checked), test_read=checked["at"])
 

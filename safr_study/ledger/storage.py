@@ -15,6 +15,7 @@ from safr_study.errors import BadInput, ServiceUnreachable
 from safr_study.home import Home
 from safr_study.ledger.journal import JournalFile, drop_dead_lock, drop_torn_line
 from safr_study.ledger.replay import QuickJournalStorage
+from safr_study.text import first_line
 
 logging.getLogger("optuna").setLevel(logging.WARNING)
 _TABLES_LOCK = 0x73616672
@@ -79,7 +80,7 @@ def open_database(url: str, *, create: bool = False) -> optuna.storages.BaseStor
         raise _no_url(error) from None
     except faults as error:
         raise ServiceUnreachable(
-            f"storage: the ledger's database does not answer as one ({_first_line(error)}); check "
+            f"storage: the ledger's database does not answer as one ({first_line(error)}); check "
             "that it runs, that address and rights are right, and that it holds nothing but ledgers"
         ) from None
 
@@ -117,7 +118,7 @@ def _no_url(error: Exception) -> BadInput:
     return BadInput(
         "storage",
         "must be a database URL such as postgresql+psycopg://USER@HOST/NAME "
-        f"(pip install 'safr-study[postgres]') or sqlite:///FILE; {_first_line(error)}",
+        f"(pip install 'safr-study[postgres]') or sqlite:///FILE; {first_line(error)}",
     )
 
 
@@ -158,10 +159,6 @@ def _open_journal(path: Path, *, mend: bool) -> optuna.storages.BaseStorage:
     except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
         raise BadInput(
             "study",
-            f"the ledger {path} cannot be read ({type(error).__name__}: {_first_line(error)}); "
+            f"the ledger {path} cannot be read ({type(error).__name__}: {first_line(error)}); "
             "move it away to begin anew",
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]

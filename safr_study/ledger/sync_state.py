@@ -6,17 +6,16 @@ replay is made. What it needs beside the numbers is this one note.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Self
 
 from safr_study.ledger.ledger import Ledger
 from safr_study.records import to_plain
+from safr_study.text import redacted_address
 
 DELIVERY = "delivery"
 """Of the study."""
 CUT_OFF = "the process that wrote it was killed, or is still writing"
-_PASSWORD = re.compile(r"(//[^/@:\s]*):[^/@\s]*@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ def delivery_begins(ledger: Ledger, to: str | None, *, ended: bool = False) -> N
         to: the tracking address; ``None``: the store in the home.
         ended: the study has ended before.
     """
-    _write(ledger, Delivery(None if to is None else without_password(to), CUT_OFF, ended))
+    _write(ledger, Delivery(None if to is None else redacted_address(to), CUT_OFF, ended))
 
 
 def delivery_ends(ledger: Ledger, missing: str | None, *, ended: bool) -> None:
@@ -63,11 +62,6 @@ def delivery_ends(ledger: Ledger, missing: str | None, *, ended: bool) -> None:
     """
     before = Delivery.of(ledger)
     _write(ledger, Delivery(None if before is None else before.to, missing, ended))
-
-
-def without_password(address: str) -> str:
-    """An address that may be kept and shown."""
-    return _PASSWORD.sub(r"\1@", address)
 
 
 def _write(ledger: Ledger, delivery: Delivery) -> None:

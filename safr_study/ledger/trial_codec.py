@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import optuna
@@ -13,7 +11,6 @@ from optuna.trial import FrozenTrial
 from safr_study.records import (
     CheckpointRef,
     Replicate,
-    Scores,
     TrialRecord,
     TrialState,
     epoch_from_plain,
@@ -38,26 +35,6 @@ _STATES = {
     optuna.trial.TrialState.PRUNED: TrialState.PRUNED,
     optuna.trial.TrialState.FAIL: TrialState.FAILED,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a trial that reached its end is written with."""
-
-    replicates: tuple[Replicate, ...]
-    """One for each seed, at least one."""
-    scores: Scores
-    checkpoint: CheckpointRef
-    seconds: float
-    device: str
-    node: str = ""
-    violations: tuple[float, ...] = ()
-
-    @property
-    def values(self) -> tuple[float, ...]:
-        """The objectives, means over the seeds."""
-        columns = zip(*(replicate.values for replicate in self.replicates), strict=True)
-        return tuple(math.fsum(column) / len(self.replicates) for column in columns)
 
 
 def run_page(number: int) -> str:

@@ -1,13 +1,19 @@
-"""Scaled dot-product self-attention (Vaswani et al. 2017), with its weights."""
+"""Multi-head self-attention (Vaswani et al. 2017, section 3.2), with its weights.
+
+    A_h = softmax(Q_h K_h^T / sqrt(d)),  out = W_o [A_1 V_1; ...; A_H V_H] + b_o
+
+A PAD key has the score -1e9. Shapes: B texts, L positions, E width, H heads, d = E / H.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from safr_study.model import kernels
+from safr_study.model.kernels.attention import attend as fast_attend
 from safr_study.model.kernels.onednn import Linear, linear
 
 MASKED_SCORE = -1e9
@@ -16,10 +22,6 @@ INVISIBLE_SCORE = 2 * MASKED_SCORE
 """Attention score of an invisible key: below PAD's, so that a query without any real key to see,
 which spreads its attention evenly over PAD, still does not see it."""
 
-_CELLS = 2**20
-"""Elements of ``[B, H, L, L]`` that are worked on together: few enough for the cache."""
-_VECTOR = 16
-"""Numbers of float32 in the widest register."""
 Masks = tuple[Tensor | None, Tensor | None, Tensor | None]
 
 
@@ -66,16 +68,12 @@ class MultiHeadAttention(nn.Module):
         self, projected: Tensor, real: Tensor, visible: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Mixed values ``[B, L, E]``, before the output projection, and attention."""
-        masks = self.masks(real, visible, projected.dtype)
-        if real.device.type == "cpu":
-            mixed, attention = _Attention.apply(  # type: ignore[no-untyped-call]
-                projected, self.heads, *masks
-            )
-            return mixed, attention
-        return attend(projected, self.heads, *masks)
+        on_cpu = real.device.type == "cpu"
+        attending = fast_attend if on_cpu and kernels.fast() else attend
+        return attending(projected, self.heads, *self.masks(real, visible, projected.dtype))
 
     def masks(self, real: Tensor, visible: Tensor | None, dtype: torch.dtype) -> Masks:
-        """Keys, hidden and queries of ``mix``."""
+        """Keys, hidden and queries of `attend`, ``[B, L]`` each; ``None``: nothing is masked."""
         # On a GPU a look at the data would wait for it.
         if visible is None and real.device.type == "cpu" and bool(real.all()):
             return None, None, None
@@ -94,7 +92,7 @@ def attend(
     hidden: Tensor | None = None,
     queries: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Mixed values ``[B, L, E]`` and attention ``[B, H, L, L]``, in plain operations.
+    """Mixed values ``[B, L, E]`` and attention ``[B, H, L, L]`` by the equation above.
 
     Args:
         projected: ``[B, L, 3 E]``: queries, keys and values side by side.
@@ -116,107 +114,3 @@ def attend(
         attention = attention * queries[:, None, :, None]
     mixed = (attention @ value).transpose(1, 2).reshape(batch, length, width // 3)
     return mixed, attention
-
-
-def mix(
-    parts: Tensor, keys: Tensor | None, hidden: Tensor | None, queries: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """As ``attend``, without gradients and with few temporaries over ``[B, H, L, L]``.
-
-    Args:
-        parts: queries, keys and values ``[3, B, H, L, d]``, contiguous.
-        keys: as in ``attend``, like the two below.
-        hidden: the score of the other keys.
-        queries: those that attend.
-    """
-    _, batch, heads, length, width = parts.shape
-    attention = parts.new_empty(batch, heads, length, length)
-    mixed = parts.new_empty(batch, length, heads, width)
-    for some in texts_at_once(attention):
-        query, key, value = (part[some].flatten(0, 1) for part in parts)
-        scores = torch.empty_like(attention[some])
-        flat = scores.flatten(0, 1)
-        torch.baddbmm(flat, query, key.mT, beta=0.0, alpha=1.0 / math.sqrt(width), out=flat)
-        if keys is not None and hidden is not None:
-            torch.addcmul(hidden[some, None, None], scores, keys[some, None, None], out=scores)
-        weights = attention[some]
-        _softmax(scores, out=weights)
-        if queries is not None:
-            weights.mul_(queries[some, None, :, None])
-        by_head = torch.bmm(weights.flatten(0, 1), value)
-        mixed[some] = by_head.view(*weights.shape[:3], width).transpose(1, 2)
-    return mixed.flatten(2), attention
-
-
-def texts_at_once(attention: Tensor) -> list[slice]:
-    """Portions of the texts of ``[B, H, L, L]`` that are small enough for the cache."""
-    batch, heads, length, _ = attention.shape
-    size = max(1, _CELLS // max(1, heads * length**2))
-    return [slice(start, start + size) for start in range(0, batch, size)]
-
-
-def _softmax(scores: Tensor, out: Tensor) -> None:
-    """Softmax over the last dimension; ``scores`` may be overwritten."""
-    if scores.shape[-1] >= _VECTOR or not scores.numel():
-        torch.softmax(scores, dim=-1, out=out)
-        return
-    # torch takes rows shorter than a vector register number by number, five times slower.
-    scores -= scores.amax(dim=-1, keepdim=True)
-    scores.exp_()
-    torch.div(scores, scores.sum(dim=-1, keepdim=True), out=out)
-
-
-class _Attention(torch.autograd.Function):
-    """``attend``, with few temporaries over ``[B, H, L, L]``."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        projected: Tensor,
-        heads: int,
-        keys: Tensor | None,
-        hidden: Tensor | None,
-        queries: Tensor | None,
-    ) -> tuple[Tensor, Tensor]:
-        batch, length, width = projected.shape
-        by_head = projected.view(batch, length, 3, heads, width // 3 // heads)
-        parts = by_head.permute(2, 0, 3, 1, 4).contiguous()
-        mixed, attention = mix(parts, keys, hidden, queries)
-        ctx.set_materialize_grads(False)
-        ctx.save_for_backward(parts, attention, keys)
-        return mixed, attention
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(
-        ctx: Any, of_mixed: Tensor | None, of_attention: Tensor | None
-    ) -> tuple[Tensor, None, None, None, None]:
-        parts, attention, keys = ctx.saved_tensors
-        _, batch, heads, length, width = parts.shape
-        scale = 1.0 / math.sqrt(width)
-        gradient = parts.new_empty(batch, length, 3, heads, width)
-        for some in texts_at_once(attention):
-            query, key, value = (part[some].flatten(0, 1) for part in parts)
-            weights = attention[some].flatten(0, 1)
-            of_weights = None if of_attention is None else of_attention[some].flatten(0, 1)
-            of_value = torch.zeros_like(value) if of_mixed is None else None
-            if of_mixed is not None:
-                by_head = of_mixed[some].view(-1, length, heads, width).transpose(1, 2)
-                by_head = by_head.reshape(-1, length, width)
-                of_value = torch.bmm(weights.mT, by_head)
-                of_weights = (
-                    torch.bmm(by_head, value.mT)
-                    if of_weights is None
-                    else torch.baddbmm(of_weights, by_head, value.mT)
-                )
-            # Queries that do not attend have weights of zero, so nothing reaches their scores.
-            assert of_weights is not None
-            of_scores = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype)
-            if keys is not None:
-                of_scores.view(-1, heads, length, length).mul_(keys[some, None, None])
-            of_query = torch.baddbmm(query, of_scores, key, beta=0.0, alpha=scale)
-            of_key = torch.baddbmm(key, of_scores.mT, query, beta=0.0, alpha=scale)
-            for number, of_part in enumerate((of_query, of_key, of_value)):
-                by_text = of_part.view(-1, heads, length, width)  # type: ignore[union-attr]
-                gradient[some, :, number] = by_text.transpose(1, 2)
-        return gradient.flatten(2), None, None, None, None

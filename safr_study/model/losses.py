@@ -1,4 +1,9 @@
-"""The training loss, term by term."""
+"""The training loss, term by term.
+
+    L = L_CE + lambda_imp L_importance + lambda_inter L_interaction + beta L_information
+
+Shapes: B texts, L positions.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from safr_study.model.output import SafrOutput
 from safr_study.model.penalties import importance_loss, interaction_loss, vmask_information
-from safr_study.model.safr import PAD
-from safr_study.settings import Penalties, Preset
+from safr_study.model.safr import SafrOutput
+from safr_study.settings import PAD, Penalties, Preset
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,13 +40,13 @@ def loss_terms(
     *,
     every: bool = False,
 ) -> LossTensors:
-    """L = L_CE + lambda_imp L_importance + lambda_inter L_interaction + beta L_information.
+    """The loss above and its terms.
 
     A penalty of weight 0 is not computed; without VMASK none is. Several blocks: L_interaction
     is the mean over them. Half-precision values are taken to float32 first.
 
     Args:
-        output: of the model for ``ids``.
+        output: values of the model for ``ids``.
         labels: ``[B]`` int64.
         ids: ``[B, L]`` int64, PAD = 0.
         penalties: weights and forms.

@@ -1,18 +1,22 @@
-"""The regularisers of SAFR and of VMASK, in both presets (definitions, section 1)."""
+"""The regularisers of SAFR and of VMASK, in both presets (definitions, section 1).
+
+    P_i = sum_{j != i} (h_i / (1e-5 + |h_i|) . h_j)^2,   L_importance = mean_i sqrt(P_i / E)
+    I = A A^T (or its square), I_ii = 0,                 L_interaction = mean_ij A_ij (1 - I_ij)
+
+Shapes: B texts, L positions, E width of the embedding, H heads; h_i is a row after VMASK.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from safr_study.model.attention import texts_at_once
-from safr_study.model.kernels.onednn import by_onednn, onednn_product, onednn_sum, products
-
-NORM_EPSILON = 1e-5
-"""Added to the norm that divides a row: h / (1e-5 + |h|)."""
+from safr_study.model import kernels
+from safr_study.model.kernels.penalties import NORM_EPSILON, dot_interaction
+from safr_study.model.kernels.penalties import importance as fast_importance
 
 
 def importance_loss(rows: Tensor, counted: Tensor) -> Tensor:
@@ -28,7 +32,13 @@ def importance_loss(rows: Tensor, counted: Tensor) -> Tensor:
     Returns:
         A scalar, at least 0; 0 when nothing is counted.
     """
-    mean: Tensor = _Importance.apply(rows, counted)  # type: ignore[no-untyped-call]
+    if kernels.fast():
+        return fast_importance(rows, counted)
+    directions = rows / (NORM_EPSILON + torch.linalg.vector_norm(rows, dim=-1, keepdim=True))
+    pairs = counted[:, :, None] & counted[:, None] & ~_eye(rows.shape[1], rows.device)
+    # A norm, as its gradient is 0 at 0, where that of the root of a sum of squares is infinite.
+    roots = torch.linalg.vector_norm((directions @ rows.mT) * pairs, dim=-1)  # [B, L], sqrt(P_i)
+    mean: Tensor = roots.sum() / counted.sum().clamp(min=1) / math.sqrt(rows.shape[-1])
     return mean
 
 
@@ -61,12 +71,13 @@ def interaction_loss(
         n = attention.new_full((batch,), length)
         cells = n if scale == "row" else n * n
     weights = 1.0 / (batch * heads * cells.clamp(min=1))
-    if interference == "squared":
-        pairs = attention.masked_fill(_eye(length, attention.device), 0.0)
-        squared = (attention @ attention.transpose(-1, -2)).square()
-        loss = ((pairs * (1.0 - squared)).sum(dim=(1, 2, 3)) * weights).sum()
+    if interference == "dot" and kernels.fast():
+        loss = dot_interaction(attention, weights)
     else:
-        loss = _DotInteraction.apply(attention, weights)  # type: ignore[no-untyped-call]
+        pairs = attention.masked_fill(_eye(length, attention.device), 0.0)
+        shared = attention @ attention.mT
+        shared = shared.square() if interference == "squared" else shared
+        loss = ((pairs * (1.0 - shared)).sum(dim=(1, 2, 3)) * weights).sum()
     if not padding_aware:
         loss = loss + (attention.diagonal(dim1=2, dim2=3).sum(dim=(1, 2)) * weights).sum()
     return loss
@@ -86,106 +97,6 @@ def vmask_information(keep_probability: Tensor, counted: Tensor) -> Tensor:
     p = keep_probability.clamp(epsilon, 1.0 - epsilon)
     terms = p * torch.log(p) + (1.0 - p) * torch.log1p(-p)
     return terms.masked_fill(~counted, 0.0).sum() / counted.sum().clamp(min=1)
-
-
-class _Importance(torch.autograd.Function):
-    """s sum_i |g_i| / (1e-5 + |h_i|), where g_i = (h_i . h_j) over j != i, s = 1 / (count sqrt(E)).
-
-    With u_i = s / (1e-5 + |h_i|), w_i = u_i / |g_i|, 0 where g_i = 0, the gradient for h_i is
-    sum_j (w_i + w_j) G_ij h_j - s |g_i| / (1e-5 + |h_i|)^2 h_i / |h_i|: one product more.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor, counted: Tensor) -> Tensor:
-        marks = counted.to(rows.dtype)
-        gram = products(rows, rows)  # [B, L, L]
-        gram.diagonal(dim1=1, dim2=2).zero_()
-        gram.mul_(marks[:, None]).mul_(marks[:, :, None])
-        interference = torch.linalg.vector_norm(gram, dim=-1)
-        norms = torch.linalg.vector_norm(rows, dim=-1)
-        share = 1.0 / (marks.sum().clamp(min=1) * math.sqrt(rows.shape[-1]))
-        terms = interference / (NORM_EPSILON + norms)  # [B, L]
-        if ctx.needs_input_grad[0]:
-            ctx.save_for_backward(rows, gram, interference, norms, share)
-        total: Tensor = terms.sum() * share
-        return total
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        rows, gram, interference, norms, share = ctx.saved_tensors
-        pull = gradient * share / (NORM_EPSILON + norms)
-        weights = torch.where(interference > 0, pull / interference, 0.0)
-        slope = gram * (weights[:, :, None] + weights[:, None])
-        own = torch.where(norms > 0, -pull * interference / (NORM_EPSILON + norms) / norms, 0.0)
-        slope.diagonal(dim1=1, dim2=2).copy_(own)
-        return products(slope, rows.mT), None
-
-
-class _DotInteraction(torch.autograd.Function):
-    """sum_b w_b sum_{h, i != j} A_ij (1 - (A A^T)_ij).
-
-    Its gradient w (1 - I - offdiag(A A^T) - offdiag(A + A^T) A) costs one product more, where
-    autograd would take two and keep every factor.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, attention: Tensor, weights: Tensor) -> Tensor:
-        attention = attention.contiguous()
-        wanted = ctx.needs_input_grad[0]
-        slope = torch.empty_like(attention) if wanted else None
-        single = by_onednn(attention, attention.shape[2] * attention.shape[3])
-        slacks = _slacks_by_matrix if single else _slacks
-        total: Tensor = (slacks(attention, weights, slope) * weights).sum()
-        if slope is not None:
-            ctx.save_for_backward(slope)
-        return total
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        (slope,) = ctx.saved_tensors
-        return slope * gradient, None
-
-
-def _slacks(attention: Tensor, weights: Tensor, slope: Tensor | None) -> Tensor:
-    """sum_{h, i != j} A_ij (1 - (A A^T)_ij) of each text, ``[B]``.
-
-    Args:
-        attention: ``[B, H, L, L]``.
-        weights: ``[B]``.
-        slope: ``[B, H, L, L]``, gets the gradient times the weight.
-    """
-    sums = []
-    for some in texts_at_once(attention):
-        texts = attention[some]
-        matrices = texts.flatten(0, 1)  # [b H, L, L]
-        slack = torch.empty_like(texts) if slope is None else slope[some]
-        flat = slack.flatten(0, 1)
-        torch.baddbmm(matrices.new_ones(()), matrices, matrices.mT, alpha=-1.0, out=flat)
-        flat.diagonal(dim1=1, dim2=2).zero_()
-        sums.append(torch.linalg.vecdot(texts.flatten(1), slack.flatten(1)))
-        if slope is not None:
-            both = matrices + matrices.mT
-            both.diagonal(dim1=1, dim2=2).zero_()
-            torch.baddbmm(flat, both, matrices, alpha=-1.0, out=flat)
-            slack.mul_(weights[some, None, None, None])
-    return torch.cat(sums)
-
-
-def _slacks_by_matrix(attention: Tensor, weights: Tensor, slope: Tensor | None) -> Tensor:
-    """As ``_slacks``, by oneDNN, one matrix after the other."""
-    minus_one = attention.new_full(attention.shape[-1:], -1.0)
-    sums = attention.new_empty(attention.shape[:2])
-    for text, matrices in enumerate(attention):
-        for head, matrix in enumerate(matrices):
-            negative = onednn_product(matrix, matrix, minus_one).fill_diagonal_(0.0)
-            sums[text, head] = torch.dot(matrix.flatten(), negative.flatten())
-            if slope is not None:
-                both = (matrix + matrix.t()).fill_diagonal_(0.0)
-                gradient = onednn_sum(negative, both, matrix.t())
-                torch.mul(gradient, -weights[text], out=slope[text, head])
-    return -sums.sum(dim=1)
 
 
 def _eye(length: int, device: torch.device) -> Tensor:

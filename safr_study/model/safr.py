@@ -1,22 +1,51 @@
-"""The SAFR classifier (Chang, Deng and Chen 2025): one model for both presets."""
+"""The SAFR classifier (Chang, Deng and Chen 2025): one model for both presets.
+
+    e = sqrt(E) embedding(word),  h = gate(e) e,  x_0 = dropout(h + position)
+    x_k = block_k(x_{k-1}),  logits = W mean_i x_K + b
+
+Shapes: V words, B texts, L positions, E width, D neurons of FFN1, H heads, C classes.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from safr_study.model.noise import dropout
-from safr_study.model.output import SafrOutput
-from safr_study.model.positions import sinusoids
-from safr_study.model.transformer import Block, BlockValues
+from safr_study.model.transformer import Block, BlockValues, sinusoids
 from safr_study.model.vmask import VMask, hard_gate
+from safr_study.settings import PAD, ModelShape, Preset
 
-PAD = 0
-"""Id that marks a position without a token."""
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SafrOutput:
+    """All the values of one forward pass; B texts, L positions, the tuples one entry per block."""
+
+    logits: Tensor
+    """``[B, C]``."""
+    embeddings: Tensor
+    """``[B, L, E]``, scaled by sqrt(E)."""
+    masked_embeddings: Tensor
+    """``[B, L, E]``: the embeddings times the gate; equal to them without VMASK."""
+    keep_probability: Tensor | None
+    """``[B, L]`` in [0, 1], the soft gate, also in training; ``None`` without VMASK."""
+    attention: tuple[Tensor, ...]
+    """``[B, H, L, L]``; rows are queries."""
+    attention_output: tuple[Tensor, ...]
+    """``[B, L, E]``, after the output projection, before dropout, residual and norm."""
+    ffn1_pre_relu: tuple[Tensor, ...]
+    """``[B, L, D]``: the capacity vectors; none in training mode, as of the next."""
+    ffn1_post_relu: tuple[Tensor, ...]
+    """``[B, L, D]``."""
+    ffn2: tuple[Tensor, ...]
+    """``[B, L, E]``, before dropout, residual and norm."""
+    block: tuple[Tensor, ...]
+    """``[B, L, E]``, the output of the block."""
 
 
 class SafrClassifier(nn.Module):
@@ -177,6 +206,47 @@ class SafrClassifier(nn.Module):
             visible = visible & real
         shares = visible.to(x.dtype) / visible.sum(dim=1, keepdim=True).clamp(min=1)
         return torch.bmm(shares[:, None], x)[:, 0]  # [B, E]
+
+
+def build_model(
+    shape: ModelShape,
+    *,
+    preset: Preset,
+    vocabulary_size: int,
+    classes: int,
+    max_len: int,
+    seed: int,
+) -> SafrClassifier:
+    """A fresh float32 model on the CPU, in training mode.
+
+    torch's default initialisation, embedding N(0, 1), drawn from ``seed`` alone; torch's global
+    generator is left as it was. The same seed gives the same weights with and without VMASK,
+    except those of VMASK.
+
+    Args:
+        shape: sizes.
+        preset: ``masked`` or ``reference`` (definitions, section 1).
+        vocabulary_size: V, with PAD and UNK.
+        classes: C.
+        max_len: longest text, in tokens.
+        seed: at least 0.
+    """
+    # Not torch.manual_seed: it would reseed every GPU too.
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return SafrClassifier(
+            vocabulary_size=vocabulary_size,
+            classes=classes,
+            max_len=max_len,
+            embed_dim=shape.embed_dim,
+            ffn_dim=shape.ffn_dim,
+            heads=shape.heads,
+            layers=shape.layers,
+            dropout=shape.dropout,
+            mask_hidden_dim=shape.mask_hidden_dim if shape.vmask else None,
+            gumbel_temperature=shape.gumbel_temperature,
+            padding_aware=preset == "masked",
+        )
 
 
 def _given(values: Iterable[Tensor | None]) -> tuple[Tensor, ...]:

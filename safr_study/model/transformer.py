@@ -1,12 +1,19 @@
-"""The post-LN encoder block of the Transformer (Vaswani et al. 2017), with its inner values."""
+"""The post-LN encoder block of the Transformer (Vaswani et al. 2017), with its inner values.
+
+    y = LN(x + dropout(attention(x))),  block(x) = LN(y + dropout(W_2 relu(W_1 y + b_1) + b_2))
+
+Shapes: B texts, L positions, E width, D neurons of FFN1, H heads.
+"""
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from safr_study.model import kernels
 from safr_study.model.attention import MultiHeadAttention
 from safr_study.model.kernels.onednn import Linear, perceptron
 from safr_study.model.noise import dropout
@@ -20,7 +27,7 @@ class BlockValues(NamedTuple):
     attention_output: Tensor
     """``[B, L, E]``, after the output projection, before dropout, residual and norm."""
     ffn1_pre_relu: Tensor | None
-    """``[B, L, D]``; ``None`` in training, as is the next."""
+    """``[B, L, D]``; ``None`` in training, where the fast form keeps neither this nor the next."""
     ffn1_post_relu: Tensor | None
     """``[B, L, D]``."""
     ffn2: Tensor
@@ -86,10 +93,10 @@ class Block(nn.Module):
         attended, attention = self.attention(x, real, visible)
         x = self.norm1(x + dropout(attended, self.dropout, noise))
         before = after = None
-        if noise is None:
-            before, after, fed = self.ff(x)
-        else:
+        if noise is not None and kernels.fast():
             fed = perceptron(x, self.ff.linear1, self.ff.linear2)
+        else:
+            before, after, fed = self.ff(x)
         return BlockValues(
             attention=attention,
             attention_output=attended,
@@ -98,3 +105,20 @@ class Block(nn.Module):
             ffn2=fed,
             block=self.norm2(x + dropout(fed, self.dropout, noise)),
         )
+
+
+def sinusoids(length: int, width: int) -> Tensor:
+    """Table of positions ``[length, width]``: sin(p / 10000^(2i/width)) and cosine, interleaved.
+
+    Section 3.5; computed in float32 whatever the model's dtype, as in the authors' code.
+
+    Args:
+        length: positions, from 0.
+        width: even.
+    """
+    position = torch.arange(length, dtype=torch.float32)[:, None]
+    rate = torch.exp(torch.arange(0, width, 2, dtype=torch.float32) * (-math.log(10000.0) / width))
+    table = torch.empty(length, width, dtype=torch.float32)
+    table[:, 0::2] = torch.sin(position * rate)
+    table[:, 1::2] = torch.cos(position * rate)
+    return table

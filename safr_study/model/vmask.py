@@ -1,4 +1,10 @@
-"""VMASK: a keep-probability for each word (Chen and Ji, EMNLP 2020)."""
+"""VMASK: a keep probability for each word (Chen and Ji, EMNLP 2020).
+
+    (z_0, z_1) = W_2 tanh(W_1 e + b_1) + b_2,  p(keep) = sigmoid(z_1 - z_0)
+
+Training multiplies the word by a hard sample of it, evaluation by p itself. Shapes: E width of the
+embedding e.
+"""
 
 from __future__ import annotations
 

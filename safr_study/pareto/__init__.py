@@ -1,21 +1,10 @@
 """Pareto fronts over a study's trials: pure functions of arrays, every objective maximised."""
 
-from safr_study.pareto.fronts import (
-    crowding_distances,
-    front_numbers,
-    hypervolume,
-    knee_index,
-)
-from safr_study.pareto.ranking import rank_study, rank_trials
-from safr_study.pareto.selection import leading, places
-
-__all__ = [
-    "crowding_distances",
-    "front_numbers",
-    "hypervolume",
-    "knee_index",
-    "leading",
-    "places",
-    "rank_study",
-    "rank_trials",
-]
+from safr_study.pareto.fronts import crowding_distances as crowding_distances
+from safr_study.pareto.fronts import front_numbers as front_numbers
+from safr_study.pareto.fronts import hypervolume as hypervolume
+from safr_study.pareto.fronts import knee_index as knee_index
+from safr_study.pareto.ranking import rank_study as rank_study
+from safr_study.pareto.ranking import rank_trials as rank_trials
+from safr_study.pareto.selection import selection_order as selection_order
+from safr_study.pareto.selection import top_k as top_k

@@ -122,10 +122,10 @@ def knee_index(points: ArrayLike, eligible: ArrayLike | None = None) -> int | No
 
     Args:
         points: `[n, M]`, the members of one front, every objective maximised.
-        eligible: `[n]` bool, who may be the knee and sets the scale; ``None``: all.
+        eligible: `[n]` bool, the members that may be the knee and set the scale; ``None``: all.
 
     Returns:
-        A row of `points`, or ``None`` when nobody is eligible.
+        A row of `points`, or ``None`` when none is eligible.
 
     Raises:
         ValueError: not a matrix, a value is not finite, or the lengths differ.
@@ -174,7 +174,7 @@ def _checked(points: ArrayLike) -> Points:
 
 
 def _crowding_of_front(distinct: Points) -> NDArray[np.float64]:
-    """Of a front's distinct points `[n, M]`, in lexicographic order."""
+    """Crowding distances of a front's distinct points `[n, M]`, in lexicographic order."""
     if len(distinct) <= 2:
         return np.full(len(distinct), np.inf)
     distances = np.zeros(len(distinct))

@@ -1,4 +1,4 @@
-"""From a study's trials to its ranked result."""
+"""A study's trials, ranked into its result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The order of points in successive halving: who is kept when some must go."""
+"""The order of points in successive halving: the ones to keep when some must go."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ CELLS = 1_000_000
 are then whole numbers, exact in floats: ties are ties, in whatever unit the values came."""
 
 
-def places(points: ArrayLike) -> NDArray[np.int64]:
-    """Which place each point takes: by front, and inside a front by an epsilon-net.
+def selection_order(points: ArrayLike) -> NDArray[np.int64]:
+    """The place of each point: by front, and inside a front by an epsilon-net.
 
     The net (farthest-first traversal, Gonzalez 1985) begins at the front's best compromise, the
-    member with the largest sum of scaled objectives, and goes on to the member farthest from all
-    before it. So wherever a front is cut, those that are kept are spread along the whole of it.
+    member with the largest sum of scaled objectives, and then takes the member farthest from
+    all before it. So wherever a front is cut, those that are kept are spread along the whole of it.
     Each objective is scaled to its finite range over all the points; infinities lie one range
     beyond its ends. Ties go to the larger sum, then to the better worst objective, then to the
     better first objective (then the second, ...). The order of the rows does not matter.
@@ -45,14 +45,14 @@ def places(points: ArrayLike) -> NDArray[np.int64]:
     return found[which.reshape(-1)]
 
 
-def leading(points: ArrayLike, count: int) -> NDArray[np.bool_]:
-    """Which rows have the first `count` places; of equal points the earlier row stands first.
+def top_k(points: ArrayLike, count: int) -> NDArray[np.bool_]:
+    """Which rows have the first `count` places; of equal points the earlier row comes first.
 
-    What `places` says, at far less cost where there are many points: whole fronts are kept or left
-    as they are, and only the one that is cut is put in order.
+    The rows that `selection_order` puts first, at far less cost where there are many points: whole
+    fronts are taken or not, and only the one that is cut is put in order.
 
     Args:
-        points: `[N, M]`, as for `places`.
+        points: `[N, M]`, as for `selection_order`.
         count: of rows, at least 0.
 
     Returns:
@@ -117,7 +117,7 @@ def _net(front: Points, cells: NDArray[np.float64]) -> Iterator[int]:
         away = placed - placed[:, chosen, None]
         np.minimum(nearest, np.einsum("mn,mn->n", away, away), out=nearest)
         nearest[chosen] = -1.0
-        # The first of several largest: they stand in the order of preference.
+        # The first of several largest: they are in the order of preference.
         chosen = int(nearest.argmax())
 
 

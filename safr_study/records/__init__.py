@@ -3,56 +3,23 @@
 Accuracies and everything derived from them are in percentage points.
 """
 
-from safr_study.records.plain import (
-    to_plain,
-)
-from safr_study.records.scores import (
-    Agreement,
-    ControlScores,
-    CurveScores,
-    DeletionScores,
-    LayerMeasures,
-    Scores,
-    scores_from_plain,
-)
-from safr_study.records.study import (
-    Provenance,
-    RankedTrial,
-    RegisteredModel,
-    Replicate,
-    StudyObserver,
-    StudyResult,
-    TrialRecord,
-    TrialState,
-    Value,
-)
-from safr_study.records.training import (
-    CheckpointRef,
-    EpochReport,
-    LossTerms,
-    epoch_from_plain,
-)
-
-__all__ = [
-    "Agreement",
-    "CheckpointRef",
-    "ControlScores",
-    "CurveScores",
-    "DeletionScores",
-    "EpochReport",
-    "LayerMeasures",
-    "LossTerms",
-    "Provenance",
-    "RankedTrial",
-    "RegisteredModel",
-    "Replicate",
-    "Scores",
-    "StudyObserver",
-    "StudyResult",
-    "TrialRecord",
-    "TrialState",
-    "Value",
-    "epoch_from_plain",
-    "scores_from_plain",
-    "to_plain",
-]
+from safr_study.records.plain import to_plain as to_plain
+from safr_study.records.scores import Agreement as Agreement
+from safr_study.records.scores import ControlScores as ControlScores
+from safr_study.records.scores import CurveScores as CurveScores
+from safr_study.records.scores import DeletionScores as DeletionScores
+from safr_study.records.scores import LayerMeasures as LayerMeasures
+from safr_study.records.scores import Scores as Scores
+from safr_study.records.scores import scores_from_plain as scores_from_plain
+from safr_study.records.study import Provenance as Provenance
+from safr_study.records.study import RankedTrial as RankedTrial
+from safr_study.records.study import RegisteredModel as RegisteredModel
+from safr_study.records.study import Replicate as Replicate
+from safr_study.records.study import StudyObserver as StudyObserver
+from safr_study.records.study import StudyResult as StudyResult
+from safr_study.records.study import TrialRecord as TrialRecord
+from safr_study.records.study import TrialState as TrialState
+from safr_study.records.training import CheckpointRef as CheckpointRef
+from safr_study.records.training import EpochReport as EpochReport
+from safr_study.records.training import LossTerms as LossTerms
+from safr_study.records.training import epoch_from_plain as epoch_from_plain

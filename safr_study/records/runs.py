@@ -25,6 +25,7 @@ from safr_study.records.bits import (
 )
 from safr_study.records.plain import to_plain
 from safr_study.records.scores import Scores, scores_from_plain
+from safr_study.records.training import EffectiveWeights
 
 SCHEMA_VERSION = 1
 """Of a line; raise it when a field changes."""
@@ -178,15 +179,6 @@ class SentimentCapacity:
     difference: float
     """Mean over the texts of (with - without)."""
     difference_se: float
-
-
-@dataclass(frozen=True, slots=True)
-class EffectiveWeights:
-    """lambda |grad of the term| / |grad of CE| of the measured state; ``None`` at weight 0."""
-
-    importance: float | None
-    interaction: float | None
-    information: float | None
 
 
 @dataclass(frozen=True, slots=True)

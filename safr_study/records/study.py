@@ -9,8 +9,8 @@ from typing import Protocol
 
 from safr_study.records.scores import Scores
 from safr_study.records.training import CheckpointRef, EpochReport
+from safr_study.settings import Value
 
-Value = bool | int | float | str
 _OF_VMASK = ("mask_hidden_dim", "gumbel_temperature", "vmask_beta")
 
 

@@ -53,6 +53,19 @@ class EpochReport:
 
 
 @dataclass(frozen=True, slots=True)
+class EffectiveWeights:
+    """Effective weights lambda |grad of the term| / |grad of the cross-entropy|, at least 0.
+
+    ``None`` where a term is not computed (weight 0, no VMASK), and where the ratio is no number:
+    once every text of the batch is fitted perfectly, the gradient of the cross-entropy is 0.
+    """
+
+    importance: float | None = None
+    interaction: float | None = None
+    information: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointRef:
     """Where a trained state lies, and how to know it is whole."""
 

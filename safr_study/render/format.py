@@ -6,16 +6,14 @@ from dataclasses import dataclass
 
 from safr_study.records import RankedTrial, TrialRecord
 from safr_study.records.metric_values import measured_metrics
-from safr_study.render.result_tables import seed_half_widths
 from safr_study.settings import POINTS, Objective
+from safr_study.text import Z95
 
 FROM_SEEDS, FROM_EXAMPLES = "over its seeds", "from the dev texts alone"
-_NORMAL_95 = 1.959964
-"""Standard errors on either side of a 95 % interval."""
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class HalfWidth:
     """Half the width of a 95 % interval, and what it covers."""
 
     half: float
@@ -23,7 +21,24 @@ class Spread:
     """`FROM_SEEDS` or `FROM_EXAMPLES`: the second knows nothing of the seeds."""
 
 
-def spreads(trial: TrialRecord, objectives: tuple[Objective, ...]) -> tuple[Spread | None, ...]:
+def seed_half_widths(trial: TrialRecord) -> tuple[float, ...] | None:
+    """Half widths of the objectives' 95 % intervals over the trial's seeds (Student-t).
+
+    ``None`` with one seed: nothing is known of the seeds then.
+    """
+    if len(trial.replicates) < 2:
+        return None
+    # scipy is slow to import, and most studies have one seed.
+    from safr_study.uncertainty.intervals import t_interval
+
+    seeds = [replicate.values for replicate in trial.replicates]
+    intervals = (t_interval(column) for column in zip(*seeds, strict=True))
+    return tuple((one.high - one.low) / 2 for one in intervals if one is not None)
+
+
+def half_widths(
+    trial: TrialRecord, objectives: tuple[Objective, ...]
+) -> tuple[HalfWidth | None, ...]:
     """The best interval that is known of each objective of a complete trial.
 
     Over the trial's seeds (Student-t) where it has several; else 1.96 standard errors of its one
@@ -31,18 +46,28 @@ def spreads(trial: TrialRecord, objectives: tuple[Objective, ...]) -> tuple[Spre
     """
     halves = seed_half_widths(trial)
     if halves is not None:
-        return tuple(Spread(half, FROM_SEEDS) for half in halves)
+        return tuple(HalfWidth(half, FROM_SEEDS) for half in halves)
     if trial.scores is None:
         return tuple(None for _ in objectives)
     errors = {metric.name: metric.se for metric in measured_metrics(trial.scores)}
     found = [errors.get(objective.name) for objective in objectives]
-    return tuple(None if se is None else Spread(_NORMAL_95 * se, FROM_EXAMPLES) for se in found)
+    return tuple(None if se is None else HalfWidth(Z95 * se, FROM_EXAMPLES) for se in found)
 
 
-def value_text(objective: Objective, value: float, spread: Spread | None = None) -> str:
-    """A value with as many decimals as its unit needs, and half its interval's width."""
+def value_text(
+    objective: Objective, value: float, half_width: HalfWidth | None = None, *, sign: str = ""
+) -> str:
+    """A value with as many decimals as its unit needs, and half its interval's width.
+
+    Args:
+        objective: what the value is of.
+        value: in the objective's unit.
+        half_width: of its interval; ``None``: not shown.
+        sign: ``+`` shows the sign of a positive value too.
+    """
     kind = ".2f" if objective.measure.unit == POINTS else ".4g"
-    return f"{value:{kind}}" + ("" if spread is None else f" ± {spread.half:{kind}}")
+    shown = format(value, sign + kind)
+    return shown if half_width is None else f"{shown} ± {half_width.half:{kind}}"
 
 
 def decimals(objective: Objective) -> int:
@@ -61,7 +86,7 @@ def heading(objective: Objective) -> str:
     return objective.label[:1].upper() + objective.label[1:]
 
 
-def flags(ranked: RankedTrial) -> str:
+def trial_badges(ranked: RankedTrial) -> str:
     """What is special about a trial: ``knee``, ``baseline``, ``saturated``."""
     said = (
         ("knee", ranked.knee),
@@ -75,13 +100,13 @@ def trial_sentence(ranked: RankedTrial, objectives: tuple[Objective, ...]) -> st
     """Several lines about a trial: its name, its values, where it stands."""
     trial = ranked.trial
     lines = [f"Trial {trial.number}: {trial.label}"]
-    found = zip(objectives, values_of(ranked), spreads(trial, objectives), strict=True)
+    found = zip(objectives, values_of(ranked), half_widths(trial, objectives), strict=True)
     covers: dict[str, None] = {}
     for objective, value, spread in found:
         lines.append(f"{heading(objective)} {value_text(objective, value, spread)}")
         covers |= {} if spread is None else {spread.covers: None}
     lines += [f"± 95 %, {covered}" for covered in covers]
     place = "on the front" if ranked.on_front else f"front {ranked.front}"
-    special = flags(ranked)
+    special = trial_badges(ranked)
     lines.append(place + (f", {special}" if special else ""))
     return "\n".join(lines)

@@ -10,9 +10,9 @@ from safr_study.figures.front import Panel, front_charts
 from safr_study.records import RankedTrial, StudyResult
 from safr_study.render.format import (
     decimals,
-    flags,
+    half_widths,
     heading,
-    spreads,
+    trial_badges,
     trial_sentence,
     value_text,
     values_of,
@@ -63,7 +63,7 @@ def front_chart(result: StudyResult, confirmation: Confirmation | None) -> tuple
             values = values_of(ranked)
             ends = [
                 spread and (value - spread.half, value + spread.half)
-                for value, spread in zip(values, spreads(ranked.trial, objectives), strict=True)
+                for value, spread in zip(values, half_widths(ranked.trial, objectives), strict=True)
             ]
             look = {"color": BLUE, "linewidth": 0.9, "alpha": 0.25, "zorder": 2.2}
             panel.draw_intervals(ranked.trial.number, values, ends, name="whisker", **look)
@@ -102,7 +102,9 @@ def front_table(result: StudyResult) -> str:
     """The members of the front and the baselines, best first objective first."""
     objectives = tuple(Objective(name=name) for name in result.objectives)
     shown = [one for one in result.ranked if one.on_front or one.trial.baseline is not None]
-    rows = [[*trial_cells(one, objectives, intervals=True), cell(flags(one))] for one in shown]
+    rows = [
+        [*trial_cells(one, objectives, intervals=True), cell(trial_badges(one))] for one in shown
+    ]
     columns = [">Trial", "Setting", *(f">{heading(o)}" for o in objectives), ">Front", "Note"]
     numbers = [one.trial.number for one in shown]
     return table(columns, rows, sortable=True, trials=numbers, name="The front and the baselines")
@@ -111,7 +113,7 @@ def front_table(result: StudyResult) -> str:
 def trial_cells(ranked: RankedTrial, objectives: Objectives, *, intervals: bool) -> list[str]:
     """A trial's number, setting, objectives and front, for a table."""
     trial = ranked.trial
-    known = spreads(trial, objectives) if intervals else (None,) * len(objectives)
+    known = half_widths(trial, objectives) if intervals else (None,) * len(objectives)
     values = zip(objectives, values_of(ranked), known, strict=True)
     return [
         number(trial.number, 0),

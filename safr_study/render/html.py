@@ -11,7 +11,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from safr_study.render.text_table import Sheet
+from safr_study.render.text_table import TextTable
 
 
 @cache
@@ -123,7 +123,7 @@ def number(value: float | None, digits: int, *, shown: str | None = None) -> str
 
 
 def definitions(facts: Mapping[str, str], kind: str = "") -> str:
-    """Names and what they are; ``kind`` is a class of the style sheet."""
+    """Names and what they are; ``kind`` is a class of the style made."""
     entries = "".join(
         f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items()
     )
@@ -135,20 +135,20 @@ def details(summary: str, content: str) -> str:
     return f"<details><summary>{escape(summary)}</summary>\n{content}</details>"
 
 
-def sheet_table(sheet: Sheet) -> str:
+def text_table(made: TextTable) -> str:
     """A table of text with its title above it."""
     rows = [
         [
             f'<td class="number"><bdi>{escape(text)}</bdi></td>' if right else cell(text)
-            for text, right in zip(row, sheet.right, strict=True)
+            for text, right in zip(row, made.right, strict=True)
         ]
-        for row in sheet.rows
+        for row in made.rows
     ]
-    return f"<h3>{escape(sheet.title)}</h3>" + table(sheet.columns, rows, name=sheet.title)
+    return f"<h3>{escape(made.title)}</h3>" + table(made.columns, rows, name=made.title)
 
 
 def paragraph(text: str, kind: str = "") -> str:
-    """A sentence or more; ``kind`` is a class of the style sheet."""
+    """A sentence or more; ``kind`` is a class of the style made."""
     return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
 
 

@@ -9,11 +9,11 @@ from safr_study.checkpoint.manifest import ModelFacts
 from safr_study.records import TrialRecord
 from safr_study.records.metric_values import MeasuredMetric, measured_metrics
 from safr_study.records.warnings import trial_warnings
-from safr_study.render.result_tables import seed_half_widths
-from safr_study.render.text_table import Sheet, markdown_table
+from safr_study.render.format import seed_half_widths
+from safr_study.render.text_table import TextTable, markdown_table
 from safr_study.settings import Objective
+from safr_study.text import Z95
 
-_Z = 1.96
 """Of a normal 95 % interval."""
 _FEW_CLASSES = 20
 """Classes that are named one by one."""
@@ -159,7 +159,7 @@ def _numbers(
         )
     if over_seeds:
         columns = ("metric", "of", ">mean", "95 % interval", "unit")
-        parts.append(markdown_table(Sheet("seeds", columns, over_seeds)))
+        parts.append(markdown_table(TextTable("seeds", columns, over_seeds)))
     if trial.scores is not None:
         wanted = {objective.name for objective in objectives}
         # Layers have tables of their own in evaluate.
@@ -170,13 +170,13 @@ def _numbers(
             f"One seed's model on {trial.scores.examples:,} dev texts; the intervals (95 %, "
             "normal) cover the texts, not the seeds. The largest class has "
             f"{trial.scores.majority_accuracy:.2f} % of the texts.",
-            markdown_table(Sheet("dev", columns, rows)),
+            markdown_table(TextTable("dev", columns, rows)),
         ]
     return "\n\n".join(parts) or "Nothing was measured of it."
 
 
 def _row(one: MeasuredMetric) -> tuple[str, ...]:
-    half = None if one.se is None else _Z * one.se
+    half = None if one.se is None else Z95 * one.se
     interval = "" if half is None else _ends(one.value - half, one.value + half)
     label = one.label + (f" ({one.note})" if one.note else "")
     return (label, f"{one.value:.2f}", interval, one.unit, one.direction)

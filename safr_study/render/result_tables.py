@@ -1,21 +1,32 @@
-"""A ranked study as a table, a CSV file and a JSON document."""
+"""A ranked study as tables, a CSV file and a JSON document."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safr_study.records import RankedTrial, StudyResult, TrialRecord, to_plain
-from safr_study.records.warnings import trial_warnings
-from safr_study.render.rungs import result_rungs, rung_rows
+from safr_study.records import (
+    RankedTrial,
+    RegisteredModel,
+    StudyResult,
+    TrialRecord,
+    TrialState,
+    to_plain,
+)
+from safr_study.records.warnings import study_warnings, trial_warnings
+from safr_study.render.format import seed_half_widths, trial_badges
+from safr_study.render.rungs import result_rungs, rung_lines, rung_rows
+from safr_study.render.text_table import TextTable
 from safr_study.settings import Constraint, Objective
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SENTENCES = 10
-"""Of trials that miss a constraint: the rest is counted."""
+"""Trials that miss a constraint, and trials that failed, with a sentence each: the rest is
+counted."""
 
 
 def result_table(result: StudyResult) -> pd.DataFrame:
@@ -56,21 +67,6 @@ def result_table(result: StudyResult) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def seed_half_widths(trial: TrialRecord) -> tuple[float, ...] | None:
-    """Half widths of the objectives' 95 % intervals over the trial's seeds (Student-t).
-
-    ``None`` with one seed: nothing is known of the seeds then.
-    """
-    if len(trial.replicates) < 2:
-        return None
-    # torch is slow to import, and most studies have one seed.
-    from safr_study.uncertainty import t_interval
-
-    seeds = [replicate.values for replicate in trial.replicates]  # noqa: PD011 (a record)
-    intervals = (t_interval(column) for column in zip(*seeds, strict=True))
-    return tuple((one.high - one.low) / 2 for one in intervals if one is not None)
-
-
 def write_csv(result: StudyResult, path: Path) -> None:
     """Write `result_table` as CSV with a header; missing values are empty, floats are exact."""
     result_table(result).to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
@@ -93,6 +89,76 @@ def infeasible_lines(result: StudyResult) -> list[str]:
     if more > 0:
         lines.append(f"{more} more trials are not ranked, as they miss a constraint.")
     return lines
+
+
+def result_notes(result: StudyResult) -> list[str]:
+    """Lines under a ranking: hypervolume, trials without a place in it, and warnings."""
+    reference = ", ".join(f"{value:.2f}" for value in result.reference_point)
+    lines = [f"Hypervolume {result.hypervolume:.1f} against the reference point ({reference})."]
+    if result.confirmed_seeds:
+        seeds = len(result.confirmed_seeds)
+        lines.append(
+            f"These are the search's own numbers. Confirmed with {seeds} new seeds: "
+            f"`safr-study confirm {result.name} --seeds {seeds}` shows "
+            "their means, and which trial is the knee by them; the study's aliases go by those."
+        )
+    lines += rung_lines(result)
+    lines += infeasible_lines(result)
+    lines += study_warnings(ranked.trial for ranked in result.ranked)
+    failed = [trial for trial in result.unranked if trial.failure is not None]
+    lines += [
+        f"Trial {trial.number} ({trial.label}) failed: {trial.failure}"
+        for trial in failed[:SENTENCES]
+    ]
+    if len(failed) > SENTENCES:
+        lines.append(f"{len(failed) - SENTENCES} more trials failed; --json has their sentences.")
+    return lines
+
+
+def ranking_table(result: StudyResult, *, rows: int | None = None) -> TextTable:
+    """The ranking for people; ``rows`` of it, the best."""
+    complete = len(result.ranked) + len(result.infeasible)
+    feasible = f" ({len(result.ranked)} feasible)" if result.constraints else ""
+    pruned = sum(trial.state is TrialState.PRUNED for trial in result.unranked)
+    stopped = f"{pruned} stopped early, " if pruned else ""
+    labels = [Objective(name=name).label for name in result.objectives]
+    shown = result.ranked[:rows]
+    return TextTable(
+        f"Study {result.name}: {complete} of {result.asked} trials complete{feasible}, "
+        f"{stopped}{len(result.front)} on the front (dev, percentage points)",
+        (">front", ">trial", "setting", *(f">{label}" for label in labels), "note"),
+        [
+            (
+                str(ranked.front),
+                str(ranked.trial.number),
+                ranked.trial.label,
+                *_value_texts(ranked.trial),
+                trial_badges(ranked),
+            )
+            for ranked in shown
+        ],
+        keys=(1,),
+        styles=["bold" if ranked.on_front else "dim" for ranked in shown],
+    )
+
+
+def models_table(models: Iterable[RegisteredModel]) -> TextTable:
+    """Registered versions for people."""
+    rows = []
+    for model in models:
+        seeds = model.tags.get("confirmed_seeds")
+        rows.append(
+            (
+                model.name,
+                model.version,
+                model.tags.get("study", ""),
+                model.tags.get("trial", ""),
+                "search" if seeds is None else f"{seeds} new seeds",
+                ", ".join(sorted(model.aliases)),
+            )
+        )
+    columns = ("model", ">version", "study", ">trial", "by", "aliases")
+    return TextTable("Registered models", columns, rows, keys=(0, 1))
 
 
 def result_json(result: StudyResult) -> dict[str, Any]:
@@ -179,3 +245,10 @@ def _run_json(trial: TrialRecord) -> dict[str, Any]:
 def _values(trial: TrialRecord) -> tuple[float, ...]:
     """A ranked trial always has them."""
     return trial.values or ()  # noqa: PD011 (a record, not a DataFrame)
+
+
+def _value_texts(trial: TrialRecord) -> list[str]:
+    values, halves = _values(trial), seed_half_widths(trial)
+    if halves is None:
+        return [f"{value:.2f}" for value in values]
+    return [f"{value:.2f} ± {half:.2f}" for value, half in zip(values, halves, strict=True)]

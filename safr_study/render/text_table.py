@@ -1,4 +1,4 @@
-"""Small tables of text as Markdown and LaTeX."""
+"""Tables of text for people, as Markdown and LaTeX; `terminal` and `html` have other writers."""
 
 from __future__ import annotations
 
@@ -17,14 +17,21 @@ _MINUS = re.compile(r"(?<![\w$.])-(?=\d)")
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
-    """One table for people."""
+class TextTable:
+    """A table of text for people, whatever writes it: a terminal, Markdown, LaTeX or HTML."""
 
     title: str
-    columns: tuple[str, ...]
-    """Headers; one that begins with ``>`` is aligned to the right."""
-    rows: tuple[tuple[str, ...], ...]
+    """Empty: none."""
+    columns: Sequence[str]
+    """Headers; one that begins with ``>`` is aligned to the right, and its cells are never cut."""
+    rows: Sequence[Sequence[str]]
     """As many cells as there are columns."""
+    keys: tuple[int, ...] = (0,)
+    """Columns that name a row, should a narrow terminal divide the table."""
+    styles: Sequence[str] = ()
+    """Terminal style of each row; empty: none has one."""
+    caption: str = ""
+    """Line below the table on a terminal."""
 
     def __post_init__(self) -> None:
         if any(len(row) != len(self.columns) for row in self.rows):
@@ -32,34 +39,41 @@ class Sheet:
 
     @property
     def headers(self) -> tuple[str, ...]:
-        """The columns' names alone."""
+        """Names of the columns alone."""
         return tuple(column.removeprefix(">") for column in self.columns)
 
     @property
     def right(self) -> tuple[bool, ...]:
-        """Which columns are aligned to the right."""
+        """Whether each column is aligned to the right."""
         return tuple(column.startswith(">") for column in self.columns)
 
 
-def markdown(title: str, sheets: Sequence[Sheet], notes: Sequence[str]) -> str:
-    """A page: heading, each table as GitHub reads it, the notes as a list."""
-    blocks = [f"# {_plain(title)}"]
-    blocks += [f"**{_plain(sheet.title)}**\n\n{markdown_table(sheet)}" for sheet in sheets]
-    if notes:
-        blocks.append("\n".join(f"- {_plain(note)}" for note in notes))
-    return "\n\n".join(blocks) + "\n"
+@dataclass(frozen=True, slots=True)
+class TextPage:
+    """A result for people: what it is, its tables, and what has to be said with them."""
+
+    title: str
+    tables: tuple[TextTable, ...]
+    notes: tuple[str, ...]
+
+    def markdown(self) -> str:
+        """The page as GitHub reads it: heading, tables, notes as a list."""
+        blocks = [f"# {_plain(self.title)}"]
+        blocks += [f"**{_plain(one.title)}**\n\n{markdown_table(one)}" for one in self.tables]
+        if self.notes:
+            blocks.append("\n".join(f"- {_plain(note)}" for note in self.notes))
+        return "\n\n".join(blocks) + "\n"
+
+    def latex(self) -> str:
+        """A float per table, booktabs style; needs ``\\usepackage{booktabs}``."""
+        return "\n".join(_latex_lines(self)) + "\n"
 
 
-def markdown_table(sheet: Sheet) -> str:
+def markdown_table(table: TextTable) -> str:
     """A table alone, as GitHub reads it."""
-    rules = ["---:" if right else "---" for right in sheet.right]
-    lines = [[_plain(text) for text in row] for row in (sheet.headers, *sheet.rows)]
+    rules = ["---:" if right else "---" for right in table.right]
+    lines = [[_plain(text) for text in row] for row in (table.headers, *table.rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in (lines[0], rules, *lines[1:]))
-
-
-def latex(title: str, sheets: Sequence[Sheet], notes: Sequence[str]) -> str:
-    """A float per table, booktabs style; needs ``\\usepackage{booktabs}``."""
-    return "\n".join(_latex_lines(title, sheets, notes)) + "\n"
 
 
 def latex_escaped(text: str) -> str:
@@ -68,24 +82,24 @@ def latex_escaped(text: str) -> str:
     return _MINUS.sub("$-$", escaped)
 
 
-def _latex_lines(title: str, sheets: Sequence[Sheet], notes: Sequence[str]) -> Iterator[str]:
+def _latex_lines(page: TextPage) -> Iterator[str]:
     # In a comment an escape has no meaning, only the line's end has.
-    yield f"% {' '.join(title.split())}"
-    for sheet in sheets:
+    yield f"% {' '.join(page.title.split())}"
+    for table in page.tables:
         yield r"\begin{table}"
         yield r"\centering"
-        yield rf"\caption{{{latex_escaped(sheet.title)}}}"
-        yield rf"\begin{{tabular}}{{{''.join('r' if right else 'l' for right in sheet.right)}}}"
+        yield rf"\caption{{{latex_escaped(table.title)}}}"
+        yield rf"\begin{{tabular}}{{{''.join('r' if right else 'l' for right in table.right)}}}"
         yield r"\toprule"
-        yield _latex_row(sheet.headers)
+        yield _latex_row(table.headers)
         yield r"\midrule"
-        yield from map(_latex_row, sheet.rows)
+        yield from map(_latex_row, table.rows)
         yield r"\bottomrule"
         yield r"\end{tabular}"
         yield r"\end{table}"
-    if notes:
+    if page.notes:
         yield r"\begin{itemize}"
-        yield from (rf"\item {latex_escaped(note)}" for note in notes)
+        yield from (rf"\item {latex_escaped(note)}" for note in page.notes)
         yield r"\end{itemize}"
 
 

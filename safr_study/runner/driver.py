@@ -1,4 +1,4 @@
-"""Runs a study: Ray Tune's loop over the ledger's trials, with a clean end by Ctrl-C.
+"""Runs what a source has: Ray Tune's loop, with a clean end by Ctrl-C.
 
 Import this inside ``cluster``: Ray reads its environment when it is first imported.
 """
@@ -6,87 +6,84 @@ Import this inside ``cluster``: Ray reads its environment when it is first impor
 from __future__ import annotations
 
 import contextlib
-import math
 import shutil
 import signal
 import threading
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from enum import Enum, auto
+from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from ray import tune
 
-from safr_study.cluster.head_watch import HeadWatch
 from safr_study.cluster.slots import TrialSlots
 from safr_study.data import EncodedCorpus
-from safr_study.errors import (
-    SafrError,
-    ServiceUnreachable,
-    StudyIncomplete,
-    StudyInterrupted,
-)
-from safr_study.home import Home
+from safr_study.errors import LockLost, SafrError, ServiceUnreachable, StudyIncomplete
 from safr_study.ledger.driver_lock import Lease
-from safr_study.ledger.ledger import Ledger
-from safr_study.ledger.stop_flag import stop_requested
 from safr_study.ledger.storage import ledger_errors
-from safr_study.records import StudyObserver
-from safr_study.runner.lost_nodes import LostNodes, trial_resources
-from safr_study.runner.search_source import LedgerSearcher
-from safr_study.runner.trial_dir import make_workplaces
-from safr_study.runner.tune_adapter import LedgerScheduler
+from safr_study.runner.source import RunSource
+from safr_study.runner.tune_adapter import (
+    LostNodes,
+    RayIsDead,
+    SourceScheduler,
+    SourceSearcher,
+    SourceStopper,
+    trial_resources,
+)
 from safr_study.runner.worker import trainable
-from safr_study.settings import StudySpec
+from safr_study.text import first_line
 
-POLL_SECONDS = 3.0
-"""Between two looks at the ledger for a request to stop."""
 WORKER_DEATHS = 1
-"""A trial whose worker process dies goes on once from its last epoch."""
+"""Number of times that a run whose worker process dies resumes from its last epoch."""
 
 
-def run_study(
-    spec: StudySpec,
+class EndReason(Enum):
+    """Why the driver ended."""
+
+    DONE = auto()
+    OUT_OF_TIME = auto()
+    INTERRUPTED = auto()
+    """By Ctrl-C, SIGTERM or a request; what is unfinished resumes another time."""
+
+
+def run(
+    source: RunSource,
     corpus: EncodedCorpus,
-    ledger: Ledger,
     *,
-    home: Home,
     slots: TrialSlots,
     lease: Lease,
-    observers: Sequence[StudyObserver] = (),
-) -> bool:
-    """Run what the ledger still lacks, on the running Ray cluster.
+    scratch: Path,
+    time_budget: float | None = None,
+) -> EndReason:
+    """Do the runs of a source on the running Ray cluster.
 
-    Returns:
-        Whether the time budget ended it; what is unfinished waits in the ledger.
+    Args:
+        source: asked for each run, told of its epochs and its end.
+        corpus: the data of all runs.
+        slots: how many at once, and with what.
+        lease: the right to write results; without it nothing more is written.
+        scratch: folder for Ray's own state of the driver.
+        time_budget: seconds after which it ends; ``None``: never.
 
     Raises:
-        StudyInterrupted: by Ctrl-C, SIGTERM or a request in the ledger; everything finished is in
-            the ledger.
-        SafrError: the ledger could not be written, say.
+        ServiceUnreachable: the cluster's head, a store or the ledger gives no answer.
+        LockLost: another driver may have the lock.
+        StudyIncomplete: a fault that every run would meet.
     """
-    searcher = LedgerSearcher(
-        ledger,
-        spec,
-        checkpoints=ledger.checkpoints(home),
-        gpus_per_trial=slots.gpus_per_trial,
-        observers=observers,
-    )
-    if not searcher.remaining:
-        return False
-    scratch = home.scratch / ledger.uid
-    make_workplaces(ledger.checkpoints(home))
-    with stop_on_signal() as stopped:
-        stop = _StopWhen(stopped, ledger, lease, spec.time_budget)
+    if not source.remaining:
+        return EndReason.DONE
+    with _stop_on_signal() as stopped:
+        searcher = SourceSearcher(source, lease)
+        stopper = SourceStopper(source, lease, stopped, time_budget)
         tuner = tune.Tuner(
             tune.with_resources(
-                tune.with_parameters(trainable, corpus=corpus),
+                tune.with_parameters(trainable, corpus=corpus, work=source.work),
                 trial_resources(slots),
             ),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
-                scheduler=LedgerScheduler(searcher),
-                num_samples=searcher.remaining,
+                scheduler=SourceScheduler(searcher),
+                num_samples=source.remaining,
                 max_concurrent_trials=slots.max_concurrent,
                 reuse_actors=True,
                 trial_name_creator=lambda trial: f"trial-{trial.trial_id}",
@@ -95,7 +92,7 @@ def run_study(
             run_config=tune.RunConfig(
                 name="tune",
                 storage_path=str(scratch),
-                stop=stop,
+                stop=stopper,
                 callbacks=[LostNodes()],
                 failure_config=tune.FailureConfig(max_failures=WORKER_DEATHS),
                 verbose=0,
@@ -103,26 +100,26 @@ def run_study(
         )
         try:
             tuner.fit()
-        except _RayIsDead:
+        except RayIsDead:
             raise ServiceUnreachable(
                 "cluster: the head of the Ray cluster was killed or is out of reach; what was "
-                "finished is in the ledger, and the same command goes on from there"
+                f"finished is in {source.results}, and the same command goes on from there"
             ) from None
         except Exception as error:
             # Whatever ended Ray's loop: the searcher knows if it was ours.
-            raise _as_ours(searcher.fault or error) from error
+            raise _as_ours(searcher.fault or error, source) from error
         finally:
             # Ray's own state of the driver is a pickle that nobody reads back.
             shutil.rmtree(scratch, ignore_errors=True)
+    if stopper.lock_lost:
+        raise LockLost(source.title)
     if stopped.is_set():
-        raise StudyInterrupted(
-            f"study {spec.name!r} was interrupted; the same command goes on where it stopped"
-        )
-    return stop.out_of_time
+        return EndReason.INTERRUPTED
+    return EndReason.OUT_OF_TIME if stopper.out_of_time else EndReason.DONE
 
 
 @contextlib.contextmanager
-def stop_on_signal() -> Iterator[threading.Event]:
+def _stop_on_signal() -> Iterator[threading.Event]:
     """An event that Ctrl-C and SIGTERM set; a second Ctrl-C ends at once."""
     stopped = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -142,54 +139,12 @@ def stop_on_signal() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-class _RayIsDead(BaseException):
-    """Ends Tune's loop at once: its own cleaning up would wait for answers of the dead."""
-
-
-class _StopWhen(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
-    """Ends all trials, each as unfinished: on a signal, on request, or when the time is up."""
-
-    def __init__(
-        self, event: threading.Event, ledger: Ledger, lease: Lease, seconds: float | None
-    ) -> None:
-        self._event = event
-        self._ledger = ledger
-        self._lease = lease
-        self._began = time.time()
-        self._seconds = math.inf if seconds is None else seconds
-        self._head = HeadWatch()
-        self._asked = time.monotonic()
-        self.out_of_time = False
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Pickled with the Tuner and never read back, like the searcher.
-        return {}
-
-    def __call__(self, _trial_id: str, _result: dict[str, Any]) -> bool:
-        return False
-
-    def stop_all(self) -> bool:
-        if self._head.is_gone():
-            raise _RayIsDead
-        if self._event.is_set() or self.out_of_time:
-            return True
-        now = time.monotonic()
-        if time.time() - self._began > self._seconds:
-            self.out_of_time = True
-        elif now - self._asked > POLL_SECONDS:
-            self._asked = now
-            if stop_requested(self._ledger, self._lease.since) or not self._lease.still_held():
-                self._event.set()
-        return self._event.is_set() or self.out_of_time
-
-
-def _as_ours(error: Exception) -> SafrError:
+def _as_ours(error: Exception, source: RunSource) -> SafrError:
     if isinstance(error, SafrError):
         return error
-    reason = " ".join(str(error).split())[:300]
     sentence = (
-        f"study: it could not go on ({type(error).__name__}: {reason}); what was finished is in "
-        "the ledger, and the same command goes on from there"
+        f"study: it could not go on ({type(error).__name__}: {first_line(error)}); what was "
+        f"finished is in {source.results}, and the same command goes on from there"
     )
     if isinstance(error, ledger_errors()):
         return ServiceUnreachable(sentence)

@@ -1,4 +1,4 @@
-"""What runs on a Ray worker: one trial, trained and measured.
+"""What runs on a Ray worker: one run, trained or loaded, and measured.
 
 Thin on purpose: it builds settings, calls ``training`` and ``evaluation``, and reports.
 """
@@ -12,26 +12,22 @@ import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from safr_study.data import EncodedCorpus, EncodedSplit
 from safr_study.errors import SafrError, ServiceUnreachable, TrialFailure
+from safr_study.ledger.tidy import MODEL, STATE
 from safr_study.object_store import join
-from safr_study.records import CheckpointRef, EpochReport, Replicate, Scores
+from safr_study.records import EpochReport, Replicate, Scores
 from safr_study.records.metric_values import metric_value
+from safr_study.records.run import Answers, Measured, RunResult
 from safr_study.runner.system_metrics import SystemWatch
-from safr_study.runner.task import (
-    NODE,
-    Finished,
-    TrialTask,
-    epoch_event,
-    finished_event,
-    replicate_event,
-)
-from safr_study.runner.trial_dir import Keep, kept_at, workplace
-from safr_study.settings import Constraint, Objective, wanted
+from safr_study.runner.task import NODE, Event, RunTask, SharedFault, event, replicate_event
+from safr_study.runner.trial_dir import Upload, trial_dir, with_remote_uri
+from safr_study.settings import Constraint, Objective, Wanted, wanted
+from safr_study.text import redacted
 
 if TYPE_CHECKING:
     import torch
@@ -40,14 +36,15 @@ if TYPE_CHECKING:
     from safr_study.training import FitResult
 
 Report = Callable[[dict[str, str]], None]
+Work = Callable[[RunTask, EncodedCorpus, Report], RunResult]
+"""What a worker does with a task; importable by name."""
+_Result = TypeVar("_Result")
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """A full disk, a used-up quota, a file larger than this process may write."""
 
 
-def run_trial(task: TrialTask, corpus: EncodedCorpus, report: Report) -> Finished:
-    """Train and measure one trial, going on from its running state if there is one.
-
-    A trial that runs out of memory goes on once, with twice its share of the GPU.
+def train_run(task: RunTask, corpus: EncodedCorpus, report: Report) -> RunResult:
+    """Train one run and measure it on dev, resuming from its running state if there is one.
 
     Args:
         task: what to do.
@@ -55,18 +52,49 @@ def run_trial(task: TrialTask, corpus: EncodedCorpus, report: Report) -> Finishe
         report: called with each event, after each epoch.
 
     Raises:
-        TrialFailure: it cannot go on; the sentence says why.
+        TrialFailure: it cannot be finished; the sentence says why.
+    """
+    return with_gpu_share(task, lambda device: _train(task, corpus, report, device))
+
+
+def measure_on_test(task: RunTask, corpus: EncodedCorpus, _report: Report) -> RunResult:
+    """Measure the model of a finished run on the test set.
+
+    Raises:
+        SafrError: there is no such model, or what it computes is not finite.
+    """
+    from safr_study.checkpoint.model_files import load_model
+
+    def step(device: torch.device) -> RunResult:
+        model = load_model(Path(task.folder) / MODEL, device=device).model
+        want = wanted(objective.name for objective in task.objectives)
+        test = _measure(task, model, corpus, "test", corpus.split("test"), device, want)
+        return RunResult(*task.key, test=test, device=str(device))
+
+    return with_gpu_share(task, step)
+
+
+def with_gpu_share(task: RunTask, step: Callable[[torch.device], _Result]) -> _Result:
+    """Do a step of a run within its share of the device; out of memory, once more with twice that.
+
+    Args:
+        task: says the share and the threads.
+        step: called with the device; resumes from what it has saved.
+
+    Raises:
+        TrialFailure: it ran out of memory twice.
     """
     # torch is slow to import: only workers pay for it.
     import torch
 
-    from safr_study.training import limit_gpu_memory, pick_device
+    from safr_study.training import computing, limit_gpu_memory, pick_device
 
     device = pick_device(task.gpus)
     for share in (task.gpus, 2 * task.gpus):
         limit_gpu_memory(device, share)
         try:
-            return _run(task, corpus, report, device)
+            with computing(task.train.threads):
+                return step(device)
         except (RuntimeError, MemoryError) as error:
             if not _out_of_memory(error):
                 raise
@@ -89,45 +117,50 @@ def _out_of_memory(error: RuntimeError | MemoryError) -> bool:
     return known or any(word in str(error) for word in words)
 
 
-def _run(task: TrialTask, corpus: EncodedCorpus, report: Report, device: torch.device) -> Finished:
+def _train(task: RunTask, corpus: EncodedCorpus, report: Report, device: torch.device) -> RunResult:
     from safr_study.checkpoint.model_files import save_model
-    from safr_study.training import computing
 
     began = time.perf_counter()
-    folder = Path(task.folder)
-    with computing(task.train.threads):
-        fitted, scores = _first_seed(task, corpus, report, device)
-        measured = [(task.train.seed, scores)]
-        measured += [(s, _other_seed(task, s, corpus, report, device)) for s in task.more_seeds]
-    checkpoint: CheckpointRef = save_model(
-        folder / "model",
+    fitted = _fit_first_seed(task, corpus, report, device)
+    want = _want(task)
+    complete = replace(want, superposition=True)
+    dev = _measure(task, fitted.model, corpus, "dev", corpus.dev, device, complete)
+    measured = [(task.train.seed, dev.scores)]
+    for seed in task.more_seeds:
+        model = _fit_other_seed(task, seed, corpus, report, device)
+        other = _measure(task, model, corpus, "dev", corpus.dev, device, want)
+        measured.append((seed, other.scores))
+    checkpoint = save_model(
+        Path(task.folder) / MODEL,
         fitted.model,
         config=task.train,
         corpus=corpus,
         spec=task.corpus,
         evaluation=task.evaluation,
-        scores=scores,
+        scores=dev.scores,
         epoch=fitted.best_epoch,
     )
     majority = corpus.majority_accuracy("dev")
-    violations = [_violations(task.constraints, one, majority) for _, one in measured]
-    return Finished(
-        replicates=tuple(
-            Replicate(seed, objective_values(task.objectives, one)) for seed, one in measured
-        ),
-        violations=tuple(float(mean) for mean in np.mean(violations, axis=0)),
-        scores=scores,
+    violations = [_violations(task.constraints, scores, majority) for _, scores in measured]
+    return RunResult(
+        *task.key,
+        dev=dev,
         checkpoint=checkpoint,
+        violations=tuple(float(mean) for mean in np.mean(violations, axis=0)),
+        epochs=len(fitted.epochs),
         seconds=time.perf_counter() - began,
         device=str(device),
-        epochs=fitted.epochs,
+        replicates=tuple(
+            Replicate(seed, objective_values(task.objectives, scores)) for seed, scores in measured
+        ),
+        reports=fitted.epochs,
     )
 
 
-def _first_seed(
-    task: TrialTask, corpus: EncodedCorpus, report: Report, device: torch.device
-) -> tuple[FitResult, Scores]:
-    from safr_study.evaluation import sample_texts
+def _fit_first_seed(
+    task: RunTask, corpus: EncodedCorpus, report: Report, device: torch.device
+) -> FitResult:
+    from safr_study.evaluation.leave_one_out import sample_texts
     from safr_study.training import fit
 
     # The same texts for every trial, and for each rung.
@@ -136,73 +169,87 @@ def _first_seed(
     def at_rung(model: SafrClassifier, epoch: int) -> tuple[float, ...] | None:
         if epoch not in task.rungs:
             return None
-        scores = _scores(task, model, sample, corpus, device, superposition=False)
-        return objective_values(task.objectives, scores)
+        measured = _measure(task, model, corpus, "dev", sample, device, _want(task))
+        return objective_values(task.objectives, measured.scores)
 
     watch = SystemWatch(device) if task.system_metrics else None
 
     def tell(epoch: EpochReport) -> None:
         taken = None if watch is None else watch.sample()
-        report(epoch_event(replace(epoch, system=taken)))
+        report(event(replace(epoch, system=taken)))
 
     def again(epochs: tuple[EpochReport, ...]) -> None:
         # The driver may not have heard of the last one, and a rung must not be passed over.
         for epoch in epochs:
-            report(epoch_event(epoch))
+            report(event(epoch))
 
-    fitted = fit(
+    return fit(
         task.train,
         corpus,
         device=device,
-        resume_from=Path(task.folder) / "state",
+        resume_from=Path(task.folder) / STATE,
         on_epoch=tell,
         on_resume=again,
         measure=at_rung,
     )
-    return fitted, _scores(task, fitted.model, corpus.dev, corpus, device, superposition=True)
 
 
-def _other_seed(
-    task: TrialTask, seed: int, corpus: EncodedCorpus, report: Report, device: torch.device
-) -> Scores:
+def _fit_other_seed(
+    task: RunTask, seed: int, corpus: EncodedCorpus, report: Report, device: torch.device
+) -> SafrClassifier:
     from safr_study.training import fit
 
     def alive(epoch: EpochReport) -> None:
         report(replicate_event(seed, epoch))
 
-    fitted = fit(
+    return fit(
         task.train.model_copy(update={"seed": seed}),
         corpus,
         device=device,
-        resume_from=Path(task.folder) / f"state-{seed}",
+        resume_from=Path(task.folder) / f"{STATE}-{seed}",
         on_epoch=alive,
-    )
-    return _scores(task, fitted.model, corpus.dev, corpus, device, superposition=False)
+    ).model
 
 
-def _scores(
-    task: TrialTask,
-    model: SafrClassifier,
-    split: EncodedSplit,
-    corpus: EncodedCorpus,
-    device: torch.device,
-    *,
-    superposition: bool,
-) -> Scores:
-    from safr_study.evaluation import score_model
-
+def _want(task: RunTask) -> Wanted:
     constrained = (Constraint.parse_text(text).metric for text in task.constraints)
     names = [*(objective.name for objective in task.objectives), *constrained]
-    want = wanted(dict.fromkeys(names))
-    return score_model(
+    return wanted(dict.fromkeys(names))
+
+
+def _measure(
+    task: RunTask,
+    model: SafrClassifier,
+    corpus: EncodedCorpus,
+    name: str,
+    split: EncodedSplit,
+    device: torch.device,
+    want: Wanted,
+) -> Measured:
+    """A model on a split, or on a part of it: its objectives, and which texts it has right."""
+    from safr_study.evaluation.scoring import evaluate_model
+
+    found = evaluate_model(
         model,
         split,
-        split_name="dev",
+        split_name=name,
         classes=len(corpus.class_names),
         config=task.evaluation,
-        want=replace(want, superposition=want.superposition or superposition),
+        want=want,
         preset=task.train.preset,
         device=device,
+    )
+    right = {
+        k: (
+            deleted.top == split.labels,
+            None if deleted.random is None else deleted.random == split.labels,
+        )
+        for k, deleted in found.deleted.items()
+    }
+    return Measured(
+        scores=found.scores,
+        values=tuple(metric_value(found.scores, objective) for objective in task.objectives),
+        answers=Answers.pack(found.full == split.labels, right),
     )
 
 
@@ -229,47 +276,56 @@ def _violations(texts: tuple[str, ...], scores: Scores, majority: float) -> list
     return [one.violation(metric_value(scores, one.objective), majority) for one in constraints]
 
 
-def trainable(config: dict[str, Any], corpus: EncodedCorpus) -> None:
-    """The function that Ray Tune calls on a worker."""
+def trainable(config: dict[str, Any], corpus: EncodedCorpus, work: Work = train_run) -> None:
+    """The function that Ray Tune calls on a worker, for every kind of run."""
     from ray import tune
 
-    task = TrialTask.from_config(config)
+    task = RunTask.from_config(config)
     if node := _node():
         # Before anything can happen to it.
         tune.report({NODE: node})
+    ended: Event
     try:
-        with workplace(task) as (here, keep):
-            finished = kept_at(task, _guarded(here, corpus, tune.report, keep, task.folder))
+        with trial_dir(task) as (local, upload):
+            ended = _guarded(work, local, corpus, tune.report, upload, task.folder)
+        if isinstance(ended, RunResult):
+            ended = with_remote_uri(task, replace(ended, node=_node()))
     except ServiceUnreachable as error:
-        finished = Finished(failure=str(error), ends_study=True, unreachable=True)
+        ended = SharedFault(str(error), unreachable=True)
     except SafrError as error:
-        finished = Finished(failure=str(error))
-    tune.report(finished_event(replace(finished, node=_node())))
+        ended = RunResult(*task.key, failure=str(error))
+    tune.report(event(ended))
 
 
 def _guarded(
-    task: TrialTask, corpus: EncodedCorpus, report: Report, keep: Keep, place: str
-) -> Finished:
-    """A trial's end, whatever it is; its files are kept before anything is said of them.
+    work: Work,
+    task: RunTask,
+    corpus: EncodedCorpus,
+    report: Report,
+    upload: Upload,
+    location: str,
+) -> RunResult | SharedFault:
+    """A run's end, whatever it is; its files are uploaded before anything is said of them.
 
     Raises:
-        ServiceUnreachable: they cannot be kept.
+        ServiceUnreachable: they cannot be uploaded.
     """
 
-    def kept(event: dict[str, str]) -> None:
-        keep()
-        report({**event, NODE: _node()})
+    def uploaded(reported: dict[str, str]) -> None:
+        upload()
+        report({**reported, NODE: _node()})
 
+    ended: RunResult | SharedFault
     try:
-        finished = run_trial(task, corpus, kept)
+        ended = work(task, corpus, uploaded)
     except ServiceUnreachable:
         raise
-    except TrialFailure as failure:
-        finished = Finished(failure=str(failure))
+    except SafrError as failure:
+        ended = RunResult(*task.key, failure=str(failure))
     except Exception as error:
-        finished = _faulty(error, Path(task.folder), place)
-    keep()
-    return finished
+        ended = _faulty(error, task, location)
+    upload()
+    return ended
 
 
 def _node() -> str:
@@ -279,24 +335,24 @@ def _node() -> str:
     return str(ray.get_runtime_context().get_node_id()) if ray.is_initialized() else ""
 
 
-def _faulty(error: Exception, folder: Path, place: str) -> Finished:
-    """Any other fault ends this trial alone; its trace is kept beside its state.
+def _faulty(error: Exception, task: RunTask, location: str) -> RunResult | SharedFault:
+    """Any other fault ends this run alone; its trace is kept next to its state.
 
-    A disk without room ends the study, as every trial after this one would fail too.
+    A disk without room ends all, as every run after this one would fail too.
     """
-    summary = " ".join(str(error).split())[:300]
+    folder = Path(task.folder)
+    summary = redacted(" ".join(str(error).split()))[:300]
     if _no_room(error):
-        return Finished(
-            failure=f"there is no room to write to {folder} ({summary}); make some, and give the "
-            "same command again",
-            ends_study=True,
+        return SharedFault(
+            f"there is no room to write to {folder} ({summary}); make some, and give the "
+            "same command again"
         )
     trace = folder / "error.txt"
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         trace.write_text(traceback.format_exc(), encoding="utf-8")
-        summary += f" (details in {join(place, trace.name)})"
-    return Finished(failure=f"{type(error).__name__}: {summary}")
+        summary += f" (details in {join(location, trace.name)})"
+    return RunResult(*task.key, failure=f"{type(error).__name__}: {summary}")
 
 
 def _no_room(error: Exception) -> bool:

@@ -1,6 +1,6 @@
-"""Multi-objective asynchronous successive halving: which trials are worth training on.
+"""Multi-objective asynchronous successive halving: which trials are worth training further.
 
-Pure logic over numbers: it knows no cluster and no ledger, and keeps nothing that the ledger does
+Pure logic over numbers: it knows no cluster and no ledger, and holds nothing that the ledger does
 not have.
 """
 
@@ -13,12 +13,13 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from safr_study.pareto.selection import finite_range, leading
-from safr_study.sampling.rung_scores import Standings
+from safr_study.pareto.selection import finite_range, top_k
 from safr_study.settings import POINTS, Objective, SchedulerConfig
 
 Vector = tuple[float, ...]
 
+_ROOM = 64
+"""Rows of a matrix of objectives at first; it doubles."""
 _CONTROL_STREAM = 0x72756E6F
 """Keeps the draws apart from the sampler's, which come from the same study seed and number."""
 _ROUNDING = 1.0 + 1e-9
@@ -26,36 +27,36 @@ _ROUNDING = 1.0 + 1e-9
 
 
 class Decision(StrEnum):
-    """What becomes of a trial at a rung."""
+    """What becomes of a trial at a rung; the values are those in the ledger."""
 
     CONTINUE = "go_on"
     PRUNE = "stop"
     CONTROL = "run_on"
-    """It was to be stopped, and is trained to its end to measure what stopping costs."""
+    """A control trial: to be stopped, and trained to its end to measure what that costs."""
 
 
 class Asha:
     """The trials at each rung, and the decision on the next one that reaches it.
 
-    **Rule.** A trial goes on while fewer than ``min_peers`` others stand at the rung. After that it
-    goes on if its place (`pareto.places`) among all at the rung is one of the first n / reduction,
-    rounded up, though never the last; or if none of those in these places is better than it by more
-    than the margin in *every* objective, as then the difference may be noise. It stands behind
-    those that are equal to it and came before, or all of the many models that collapse into the
-    same prediction would go on in one place. An objective in which all at the rung are equal has
-    no say. So a trial that dominates all others always goes on, and one that all others dominate by
-    more than the margin never does.
+    **Rule.** A trial continues while fewer than ``min_peers`` others are at the rung. After that it
+    continues if its place (`pareto.selection_order`) among all at the rung is one of the first
+    n / reduction, rounded up, though never the last; or if none of those in these places is better
+    than it by more than the margin in *every* objective, as then the difference may be noise. It
+    comes after those that are equal to it and came before, or all of the many models that collapse
+    into the same prediction would continue in one place. An objective in which all at the rung are
+    equal has no say. So a trial that dominates all others always continues, and one that all
+    others dominate by more than the margin never does.
 
-    **Control trials.** A share ``run_on`` of the trials to be pruned, drawn from (seed, number), is
-    trained to its end, once. It stands at the rungs that it reached by its own right. At later ones
-    it is neither judged nor counted: it is there by lot, so it must neither push out others if it
-    turns out well, nor make room for them if it turns out badly. So the share of control trials
-    changes no other trial's decision.
+    **Controls.** Of the trials to be stopped a share ``run_on``, drawn from (seed, number), is made
+    a control, once. It counts at the rungs that it reached by its own right. At later ones it is
+    neither decided on nor counted: it is there by lot, so it must neither push out others if it
+    turns out well, nor make room for them if it turns out badly. So the share of controls changes
+    no other trial's decision.
 
-    **State.** All is decided by what was added, not by its order. After a restart `add`, `ended`
+    **State.** All is decided by what was added, not by its order. After a restart `add`, `add_end`
     and `add_control`, called for what the ledger has in any order, give the state back.
 
-    A vector with NaN is no measurement: it is not kept, and its trial goes on until it fails.
+    A vector with NaN is no measurement: it is not recorded, and its trial continues until it fails.
     """
 
     def __init__(
@@ -70,22 +71,22 @@ class Asha:
             seed: of the study.
         """
         self.rungs: tuple[int, ...] = config.rungs(epochs)
-        """In epochs, ascending."""
+        """Rungs in epochs, ascending."""
         self._config = config
         self._signs = np.array([objective.sign for objective in objectives])
         self._in_points = np.array([objective.measure.unit == POINTS for objective in objectives])
         self._seed = seed
         self._measured: dict[int, dict[int, Vector]] = {rung: {} for rung in self.rungs}
-        self._ended: dict[int, Vector] = {}
+        self._ends: dict[int, Vector] = {}
         self._controls: dict[int, int] = {}
-        self._standings = {rung: Standings(len(objectives)) for rung in self.rungs}
+        self._scores = {rung: RungScores(len(objectives)) for rung in self.rungs}
 
     def add(self, number: int, epoch: int, values: Sequence[float]) -> None:
         """Note what a trial measured; only rungs matter, and the same again changes nothing.
 
         Args:
             number: of the trial.
-            epoch: from 1. A second measurement of one epoch takes the first one's place.
+            epoch: from 1. A second measurement of one epoch replaces the first.
             values: one per objective, as measured.
 
         Raises:
@@ -94,10 +95,10 @@ class Asha:
         vector = self._vector(values)
         if vector is not None and epoch in self._measured:
             self._measured[epoch][number] = vector
-            self._stand(number)
+            self._update(number)
 
-    def ended(self, number: int, values: Sequence[float]) -> None:
-        """Note that a trial ended by itself: it stands at all rungs after its last with its values.
+    def add_end(self, number: int, values: Sequence[float]) -> None:
+        """Note that a trial ended by itself: it counts at all rungs after its last, by its end.
 
         Otherwise the later rungs would hold only those that learn slowly. Not for trials that were
         stopped or failed.
@@ -111,13 +112,13 @@ class Asha:
         """
         vector = self._vector(values)
         if vector is not None:
-            self._ended[number] = vector
-            self._stand(number)
+            self._ends[number] = vector
+            self._update(number)
 
     def add_control(self, number: int, epoch: int) -> None:
         """Note that a trial became a control at this rung; the same again changes nothing."""
         self._controls[number] = epoch
-        self._stand(number)
+        self._update(number)
 
     def decide(
         self, number: int, epoch: int, values: Sequence[float], *, exempt: bool = False
@@ -126,9 +127,9 @@ class Asha:
 
         Args:
             number: of the trial.
-            epoch: from 1; at one that is no rung every trial goes on.
+            epoch: from 1; at one that is no rung every trial continues.
             values: one per objective, as measured.
-            exempt: it goes on in any case, as a baseline does, and counts for the others.
+            exempt: it continues in any case, as a baseline does, and counts for the others.
 
         Raises:
             ValueError: too few or too many values.
@@ -137,10 +138,10 @@ class Asha:
         vector = self._vector(values)
         if exempt or vector is None or epoch not in self._measured or number in self._controls:
             return Decision.CONTINUE
-        others = self._standings[epoch].without(number)
-        if len(others) < self._config.min_peers or self._holds_up(np.array(vector), others):
+        others = self._scores[epoch].without(number)
+        if len(others) < self._config.min_peers or self._is_good(np.array(vector), others):
             return Decision.CONTINUE
-        if not self._drawn(number):
+        if not self._is_drawn(number):
             return Decision.PRUNE
         self.add_control(number, epoch)
         return Decision.CONTROL
@@ -151,24 +152,24 @@ class Asha:
             raise ValueError(f"{len(self._signs)} objectives need as many values, got {vector}")
         return None if any(math.isnan(value) for value in vector) else vector
 
-    def _stand(self, number: int) -> None:
-        """Bring the standings up to date with what is known of a trial."""
+    def _update(self, number: int) -> None:
+        """Bring the scores at all rungs up to date with what is known of a trial."""
         last = max((rung for rung in self.rungs if number in self._measured[rung]), default=0)
         until = self._controls.get(number, math.inf)
-        for rung, standings in self._standings.items():
+        for rung, scores in self._scores.items():
             vector = self._measured[rung].get(number)
             if vector is None and rung > last:
-                vector = self._ended.get(number)
-            standings.put(number, vector if rung <= until else None)
+                vector = self._ends.get(number)
+            scores.put(number, vector if rung <= until else None)
 
-    def _holds_up(self, newcomer: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
-        # The newcomer is the last row, so that it stands behind those that are equal to it.
+    def _is_good(self, newcomer: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
+        # The newcomer is the last row, so that it comes after those that are equal to it.
         points = self._signs * np.vstack([others, newcomer])
-        kept = min(math.ceil(len(points) / self._config.reduction), len(points) - 1)
-        first = leading(points, kept)
-        return bool(first[-1]) or not self._beaten(points, points[first])
+        count = min(math.ceil(len(points) / self._config.reduction), len(points) - 1)
+        best = top_k(points, count)
+        return bool(best[-1]) or not self._is_beaten(points, points[best])
 
-    def _beaten(self, points: NDArray[np.float64], best: NDArray[np.float64]) -> bool:
+    def _is_beaten(self, points: NDArray[np.float64], best: NDArray[np.float64]) -> bool:
         """Whether one of the best is better than the last point by more than noise in all."""
         varied = (points != points[0]).any(axis=0)
         low, high = finite_range(points)
@@ -178,6 +179,58 @@ class Asha:
             better = best - points[-1] > margins * _ROUNDING
         return bool(varied.any() and better[:, varied].all(axis=1).any())
 
-    def _drawn(self, number: int) -> bool:
+    def _is_drawn(self, number: int) -> bool:
         draws = np.random.default_rng([_CONTROL_STREAM, self._seed, number])
         return float(draws.random()) < self._config.run_on
+
+
+class RungScores:
+    """Objectives by trial number, at one rung or at the end."""
+
+    def __init__(self, objectives: int) -> None:
+        """Begin empty.
+
+        Args:
+            objectives: the length of every vector.
+        """
+        self._rows: dict[int, int] = {}
+        """Rows by number; without gaps, in the order of the matrix."""
+        self._matrix = np.empty((_ROOM, objectives))
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """Trial numbers of the rows of ``vectors``, `[N]`."""
+        return np.fromiter(self._rows, np.int64, len(self._rows))
+
+    @property
+    def vectors(self) -> NDArray[np.float64]:
+        """A view, `[N, M]`, in the order in which the trials came if none was taken away."""
+        return self._matrix[: len(self._rows)]
+
+    def put(self, number: int, vector: Sequence[float] | None) -> None:
+        """Set a trial's vector; ``None``: take it away."""
+        row = self._rows.get(number)
+        if vector is None:
+            if row is not None:
+                self._drop(number, row)
+            return
+        if row is None:
+            row = self._rows[number] = len(self._rows)
+            if row == len(self._matrix):
+                self._matrix = np.vstack([self._matrix, np.empty_like(self._matrix)])
+        self._matrix[row] = vector
+
+    def without(self, number: int) -> NDArray[np.float64]:
+        """The vectors of all but this trial, in no order that means anything.
+
+        Returns:
+            `[N, M]`.
+        """
+        row = self._rows.get(number)
+        return self.vectors.copy() if row is None else np.delete(self.vectors, row, axis=0)
+
+    def _drop(self, number: int, row: int) -> None:
+        del self._rows[number]
+        self._matrix[row:-1] = self._matrix[row + 1 :]
+        for later in self._rows:
+            self._rows[later] -= self._rows[later] > row

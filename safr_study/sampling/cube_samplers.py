@@ -1,6 +1,6 @@
 """Optuna's GP, NSGA-II and QMC samplers over the box of a search space.
 
-Each ask builds them anew over a copy of the ledger's trials as points of the box, so that what is
+Each ask builds new ones over a copy of the ledger's trials as points of the box, so that what is
 drawn depends on the ledger's content, the study's seed and the trial's number alone.
 """
 
@@ -15,9 +15,9 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from safr_study.sampling.experimental import experimental_allowed
-from safr_study.sampling.imputation import as_points
-from safr_study.sampling.trial_window import Past
+from safr_study.sampling import experimental_allowed
+from safr_study.sampling.imputation import impute_trials
+from safr_study.sampling.trial_window import trial_window
 from safr_study.sampling.unit_cube import box, drawn_from, from_box
 from safr_study.settings import SWITCH_SUFFIX, SearchSpace, Value
 
@@ -76,7 +76,7 @@ class SteadyNSGA2(optuna.samplers.NSGAIISampler):
         return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
 
-class BoxSampler(optuna.samplers.BaseSampler):
+class UnitCubeSampler(optuna.samplers.BaseSampler):
     """Draws all parameters of a trial together, as a point of the space's box."""
 
     def __init__(
@@ -86,22 +86,19 @@ class BoxSampler(optuna.samplers.BaseSampler):
         sobol: SobolSampler,
         build: BuildInner | None,
         independent: optuna.samplers.BaseSampler,
-        past: Past,
     ) -> None:
-        """From its parts.
+        """Put the sampler together.
 
         Args:
             space: what is drawn from.
             sobol: draws the first points, and those that another draws twice.
             build: makes the sampler of the points after the first; ``None``: sobol draws all.
             independent: for a parameter that is asked for outside the space.
-            past: of the study.
         """
         self._space = space
         self._sobol = sobol
         self._build = build
         self._independent = independent
-        self._past = past
 
     def infer_relative_search_space(
         self,
@@ -124,8 +121,7 @@ class BoxSampler(optuna.samplers.BaseSampler):
         """All that a trial draws."""
         trials = study.get_trials(deepcopy=False)
         others = [t for t in trials if t.number != trial.number]
-        some = self._past.shown(trials, study.directions)
-        drawn = self._informed(study, [t for t in some if t.number != trial.number])
+        drawn = self._informed(study, others)
         # The seed of training is the same for all: the same settings would give the same numbers.
         if drawn is None or _key(drawn, self._space) in {
             _key(t.params, self._space) for t in others
@@ -135,18 +131,18 @@ class BoxSampler(optuna.samplers.BaseSampler):
         return drawn
 
     def _informed(
-        self, study: optuna.Study, shown: Sequence[FrozenTrial]
+        self, study: optuna.Study, others: Sequence[FrozenTrial]
     ) -> dict[str, Value] | None:
         """What the inner sampler draws, once there are enough trials to learn from."""
         if self._build is None:
             return None
-        known = as_points(shown, self._space, study.directions)
+        known = impute_trials(trial_window(others, study.directions), self._space, study.directions)
         if sum(t.state is TrialState.COMPLETE for t in known) < POPULATION:
             return None
         copy = optuna.create_study(directions=study.directions, sampler=self._build())
         copy.add_trials(known)
         try:
-            # GPSampler divides 0 by 0 where its model is sure of every point, and goes on.
+            # GPSampler divides 0 by 0 where its model is sure of every point, and continues.
             # https://github.com/optuna/optuna/blob/v5.0.0/optuna/_gp/optim_mixed.py
             with np.errstate(invalid="ignore"):
                 return from_box(copy.ask(box(self._space)).params, self._space)

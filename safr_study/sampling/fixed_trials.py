@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -24,23 +25,19 @@ def planned(spec: StudySpec, number: int) -> Planned | None:
         return Planned(_whole(baselines[number], spec), baselines[number].name)
     if spec.sampler != "grid":
         return None
-    points = _grid_beside_baselines(spec)
-    index = number - len(baselines)
-    for position, point in enumerate(points):
-        if position == index:
-            return Planned(point)
-    return None
+    rest = itertools.islice(_grid_without_baselines(spec), number - len(baselines), None)
+    return next((Planned(point) for point in rest), None)
 
 
 def planned_trials(spec: StudySpec) -> int:
     """Trials that the study can finish: those asked for, or all that its grid has."""
     if spec.sampler != "grid":
         return spec.trials
-    grid = sum(1 for _ in _grid_beside_baselines(spec))
+    grid = sum(1 for _ in _grid_without_baselines(spec))
     return min(spec.trials, len(spec.space.baselines) + grid)
 
 
-def _grid_beside_baselines(spec: StudySpec) -> Iterator[dict[str, Value]]:
+def _grid_without_baselines(spec: StudySpec) -> Iterator[dict[str, Value]]:
     template = _template(spec)
     done = [{**template, **baseline.values} for baseline in spec.space.baselines]
     return (point for point in grid_points(spec.space) if {**template, **point} not in done)

@@ -21,7 +21,7 @@ EPOCH = "epoch:"
 """Key of a trial's report of an epoch, before the epoch's number."""
 
 
-def as_points(
+def impute_trials(
     trials: Sequence[FrozenTrial], space: SearchSpace, directions: Sequence[StudyDirection]
 ) -> list[FrozenTrial]:
     """The trials that have a place in the box: complete or running, the others left out.

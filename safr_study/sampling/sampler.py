@@ -12,9 +12,8 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 
-from safr_study.sampling.cube_samplers import POPULATION, BoxSampler, SobolSampler, SteadyNSGA2
-from safr_study.sampling.experimental import experimental_allowed
-from safr_study.sampling.trial_window import Past, ShownSampler
+from safr_study.sampling import experimental_allowed
+from safr_study.sampling.cube_samplers import POPULATION, SobolSampler, SteadyNSGA2, UnitCubeSampler
 from safr_study.settings import (
     SWITCH_SUFFIX,
     CategoricalParameter,
@@ -40,7 +39,6 @@ def build_sampler(
     seed: int,
     number: int,
     space: SearchSpace | None = None,
-    past: Past | None = None,
 ) -> optuna.samplers.BaseSampler:
     """The sampler for one ask.
 
@@ -54,13 +52,10 @@ def build_sampler(
         seed: the study's.
         number: the trial's.
         space: of the study; ``tpe``, ``random`` and ``grid`` do without.
-        past: of the study, so that its finished trials are not read again at each ask; changes no
-            draw.
 
     Raises:
         ValueError: the sampler needs the space.
     """
-    past = past or Past()
     drawn = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
     # The grid's trials are enqueued whole; nothing is left to draw.
     independent = NumberedRandomSampler(drawn)
@@ -70,11 +65,8 @@ def build_sampler(
     if name == "tpe":
         # Multivariate and grouped: the lambdas act together, and some exist only sometimes.
         with experimental_allowed():
-            return ShownSampler(
-                optuna.samplers.TPESampler(
-                    seed=drawn, multivariate=True, group=True, n_startup_trials=POPULATION
-                ),
-                past,
+            return optuna.samplers.TPESampler(
+                seed=drawn, multivariate=True, group=True, n_startup_trials=POPULATION
             )
     if space is None:
         raise ValueError(f"{name} draws from a space: build_sampler(..., space=spec.space)")
@@ -83,7 +75,7 @@ def build_sampler(
     sobol = SobolSampler(scrambled, max(0, number - len(space.baselines)))
     build = {"gp": lambda: _gaussian_process(drawn), "nsga2": lambda: _evolution(drawn)}
     inner = None if name == "gp" and explores else build.get(name)
-    return BoxSampler(space, sobol=sobol, build=inner, independent=independent, past=past)
+    return UnitCubeSampler(space, sobol=sobol, build=inner, independent=independent)
 
 
 def _gaussian_process(seed: int) -> optuna.samplers.BaseSampler:
@@ -102,31 +94,15 @@ def _evolution(seed: int) -> optuna.samplers.BaseSampler:
         )
 
 
-class NumberedRandomSampler(optuna.samplers.BaseSampler):
+class NumberedRandomSampler(optuna.samplers.RandomSampler):
     """Draws each parameter from its name and one seed alone.
 
     So a trial that was cut off after half of its draws gets the others as if it had not been.
     """
 
     def __init__(self, seed: int) -> None:
+        super().__init__()
         self._seed = seed
-
-    def infer_relative_search_space(
-        self,
-        study: optuna.Study,  # noqa: ARG002
-        trial: FrozenTrial,  # noqa: ARG002
-    ) -> dict[str, BaseDistribution]:
-        """Nothing is drawn together."""
-        return {}
-
-    def sample_relative(
-        self,
-        study: optuna.Study,  # noqa: ARG002
-        trial: FrozenTrial,  # noqa: ARG002
-        search_space: dict[str, BaseDistribution],  # noqa: ARG002
-    ) -> dict[str, Any]:
-        """Nothing is drawn together."""
-        return {}
 
     def sample_independent(
         self,
@@ -181,7 +157,7 @@ def grid_points(space: SearchSpace) -> Iterator[dict[str, Value]]:
         for (name, parameter), value in zip(space.parameters.items(), combination, strict=True):
             if exists(name, parameter, {**space.fixed, **point}):
                 point[name] = value
-        key = tuple(sorted(point.items()))
+        key = tuple(point.items())
         if key not in seen:
             seen.add(key)
             yield point

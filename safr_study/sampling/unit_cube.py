@@ -7,7 +7,7 @@ the box every point has all coordinates:
 - A number is its place in its range, in [0, 1], in the logarithm where the range is logarithmic;
   a whole number of few is itself.
 - With an exact zero, the first ``zero`` of the coordinate is 0 and the rest is the range. So zero
-  comes as often as stated, and lies beside the smallest values, which act much like it.
+  comes as often as stated, and lies next to the smallest values, which act much like it.
 - A parameter that does not exist has the middle of its coordinate.
 """
 
@@ -140,7 +140,7 @@ def _value(parameter: Parameter, place: Value) -> Value:
 
 
 def _ends(parameter: FloatParameter | IntParameter) -> tuple[float, float]:
-    """Of the range, or of its logarithm; a whole number has half of one on either side."""
+    """Ends of the range, or of its logarithm; a whole number has half of one on either side."""
     half = 0.5 if isinstance(parameter, IntParameter) else 0.0
     low, high = parameter.low - half, parameter.high + half
     return (math.log(low), math.log(high)) if parameter.log else (low, high)

@@ -1,84 +1,46 @@
 """What a user may ask for: frozen settings, checked once, at the edge."""
 
-from safr_study.settings.base import Settings, fingerprint_of
-from safr_study.settings.constraints import Constraint
-from safr_study.settings.corpus import CorpusSpec
-from safr_study.settings.evaluation import (
-    CURVE_SHARES,
-    LAYERS,
-    CapacityLayer,
-    DeletionMode,
-    EvaluationConfig,
-    Ranking,
-)
-from safr_study.settings.metrics import (
-    AT_K,
-    CONTROLS,
-    OF_LAYER,
-    OF_MODEL,
-    POINTS,
-    Metric,
-    Wanted,
-    everything,
-    find_metric,
-    wanted,
-)
-from safr_study.settings.model import ModelShape, Penalties, Preset
-from safr_study.settings.objective import Objective
-from safr_study.settings.parameters import (
-    SWITCH_SUFFIX,
-    CategoricalParameter,
-    FloatParameter,
-    IntParameter,
-    Parameter,
-    Value,
-    exists,
-)
-from safr_study.settings.scheduler import SchedulerConfig, SchedulerName
-from safr_study.settings.space import Baseline, SearchSpace, trial_config
-from safr_study.settings.study import STUDY_NAME_PATTERN, Resources, SamplerName, StudySpec
-from safr_study.settings.training import TrainConfig
-
-__all__ = [
-    "AT_K",
-    "CONTROLS",
-    "CURVE_SHARES",
-    "LAYERS",
-    "OF_LAYER",
-    "OF_MODEL",
-    "POINTS",
-    "STUDY_NAME_PATTERN",
-    "SWITCH_SUFFIX",
-    "Baseline",
-    "CapacityLayer",
-    "CategoricalParameter",
-    "Constraint",
-    "CorpusSpec",
-    "DeletionMode",
-    "EvaluationConfig",
-    "FloatParameter",
-    "IntParameter",
-    "Metric",
-    "ModelShape",
-    "Objective",
-    "Parameter",
-    "Penalties",
-    "Preset",
-    "Ranking",
-    "Resources",
-    "SamplerName",
-    "SchedulerConfig",
-    "SchedulerName",
-    "SearchSpace",
-    "Settings",
-    "StudySpec",
-    "TrainConfig",
-    "Value",
-    "Wanted",
-    "everything",
-    "exists",
-    "find_metric",
-    "fingerprint_of",
-    "trial_config",
-    "wanted",
-]
+from safr_study.settings.base import Settings as Settings
+from safr_study.settings.base import fingerprint_of as fingerprint_of
+from safr_study.settings.constraints import Constraint as Constraint
+from safr_study.settings.corpus import PAD as PAD
+from safr_study.settings.corpus import UNK as UNK
+from safr_study.settings.corpus import CorpusSpec as CorpusSpec
+from safr_study.settings.evaluation import CURVE_SHARES as CURVE_SHARES
+from safr_study.settings.evaluation import LAYERS as LAYERS
+from safr_study.settings.evaluation import CapacityLayer as CapacityLayer
+from safr_study.settings.evaluation import DeletionMode as DeletionMode
+from safr_study.settings.evaluation import EvaluationConfig as EvaluationConfig
+from safr_study.settings.evaluation import Ranking as Ranking
+from safr_study.settings.metrics import AT_K as AT_K
+from safr_study.settings.metrics import CONTROLS as CONTROLS
+from safr_study.settings.metrics import OF_LAYER as OF_LAYER
+from safr_study.settings.metrics import OF_MODEL as OF_MODEL
+from safr_study.settings.metrics import POINTS as POINTS
+from safr_study.settings.metrics import Metric as Metric
+from safr_study.settings.metrics import Wanted as Wanted
+from safr_study.settings.metrics import everything as everything
+from safr_study.settings.metrics import find_metric as find_metric
+from safr_study.settings.metrics import reference_point as reference_point
+from safr_study.settings.metrics import wanted as wanted
+from safr_study.settings.objective import Objective as Objective
+from safr_study.settings.parameters import SWITCH_SUFFIX as SWITCH_SUFFIX
+from safr_study.settings.parameters import CategoricalParameter as CategoricalParameter
+from safr_study.settings.parameters import FloatParameter as FloatParameter
+from safr_study.settings.parameters import IntParameter as IntParameter
+from safr_study.settings.parameters import Parameter as Parameter
+from safr_study.settings.parameters import Value as Value
+from safr_study.settings.parameters import exists as exists
+from safr_study.settings.scheduler import SchedulerConfig as SchedulerConfig
+from safr_study.settings.scheduler import SchedulerName as SchedulerName
+from safr_study.settings.space import Baseline as Baseline
+from safr_study.settings.space import SearchSpace as SearchSpace
+from safr_study.settings.space import trial_config as trial_config
+from safr_study.settings.study import STUDY_NAME_PATTERN as STUDY_NAME_PATTERN
+from safr_study.settings.study import Resources as Resources
+from safr_study.settings.study import SamplerName as SamplerName
+from safr_study.settings.study import StudySpec as StudySpec
+from safr_study.settings.training import ModelShape as ModelShape
+from safr_study.settings.training import Penalties as Penalties
+from safr_study.settings.training import Preset as Preset
+from safr_study.settings.training import TrainConfig as TrainConfig

@@ -11,8 +11,9 @@ from pydantic import Field, ValidationError, model_serializer, model_validator
 
 from safr_study.errors import BadInput
 from safr_study.settings.base import Settings
-from safr_study.settings.metrics import NAMING, POINTS, find_metric
+from safr_study.settings.metrics import NAMING, find_metric
 from safr_study.settings.objective import Objective
+from safr_study.text import unit_words
 
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _TEXT = re.compile(
@@ -118,8 +119,7 @@ class Constraint(Settings):
             ValueError: the value is not finite.
         """
         if value is None:
-            reference = self.objective.measure.reference
-            value = majority if reference is None else reference
+            value = self.objective.measure.reference_value(majority)
         if not math.isfinite(value):
             raise ValueError(f"{self.metric} is not finite: {value}")
         limit = majority + self.bound if self.majority else self.bound
@@ -127,8 +127,8 @@ class Constraint(Settings):
 
     def missed(self, violation: float) -> str:
         """A sentence's end: ``misses accuracy >= majority + 5 by 2.31 percentage points``."""
-        unit = {POINTS: " percentage points", "nats": " nats"}.get(self.objective.measure.unit, "")
-        return f"misses {self.text} by {violation:.3g}{unit}"
+        unit = unit_words(self.objective.measure.unit)
+        return f"misses {self.text} by {violation:.3g} {unit}".rstrip()
 
 
 def _plain(number: float) -> str:

@@ -6,6 +6,9 @@ from pydantic import Field
 
 from safr_study.settings.base import Settings
 
+PAD, UNK = 0, 1
+"""Ids of a position without a word, and of a word outside the vocabulary."""
+
 
 class CorpusSpec(Settings):
     """A data set by name or path, and everything that changes what the model sees of it."""

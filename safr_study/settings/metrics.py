@@ -35,6 +35,14 @@ class Metric:
     ``None``: the accuracy of the majority class."""
     needs: frozenset[Need] = frozenset()
 
+    def reference_value(self, majority: float) -> float:
+        """Value of a model that is good for nothing, in the metric's unit.
+
+        Args:
+            majority: accuracy of the largest class, percentage points.
+        """
+        return majority if self.reference is None else self.reference
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -174,6 +182,16 @@ def wanted(names: Iterable[str]) -> Wanted:
         superposition="superposition" in needs,
         agreements=("capacity",) if "rationale" in needs else (),
     )
+
+
+def reference_point(metrics: Iterable[Metric], majority: float) -> tuple[float, ...]:
+    """Reference point of a front's hypervolume: of each metric the value of a useless model.
+
+    Args:
+        metrics: objectives of the study, in its order.
+        majority: accuracy of the largest class on dev, percentage points.
+    """
+    return tuple(metric.reference_value(majority) for metric in metrics)
 
 
 def share_of(name: str) -> float:

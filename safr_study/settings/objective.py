@@ -8,7 +8,8 @@ from pydantic import field_validator
 
 from safr_study.errors import BadInput
 from safr_study.settings.base import Settings
-from safr_study.settings.metrics import NAMING, POINTS, Metric, find_metric, share_of
+from safr_study.settings.metrics import NAMING, Metric, find_metric, share_of
+from safr_study.text import unit_words
 
 
 class Objective(Settings):
@@ -72,9 +73,7 @@ class Objective(Settings):
     @property
     def axis(self) -> str:
         """For an axis: label, unit, and the direction where less is better."""
-        unit = {POINTS: "percentage points", "share": "", "": ""}.get(
-            self.measure.unit, self.measure.unit
-        )
+        unit = unit_words(self.measure.unit)
         notes = [note for note in (unit, "" if self.maximise else "lower is better") if note]
         return f"{self.label} on dev" + (f" ({', '.join(notes)})" if notes else "")
 

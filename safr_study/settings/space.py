@@ -10,9 +10,8 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from safr_study.errors import BadInput, BadInputs, did_you_mean
 from safr_study.settings.base import Settings, sentence_of
 from safr_study.settings.constraints import Constraint
-from safr_study.settings.model import ModelShape, Penalties
 from safr_study.settings.parameters import WEIGHTS, Parameter, Value, exists, samples
-from safr_study.settings.training import TrainConfig
+from safr_study.settings.training import ModelShape, Penalties, TrainConfig
 
 _TRAIN_FIELDS = ("learning_rate", "batch_size", "patience")
 TUNABLE = (*ModelShape.model_fields, *Penalties.model_fields, *_TRAIN_FIELDS)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from safr_study.errors import BadInput
 from safr_study.settings.base import Settings, fingerprint_of
 from safr_study.settings.corpus import CorpusSpec
 from safr_study.settings.evaluation import EvaluationConfig
@@ -16,6 +19,7 @@ from safr_study.settings.training import TrainConfig
 
 SamplerName = Literal["tpe", "nsga2", "gp", "qmc", "random", "grid"]
 STUDY_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+_SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 class Resources(Settings):
@@ -88,3 +92,16 @@ class StudySpec(Settings):
     def identity(self) -> str:
         """Fingerprint of the settings that change a number: two studies with the same are one."""
         return fingerprint_of(self.settings_that_change_numbers())
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of ``90s``, ``15m``, ``2h``, ``1.5d`` or a plain number of seconds.
+
+    Raises:
+        BadInput: anything else.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip().lower())
+    seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
+    if not 0 < seconds < math.inf:
+        raise BadInput("time-budget", f"{text!r} is no time; write for example 90s, 15m, 2h or 1d")
+    return seconds

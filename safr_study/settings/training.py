@@ -1,13 +1,58 @@
-"""How one model is trained."""
+"""How one model is trained: its shape, its regularisers, and the training itself."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from safr_study.settings.base import Settings
-from safr_study.settings.model import ModelShape, Penalties, Preset
+
+Preset = Literal["masked", "reference"]
+
+
+class ModelShape(Settings):
+    """Sizes of the SAFR classifier; the defaults are the paper's."""
+
+    embed_dim: int = Field(default=256, ge=2, le=4096)
+    """E: width of the embedding and of the block; even (sinusoids come in pairs)."""
+    ffn_dim: int = Field(default=1024, ge=1, le=65536)
+    """D: neurons of FFN1, where capacity is measured."""
+    heads: int = Field(default=8, ge=1, le=64)
+    """H: attention heads; divides ``embed_dim``."""
+    layers: int = Field(default=1, ge=1, le=24)
+    """Transformer blocks."""
+    mask_hidden_dim: int = Field(default=1024, ge=1, le=65536)
+    """Hidden units of VMASK."""
+    dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
+    """After the positions, the attention output and the FFN output."""
+    vmask: bool = True
+    """``False``: the baseline without VMASK; lambdas and VMASK measures are then null."""
+    gumbel_temperature: float = Field(default=1.0, gt=0.0)
+    """Temperature of the hard Gumbel-softmax gate in training."""
+
+    @model_validator(mode="after")
+    def _check_sizes(self) -> Self:
+        if self.embed_dim % self.heads:
+            raise ValueError(f"heads={self.heads} does not divide embed_dim={self.embed_dim}")
+        if self.embed_dim % 2:
+            raise ValueError(f"embed_dim={self.embed_dim} must be even")
+        return self
+
+
+class Penalties(Settings):
+    """Weights and forms of the regularisers (``None`` without VMASK)."""
+
+    lambda_imp: float | None = Field(default=0.0, ge=0.0)
+    """Weight of the importance loss: monosemantic important tokens."""
+    lambda_inter: float | None = Field(default=0.0, ge=0.0)
+    """Weight of the interaction loss: correlated pairs may share neurons."""
+    vmask_beta: float = Field(default=0.0, ge=0.0)
+    """Weight of VMASK's information loss, masked mean of p log p + (1-p) log(1-p)."""
+    interference: Literal["dot", "squared"] = "dot"
+    """Attention interference: A A^T, or its square as in the paper's equation."""
+    interaction_scale: Literal["cell", "row"] = "cell"
+    """``row`` multiplies by n - 1 per text, so that lambda_inter does not depend on length."""
 
 
 class TrainConfig(Settings):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -10,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from safr_study.errors import ServiceUnreachable
-from safr_study.records import Provenance, RegisteredModel, TrialRecord, TrialState
-from safr_study.records.confirmation import ConfirmedRun
+from safr_study.records import RegisteredModel, TrialRecord, TrialState
 from safr_study.records.metric_values import measured_metrics
+from safr_study.records.run import RunResult
 from safr_study.render.model_card import CardEstimate
 from safr_study.settings import StudySpec
 from safr_study.tracking import entries
@@ -23,10 +22,12 @@ from safr_study.tracking.registry import (
     model_name,
     role_holders,
     set_aliases,
+    version_tags,
     versions_of,
 )
-from safr_study.tracking.runs import TrackedRun, experiment_name, find_runs, one_of_each
+from safr_study.tracking.runs import RunsOfKind, TrackedRun, study_runs
 from safr_study.tracking.store import Store
+from safr_study.tracking.study_runs import TrackedStudy
 from safr_study.tracking.versions import CardFacts, create_version, update_version
 from safr_study.uncertainty.confirmation import Confirmation, ConfirmedTrial, Estimate
 
@@ -39,22 +40,14 @@ Key = tuple[int, int]
 
 
 def track_confirmation(
-    store: Store,
-    found: Confirmation,
-    *,
-    uid: str,
-    spec: StudySpec,
-    provenance: Provenance,
-    files: Sequence[Path] = (),
+    store: Store, found: Confirmation, study: TrackedStudy, files: Sequence[Path] = ()
 ) -> dict[Key, str]:
     """Write each run as a child of the study's run; what is there already is not written again.
 
     Args:
         store: where the study was tracked.
         found: the confirmation.
-        uid: the key of the study in its runs.
-        spec: the study's settings.
-        provenance: of runs that are not there yet.
+        study: the study; its provenance is that of runs that are not there yet.
         files: tables and pictures, to keep with the study's run.
 
     Returns:
@@ -63,54 +56,41 @@ def track_confirmation(
     Raises:
         ServiceUnreachable: the tracking server does not do its work, or does not know the study.
     """
-    with store.answering():
-        experiment = store.client.get_experiment_by_name(experiment_name(found.dataset))
-        studies = (
-            find_runs(store.client, experiment.experiment_id, uid, "study") if experiment else []
-        )
-        if experiment is None or not studies:
+    client, spec = store.client, study.spec
+    runs: RunsOfKind[Key] = RunsOfKind(client, KIND, _key)
+    with store.translated_errors():
+        studies = study_runs(store, found.dataset, study.uid, "study")
+        if not studies:
             raise ServiceUnreachable(
                 f"tracking: {store.shown_uri} has no run of study {found.study!r}; give the server "
                 "that the search used, or repeat the search's command, which writes it there"
             )
-        found_runs = find_runs(store.client, experiment.experiment_id, uid, KIND)
-        keys = (
-            (int(run.data.tags[entries.TRIAL_TAG]), int(run.data.tags[SEED_TAG]))
-            for run in found_runs
-        )
-        known = one_of_each(store.client, zip(keys, found_runs, strict=True))
+        parent = studies[0].info.run_id
+        runs.read(studies[0].info.experiment_id, study.uid)
         for file in files:
-            store.client.log_artifact(studies[0].info.run_id, str(file), KIND)
-        ids = {}
-        for one in found.trials:
-            for run in one.runs:
-                key = (run.trial, run.seed)
-                fresh = key not in known
-                if fresh:
-                    tags = {
-                        entries.STUDY_TAG: found.study,
-                        entries.UID_TAG: uid,
-                        entries.KIND_TAG: KIND,
-                        entries.TRIAL_TAG: str(run.trial),
-                        entries.PARENT_TAG: studies[0].info.run_id,
-                        SEED_TAG: str(run.seed),
-                        "dataset": found.dataset,
-                        **entries.filter_tags(spec),
-                        **entries.provenance_tags(provenance),
-                    }
-                    known[key] = store.client.create_run(
-                        experiment.experiment_id,
-                        start_time=_milliseconds(run) - round(1000 * run.seconds),
-                        tags=tags,
-                        run_name=f"{entries.run_name(found.study, one.trial)} seed {run.seed}",
-                    )
-                _update(TrackedRun(store.client, known[key], fresh=fresh), one.trial, run, spec)
-                ids[key] = known[key].info.run_id
-    return ids
+            client.log_artifact(parent, str(file), KIND)
+        for trial, run in [(one.trial, run) for one in found.trials for run in one.runs]:
+            tracked = runs.get_or_make(
+                (run.trial, run.seed),
+                name=f"{entries.run_name(found.study, trial)} seed {run.seed}",
+                started=_milliseconds(run) - round(1000 * run.seconds),
+                tags={
+                    **study.tags(KIND),
+                    entries.TRIAL_TAG: str(run.trial),
+                    entries.PARENT_TAG: parent,
+                    SEED_TAG: str(run.seed),
+                },
+            )
+            _update(tracked, trial, run, spec)
+    return {key: tracked.run_id for key, tracked in runs}
+
+
+def _key(tags: Mapping[str, str]) -> Key:
+    return int(tags[entries.TRIAL_TAG]), int(tags[SEED_TAG])
 
 
 def register_confirmed(
-    store: Store, found: Confirmation, *, uid: str, spec: StudySpec, run_ids: Mapping[Key, str]
+    store: Store, found: Confirmation, study: TrackedStudy, run_ids: Mapping[Key, str]
 ) -> list[RegisteredModel]:
     """Register a model of each member of the confirmed front, and move the study's aliases to them.
 
@@ -122,8 +102,7 @@ def register_confirmed(
     Args:
         store: registry and artifacts.
         found: the confirmation.
-        uid: the key of the study in its runs.
-        spec: the study's settings.
+        study: the study.
         run_ids: from `track_confirmation`.
 
     Returns:
@@ -135,35 +114,34 @@ def register_confirmed(
     """
     name = model_name(found.dataset)
     by_number = {one.trial.number: one for one in found.trials}
-    with store.answering():
+    numbers: dict[int, str] = {}
+    with store.translated_errors():
         make_model(store, name)
-        known = {
+        existing = {
             (version.tags.get("trial"), version.tags.get("seed")): version.version
             for version in versions_of(store, name)
-            if version.tags.get("uid") == uid and CONFIRMED_TAG in version.tags
+            if version.tags.get("uid") == study.uid and CONFIRMED_TAG in version.tags
         }
-        numbers = {}
         for ranked in found.result.front:
             one = by_number[ranked.trial.number]
             run = one.typical
             assert run is not None
-            assert run.checkpoint is not None
-            tags = _version_tags(found, one, run, uid=uid, spec=spec)
             facts = _card_facts(name, found, one, run)
-            number = known.get((tags["trial"], tags["seed"]))
+            tags = version_tags(facts.trial, found.dataset, study.uid, study.spec)
+            tags |= _confirmed_tags(found, one, run)
+            number = existing.get((tags["trial"], tags["seed"]))
             if number is None:
-                run_id = run_ids[run.trial, run.seed]
-                number = create_version(store, facts, run.checkpoint, run_id, tags)
+                number = create_version(store, facts, run_ids[run.trial, run.seed], tags)
             else:
-                update_version(store, facts, number, run.checkpoint, tags)
+                update_version(store, facts, number, tags)
             numbers[run.trial] = number
         holders = {role: numbers[t.number] for role, t in role_holders(found.result).items()}
-        set_aliases(store, name, holders, study=found.study, uid=uid, bare=False)
+        set_aliases(store, name, holders, study=found.study, uid=study.uid, bare=False)
         versions = {version.version: version for version in versions_of(store, name)}
     return [versions[number] for number in numbers.values()]
 
 
-def _record(trial: TrialRecord, run: ConfirmedRun) -> TrialRecord:
+def _record(trial: TrialRecord, run: RunResult) -> TrialRecord:
     """The trial as this run of it is."""
     return replace(
         trial,
@@ -180,7 +158,7 @@ def _record(trial: TrialRecord, run: ConfirmedRun) -> TrialRecord:
     )
 
 
-def _update(tracked: TrackedRun, trial: TrialRecord, run: ConfirmedRun, spec: StudySpec) -> None:
+def _update(tracked: TrackedRun, trial: TrialRecord, run: RunResult, spec: StudySpec) -> None:
     record = _record(trial, run)
     tags = entries.trial_tags(record, spec, None)
     if run.test_read is not None:
@@ -197,7 +175,7 @@ def _update(tracked: TrackedRun, trial: TrialRecord, run: ConfirmedRun, spec: St
     )
 
 
-def _test_measures(run: ConfirmedRun) -> list[Measure]:
+def _test_measures(run: RunResult) -> list[Measure]:
     if run.test is None:
         return []
     return [
@@ -206,31 +184,15 @@ def _test_measures(run: ConfirmedRun) -> list[Measure]:
     ]
 
 
-def _version_tags(
-    found: Confirmation, one: ConfirmedTrial, run: ConfirmedRun, *, uid: str, spec: StudySpec
-) -> dict[str, str]:
-    """What the version is: the model's own values, and the means that it stands for."""
-    assert run.checkpoint is not None
+def _confirmed_tags(found: Confirmation, one: ConfirmedTrial, run: RunResult) -> dict[str, str]:
+    """Means and intervals that a confirmed version stands for, next to the model's own values."""
     tags = {
-        "study": found.study,
-        "uid": uid,
-        "trial": str(run.trial),
         "seed": str(run.seed),
-        "label": one.trial.label,
-        "dataset": found.dataset,
-        "preset": spec.train.preset,
-        "saturated": json.dumps(run.saturated),
-        "sha256": run.checkpoint.sha256,
-        "epoch": str(run.checkpoint.epoch),
-        "front": "0" if one.on_front else "",
+        "front": "0",
         CONFIRMED_TAG: str(len(one.finished)),
         "front_probability": _text(one.front_probability),
     }
-    for setting in ("lambda_imp", "lambda_inter"):
-        if setting in one.trial.parameters:
-            tags[setting] = json.dumps(one.trial.parameters[setting])
     for axis, objective in enumerate(found.objectives):
-        tags[objective.key] = repr(run.values[axis])
         tags |= _estimate_tags(objective.key, one.dev[axis])
         if one.test and run.test is not None:
             tags[f"test_{objective.key}"] = _text(run.test.values[axis])
@@ -238,9 +200,7 @@ def _version_tags(
     return tags
 
 
-def _card_facts(
-    name: str, found: Confirmation, one: ConfirmedTrial, run: ConfirmedRun
-) -> CardFacts:
+def _card_facts(name: str, found: Confirmation, one: ConfirmedTrial, run: RunResult) -> CardFacts:
     estimates = [
         CardEstimate(
             split,
@@ -274,6 +234,6 @@ def _text(value: Any) -> str:
     return "" if value is None else repr(float(value))
 
 
-def _milliseconds(run: ConfirmedRun) -> int:
+def _milliseconds(run: RunResult) -> int:
     """When the run ended, since 1970."""
     return round(1000 * datetime.fromisoformat(run.ended).timestamp())

@@ -61,10 +61,8 @@ def study_params(spec: StudySpec) -> dict[str, str]:
     return {_clean(key): text for key, text in _flatten(spec.settings_that_change_numbers())}
 
 
-def study_tags(
-    spec: StudySpec, provenance: Provenance, corpus_facts: Mapping[str, int | str]
-) -> dict[str, str]:
-    """What a study's run says beside its settings; may change when the study is resumed."""
+def study_tags(spec: StudySpec, corpus_facts: Mapping[str, int | str]) -> dict[str, str]:
+    """What a study's run says next to its settings; may change when the study is resumed."""
     facts = {_clean(f"corpus.{name}"): str(value) for name, value in corpus_facts.items()}
     resources = dict(_flatten({"resources": spec.resources.model_dump(mode="json")}))
     objectives = ", ".join(
@@ -90,23 +88,11 @@ def study_tags(
         "To compare studies, tick their runs and press Compare.\n\n" + metrics_note()
     )
     return {
-        **provenance_tags(provenance),
         **facts,
         **resources,
-        **filter_tags(spec),
         "safr.trials": str(spec.trials),
         "safr.objectives": ", ".join(objective.name for objective in spec.objectives),
         NOTE_TAG: note,
-    }
-
-
-def filter_tags(spec: StudySpec) -> dict[str, str]:
-    """Of every run of a study, to find it by in the page: ``tags.study = 's1'``."""
-    return {
-        "study": spec.name,
-        "preset": spec.train.preset,
-        "sampler": spec.sampler,
-        "space": spec.space.name,
     }
 
 
@@ -115,9 +101,16 @@ def run_name(study: str, trial: TrialRecord) -> str:
     return f"{study} #{trial.number} {trial.label}"
 
 
-def provenance_tags(provenance: Provenance) -> dict[str, str]:
-    """Commit, versions, corpus fingerprint and device."""
+def common_tags(spec: StudySpec, provenance: Provenance) -> dict[str, str]:
+    """Tags of every run of a study, to find it by in the page (``tags.study = 's1'``), and origin.
+
+    The origin is commit, versions, corpus fingerprint and device.
+    """
     tags = {
+        "study": spec.name,
+        "preset": spec.train.preset,
+        "sampler": spec.sampler,
+        "space": spec.space.name,
         "corpus_fingerprint": provenance.corpus_fingerprint,
         "device": provenance.device,
         "mlflow.source.name": "safr-study",
@@ -135,12 +128,7 @@ def trial_params(trial: TrialRecord, spec: StudySpec) -> dict[str, str]:
     Those that the study fixes are there too, as runs of several studies are compared by them. An
     absent one is ``null``.
     """
-    corpus = spec.corpus
-    limits = {
-        "max_len": corpus.max_len,
-        "train_limit": corpus.train_limit,
-        "dev_limit": corpus.dev_limit,
-    }
+    limits = spec.corpus.model_dump(include={"max_len", "train_limit", "dev_limit"})
     settings = {**_training(trial, spec), **trial.parameters, "seed": trial.seed, **limits}
     return {_clean(name): _text(value) for name, value in settings.items()}
 
@@ -151,9 +139,9 @@ def _training(trial: TrialRecord, spec: StudySpec) -> dict[str, Any]:
         config = trial_config(spec.train, given, seed=trial.seed)
     except ValidationError:
         return {}  # it failed because they do not fit together
-    parts = (config.shape.model_dump(), config.penalties.model_dump())
-    whole = config.model_dump(exclude={"shape", "penalties"})
-    return {**whole, **parts[0], **parts[1]}
+    whole: dict[str, Any] = config.model_dump()
+    shape, penalties = whole.pop("shape"), whole.pop("penalties")
+    return {**whole, **shape, **penalties}
 
 
 def trial_note(trial: TrialRecord, spec: StudySpec) -> str:
@@ -170,17 +158,13 @@ def trial_note(trial: TrialRecord, spec: StudySpec) -> str:
 
 
 def _value(objective: Objective, value: float) -> str:
-    unit = {"share": "", "points": " points"}.get(objective.measure.unit, objective.measure.unit)
-    return f"{objective.label} {value:.4g}{unit}"
+    unit = "" if objective.measure.unit == "share" else objective.measure.unit
+    return f"{objective.label} {value:.4g} {unit}".rstrip()
 
 
 def trial_tags(trial: TrialRecord, spec: StudySpec, ranked: RankedTrial | None) -> dict[str, str]:
     """How the trial stands; for filters in the UI."""
-    tags = {
-        "safr.state": str(trial.state),
-        NOTE_TAG: trial_note(trial, spec),
-        **filter_tags(spec),
-    }
+    tags = {"safr.state": str(trial.state), NOTE_TAG: trial_note(trial, spec)}
     if trial.failure is not None:
         tags[FAILURE_TAG] = trial.failure
     if trial.stopped_at is not None:

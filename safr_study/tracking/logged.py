@@ -88,8 +88,9 @@ def replace_card(store: Store, model_id: str, card: str) -> None:
 
 
 def _save(folder: Path, checkpoint: Path, *, model: Any, run_id: str) -> None:
-    # Slow to import, and only who registers needs it.
-    from safr_study.tracking._pyfunc import save_model
+    # Slow to import; the first one imports it without MLflow's warning about a type of its own.
+    import safr_study.tracking.served  # noqa: F401, I001
+    from mlflow.pyfunc import save_model
 
     described = Model(
         artifact_path=model.artifact_location,

@@ -132,7 +132,7 @@ def _registered_digests(model: RegisteredModel) -> dict[str, str]:
 def _download(store: Store, model: RegisteredModel, paths: list[str], folder: Path) -> None:
     """Fetch the files that were registered, and no others, into one folder below."""
     incoming = folder / "incoming"
-    with store.answering():
+    with store.translated_errors():
         place = store.client.get_model_version_download_uri(model.name, model.version)
         for path in paths:
             try:

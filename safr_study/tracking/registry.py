@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 from mlflow.exceptions import MlflowException
 
 from safr_study.data import slugify
 from safr_study.errors import BadInput
-from safr_study.records import (
-    RankedTrial,
-    RegisteredModel,
-    StudyResult,
-    TrialRecord,
-)
-from safr_study.settings import Objective, StudySpec
+from safr_study.records import RegisteredModel, StudyResult, TrialRecord
+from safr_study.settings import StudySpec
 from safr_study.tracking.entries import TRIAL_TAG
-from safr_study.tracking.runs import experiment_name, find_runs
-from safr_study.tracking.store import Store
-from safr_study.tracking.versions import (
-    CardFacts,
-    create_version,
-)
+from safr_study.tracking.runs import study_runs
+from safr_study.tracking.store import Store, all_pages
+from safr_study.tracking.versions import CardFacts, create_version
 
 Role = Literal["knee", "best-accuracy", "best-srs"]
 ROLES: tuple[Role, ...] = ("knee", "best-accuracy", "best-srs")
@@ -68,35 +60,36 @@ def register_front(
         ServiceUnreachable: the tracking server does not do its work.
     """
     name = model_name(result.dataset)
-    with store.answering():
+    members = {ranked.trial.number: ranked.trial for ranked in result.front}
+    with store.translated_errors():
         make_model(store, name)
         before = versions_of(store, name)
-        known = {
-            (version.tags.get("uid"), version.tags.get("trial")): version
+        ours = {
+            version.tags["trial"]: version
             for version in before
-            if CONFIRMED_TAG not in version.tags
+            if version.tags.get("uid") == uid and CONFIRMED_TAG not in version.tags
         }
-        numbers: dict[int, str] = {}
-        run_ids: dict[int, str] = {}
-        for ranked in result.front:
-            trial = ranked.trial
-            version = known.get((uid, str(trial.number)))
-            if version is None:
-                if not run_ids:
-                    run_ids = _run_ids(store, result.dataset, uid)
-                run_id = run_ids.get(trial.number)
-                numbers[trial.number] = _register(
-                    store, name, ranked, result, uid=uid, spec=spec, run_id=run_id
-                )
-            else:
-                numbers[trial.number] = version.version
-        _refresh_fronts(store, [v for v in known.values() if v.tags.get("uid") == uid], result)
+        numbers = {n: ours[str(n)].version for n in members if str(n) in ours}
+        runs = (
+            study_runs(store, result.dataset, uid, "trial") if len(numbers) < len(members) else ()
+        )
+        run_ids = {int(run.data.tags[TRIAL_TAG]): run.info.run_id for run in runs}
+        for number, trial in members.items():
+            if number in numbers:
+                continue
+            if trial.checkpoint is None or number not in run_ids:
+                absent = "checkpoint" if trial.checkpoint is None else "MLflow run"
+                raise BadInput("trial", f"{number} of {result.name} has no {absent} to register")
+            tags = version_tags(trial, result.dataset, uid, spec) | {"front": "0"}
+            facts = CardFacts(name, result.name, trial, spec.objectives)
+            numbers[number] = create_version(store, facts, run_ids[number], tags)
+        _refresh_fronts(store, ours.values(), result)
         holders = _confirmed_holders(before, result.name, uid) or {
             role: numbers[trial.number] for role, trial in role_holders(result).items()
         }
         set_aliases(store, name, holders, study=result.name, uid=uid, bare=promote)
         versions = {version.version: version for version in versions_of(store, name)}
-    shown = dict.fromkeys([*numbers.values(), *holders.values()])
+    shown = dict.fromkeys([*(numbers[n] for n in members), *holders.values()])
     return [versions[number] for number in shown]
 
 
@@ -106,22 +99,13 @@ def list_models(store: Store) -> list[RegisteredModel]:
     Raises:
         ServiceUnreachable: the tracking server does not do its work.
     """
-    with store.answering():
+    with store.translated_errors():
         names = sorted(
             model.name
-            for model in _pages(store.client.search_registered_models)
+            for model in all_pages(store.client.search_registered_models)
             if model.name.startswith(MODEL_PREFIX)
         )
         return [version for name in names for version in versions_of(store, name)]
-
-
-def _run_ids(store: Store, dataset: str, uid: str) -> dict[int, str]:
-    """The runs of a study's trials, by number."""
-    experiment = store.client.get_experiment_by_name(experiment_name(dataset))
-    if experiment is None:
-        return {}
-    runs = find_runs(store.client, experiment.experiment_id, uid, "trial")
-    return {int(run.data.tags[TRIAL_TAG]): run.info.run_id for run in runs}
 
 
 def make_model(store: Store, name: str) -> None:
@@ -159,59 +143,39 @@ def versions_of(store: Store, name: str) -> list[RegisteredModel]:
             dict(version.tags),
             version.run_id or None,
         )
-        for version in _pages(store.client.search_model_versions, f"name = '{name}'")
+        for version in all_pages(store.client.search_model_versions, f"name = '{name}'")
     ]
     return sorted(found, key=lambda version: int(version.version), reverse=True)
 
 
-def _pages(search: Any, *query: str) -> list[Any]:
-    found: list[Any] = []
-    token = None
-    while True:
-        page = search(*query, page_token=token)
-        found += page
-        token = page.token
-        if not token:
-            return found
-
-
-def _register(
-    store: Store,
-    name: str,
-    ranked: RankedTrial,
-    result: StudyResult,
-    *,
-    uid: str,
-    spec: StudySpec,
-    run_id: str | None,
-) -> str:
-    trial = ranked.trial
-    if trial.checkpoint is None or run_id is None:
-        absent = "checkpoint" if trial.checkpoint is None else "MLflow run"
-        raise BadInput("trial", f"{trial.number} of {result.name} has no {absent} to register")
-    tags = {
-        "study": result.name,
+def version_tags(trial: TrialRecord, dataset: str, uid: str, spec: StudySpec) -> dict[str, str]:
+    """What a version's tags say of its model, with the values of this very model."""
+    assert trial.checkpoint is not None
+    settings = ("lambda_imp", "lambda_inter")
+    return {
+        "study": spec.name,
         "uid": uid,
         "trial": str(trial.number),
         "label": trial.label,
-        "dataset": result.dataset,
+        "dataset": dataset,
         "preset": spec.train.preset,
         "saturated": json.dumps(trial.saturated),
         "sha256": trial.checkpoint.sha256,
         "epoch": str(trial.checkpoint.epoch),
-        "front": str(ranked.front),
+        **{
+            name: json.dumps(trial.parameters[name])
+            for name in settings
+            if name in trial.parameters
+        },
+        **{
+            objective.key: repr(value)
+            for objective, value in zip(spec.objectives, trial.values or (), strict=False)
+        },
     }
-    for setting in ("lambda_imp", "lambda_inter"):
-        if setting in trial.parameters:
-            tags[setting] = json.dumps(trial.parameters[setting])
-    for objective, value in zip(result.objectives, trial.values or (), strict=False):
-        tags[Objective.named(objective).key] = repr(value)
-    facts = CardFacts(name, result.name, trial, tuple(Objective(name=n) for n in result.objectives))
-    return create_version(store, facts, trial.checkpoint, run_id, tags)
 
 
-def _refresh_fronts(store: Store, versions: Sequence[RegisteredModel], result: StudyResult) -> None:
-    """A study that went on may have pushed earlier members off its front."""
+def _refresh_fronts(store: Store, versions: Iterable[RegisteredModel], result: StudyResult) -> None:
+    """Correct the front's number of versions: a resumed study may have pushed members off it."""
     fronts = {str(ranked.trial.number): str(ranked.front) for ranked in result.ranked}
     for version in versions:
         front = fronts.get(version.tags["trial"])

@@ -1,9 +1,9 @@
-"""One MLflow run, brought to a wanted state by writing only what it does not have yet."""
+"""MLflow's runs of a study, each brought to a wanted state by writing only what it lacks."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from typing import Any, Generic, TypeVar
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
@@ -14,11 +14,10 @@ from safr_study.tracking.entries import (
     EPOCHS_TAG,
     FAILURE_TAG,
     KIND_TAG,
-    TRIAL_TAG,
     UID_TAG,
     Measure,
 )
-from safr_study.tracking.store import Store
+from safr_study.tracking.store import Store, all_pages
 
 _METRICS_PER_CALL = 800
 _NAMES_PER_CALL = 100
@@ -37,9 +36,9 @@ def find_or_make_experiment(store: Store, dataset: str) -> str:
     """MLflow's id of a data set's experiment, which opens in the page's view of trainings."""
     client = store.client
     name = experiment_name(dataset)
-    found = client.get_experiment_by_name(name)
+    experiment = client.get_experiment_by_name(name)
     tags = {"mlflow.experimentKind": "custom_model_development"}
-    if found is None:
+    if experiment is None:
         location = None
         if store.artifact_root is not None:
             location = (store.artifact_root / slugify(dataset)).as_uri()
@@ -47,101 +46,134 @@ def find_or_make_experiment(store: Store, dataset: str) -> str:
             return str(client.create_experiment(name, artifact_location=location, tags=tags))
         except MlflowException:
             # Another study of this data set may have made it just now.
-            found = client.get_experiment_by_name(name)
-            if found is None:
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
                 raise
-    if found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
+    if experiment.lifecycle_stage == "deleted":
+        client.restore_experiment(experiment.experiment_id)
     for key, value in tags.items():
-        if found.tags.get(key) != value:
-            client.set_experiment_tag(found.experiment_id, key, value)
-    return str(found.experiment_id)
+        if experiment.tags.get(key) != value:
+            client.set_experiment_tag(experiment.experiment_id, key, value)
+    return str(experiment.experiment_id)
 
 
-def find_runs(
-    client: MlflowClient, experiment_id: str, uid: str, kind: str, *, trial: int | None = None
-) -> list[Any]:
-    """MLflow's runs of one study.
-
-    Args:
-        client: of the store.
-        experiment_id: of the data set.
-        uid: the study's key.
-        kind: ``study`` or ``trial``.
-        trial: only that number's.
-    """
+def find_runs(client: MlflowClient, experiment_id: str, uid: str, kind: str) -> list[Any]:
+    """MLflow's runs of one study: its ``study``, ``trial`` or ``confirm`` runs."""
     query = f"tags.`{UID_TAG}` = '{uid}' and tags.`{KIND_TAG}` = '{kind}'"
-    if trial is not None:
-        query += f" and tags.`{TRIAL_TAG}` = '{trial}'"
-    found: list[Any] = []
-    token = None
-    while True:
-        page = client.search_runs([experiment_id], query, max_results=1000, page_token=token)
-        found += page
-        token = page.token
-        if not token:
-            return found
+    return all_pages(client.search_runs, [experiment_id], query, max_results=1000)
 
 
-def one_of_each(
-    client: MlflowClient, runs: Iterable[tuple[Key, Any]], held: Iterable[str] = ()
-) -> dict[Key, Any]:
-    """The run of each key; what there is beside it goes to MLflow's trash.
+def study_runs(store: Store, dataset: str, uid: str, *kinds: str) -> list[Any]:
+    """As `find_runs`, for kinds of runs in a data set's experiment; empty where there is none."""
+    experiment = store.client.get_experiment_by_name(experiment_name(dataset))
+    if experiment is None:
+        return []
+    runs = (find_runs(store.client, experiment.experiment_id, uid, kind) for kind in kinds)
+    return [run for of_kind in runs for run in of_kind]
 
-    There is more than one where a server makes a run after its answer was no longer waited for:
-    the writer, which saw none, has asked for another. The one that is held stays, else the one
-    with the most in it; the others have no more than their tags.
+
+def close_open_runs(store: Store, *, dataset: str, uid: str) -> None:
+    """Show the open runs of a study as killed; those that have ended stay as they are.
 
     Args:
-        client: of the store.
-        runs: each with its key.
-        held: ids of those that somebody writes to.
+        store: where they are.
+        dataset: name or slug of the study's data set.
+        uid: the study's unique id.
+
+    Raises:
+        ServiceUnreachable: the tracking server does not do its work.
     """
-    ours = set(held)
-    kept: dict[Key, Any] = {}
-    for key, run in runs:
-        other = kept.setdefault(key, run)
-        if other is run:
-            continue
-        kept[key], spare = sorted((other, run), key=lambda one: _weight(one, ours), reverse=True)
-        client.delete_run(spare.info.run_id)
-    return kept
+    with store.translated_errors():
+        for run in study_runs(store, dataset, uid, "study", "trial"):
+            if run.info.status == "RUNNING":
+                store.client.set_terminated(run.info.run_id, status="KILLED")
 
 
-def _weight(run: Any, held: set[str]) -> tuple[bool, int, int, str]:
+class RunsOfKind(Generic[Key]):
+    """A study's runs of one kind in MLflow, one for each key; each is looked up before it is made.
+
+    Two runs of one key arise where a server makes a run after its answer was no longer waited for:
+    the driver, which saw none, has asked for another. One of them stays, the other goes to MLflow's
+    trash.
+    """
+
+    def __init__(self, client: MlflowClient, kind: str, key: Callable[[Any], Key]) -> None:
+        """Know of no run yet.
+
+        Args:
+            client: of the store.
+            kind: ``study``, ``trial`` or ``confirm``.
+            key: a run's key, from its tags.
+        """
+        self._client = client
+        self._kind = kind
+        self._key = key
+        self._experiment_id = ""
+        self._runs: dict[Key, TrackedRun] = {}
+
+    def __getitem__(self, key: Key) -> TrackedRun:
+        return self._runs[key]
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._runs
+
+    def __iter__(self) -> Iterator[tuple[Key, TrackedRun]]:
+        return iter(list(self._runs.items()))
+
+    def read(self, experiment_id: str, uid: str) -> None:
+        """Take over what the server has of a study, instead of what was known before."""
+        self._experiment_id = experiment_id
+        ours = {run.run_id for run in self._runs.values()}
+        existing: dict[Key, Any] = {}
+        for run in find_runs(self._client, experiment_id, uid, self._kind):
+            key = self._key(run.data.tags)
+            other = existing.setdefault(key, run)
+            if other is not run:
+                spare, existing[key] = sorted((other, run), key=lambda one: _weight(one, ours))
+                self._client.delete_run(spare.info.run_id)
+        self._runs = {key: TrackedRun(self._client, run) for key, run in existing.items()}
+
+    def get_or_make(
+        self, key: Key, *, name: str, started: int, tags: Mapping[str, str]
+    ) -> TrackedRun:
+        """The run of a key.
+
+        Args:
+            key: of the run.
+            name: for people.
+            started: milliseconds since 1970.
+            tags: of a new run; one that exists keeps its own.
+        """
+        if key not in self._runs:
+            run = self._client.create_run(
+                self._experiment_id, start_time=started, tags=dict(tags), run_name=name
+            )
+            self._runs[key] = TrackedRun(self._client, run)
+        return self._runs[key]
+
+
+def _weight(run: Any, ours: set[str]) -> tuple[bool, int, int, str]:
+    """Order of two runs of one key: a run this process writes to, else the one with most in it."""
     epochs = int(run.data.tags.get(EPOCHS_TAG, 0))
     entries = len(run.data.metrics) + len(run.data.params)
-    return run.info.run_id in held, epochs, entries, run.info.run_id
+    return run.info.run_id in ours, epochs, entries, run.info.run_id
 
 
 class TrackedRun:
     """What the server has of one run; the only writer of that run."""
 
-    def __init__(self, client: MlflowClient, run: Any, *, fresh: bool) -> None:
-        """Take over a run.
-
-        Args:
-            client: of the store that has it.
-            run: MLflow's entity.
-            fresh: it was made just now and has no metrics.
-        """
+    def __init__(self, client: MlflowClient, run: Any) -> None:
+        """Take over a run, MLflow's entity."""
         self.run_id: str = run.info.run_id
+        self.status: str = run.info.status
+        self.started: int = run.info.start_time
+        """Start of the run in milliseconds since 1970."""
+        self.tags: dict[str, str] = dict(run.data.tags)
         self._client = client
-        self._started: int = run.info.start_time
-        self._status: str = run.info.status
         self._params = set(run.data.params)
-        self._tags: dict[str, str] = dict(run.data.tags)
         self._latest: dict[str, float] = dict(run.data.metrics)
         self._steps: dict[str, set[int]] = {}
-        self._fresh = fresh
         self._has_dataset = bool(run.inputs and run.inputs.dataset_inputs)
-        self.written = 0
-        """Metric points that were brought to the server from here."""
-
-    @property
-    def started(self) -> int:
-        """When the run began, in milliseconds since 1970."""
-        return self._started
 
     def add_dataset(self, dataset: Any) -> None:
         """Name the run's data set, once."""
@@ -158,7 +190,7 @@ class TrackedRun:
         tags: Mapping[str, str],
         measures: Sequence[Measure] = (),
         elapsed: Mapping[int, float] | None = None,
-    ) -> None:
+    ) -> int:
         """Write what differs from the server's state; twice the same writes nothing.
 
         The time of a point follows from what is measured alone, never from when it is written. So
@@ -174,6 +206,9 @@ class TrackedRun:
                 written where the latest value differs.
             elapsed: seconds from the run's start to the end of each epoch, for measures that do
                 not say their time.
+
+        Returns:
+            Number of metric points that were written.
         """
         spent = elapsed or {}
         metrics = [
@@ -182,35 +217,35 @@ class TrackedRun:
             if self._is_new(m)
         ]
         new_params = {key: value for key, value in params.items() if key not in self._params}
-        new_tags = {key: value for key, value in tags.items() if self._tags.get(key) != value}
+        new_tags = {key: value for key, value in tags.items() if self.tags.get(key) != value}
         self._log(metrics, new_params, new_tags)
         self._params |= new_params.keys()
-        self._tags |= new_tags
+        self.tags |= new_tags
         for metric in metrics:
             self._latest[metric.key] = metric.value
             self._steps.setdefault(metric.key, set()).add(metric.step)
-        self.written += len(metrics)
-        if FAILURE_TAG in self._tags and FAILURE_TAG not in tags:
+        if FAILURE_TAG in self.tags and FAILURE_TAG not in tags:
             self._client.delete_tag(self.run_id, FAILURE_TAG)
-            del self._tags[FAILURE_TAG]
+            del self.tags[FAILURE_TAG]
         self._set_status(status, ended)
+        return len(metrics)
 
     def _time_of(self, measure: Measure, spent: Mapping[int, float]) -> int:
         if measure.at is not None:
             return measure.at
-        return self._started + round(1000 * spent.get(measure.step, 0.0))
+        return self.started + round(1000 * spent.get(measure.step, 0.0))
 
     def _is_new(self, measure: Measure) -> bool:
         if measure.step == 0:
             return self._latest.get(measure.key) != measure.value
-        if measure.at is None and measure.step <= int(self._tags.get(EPOCHS_TAG, 0)):
+        if measure.at is None and measure.step <= int(self.tags.get(EPOCHS_TAG, 0)):
             return False
         return measure.step not in self._written_steps(measure.key)
 
     def _written_steps(self, key: str) -> set[int]:
         if key not in self._steps:
-            known = not self._fresh and key in self._latest
-            history = self._client.get_metric_history(self.run_id, key) if known else []
+            exists = key in self._latest
+            history = self._client.get_metric_history(self.run_id, key) if exists else []
             self._steps[key] = {metric.step for metric in history}
         return self._steps[key]
 
@@ -233,10 +268,10 @@ class TrackedRun:
             all_tags = all_tags[_NAMES_PER_CALL:] if last else all_tags
 
     def _set_status(self, status: str, ended: int) -> None:
-        if status == self._status:
+        if status == self.status:
             return
         if status == "RUNNING":
             self._client.update_run(self.run_id, status=status)
         else:
             self._client.set_terminated(self.run_id, status=status, end_time=ended)
-        self._status = status
+        self.status = status

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,18 @@ import torch
 from mlflow.exceptions import MlflowException
 from pydantic import BaseModel, Field
 
+from safr_study.checkpoint.manifest import refuse_pickles
 from safr_study.checkpoint.model_files import LoadedModel, load_model
-from safr_study.checkpoint.pickles import refuse_pickles
 from safr_study.errors import SafrError
 from safr_study.evaluation.explanation import explain_text
 from safr_study.records.explanation import Explanation
-from safr_study.tracking._pyfunc import PythonModel, PythonModelContext
 from safr_study.training import computing
+
+with warnings.catch_warnings():
+    # https://github.com/mlflow/mlflow/blob/v3.17.2/mlflow/types/responses.py infers a schema for
+    # its own agents while it is imported.
+    warnings.filterwarnings("ignore", message=".*Any type hint is inferred as AnyType")
+    from mlflow.pyfunc import PythonModel, PythonModelContext
 
 ARTIFACT = "checkpoint"
 """Name of the checkpoint among a logged model's artifacts."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from mlflow.utils.rest_utils import http_request
 
 from safr_study.errors import BadInput, ServiceUnreachable
 from safr_study.home import Home
+from safr_study.text import first_line, redacted_address
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 _PROBE_SECONDS = 4.0
@@ -53,10 +53,10 @@ class Store:
     @property
     def shown_uri(self) -> str:
         """The URI without a password, for messages."""
-        return _without_password(self.uri)
+        return redacted_address(self.uri)
 
     @contextmanager
-    def answering(self) -> Iterator[None]:
+    def translated_errors(self) -> Iterator[None]:
         """Turn a failure of the server inside the block into one sentence.
 
         Raises:
@@ -99,6 +99,18 @@ def store_exists(home: Home, tracking_uri: str | None = None) -> bool:
     return bool(tracking_uri or os.environ.get(URI_VARIABLE)) or home.tracking_database.exists()
 
 
+def all_pages(search: Any, *query: Any, **options: Any) -> list[Any]:
+    """All results of a search of MLflow's client, which gives them page by page."""
+    found: list[Any] = []
+    token = None
+    while True:
+        page = search(*query, page_token=token, **options)
+        found += page
+        token = page.token
+        if not token:
+            return found
+
+
 def is_passing(error: BaseException) -> bool:
     """Whether an error of the server may go away by itself: no answer, or a status of 429 or 5xx.
 
@@ -119,12 +131,6 @@ def what_failed(error: BaseException) -> str:
     return first_line(error)
 
 
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message, at most 200 characters."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
-
-
 def _checked_scheme(uri: str) -> str:
     try:
         parts = urlsplit(uri)
@@ -138,7 +144,7 @@ def _checked_scheme(uri: str) -> str:
     except ValueError:
         usable = False
     if not usable:
-        raise BadInput("tracking-uri", f"{_without_password(uri)!r} is no store; {_EXPECTED}")
+        raise BadInput("tracking-uri", f"{redacted_address(uri)!r} is no store; {_EXPECTED}")
     return scheme
 
 
@@ -157,7 +163,7 @@ def _make_database(path: Path) -> None:
 
 
 def _open_database(uri: str, scheme: str) -> MlflowClient:
-    shown = _without_password(uri)
+    shown = redacted_address(uri)
     try:
         if scheme in _DATABASE_PORTS:
             # MLflow tries a dead database for minutes.
@@ -180,7 +186,7 @@ def _open_database(uri: str, scheme: str) -> MlflowClient:
 
 def _probe_server(uri: str) -> None:
     """Ask for one experiment, with a short patience and no second try."""
-    shown = _without_password(uri)
+    shown = redacted_address(uri)
     try:
         answer: Any = http_request(
             get_default_host_creds(uri),
@@ -218,7 +224,3 @@ def _is_object(text: str) -> bool:
         return isinstance(json.loads(text), dict)
     except (ValueError, RecursionError):
         return False
-
-
-def _without_password(uri: str) -> str:
-    return re.sub(r"//[^/]*@", "//", uri)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from safr_study.errors import BadInput, ServiceUnreachable
+from safr_study.text import redacted
 from safr_study.tracking.runs import EXPERIMENT_PREFIX
 from safr_study.tracking.store import Store
 
@@ -114,9 +115,8 @@ def _await_health(url: str, process: subprocess.Popen[bytes], log: IO[bytes]) ->
         time.sleep(0.1)
     log.seek(0)
     lines = log.read().decode(errors="replace").strip().splitlines()
-    raise ServiceUnreachable(
-        f"ui: the MLflow server did not come up ({lines[-1] if lines else 'it said nothing'})"
-    )
+    reason = redacted(lines[-1]) if lines else "it said nothing"
+    raise ServiceUnreachable(f"ui: the MLflow server did not come up ({reason})")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

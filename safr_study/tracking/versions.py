@@ -16,7 +16,7 @@ from mlflow.exceptions import MlflowException
 from safr_study.checkpoint.manifest import read_facts
 from safr_study.errors import CorruptCheckpoint
 from safr_study.object_store import local_copy
-from safr_study.records import CheckpointRef, TrialRecord
+from safr_study.records import TrialRecord
 from safr_study.settings import Objective
 from safr_study.tracking.store import Store
 
@@ -52,25 +52,18 @@ class CardFacts:
     """Behind the estimates."""
 
     @property
-    def who(self) -> str:
-        """Whose model it is, for errors."""
+    def subject(self) -> str:
+        """Trial, and the seed of a confirmation, in words."""
         seed = f" under seed {self.trial.seed}" if self.estimates else ""
         return f"trial {self.trial.number}{seed}"
 
 
-def create_version(
-    store: Store,
-    facts: CardFacts,
-    checkpoint: CheckpointRef,
-    run_id: str,
-    tags: Mapping[str, str],
-) -> str:
+def create_version(store: Store, facts: CardFacts, run_id: str, tags: Mapping[str, str]) -> str:
     """Log a checkpoint as a model of its run and make it a version; its number.
 
     Args:
         store: registry and artifacts.
-        facts: for the model's card.
-        checkpoint: its files are verified first.
+        facts: for the model's card; the files of the trial's checkpoint are verified first.
         run_id: that gets the model.
         tags: of the version, beside the list of its files.
 
@@ -80,11 +73,13 @@ def create_version(
     # Slow to import, and only who registers needs it.
     from safr_study.tracking.logged import log_model
 
+    checkpoint = facts.trial.checkpoint
+    assert checkpoint is not None
     with local_copy(checkpoint.uri) as folder:
         digests = file_digests(folder)
         if weights_digest(digests, checkpoint.uri) != checkpoint.sha256:
             raise CorruptCheckpoint(
-                "checkpoint", f"{checkpoint.uri} has other weights than those of {facts.who}"
+                "checkpoint", f"{checkpoint.uri} has other weights than those of {facts.subject}"
             )
         card = _card(facts, folder)
         model = log_model(
@@ -116,16 +111,15 @@ def create_version(
     return number
 
 
-def update_version(
-    store: Store, facts: CardFacts, number: str, checkpoint: CheckpointRef, tags: Mapping[str, str]
-) -> None:
+def update_version(store: Store, facts: CardFacts, number: str, tags: Mapping[str, str]) -> None:
     """Renew what is said of a version whose model stays as it is: its tags and its card."""
     from safr_study.tracking.logged import replace_card
 
     client = store.client
     model_id = client.get_model_version(facts.model, number).tags.get(LOGGED_TAG)
     if model_id is not None:
-        with local_copy(checkpoint.uri) as folder:
+        assert facts.trial.checkpoint is not None
+        with local_copy(facts.trial.checkpoint.uri) as folder:
             card = _card(facts, folder)
             digests = file_digests(folder)
         replace_card(store, model_id, card)

@@ -1,156 +1,235 @@
-"""A background thread that brings what is offered to a slow or absent server."""
+"""The MLflow writer: one background thread that brings MLflow to what the ledger says.
+
+The driver writes each change of a trial to the ledger first and then hands the writer the trial's
+record, which never changes. The thread thus needs no view of the ledger: it does not read through
+the driver's storage, whose cache is the driver's alone, nor through one of its own, which would
+decode a whole study at every look. It keeps the newest record of each trial that changed since
+MLflow last had it. So nothing is lost while a server is away, what waits is bounded by the number
+of trials, and a look costs as much as there are changes.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 
-from safr_study.tracking.store import is_passing, what_failed
+from safr_study.records import EpochReport, TrialRecord
+from safr_study.text import plural
+from safr_study.tracking.store import Store, is_passing, what_failed
+from safr_study.tracking.study_runs import StudyEnd, StudyRuns, TrackedStudy, TrialUpdate
 
-Item = TypeVar("Item")
+LOOK_SECONDS = 10.0
+"""Time between two looks for changes."""
+RETRY_SECONDS = 1.0
+"""The same once the study has ended, at a server that does not take everything."""
+PATIENCE_VARIABLE = "SAFR_STUDY_TRACKING_PATIENCE"
+PATIENCE_SECONDS = 60.0
+"""Time without any success after which an ended study gives its server up; the variable is another
+number of seconds."""
+INTERRUPTED_SECONDS = 15.0
+"""The same for a study that was interrupted: somebody waits for the end."""
+LIMIT_SECONDS = 600.0
+"""Time in all that an ended study waits for a server that is slow but takes what it gets."""
 
-_FIRST_DELAY = 0.5
-_LONGEST_DELAY = 30.0
-_CLOSING_DELAY = 1.0
+_STUDY = sys.maxsize
+"""Key of the parent run among those that wait: after all trials."""
+_LOST = "RESOURCE_DOES_NOT_EXIST"
+"""MLflow's answer of a server that came back without what it had."""
 
 
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """What a writer leaves behind."""
+class StudyWriter:
+    """Shows a study in MLflow while it runs; a ``StudyObserver`` that never blocks or raises."""
 
-    late: tuple[int, ...]
-    """Keys whose newest state is not written."""
-    outage: str | None
-    """What the server said, or did not, when it last failed."""
-    faults: tuple[str, ...]
-    """Why states were refused; they are not tried again."""
-
-
-class BackgroundWriter(Generic[Item]):
-    """Writes the newest state of each key, in the order of the keys.
-
-    An item is a state, not an event: a newer one of the same key takes the place of the one that
-    waits. So the queue is bounded by the number of keys, nothing is ever dropped, and writing again
-    does no harm. It needs no file of its own to outlive the process, as the ledger has every state
-    before it is offered here.
-    """
-
-    def __init__(
-        self, write: Callable[[int, Item], None], merge: Callable[[Item, Item], Item]
-    ) -> None:
-        """Start the thread.
+    def __init__(self, store: Store, study: TrackedStudy, *, runs_now: bool = True) -> None:
+        """Prepare; ``start`` is what first writes.
 
         Args:
-            write: brings one item to the server; called on the thread, again after a failure.
-            merge: the older and the newer item of one key, made one.
+            store: where to write.
+            study: the study.
+            runs_now: whether this process runs the study; otherwise its parent run is not shown as
+                running, and what that says of its origin stays.
         """
-        self._write = write
-        self._merge = merge
-        self._changed = threading.Condition()
-        self._waiting: dict[int, Item] = {}
-        self._writing: int | None = None
-        self._faults: dict[int, str] = {}
+        self.runs = StudyRuns(store, study, runs_now=runs_now)
+        """What MLflow has; to be looked at before the start and after the end."""
+        self._store = store
+        self._news = threading.Condition()
+        self._waiting: dict[int, TrialUpdate | StudyEnd] = {}
+        """What MLflow may lack, by the trial's number."""
+        self._refusals: dict[int, str] = {}
         self._outage: str | None = None
-        self._written = 0
-        self._failed: int | None = None
-        """The key that an outage struck last."""
-        self._closing = False
-        self._abandoned = False
-        self._thread = threading.Thread(target=self._run, name="safr-tracking", daemon=True)
-        self._thread.start()
+        """Last answer, or lack of one, of a server that failed."""
+        self._successes = 0
+        self._ending = self._done = self._abandoned = False
+        self._started = False
 
-    def offer(self, key: int, item: Item) -> None:
-        """Hand over the newest state of a key; returns at once and never raises."""
-        with self._changed:
-            older = self._waiting.get(key)
-            self._waiting[key] = item if older is None else self._merge(older, item)
-            self._changed.notify_all()
+    def start(self, trials: Iterable[TrialRecord] = ()) -> None:
+        """Find or make the experiment and the parent run, and start to write.
+
+        Args:
+            trials: of the ledger. One that is still marked as running has lost its driver: its run
+                is shown as killed, until ``trial_started`` opens it again.
+
+        Raises:
+            ServiceUnreachable: the tracking server does not do its work.
+        """
+        with self._store.translated_errors():
+            self.runs.read()
+        self._waiting = {trial.number: TrialUpdate(trial) for trial in trials}
+        self._started = True
+        threading.Thread(target=self._run, name="safr-tracking", daemon=True).start()
+
+    def trial_started(self, trial: TrialRecord) -> None:
+        """Note a trial that begins, or is resumed."""
+        self._note(trial)
+
+    def epoch_ended(self, trial: TrialRecord, _report: EpochReport) -> None:
+        """Note a trial with a new epoch."""
+        self._note(trial)
+
+    def trial_ended(self, trial: TrialRecord) -> None:
+        """Note a trial that is complete, pruned or failed."""
+        self._note(trial)
 
     @property
     def waiting(self) -> int:
-        """How many keys are not written yet."""
-        with self._changed:
-            return len(self._waiting.keys() | ({self._writing} - {None}))
+        """Number of runs that MLflow is behind with."""
+        return len(self._waiting)
 
-    def finish(self, patience: float, limit: float) -> Backlog | None:
-        """Write what still waits, and stop.
+    def finish(
+        self,
+        end: StudyEnd | None = None,
+        *,
+        patience: float | None = None,
+        limit: float = LIMIT_SECONDS,
+    ) -> str | None:
+        """Wait until MLflow has everything, and stop.
 
         Args:
-            patience: seconds without a single item written, after which the server is given up.
-            limit: seconds in all.
+            end: the trials' ranks and the study's outcome, after which no trial is alive; ``None``:
+                only what was noted.
+            patience: seconds without success until the server is given up; ``None``: by how the
+                study ended.
+            limit: seconds to wait in all.
 
         Returns:
-            What could not be written; ``None`` when all was.
+            A sentence on what the server did not take; ``None`` when it has everything.
         """
+        if not self._started:
+            return None
+        if patience is None:
+            patience = server_patience()
+            if end is not None and end.interrupted:
+                patience = min(INTERRUPTED_SECONDS, patience)
         until = time.monotonic() + limit
-        with self._changed:
-            self._closing = True
-            self._changed.notify_all()
-            while self._waiting or self._writing is not None:
+        with self._news:
+            if end is not None:
+                self._waiting |= {update.trial.number: update for update in end.updates()}
+                self._waiting[_STUDY] = end
+            self._ending = True
+            self._news.notify_all()
+            while not self._done:
                 seconds = min(patience, until - time.monotonic())
-                if not self._changed.wait_for(self._has_written_more_than(self._written), seconds):
+                if not self._news.wait_for(self._moves_on_from(self._successes), seconds):
                     break
             self._abandoned = True
-            self._changed.notify_all()
-            late = set(self._waiting)
-            if self._writing is not None:
-                late.add(self._writing)
-            faults = tuple(dict.fromkeys(self._faults.values()))
-            if not late and not faults:
-                return None
-            return Backlog(tuple(sorted(late)), self._outage, faults)
+            self._news.notify_all()
+            return self._lacking()
 
-    def _has_written_more_than(self, count: int) -> Callable[[], bool]:
-        return lambda: self._written > count
+    def _note(self, trial: TrialRecord) -> None:
+        with self._news:
+            self._waiting[trial.number] = TrialUpdate(trial, alive=True)
+
+    def _moves_on_from(self, successes: int) -> Callable[[], bool]:
+        return lambda: self._done or self._successes > successes
+
+    def _lacking(self) -> str | None:
+        parts = [f"a run was refused ({why})" for why in dict.fromkeys(self._refusals.values())]
+        if self._waiting:
+            late, why = plural(len(self._waiting), "run"), self._outage or "it is slow"
+            parts.append(f"{late} could not be brought up to date ({why})")
+        if not parts:
+            return None
+        return f"tracking: {self._store.shown_uri}: {'; '.join(parts)}; the ledger has everything"
 
     def _run(self) -> None:
-        delay = 0.0
-        while True:
-            with self._changed:
-                if delay:
-                    self._pause(delay)
-                self._changed.wait_for(lambda: self._waiting or self._closing)
-                if self._abandoned or not self._waiting:
+        """Reconcile now and then, until the study has ended and MLflow has it, or is given up."""
+        while not self._abandoned:
+            with self._news:
+                self._news.wait_for(lambda: self._ending, LOOK_SECONDS)
+                ending = self._ending
+            if ending and self._outage is not None:
+                # What was written before an outage is compared once more.
+                self.runs.doubt()
+            self._reconcile()
+            if not ending:
+                continue
+            has_everything = self._has_everything()
+            with self._news:
+                if has_everything:
+                    self._done = True
+                    self._news.notify_all()
                     return
-                self._writing = self._next()
-                item = self._waiting.pop(self._writing)
-            written = self._try(self._writing, item)
-            delay = 0.0 if written else min(2 * delay or _FIRST_DELAY, _LONGEST_DELAY)
+                self._news.wait_for(lambda: self._abandoned, RETRY_SECONDS)
 
-    def _next(self) -> int:
-        """The first key that waits; after a failure the one behind it, which may fare better."""
-        behind = [key for key in self._waiting if self._failed is not None and key > self._failed]
-        return min(behind or self._waiting)
+    def _reconcile(self) -> None:
+        """Bring each run that changed up to date; what fails is left for the next time."""
+        with self._news:
+            waiting = sorted(self._waiting.items())
+        for key, update in waiting:
+            if self._abandoned or not self._reads():
+                return
+            if self._writes(key, update):
+                with self._news:
+                    # A newer one of the same trial is left.
+                    if self._waiting[key] is update:
+                        del self._waiting[key]
+                    self._successes += 1
+                    self._news.notify_all()
 
-    def _try(self, key: int, item: Item) -> bool:
-        """Write one item; after an outage it waits again, made one with a newer one."""
-        fault: Exception | None = None
+    def _reads(self) -> bool:
+        """Whether it is known what the server has."""
         try:
-            self._write(key, item)
+            self.runs.read()
         except Exception as error:  # whatever goes wrong is told by finish()
-            fault = error
-        with self._changed:
-            self._writing = None
-            self._faults.pop(key, None)
-            if fault is not None and is_passing(fault):
-                self._outage = what_failed(fault)
-                self._failed = key
-                newer = self._waiting.get(key)
-                self._waiting[key] = item if newer is None else self._merge(item, newer)
-                return False
-            if fault is not None:
-                self._faults[key] = what_failed(fault)
-            self._failed = None
-            self._written += 1
-            self._changed.notify_all()
-            return True
+            self._outage = what_failed(error)
+            return False
+        return True
 
-    def _pause(self, seconds: float) -> None:
-        """Wait before the next try; once the end is asked for, not long."""
-        if not self._closing:
-            self._changed.wait_for(lambda: self._closing, timeout=seconds)
-        if self._closing:
-            self._changed.wait_for(lambda: self._abandoned, timeout=min(seconds, _CLOSING_DELAY))
+    def _writes(self, key: int, update: TrialUpdate | StudyEnd) -> bool:
+        """Write one run; whether nothing of it is left for another time."""
+        try:
+            if isinstance(update, StudyEnd):
+                self.runs.write_end(update)
+            else:
+                self.runs.write_trial(update)
+        except Exception as error:  # whatever goes wrong is told by finish()
+            self.runs.doubt()
+            if is_passing(error) or getattr(error, "error_code", None) == _LOST:
+                self._outage = what_failed(error)
+                return False
+            self._refusals[key] = what_failed(error)
+            return True
+        self._refusals.pop(key, None)
+        return True
+
+    def _has_everything(self) -> bool:
+        """Whether nothing waits, and after an outage no run has come up a second time."""
+        if self._waiting:
+            return False
+        if self._outage is None:
+            return True
+        self.runs.doubt()
+        return self._reads()
+
+
+def server_patience() -> float:
+    """Seconds without any success after which a server is given up."""
+    with suppress(ValueError):
+        seconds = float(os.environ.get(PATIENCE_VARIABLE, ""))
+        if seconds >= 0:
+            return seconds
+    return PATIENCE_SECONDS

@@ -1,15 +1,8 @@
 """Training one model, and keeping it."""
 
-from safr_study.training.effective import EffectiveWeights, effective_weights
-from safr_study.training.loop import FitResult, fit
-from safr_study.training.numerics import computing, limit_gpu_memory, pick_device
-
-__all__ = [
-    "EffectiveWeights",
-    "FitResult",
-    "computing",
-    "effective_weights",
-    "fit",
-    "limit_gpu_memory",
-    "pick_device",
-]
+from safr_study.training.effective import effective_weights as effective_weights
+from safr_study.training.loop import FitResult as FitResult
+from safr_study.training.loop import fit as fit
+from safr_study.training.numerics import computing as computing
+from safr_study.training.numerics import limit_gpu_memory as limit_gpu_memory
+from safr_study.training.numerics import pick_device as pick_device

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from safr_study.data import Batch, EncodedSplit, whole_batch
 from safr_study.model import SafrClassifier
+from safr_study.records.training import EffectiveWeights
 from safr_study.settings import TrainConfig
 from safr_study.training.steps import batch_losses
 
@@ -20,19 +20,6 @@ SEED = 0
 """Of the texts and of the noise: no part of a trial, so that all trials of a corpus compare."""
 _PENALTIES = ("importance", "interaction", "vmask_information")
 """The terms beside the cross-entropy, in the order of the weights."""
-
-
-@dataclass(frozen=True, slots=True)
-class EffectiveWeights:
-    """lambda |grad of the term| / |grad of the cross-entropy|, at least 0, by term.
-
-    ``None`` where a term is not computed (weight 0, no VMASK), and where the ratio is no number:
-    once every text of the batch is fitted perfectly, the gradient of the cross-entropy is 0.
-    """
-
-    importance: float | None = None
-    interaction: float | None = None
-    information: float | None = None
 
 
 def effective_weights(

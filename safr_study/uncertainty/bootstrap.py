@@ -9,7 +9,7 @@ Statistics 1(2)).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,7 +25,7 @@ _TIE_DECIMALS = 9
 
 
 def crossed_bootstrap(
-    values: Mapping[str, ArrayLike] | ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0
+    values: Mapping[Any, ArrayLike] | ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Values:
     """Means of resampled seeds and examples.
 
@@ -36,7 +36,7 @@ def crossed_bootstrap(
 
     Args:
         values: the contribution of each example under each seed, in percentage points, for example
-            100 (c - c_T) for SRS; `[configs, S, M]`, or by name `[S, M]`, with an S of its own.
+            100 (c - c_T) for SRS; `[configs, S, M]`, or by any key `[S, M]`, with an S of its own.
         resamples: R.
         seed: of the draws.
 
@@ -129,7 +129,7 @@ def checked_table(values: ArrayLike) -> Values:
 
 
 def _resampled(values: Sequence[Sequence[ArrayLike]], resamples: int, seed: int) -> Values:
-    """From `[configs][objectives]` tables `[S, M]` to means `[R, configs, objectives]`."""
+    """Resampled means `[R, configs, objectives]` of `[configs][objectives]` tables `[S, M]`."""
     if not values:
         raise ValueError("a bootstrap needs at least one configuration")
     blocks = [_block(tables) for tables in values]  # [objectives, S, M] each

@@ -11,16 +11,12 @@ import numpy as np
 
 from safr_study.pareto import rank_study
 from safr_study.records import RankedTrial, StudyResult, TrialRecord
-from safr_study.records.confirmation import (
-    Answers,
-    ConfirmedRun,
-    Measured,
-    ReadingOfTest,
-)
+from safr_study.records.confirmation import ReadingOfTest
+from safr_study.records.run import Answers, Measured, RunResult
 from safr_study.settings import Objective
-from safr_study.uncertainty.bootstrap import Values, front_probability_over_seeds
-from safr_study.uncertainty.intervals import Interval, t_interval
-from safr_study.uncertainty.intervals_over_seeds import BOOTSTRAP_SEEDS, intervals
+from safr_study.uncertainty.bootstrap import Values
+from safr_study.uncertainty.intervals import Interval
+from safr_study.uncertainty.summary import SeedValues, front_chances, summarise
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +39,17 @@ class ConfirmedTrial:
     """A trial of the search, and what the new seeds say of it."""
 
     trial: TrialRecord
-    """As the search left it."""
-    runs: tuple[ConfirmedRun, ...]
+    """Trial as the search left it."""
+    runs: tuple[RunResult, ...]
     """Those of the asked seeds that have ended, by seed."""
     member: bool
     """Whether it was on the search's first front."""
     dev: tuple[Estimate, ...]
-    """Of each objective, in the study's order."""
+    """Estimates of each objective, in the study's order."""
     test: tuple[Estimate, ...]
     """The same on test; empty where the test set was not read for all of its models."""
     ranked: RankedTrial | None = None
-    """With the means as its values, among all that are confirmed; ``None``: it is not."""
+    """Trial ranked by its means, among all that are confirmed; ``None``: it is not."""
     front_probability: float | None = None
     """Share of resamples of seeds and texts in which it is not dominated; ``None`` as above."""
 
@@ -69,12 +65,12 @@ class ConfirmedTrial:
         return self.ranked is not None and self.ranked.on_front
 
     @property
-    def failures(self) -> tuple[ConfirmedRun, ...]:
+    def failures(self) -> tuple[RunResult, ...]:
         """Runs that failed."""
         return tuple(run for run in self.runs if run.failure is not None)
 
     @property
-    def finished(self) -> tuple[ConfirmedRun, ...]:
+    def finished(self) -> tuple[RunResult, ...]:
         """Runs with numbers."""
         return tuple(run for run in self.runs if run.failure is None)
 
@@ -85,17 +81,17 @@ class ConfirmedTrial:
 
     @property
     def violations(self) -> tuple[float, ...]:
-        """Of the space's constraints: means over the new seeds."""
+        """Violations of the space's constraints: means over the new seeds."""
         return _mean_violations(self.finished)
 
     @property
     def shifts(self) -> tuple[float | None, ...]:
-        """By how much each mean differs from the search's own value."""
+        """Amount by which each mean differs from the search's own value."""
         pairs = zip(self.dev, self.search, strict=True)
         return tuple(None if new.mean is None else new.mean - old for new, old in pairs)
 
     @property
-    def typical(self) -> ConfirmedRun | None:
+    def typical(self) -> RunResult | None:
         """The run nearest to the means on dev, each objective in units of its sd over the seeds.
 
         It stands for the setting: it was not chosen for being lucky. Ties go to the first seed.
@@ -139,7 +135,7 @@ class Confirmation:
         return tuple(one for one in self.members if one.on_front)
 
     @property
-    def failures(self) -> tuple[ConfirmedRun, ...]:
+    def failures(self) -> tuple[RunResult, ...]:
         """All runs that failed."""
         return tuple(run for one in self.trials for run in one.failures)
 
@@ -155,7 +151,7 @@ class Searched:
 
     @property
     def trials(self) -> tuple[TrialRecord, ...]:
-        """To be confirmed: the front in its order, then the baselines that are not on it."""
+        """Trials to be confirmed: the front in its order, then the baselines that are not on it."""
         front = tuple(ranked.trial for ranked in self.result.front)
         numbers = {trial.number for trial in front}
         return (*front, *(trial for trial in self.baselines if trial.number not in numbers))
@@ -163,7 +159,7 @@ class Searched:
 
 def confirmation(
     searched: Searched,
-    runs: Mapping[tuple[int, int], ConfirmedRun],
+    runs: Mapping[tuple[int, int], RunResult],
     seeds: Sequence[int],
     *,
     readings: Sequence[ReadingOfTest] = (),
@@ -249,26 +245,32 @@ def contributions(objective: Objective, answers: Answers) -> Values | None:
 def _estimates(
     objectives: Sequence[Objective], measured: Sequence[Measured]
 ) -> tuple[Estimate, ...]:
-    """Of one trial on one split: each objective over the seeds."""
-    found = []
+    """Each objective of one trial on one split over the seeds."""
+    series = dict(enumerate(_series(objectives, measured)))
+    known = {axis: one for axis, one in series.items() if one is not None}
+    intervals = summarise(known)
+    return tuple(
+        Estimate(math.fsum(known[axis].values) / len(known[axis].values), intervals[axis])
+        if axis in known
+        else Estimate(None)
+        for axis in series
+    )
+
+
+def _series(
+    objectives: Sequence[Objective], measured: Sequence[Measured]
+) -> list[SeedValues | None]:
+    """Each objective under the seeds; ``None`` where one of them has no value of it."""
+    series: list[SeedValues | None] = []
     for axis, objective in enumerate(objectives):
         values = [one.values[axis] for one in measured]
         known = [value for value in values if value is not None]
-        table = _table(objective, measured)
-        if not known or len(known) < len(values):
-            found.append(Estimate(None))
-        elif table is not None and len(known) >= BOOTSTRAP_SEEDS:
-            found.append(Estimate(math.fsum(known) / len(known), intervals({"": table})[""]))
-        else:
-            found.append(Estimate(math.fsum(known) / len(known), t_interval(known)))
-    return tuple(found)
-
-
-def _table(objective: Objective, measured: Sequence[Measured]) -> Values | None:
-    """`[S, M]`, what each text adds under each seed; ``None`` where that was not kept."""
-    rows = [contributions(objective, one.answers) for one in measured]
-    kept = [row for row in rows if row is not None]
-    return np.stack(kept) if kept and len(kept) == len(rows) else None
+        rows = [contributions(objective, one.answers) for one in measured]
+        texts = [row for row in rows if row is not None]
+        table = np.stack(texts) if texts and len(texts) == len(rows) else None
+        complete = bool(known) and len(known) == len(values)
+        series.append(SeedValues(known, table=table) if complete else None)
+    return series
 
 
 def _is_confirmed(one: ConfirmedTrial, seeds: Sequence[int]) -> bool:
@@ -290,7 +292,7 @@ def _as_trial(one: ConfirmedTrial) -> TrialRecord:
     )
 
 
-def _mean_violations(runs: Sequence[ConfirmedRun]) -> tuple[float, ...]:
+def _mean_violations(runs: Sequence[RunResult]) -> tuple[float, ...]:
     columns = zip(*(run.violations for run in runs), strict=True)
     return tuple(math.fsum(column) / len(runs) for column in columns)
 
@@ -298,34 +300,27 @@ def _mean_violations(runs: Sequence[ConfirmedRun]) -> tuple[float, ...]:
 def _front_probabilities(
     confirmed: Sequence[ConfirmedTrial], objectives: Sequence[Objective]
 ) -> dict[int, float]:
-    """By trial number: one crossed bootstrap of seeds and dev texts for all of them."""
-    if not confirmed:
-        return {}
-    tables = [[_full_table(objective, axis, one) for one in confirmed]
-              for axis, objective in enumerate(objectives)]  # fmt: skip
-    shares = front_probability_over_seeds(tables, [objective.maximise for objective in objectives])
-    numbers = [one.trial.number for one in confirmed]
-    return dict(zip(numbers, shares.tolist(), strict=True))
+    """Probabilities by trial number: one crossed bootstrap of seeds and dev texts for all."""
+    series = [
+        _series(objectives, [run.dev for run in one.finished if run.dev is not None])
+        for one in confirmed
+    ]
+    chances = front_chances(
+        [[one for one in trial if one is not None] for trial in series],
+        [objective.maximise for objective in objectives],
+        _texts(confirmed, lambda run: run.dev),
+    )
+    return dict(zip((one.trial.number for one in confirmed), chances, strict=True))
 
 
-def _full_table(objective: Objective, axis: int, one: ConfirmedTrial) -> Values:
-    """`[S, M]`; an objective with one number per seed is that number for every text."""
-    measured = [run.dev for run in one.finished if run.dev is not None]
-    table = _table(objective, measured)
-    if table is not None:
-        return table
-    values = np.array([found.values[axis] for found in measured], dtype=np.float64)
-    return np.repeat(values[:, np.newaxis], measured[0].answers.examples, axis=1)
-
-
-def _texts(trials: Sequence[ConfirmedTrial], of: Callable[[ConfirmedRun], Measured | None]) -> int:
+def _texts(trials: Sequence[ConfirmedTrial], of: Callable[[RunResult], Measured | None]) -> int:
     found = (of(run) for one in trials for run in one.finished)
     return next((measured.answers.examples for measured in found if measured is not None), 0)
 
 
 def _more_seeds(
     trials: Sequence[TrialRecord],
-    runs: Mapping[tuple[int, int], ConfirmedRun],
+    runs: Mapping[tuple[int, int], RunResult],
     seeds: Sequence[int],
 ) -> int:
     """Seeds beyond the asked ones that all the trials have finished."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,6 +54,15 @@ def t_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval | 
     mean = float(points.mean())
     half = t_quantile(len(points) - 1, confidence) * standard_error(points)
     return Interval(mean, mean - half, mean + half, "student-t", tuple(points.tolist()))
+
+
+def t_or_normal_interval(values: Sequence[float], se: float) -> Interval:
+    """Student-t over several seeds; of one run the normal interval by its standard error.
+
+    Raises:
+        ValueError: as `t_interval` and `normal_interval`.
+    """
+    return t_interval(values) or normal_interval(float(values[0]), se)
 
 
 def noise_floor(values: ArrayLike) -> float | None:

@@ -11,14 +11,15 @@ What an interval covers depends on the number of seeds S (definitions, section 3
 The plain percentile interval of the crossed bootstrap is `percentile_interval`. Its coverage
 depends on where the variance is: it is too narrow where the seeds dominate (91 % with 10 seeds,
 85 % with 5) and too wide where the chance of a single text under a single seed does (above 98 %:
-the resamples count that part up to three times). `interval` therefore shows the percentile
+the resamples count that part up to three times). `intervals` therefore shows the percentile
 interval stretched about the mean, to the width that the variance components give.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -33,8 +34,9 @@ from safr_study.uncertainty.intervals import (
     t_quantile,
 )
 
+K = TypeVar("K", bound=Hashable)
 BOOTSTRAP_SEEDS = 10
-"""From so many seeds the crossed bootstrap is shown, below them Student-t."""
+"""Seeds from which on the crossed bootstrap is shown, below them Student-t."""
 
 
 def percentile_interval(
@@ -44,23 +46,23 @@ def percentile_interval(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Interval:
-    """The plain percentile interval of the crossed bootstrap, the base of `interval`.
+    """The plain percentile interval of the crossed bootstrap, the base of `intervals`.
 
-    Arguments and errors as `interval`.
+    Arguments and errors as one table of `intervals`.
     """
     table = checked_table(values)
     means = crossed_bootstrap([table], resamples=resamples, seed=seed)[:, 0]
     return _percentiles(table, means, confidence)
 
 
-def interval(
-    values: ArrayLike,
+def intervals(
+    values: Mapping[K, ArrayLike],
     confidence: float = CONFIDENCE,
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
-) -> Interval | None:
-    """The interval to show for a mean over S seeds and M examples.
+) -> dict[K, Interval | None]:
+    """The intervals to show for means over S seeds and M examples, in one bootstrap.
 
     With fewer than 10 seeds `t_interval` over the per-seed means; ``None`` for one seed, where
     `normal_interval` has the run's own standard error. From 10 seeds the percentile interval of
@@ -77,8 +79,8 @@ def interval(
     of the Student-t interval.
 
     Args:
-        values: `[S, M]`, the contribution of each example under each seed, as for
-            `crossed_bootstrap`.
+        values: by configuration or difference, all on the same examples: `[S, M]`, the
+            contribution of each example under each seed, as for `crossed_bootstrap`.
         confidence: in (0, 1).
         resamples: of the bootstrap.
         seed: of the bootstrap's draws.
@@ -86,17 +88,6 @@ def interval(
     Raises:
         ValueError: not a matrix of finite numbers, or a single example under 10 seeds or more.
     """
-    return intervals({"": values}, confidence, resamples=resamples, seed=seed)[""]
-
-
-def intervals(
-    values: Mapping[str, ArrayLike],
-    confidence: float = CONFIDENCE,
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> dict[str, Interval | None]:
-    """`interval` of many configurations, or differences, on the same examples, in one bootstrap."""
     tables = {name: checked_table(table) for name, table in values.items()}
     large = {name: table for name, table in tables.items() if len(table) >= BOOTSTRAP_SEEDS}
     means = crossed_bootstrap(large, resamples=resamples, seed=seed) if large else np.empty((0, 0))
@@ -107,35 +98,6 @@ def intervals(
         else t_interval(table.mean(axis=1), confidence)
         for name, table in tables.items()
     }
-
-
-def difference(
-    a: ArrayLike,
-    b: ArrayLike,
-    confidence: float = CONFIDENCE,
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> Interval | None:
-    """`interval` of a - b for two configurations, paired on examples and seeds.
-
-    Args:
-        a: `[S, M]`; row s of both is the same seed, column m the same example.
-        b: `[S, M]`.
-        confidence: in (0, 1).
-        resamples: of the bootstrap.
-        seed: of the bootstrap's draws.
-
-    Raises:
-        ValueError: the shapes differ, or as `interval`.
-    """
-    first, second = checked_table(a), checked_table(b)
-    if first.shape != second.shape:
-        raise ValueError(
-            f"a paired difference needs the same seeds and examples on both sides, "
-            f"got {first.shape} and {second.shape}"
-        )
-    return interval(first - second, confidence, resamples=resamples, seed=seed)
 
 
 def _stretched(table: Values, means: Values, confidence: float) -> Interval:
@@ -159,7 +121,7 @@ def _percentiles(table: Values, means: Values, confidence: float) -> Interval:
 
 
 def _half_width(table: Values, confidence: float) -> float:
-    """Of the two-way random-effects mean, from its variance components (see `interval`)."""
+    """Half width of the two-way random-effects mean, from its variance components (`intervals`)."""
     seeds, texts = table.shape
     if texts < 2:
         raise ValueError("an interval over examples needs at least 2 of them")

@@ -17,8 +17,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,18 +28,21 @@ from benchmarks.executor import History, drive
 from benchmarks.measured import Measured, report
 from benchmarks.searches import Lookup
 from benchmarks.synthetic import SyntheticTable
-from safr_study.cli.progress import PlainProgress
+from safr_study.cli.progress import Reporter
 from safr_study.cluster.slots import TrialSlots
 from safr_study.features.search.search import StudyPlan
 from safr_study.features.study_base.cost import Cost
 from safr_study.home import open_home
 from safr_study.ledger.ledger import Ledger, StudyFacts
 from safr_study.ledger.storage import open_storage
-from safr_study.records import Provenance
-from safr_study.runner.search_source import LedgerSearcher
+from safr_study.records import EpochReport, Provenance
+from safr_study.records.run import RunResult
+from safr_study.runner.search_source import SearchSource
+from safr_study.runner.task import RunTask
+from safr_study.sampling.asha import Decision
 from safr_study.settings import CorpusSpec, SamplerName, StudySpec, TrainConfig
 from safr_study.settings.space_files import find_space
-from safr_study.tracking import Tracker, open_store
+from safr_study.tracking import StudyWriter, TrackedStudy, open_store
 
 EPOCHS = 9
 _FINGERPRINT = "0" * 64
@@ -55,35 +57,40 @@ class Spent:
     wall: float
 
 
-class ClockedSearcher(LedgerSearcher):
+class ClockedSource(SearchSource):
     """Notes what every trial costs, from its ask to its end."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.spent: dict[str, Spent] = {}
+        self.spent: dict[int, Spent] = {}
         self.waiting: Callable[[], int] = lambda: 0
         self.deepest = 0
         """Of the writer's queue."""
 
-    def suggest(self, trial_id: str) -> Any:
-        with self._clocked(trial_id):
-            return super().suggest(trial_id)
-
-    def stops(self, trial_id: str, result: dict[str, Any]) -> bool:
-        with self._clocked(trial_id):
-            return super().stops(trial_id, result)
-
-    @contextmanager
-    def _clocked(self, trial_id: str) -> Iterator[None]:
+    def next(self) -> RunTask | None:
         wall, cpu = time.perf_counter(), time.thread_time()
-        try:
-            yield
-        finally:
-            before = self.spent.get(trial_id, Spent(0.0, 0.0))
-            self.spent[trial_id] = Spent(
-                before.cpu + time.thread_time() - cpu, before.wall + time.perf_counter() - wall
-            )
-            self.deepest = max(self.deepest, self.waiting())
+        task = super().next()
+        if task is not None:
+            self._note(task, wall, cpu)
+        return task
+
+    def on_epoch(self, task: RunTask, report: EpochReport) -> Decision:
+        wall, cpu = time.perf_counter(), time.thread_time()
+        decision = super().on_epoch(task, report)
+        self._note(task, wall, cpu)
+        return decision
+
+    def on_end(self, task: RunTask, result: RunResult) -> None:
+        wall, cpu = time.perf_counter(), time.thread_time()
+        super().on_end(task, result)
+        self._note(task, wall, cpu)
+
+    def _note(self, task: RunTask, wall: float, cpu: float) -> None:
+        before = self.spent.get(task.number, Spent(0.0, 0.0))
+        self.spent[task.number] = Spent(
+            before.cpu + time.thread_time() - cpu, before.wall + time.perf_counter() - wall
+        )
+        self.deepest = max(self.deepest, self.waiting())
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,23 +141,23 @@ def run_load(
     assert storage is not None
     facts = StudyFacts(_FINGERPRINT, "planted", table.reference, {})
     ledger = Ledger.create(storage, spec, facts)
-    progress = PlainProgress(Console(file=io.StringIO(), width=100))
+    progress = Reporter(Console(file=io.StringIO(), width=100))
     progress.planned(_plan(spec, concurrent, table.reference), [])
     history = History(table.reference)
-    tracker = _tracker(home.root, spec, ledger) if track else None
-    observers = [history, progress, *([tracker] if tracker else [])]
-    searcher = ClockedSearcher(
+    writer = _writer(home.root, spec, ledger) if track else None
+    observers = [history, progress, *([writer] if writer else [])]
+    searcher = ClockedSource(
         ledger,
         spec,
         checkpoints=str(folder / "checkpoints"),
         gpus_per_trial=0.0,
         observers=observers,
     )
-    if tracker is not None:
-        searcher.waiting = lambda: tracker.waiting
+    if writer is not None:
+        searcher.waiting = lambda: writer.waiting
     drive(searcher, Lookup(table, "trial"), workers=concurrent, enough=lambda: False)
     began = time.perf_counter()
-    missing = tracker.finish(patience=600.0, limit=3600.0) if tracker is not None else None
+    missing = writer.finish(patience=600.0, limit=3600.0) if writer is not None else None
     if missing is not None:
         raise RuntimeError(missing)
     return Load(
@@ -161,18 +168,13 @@ def run_load(
     )
 
 
-def _tracker(root: Path, spec: StudySpec, ledger: Ledger) -> Tracker:
-    tracker = Tracker(
-        open_store(open_home(root)),
-        study=spec.name,
-        dataset="planted",
-        uid=ledger.uid,
-        spec=spec,
-        provenance=Provenance(None, {}, _FINGERPRINT, "none"),
-        corpus_facts={},
+def _writer(root: Path, spec: StudySpec, ledger: Ledger) -> StudyWriter:
+    provenance = Provenance(None, {}, _FINGERPRINT, "none")
+    writer = StudyWriter(
+        open_store(open_home(root)), TrackedStudy(ledger.uid, "planted", spec, provenance)
     )
-    tracker.start()
-    return tracker
+    writer.start()
+    return writer
 
 
 def _plan(spec: StudySpec, concurrent: int, reference: tuple[float, ...]) -> StudyPlan:

@@ -13,29 +13,28 @@ from pathlib import Path
 from typing import Protocol
 
 import optuna
-from ray.tune.search import Searcher
 
 from safr_study.ledger.ledger import Ledger, StudyFacts
 from safr_study.pareto import hypervolume
 from safr_study.records import EpochReport, TrialRecord, TrialState
-from safr_study.runner.search_source import LedgerSearcher
-from safr_study.runner.task import TrialTask
+from safr_study.records.run import RunResult
+from safr_study.runner.search_source import SearchSource
+from safr_study.runner.task import RunTask
+from safr_study.sampling.asha import Decision
 from safr_study.settings import StudySpec
-
-Event = dict[str, str]
 
 
 class Trainer(Protocol):
     """What stands for a Ray worker's training."""
 
-    def step(self, task: TrialTask) -> tuple[Event, bool]:
+    def step(self, task: RunTask) -> EpochReport | RunResult:
         """Train a trial for one epoch, or end it when there is none left.
 
         Args:
             task: the trial, as the searcher gave it; each step goes on where the last one ended.
 
         Returns:
-            The event that the worker reports, and whether it is the trial's last.
+            The epoch that the worker reports, or the end of the trial.
         """
 
 
@@ -100,50 +99,47 @@ def run_search(
         enough: asked after each event; ends the search.
     """
     facts = StudyFacts("0" * 64, "replay", history.reference, {})
-    searcher = LedgerSearcher(
+    source = SearchSource(
         Ledger.create(optuna.storages.InMemoryStorage(), spec, facts),
         spec,
         checkpoints=str(folder),
         gpus_per_trial=0.0,
         observers=[history],
     )
-    drive(searcher, trainer, workers=workers, enough=lambda: enough(history))
+    drive(source, trainer, workers=workers, enough=lambda: enough(history))
 
 
 def drive(
-    searcher: LedgerSearcher, trainer: Trainer, *, workers: int, enough: Callable[[], bool]
+    source: SearchSource, trainer: Trainer, *, workers: int, enough: Callable[[], bool]
 ) -> None:
-    """Do for a searcher what Ray does, in virtual time.
+    """Do for a source what the driver does, in virtual time.
 
     Args:
-        searcher: of the study.
+        source: the study's trials.
         trainer: trains its trials.
         workers: trials at once.
         enough: asked after each event; ends the search.
     """
-    running: dict[int, tuple[str, TrialTask]] = {}
+    running: dict[int, RunTask] = {}
     # (when the epoch in progress ends, which worker): ties go to the lower worker.
     due: list[tuple[int, int]] = []
-    asked = 0
 
     def begin(worker: int, now: int) -> None:
-        nonlocal asked
-        name = f"t{asked:05d}"
-        asked += 1
-        config = searcher.suggest(name)
-        if config not in (None, Searcher.FINISHED):
-            running[worker] = name, TrialTask.from_config(config)
+        task = source.next()
+        if task is not None:
+            running[worker] = task
             heapq.heappush(due, (now + 1, worker))
 
     for worker in range(workers):
         begin(worker, 0)
     while due and not enough():
         now, worker = heapq.heappop(due)
-        name, task = running[worker]
-        event, last = trainer.step(task)
-        if not searcher.stops(name, event) and not last:
+        task = running[worker]
+        reported = trainer.step(task)
+        if isinstance(reported, RunResult):
+            source.on_end(task, reported)
+        elif source.on_epoch(task, reported) is Decision.CONTINUE:
             heapq.heappush(due, (now + 1, worker))
             continue
-        searcher.on_trial_complete(name, result={})
         del running[worker]
         begin(worker, now)

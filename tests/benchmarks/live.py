@@ -2,7 +2,7 @@
 
     PYTHONPATH=tests python -m benchmarks.live --help
 
-The trainings are those of a Ray worker (``study.trainable.run_trial``), one epoch at a time: after
+The trainings are those of a Ray worker (``runner.worker.train_run``), one epoch at a time: after
 each the trial is left in its running state on disk, and goes on from there. So trials at once share
 one process, in virtual time, and a stopped trial costs no epoch more than it was given. The target
 is 95 % of the hypervolume of a grid, trained under the study's own seed.
@@ -23,7 +23,6 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.curves import Vector
-from benchmarks.executor import Event
 from benchmarks.kept import code, keep_search, kept_searches
 from benchmarks.searches import BASE, METHODS, Method, Search, search, study_spec
 from benchmarks.summary import markdown, summarise
@@ -31,8 +30,9 @@ from benchmarks.written import AT, write_results
 from safr_study.data import EncodedCorpus, encoded_corpus
 from safr_study.pareto import hypervolume
 from safr_study.records import EpochReport
-from safr_study.runner.task import EVENT, Finished, TrialTask, finished_event, read_event
-from safr_study.runner.worker import run_trial
+from safr_study.records.run import RunResult
+from safr_study.runner.task import EVENT, RunTask, read_event
+from safr_study.runner.worker import train_run
 from safr_study.settings import (
     CorpusSpec,
     SchedulerConfig,
@@ -54,9 +54,9 @@ _LOG = logging.getLogger("live")
 class _Paused(Exception):
     """A trial reported an epoch, and is left there."""
 
-    def __init__(self, event: Event) -> None:
+    def __init__(self, report: EpochReport) -> None:
         super().__init__()
-        self.event = event
+        self.report = report
 
 
 class LiveTrainer:
@@ -66,18 +66,18 @@ class LiveTrainer:
         self._corpus = corpus
         self._done: dict[int, int] = {}
 
-    def step(self, task: TrialTask) -> tuple[Event, bool]:
-        def pause(event: Event) -> None:
+    def step(self, task: RunTask) -> EpochReport | RunResult:
+        def pause(event: dict[str, str]) -> None:
             report = read_event(event[EVENT])
             # A trial that goes on reports its earlier epochs again.
             if isinstance(report, EpochReport) and report.epoch > self._done.get(task.number, 0):
                 self._done[task.number] = report.epoch
-                raise _Paused(event)
+                raise _Paused(report)
 
         try:
-            return finished_event(run_trial(task, self._corpus, pause)), True
+            return train_run(task, self._corpus, pause)
         except _Paused as paused:
-            return paused.event, False
+            return paused.report
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +160,8 @@ def grid_ends(setup: LiveSetup, seed: int, corpus: EncodedCorpus, folder: Path) 
 
 def _trained(
     spec: StudySpec, values: dict[str, Value], corpus: EncodedCorpus, folder: Path
-) -> Finished:
-    task = TrialTask(
+) -> RunResult:
+    task = RunTask(
         number=0,
         train=trial_config(spec.train, values, seed=spec.seed),
         corpus=spec.corpus,
@@ -170,7 +170,7 @@ def _trained(
         folder=str(folder),
         gpus=0.0,
     )
-    done = run_trial(task, corpus, lambda _event: None)
+    done = train_run(task, corpus, lambda _event: None)
     shutil.rmtree(folder, ignore_errors=True)
     return done
 

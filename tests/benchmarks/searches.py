@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
+from run_results import run_result
 
 from benchmarks.curves import Curve, Pair, Table, Vector, best_hypervolume, snap
-from benchmarks.executor import Event, History, Trainer, run_search
-from safr_study.records import CheckpointRef, DeletionScores, EpochReport, Replicate, Scores
-from safr_study.runner.task import Finished, TrialTask, epoch_event, finished_event
+from benchmarks.executor import History, Trainer, run_search
+from safr_study.records import DeletionScores, EpochReport, Replicate, Scores
+from safr_study.records.run import RunResult
+from safr_study.runner.task import RunTask
 from safr_study.settings import (
     CorpusSpec,
     SamplerName,
@@ -219,16 +221,16 @@ class Lookup:
         self._rule: RowRule = rule
         self._done: dict[int, int] = {}
 
-    def step(self, task: TrialTask) -> tuple[Event, bool]:
+    def step(self, task: RunTask) -> EpochReport | RunResult:
         curve = self._curve(task)
         reports = curve.reports(task.train, task.rungs)
         done = self._done.get(task.number, 0)
         self._done[task.number] = done + 1
         if done < len(reports):
-            return epoch_event(reports[done]), False
-        return finished_event(finished(curve.end(task.train), reports)), True
+            return reports[done]
+        return finished(curve.end(task.train), reports)
 
-    def _curve(self, task: TrialTask) -> Curve:
+    def _curve(self, task: RunTask) -> Curve:
         pair: Pair | None = None
         if task.train.shape.vmask:
             weights = task.train.penalties
@@ -238,14 +240,13 @@ class Lookup:
         return self._table.curve(pair, seed)
 
 
-def finished(values: Vector, reports: Sequence[EpochReport]) -> Finished:
+def finished(values: Vector, reports: Sequence[EpochReport]) -> RunResult:
     """The end of a trial of which nothing but its objectives is known."""
     deletion = DeletionScores(0.3, 0.3, values[0] - values[1], values[1], 0.0)
-    return Finished(
-        replicates=(Replicate(0, values),),
+    return run_result(
+        Replicate(0, values),
         scores=Scores("dev", 1, values[0], 0.0, 50.0, math.log(2), (deletion,)),
-        checkpoint=CheckpointRef("nowhere", "0" * 64, len(reports)),
+        reports=reports,
         seconds=float(len(reports)),
         device="table",
-        epochs=tuple(reports),
     )

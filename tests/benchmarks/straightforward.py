@@ -15,9 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from safr_study.data import Batch
-from safr_study.model import PAD
-from safr_study.model.positions import sinusoids
-from safr_study.settings import TrainConfig
+from safr_study.model.transformer import sinusoids
+from safr_study.settings import PAD, TrainConfig
 
 
 class Attention(nn.Module):

@@ -93,7 +93,8 @@ def _warm(spec: StudySpec, folder: Path, _index: int) -> None:
 def _bare(spec: StudySpec, folder: Path, trial: TrialRecord) -> float:
     import torch
 
-    from safr_study.evaluation import sample_texts, score_model
+    from safr_study.evaluation.leave_one_out import sample_texts
+    from safr_study.evaluation.scoring import score_model
     from safr_study.model import SafrClassifier
     from safr_study.settings import wanted
     from safr_study.training import computing, fit

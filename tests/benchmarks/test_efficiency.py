@@ -36,8 +36,10 @@ from benchmarks.synthetic import SyntheticTable
 from benchmarks.table_lines import FileTable, read_lines
 from safr_study.data import encoded_corpus
 from safr_study.pareto import hypervolume
-from safr_study.runner.task import Finished, TrialTask, read_event
-from safr_study.runner.worker import run_trial
+from safr_study.records import EpochReport
+from safr_study.records.run import RunResult
+from safr_study.runner.task import RunTask, read_event
+from safr_study.runner.worker import train_run
 from safr_study.settings import (
     CorpusSpec,
     EvaluationConfig,
@@ -306,7 +308,7 @@ def test_searches_under_other_seeds_are_not_compared() -> None:
 def test_a_trial_in_steps_is_the_trial_in_one_go(tmp_path: Path) -> None:
     spec = CorpusSpec(dataset="planted", train_limit=60, dev_limit=40, max_len=30)
     corpus = encoded_corpus(spec)
-    task = TrialTask(
+    task = RunTask(
         number=0,
         train=TrainConfig(
             shape=ModelShape(embed_dim=8, ffn_dim=8, heads=2, mask_hidden_dim=4),
@@ -323,16 +325,17 @@ def test_a_trial_in_steps_is_the_trial_in_one_go(tmp_path: Path) -> None:
     )
     trainer = LiveTrainer(corpus)
     steps = [trainer.step(task) for _ in range(4)]
-    assert [last for _, last in steps] == [False, False, False, True]
     seen = []
-    whole = run_trial(
+    whole = train_run(
         replace(task, folder=str(tmp_path / "whole")), corpus, lambda event: seen.append(event)
     )
-    for (event, _), other in zip(steps[:3], seen, strict=True):
-        ours, theirs = read_event(event["event"]), read_event(other["event"])
-        assert replace(ours, seconds=0.0) == replace(theirs, seconds=0.0)  # type: ignore[type-var]
-    last = read_event(steps[3][0]["event"])
-    assert isinstance(last, Finished)
+    for ours, other in zip(steps[:3], seen, strict=True):
+        theirs = read_event(other["event"])
+        assert isinstance(ours, EpochReport)
+        assert isinstance(theirs, EpochReport)
+        assert replace(ours, seconds=0.0) == replace(theirs, seconds=0.0)
+    last = steps[3]
+    assert isinstance(last, RunResult)
     assert last.replicates == whole.replicates
 
 

@@ -29,7 +29,7 @@ from torch.profiler import ProfilerActivity, profile
 from benchmarks.straightforward import Straightforward, straightforward_steps
 from benchmarks.training_flops import training_flops
 from safr_study.data import Batch, EncodedCorpus, encoded_corpus, training_batches
-from safr_study.evaluation import score_model
+from safr_study.evaluation.scoring import score_model
 from safr_study.model import SafrClassifier, build_model
 from safr_study.settings import (
     CURVE_SHARES,

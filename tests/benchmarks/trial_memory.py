@@ -25,7 +25,7 @@ import numpy as np
 from benchmarks.measured import Measured, report
 from safr_study.cluster.ray_cluster import cluster
 from safr_study.data import EncodedCorpus, EncodedSplit, encoded_corpus
-from safr_study.runner.task import TrialTask
+from safr_study.runner.task import RunTask
 from safr_study.settings import (
     CorpusSpec,
     EvaluationConfig,
@@ -65,14 +65,14 @@ class Worker:
             int(split.tokens.sum(dtype=np.int64))
         return private_bytes()
 
-    def trial(self, task: TrialTask, corpus: EncodedCorpus) -> int:
+    def trial(self, task: RunTask, corpus: EncodedCorpus) -> int:
         """The most private bytes while a trial runs."""
-        from safr_study.runner.worker import run_trial
+        from safr_study.runner.worker import train_run
 
         done = threading.Event()
         watch = threading.Thread(target=self._watch, args=(done,), daemon=True)
         watch.start()
-        run_trial(task, corpus, lambda _event: None)
+        train_run(task, corpus, lambda _event: None)
         done.set()
         watch.join()
         return self._highest
@@ -196,8 +196,8 @@ def measure(dataset: str, train: int, dev: int) -> list[Measured]:
     ]
 
 
-def _task(config: TrainConfig, dataset: str, folder: Path) -> TrialTask:
-    return TrialTask(
+def _task(config: TrainConfig, dataset: str, folder: Path) -> RunTask:
+    return RunTask(
         number=0,
         train=config,
         corpus=CorpusSpec(dataset=dataset),

@@ -15,8 +15,8 @@ from safr_study.data import EncodedCorpus, training_batches
 from safr_study.evaluation.scoring import evaluate_model
 from safr_study.model import SafrClassifier, build_model, loss_terms
 from safr_study.records import EpochReport
-from safr_study.runner.task import TrialTask
-from safr_study.runner.worker import run_trial
+from safr_study.runner.task import RunTask
+from safr_study.runner.worker import train_run
 from safr_study.settings import (
     CorpusSpec,
     EvaluationConfig,
@@ -207,8 +207,8 @@ def test_one_model_measures_alike_on_both(gpu: torch.device, planted: EncodedCor
     assert np.mean(top != top_cpu) <= 0.02
 
 
-def task_of(folder: Path, gpus: float, batch_size: int = 32) -> TrialTask:
-    return TrialTask(
+def task_of(folder: Path, gpus: float, batch_size: int = 32) -> RunTask:
+    return RunTask(
         number=0,
         train=TrainConfig.parse({**CONFIG.model_dump(), "epochs": 1, "batch_size": batch_size}),
         corpus=CorpusSpec(dataset="planted:redundant"),
@@ -224,10 +224,10 @@ def task_of(folder: Path, gpus: float, batch_size: int = 32) -> TrialTask:
 def test_a_trial_on_a_share_of_a_gpu_leaves_a_model_for_the_cpu(
     gpu: torch.device, planted: EncodedCorpus, tmp_path: Path
 ) -> None:
-    finished = run_trial(task_of(tmp_path, 0.25), planted, lambda _: None)
+    finished = train_run(task_of(tmp_path, 0.25), planted, lambda _: None)
     assert finished.device == "cuda"
     assert finished.failure is None
-    assert finished.scores is not None
+    assert finished.dev is not None
     loaded = load_model(tmp_path / "model")
     assert {p.device for p in loaded.model.parameters()} == {CPU}
     total = torch.cuda.get_device_properties(gpu).total_memory
@@ -242,13 +242,13 @@ def test_a_trial_gets_twice_its_share_when_memory_runs_out(
     torch.cuda.reset_peak_memory_stats(gpu)
     torch.cuda.set_per_process_memory_fraction(1.0, 0)
     big = 2000
-    run_trial(task_of(tmp_path / "free", 1.0, big), planted, lambda _: None)
+    train_run(task_of(tmp_path / "free", 1.0, big), planted, lambda _: None)
     needed = torch.cuda.max_memory_reserved(gpu)
     total = torch.cuda.get_device_properties(gpu).total_memory
     torch.cuda.empty_cache()
     events: list[dict[str, str]] = []
     share = 0.7 * needed / total
-    finished = run_trial(task_of(tmp_path / "scarce", share, big), planted, events.append)
+    finished = train_run(task_of(tmp_path / "scarce", share, big), planted, events.append)
     assert finished.failure is None
     assert torch.cuda.max_memory_reserved(gpu) > share * total
     torch.cuda.set_per_process_memory_fraction(1.0, 0)

@@ -10,7 +10,7 @@ from test_cuda import task_of
 from safr_study.cluster.gpu_pilot import gpu_share, measure_peak
 from safr_study.cluster.slots import NodeCapacity
 from safr_study.data import EncodedCorpus
-from safr_study.runner.worker import run_trial
+from safr_study.runner.worker import train_run
 from safr_study.settings import CorpusSpec, StudySpec
 from safr_study.settings.space_files import find_space
 
@@ -34,7 +34,7 @@ def test_a_trial_fits_into_the_share_that_its_pilot_chose(
     assert abs(peak.total - total) < 0.05 * total
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
-    assert run_trial(task, planted, lambda _: None).failure is None
+    assert train_run(task, planted, lambda _: None).failure is None
     assert torch.cuda.max_memory_reserved() <= peak.used
     share = gpu_share(peak, [NodeCapacity(64.0, 1.0)], 1.0)
     assert torch.cuda.max_memory_reserved() <= share * total

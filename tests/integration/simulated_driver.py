@@ -11,45 +11,43 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from plain_scores import plain_scores
+from run_results import run_result
 from stored_study import epoch
 from tiny_model import save_tiny_model
 
 import safr_study.runner.worker as real
 from safr_study.checkpoint.manifest import verify_model
-from safr_study.cli.progress import SilentProgress
+from safr_study.cli.progress import Reporter
 from safr_study.features.search.search import search
 from safr_study.features.study_base.stores import stores
 from safr_study.home import open_home
 from safr_study.records import Replicate
-from safr_study.runner.task import Finished, TrialTask, epoch_event, finished_event
+from safr_study.runner.task import RunTask, event
 from safr_study.settings import CorpusSpec, SchedulerConfig, StudySpec, TrainConfig
 from safr_study.settings.space_files import find_space
 
 TRIALS, EPOCHS = 12, 3
-SCORES = plain_scores()
 REPORTS = tuple(epoch(number) for number in range(1, EPOCHS + 1))
 
 
-def simulated(config: dict[str, Any], corpus: Any) -> None:
+def simulated(config: dict[str, Any], corpus: Any, work: Any = None) -> None:
     """What stands for a trial: objectives that follow from its study and number."""
     from ray import tune
 
-    task = TrialTask.from_config(config)
+    task = RunTask.from_config(config)
     # What is registered is verified first: a small model, that was not trained.
     folder = save_tiny_model(Path(task.folder) / "model", seed=task.number)
     draw = hashlib.sha256(f"{task.folder} {task.number}".encode()).digest()
     for report in REPORTS:
-        tune.report(epoch_event(report))
-    finished = Finished(
-        replicates=(Replicate(task.train.seed, (50 + draw[0] / 8, draw[1] / 8)),),
-        scores=SCORES,
+        tune.report(event(report))
+    ended = run_result(
+        Replicate(task.train.seed, (50 + draw[0] / 8, draw[1] / 8)),
+        trial=task.number,
         checkpoint=verify_model(folder),
         seconds=1.0,
-        device="cpu",
-        epochs=REPORTS,
+        reports=REPORTS,
     )
-    tune.report(finished_event(finished))
+    tune.report(event(ended))
 
 
 def main(home: str, name: str, seed: str, address: str, ledger: str, tracking: str) -> None:
@@ -66,7 +64,7 @@ def main(home: str, name: str, seed: str, address: str, ledger: str, tracking: s
         resources={"max_concurrent": 1},
     )
     places = stores(open_home(home), tracking_uri=tracking, storage_url=ledger, address=address)
-    outcome = search(spec, places, progress=SilentProgress())
+    outcome = search(spec, places, progress=Reporter(None))
     front = sorted(ranked.trial.number for ranked in outcome.result.front)
     sys.stdout.write(json.dumps({"front": front, "untracked": outcome.untracked}) + "\n")
 

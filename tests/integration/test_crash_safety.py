@@ -25,17 +25,16 @@ import pytest
 from commands import SMALL, STUDY, TRIALS, FinishedStudy, command_line, environment, safr
 from optuna.storages.journal._storage import JournalOperation
 from processes import of_session, trial_processes, wait_for_end
-from ray.tune.search import Searcher
+from run_results import run_result
 from traces import is_trial, ledger, numbers, pickles, runs, trials, writes
 
 from safr_study.checkpoint.manifest import verify_model
 from safr_study.errors import StudyIncomplete
 from safr_study.home import Home, open_home
-from safr_study.ledger.driver_lock import driver_lock
+from safr_study.ledger.driver_lock import Lease, driver_lock
 from safr_study.ledger.ledger import Ledger, StudyFacts
 from safr_study.ledger.storage import open_storage
 from safr_study.records import (
-    CheckpointRef,
     EpochReport,
     LossTerms,
     Replicate,
@@ -43,8 +42,11 @@ from safr_study.records import (
     TrialRecord,
     TrialState,
 )
-from safr_study.runner.search_source import LedgerSearcher
-from safr_study.runner.task import Finished, TrialTask, epoch_event, finished_event
+from safr_study.records.run import RunResult
+from safr_study.runner.search_source import SearchSource
+from safr_study.runner.task import RunTask, SharedFault, event
+from safr_study.runner.tune_adapter import SourceSearcher
+from safr_study.sampling.asha import Decision
 from safr_study.settings import CorpusSpec, StudySpec
 from safr_study.settings.space_files import find_space
 
@@ -82,7 +84,7 @@ def opened(home: Home, spec: StudySpec) -> Ledger:
     return Ledger.load(storage, spec.name) or Ledger.create(storage, spec, FACTS)
 
 
-def report_of(task: TrialTask, epoch: int) -> EpochReport:
+def report_of(task: RunTask, epoch: int) -> EpochReport:
     """An epoch whose numbers follow from the trial and the epoch alone."""
     accuracy, srs = np.random.default_rng([task.number, epoch]).uniform(50, 90, size=2)
     return EpochReport(
@@ -98,54 +100,47 @@ def report_of(task: TrialTask, epoch: int) -> EpochReport:
     )
 
 
-def run_one(search: LedgerSearcher, name: str, task: TrialTask, disk: Disk, *, fails: bool) -> None:
+def run_one(source: SearchSource, task: RunTask, disk: Disk, *, fails: bool) -> None:
     """A trial as its worker would run it: told from its first epoch on, trained from its state."""
     saved = disk.setdefault(task.number, [])
     for epoch in range(1, EPOCHS + 1):
         if epoch > len(saved):
             saved.append(report_of(task, epoch))
-        if search.stops(name, epoch_event(saved[epoch - 1])):
+        if source.on_epoch(task, saved[epoch - 1]) is Decision.PRUNE:
             return
-    finished = Finished(failure="a sentence", epochs=tuple(saved))
-    if not fails:
-        values = (saved[-1].dev_accuracy, 100 - saved[-1].dev_accuracy)
-        finished = Finished(
-            replicates=(Replicate(0, values),),
-            scores=SCORES,
-            checkpoint=CheckpointRef("/somewhere", "a" * 64, EPOCHS),
-            epochs=tuple(saved),
-        )
-    search.stops(name, finished_event(finished))
+    if fails:
+        source.on_end(task, RunResult(*task.key, failure="a sentence", reports=tuple(saved)))
+        return
+    values = (saved[-1].dev_accuracy, 100 - saved[-1].dev_accuracy)
+    source.on_end(task, run_result(Replicate(0, values), scores=SCORES, reports=saved))
+
+
+def source_of(home: Home, spec: StudySpec) -> SearchSource:
+    return SearchSource(
+        opened(home, spec), spec, checkpoints=str(home.checkpoints(STUDY)), gpus_per_trial=0.0
+    )
 
 
 def to_the_end(home: Home, spec: StudySpec, disk: Disk) -> list[TrialRecord]:
     """Give the command until the study has all its trials."""
     for _ in range(3):
-        search = LedgerSearcher(
-            opened(home, spec), spec, checkpoints=str(home.checkpoints(STUDY)), gpus_per_trial=0.0
-        )
-        for name in map(str, itertools.count()):
-            config = search.suggest(name)
-            if config == Searcher.FINISHED:
-                break
-            task = TrialTask.from_config(config)
+        source = source_of(home, spec)
+        while (task := source.next()) is not None:
             fails = task.number == FAILING and spec.sampler != "grid"
-            run_one(search, name, task, disk, fails=fails)
+            run_one(source, task, disk, fails=fails)
     return [replace(trial, ended=None) for trial in opened(home, spec).trials()]
 
 
 def saved_by(home: Home, spec: StudySpec, *, ahead: int) -> Disk:
     """What the trials had saved when their driver died; ``ahead``: epochs it had not heard of."""
     disk: Disk = {}
-    search = LedgerSearcher(
-        opened(home, spec), spec, checkpoints=str(home.checkpoints(STUDY)), gpus_per_trial=0.0
-    )
+    source = source_of(home, spec)
     for trial in opened(home, spec).trials():
         heard = len(trial.epochs)
         more = range(heard + 1, min(EPOCHS, heard + ahead) + 1)
         if trial.state is not TrialState.RUNNING or trial.stopped_at is not None:
             more = range(0)
-        task = search._task(trial) if more else None
+        task = source._task(trial) if more else None
         disk[trial.number] = list(trial.epochs)
         disk[trial.number] += [report_of(task, epoch) for epoch in more if task is not None]
     return disk
@@ -230,14 +225,12 @@ def test_a_ledger_on_a_disk_that_filled_goes_on_when_there_is_room(tmp_path: Pat
 def test_a_worker_without_room_ends_the_study_and_fails_nothing(tmp_path: Path) -> None:
     home = open_home(tmp_path / "home")
     spec = study_spec("random", "none", 3)
-    search = LedgerSearcher(
-        opened(home, spec), spec, checkpoints=str(home.checkpoints(STUDY)), gpus_per_trial=0.0
-    )
-    task = TrialTask.from_config(search.suggest("a"))
-    search.stops("a", epoch_event(report_of(task, 1)))
-    full = Finished(failure="there is no room to write to F; make some", ends_study=True)
+    searcher = SourceSearcher(source_of(home, spec), Lease(0.0, ()))
+    task = RunTask.from_config(searcher.suggest("a"))
+    searcher.stops("a", event(report_of(task, 1)))
+    full = SharedFault("there is no room to write to F; make some")
     with pytest.raises(StudyIncomplete, match="'s1' cannot go on: there is no room to write to F"):
-        search.stops("a", finished_event(full))
+        searcher.stops("a", event(full))
     (trial,) = opened(home, spec).trials()
     assert trial.state is TrialState.RUNNING
     assert trial.failure is None

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 from commands import TRIALS, FinishedStudy
 from mlflow_page import browser_page, runs_page
-from synthetic_study import complete_trial, ranked_study, study_spec, tracker_of
+from synthetic_study import complete_trial, ranked_study, study_spec, writer_of
 
 from safr_study.home import open_home
 from safr_study.records.history import HistoryPoint
 from safr_study.tracking import (
+    StudyEnd,
     experiment_name,
     experiment_url,
     open_store,
@@ -33,14 +34,14 @@ def test_the_page_shows_the_runs_metrics_picture_and_models_of_a_study(tmp_path:
         complete_trial(2, 60.0, 0.125, folder=tmp_path),
     ]
     result = ranked_study(spec, [trials[:2], trials[2:]], knee=0)
-    tracker = tracker_of(store, spec)
-    tracker.start()
-    grown = [HistoryPoint(trial=2, ended=None, trials=3, epochs=9, hypervolume=123.25)]
-    assert tracker.finish_study(result, history=grown, artifacts={"front.png": PIXEL}) is None
+    writer = writer_of(store, spec)
+    writer.start()
+    grown = HistoryPoint(trial=2, ended=None, trials=3, epochs=9, hypervolume=123.25)
+    assert writer.finish(StudyEnd(result, (grown,), files={"front.png": PIXEL})) is None
     register_front(store, result, uid="s1-1", spec=spec)
 
     with serve_ui(store, 0) as server:
-        page = runs_page(server.url, tracker.experiment_id, tmp_path / "runs.png")
+        page = runs_page(server.url, writer.runs.experiment_id, tmp_path / "runs.png")
         assert "4 matching runs" in page.text
         rows = dict(page.rows)
         names = [f"s1 #{trial.number} {trial.label}" for trial in trials]
@@ -49,13 +50,15 @@ def test_the_page_shows_the_runs_metrics_picture_and_models_of_a_study(tmp_path:
         assert [name for name, _ in page.rows[2:]] == [names[2], "s1"]
         for number, (trial, name) in enumerate(zip(trials, names, strict=True)):
             shown = rows[name]
-            assert shown == pytest.approx(store.client.get_run(tracker.run_id(number)).data.metrics)
+            assert shown == pytest.approx(
+                store.client.get_run(writer.runs.trials[number].run_id).data.metrics
+            )
             assert (shown["objective/accuracy"], shown["objective/srs_30"]) == trial.values
         assert rows["s1"]["hypervolume"] == 123.25
 
         with browser_page() as tab:
-            runs = experiment_url(server.url, tracker.experiment_id).partition("?")[0]
-            tab.goto(f"{runs}/{tracker.study_run_id}/artifacts/front.png")
+            runs = experiment_url(server.url, writer.runs.experiment_id).partition("?")[0]
+            tab.goto(f"{runs}/{writer.runs.parent.run_id}/artifacts/front.png")
             tab.locator("img[src^='blob:'], img[src*='front.png']").first.wait_for()
             tab.goto(f"{server.url}/#/models/safr-planted")
             tab.get_by_text("s1-best-accuracy").first.wait_for()

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from commands import command_line, environment, safr
 from mlflow_server import Server, postgres_backed_server
-from synthetic_study import complete_trial, epoch, ranked_study, study_spec, tracker_of, trial
+from synthetic_study import complete_trial, epoch, ranked_study, study_spec, trial, writer_of
 from tracked_equality import Compared, compare
 
 from safr_study.errors import ServiceUnreachable
@@ -28,7 +28,7 @@ from safr_study.home import open_home
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.storage import open_storage
 from safr_study.records import TrialState
-from safr_study.tracking import Tracker, open_store
+from safr_study.tracking import StudyEnd, StudyWriter, open_store
 from safr_study.tracking import writer as writer_module
 
 TRIALS = 4
@@ -49,26 +49,26 @@ def test_an_outage_in_mid_study_loses_nothing_and_doubles_nothing(
     outage: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
-    monkeypatch.setattr(writer_module, "_LONGEST_DELAY", 0.5)
+    monkeypatch.setattr(writer_module, "LOOK_SECONDS", 0.5)
     struck = _watch_failures(monkeypatch)
     store = open_store(open_home(tmp_path), server.url)
     spec = study_spec()
-    tracker = tracker_of(store, spec, outage)
-    tracker.start()
+    writer = writer_of(store, spec, outage)
+    writer.start()
     ended = [
         replace(complete_trial(number, 80.0, 10.0, epochs=3), ended=1_700_000_000.0 + number)
         for number in range(4)
     ]
-    _observe(tracker, ended[0])
+    _observe(writer, ended[0])
     server.stop() if outage == "refusing" else server.freeze()
     for one in ended[1:3]:
-        _observe(tracker, one)
+        _observe(writer, one)
     # More than one call is given up, so that a frozen server has some to work off later.
     for _ in range(3):
         assert struck.acquire(timeout=60)
     server.start() if outage == "refusing" else server.thaw()
-    _observe(tracker, ended[3])
-    assert tracker.finish_study(ranked_study(spec, [ended])) is None
+    _observe(writer, ended[3])
+    assert writer.finish(StudyEnd(ranked_study(spec, [ended]))) is None
     found = compare(server.direct.client, outage, spec, ended)
     assert found == Compared(runs=5, points=4 * 3 * 9)
 
@@ -140,11 +140,11 @@ def test_a_socket_that_never_answers_is_told_at_the_start(tmp_path: Path) -> Non
             open_store(open_home(tmp_path), uri)
 
 
-def _observe(tracker: Tracker, ended: object) -> None:
-    tracker.trial_started(trial(ended.number))
+def _observe(writer: StudyWriter, ended: object) -> None:
+    writer.trial_started(trial(ended.number))
     for number in range(1, 4):
-        tracker.epoch_ended(trial(ended.number, epochs=number), epoch(number))
-    tracker.trial_ended(ended)
+        writer.epoch_ended(trial(ended.number, epochs=number), epoch(number))
+    writer.trial_ended(ended)
 
 
 def _watch_failures(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:

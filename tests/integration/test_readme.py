@@ -1,4 +1,5 @@
-"""The README, command by command, as a stranger types it; the long ones in its own short form."""
+"""The README and the pages after it, command by command, as typed by a newcomer; the long ones in
+the README's own short form."""
 
 from __future__ import annotations
 
@@ -15,13 +16,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from commands import environment
-from packaged import ROOT
 from ray_nodes import free_port, ray_nodes
 from services import services
 from serving import answering
-from written_commands import shell_blocks
+from written_commands import PAGES, ROOT, shell_blocks
 
-README = (ROOT / "README.md").read_text("utf-8")
+TEXT = "\n".join(PAGES.values())
 BIN = Path(sys.executable).parent
 LEDGER = "postgresql+psycopg://safr@postgres/ledger"
 MAKE_TEST = "make test"
@@ -32,15 +32,15 @@ _NEUTRAL = ["a", "film", ",", "the", "plot", "and", "cast", "scene", "is", "it",
 
 
 def block_with(words: str) -> list[str]:
-    """The commands of the block of the README with these words, continued lines joined."""
-    (found,) = (block for block in shell_blocks(README) if words in block)
+    """The commands of the block of the pages with these words, continued lines joined."""
+    (found,) = (block for block in shell_blocks(TEXT) if words in block)
     lines = (line.partition(" #")[0].strip() for line in found.replace("\\\n", " ").splitlines())
     return [line for line in lines if line]
 
 
 def short_forms() -> dict[str, str]:
     """Options by command, from the paragraph that tells how a long command ends soon."""
-    (paragraph,) = re.findall(r"\*\*In a hurry\?\*\*(.*?)\n\n", README, flags=re.DOTALL)
+    (paragraph,) = re.findall(r"\*\*In a hurry\?\*\*(.*?)\n\n", TEXT, flags=re.DOTALL)
     search, reproduce, confirm = re.findall(r"`(--[^`]*)`", " ".join(paragraph.split()))
     return {"search": search, "submit": search, "reproduce": reproduce, "confirm": confirm}
 
@@ -59,7 +59,7 @@ class Shell:
         stars = reviews["label"] * 2 + 1
         table = {"review": reviews["text"], "stars": stars}
         pd.DataFrame(table).to_csv(folder / "reviews.csv", index=False)
-        (space,) = re.findall(r"^```yaml\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+        (space,) = re.findall(r"^```yaml\n(.*?)^```", TEXT, flags=re.MULTILINE | re.DOTALL)
         (folder / "my-space.yaml").write_text(space, encoding="utf-8")
         self.environment = environment(folder / ".safr-study")
         # As for a person: the home is the folder's.
@@ -93,7 +93,7 @@ class Shell:
 
 
 def served(shell: Shell, line: str, url: str) -> AbstractContextManager[None]:
-    """A line of the README that serves, while the block runs."""
+    """A line of the pages that serves, while the block runs."""
     return answering(line, url, env=shell.environment, cwd=shell.folder)
 
 
@@ -164,7 +164,7 @@ def test_your_own_data_and_space(shell: Shell) -> None:
 
 @pytest.fixture(scope="module")
 def two_studies(shell: Shell) -> Shell:
-    """All searches of the README have run."""
+    """All searches of the pages have run."""
     for line in block_with("--study s2"):
         shell.run(line)
     assert (shell.folder / "s3.json").read_text("utf-8").startswith("{")
@@ -251,7 +251,7 @@ def test_a_study_on_a_cluster(cluster: tuple[Shell, dict[str, str]]) -> None:
     assert told["missing"] == [], told["missing"]
 
 
-def test_every_block_of_the_readme_is_run_here() -> None:
+def test_every_block_of_the_pages_is_run_here() -> None:
     source = Path(__file__).read_text("utf-8")
     for words in re.findall(r'block_with\(\s*"([^"]+)"', source):
         assert block_with(words)
@@ -261,7 +261,7 @@ def test_every_block_of_the_readme_is_run_here() -> None:
         for line in block_with(words)
     }
     written = [
-        line for block in shell_blocks(README) for line in block.replace("\\\n", " ").splitlines()
+        line for block in shell_blocks(TEXT) for line in block.replace("\\\n", " ").splitlines()
     ]
     missing = [
         line for line in written if (text := line.partition(" #")[0].strip()) and text not in run

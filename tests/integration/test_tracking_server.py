@@ -8,11 +8,19 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from synthetic_study import complete_trial, epoch, ranked_study, study_spec, tracker_of, trial
+from synthetic_study import complete_trial, epoch, ranked_study, study_spec, trial, writer_of
 
 from safr_study.errors import BadInput
 from safr_study.home import open_home
-from safr_study.tracking import Store, UiServer, open_store, pull, register_front, serve_ui
+from safr_study.tracking import (
+    Store,
+    StudyEnd,
+    UiServer,
+    open_store,
+    pull,
+    register_front,
+    serve_ui,
+)
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +44,13 @@ def test_a_study_on_a_server_is_tracked_registered_and_pulled(
     ended = complete_trial(0, 80.5, 1 / 3, folder=tmp_path / "checkpoints")
     result = ranked_study(spec, [[ended]], knee=0)
     for _ in range(2):
-        tracker = tracker_of(store, spec)
-        tracker.start()
-        tracker.trial_started(trial(0))
-        tracker.epoch_ended(trial(0, epochs=1), epoch(1))
-        tracker.trial_ended(ended)
-        assert tracker.finish_study(result) is None
-    run = store.client.get_run(tracker.run_id(0))
+        writer = writer_of(store, spec)
+        writer.start()
+        writer.trial_started(trial(0))
+        writer.epoch_ended(trial(0, epochs=1), epoch(1))
+        writer.trial_ended(ended)
+        assert writer.finish(StudyEnd(result)) is None
+    run = store.client.get_run(writer.runs.trials[0].run_id)
     assert run.info.artifact_uri.startswith("mlflow-artifacts:")
     assert run.info.status == "FINISHED"
     assert run.data.metrics["objective/srs_30"] == 1 / 3

@@ -153,7 +153,7 @@ def _run_metadata() -> bool:
 
 def _pyfunc_flavour() -> bool:
     # Imported by the package's own module, which keeps a warning of MLflow's away.
-    importlib.import_module("safr_study.tracking._pyfunc")
+    importlib.import_module("safr_study.tracking.served")
     model = importlib.import_module("mlflow.pyfunc.model")
     names = [value for name, value in vars(model).items() if name.startswith("CONFIG_KEY_ARTIFACT")]
     code = importlib.import_module("mlflow.pyfunc").MODEL_CODE_PATH
@@ -311,7 +311,7 @@ CANARIES = (
     ),
     Canary(
         "the tag mlflow.loggedArtifacts",
-        "tracking/artifacts.py",
+        "tracking/study_runs.py",
         "mlflow.loggedArtifacts",
         "tables that MLflow's page shows as tables",
         lambda: (

@@ -2,43 +2,60 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
-from written_commands import commands_in, faults, shell_blocks
+from written_commands import PAGES, ROOT, commands_in, faults, shell_blocks
 
 from safr_study.settings.space_files import parse_space
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text("utf-8")
+README = PAGES["README.md"]
+TEXT = "\n".join(PAGES.values())
 
 
 def test_every_command_is_understood_by_the_command_line() -> None:
-    commands = [command for block in shell_blocks(README) for command in commands_in(block)]
+    commands = [command for block in shell_blocks(TEXT) for command in commands_in(block)]
     assert len(commands) >= 10
     assert [fault for command in commands for fault in faults(command)] == []
 
 
 def test_every_make_target_exists() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    targets = set(re.findall(r"\bmake ([a-z]+)", README))
-    assert targets >= {"demo", "test", "check", "results"}
+    targets = set(re.findall(r"\bmake ([a-z]+)", TEXT))
+    assert targets >= {"demo", "test", "check", "results", "bench", "drill", "pictures"}
     for target in targets:
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
 
 
 def test_the_space_that_it_shows_is_valid() -> None:
-    (block,) = re.findall(r"^```yaml\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
-    assert set(parse_space(block, where="README").parameters) >= {"lambda_imp", "lambda_inter"}
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", TEXT, flags=re.MULTILINE | re.DOTALL)
+    assert set(parse_space(block, where="page").parameters) >= {"lambda_imp", "lambda_inter"}
+
+
+def anchors(page: str) -> set[str]:
+    """The names by which the headings of a Markdown page are linked."""
+    headings = re.findall(r"^#+ (.+)$", page, flags=re.MULTILINE)
+    return {
+        re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings
+    }
 
 
 def test_every_link_to_a_file_leads_somewhere() -> None:
-    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
-    assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+    for name, text in PAGES.items():
+        links = re.findall(r"\]\((?!https?:)([^)\s]+)\)", text)
+        for link in links:
+            path, _, anchor = link.partition("#")
+            target = (ROOT / name).parent / path if path else ROOT / name
+            assert target.exists(), f"{name}: {link}"
+            if anchor:
+                assert anchor in anchors(target.read_text("utf-8")), f"{name}: {link}"
+
+
+def test_the_readme_is_short_and_leads_to_every_page() -> None:
+    assert len(README.splitlines()) <= 250
+    assert [name for name in PAGES if name != "README.md" and f"]({name})" not in README] == []
 
 
 ROWS = ((False, None, None), (True, 0.0, 0.0), (True, 1.0, 0.1))

@@ -9,12 +9,10 @@ import pytest
 from written_commands import commands_in, faults, shell_blocks
 
 from safr_study.features.paper.lines import read_file
-from safr_study.features.paper.notes import notes
 from safr_study.features.paper.result import reproduce_item
 from safr_study.features.paper.rows import item_rows, paper_dataset
-from safr_study.features.paper.view import sheets, title
+from safr_study.features.paper.view import paper_page
 from safr_study.records.runs import RunLine
-from safr_study.render.text_table import markdown
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 PAGE = (RESULTS.parent / "results.md").read_text("utf-8")
@@ -55,7 +53,7 @@ def test_a_committed_table_is_what_its_runs_give(path: Path) -> None:
         paper_dataset=paper_dataset(dataset),
         seeds=seeds,
     )
-    assert markdown(title(result), sheets(result, wide=True), notes(result)) == text
+    assert paper_page(result, wide=True).markdown() == text
 
 
 def test_its_tables_are_the_generated_ones() -> None:

@@ -10,14 +10,13 @@ from plain_scores import plain_scores
 from rich.console import Console
 from synthetic_study import complete_trial, ranked_study, study_spec
 
-from safr_study.cli.output import result_footer
-from safr_study.cli.progress import LiveProgress, PlainProgress
+from safr_study.cli.progress import Reporter
 from safr_study.cluster.slots import TrialSlots
 from safr_study.features.search.search import StudyPlan
 from safr_study.features.study_base.cost import Cost
 from safr_study.records import CheckpointRef, EpochReport, LossTerms, TrialRecord, TrialState
 from safr_study.records.warnings import study_warnings, trial_warnings
-from safr_study.render.result_tables import result_json
+from safr_study.render.result_tables import result_json, result_notes
 from safr_study.settings import Objective
 
 PLAN = StudyPlan(
@@ -175,7 +174,7 @@ def test_results_show_them_grouped_and_json_for_each_trial() -> None:
     weak = [replace(complete_trial(n, 80.0, 10.0), epochs=inert(n).epochs) for n in (0, 2)]
     collapsed = complete_trial(1, 70.0, 30.0, saturated=True)
     result = ranked_study(study_spec(), [weak, [collapsed]], knee=0)
-    lines = result_footer(result)
+    lines = result_notes(result)
     assert [line for line in lines if "inert" in line] == [
         INERT.replace("inert:", "inert (trials 0, 2):")
     ]
@@ -190,15 +189,13 @@ def test_results_show_them_grouped_and_json_for_each_trial() -> None:
     }
 
 
-@pytest.mark.parametrize("kind", [PlainProgress, LiveProgress])
-def test_progress_shows_a_warning_once_a_trial_has_ended(
-    kind: type[PlainProgress] | type[LiveProgress],
-) -> None:
+@pytest.mark.parametrize("live", [False, True])
+def test_progress_shows_a_warning_once_a_trial_has_ended(live: bool) -> None:
     def shown(until: int) -> str:
         stream = io.StringIO()
         console = Console(file=stream, width=300, no_color=True, force_terminal=False)
         running = replace(inert(0), state=TrialState.RUNNING, values=None, scores=None)
-        with kind(console) as progress:
+        with Reporter(console, live=live) as progress:
             progress.planned(PLAN, [])
             progress.trial_started(replace(running, epochs=()))
             progress.epoch_ended(running, running.epochs[0])
@@ -208,7 +205,7 @@ def test_progress_shows_a_warning_once_a_trial_has_ended(
 
     assert "inert" not in shown(0)
     text = shown(2)
-    if kind is PlainProgress:
+    if not live:
         assert text.count(f"  warning: {INERT}\n") == 2
     else:
         assert text.count(INERT.replace("inert:", "inert (trials 0, 1):")) == 1

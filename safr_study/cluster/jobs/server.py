@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from safr_study.errors import BadInput, SafrError, ServiceUnreachable
+from safr_study.text import first_line
 
 ADDRESS_VARIABLE = "RAY_API_SERVER_ADDRESS"
 TOKEN_VARIABLES = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
@@ -121,10 +122,9 @@ def _told(address: str) -> Iterator[None]:
     except (RuntimeError, OSError, ValueError, requests.RequestException) as error:
         if "ray[default]" in str(error):
             raise _not_installed() from error
-        reason = " ".join(str(error).split())[:300]
         raise ServiceUnreachable(
-            f"ray: {address} failed or refused the request ({reason}); check that it is the "
-            "dashboard of a Ray cluster"
+            f"ray: {address} failed or refused the request ({first_line(error)}); check that it "
+            "is the dashboard of a Ray cluster"
         ) from None
 
 

@@ -26,7 +26,13 @@ from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.storage import open_storage
 from safr_study.ledger.sync_state import Delivery, delivery_ends
 from safr_study.records import RegisteredModel
-from safr_study.tracking import Store, open_store, register_confirmed, track_confirmation
+from safr_study.tracking import (
+    Store,
+    TrackedStudy,
+    open_store,
+    register_confirmed,
+    track_confirmation,
+)
 from safr_study.uncertainty.confirmation import Confirmation
 
 PER_RUN = "see each run"
@@ -129,11 +135,13 @@ def _publish(
 def _track(ledger: Ledger, store: Store, found: Confirmation) -> list[RegisteredModel]:
     if not found.result.ranked:
         return []
-    facts = provenance(ledger.facts.corpus_fingerprint, device=PER_RUN)
-    uid, spec = ledger.uid, ledger.spec
+    tracked = TrackedStudy(
+        uid=ledger.uid,
+        dataset=ledger.facts.slug,
+        spec=ledger.spec,
+        provenance=provenance(ledger.facts.corpus_fingerprint, device=PER_RUN),
+    )
     with tempfile.TemporaryDirectory() as folder:
         files = write_confirmation(found, Path(folder))
-        run_ids = track_confirmation(
-            store, found, uid=uid, spec=spec, provenance=facts, files=files
-        )
-    return register_confirmed(store, found, uid=uid, spec=spec, run_ids=run_ids)
+        run_ids = track_confirmation(store, found, tracked, files)
+    return register_confirmed(store, found, tracked, run_ids)

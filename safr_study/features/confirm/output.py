@@ -1,15 +1,18 @@
-"""A confirmation as files: Markdown, CSV and pictures."""
+"""A confirmation as files (Markdown, CSV, pictures) and as a JSON document."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from safr_study.errors import BadInput
-from safr_study.features.confirm.tables import runs_table, trials_table
-from safr_study.features.confirm.view import notes, sheets, title
+from safr_study.features.confirm.view import confirmation_notes, confirmation_page
 from safr_study.figures.confirmation import Move, confirmation_figure
-from safr_study.render.text_table import markdown
-from safr_study.uncertainty.confirmation import Confirmation
+from safr_study.records import to_plain
+from safr_study.records.run import Measured, RunResult, run_to_plain
+from safr_study.uncertainty.confirmation import Confirmation, ConfirmedTrial, Estimate
 
 
 def write_confirmation(found: Confirmation, folder: Path) -> list[Path]:
@@ -29,8 +32,7 @@ def write_confirmation(found: Confirmation, folder: Path) -> list[Path]:
         pictures = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        text = markdown(title(found), sheets(found, wide=True), notes(found))
-        page.write_text(text, encoding="utf-8")
+        page.write_text(confirmation_page(found, wide=True).markdown(), encoding="utf-8")
         for path, rows in ((table, trials_table(found)), (runs, runs_table(found))):
             rows.to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
         for path in pictures:
@@ -46,8 +48,148 @@ def write_confirmation(found: Confirmation, folder: Path) -> list[Path]:
     return [page, table, runs, *pictures]
 
 
+def trials_table(found: Confirmation) -> pd.DataFrame:
+    """One row for each trial.
+
+    Columns: ``trial``, ``label``, ``baseline`` (name or empty), ``was_on_front`` (the search's),
+    ``confirmed``, ``on_front`` (of the means), ``front_probability``, ``knee``, ``seeds``
+    (finished), ``failed`` and ``saturated`` (runs); then of each objective by its `Objective.key`:
+    ``KEY_search``, ``KEY_mean``, ``KEY_low``, ``KEY_high``, ``KEY_method``, ``KEY_change`` (mean
+    minus search), and ``test_KEY_mean``, ``test_KEY_low``, ``test_KEY_high``.
+    """
+    return pd.DataFrame([_row(found, one) for one in found.trials])
+
+
+def runs_table(found: Confirmation) -> pd.DataFrame:
+    """One row for each run: trial, seed, every objective on dev and test, how it ran, its model."""
+    rows = []
+    for one in found.trials:
+        for run in one.runs:
+            row: dict[str, Any] = {"trial": run.trial, "label": one.trial.label, "seed": run.seed}
+            row |= _values(found, "dev", run.dev) | _values(found, "test", run.test)
+            row |= {
+                "saturated": run.saturated,
+                "epochs": run.epochs,
+                "seconds": run.seconds,
+                "device": run.device,
+                "ended": run.ended,
+                "test_read": run.test_read,
+                "sha256": None if run.checkpoint is None else run.checkpoint.sha256,
+                "failure": run.failure,
+            }
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def confirmation_json(found: Confirmation) -> dict[str, Any]:
+    """Everything as JSON values.
+
+    Keys: ``study``, ``dataset``, ``objectives``, ``seeds``, ``dev_texts``, ``test_texts``,
+    ``front_before`` and ``front`` (trial numbers), ``stayed`` (how many), ``knee`` (number or
+    null), ``trials``, ``test_readings`` and ``notes`` (sentences). Each of ``trials`` has what
+    `trials_table` has, its objectives as ``dev`` and ``test`` by name with the points of each
+    seed, ``parameters`` and ``runs``.
+    """
+    knees = [one.trial.number for one in found.trials if one.ranked is not None and one.ranked.knee]
+    return {
+        "study": found.study,
+        "dataset": found.dataset,
+        "objectives": [objective.name for objective in found.objectives],
+        "seeds": list(found.seeds),
+        "dev_texts": found.dev_texts,
+        "test_texts": found.test_texts,
+        "front_before": [one.trial.number for one in found.members],
+        "front": [ranked.trial.number for ranked in found.result.front],
+        "stayed": len(found.stayed),
+        "knee": knees[0] if knees else None,
+        "trials": [_trial_json(found, one) for one in found.trials],
+        "test_readings": to_plain(found.readings),
+        "notes": list(confirmation_notes(found)),
+    }
+
+
 def _caption(found: Confirmation) -> str:
     return (
         f"means over {len(found.seeds)} new seeds on {found.dev_texts:,} dev texts; bars: 95 % "
         f"intervals; {len(found.stayed)} of {len(found.members)} members stay on the front"
     )
+
+
+def _row(found: Confirmation, one: ConfirmedTrial) -> dict[str, Any]:
+    row = _facts(one)
+    for axis, objective in enumerate(found.objectives):
+        new = one.dev[axis]
+        row[f"{objective.key}_search"] = one.search[axis]
+        row |= {f"{objective.key}_{name}": value for name, value in _ends(new).items()}
+        row[f"{objective.key}_change"] = one.shifts[axis]
+    for axis, objective in enumerate(found.objectives):
+        ends = _ends(one.test[axis] if one.test else Estimate(None))
+        row |= {f"test_{objective.key}_{name}": ends[name] for name in ("mean", "low", "high")}
+    return row
+
+
+def _trial_json(found: Confirmation, one: ConfirmedTrial) -> dict[str, Any]:
+    dev, test = {}, {}
+    for axis, objective in enumerate(found.objectives):
+        dev[objective.name] = {
+            "search": one.search[axis],
+            **_estimate_json(one.dev[axis]),
+            "change": one.shifts[axis],
+        }
+        if one.test:
+            test[objective.name] = _estimate_json(one.test[axis])
+    return {
+        **_facts(one),
+        "parameters": dict(one.trial.parameters),
+        "dev": dev,
+        "test": test or None,
+        "runs": [_run_json(run) for run in one.runs],
+    }
+
+
+def _facts(one: ConfirmedTrial) -> dict[str, Any]:
+    return {
+        "trial": one.trial.number,
+        "label": one.trial.label,
+        "baseline": one.trial.baseline,
+        "was_on_front": one.member,
+        "confirmed": one.ranked is not None,
+        "on_front": one.on_front,
+        "front_probability": one.front_probability,
+        "knee": one.ranked is not None and one.ranked.knee,
+        "seeds": len(one.finished),
+        "failed": len(one.failures),
+        "saturated": one.saturated,
+    }
+
+
+def _estimate_json(new: Estimate) -> dict[str, Any]:
+    points = [] if new.interval is None else list(new.interval.points)
+    return {**_ends(new), "points": points}
+
+
+def _ends(new: Estimate) -> dict[str, Any]:
+    if new.interval is None:
+        return {"mean": new.mean, "low": None, "high": None, "method": None}
+    return {
+        "mean": new.mean,
+        "low": new.interval.low,
+        "high": new.interval.high,
+        "method": new.interval.method,
+    }
+
+
+def _run_json(run: RunResult) -> dict[str, Any]:
+    plain = run_to_plain(run)
+    for split in ("dev", "test"):
+        # The bits of every text are the ledger's.
+        if plain[split] is not None:
+            del plain[split]["answers"]
+    return plain
+
+
+def _values(found: Confirmation, split: str, measured: Measured | None) -> dict[str, Any]:
+    empty = (None,) * len(found.objectives)
+    numbers = empty if measured is None else measured.values  # noqa: PD011 (a record)
+    pairs = zip(found.objectives, numbers, strict=True)
+    return {f"{split}_{objective.key}": value for objective, value in pairs}

@@ -7,9 +7,8 @@ from typing import Protocol
 
 from safr_study.cluster.slots import TrialSlots
 from safr_study.errors import SafrError
-from safr_study.ledger.run_store import Key
 from safr_study.records import RegisteredModel, TrialRecord
-from safr_study.records.confirmation import ConfirmedRun
+from safr_study.records.run import RunKey, RunResult
 from safr_study.settings import Objective
 from safr_study.uncertainty.confirmation import Confirmation
 
@@ -38,7 +37,7 @@ class ConfirmPlan:
     """To be confirmed: the front, then the other baselines."""
     objectives: tuple[Objective, ...]
     seeds: tuple[int, ...]
-    missing: tuple[Key, ...]
+    missing: tuple[RunKey, ...]
     """(trial, seed) to train, in this order: seed by seed, so that all trials can be compared
     whenever it is interrupted."""
     slots: TrialSlots
@@ -62,7 +61,7 @@ class ConfirmProgress(Protocol):
     def planned(self, plan: ConfirmPlan) -> None:
         """It is about to begin."""
 
-    def run_ended(self, trial: TrialRecord, run: ConfirmedRun, left: int, seconds: float) -> None:
+    def run_ended(self, trial: TrialRecord, run: RunResult, left: int, seconds: float) -> None:
         """A run is in the ledger; `left` are to come, in about so many seconds."""
 
     def test_begins(self, models: int, texts: int) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
 
 from safr_study.records.confirmation import ReadingOfTest
-from safr_study.render.text_table import Sheet
-from safr_study.settings import POINTS, Objective
+from safr_study.render.format import value_text
+from safr_study.render.text_table import TextPage, TextTable
+from safr_study.settings import Objective
+from safr_study.text import plural
 from safr_study.uncertainty.confirmation import Confirmation, ConfirmedTrial, Estimate
 from safr_study.uncertainty.intervals_over_seeds import BOOTSTRAP_SEEDS
 
@@ -21,32 +22,29 @@ _MARKS = {
 }
 
 
-def title(found: Confirmation) -> str:
-    """One line: the study and its new seeds."""
-    return (
-        f"Confirmation of {found.study} ({found.dataset}): {_counted(len(found.trials), 'trial')}, "
-        f"{_counted(len(found.seeds), 'new seed')} ({_listed(found.seeds)})"
-    )
-
-
-def sheets(found: Confirmation, *, wide: bool) -> tuple[Sheet, ...]:
-    """The tables: dev under the new seeds, the search's own values, test.
+def confirmation_page(found: Confirmation, *, wide: bool) -> TextPage:
+    """The tables (dev under the new seeds, the search's own values, test) and how to read them.
 
     Args:
         found: the confirmation.
-        wide: intervals by their ends and all objectives beside each other, for files; else by half
+        wide: intervals by their ends and all objectives side by side, for files; else by half
             their width, and as many tables as fit 80 columns, for a terminal.
     """
-    size = len(found.objectives) if wide else _NARROW_OBJECTIVES
-    groups = list(_chunks(range(len(found.objectives)), size))
+    axes = range(len(found.objectives))
+    size = len(axes) if wide else _NARROW_OBJECTIVES
+    groups = [axes[start : start + size] for start in range(0, len(axes), size)]
     made = [_dev(found, group, wide) for group in groups]
     made += [_search(found, group) for group in groups]
     if found.test_texts:
         made += [_test(found, group, wide) for group in groups]
-    return tuple(made)
+    title = (
+        f"Confirmation of {found.study} ({found.dataset}): {plural(len(found.trials), 'trial')}, "
+        f"{plural(len(found.seeds), 'new seed')} ({_listed(found.seeds)})"
+    )
+    return TextPage(title, tuple(made), confirmation_notes(found))
 
 
-def notes(found: Confirmation) -> tuple[str, ...]:
+def confirmation_notes(found: Confirmation) -> tuple[str, ...]:
     """What the tables mean, a sentence or two each."""
     said = [_stayed(found), _selection_bias(found), _method(found)]
     said += [*_unconfirmed(found), *_saturated(found), *_test_readings(found)]
@@ -56,12 +54,7 @@ def notes(found: Confirmation) -> tuple[str, ...]:
     return tuple(said)
 
 
-def number(objective: Objective, value: float, *, sign: str = "") -> str:
-    """A value with as many decimals as its unit needs."""
-    return format(value, f"{sign}.2f" if objective.measure.unit == POINTS else f"{sign}.4g")
-
-
-def _dev(found: Confirmation, group: Sequence[int], wide: bool) -> Sheet:
+def _dev(found: Confirmation, group: Sequence[int], wide: bool) -> TextTable:
     rows = [
         (
             *_name(one),
@@ -71,42 +64,42 @@ def _dev(found: Confirmation, group: Sequence[int], wide: bool) -> Sheet:
         )
         for one in found.trials
     ]
-    return Sheet(
+    return TextTable(
         f"On dev, {found.dev_texts:,} texts: mean {_shown(wide)} over the new seeds; "
         f"P: share of resamples on the front{_key(found)}",
         (">trial", "setting", *_headers(found, group), ">P", "front"),
-        tuple(rows),
+        rows,
     )
 
 
-def _search(found: Confirmation, group: Sequence[int]) -> Sheet:
+def _search(found: Confirmation, group: Sequence[int]) -> TextTable:
     rows = []
     for one in found.trials:
         cells = []
         for axis in group:
             objective, old = found.objectives[axis], one.search[axis]
             shift = one.shifts[axis]
-            cells.append(number(objective, old))
-            cells.append("" if shift is None else number(objective, shift, sign="+"))
+            cells.append(value_text(objective, old))
+            cells.append("" if shift is None else value_text(objective, shift, sign="+"))
         rows.append((*_name(one), *cells))
     headers = [text for header in _headers(found, group) for text in (header, ">change")]
-    return Sheet(
+    return TextTable(
         "The search's own values on dev, and how far the new mean is from each",
         (">trial", "setting", *headers),
-        tuple(rows),
+        rows,
     )
 
 
-def _test(found: Confirmation, group: Sequence[int], wide: bool) -> Sheet:
+def _test(found: Confirmation, group: Sequence[int], wide: bool) -> TextTable:
     rows = [
         (*_name(one), *(_cell(found.objectives[axis], one.test[axis], wide) for axis in group))
         for one in found.trials
         if one.test
     ]
-    return Sheet(
+    return TextTable(
         f"On test, {found.test_texts:,} texts: mean {_shown(wide)} over the same models",
         (">trial", "setting", *_headers(found, group)),
-        tuple(rows),
+        rows,
     )
 
 
@@ -121,9 +114,9 @@ def _stayed(found: Confirmation) -> str:
         said.append(f"{len(left)} {'leaves' if len(left) == 1 else 'leave'} it{_named(left)}")
     if unknown:
         said.append(f"{len(unknown)} could not be confirmed{_named(unknown)}")
-    joins = f" Of the baselines off it {_counted(len(joined), 'joins', 'join')}{_named(joined)}."
+    joins = f" Of the baselines off it {plural(len(joined), 'joins', 'join')}{_named(joined)}."
     return (
-        f"Of the {_counted(len(members), 'trial')} on the search's front {', '.join(said)}."
+        f"Of the {plural(len(members), 'trial')} on the search's front {', '.join(said)}."
         f"{joins if joined else ''} Other trials were not trained anew."
     )
 
@@ -133,7 +126,7 @@ def _selection_bias(found: Confirmation) -> str:
     control = ""
     if any(one.finished for one in rest):
         control = (
-            f" Of the {_counted(len(rest), 'baseline')} off that front, which nobody selected: "
+            f" Of the {plural(len(rest), 'baseline')} off that front, which nobody selected: "
             f"{_mean_gains(found, rest)}."
         )
     return (
@@ -151,7 +144,7 @@ def _mean_gains(found: Confirmation, trials: Sequence[ConfirmedTrial]) -> str:
         shifts = [shift for one in trials if (shift := one.shifts[axis]) is not None]
         if shifts:
             gain = -objective.sign * sum(shifts) / len(shifts)
-            parts.append(f"{number(objective, gain, sign='+')} {objective.label}")
+            parts.append(f"{value_text(objective, gain, sign='+')} {objective.label}")
     return " and ".join(parts) or "nothing known"
 
 
@@ -228,7 +221,7 @@ def _models(reading: ReadingOfTest) -> str:
     trials = sorted({trial for trial, _ in reading.runs})
     seeds = sorted({seed for _, seed in reading.runs})
     return (
-        f"{_counted(len(reading.runs), 'model')} (trials {_listed(trials)}; seeds {_listed(seeds)})"
+        f"{plural(len(reading.runs), 'model')} (trials {_listed(trials)}; seeds {_listed(seeds)})"
     )
 
 
@@ -253,12 +246,15 @@ def _place(one: ConfirmedTrial) -> str:
 def _cell(objective: Objective, found: Estimate, wide: bool) -> str:
     if found.mean is None:
         return "none"
-    mean = number(objective, found.mean)
+    mean = value_text(objective, found.mean)
     if found.interval is None or found.half is None:
         return mean
     if not wide:
-        return f"{mean} ±{number(objective, found.half)}"
-    low, high = number(objective, found.interval.low), number(objective, found.interval.high)
+        return f"{mean} ±{value_text(objective, found.half)}"
+    low, high = (
+        value_text(objective, found.interval.low),
+        value_text(objective, found.interval.high),
+    )
     return f"{mean} [{low}, {high}]"
 
 
@@ -290,13 +286,3 @@ def _listed(numbers: Sequence[int]) -> str:
     return ", ".join(
         f"{part[0]}-{part[-1]}" if len(part) > 2 else ", ".join(map(str, part)) for part in parts
     )
-
-
-def _counted(count: int, one: str, many: str | None = None) -> str:
-    return f"{count} {one if count == 1 else many or one + 's'}"
-
-
-def _chunks(items: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
-    rest = iter(items)
-    while chunk := tuple(islice(rest, size)):
-        yield chunk

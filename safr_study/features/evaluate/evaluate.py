@@ -11,7 +11,8 @@ import numpy as np
 from safr_study.checkpoint.model_files import LoadedModel, load_model
 from safr_study.data import EncodedSplit, Split, SplitName, encode_texts, load_corpus
 from safr_study.errors import BadInput
-from safr_study.evaluation import score_model, word_counts
+from safr_study.evaluation.rankings import word_counts
+from safr_study.evaluation.scoring import score_model
 from safr_study.features.evaluate.roar import RoarPlan, RoarStep, model_roar
 from safr_study.features.study_base.model_folder import model_folder
 from safr_study.features.study_base.stores import Stores
@@ -34,7 +35,7 @@ class Evaluation:
     mode: str
     """How tokens were deleted."""
     sha256: str
-    """Of the model's weights."""
+    """Digest of the model's weights."""
     scores: Scores
     recorded: Scores | None
     """What the study measured on dev, from the checkpoint."""

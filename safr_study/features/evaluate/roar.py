@@ -20,27 +20,27 @@ from safr_study.checkpoint.model_files import LoadedModel
 from safr_study.data import EncodedCorpus, EncodedSplit, SplitName, slugify
 from safr_study.data.vocabulary import pack_vocabulary
 from safr_study.errors import BadInput, TrialFailure
-from safr_study.evaluation import (
-    Predictor,
+from safr_study.evaluation import srs
+from safr_study.evaluation.deletion import (
     deletion_counts,
     random_scores,
     rank_tokens,
-    recomputed_ranks,
     remove_tokens,
-    statistics,
     without_top,
 )
+from safr_study.evaluation.prediction import Predictor
+from safr_study.evaluation.rankings import recomputed_ranks
 from safr_study.records import EpochReport
 from safr_study.records.metric_values import MeasuredMetric
 from safr_study.records.roar import RoarRun, RoarScores
 from safr_study.settings import EvaluationConfig, TrainConfig
 from safr_study.training import computing, fit
-from safr_study.uncertainty import t_interval
+from safr_study.uncertainty.intervals import t_interval
 
 Floats = NDArray[np.float64]
 Right = NDArray[np.bool_]
 Scores = Mapping[SplitName, Floats]
-"""By split, `[T]`, one number per token; the highest are removed first."""
+"""One number per token `[T]` of each split; the highest are removed first."""
 MODE = "remove"
 """Retraining knows no other way to delete."""
 
@@ -60,13 +60,13 @@ class RoarStep:
     """How far the retraining is."""
 
     training: int
-    """From 1."""
+    """Number of the training, from 1."""
     trainings: int
     k: float
     removed: Literal["top", "random"]
     seed: int
     epochs: int
-    """At most."""
+    """Most epochs of a training."""
     report: EpochReport | None = None
     """The epoch that is over; ``None``: the training begins."""
 
@@ -228,7 +228,7 @@ def without_tokens(corpus: EncodedCorpus, scores: Scores, k: float) -> EncodedCo
 
 
 def roar_metrics(roar: Sequence[RoarScores]) -> list[MeasuredMetric]:
-    """As rows of the metrics, named ``roar@K``, K in percent."""
+    """Rows of the metrics, named ``roar@K``, K in percent."""
     return [
         MeasuredMetric(
             name=f"roar@{100 * one.k:g}",
@@ -310,11 +310,11 @@ def _retrained(
 def _run(seed: int, right_top: Right, right_random: Right) -> RoarRun:
     return RoarRun(
         seed=seed,
-        accuracy_top=statistics.accuracy(right_top),
-        accuracy_random=statistics.accuracy(right_random),
-        roar=statistics.srs(right_random, right_top),
-        roar_se=statistics.srs_se(right_random, right_top),
-        mcnemar_p=statistics.mcnemar_exact_p(right_random, right_top),
+        accuracy_top=srs.accuracy(right_top),
+        accuracy_random=srs.accuracy(right_random),
+        roar=srs.srs(right_random, right_top),
+        roar_se=srs.srs_se(right_random, right_top),
+        mcnemar_p=srs.mcnemar_exact_p(right_random, right_top),
     )
 
 

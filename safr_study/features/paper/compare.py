@@ -14,15 +14,15 @@ from scipy.stats import kendalltau
 from safr_study.features.paper.numbers import METRICS, Metric, PaperRow
 from safr_study.pareto import front_numbers
 from safr_study.records.runs import VMASK_ROW, RunLine
-from safr_study.uncertainty.bootstrap import front_probability_over_seeds
-from safr_study.uncertainty.intervals import Interval, noise_floor, normal_interval
-from safr_study.uncertainty.intervals_over_seeds import intervals
+from safr_study.uncertainty.bootstrap import Values
+from safr_study.uncertainty.intervals import Interval, noise_floor, within_noise
+from safr_study.uncertainty.summary import SeedValues, front_chances, summarise
 
 PAPER_K = 0.3
 Verdict = Literal["holds", "inside the noise", "does not hold"]
 
-Table = NDArray[np.float64]
-"""`[S, M]`: what each text adds to a metric under each seed, percentage points."""
+_FRONT: tuple[Metric, ...] = ("accuracy", "srs")
+"""Objectives of the paper's fronts, both maximised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class MetricOutcome:
         """
         if self.difference is None or self.paper_difference is None:
             return None
-        if self.difference.low <= 0.0 <= self.difference.high:
+        if within_noise(self.difference):
             return "inside the noise"
         same = (self.difference.mean > 0) == (self.paper_difference > 0)
         return "holds" if same and self.paper_difference else "does not hold"
@@ -110,7 +110,7 @@ class OrderOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class PaperComparison:
     """The rows of an item, compared."""
 
     rows: tuple[RowOutcome, ...]
@@ -121,7 +121,9 @@ class Comparison:
     """Noise floor: sd over the seeds of lambda (0, 0); ``None`` with fewer than two of them."""
 
 
-def compare_rows(entries: Sequence[PaperRow], lines: Sequence[RunLine], dataset: str) -> Comparison:
+def compare_rows(
+    entries: Sequence[PaperRow], lines: Sequence[RunLine], dataset: str
+) -> PaperComparison:
     """Rows of the paper beside our runs of them.
 
     Args:
@@ -136,41 +138,46 @@ def compare_rows(entries: Sequence[PaperRow], lines: Sequence[RunLine], dataset:
     shown = [entry for entry in entries if runs[entry.row]]
     if not shown:
         raise ValueError("no run of these rows to compare")
-    tables = {entry.row: _tables(runs[entry.row]) for entry in shown}
-    ours = _estimates({entry.name: tables[entry.row] for entry in shown})
-    base = next((entry for entry in shown if entry.row == VMASK_ROW), None)
-    differences = {}
-    if base is not None:
-        pairs = {entry.name: _paired(runs[entry.row], runs[base.row]) for entry in shown}
-        del pairs[base.name]
-        differences = _estimates({name: pair for name, pair in pairs.items() if pair is not None})
+    base = next((entry.name for entry in shown if entry.row == VMASK_ROW), None)
+    measured = {
+        (entry.name, metric): values
+        for entry in shown
+        for metric, values in _measured(runs[entry.row]).items()
+    }
+    pairs = {
+        (name, metric): values.minus(measured[base, metric])
+        for (name, metric), values in measured.items()
+        if base is not None and name != base
+    }
+    ours = {key: one for key, one in summarise(measured).items() if one is not None}
+    differences = summarise({key: pair for key, pair in pairs.items() if pair is not None})
+    published = {entry.name: entry.numbers[dataset] for entry in shown}
     metrics = {
-        entry.name: tuple(
+        name: tuple(
             MetricOutcome(
                 metric=metric,
-                ours=ours[entry.name, metric],
-                paper=entry.numbers[dataset].value(metric),
-                difference=differences.get((entry.name, metric)),
+                ours=ours[name, metric],
+                paper=numbers.value(metric),
+                difference=differences.get((name, metric)),
                 paper_difference=None
-                if base is None or entry is base
-                else entry.numbers[dataset].value(metric) - base.numbers[dataset].value(metric),
+                if base is None or name == base
+                else numbers.value(metric) - published[base].value(metric),
             )
             for metric in METRICS
         )
-        for entry in shown
+        for name, numbers in published.items()
     }
     # Means closer than this are a tie: they differ by the rounding of sums alone.
     points = np.round(
-        [[ours[entry.name, metric].mean for metric in ("accuracy", "srs")] for entry in shown], 9
+        [[metrics[name][METRICS.index(axis)].ours.mean for axis in _FRONT] for name in metrics], 9
     )
-    papers = [[entry.numbers[dataset].accuracy, entry.numbers[dataset].srs] for entry in shown]
-    chances = front_probability_over_seeds(
-        [[tables[entry.row][metric] for entry in shown] for metric in ("accuracy", "srs")],
-        [True, True],
+    papers = [[numbers.value(axis) for axis in _FRONT] for numbers in published.values()]
+    chances = front_chances(
+        [[measured[name, axis] for axis in _FRONT] for name in metrics], [True, True]
     )
     on_front, on_paper_front = front_numbers(points) == 0, front_numbers(papers) == 0
     srs, paper_srs = points[:, 1], np.array(papers)[:, 1]
-    return Comparison(
+    return PaperComparison(
         rows=tuple(
             RowOutcome(
                 entry=entry,
@@ -180,7 +187,7 @@ def compare_rows(entries: Sequence[PaperRow], lines: Sequence[RunLine], dataset:
                 rank=1 + int((srs > srs[place]).sum()),
                 paper_rank=1 + int((paper_srs > paper_srs[place]).sum()),
                 on_front=bool(on_front[place]),
-                front_probability=float(chances[place]),
+                front_probability=chances[place],
                 on_paper_front=bool(on_paper_front[place]),
             )
             for place, entry in enumerate(shown)
@@ -188,7 +195,7 @@ def compare_rows(entries: Sequence[PaperRow], lines: Sequence[RunLine], dataset:
         absent=tuple(entry.name for entry in entries if not runs[entry.row]),
         order=_order(srs, paper_srs),
         noise={
-            metric: None if base is None else noise_floor(tables[base.row][metric].mean(axis=1))
+            metric: None if base is None else noise_floor(measured[base, metric].values)
             for metric in METRICS
         },
     )
@@ -199,48 +206,19 @@ def lines_of(entry: PaperRow, lines: Sequence[RunLine]) -> list[RunLine]:
     return sorted((line for line in lines if line.row == entry.row), key=lambda line: line.seed)
 
 
-def _tables(runs: Sequence[RunLine]) -> dict[Metric, Table]:
-    """By metric `[S, M]`; the mean of a row of it is the run's number."""
+def _measured(runs: Sequence[RunLine]) -> dict[Metric, SeedValues]:
+    """The metrics of a row, from what each text adds to them."""
     full = np.array([line.right.whole() for line in runs], dtype=np.float64)
     top = np.array([line.right.without_top() for line in runs], dtype=np.float64)
     random = np.array([line.right.without_random(line.evaluation.draws) for line in runs])
-    return {
+    tables: dict[Metric, Values] = {
         "accuracy": 100 * full,
         "accuracy_random_deletion": 100 * random,
         "accuracy_capacity_deletion": 100 * top,
         "srs": 100 * (full - top),
     }
-
-
-def _paired(runs: Sequence[RunLine], base: Sequence[RunLine]) -> dict[Metric, Table] | None:
-    """Row minus base over the seeds that both have; ``None`` where they share none."""
-    common = sorted({line.seed for line in runs} & {line.seed for line in base})
-    if not common:
-        return None
-    first, second = (
-        _tables([line for line in side if line.seed in common]) for side in (runs, base)
-    )
-    return {metric: first[metric] - second[metric] for metric in METRICS}
-
-
-def _estimates(
-    tables: Mapping[str, Mapping[Metric, Table]],
-) -> dict[tuple[str, Metric], Interval]:
-    """The interval of every table, in one bootstrap; of one run from its texts."""
-    keys = {
-        f"{name} {metric}": (name, metric)
-        for name, by_metric in tables.items()
-        for metric in by_metric
-    }
-    found = intervals({key: tables[name][metric] for key, (name, metric) in keys.items()})
-    return {
-        place: found[key] or _one_run(tables[place[0]][place[1]][0]) for key, place in keys.items()
-    }
-
-
-def _one_run(values: NDArray[np.float64]) -> Interval:
-    """value +- z SE from the texts of one run `[M]`: sd / sqrt(M), as in definitions, section 3."""
-    return normal_interval(float(values.mean()), float(values.std()) / math.sqrt(len(values)))
+    seeds = [line.seed for line in runs]
+    return {metric: SeedValues.of_texts(table, seeds) for metric, table in tables.items()}
 
 
 def _order(ours: NDArray[np.float64], papers: NDArray[np.float64]) -> OrderOutcome:

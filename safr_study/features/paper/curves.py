@@ -12,7 +12,7 @@ from safr_study.features.paper.compare import PAPER_K, lines_of
 from safr_study.features.paper.numbers import PaperCapacity, PaperNumbers, PaperRow
 from safr_study.records.runs import Row, RunLine
 from safr_study.records.scores import DeletionScores
-from safr_study.uncertainty.intervals import Interval, normal_interval, t_interval
+from safr_study.uncertainty.intervals import Interval, t_interval, t_or_normal_interval
 
 Group = Literal["all", "important", "less_important"]
 GROUPS: tuple[Group, ...] = ("all", "important", "less_important")
@@ -124,8 +124,7 @@ def sentiment_difference(lines: Sequence[RunLine]) -> Interval | None:
     found = [line.sentiment_capacity for line in lines if line.sentiment_capacity is not None]
     if not found:
         return None
-    over_seeds = t_interval([run.difference for run in found])
-    return over_seeds or normal_interval(found[0].difference, found[0].difference_se)
+    return t_or_normal_interval([run.difference for run in found], found[0].difference_se)
 
 
 def accuracy_curves(
@@ -161,7 +160,9 @@ def _points(
     points = [
         CurvePoint(
             k=0.0,
-            ours=_interval([run.test.accuracy for run in runs], runs[0].test.accuracy_se),
+            ours=t_or_normal_interval(
+                [run.test.accuracy for run in runs], runs[0].test.accuracy_se
+            ),
             paper=numbers.accuracy,
             saturated=0,
         )
@@ -174,7 +175,7 @@ def _points(
             points.append(
                 CurvePoint(
                     k=k,
-                    ours=_interval(measured, _se(found[0], deletion, examples)),
+                    ours=t_or_normal_interval(measured, _se(found[0], deletion, examples)),
                     paper=published if k == PAPER_K else None,
                     saturated=sum(s.saturated for s in found) if deletion == "top" else 0,
                 )
@@ -198,8 +199,3 @@ def _se(scores: DeletionScores, deletion: Deletion, examples: int) -> float:
         return scores.accuracy_random_se
     share = scores.accuracy_top / 100
     return 100 * float(np.sqrt(share * (1 - share) / examples))
-
-
-def _interval(values: Sequence[float], se: float) -> Interval:
-    """Student-t over the seeds; of one run by its standard error."""
-    return t_interval(values) or normal_interval(values[0], se)

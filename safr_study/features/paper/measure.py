@@ -12,25 +12,23 @@ from torch import Tensor
 from safr_study.checkpoint.model_files import LoadedModel, load_model
 from safr_study.data import EncodedCorpus, EncodedSplit
 from safr_study.errors import BadInput
-from safr_study.evaluation import (
+from safr_study.evaluation.capacity import capacity
+from safr_study.evaluation.dev import measure_dev
+from safr_study.evaluation.prediction import Predictor
+from safr_study.evaluation.rankings import word_counts
+from safr_study.evaluation.scoring import Evaluated, evaluate_model
+from safr_study.evaluation.superposition import (
     CapacityMeans,
-    Evaluated,
-    Predictor,
     TokenCapacities,
-    capacity,
     capacity_means,
     capacity_table,
-    evaluate_model,
-    word_counts,
 )
-from safr_study.evaluation.dev import measure_dev
 from safr_study.features.paper.rows import measurement
 from safr_study.features.paper.training import Trained, training_key
 from safr_study.features.study_base.provenance import provenance
-from safr_study.model import PAD, SafrOutput
+from safr_study.model import SafrOutput
 from safr_study.records.runs import (
     DevResult,
-    EffectiveWeights,
     Ffn1Capacities,
     Limits,
     MeanCapacities,
@@ -39,7 +37,7 @@ from safr_study.records.runs import (
     RunLine,
     SentimentCapacity,
 )
-from safr_study.settings import CONTROLS, CorpusSpec, EvaluationConfig, Wanted, everything
+from safr_study.settings import CONTROLS, PAD, CorpusSpec, EvaluationConfig, Wanted, everything
 from safr_study.training import computing, effective_weights, pick_device
 
 SHARE = 0.3
@@ -120,11 +118,7 @@ def measure_run(
         right=_right(measured, test),
         capacities=of_table3,
         sentiment_capacity=sentiment,
-        effective=EffectiveWeights(
-            importance=effective.importance,
-            interaction=effective.interaction,
-            information=effective.information,
-        ),
+        effective=effective,
         seconds=done.seconds + time.perf_counter() - began,
         device=facts.device,
         versions=facts.versions,

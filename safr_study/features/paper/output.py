@@ -1,20 +1,24 @@
-"""One reproduced item as files: Markdown, LaTeX, CSV and pictures."""
+"""One reproduced item as files (Markdown, LaTeX, CSV, pictures) and as a JSON document."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from safr_study.errors import BadInput
-from safr_study.features.paper.compare import Comparison
+from safr_study.features.paper.compare import PaperComparison, RowOutcome
 from safr_study.features.paper.curves import GROUPS, CapacityOutcome, CurveOutcome
-from safr_study.features.paper.notes import notes
 from safr_study.features.paper.numbers import METRICS
-from safr_study.features.paper.result import Reproduction, reproduction_table
-from safr_study.features.paper.view import sheets, title
+from safr_study.features.paper.result import Reproduction
+from safr_study.features.paper.view import paper_page, paper_title
 from safr_study.figures.capacity_means import CapacityReading, capacity_means_figure
 from safr_study.figures.curves import AccuracyCurve, curves_figure
 from safr_study.figures.tradeoff import TradeoffPoint, tradeoff_figure
-from safr_study.render.text_table import latex, markdown
+from safr_study.records import to_plain
+from safr_study.records.runs import Row
 from safr_study.uncertainty.intervals import Interval
 
 
@@ -25,12 +29,12 @@ def write_item(result: Reproduction, folder: Path) -> list[Path]:
         BadInput: the folder cannot be written.
     """
     stem = f"{result.item}-{result.dataset}-{result.preset}"
-    page = (title(result), sheets(result, wide=True), notes(result))
+    page = paper_page(result, wide=True)
     written = [folder / f"{stem}.{suffix}" for suffix in ("md", "tex", "csv", "png", "svg")]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        written[0].write_text(markdown(*page), encoding="utf-8")
-        written[1].write_text(latex(*page), encoding="utf-8")
+        written[0].write_text(page.markdown(), encoding="utf-8")
+        written[1].write_text(page.latex(), encoding="utf-8")
         reproduction_table(result).to_csv(
             written[2], index=False, encoding="utf-8", lineterminator="\n"
         )
@@ -47,7 +51,7 @@ def draw_item(result: Reproduction, path: Path) -> None:
     Raises:
         BadInput: the file's name does not end in .png or .svg.
     """
-    heading, caption = title(result), _caption(result)
+    heading, caption = paper_title(result), _caption(result)
     if result.curves:
         curves = [_curve(curve) for curve in result.curves]
         curves_figure(curves, path, title=heading, caption=caption)
@@ -75,6 +79,36 @@ def draw_item(result: Reproduction, path: Path) -> None:
         tradeoff_figure(ours, papers, path, title=heading, caption=caption)
 
 
+def reproduction_table(result: Reproduction) -> pd.DataFrame:
+    """The item in tidy form, one row per (row of the paper, metric).
+
+    Columns: ``item``, ``dataset``, ``preset``, ``row``, ``vmask``, ``lambda_imp``,
+    ``lambda_inter``, ``metric``, ``runs``, ``ours``, ``low``, ``high``, ``method``, ``paper``,
+    ``inside`` (the paper's number lies in [low, high]); then of the tables the difference to
+    lambda (0, 0), its verdict and the row's rank and front, of Table 3 ``layer``, ``pad``,
+    ``distance`` and ``nearest``, of Figure 3 ``k`` and ``deletion``, of the rationale ``ranking``.
+    Missing values are empty.
+    """
+    head = {"item": result.item, "dataset": result.dataset, "preset": result.preset}
+    return pd.DataFrame([{**head, **record} for record in _records(result)])
+
+
+def reproduction_json(result: Reproduction) -> dict[str, Any]:
+    """The item as JSON values: all fields of `Reproduction`, and what follows from them."""
+    plain: dict[str, Any] = to_plain(result)
+    if result.comparison is not None:
+        for row, outcome in zip(plain["comparison"]["rows"], result.comparison.rows, strict=True):
+            row["name"] = outcome.entry.name
+            row["same_sign"], row["same_gain"] = outcome.same_sign, outcome.same_gain
+            for metric, found in zip(row["metrics"], outcome.metrics, strict=True):
+                metric["inside"], metric["verdict"] = found.inside, found.verdict
+    for reading, capacity in zip(plain["capacities"], result.capacities, strict=True):
+        reading["distance"] = capacity.distance
+        for number, value in zip(reading["numbers"], capacity.numbers, strict=True):
+            number["inside"] = value.inside
+    return plain
+
+
 def _caption(result: Reproduction) -> str:
     return (
         f"test set of {result.texts:,} texts, {result.runs} runs; bars and bands: 95 % intervals "
@@ -82,7 +116,7 @@ def _caption(result: Reproduction) -> str:
     )
 
 
-def _points(comparison: Comparison) -> tuple[list[TradeoffPoint], list[TradeoffPoint]]:
+def _points(comparison: PaperComparison) -> tuple[list[TradeoffPoint], list[TradeoffPoint]]:
     ours, papers = [], []
     for row in comparison.rows:
         accuracy, srs = row.metrics[METRICS.index("accuracy")], row.srs
@@ -158,3 +192,99 @@ def _ranking_readings(result: Reproduction) -> list[CapacityReading]:
 
 def _ends(interval: Interval) -> tuple[float, float]:
     return interval.low, interval.high
+
+
+def _records(result: Reproduction) -> Iterator[dict[str, Any]]:
+    if result.comparison is not None:
+        for outcome in result.comparison.rows:
+            yield from _row_records(outcome, result.comparison)
+    for reading in result.capacities:
+        for number in reading.numbers:
+            yield {
+                **_row_columns(reading.row),
+                "metric": f"capacity_{number.group}",
+                "runs": result.runs,
+                **_interval_columns(number.interval, number.ours),
+                "paper": number.paper,
+                "inside": number.inside,
+                "layer": reading.layer,
+                "pad": reading.pad,
+                "distance": reading.distance,
+                "nearest": reading.nearest,
+            }
+    yield from _rationale_records(result)
+    for curve in result.curves:
+        for point in curve.points:
+            yield {
+                **_row_columns(curve.entry.row),
+                "metric": "accuracy",
+                "runs": curve.seeds,
+                **_interval_columns(point.ours, point.ours.mean),
+                "paper": point.paper,
+                "inside": None
+                if point.paper is None
+                else point.ours.low <= point.paper <= point.ours.high,
+                "k": point.k,
+                "deletion": curve.deletion,
+                "saturated_runs": point.saturated,
+            }
+
+
+def _rationale_records(result: Reproduction) -> Iterator[dict[str, Any]]:
+    for found in result.rankings:
+        for metric in ("average_precision", "auroc", "precision_at_gold", "srs"):
+            interval = getattr(found, metric)
+            if interval is not None:
+                yield {
+                    **_row_columns(found.row),
+                    "metric": metric,
+                    "runs": found.seeds,
+                    **_interval_columns(interval, interval.mean),
+                    "ranking": found.ranking,
+                    "saturated_runs": found.saturated if metric == "srs" else None,
+                }
+    for one in result.sentiments:
+        yield {
+            **_row_columns(one.row),
+            "metric": "capacity_with_sentiment_minus_without",
+            "runs": one.seeds,
+            **_interval_columns(one.difference, one.difference.mean),
+        }
+
+
+def _row_records(outcome: RowOutcome, comparison: PaperComparison) -> Iterator[dict[str, Any]]:
+    for found in outcome.metrics:
+        gain = found.difference
+        yield {
+            **_row_columns(outcome.entry.row),
+            "metric": found.metric,
+            "runs": len(outcome.seeds),
+            **_interval_columns(found.ours, found.ours.mean),
+            "paper": found.paper,
+            "inside": found.inside,
+            "difference": None if gain is None else gain.mean,
+            "difference_low": None if gain is None else gain.low,
+            "difference_high": None if gain is None else gain.high,
+            "paper_difference": found.paper_difference,
+            "noise_floor": comparison.noise[found.metric],
+            "verdict": found.verdict,
+            "saturated_runs": outcome.saturated,
+            "rank": outcome.rank,
+            "paper_rank": outcome.paper_rank,
+            "on_front": outcome.on_front,
+            "front_probability": outcome.front_probability,
+            "on_paper_front": outcome.on_paper_front,
+        }
+
+
+def _row_columns(row: Row) -> dict[str, Any]:
+    return {"row": row.name, **to_plain(row)}
+
+
+def _interval_columns(interval: Interval | None, mean: float) -> dict[str, Any]:
+    return {
+        "ours": mean,
+        "low": None if interval is None else interval.low,
+        "high": None if interval is None else interval.high,
+        "method": None if interval is None else interval.method,
+    }

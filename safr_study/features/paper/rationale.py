@@ -10,7 +10,7 @@ from safr_study.features.paper.curves import sentiment_difference
 from safr_study.features.paper.numbers import PaperRow
 from safr_study.records.runs import Row, RunLine
 from safr_study.records.scores import Agreement, DeletionScores
-from safr_study.uncertainty.intervals import Interval, normal_interval, t_interval
+from safr_study.uncertainty.intervals import Interval, t_or_normal_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +86,12 @@ def _ranking(row: Row, name: str, runs: Sequence[RunLine]) -> RankingOutcome:
         value: Callable[[Agreement], float], se: Callable[[Agreement], float | None]
     ) -> Interval:
         values = [value(one) for one in found]
-        return t_interval(values) or normal_interval(values[0], se(found[0]) or 0.0)
+        return t_or_normal_interval(values, se(found[0]) or 0.0)
 
     srs = None
     if deletions:
         values = [deletion.srs for deletion in deletions]
-        srs = t_interval(values) or normal_interval(values[0], deletions[0].srs_se)
+        srs = t_or_normal_interval(values, deletions[0].srs_se)
     return RankingOutcome(
         row=row,
         ranking=name,

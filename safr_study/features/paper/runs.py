@@ -24,6 +24,7 @@ from safr_study.features.paper.training import trained
 from safr_study.home import Home
 from safr_study.records.runs import RunLine
 from safr_study.settings import CorpusSpec, Preset
+from safr_study.text import first_line
 
 _LOOK_AGAIN_SECONDS = 0.2
 Do = Callable[[WantedRun], RunLine]
@@ -199,8 +200,7 @@ def _attempt(do: Do, wanted: WantedRun) -> RunLine | _Fault:
         # A full disk, say: the other runs would meet it too.
         return _Fault(f"{error.filename or 'file system'}: {error.strerror or error}", 2, True)
     except Exception as error:
-        summary = " ".join(str(error).split())[:300]
-        return _Fault(f"{type(error).__name__}: {summary}", 1, False)
+        return _Fault(f"{type(error).__name__}: {first_line(error)}", 1, False)
 
 
 def _ended(

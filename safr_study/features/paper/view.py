@@ -1,14 +1,17 @@
-"""One item of the paper for people: its tables of text."""
+"""One item of the paper for people: its tables, and the sentences that say how to read them."""
 
 from __future__ import annotations
 
-from safr_study.features.paper.compare import Comparison, RowOutcome
+from collections import Counter
+from collections.abc import Iterator
+
+from safr_study.features.paper.compare import PaperComparison, RowOutcome
 from safr_study.features.paper.curves import CapacityNumber, CurvePoint
-from safr_study.features.paper.notes import METRIC_NAMES, any_saturated, counted
 from safr_study.features.paper.numbers import METRICS, Metric
 from safr_study.features.paper.result import Reproduction
 from safr_study.records.runs import VMASK_ROW
-from safr_study.render.text_table import Sheet
+from safr_study.render.text_table import TextPage, TextTable
+from safr_study.text import plural
 from safr_study.uncertainty.intervals import Interval
 
 TITLES = {
@@ -27,13 +30,27 @@ _SHORT: dict[Metric, str] = {
 }
 
 
-def title(result: Reproduction) -> str:
+METRIC_NAMES: dict[Metric, str] = {
+    "accuracy": "accuracy",
+    "accuracy_random_deletion": "accuracy without random 30 %",
+    "accuracy_capacity_deletion": "accuracy without top 30 %",
+    "srs": "SRS(30)",
+}
+_METHODS = {
+    "student-t": "the 95 % Student-t interval over the seeds, on this test set",
+    "crossed bootstrap": "the 95 % crossed bootstrap interval over seeds and texts",
+    "normal": "1.96 standard errors of a single run; it and its verdict speak of the texts alone, "
+    "not of other seeds",
+}
+
+
+def paper_title(result: Reproduction) -> str:
     """One line that names the item, the data and the preset."""
     return f"{TITLES[result.item]} ({result.dataset}, preset {result.preset})"
 
 
-def sheets(result: Reproduction, *, wide: bool) -> tuple[Sheet, ...]:
-    """The item's tables.
+def paper_page(result: Reproduction, *, wide: bool) -> TextPage:
+    """The item's tables, what agrees with the paper, and how to read it.
 
     Args:
         result: the item.
@@ -50,10 +67,10 @@ def sheets(result: Reproduction, *, wide: bool) -> tuple[Sheet, ...]:
         made.append(_curves(result, wide))
     if result.rankings:
         made += [_rankings(result, wide), _sentiments(result, wide)]
-    return tuple(made)
+    return TextPage(paper_title(result), tuple(made), tuple(_notes(result)))
 
 
-def _levels(result: Reproduction, comparison: Comparison, wide: bool) -> Sheet:
+def _levels(result: Reproduction, comparison: PaperComparison, wide: bool) -> TextTable:
     names = METRIC_NAMES if wide else _SHORT
     rows: list[tuple[str, ...]] = []
     for outcome in comparison.rows:
@@ -62,19 +79,19 @@ def _levels(result: Reproduction, comparison: Comparison, wide: bool) -> Sheet:
         name = _marked(outcome)
         if wide:
             runs = len(outcome.seeds)
-            rows.append((name, f"ours, {counted(runs, 'run')}", *ours))
+            rows.append((name, f"ours, {plural(runs, 'run')}", *ours))
             rows.append((_saturated(outcome), "paper", *papers))
         else:
             rows += [(name, *ours), ("  paper", *papers)]
-    return Sheet(
-        f"On test, {counted(result.seeds, 'run')} a row; in, out: of our interval"
+    return TextTable(
+        f"On test, {plural(result.seeds, 'run')} a row; in, out: of our interval"
         + _mark_key(result),
         ("row", *(("from",) if wide else ()), *(f">{names[metric]}" for metric in METRICS)),
-        tuple(rows),
+        rows,
     )
 
 
-def _differences(comparison: Comparison, wide: bool) -> Sheet:
+def _differences(comparison: PaperComparison, wide: bool) -> TextTable:
     noise = comparison.noise["srs"]
     floor = "" if noise is None else f"; noise floor {noise:.2f}"
     rows = [
@@ -86,10 +103,10 @@ def _differences(comparison: Comparison, wide: bool) -> Sheet:
         )
         for outcome in comparison.rows
     ]
-    return Sheet(
+    return TextTable(
         f"SRS(30) minus that of lambda (0, 0), paired{floor}; sign and rank of SRS",
         ("row", ">ours", ">paper", "verdict", "sign", ">rank"),
-        tuple(rows),
+        rows,
     )
 
 
@@ -103,7 +120,7 @@ def _difference_cells(outcome: RowOutcome, wide: bool) -> tuple[str, str, str]:
     return _cell(found.difference, wide, sign="+"), paper, found.verdict or ""
 
 
-def _front(result: Reproduction, comparison: Comparison, wide: bool) -> Sheet:
+def _front(result: Reproduction, comparison: PaperComparison, wide: bool) -> TextTable:
     rows = [
         (
             _marked(outcome),
@@ -115,14 +132,14 @@ def _front(result: Reproduction, comparison: Comparison, wide: bool) -> Sheet:
         )
         for outcome in comparison.rows
     ]
-    return Sheet(
+    return TextTable(
         f"Front in (accuracy, SRS); P: share of resamples on it{_mark_key(result)}",
         ("row", ">accuracy", ">SRS(30)", "front", ">P(front)", "paper's"),
-        tuple(rows),
+        rows,
     )
 
 
-def _capacities(result: Reproduction, wide: bool) -> Sheet:
+def _capacities(result: Reproduction, wide: bool) -> TextTable:
     published = [number.paper for number in result.capacities[0].numbers]
     rows = [("paper", *(f"{value:.4f}" for value in published), "")]
     rows += [
@@ -135,10 +152,10 @@ def _capacities(result: Reproduction, wide: bool) -> Sheet:
         )
         for reading in result.capacities
     ]
-    return Sheet(
+    return TextTable(
         "Mean capacity at FFN1 by ReLU, PAD; *: paper inside our interval; +: nearest",
         ("reading", ">all", ">important", ">less important", ">distance"),
-        tuple(rows),
+        rows,
     )
 
 
@@ -148,7 +165,7 @@ def _capacity_cell(number: CapacityNumber, wide: bool) -> str:
     return _cell(number.interval, wide, decimals=4) + ("*" if number.inside else " ")
 
 
-def _curves(result: Reproduction, wide: bool) -> Sheet:
+def _curves(result: Reproduction, wide: bool) -> TextTable:
     by_row: dict[str, dict[str, dict[float, CurvePoint]]] = {}
     for curve in result.curves:
         points = {point.k: point for point in curve.points}
@@ -168,14 +185,14 @@ def _curves(result: Reproduction, wide: bool) -> Sheet:
                     _paper(other) if other is not None else "",
                 )
             )
-    return Sheet(
+    return TextTable(
         "Test accuracy without k % of the tokens; in, out: of our interval" + _mark_key(result),
         ("row", "k %", ">top", ">paper", ">random", ">paper"),
-        tuple(rows),
+        rows,
     )
 
 
-def _rankings(result: Reproduction, wide: bool) -> Sheet:
+def _rankings(result: Reproduction, wide: bool) -> TextTable:
     rows = [
         (
             found.row.name,
@@ -187,15 +204,15 @@ def _rankings(result: Reproduction, wide: bool) -> Sheet:
         )
         for found in result.rankings
     ]
-    return Sheet(
+    return TextTable(
         f"Agreement with the rationale, {result.rankings[0].texts:,} texts, 0 to 1, and SRS by "
         f"the ranking{_mark_key(result)}",
         ("row", "ranking", ">av. precision", ">AUROC", ">P@|gold|", ">SRS(30)"),
-        tuple(rows),
+        rows,
     )
 
 
-def _sentiments(result: Reproduction, wide: bool) -> Sheet:
+def _sentiments(result: Reproduction, wide: bool) -> TextTable:
     rows = [
         (
             found.row.name,
@@ -205,10 +222,10 @@ def _sentiments(result: Reproduction, wide: bool) -> Sheet:
         )
         for found in result.sentiments
     ]
-    return Sheet(
+    return TextTable(
         "Mean capacity of the words of the rationale, and of the others of their text",
         ("row", ">in", ">others", ">difference"),
-        tuple(rows),
+        rows,
     )
 
 
@@ -217,7 +234,7 @@ def _marked(outcome: RowOutcome) -> str:
 
 
 def _mark_key(result: Reproduction) -> str:
-    return "; !: saturated" if any_saturated(result) else ""
+    return "; !: saturated" if _any_saturated(result) else ""
 
 
 def _saturated(outcome: RowOutcome) -> str:
@@ -243,3 +260,133 @@ def _in(inside: bool) -> str:
 
 def _yes(true: bool) -> str:
     return "yes" if true else "no"
+
+
+def _any_saturated(result: Reproduction) -> bool:
+    """Whether any run of the item predicts one class without the top tokens."""
+    rows = () if result.comparison is None else result.comparison.rows
+    points = (point for curve in result.curves for point in curve.points)
+    rankings = any(found.saturated for found in result.rankings)
+    return rankings or any(row.saturated for row in rows) or any(p.saturated for p in points)
+
+
+def _notes(result: Reproduction) -> Iterator[str]:
+    if result.comparison is not None:
+        yield from _agreement_notes(result.comparison)
+    if result.sentiment is not None:
+        found = result.sentiment
+        yield (
+            "Capacity of words with sentiment minus that of the other words of their text: "
+            f"{found.mean:+.4f} [{found.low:+.4f}, {found.high:+.4f}]."
+        )
+    if _any_saturated(result):
+        yield (
+            "Saturated: without the top tokens over 95 % of the predictions are one class, so SRS "
+            "shows a collapsed prediction, not a good ranking."
+        )
+    yield from _reading_notes(result)
+    yield from result.failures
+    if result.comparison is not None and result.comparison.absent:
+        yield f"No run of: {', '.join(result.comparison.absent)}."
+
+
+def _agreement_notes(comparison: PaperComparison) -> Iterator[str]:
+    rows, order = comparison.rows, comparison.order
+    inside = ", ".join(
+        f"{METRIC_NAMES[metric]} {sum(row.metrics[place].inside for row in rows)}"
+        for place, metric in enumerate(METRICS)
+    )
+    yield f"The paper's number is inside our interval, of {plural(len(rows), 'row')}: {inside}."
+    gains = [row.same_gain for row in rows if row.same_gain is not None]
+    yield (
+        f"SRS has the paper's sign in {sum(row.same_sign for row in rows)} of "
+        f"{plural(len(rows), 'row')}"
+        + (f", its difference to lambda (0, 0) in {sum(gains)} of {len(gains)}." if gains else ".")
+    )
+    words = Counter(row.srs.verdict for row in rows if row.srs.verdict is not None)
+    if words:
+        verdicts = ", ".join(f"{word} {count}" for word, count in sorted(words.items()))
+        yield (
+            f"SRS against lambda (0, 0): {verdicts}. Holds: the paper's sign, and our paired "
+            "interval excludes 0; inside the noise: it includes 0; does not hold: the opposite "
+            "sign, 0 excluded."
+        )
+    if order.pairs:
+        tau = "" if order.tau is None else f"; Kendall tau-b {order.tau:.2f}"
+        p = "" if order.p is None else f", p {order.p:.2g}"
+        yield (
+            f"Order by SRS: {order.agreeing} of {order.pairs} pairs of rows as in the paper"
+            f"{tau}{p}."
+        )
+    floors = [
+        f"{METRIC_NAMES[metric]} {value:.2f}"
+        for metric, value in comparison.noise.items()
+        if value is not None
+    ]
+    yield (
+        "The p value takes rows for independent, which they are not: they share texts and seeds. "
+        "With few seeds P(front) is too near to 0 and 1."
+    )
+    if floors:
+        yield f"Noise floor, sd over the seeds of lambda (0, 0): {', '.join(floors)}."
+
+
+def _reading_notes(result: Reproduction) -> Iterator[str]:
+    methods = dict.fromkeys(interval.method for interval in _intervals(result))
+    fewer = [
+        f"{row.entry.name} {len(row.seeds)}"
+        for row in (() if result.comparison is None else result.comparison.rows)
+        if len(row.seeds) < result.seeds
+    ]
+    if fewer:
+        yield f"Fewer runs than {result.seeds}: {', '.join(fewer)}."
+    for method in methods:
+        some = "" if len(methods) == 1 else f" ({'one run' if method == 'normal' else 'seeds'})"
+        yield f"Our interval{some}: {_METHODS[method]}."
+    if result.capacities and not methods:
+        yield "One run: no interval over seeds."
+    if result.rankings:
+        yield (
+            "The rationale of a text: its words with a sentiment of their own in the treebank; "
+            f"{plural(result.runs, 'run')}, capacity at {result.capacity_layer}."
+        )
+    else:
+        yield (
+            "The paper: single runs with one random draw. Ours: "
+            f"{plural(result.runs, 'run')}, {result.draws} random draws, "
+            f"capacity at {result.capacity_layer}."
+        )
+    if result.preset == "reference":
+        yield "Preset reference: the semantics of the code that the paper's authors released."
+    else:
+        yield (
+            "Preset masked: PAD takes no part and the best dev epoch is kept. The paper's numbers "
+            "come from its authors' code (preset reference), so part of a difference may be that."
+        )
+    yield (
+        "The test set is read for rows that were fixed beforehand, as in the paper; nothing is "
+        "chosen by it."
+    )
+    if result.texts != result.paper_texts:
+        yield f"Test set: {result.texts:,} texts, the paper's has {result.paper_texts:,}."
+    limits = {"train": result.limits.train, "dev": result.limits.dev, "test": result.limits.test}
+    limited = [f"{name} {limit:,}" for name, limit in limits.items() if limit is not None]
+    if limited:
+        yield f"Limited to fewer texts than the paper's: {', '.join(limited)}."
+    if result.dataset == "sst2":
+        yield "Data: the full SST-2; the paper's went through a filter (use sst2-treebank)."
+    yield f"Early stopping on dev, at most {result.max_epochs} epochs."
+    if len(result.devices) > 1:
+        devices = ", ".join(f"{name} {count}" for name, count in sorted(result.devices.items()))
+        yield f"Runs by device: {devices}."
+
+
+def _intervals(result: Reproduction) -> Iterator[Interval]:
+    if result.comparison is not None:
+        for row in result.comparison.rows:
+            yield from (found.ours for found in row.metrics)
+    for reading in result.capacities:
+        yield from (n.interval for n in reading.numbers if n.interval is not None)
+    for curve in result.curves:
+        yield from (point.ours for point in curve.points)
+    yield from (found.average_precision for found in result.rankings)

@@ -14,9 +14,9 @@ from safr_study.records.scores import Scores
 from safr_study.render.html import cell, details, head, number, paragraph, section, table
 from safr_study.render.inline_svg import Mark, inline_chart, legend
 from safr_study.render.words import TINTS, marked_word
+from safr_study.text import Z95
 
 _FFN1 = "ffn1_pre"
-_Z95 = 1.959964
 _MEASURES = (
     ("mean_capacity", "Mean capacity", 4),
     ("mean_capacity_important", "Important", 4),
@@ -50,7 +50,7 @@ def curves_section(report: StudyReport) -> str:
                 number(100 * one.k, 0),
                 number(100 * one.realised_share, 1),
                 number(one.accuracy_top, 2),
-                number(one.srs, 2, shown=f"{one.srs:.2f} ± {_Z95 * one.srs_se:.2f}"),
+                number(one.srs, 2, shown=f"{one.srs:.2f} ± {Z95 * one.srs_se:.2f}"),
                 cell("saturated" if one.saturated else ""),
             ]
             for one in scores.deletions
@@ -145,7 +145,7 @@ def _curves_charts(models: Sequence[tuple[InspectedModel, Scores]]) -> str:
             halves = [""] * len(values)
             if label == "SRS":
                 values = [0.0, *(one.srs for one in scores.deletions)]
-                halves = ["", *(f" ± {_Z95 * one.srs_se:.2f}" for one in scores.deletions)]
+                halves = ["", *(f" ± {Z95 * one.srs_se:.2f}" for one in scores.deletions)]
             shares = (0.0, *(one.k for one in scores.deletions))
             saturated = (False, *(one.saturated for one in scores.deletions))
             curves.append(ModelCurve(model.name, shares, tuple(values), saturated))

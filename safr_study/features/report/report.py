@@ -11,8 +11,12 @@ from typing import Any
 
 import safr_study
 from safr_study.errors import BadInput
-from safr_study.features.compare.compare import study_view
-from safr_study.features.compare.comparison import Comparison, StudyView, compare_studies
+from safr_study.features.compare.compare import (
+    StudyComparison,
+    StudyView,
+    compare_studies,
+    study_view,
+)
 from safr_study.features.confirm.summary import stored_confirmation
 from safr_study.features.report.inspect_models import Examples, InspectedModel, inspect_models
 from safr_study.features.report.page import study_page
@@ -146,7 +150,7 @@ def study_report(
     )
 
 
-def _comparison(view: StudyView, request: ReportRequest, stores: Stores) -> Comparison | None:
+def _comparison(view: StudyView, request: ReportRequest, stores: Stores) -> StudyComparison | None:
     if not request.others:
         return None
     others = [study_view(name, stores) for name in request.others]

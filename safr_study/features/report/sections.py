@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from safr_study.features.compare.compare import plotted_front
-from safr_study.features.compare.comparison import Comparison, flat_settings, shown_setting
-from safr_study.features.compare.tables import comparison_notes, comparison_sheets
-from safr_study.features.confirm.view import notes as confirmation_notes
-from safr_study.features.confirm.view import sheets as confirmation_tables
+from safr_study.features.compare.compare import StudyComparison, flat_settings, shown_setting
+from safr_study.features.compare.view import comparison_page, plotted_front
+from safr_study.features.confirm.view import confirmation_page
 from safr_study.features.report.study_report import StudyReport
 from safr_study.figures.comparison import comparison_charts
 from safr_study.figures.history import Over, history_chart, rises
@@ -19,7 +17,7 @@ from safr_study.records import TrialRecord
 from safr_study.records.history import HistoryPoint
 from safr_study.records.importance import Importance
 from safr_study.records.warnings import study_warnings, warning_names
-from safr_study.render.format import flags, heading, trial_sentence
+from safr_study.render.format import heading, trial_badges, trial_sentence
 from safr_study.render.front_page import front_chart, front_table, trial_cells
 from safr_study.render.html import (
     cell,
@@ -29,8 +27,8 @@ from safr_study.render.html import (
     number,
     paragraph,
     section,
-    sheet_table,
     table,
+    text_table,
 )
 from safr_study.render.inline_svg import Mark, inline_chart, legend
 from safr_study.render.result_tables import infeasible_lines
@@ -153,18 +151,20 @@ def confirmation_section(report: StudyReport) -> str:
     found = report.confirmation
     if found is None:
         return ""
-    content = "".join(sheet_table(sheet) for sheet in confirmation_tables(found, wide=True))
-    content += "".join(paragraph(sentence, "said") for sentence in confirmation_notes(found))
+    page = confirmation_page(found, wide=True)
+    content = "".join(map(text_table, page.tables))
+    content += "".join(paragraph(sentence, "said") for sentence in page.notes)
     return section("confirmation", "The front under new seeds", content)
 
 
-def comparison_section(comparison: Comparison | None) -> str:
+def comparison_section(comparison: StudyComparison | None) -> str:
     """Fronts overlaid, hypervolumes from one point, and what differs; nothing without others."""
     if comparison is None:
         return ""
+    page = comparison_page(comparison)
     content = "".join(
         paragraph(sentence, "note" if sentence.startswith("Warning") else "said")
-        for sentence in comparison_notes(comparison)
+        for sentence in page.notes
     )
     objectives, studies = comparison.objectives, comparison.studies
     marks: dict[str, Mark | list[Mark]] = {}
@@ -183,7 +183,7 @@ def comparison_section(comparison: Comparison | None) -> str:
         content += f'<figure class="hero">{drawn}<figcaption>{key}</figcaption></figure>'
     histories = {study.name: study.history for study in studies if study.history}
     content += _history_charts(histories, first=2) if histories else ""
-    content += "".join(sheet_table(sheet) for sheet in comparison_sheets(comparison))
+    content += "".join(map(text_table, page.tables))
     return section("comparison", f"Beside {', '.join(comparison.names[1:])}", content)
 
 
@@ -221,7 +221,9 @@ def trials_section(report: StudyReport) -> str:
     rows = []
     for ranked in result.ranked:
         trial = ranked.trial
-        special = dict.fromkeys(filter(None, [*flags(ranked).split(", "), *warning_names(trial)]))
+        special = dict.fromkeys(
+            filter(None, [*trial_badges(ranked).split(", "), *warning_names(trial)])
+        )
         rows.append(
             [
                 *trial_cells(ranked, objectives, intervals=False),

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from safr_study.features.compare.comparison import Comparison
-from safr_study.features.compare.tables import comparison_json
-from safr_study.features.confirm.tables import confirmation_json
+from safr_study.features.compare.compare import StudyComparison
+from safr_study.features.compare.view import comparison_json
+from safr_study.features.confirm.output import confirmation_json
 from safr_study.features.report.inspect_models import Examples, InspectedModel
 from safr_study.records import StudyResult, TrialRecord, TrialState, to_plain
 from safr_study.records.history import HistoryPoint
 from safr_study.records.importance import Importance
-from safr_study.render.format import spreads
+from safr_study.render.format import half_widths
 from safr_study.render.result_tables import result_json
 from safr_study.settings import Objective, StudySpec
 from safr_study.uncertainty.confirmation import Confirmation
@@ -47,7 +47,7 @@ class StudyReport:
     confirmation: Confirmation | None = None
     models: tuple[InspectedModel, ...] = ()
     examples: Examples = field(default_factory=Examples)
-    comparison: Comparison | None = None
+    comparison: StudyComparison | None = None
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -82,7 +82,7 @@ def report_json(report: StudyReport) -> dict[str, Any]:
         "result": _result_json(report.result),
         "spreads": {
             str(ranked.trial.number): dict(
-                zip(names, map(to_plain, spreads(ranked.trial, report.objectives)), strict=True)
+                zip(names, map(to_plain, half_widths(ranked.trial, report.objectives)), strict=True)
             )
             for ranked in report.result.ranked
         },

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from safr_study.features.report.study_report import StudyReport
 from safr_study.records import RankedTrial, TrialRecord, TrialState
 from safr_study.render.format import heading, value_text, values_of
+from safr_study.text import duration
 
 
 def lead(report: StudyReport) -> str:
@@ -59,7 +60,7 @@ def key_facts(report: StudyReport) -> Iterator[tuple[str, str, str]]:
     yield "Trials", f"{complete} of {result.asked}", said or "complete"
     epochs = sum(len(trial.epochs) for trial in report.trials)
     seconds = sum(trial.seconds or sum(e.seconds for e in trial.epochs) for trial in report.trials)
-    yield "Training", f"{epochs:,} epochs", f"{_hours(seconds)} of work"
+    yield "Training", f"{epochs:,} epochs", f"{duration(seconds)} of work"
 
 
 def _against_baselines(knee: RankedTrial, report: StudyReport) -> Iterator[str]:
@@ -88,10 +89,3 @@ def _named(trial: TrialRecord) -> str:
 def _all(ranked: RankedTrial, report: StudyReport) -> str:
     pairs = zip(report.objectives, values_of(ranked), strict=True)
     return " and ".join(f"{o.label} {value_text(o, value)}" for o, value in pairs)
-
-
-def _hours(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from safr_study.data import canonical_dataset
-from safr_study.features.search.naming import default_study_name
+from safr_study.data import canonical_dataset, slugify
 from safr_study.settings import Objective, Resources, SearchSpace, StudySpec
 from safr_study.settings.space_files import find_space
 
@@ -63,5 +62,7 @@ def study_spec(
         }
     )
     if study is None:
-        return spec.model_copy(update={"name": default_study_name(spec)})
+        # From the data set and the settings: the same command finds its study again.
+        name = f"{slugify(spec.corpus.dataset)[:48]}-{spec.identity()[:8]}"
+        return spec.model_copy(update={"name": name})
     return spec

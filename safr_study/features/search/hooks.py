@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -12,7 +13,8 @@ import subprocess
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import IO, Any, Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from safr_study.errors import BadInput, SafrError, StudyIncomplete, StudyInterrupted
 from safr_study.features.study_base.results import load_result
@@ -22,45 +24,46 @@ from safr_study.render.result_tables import result_json
 State = Literal["complete", "incomplete", "interrupted", "failed"]
 TIME_LIMIT = 60.0
 """Seconds that a hook may take."""
-_SAID = 200
+_LAST_LINE = 200
 """Characters of its last line in a warning."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """A command, found and ready to be run."""
+    """A command for the shell, with the folder and the environment in which the user gave it.
 
-    arguments: tuple[str, ...]
-    """The program's absolute path, then its arguments."""
-    text: str
-    """As the user wrote it."""
+    What runs a study puts variables of its own into its environment later: none is for a hook.
+    """
+
+    command: str
+    folder: Path
     environment: Mapping[str, str]
-    """Of the user's shell, before anything that runs a study put something of its own into it."""
 
 
 def parse_hook(command: str) -> Hook:
-    """A hook from a command line, which no shell reads: pipes and variables are plain words.
+    """A hook that ``sh`` can read and whose program exists, to be refused before a long study.
 
     Raises:
-        BadInput: it is empty, badly quoted, or there is no such program.
+        BadInput: it is empty, badly quoted, or begins with no program.
     """
-    try:
-        words = shlex.split(command)
-    except ValueError as error:
-        raise BadInput("on-finish", f"{command!r} is badly quoted ({error})") from None
+    read = subprocess.run(["sh", "-n", "-c", command], capture_output=True, text=True, check=False)
+    if read.returncode:
+        said = read.stderr.strip().rpartition(": ")[2]
+        raise BadInput("on-finish", f"{command!r} is badly quoted ({said})")
+    words = [word for word in shlex.split(command) if "=" not in word]
     if not words:
         raise BadInput("on-finish", "is empty; give a program and its arguments")
-    program = shutil.which(words[0])
-    if program is None:
+    # Anything else in its place, a bracket or a quoted blank, is left to the shell.
+    if re.fullmatch(r"[\w./+-]+", words[0]) and not _can_run(words[0]):
         raise BadInput(
             "on-finish",
             f"{words[0]!r} is no program that can be run; give one on the PATH, or its path",
         )
-    return Hook((os.path.abspath(program), *words[1:]), command, dict(os.environ))  # noqa: PTH100
+    return Hook(command, Path.cwd(), dict(os.environ))
 
 
 def ended_as(error: BaseException | None) -> State:
-    """How a study ended that raised this, or nothing."""
+    """The state of a study that ended with this error; ``None``: without one."""
     if error is None:
         return "complete"
     if isinstance(error, StudyIncomplete):
@@ -69,12 +72,7 @@ def ended_as(error: BaseException | None) -> State:
 
 
 def run_hook(
-    hook: Hook,
-    name: str,
-    stores: Stores,
-    state: State,
-    *,
-    time_limit: float = TIME_LIMIT,
+    hook: Hook, name: str, stores: Stores, state: State, *, time_limit: float = TIME_LIMIT
 ) -> str | None:
     """Run a hook after a study; what it prints is not shown.
 
@@ -85,7 +83,7 @@ def run_hook(
     Args:
         hook: of ``parse_hook``.
         name: of the study.
-        stores: where it is.
+        stores: of the study.
         state: how it ended.
         time_limit: seconds until it is killed, with all that it started.
 
@@ -96,8 +94,7 @@ def run_hook(
     # The ledger may be what ended the study.
     with contextlib.suppress(SafrError, OSError):
         document = result_json(load_result(name, stores))
-    environment = {
-        **hook.environment,
+    told = {
         "SAFR_STUDY_NAME": name,
         "SAFR_STUDY_STATE": state,
         "SAFR_STUDY_HYPERVOLUME": "" if document is None else repr(document["hypervolume"]),
@@ -108,46 +105,45 @@ def run_hook(
         given.write(json.dumps(document, ensure_ascii=False).encode())
         given.seek(0)
         try:
-            code = _run(hook, environment, given, said, time_limit)
+            # A session of its own: Ctrl-C for us is none for it, and all that it started ends
+            # with it.
+            process = subprocess.Popen(
+                hook.command,
+                shell=True,
+                cwd=hook.folder,
+                env={**hook.environment, **told},
+                stdin=given,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         except OSError as error:
             return _warning(hook, f"could not be run ({error.strerror or error})")
-        except subprocess.TimeoutExpired:
+        try:
+            code = process.wait(time_limit)
+        except BaseException as error:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
             return _warning(hook, f"was killed after {time_limit:g} s")
-        return _warning(hook, f"ended with {code}{_last_line(said)}") if code else None
+        said.seek(0)
+        return _warning(hook, f"ended with {code}{_last_line(said.read())}") if code else None
 
 
-def _run(
-    hook: Hook,
-    environment: Mapping[str, str],
-    given: IO[bytes],
-    said: IO[bytes],
-    time_limit: float,
-) -> int:
-    # A session of its own: Ctrl-C for us is none for it, and all that it started ends with it.
-    process = subprocess.Popen(
-        hook.arguments,
-        env=environment,
-        stdin=given,
-        stdout=said,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
+def _can_run(word: str) -> bool:
+    # The shell's own words, as ``cd``, are no files.
+    asked = ["sh", "-c", 'command -v "$1"', "sh", word]
+    return shutil.which(word) is not None or (
+        "/" not in word and subprocess.run(asked, capture_output=True, check=False).returncode == 0
     )
-    try:
-        return process.wait(time_limit)
-    except BaseException:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        raise
 
 
 def _warning(hook: Hook, problem: str) -> str:
-    return f"on-finish: {hook.text!r} {problem}; the study is not affected"
+    return f"on-finish: {hook.command!r} {problem}; the study is not affected"
 
 
-def _last_line(said: IO[bytes]) -> str:
-    said.seek(0, os.SEEK_END)
-    said.seek(max(0, said.tell() - 4 * _SAID))
-    lines = said.read().decode("utf-8", "replace").split("\n")
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-    return f" ({last[:_SAID]})" if last else ""
+def _last_line(said: bytes) -> str:
+    lines = said.decode("utf-8", "replace").strip().split("\n")
+    return f" ({lines[-1].strip()[:_LAST_LINE]})" if lines[-1] else ""

@@ -25,7 +25,7 @@ from safr_study.render.result_tables import result_table, write_csv
 from safr_study.render.rungs import result_rungs, rung_rows
 from safr_study.render.study_log import study_log
 from safr_study.settings import StudySpec
-from safr_study.tracking import Store, Tracker
+from safr_study.tracking import StudyEnd, StudyWriter, TrackedStudy
 
 
 def corpus_facts(corpus: EncodedCorpus) -> dict[str, int | str]:
@@ -39,48 +39,43 @@ def corpus_facts(corpus: EncodedCorpus) -> dict[str, int | str]:
     }
 
 
-def tracker_of(
-    store: Store, ledger: Ledger, provenance: Provenance | None = None, *, replays: bool = False
-) -> Tracker:
-    """A tracker of the ledger's study.
+def tracked_study(ledger: Ledger, provenance: Provenance | None = None) -> TrackedStudy:
+    """A ledger's study for MLflow.
 
     Args:
-        store: where to write.
         ledger: the study.
         provenance: of the numbers that this process adds; ``None``: of those that are there.
-        replays: nobody runs the study.
     """
-    spec, facts = ledger.spec, ledger.facts
-    return Tracker(
-        store,
-        study=spec.name,
-        dataset=facts.slug,
+    facts = ledger.facts
+    return TrackedStudy(
         uid=ledger.uid,
-        spec=spec,
+        dataset=facts.slug,
+        spec=ledger.spec,
         provenance=provenance or Provenance(**facts.provenance),
         corpus_facts=facts.corpus,
-        replays=replays,
     )
 
 
-def finish_tracking(tracker: Tracker, ledger: Ledger, *, interrupted: bool) -> str | None:
+def finish_tracking(writer: StudyWriter, ledger: Ledger, *, interrupted: bool) -> str | None:
     """Hand over the ranking, the pictures and the tables, and wait until the server has all.
 
     Returns:
         What it did not take, as a sentence; the ledger remembers it. ``None``: it has everything.
     """
     # So far as they are known: the tables name the runs.
-    ledger.set_run_ids(tracker.run_ids())
+    ledger.set_run_ids(writer.runs.run_ids())
     result = rank_ledger(ledger)
     history = hypervolume_history(result)
-    missing = tracker.finish_study(
-        result,
-        history=history,
-        artifacts=study_files(ledger, result, history),
-        tables=study_tables(result, history),
-        interrupted=interrupted,
+    missing = writer.finish(
+        StudyEnd(
+            result,
+            history,
+            files=study_files(ledger, result, history),
+            tables=study_tables(result, history),
+            interrupted=interrupted,
+        )
     )
-    ledger.set_run_ids(tracker.run_ids())
+    ledger.set_run_ids(writer.runs.run_ids())
     delivery_ends(ledger, missing, ended=not interrupted)
     return missing
 

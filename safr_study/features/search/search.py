@@ -11,8 +11,8 @@ from safr_study.cluster.gpu_pilot import measured_slots
 from safr_study.cluster.ray_cluster import cluster
 from safr_study.cluster.slots import NodeCapacity, TrialSlots, plan_slots
 from safr_study.data import EncodedCorpus, describe, encoded_corpus
-from safr_study.errors import BadInput, ServiceUnreachable
-from safr_study.features.search.publish import corpus_facts, finish_tracking, tracker_of
+from safr_study.errors import BadInput, LockLost, ServiceUnreachable, StudyInterrupted
+from safr_study.features.search.publish import corpus_facts, finish_tracking, tracked_study
 from safr_study.features.study_base.cost import Cost, estimate, measured_objectives
 from safr_study.features.study_base.disk import free_space_check
 from safr_study.features.study_base.provenance import provenance
@@ -35,9 +35,11 @@ from safr_study.records import (
     TrialState,
     to_plain,
 )
+from safr_study.runner.search_source import SearchSource
+from safr_study.runner.trial_dir import make_trial_root
 from safr_study.sampling.fixed_trials import planned_trials
-from safr_study.settings import Objective, StudySpec
-from safr_study.tracking import Store, close_runs, open_store, register_front
+from safr_study.settings import Objective, StudySpec, reference_point
+from safr_study.tracking import Store, StudyWriter, close_open_runs, open_store, register_front
 
 FIRST_TRIALS = 8
 """Shown by a dry run: what a sampler draws after that depends on what the first ones find."""
@@ -53,7 +55,7 @@ class StudyPlan:
     corpus: str
     """One line about the data."""
     trials: int
-    """To finish in all."""
+    """Trials to finish in all."""
     done: int
     """Complete or stopped early already."""
     unfinished: int
@@ -189,32 +191,48 @@ def search(
             ledger.update_spec(spec)
             remember_command(ledger, command)
             here = provenance(corpus.fingerprint, device=PER_TRIAL)
-            tracker = tracker_of(store, ledger, here)
+            writer = StudyWriter(store, tracked_study(ledger, here))
             delivery_begins(ledger, stores.tracking_uri)
-            tracker.start()
+            writer.start(before)
             out_of_time = False
             try:
-                tracker.replay(before)
                 if slots is not None:
-                    from safr_study.runner.driver import run_study
+                    from safr_study.runner.driver import EndReason, run
 
                     progress.planned(_plan(spec, corpus, slots, ledger), before)
-                    out_of_time = run_study(
-                        spec,
+                    checkpoints = ledger.checkpoints(home)
+                    make_trial_root(checkpoints)
+                    ended = run(
+                        SearchSource(
+                            ledger,
+                            spec,
+                            checkpoints=checkpoints,
+                            gpus_per_trial=slots.gpus_per_trial,
+                            observers=[writer, progress],
+                        ),
                         corpus,
-                        ledger,
-                        home=home,
                         slots=slots,
                         lease=lease,
-                        observers=[tracker, progress],
+                        scratch=home.scratch / ledger.uid,
+                        time_budget=spec.time_budget,
                     )
+                    out_of_time = ended is EndReason.OUT_OF_TIME
+                    if ended is EndReason.INTERRUPTED:
+                        raise StudyInterrupted(
+                            f"study {spec.name!r} was interrupted; the same command goes on where "
+                            "it stopped"
+                        )
+                lease.check(f"study {spec.name!r}")
+            except LockLost:
+                # Another driver may have the study: neither its ledger nor its runs are ours.
+                raise
             except BaseException:
                 # No run stays open, whatever ended the study. If it was the ledger, closing fails
                 # too: the first error is the one to tell, and the next start closes the runs.
                 with contextlib.suppress(Exception):
-                    finish_tracking(tracker, ledger, interrupted=True)
+                    finish_tracking(writer, ledger, interrupted=True)
                 raise
-        untracked = finish_tracking(tracker, ledger, interrupted=False)
+        untracked = finish_tracking(writer, ledger, interrupted=False)
         result = rank_ledger(ledger)
         models: Sequence[RegisteredModel] = ()
         if untracked is None:
@@ -250,7 +268,7 @@ def _abandon(ledger: Ledger | None, store: Store, home: Home) -> None:
     """A study that is begun anew leaves nothing of the old one that looks as if it ran."""
     if ledger is not None:
         tidy_study(home, ledger)
-        close_runs(store, dataset=ledger.facts.slug, uid=ledger.uid)
+        close_open_runs(store, dataset=ledger.facts.slug, uid=ledger.uid)
 
 
 def check_same_study(ledger: Ledger, spec: StudySpec, corpus_fingerprint: str) -> None:
@@ -305,18 +323,11 @@ def _study_facts(spec: StudySpec, corpus: EncodedCorpus) -> StudyFacts:
     return StudyFacts(
         corpus_fingerprint=corpus.fingerprint,
         slug=corpus.slug,
-        reference_point=_reference_point(spec, corpus),
+        reference_point=reference_point(
+            (objective.measure for objective in spec.objectives), corpus.majority_accuracy("dev")
+        ),
         provenance=to_plain(provenance(corpus.fingerprint, device=PER_TRIAL)),
         corpus=corpus_facts(corpus),
-    )
-
-
-def _reference_point(spec: StudySpec, corpus: EncodedCorpus) -> tuple[float, ...]:
-    return tuple(
-        corpus.majority_accuracy("dev")
-        if objective.measure.reference is None
-        else objective.measure.reference
-        for objective in spec.objectives
     )
 
 
@@ -369,7 +380,9 @@ def _plan(
         unfinished=sum(trial.state is TrialState.RUNNING for trial in trials),
         epochs=spec.train.epochs,
         objectives=spec.objectives,
-        reference_point=_reference_point(spec, corpus),
+        reference_point=reference_point(
+            (objective.measure for objective in spec.objectives), corpus.majority_accuracy("dev")
+        ),
         slots=slots,
         cost=estimate(spec, corpus, slots, total - done),
         baselines=tuple(baseline.name for baseline in spec.space.baselines),

@@ -9,10 +9,11 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from safr_study.model.attention import mix
+from safr_study.model.kernels.attention import mix
 from safr_study.model.kernels.onednn import USES_ONEDNN, Linear, by_onednn, linear, perceptron
-from safr_study.model.safr import PAD, SafrClassifier
+from safr_study.model.safr import SafrClassifier
 from safr_study.model.transformer import Block, FeedForward
+from safr_study.settings import PAD
 
 TABLE = 2**24
 """Elements of the largest table of the vocabulary that is kept."""

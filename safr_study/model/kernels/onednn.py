@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from safr_study.model import kernels
+
 ROWS = 32
 """Rows are filled up to a multiple of this."""
 LARGE = 128 * 128
@@ -39,6 +41,7 @@ def by_onednn(x: Tensor, cells: int) -> bool:
     """Whether the product of ``x`` and a matrix of so many elements is quicker by oneDNN here."""
     return (
         USES_ONEDNN
+        and kernels.fast()
         and x.device.type == "cpu"
         and x.dtype == torch.float32
         and cells >= LARGE

@@ -11,8 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from safr_study.checkpoint.hashing import file_sha256
-from safr_study.checkpoint.manifest import verify_model
+from safr_study.checkpoint.manifest import file_sha256, verify_model
 from safr_study.checkpoint.model_files import load_model, save_model
 from safr_study.data import EncodedCorpus
 from safr_study.errors import CorruptCheckpoint

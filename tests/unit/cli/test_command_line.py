@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from safr_study.cli.app import main
-from safr_study.cli.next_commands import called_as
+from safr_study.cli.output import called_as
 
 HEAVY = ("torch", "ray", "mlflow", "optuna", "datasets", "pandas", "matplotlib")
 

@@ -18,7 +18,7 @@ from safr_study.checkpoint.model_files import load_model
 from safr_study.cli.app import main
 from safr_study.cli.explain import Layer
 from safr_study.data import encode_texts
-from safr_study.evaluation import capacity
+from safr_study.evaluation.capacity import capacity
 from safr_study.settings import LAYERS
 
 TEXT = "the film was good , and the bad film was unseen"

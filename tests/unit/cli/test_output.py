@@ -6,6 +6,7 @@ from plain_scores import plain_scores
 from safr_study.cli import output
 from safr_study.pareto import rank_study
 from safr_study.records import StudyResult, TrialRecord, TrialState
+from safr_study.render.result_tables import ranking_table, result_notes
 
 
 def study(*constraints: str) -> StudyResult:
@@ -30,7 +31,7 @@ def study(*constraints: str) -> StudyResult:
 
 
 def shown(result: StudyResult, capsys: pytest.CaptureFixture[str]) -> str:
-    output.out().print(output.result_table(result))
+    output.show(ranking_table(result))
     return " ".join(capsys.readouterr().out.split())
 
 
@@ -50,5 +51,5 @@ def test_the_lines_under_it_say_who_is_left_out() -> None:
         "Trial 1 (imp=0.5) is not ranked: it misses accuracy >= majority + 5 by "
         "3 percentage points."
     )
-    assert sentence in output.result_footer(study("accuracy >= majority + 5"))
-    assert not any("not ranked" in line for line in output.result_footer(study()))
+    assert sentence in result_notes(study("accuracy >= majority + 5"))
+    assert not any("not ranked" in line for line in result_notes(study()))

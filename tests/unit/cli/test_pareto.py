@@ -16,7 +16,8 @@ from safr_study.cli import output, results
 from safr_study.cli.app import app
 from safr_study.home import Home, open_home
 from safr_study.ledger.run_store import record_run
-from safr_study.records.confirmation import ConfirmedRun
+from safr_study.records.run import RunResult
+from safr_study.render.result_tables import SENTENCES
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,7 @@ def test_the_table_has_the_best_and_counts_the_others(home: Home) -> None:
 def test_many_failures_are_counted(home: Home) -> None:
     text = run(home)
     assert "failed: reason 30" in text
-    assert f"reason {30 + output.FAILURES}" not in text
+    assert f"reason {30 + SENTENCES}" not in text
     assert "2 more trials failed" in text
 
 
@@ -111,7 +112,7 @@ def test_a_confirmed_study_says_that_these_are_the_searchs_own_numbers(tmp_path:
     right = np.ones(10, dtype=np.bool_)
     for seed in (2, 1):
         record_run(ledger, synthetic_confirmation.run(1, seed, right, right))
-    record_run(ledger, ConfirmedRun(0, 3, ended="2026-01-01T00:00:00+00:00", failure="it died"))
+    record_run(ledger, RunResult(0, 3, ended="2026-01-01T00:00:00+00:00", failure="it died"))
     said = run(home)
     assert (
         "search's own numbers. Confirmed with 2 new seeds: `safr-study confirm s1 --seeds 2`"

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from plain_scores import plain_scores
 from rich.console import Console
 
-from safr_study.cli.board import Board
-from safr_study.cli.progress import LiveProgress, PlainProgress, plan_lines
+from safr_study.cli.progress import Reporter, StudyProgress, plan_lines
 from safr_study.cluster.slots import TrialSlots
 from safr_study.features.search.search import StudyPlan
 from safr_study.features.study_base.cost import Cost
@@ -64,24 +63,24 @@ def complete(number: int, values: tuple[float, float], epochs: int) -> TrialReco
 
 
 def test_the_time_left_follows_the_measured_epochs() -> None:
-    board = Board(PLAN, [])
-    assert board.seconds_left() is None
-    board.update(RUNNING)
+    study = StudyProgress(PLAN, [])
+    assert study.seconds_left() is None
+    study.update(RUNNING)
     one = replace(RUNNING, epochs=(report(1, 2.0),))
-    board.update(one, report(1, 2.0))
+    study.update(one, report(1, 2.0))
     # 9 epochs of this trial and 3 whole trials of 10, at 2 s, two at once.
-    assert board.seconds_left() == pytest.approx(2.0 * (9 + 30) / 2)
+    assert study.seconds_left() == pytest.approx(2.0 * (9 + 30) / 2)
     # A trial that stopped after 4 epochs: the others are expected to do the same.
-    board.update(complete(0, (80.0, 10.0), 4))
-    assert board.seconds_left() == pytest.approx(2.0 * (3 * 4) / 2)
+    study.update(complete(0, (80.0, 10.0), 4))
+    assert study.seconds_left() == pytest.approx(2.0 * (3 * 4) / 2)
 
 
 def test_the_summary_has_the_best_values_and_the_hypervolume() -> None:
-    board = Board(PLAN, [])
-    board.update(complete(0, (80.0, 10.0), 2))
-    board.update(complete(1, (70.0, 25.0), 2))
-    board.update(replace(RUNNING, number=2, state=TrialState.FAILED, failure="a sentence"))
-    summary = board.summary()
+    study = StudyProgress(PLAN, [])
+    study.update(complete(0, (80.0, 10.0), 2))
+    study.update(complete(1, (70.0, 25.0), 2))
+    study.update(replace(RUNNING, number=2, state=TrialState.FAILED, failure="a sentence"))
+    summary = study.summary()
     # 30 * 10 + 20 * 15: two rectangles above (50, 0).
     for part in ("2 of 4 trials", "1 failed", "best accuracy 80.00", "best SRS(30) 25.00"):
         assert part in summary
@@ -98,10 +97,10 @@ def test_the_plan_says_cost_baselines_and_resources() -> None:
     )
 
 
-def shown(progress_type: type[PlainProgress] | type[LiveProgress], *, terminal: bool) -> str:
+def shown(*, terminal: bool) -> str:
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=terminal, width=80, no_color=True)
-    with progress_type(console) as progress:
+    with Reporter(console, live=terminal) as progress:
         progress.planned(PLAN, [])
         progress.trial_started(RUNNING)
         progress.epoch_ended(replace(RUNNING, epochs=(report(1, 2.0),)), report(1, 2.0))
@@ -112,20 +111,16 @@ def shown(progress_type: type[PlainProgress] | type[LiveProgress], *, terminal: 
     return stream.getvalue()
 
 
-@pytest.mark.parametrize(
-    ("progress_type", "terminal"), [(PlainProgress, False), (LiveProgress, True)]
-)
-def test_progress_shows_trials_front_and_failures(
-    progress_type: type[PlainProgress] | type[LiveProgress], terminal: bool
-) -> None:
-    text = shown(progress_type, terminal=terminal)
+@pytest.mark.parametrize("terminal", [False, True])
+def test_progress_shows_trials_front_and_failures(terminal: bool) -> None:
+    text = shown(terminal=terminal)
     for part in ("imp=0.1 inter=0", "80.00", "failed: the loss left", "hypervolume 300"):
         assert part in text
 
 
 def test_plain_lines_have_no_control_characters() -> None:
-    assert "\x1b" not in shown(PlainProgress, terminal=False)
-    assert "first epoch: 2.0 s" in shown(PlainProgress, terminal=False)
+    assert "\x1b" not in shown(terminal=False)
+    assert "first epoch: 2.0 s" in shown(terminal=False)
 
 
 @st.composite
@@ -158,12 +153,12 @@ def test_what_is_counted_as_it_happens_is_what_there_is(
     told: list[TrialRecord], known: int
 ) -> None:
     before = list({trial.number: trial for trial in told[:known]}.values())
-    board = Board(PLAN, before)
+    study = StudyProgress(PLAN, before)
     for trial in told[known:]:
-        board.update(trial)
+        study.update(trial)
     trials = list({trial.number: trial for trial in told}.values())
     done = [trial for trial in trials if trial.state is TrialState.COMPLETE]
-    summary = board.summary()
+    summary = study.summary()
     assert summary.startswith(f"{len(done)} of 4 trials complete")
     stopped = sum(trial.state is TrialState.PRUNED for trial in trials)
     assert (f" {stopped} stopped early" in summary) == (stopped > 0)
@@ -177,8 +172,8 @@ def test_what_is_counted_as_it_happens_is_what_there_is(
         assert f"best SRS(30) {max(sound):.2f}," in summary
     else:
         assert "best SRS" not in summary
-    assert sorted(board.failed) == [t.number for t in trials if t.failure is not None]
-    assert board.warnings == list(study_warnings(done))
+    assert sorted(study.failed) == [t.number for t in trials if t.failure is not None]
+    assert study.warnings == list(study_warnings(done))
 
 
 def test_the_plan_says_what_may_end_it_early_and_from_what_it_learns() -> None:
@@ -192,15 +187,15 @@ def test_the_plan_says_what_may_end_it_early_and_from_what_it_learns() -> None:
 
 
 def test_a_trial_that_misses_a_constraint_is_no_best_and_not_on_the_front() -> None:
-    board = Board(PLAN, [])
-    board.update(complete(0, (80.0, 5.0), 3))
-    board.update(replace(complete(1, (99.0, 50.0), 3), violations=(4.0,)))
-    said = board.summary()
+    study = StudyProgress(PLAN, [])
+    study.update(complete(0, (80.0, 5.0), 3))
+    study.update(replace(complete(1, (99.0, 50.0), 3), violations=(4.0,)))
+    said = study.summary()
     assert "2 of 4 trials complete, 1 of them not feasible" in said
     assert "best accuracy 80.00" in said
     assert "hypervolume 150" in said
     stream = io.StringIO()
-    progress = PlainProgress(Console(file=stream, width=200))
+    progress = Reporter(Console(file=stream, width=200))
     progress.planned(PLAN, [])
     progress.trial_ended(replace(complete(1, (99.0, 50.0), 3), violations=(4.0,)))
     assert "SRS(30) 50.00 (misses a constraint: not ranked)" in stream.getvalue()

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from safr_study.data import EncodedCorpus, cache, encode_corpus, encoded_corpus, planted_corpus
-from safr_study.data.encoding import split_arrays
+from safr_study.data.encoding import named_arrays
 from safr_study.errors import BadInput
 from safr_study.settings import CorpusSpec
 
@@ -34,18 +34,13 @@ def encodings(monkeypatch: pytest.MonkeyPatch) -> list[CorpusSpec]:
 def _assert_equal(one: EncodedCorpus, other: EncodedCorpus) -> None:
     for field in dataclasses.fields(EncodedCorpus):
         first, second = getattr(one, field.name), getattr(other, field.name)
-        if field.name in ("train", "dev", "test"):
-            assert (first is None) == (second is None)
-            if first is None:
-                continue
-            assert split_arrays(first).keys() == split_arrays(second).keys()
-            for name, array in split_arrays(first).items():
-                assert array.dtype == split_arrays(second)[name].dtype
-                assert np.array_equal(array, split_arrays(second)[name])
-        elif field.name == "vocabulary_bytes":
-            assert np.array_equal(first, second)
-        else:
+        if field.name not in ("train", "dev", "test", "vocabulary_bytes"):
             assert first == second
+    expected, found = (named_arrays(c.vocabulary_bytes, c.splits) for c in (one, other))
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        assert array.dtype == found[name].dtype
+        assert np.array_equal(array, found[name])
 
 
 def _csv(path: Path, words: list[str]) -> Path:
@@ -86,7 +81,7 @@ def test_any_texts_survive_the_round_trip(
 
 def test_arrays_are_plain_read_only_maps_that_ship_without_pickled_objects(tmp_path: Path) -> None:
     corpus = encoded_corpus(SPEC, tmp_path)
-    for array in [corpus.vocabulary_bytes, *split_arrays(corpus.train).values()]:
+    for array in named_arrays(corpus.vocabulary_bytes, corpus.splits).values():
         assert type(array) is np.ndarray
         assert isinstance(array.base, np.memmap)
         assert not array.flags.writeable

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from safr_study.evaluation import rationale_agreement
+from safr_study.evaluation.agreement import rationale_agreement
 
 # Few distinct scores, so that most texts have ties; texts without gold tokens, or with no others.
 RAGGED = st.lists(st.integers(0, 7), min_size=1, max_size=8).flatmap(

@@ -12,8 +12,9 @@ from tiny_model import MAX_LEN, save_tiny_model
 from safr_study.checkpoint.model_files import LoadedModel, load_model
 from safr_study.data import EncodedSplit, encode_texts
 from safr_study.errors import BadInput
-from safr_study.evaluation import Predictor, capacity
+from safr_study.evaluation.capacity import capacity
 from safr_study.evaluation.explanation import explain_text
+from safr_study.evaluation.prediction import Predictor
 from safr_study.model import SafrOutput
 from safr_study.records.explanation import (
     ExplainedWord,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import special, stats
 
-from safr_study.evaluation import (
+from safr_study.evaluation.faithfulness import (
     comprehensiveness,
     flip_rate,
     kendall_tau_b,

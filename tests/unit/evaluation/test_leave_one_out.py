@@ -13,13 +13,9 @@ from hypothesis.extra import numpy as hnp
 from scipy import special
 
 from safr_study.data import EncodedSplit
-from safr_study.evaluation import (
-    Predictor,
-    leave_one_out,
-    log_probabilities,
-    probabilities,
-    sample_rows,
-)
+from safr_study.evaluation.faithfulness import log_probabilities, probabilities
+from safr_study.evaluation.leave_one_out import leave_one_out, sample_rows
+from safr_study.evaluation.prediction import Predictor
 from safr_study.model import SafrClassifier, build_model
 from safr_study.settings import DeletionMode, ModelShape, Preset
 

@@ -15,14 +15,11 @@ import torch
 from planted_rules import CPU, CueRule, Floats, LengthRule, covers, marks, measured, planted
 
 from safr_study.data import EncodedCorpus, EncodedSplit
-from safr_study.evaluation import (
-    Predictor,
-    deletion_counts,
-    random_scores,
-    rationale_agreement,
-    score_model,
-)
+from safr_study.evaluation.agreement import rationale_agreement
+from safr_study.evaluation.deletion import deletion_counts, random_scores
+from safr_study.evaluation.prediction import Predictor
 from safr_study.evaluation.rankings import CONTROL_DRAW
+from safr_study.evaluation.scoring import score_model
 from safr_study.model import SafrClassifier, build_model
 from safr_study.records import Scores
 from safr_study.settings import DeletionMode, EvaluationConfig, ModelShape, Wanted

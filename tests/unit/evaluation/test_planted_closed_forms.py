@@ -9,7 +9,8 @@ import pytest
 from planted_rules import CPU, CueRule, covers, measured, planted
 
 from safr_study.data import EncodedCorpus, EncodedSplit
-from safr_study.evaluation import deletion_counts, random_scores, score_model
+from safr_study.evaluation.deletion import deletion_counts, random_scores
+from safr_study.evaluation.scoring import score_model
 from safr_study.records import Scores
 from safr_study.settings import CURVE_SHARES, EvaluationConfig, Wanted, everything
 

@@ -16,7 +16,8 @@ from planted_rules import CPU, CueRule, Floats, covers, measured, planted
 
 from safr_study.data import EncodedSplit
 from safr_study.data.planted import VARIANTS
-from safr_study.evaluation import Predictor, deletion_counts, random_scores
+from safr_study.evaluation.deletion import deletion_counts, random_scores
+from safr_study.evaluation.prediction import Predictor
 from safr_study.evaluation.rankings import CONTROL_DRAW
 
 SHARES = (0.1, 0.3)

@@ -10,11 +10,12 @@ import torch
 from counted_passes import count_passes
 from torch import Tensor
 
-from safr_study.data import UNK, EncodedSplit
+from safr_study.data import EncodedSplit
 from safr_study.errors import TrialFailure
-from safr_study.evaluation import Predictor, capacity
+from safr_study.evaluation.capacity import capacity
+from safr_study.evaluation.prediction import Predictor
 from safr_study.model import SafrClassifier, SafrOutput, build_model
-from safr_study.settings import DeletionMode, ModelShape, Preset
+from safr_study.settings import UNK, DeletionMode, ModelShape, Preset
 
 CPU = torch.device("cpu")
 MAX_LEN = 14

@@ -9,16 +9,13 @@ import torch
 from counted_passes import count_passes
 
 from safr_study.data import EncodedSplit
-from safr_study.evaluation import (
-    Predictor,
-    deletion_counts,
+from safr_study.evaluation.deletion import deletion_counts, random_scores, rank_tokens, without_top
+from safr_study.evaluation.prediction import Predictor
+from safr_study.evaluation.rankings import (
     measured_scores,
-    random_scores,
-    rank_tokens,
     recomputed_keep,
     recomputed_ranks,
     token_scores,
-    without_top,
     word_counts,
 )
 from safr_study.model import SafrClassifier, build_model

@@ -15,7 +15,8 @@ from scipy import stats
 
 from safr_study.data import EncodedSplit
 from safr_study.errors import BadInput, TrialFailure
-from safr_study.evaluation import random_scores, score_model
+from safr_study.evaluation.deletion import random_scores
+from safr_study.evaluation.scoring import score_model
 from safr_study.model import SafrClassifier, build_model
 from safr_study.records import Scores
 from safr_study.settings import CapacityLayer, EvaluationConfig, ModelShape, Preset, Wanted

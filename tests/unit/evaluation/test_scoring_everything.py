@@ -11,7 +11,9 @@ import torch
 from scipy import stats
 
 from safr_study.data import EncodedSplit
-from safr_study.evaluation import evaluate_model, rank_tokens, word_counts
+from safr_study.evaluation.deletion import rank_tokens
+from safr_study.evaluation.rankings import word_counts
+from safr_study.evaluation.scoring import evaluate_model
 from safr_study.model import SafrClassifier, build_model
 from safr_study.records import Scores, scores_from_plain, to_plain
 from safr_study.records.metric_values import measured_metrics, metric_value, metrics_table

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from safr_study.errors import TrialFailure
-from safr_study.evaluation import (
+from safr_study.evaluation.superposition import (
     SuperpositionMeter,
     capacity_means,
     capacity_table,

@@ -11,13 +11,13 @@ import pytest
 from bad_input import FUZZED, ROW_COUNTS, Case
 from stored_study import finished_study
 from stored_study import study_spec as stored_spec
-from synthetic_study import ranked_study, study_spec, tracker_of
+from synthetic_study import ranked_study, study_spec, writer_of
 from tiny_model import save_tiny_model
 
 from safr_study.cli.app import main
 from safr_study.home import Home, open_home
 from safr_study.records import TrialRecord
-from safr_study.tracking import open_store, register_front
+from safr_study.tracking import StudyEnd, open_store, register_front
 
 FINISHED = ("ledgers/*.journal", "checkpoints/**/*", "artifacts/**/*", "mlflow.db", "home.json")
 MOST_CHARACTERS = 700
@@ -36,11 +36,11 @@ def finished_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     store = open_store(home, f"sqlite:///{home.tracking_database}")
     spec = study_spec("done")
     ended: TrialRecord = complete_trial(0, 80.0, 10.0, folder=home.checkpoints("registered"))
-    tracker = tracker_of(store, spec)
-    tracker.start()
-    tracker.trial_ended(ended)
+    writer = writer_of(store, spec)
+    writer.start()
+    writer.trial_ended(ended)
     result = ranked_study(spec, [[ended]], knee=0)
-    assert tracker.finish_study(result) is None
+    assert writer.finish(StudyEnd(result)) is None
     register_front(store, result, uid="done-1", spec=spec)
     return home
 

@@ -15,11 +15,10 @@ from hypothesis import strategies as st
 from synthetic_study import complete_trial, study_spec
 
 from safr_study.errors import BadInput
-from safr_study.features.compare.comparison import Comparison, StudyView, compare_studies
-from safr_study.features.compare.tables import (
+from safr_study.features.compare.compare import StudyComparison, StudyView, compare_studies
+from safr_study.features.compare.view import (
     comparison_json,
-    comparison_notes,
-    comparison_sheets,
+    comparison_page,
     write_comparison_csv,
 )
 from safr_study.features.report.sections import comparison_section
@@ -46,7 +45,7 @@ def view(
     return StudyView(result, spec, fingerprint)
 
 
-def compared(**changes: object) -> Comparison:
+def compared(**changes: object) -> StudyComparison:
     return compare_studies([view("a", A), view("b", B, **changes)])  # type: ignore[arg-type]
 
 
@@ -61,8 +60,8 @@ def test_two_studies_by_hand() -> None:
     assert b.exclusive == found.hypervolume - (20 * 5 + 15 * 5)
     assert found.reference_point == CORNER
     assert "stored with each" in found.reference_said
-    assert (found.differences, found.warnings) == ((), ())
-    assert any("settings are the same" in sentence for sentence in comparison_notes(found))
+    assert (found.differences, found.warnings) == ({}, ())
+    assert any("settings are the same" in sentence for sentence in comparison_page(found).notes)
     assert [point.hypervolume for point in a.history] == [100.0, 175.0, 175.0]
 
 
@@ -115,7 +114,7 @@ def test_a_minimised_objective_has_its_worst_at_the_top() -> None:
 
 def test_what_differs_between_the_settings_is_named_with_both_values() -> None:
     found = compared(sampler="random", train={"shape": {"heads": 4}})
-    shown = {one.setting: one.shown for one in found.differences}
+    shown = found.differences
     assert shown == {"sampler": ("tpe", "random"), "train.shape.heads": ("8", "4")}
 
 
@@ -136,7 +135,7 @@ def test_studies_of_other_data_are_refused_unless_told_otherwise(
     assert "--anyway" in str(refused.value)
     found = compare_studies(views, anyway=True)
     assert sentence in found.warnings[0]
-    assert any(sentence in line for line in comparison_notes(found))
+    assert any(sentence in line for line in comparison_page(found).notes)
 
 
 @pytest.mark.parametrize("anyway", [False, True])
@@ -172,7 +171,7 @@ def test_what_makes_equal_names_mean_other_numbers_is_said(
 
 def test_the_tables_the_document_and_the_file_say_the_same(tmp_path: Path) -> None:
     found = compared()
-    studies, joint = comparison_sheets(found)
+    studies, joint = comparison_page(found).tables
     assert studies.rows[0] == ("a", "3", "6", "2", "2", "175.0", "95.1 %", "26.0")
     assert [row[:2] + row[3:5] for row in joint.rows] == [
         ("a", "0", "70.00", "5.00"),

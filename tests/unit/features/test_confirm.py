@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from plain_scores import plain_scores
+from run_results import run_result
 from stored_study import FACTS, ask, complete
 from synthetic_confirmation import draw, run
 
@@ -19,9 +19,8 @@ from safr_study.home import Home, open_home
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.run_store import record_run, record_test
 from safr_study.ledger.storage import open_storage
-from safr_study.ledger.trial_codec import Outcome
-from safr_study.records import CheckpointRef, Replicate
-from safr_study.records.confirmation import ConfirmedRun
+from safr_study.records import Replicate
+from safr_study.records.run import RunResult
 from safr_study.settings import CorpusSpec, StudySpec
 from safr_study.settings.space_files import find_space
 
@@ -80,7 +79,7 @@ def test_more_seeds_run_only_those_that_are_new(home: Home) -> None:
 def test_a_run_that_is_missing_or_failed_is_done_again(home: Home) -> None:
     ledger = study(home)
     done(ledger, {(n, seed) for n in (0, 1, 2, 3) for seed in (6, 7)} - {(3, 6)})
-    record_run(ledger, ConfirmedRun(1, 7, ended="2026-01-01T00:00:00+00:00", failure="it died"))
+    record_run(ledger, RunResult(1, 7, ended="2026-01-01T00:00:00+00:00", failure="it died"))
     assert plan(home).missing == ((3, 6), (1, 7))
 
 
@@ -141,14 +140,7 @@ def test_only_trials_that_keep_the_constraints_are_members(home: Home) -> None:
         accuracy, srs = VALUES[number]
         # Trial 2 is the best in accuracy, and would be a member.
         miss = 1.0 if number == 2 else 73.5 - accuracy
-        outcome = Outcome(
-            replicates=(Replicate(5, (accuracy, srs)),),
-            scores=plain_scores(),
-            checkpoint=CheckpointRef("/nowhere", "a" * 64, 1),
-            seconds=9.0,
-            device="cpu",
-            violations=(miss,),
-        )
+        outcome = run_result(Replicate(5, (accuracy, srs)), violations=(miss,))
         ledger.complete(number, outcome)
     # Baselines are what the others are read against, whatever they miss.
     assert [trial.number for trial in plan(home).trials] == [3, 0, 1]

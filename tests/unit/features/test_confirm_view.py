@@ -9,9 +9,11 @@ import pytest
 from rich.console import Console
 from synthetic_confirmation import draw, drawn_runs, run, searched
 
-from safr_study.cli import output
-from safr_study.features.confirm.view import notes, sheets, title
-from safr_study.records.confirmation import ConfirmedRun, ReadingOfTest
+from safr_study.features.confirm.view import confirmation_page
+from safr_study.records.confirmation import ReadingOfTest
+from safr_study.records.run import RunResult
+from safr_study.render.terminal import TerminalTable
+from safr_study.render.text_table import TextTable
 from safr_study.uncertainty.confirmation import Confirmation, confirmation
 
 FOUND = {0: (70.0, 8.0), 1: (72.0, 6.0), 2: (80.0, 10.0), 3: (74.0, 25.0)}
@@ -40,6 +42,14 @@ def exact(*, test: bool = True) -> Confirmation:
     return confirmation(searched(FOUND, BASELINES), runs, (1, 2))
 
 
+def tables_of(result: Confirmation, *, wide: bool) -> tuple[TextTable, ...]:
+    return confirmation_page(result, wide=wide).tables
+
+
+def notes(result: Confirmation) -> tuple[str, ...]:
+    return confirmation_page(result, wide=True).notes
+
+
 def said(result: Confirmation, word: str) -> str:
     (note,) = [note for note in notes(result) if word in note]
     return note
@@ -48,11 +58,8 @@ def said(result: Confirmation, word: str) -> str:
 def rendered(result: Confirmation) -> str:
     page = io.StringIO()
     console = Console(file=page, width=80, highlight=False, markup=False, emoji=False)
-    for sheet in sheets(result, wide=False):
-        table = output.table(sheet.columns, title=sheet.title)
-        for row in sheet.rows:
-            table.add_row(*row)
-        console.print(table)
+    for table in tables_of(result, wide=False):
+        console.print(TerminalTable(table))
     return page.getvalue()
 
 
@@ -72,7 +79,7 @@ def of_three_objectives() -> Confirmation:
     return confirmation(replace(spread, result=result, baselines=baselines), runs, (1, 2))
 
 
-def _with_third(one: ConfirmedRun) -> ConfirmedRun:
+def _with_third(one: RunResult) -> RunResult:
     assert one.dev is not None
     assert one.test is not None
     top = {"10": one.dev.answers.full, "30": one.dev.answers.top["30"]}
@@ -91,7 +98,7 @@ def test_the_tables_fit_80_columns_whole(result: Confirmation, tables: int) -> N
     page = rendered(result)
     assert max(map(len, page.splitlines())) <= 80
     assert "…" not in page
-    made = sheets(result, wide=False)
+    made = tables_of(result, wide=False)
     assert len(made) == tables
     # The settings may fold; numbers never do.
     cells = [cell for sheet in made for row in sheet.rows for cell in (row[0], *row[2:])]
@@ -103,25 +110,28 @@ def test_a_cell_is_mean_and_half_or_the_ends() -> None:
     one = result.trials[0]
     interval = one.dev[0].interval
     assert interval is not None
-    (dev, change, test) = sheets(result, wide=False)
+    (dev, change, test) = tables_of(result, wide=False)
     half = (interval.high - interval.low) / 2
     assert dev.rows[0][2] == f"{interval.mean:.2f} ±{half:.2f}"
     assert test.rows[0][2] == dev.rows[0][2]
-    wide = sheets(result, wide=True)[0]
+    wide = tables_of(result, wide=True)[0]
     assert wide.rows[0][2] == f"{interval.mean:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
     # 77.5 of 40 texts, 80 in the search.
     assert change.rows[0][2:4] == ("80.00", "-2.50")
-    assert title(result) == "Confirmation of s1 (planted): 4 trials, 2 new seeds (1, 2)"
+    assert (
+        confirmation_page(result, wide=True).title
+        == "Confirmation of s1 (planted): 4 trials, 2 new seeds (1, 2)"
+    )
 
 
 def test_without_a_reading_there_is_no_test_table() -> None:
-    assert len(sheets(exact(test=False), wide=True)) == 2
+    assert len(tables_of(exact(test=False), wide=True)) == 2
     assert not [note for note in notes(exact(test=False)) if "test set" in note]
 
 
 def test_who_stays_leaves_and_joins_is_said_with_numbers() -> None:
     result = exact()
-    places = {row[0].strip("*!x"): row[-1] for row in sheets(result, wide=True)[0].rows}
+    places = {row[0].strip("*!x"): row[-1] for row in tables_of(result, wide=True)[0].rows}
     assert places == {"2": "leaves", "3": "stays", "0": "", "1": "joins"}
     note = said(result, "on the front of the new means")
     assert note.startswith("Of the 2 trials on the search's front 1 stays")
@@ -149,18 +159,18 @@ def test_a_search_value_beyond_the_interval_is_counted() -> None:
 
 def test_failed_saturated_and_unconfirmed_trials_are_named() -> None:
     runs = drawn_runs(RATES, (1, 2))
-    runs[2, 1] = ConfirmedRun(2, 1, ended="2026-01-01T00:00:00+00:00", failure="it diverged.")
+    runs[2, 1] = RunResult(2, 1, ended="2026-01-01T00:00:00+00:00", failure="it diverged.")
     runs[3, 2] = run(3, 2, draw(0.7, 1), draw(0.4, 2), saturated=True)
     result = confirmation(searched(FOUND, BASELINES), runs, (1, 2))
     assert said(result, "failed under") == "Trial 2 failed under seed 1: it diverged."
     assert "trial 3 (1 of 2 seeds)" in said(result, "collapsed")
     assert "1 could not be confirmed (2)" in said(result, "on the front of the new means")
-    rows = {row[1]: row for row in sheets(result, wide=True)[0].rows}
+    rows = {row[1]: row for row in tables_of(result, wide=True)[0].rows}
     labels = {one.trial.number: one.trial.label for one in result.trials}
     assert rows[labels[2]][0] == "x2"
     assert rows[labels[2]][-2:] == ("", "")
     assert "!" in rows[labels[3]][0]
-    assert "x not confirmed" in sheets(result, wide=True)[0].title
+    assert "x not confirmed" in tables_of(result, wide=True)[0].title
 
 
 def test_the_method_follows_the_number_of_seeds() -> None:
@@ -168,7 +178,7 @@ def test_the_method_follows_the_number_of_seeds() -> None:
     seeds = tuple(range(1, 11))
     many = confirmation(searched(FOUND, BASELINES), drawn_runs(RATES, seeds), seeds)
     assert "crossed bootstrap of 10 seeds" in said(many, "Intervals")
-    assert "(1-10)" in title(many)
+    assert "(1-10)" in confirmation_page(many, wide=True).title
 
 
 def test_each_reading_of_the_test_set_is_told() -> None:

@@ -70,11 +70,14 @@ def test_it_is_told_the_name_the_state_and_the_result(
     assert float(told["SAFR_STUDY_HYPERVOLUME"]) == result.hypervolume == 300.0
 
 
-def test_no_shell_reads_it(stores: Stores, tmp_path: Path) -> None:
-    words = ("$HOME; touch here", "a | b", "*")
-    made = hook(tmp_path, REPORT, str(tmp_path / "said"), *words)
-    assert run_hook(made, "s", stores, "complete") is None
-    assert reported(tmp_path / "said")["arguments"] == list(words)
+def test_a_shell_reads_it(stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OF_THE_USER", "mine")
+    line = (
+        f"cd '{tmp_path}' && tee whole | wc -c > count; echo $OF_THE_USER $SAFR_STUDY_NAME > name"
+    )
+    assert run_hook(parse_hook(line), "s", stores, "complete") is None
+    assert (tmp_path / "name").read_text().split() == ["mine", "s"]
+    assert int((tmp_path / "count").read_text()) == (tmp_path / "whole").stat().st_size > 100
 
 
 def test_nothing_of_ours_gets_into_it(
@@ -116,7 +119,8 @@ def test_a_hook_that_vanished_meanwhile_is_a_warning(stores: Stores, tmp_path: P
     script.unlink()
     warning = run_hook(made, "s", stores, "complete")
     assert warning is not None
-    assert "could not be run (No such file" in warning
+    assert "ended with 127 (" in warning
+    assert "not found" in warning
 
 
 def test_a_hook_that_takes_too_long_is_killed_with_all_that_it_started(

@@ -15,23 +15,21 @@ from markdown_it import MarkdownIt
 from scipy import stats
 from synthetic_runs import run_line, table_lines
 
-from safr_study.features.paper.compare import Comparison, RowOutcome, compare_rows
+from safr_study.features.paper.compare import PaperComparison, RowOutcome, compare_rows
 from safr_study.features.paper.curves import (
     accuracy_curves,
     compare_capacities,
     sentiment_difference,
 )
-from safr_study.features.paper.notes import notes
 from safr_study.features.paper.numbers import METRICS, PaperRow, paper
+from safr_study.features.paper.output import reproduction_json, reproduction_table
 from safr_study.features.paper.result import (
     Reproduction,
     reproduce_item,
-    reproduction_json,
-    reproduction_table,
 )
-from safr_study.features.paper.view import sheets, title
+from safr_study.features.paper.view import paper_page
 from safr_study.records.runs import BASELINE_ROW, VMASK_ROW, Limits, RunLine
-from safr_study.render.text_table import Sheet, latex, latex_escaped, markdown
+from safr_study.render.text_table import TextPage, TextTable, latex_escaped
 
 TABLE1 = paper().named(paper().table1["sst2"])
 SAFR = TABLE1[-1]
@@ -53,7 +51,11 @@ def values(lines: list[RunLine], entry: PaperRow, metric: str) -> list[float]:
     return found
 
 
-def outcome_of(comparison: Comparison, entry: PaperRow) -> RowOutcome:
+def notes(result: Reproduction) -> tuple[str, ...]:
+    return paper_page(result, wide=True).notes
+
+
+def outcome_of(comparison: PaperComparison, entry: PaperRow) -> RowOutcome:
     (found,) = [row for row in comparison.rows if row.entry == entry]
     return found
 
@@ -307,22 +309,23 @@ ITEMS = ("table1", "table2", "table3", "table6", "figure3")
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_every_format_holds_the_same_tables(name: str, seeds: int) -> None:
     result = item(name, seeds)
-    made, said = sheets(result, wide=True), notes(result)
+    written = paper_page(result, wide=True)
+    made, said = written.tables, written.notes
     assert len(made) == {"table6": 3, "table1": 2, "table2": 2}.get(name, 1)
-    page = markdown(title(result), made, said)
+    page = written.markdown()
     tokens = MarkdownIt("commonmark").enable("table").parse(page)
     tables = [token for token in tokens if token.type == "table_open"]
     assert len(tables) == len(made)
     cells = sum(token.type in ("td_open", "th_open") for token in tokens)
-    assert cells == sum(len(sheet.columns) * (1 + len(sheet.rows)) for sheet in made)
+    assert cells == sum(len(table.columns) * (1 + len(table.rows)) for table in made)
     assert sum(token.type == "list_item_open" for token in tokens) == len(said)
-    source = latex(title(result), made, said)
-    for sheet, body in zip(made, source.split(r"\begin{tabular}")[1:], strict=True):
+    source = written.latex()
+    for table, body in zip(made, source.split(r"\begin{tabular}")[1:], strict=True):
         lines = [line for line in body.splitlines() if line.endswith(r" \\")]
-        assert len(lines) == len(sheet.rows) + 1
-        assert {line.count("&") - line.count(r"\&") for line in lines} == {len(sheet.columns) - 1}
+        assert len(lines) == len(table.rows) + 1
+        assert {line.count("&") - line.count(r"\&") for line in lines} == {len(table.columns) - 1}
         columns = body[1 : body.index("}")]
-        assert columns == "".join("r" if right else "l" for right in sheet.right)
+        assert columns == "".join("r" if right else "l" for right in table.right)
         assert [body.count(rule) for rule in (r"\toprule", r"\midrule", r"\bottomrule")] == [1] * 3
     # Nothing that LaTeX would read as a comment or a subscript.
     assert all("%" not in line.replace(r"\%", "") for line in source.splitlines()[1:])
@@ -432,13 +435,14 @@ def test_texts_are_escaped_for_latex_and_markdown() -> None:
     assert latex_escaped("-3.15 [-4.00, +1.00] sst2-treebank ± 2") == (
         r"$-$3.15 [$-$4.00, +1.00] sst2-treebank $\pm$ 2"
     )
-    page = markdown("a|b", [Sheet("t", ("x|y", ">n"), (("*a* | _b_", "1"),))], [])
+    table = TextTable("t", ("x|y", ">n"), (("*a* | _b_", "1"),))
+    page = TextPage("a|b", (table,), ()).markdown()
     tokens = MarkdownIt("commonmark").enable("table").parse(page)
     inline = [token.children for token in tokens if token.type == "inline"]
     texts = ["".join(child.content for child in children) for children in inline]
     assert texts == ["a|b", "t", "x|y", "n", "*a* | _b_", "1"]
 
 
-def test_a_sheet_s_rows_have_all_its_columns() -> None:
+def test_a_table_s_rows_have_all_its_columns() -> None:
     with pytest.raises(ValueError, match="a row has not 2 cells"):
-        Sheet("t", ("a", "b"), (("1",),))
+        TextTable("t", ("a", "b"), (("1",),))

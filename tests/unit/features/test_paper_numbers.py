@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from safr_study.evaluation import deletion_counts
+from safr_study.evaluation.deletion import deletion_counts
 from safr_study.features.paper.numbers import METRICS, PaperCapacity, paper
 from safr_study.pareto import front_numbers
 from safr_study.records.runs import BASELINE_ROW, VMASK_ROW, Row

@@ -10,18 +10,15 @@ from scipy import stats
 from synthetic_runs import run_line
 
 from safr_study.errors import BadInput
-from safr_study.features.paper.notes import notes
 from safr_study.features.paper.numbers import paper
-from safr_study.features.paper.output import write_item
+from safr_study.features.paper.output import reproduction_json, reproduction_table, write_item
 from safr_study.features.paper.rationale import compare_rankings, compare_sentiment
 from safr_study.features.paper.result import (
     Reproduction,
     reproduce_item,
-    reproduction_json,
-    reproduction_table,
 )
 from safr_study.features.paper.rows import item_rows
-from safr_study.features.paper.view import sheets, title
+from safr_study.features.paper.view import paper_page
 from safr_study.records import Agreement, ControlScores, DeletionScores
 from safr_study.records.runs import RunLine
 
@@ -80,12 +77,13 @@ def test_every_format_has_the_numbers(tmp_path) -> None:
     assert rows["row"].tolist() == [entry.name for entry in TABLE1]
     assert rows["ours"].tolist() == pytest.approx([np.mean(PRECISIONS["capacity"])] * 3)
     assert len(reproduction_json(found)["rankings"]) == 2 * len(TABLE1)
-    rankings, sentiments = sheets(found, wide=True)
+    page = paper_page(found, wide=True)
+    rankings, sentiments = page.tables
     assert rankings.rows[1][:2] == ("baseline", "random")
     assert rankings.rows[1][-1].endswith("!")
     assert [row[0] for row in sentiments.rows] == [entry.name for entry in TABLE1]
-    assert "not in the paper" in title(found)
-    assert any("sentiment of their own" in note for note in notes(found))
+    assert "not in the paper" in page.title
+    assert any("sentiment of their own" in note for note in page.notes)
     files = {path.suffix: path for path in write_item(found, tmp_path)}
     assert "0.457 [" in files[".md"].read_text("utf-8")
     assert "average precision" in files[".svg"].read_text("utf-8")

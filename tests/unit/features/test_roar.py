@@ -20,15 +20,15 @@ from safr_study.checkpoint.model_files import LoadedModel, load_model, save_mode
 from safr_study.cli.app import main
 from safr_study.data import EncodedCorpus, EncodedSplit, encoded_corpus
 from safr_study.errors import BadInput, TrialFailure
-from safr_study.evaluation import (
-    Predictor,
+from safr_study.evaluation.deletion import (
     deletion_counts,
     random_scores,
     rank_tokens,
-    recomputed_ranks,
     remove_tokens,
     without_top,
 )
+from safr_study.evaluation.prediction import Predictor
+from safr_study.evaluation.rankings import recomputed_ranks
 from safr_study.features.evaluate.roar import (
     RoarPlan,
     RoarStep,

@@ -38,7 +38,7 @@ def test_the_command_goes_on_with_it_and_holds_no_password(ledger: Ledger) -> No
     assert shlex.split(command_of(ledger)) == [
         *("safr-study", "search", "--dataset", "my reviews.csv", "--study", "s"),
         *("--storage", "postgresql+psycopg://safr@host:5432/ledger"),
-        *("--tracking-uri=http://me@mlflow:5000",),
+        *("--tracking-uri=http://mlflow:5000",),
     ]
     assert "hunter2" not in str(ledger.study.user_attrs)
 

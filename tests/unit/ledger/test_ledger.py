@@ -5,12 +5,12 @@ from pathlib import Path
 
 import optuna
 import pytest
+from run_results import run_result
 
 from safr_study.errors import BadInput, ServiceUnreachable
 from safr_study.home import Home, open_home
 from safr_study.ledger.ledger import Ledger, StudyFacts, warm_trials
 from safr_study.ledger.storage import open_storage, stored_studies
-from safr_study.ledger.trial_codec import Outcome
 from safr_study.records import (
     CheckpointRef,
     DeletionScores,
@@ -20,6 +20,7 @@ from safr_study.records import (
     Scores,
     TrialState,
 )
+from safr_study.records.run import RunResult
 from safr_study.sampling.asha import Decision
 from safr_study.sampling.fixed_trials import planned_trials
 from safr_study.sampling.sampler import build_sampler
@@ -93,15 +94,8 @@ def finish(ledger: Ledger, number: int) -> None:
     ledger.complete(number, outcome(Replicate(0, (80.5, 20.5))))
 
 
-def outcome(*replicates: Replicate, violations: tuple[float, ...] = ()) -> Outcome:
-    return Outcome(
-        replicates=replicates,
-        scores=SCORES,
-        checkpoint=CHECKPOINT,
-        seconds=9.0,
-        device="cpu",
-        violations=violations,
-    )
+def outcome(*replicates: Replicate, violations: tuple[float, ...] = ()) -> RunResult:
+    return run_result(*replicates, scores=SCORES, checkpoint=CHECKPOINT, violations=violations)
 
 
 def test_the_runs_of_a_long_study_are_read_back_and_those_of_an_earlier_version(

@@ -23,7 +23,7 @@ from safr_study.ledger.run_store import (
 )
 from safr_study.ledger.storage import open_storage
 from safr_study.records import Replicate
-from safr_study.records.confirmation import ConfirmedRun
+from safr_study.records.run import RunResult
 
 AT = "2026-01-03T00:00:00+00:00"
 
@@ -78,7 +78,7 @@ def test_runs_and_test_results_are_kept_in_the_ledger(ledger: Ledger, tmp_path: 
 
 
 def test_a_run_that_failed_is_replaced_by_the_one_that_did_not(ledger: Ledger) -> None:
-    record_run(ledger, ConfirmedRun(3, 1, ended=AT, failure="its worker died"))
+    record_run(ledger, RunResult(3, 1, ended=AT, failure="its worker died"))
     assert confirmed_runs(ledger)[3, 1].failure == "its worker died"
     done = run(3, 1, draw(0.8, 1), draw(0.5, 2))
     record_run(ledger, done)

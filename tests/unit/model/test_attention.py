@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from safr_study.model.attention import MASKED_SCORE, attend
-from safr_study.model.attention import _Attention as Fused
+from safr_study.model.kernels.attention import attend as fast_attend
 
 REAL = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0], [0, 0, 0, 0]], dtype=torch.bool)
 HEADS = 2
@@ -32,7 +32,7 @@ def masks(kind: str) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
 def test_values_and_gradients_equal_those_of_plain_operations(kind: str, used: str) -> None:
     keys, hidden, queries = masks(kind)
     fast, plain = projected(), projected()
-    found = Fused.apply(fast, HEADS, keys, hidden, queries)
+    found = fast_attend(fast, HEADS, keys, hidden, queries)
     expected = attend(plain, HEADS, keys, hidden, queries)
     weights = torch.Generator().manual_seed(1)
     for one, other in zip(found, expected, strict=True):
@@ -52,6 +52,6 @@ def test_values_and_gradients_equal_those_of_plain_operations(kind: str, used: s
 
 
 def test_without_positions_there_is_nothing() -> None:
-    mixed, attention = Fused.apply(torch.empty(1, 0, 12), HEADS, None, None, None)
+    mixed, attention = fast_attend(torch.empty(1, 0, 12), HEADS, None, None, None)
     assert mixed.shape == (1, 0, 4)
     assert attention.shape == (1, HEADS, 0, 0)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from safr_study.pareto import leading, places
+from safr_study.pareto import selection_order, top_k
 from safr_study.pareto.selection import CELLS
 
 LEVELS = st.one_of(st.integers(0, 4).map(float), st.sampled_from([math.inf, -math.inf]))
@@ -35,40 +35,40 @@ def dominating_sets(count: int) -> list[np.ndarray]:
 
 @given(GRIDS)
 def test_places_equal_brute_force(points: np.ndarray) -> None:
-    assert places(points).tolist() == brute_places(points.tolist())
+    assert selection_order(points).tolist() == brute_places(points.tolist())
 
 
 def test_places_equal_brute_force_on_thousands_of_sets_with_infinities() -> None:
     for points in random_sets(3000, most=9, seed=4):
-        assert places(points).tolist() == brute_places(points, CELLS), points
+        assert selection_order(points).tolist() == brute_places(points, CELLS), points
 
 
 @given(GRIDS)
 def test_the_leading_rows_are_those_of_the_first_places(points: np.ndarray) -> None:
     # A stable sort: of equal points the earlier row.
-    order = np.argsort(places(points), kind="stable")
+    order = np.argsort(selection_order(points), kind="stable")
     for count in range(len(points) + 2):
-        assert np.flatnonzero(leading(points, count)).tolist() == sorted(order[:count])
+        assert np.flatnonzero(top_k(points, count)).tolist() == sorted(order[:count])
 
 
 def test_the_leading_rows_of_thousands_of_sets_equal_brute_force() -> None:
     for points in random_sets(2000, most=12, seed=5):
         order = np.argsort(brute_places(points, CELLS), kind="stable")
         count = len(points) // 2
-        assert np.flatnonzero(leading(points, count)).tolist() == sorted(order[:count]), points
+        assert np.flatnonzero(top_k(points, count)).tolist() == sorted(order[:count]), points
 
 
 @given(st.one_of(GRIDS, FLOATS), st.randoms(use_true_random=False))
 def test_the_order_of_the_rows_changes_nothing(points: np.ndarray, random) -> None:
     order = np.array(random.sample(range(len(points)), len(points)))
-    assert places(points[order]).tolist() == places(points)[order].tolist()
+    assert selection_order(points[order]).tolist() == selection_order(points)[order].tolist()
 
 
 @given(FLOATS)
 def test_a_better_front_comes_first_and_equal_points_share_the_best_place(
     points: np.ndarray,
 ) -> None:
-    found, fronts = places(points).tolist(), brute_fronts(points.tolist())
+    found, fronts = selection_order(points).tolist(), brute_fronts(points.tolist())
     rows = [tuple(row) for row in points.tolist()]
     for i, place in enumerate(found):
         assert all(found[j] > place for j, front in enumerate(fronts) if front > fronts[i])
@@ -83,22 +83,25 @@ def test_a_better_front_comes_first_and_equal_points_share_the_best_place(
 )
 def test_units_change_nothing(points: np.ndarray, scales: list[float], shifts: list[float]) -> None:
     m = points.shape[1]
-    assert places((points + shifts[:m]) * scales[:m]).tolist() == places(points).tolist()
+    assert (
+        selection_order((points + shifts[:m]) * scales[:m]).tolist()
+        == selection_order(points).tolist()
+    )
 
 
 def test_a_front_by_hand_compromise_extremes_then_the_widest_gap() -> None:
     front = [[0.0, 10.0], [1.0, 9.5], [6.0, 8.0], [8.0, 5.0], [10.0, 0.0]]
     # Largest sum: (6, 8). Farthest from it: (10, 0), then (0, 10). (8, 5) is sqrt(13) from the
     # compromise, (1, 9.5) is sqrt(1.25) from its neighbour.
-    assert places(front).tolist() == [2, 4, 0, 3, 1]
+    assert selection_order(front).tolist() == [2, 4, 0, 3, 1]
     # A copy of an extreme shares its place and pushes the rest back; a dominated one is last.
-    assert places([*front, [10.0, 0.0], [0.0, 0.0]]).tolist() == [3, 5, 0, 4, 1, 1, 6]
+    assert selection_order([*front, [10.0, 0.0], [0.0, 0.0]]).tolist() == [3, 5, 0, 4, 1, 1, 6]
 
 
 def test_a_dominating_row_has_the_first_place() -> None:
     for points in dominating_sets(600):
-        assert places(points)[-1] == 0
-        assert np.flatnonzero(leading(points, 1)).tolist() == [len(points) - 1]
+        assert selection_order(points)[-1] == 0
+        assert np.flatnonzero(top_k(points, 1)).tolist() == [len(points) - 1]
 
 
 def test_row_numbers_in_the_place_of_places_would_lose_dominating_rows() -> None:
@@ -106,24 +109,27 @@ def test_row_numbers_in_the_place_of_places_would_lose_dominating_rows() -> None
 
     It sorts the rows and reads the sorted row numbers as if they were a place for each row.
     """
-    lost = [np.argsort(places(points))[-1] >= len(points) / 3 for points in dominating_sets(600)]
+    lost = [
+        np.argsort(selection_order(points))[-1] >= len(points) / 3
+        for points in dominating_sets(600)
+    ]
     assert 0.5 < np.mean(lost) < 0.8
 
 
 def test_the_largest_and_the_smallest_numbers_are_ordered_too() -> None:
     points = [[-1.7e308, 1.7e308], [1.7e308, -1.7e308], [0.0, 0.0], [5e-324, -5e-324]]
-    assert sorted(places(points).tolist()) == [0, 1, 2, 3]
-    assert places([[0.0, 1.0], [-0.0, 1.0]]).tolist() == [0, 0]
+    assert sorted(selection_order(points).tolist()) == [0, 1, 2, 3]
+    assert selection_order([[0.0, 1.0], [-0.0, 1.0]]).tolist() == [0, 0]
 
 
 def test_no_points_and_one_objective() -> None:
-    assert places([]).tolist() == []
-    assert leading([], 3).tolist() == []
-    assert places([[1.0], [3.0], [3.0], [-math.inf]]).tolist() == [2, 0, 0, 3]
+    assert selection_order([]).tolist() == []
+    assert top_k([], 3).tolist() == []
+    assert selection_order([[1.0], [3.0], [3.0], [-math.inf]]).tolist() == [2, 0, 0, 3]
 
 
 def test_what_has_no_order_is_refused() -> None:
     with pytest.raises(ValueError, match="NaN"):
-        places([[1.0, math.nan]])
+        selection_order([[1.0, math.nan]])
     with pytest.raises(ValueError, match="matrix"):
-        places([1.0, 2.0])
+        selection_order([1.0, 2.0])

@@ -18,13 +18,8 @@ from safr_study.records.bits import (
     unpack_bits,
     unpack_counts,
 )
-from safr_study.records.confirmation import (
-    Answers,
-    ConfirmedRun,
-    ReadingOfTest,
-    reading_from_plain,
-    run_from_plain,
-)
+from safr_study.records.confirmation import ReadingOfTest, reading_from_plain
+from safr_study.records.run import Answers, RunResult, run_from_plain, run_to_plain
 
 answers = st.lists(st.booleans(), min_size=1, max_size=40)
 
@@ -88,9 +83,9 @@ def test_a_run_comes_back_from_json() -> None:
     done = run(
         3, 7, draw(0.8, 1), draw(0.5, 2), violations=(-1.5,), test=(draw(0.7, 3), draw(0.5, 4))
     )
-    failed = ConfirmedRun(3, 8, ended="2026-01-02T03:04:05+00:00", failure="it diverged")
+    failed = RunResult(3, 8, ended="2026-01-02T03:04:05+00:00", failure="it diverged")
     for one in (done, failed):
-        assert run_from_plain(json.loads(json.dumps(to_plain(one)))) == one
+        assert run_from_plain(json.loads(json.dumps(run_to_plain(one)))) == one
     assert failed.values == ()
     assert done.dev is not None
     assert done.values == done.dev.values

@@ -14,8 +14,9 @@ from safr_study.errors import ServiceUnreachable
 from safr_study.ledger.tidy import tidy_trial
 from safr_study.object_store import local_copy
 from safr_study.records import EpochReport, TrialRecord, TrialState
-from safr_study.runner.task import EVENT, Finished, TrialTask, read_event
-from safr_study.runner.trial_dir import make_workplaces
+from safr_study.records.run import RunResult
+from safr_study.runner.task import EVENT, Event, RunTask, SharedFault, read_event
+from safr_study.runner.trial_dir import make_trial_root
 from safr_study.runner.worker import trainable
 from safr_study.settings import CorpusSpec, EvaluationConfig, Objective, TrainConfig
 
@@ -36,8 +37,8 @@ def corpus() -> EncodedCorpus:
     return encoded_corpus(SPEC)
 
 
-def task_at(place: str) -> TrialTask:
-    return TrialTask(
+def task_at(place: str) -> RunTask:
+    return RunTask(
         number=5,
         train=TRAIN,
         corpus=SPEC,
@@ -49,10 +50,10 @@ def task_at(place: str) -> TrialTask:
 
 
 def run(
-    monkeypatch: pytest.MonkeyPatch, task: TrialTask, corpus: EncodedCorpus, killed_at: int = 0
-) -> list[EpochReport | Finished | None]:
+    monkeypatch: pytest.MonkeyPatch, task: RunTask, corpus: EncodedCorpus, killed_at: int = 0
+) -> list[Event | None]:
     """What the worker reports; a kill leaves nothing of the node."""
-    told: list[EpochReport | Finished | None] = []
+    told: list[Event | None] = []
 
     def report(event: dict[str, str]) -> None:
         told.append(read_event(event[EVENT]))
@@ -83,18 +84,19 @@ def test_a_trial_goes_on_where_another_node_was_lost(
     assert list(scratch.glob("safr-study-*")) == []
 
     moved = after[-1]
-    make_workplaces(str(tmp_path / "home"))
+    make_trial_root(str(tmp_path / "home"))
     at_home = run(monkeypatch, task_at(str(tmp_path / "home" / "00005")), corpus)[-1]
-    assert isinstance(moved, Finished)
-    assert isinstance(at_home, Finished)
+    assert isinstance(moved, RunResult)
+    assert isinstance(at_home, RunResult)
     assert moved.replicates == at_home.replicates
     assert moved.checkpoint is not None
+    assert moved.dev is not None
     assert at_home.checkpoint is not None
     assert moved.checkpoint.uri == f"{url}/model"
     assert moved.checkpoint == replace(at_home.checkpoint, uri=moved.checkpoint.uri)
     with local_copy(moved.checkpoint.uri) as folder:
         assert verify_model(folder).sha256 == moved.checkpoint.sha256
-        assert load_model(folder).scores == moved.scores
+        assert load_model(folder).scores == moved.dev.scores
 
     ended = TrialRecord(number=5, state=TrialState.COMPLETE, parameters={}, seed=3)
     store = tmp_path / "store" / "00005"
@@ -111,18 +113,18 @@ def test_a_store_that_is_away_ends_the_study_and_not_the_trial(
 ) -> None:
     (tmp_path / "store").write_text("a file where a folder should be")
     (told,) = run(monkeypatch, task_at((tmp_path / "store" / "00005").as_uri()), corpus)
-    assert isinstance(told, Finished)
-    assert (told.ends_study, told.unreachable) == (True, True)
-    assert "does not take or give files" in (told.failure or "")
+    assert isinstance(told, SharedFault)
+    assert told.unreachable
+    assert "does not take or give files" in told.sentence
 
 
 def test_a_home_that_the_nodes_do_not_share_ends_the_study_with_what_to_do(
     tmp_path: Path, corpus: EncodedCorpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (told,) = run(monkeypatch, task_at(str(tmp_path / "of-the-driver" / "00005")), corpus)
-    assert isinstance(told, Finished)
-    assert (told.ends_study, told.unreachable) == (True, True)
-    assert "or keep the checkpoints in an object store with --checkpoints" in (told.failure or "")
+    assert isinstance(told, SharedFault)
+    assert told.unreachable
+    assert "or keep the checkpoints in an object store with --checkpoints" in told.sentence
     assert not (tmp_path / "of-the-driver").exists()
 
 
@@ -135,8 +137,7 @@ def test_a_fault_of_the_trial_itself_leaves_its_trace_in_the_store(
     monkeypatch.setattr("safr_study.training.fit", broken)
     url = (tmp_path / "store" / "00005").as_uri()
     (told,) = run(monkeypatch, task_at(url), corpus)
-    assert isinstance(told, Finished)
-    assert not told.ends_study
+    assert isinstance(told, RunResult)
     assert told.failure == f"RuntimeError: mat1 and mat2 do not fit (details in {url}/error.txt)"
     assert "broken" in (tmp_path / "store" / "00005" / "error.txt").read_text()
 

@@ -19,11 +19,19 @@ from safr_study.checkpoint.manifest import verify_model
 from safr_study.checkpoint.model_files import load_model
 from safr_study.data import EncodedCorpus, EncodedSplit, encoded_corpus
 from safr_study.errors import TrialFailure
-from safr_study.evaluation import sample_texts
+from safr_study.evaluation.leave_one_out import sample_texts
 from safr_study.model import SafrClassifier
 from safr_study.records import EpochReport, Replicate
-from safr_study.runner.task import EVENT, Finished, TrialTask, read_event
-from safr_study.runner.worker import run_trial, trainable
+from safr_study.records.run import RunResult
+from safr_study.runner.task import (
+    EVENT,
+    RunTask,
+    SharedFault,
+    event,
+    read_event,
+    replicate_event,
+)
+from safr_study.runner.worker import measure_on_test, train_run, trainable
 from safr_study.settings import CorpusSpec, EvaluationConfig, Objective, TrainConfig
 from safr_study.training import fit
 from safr_study.training.steps import train_epoch
@@ -51,7 +59,7 @@ def corpus() -> EncodedCorpus:
 
 
 @pytest.fixture
-def task(tmp_path: Path) -> TrialTask:
+def task(tmp_path: Path) -> RunTask:
     config = {
         "shape": {"embed_dim": 16, "ffn_dim": 16, "heads": 2, "mask_hidden_dim": 8},
         "penalties": {"lambda_imp": 0.1, "lambda_inter": 0.1},
@@ -60,7 +68,7 @@ def task(tmp_path: Path) -> TrialTask:
         "patience": EPOCHS,
         "seed": 3,
     }
-    return TrialTask(
+    return RunTask(
         number=5,
         train=TrainConfig.model_validate(config),
         corpus=SPEC,
@@ -97,20 +105,20 @@ class Seen:
         return [(one["seed"], one["epoch"]) for one in told]
 
 
-def whole(task: TrialTask, corpus: EncodedCorpus, folder: str) -> Finished:
+def whole(task: RunTask, corpus: EncodedCorpus, folder: str) -> RunResult:
     """The same trial without anything that goes wrong, elsewhere."""
-    return run_trial(replace(task, folder=folder), corpus, lambda _: None)
+    return train_run(replace(task, folder=folder), corpus, lambda _: None)
 
 
-def numbers(finished: Finished) -> Any:
+def numbers(finished: RunResult) -> Any:
     """All that must repeat bit for bit: everything but times and places."""
     assert finished.checkpoint is not None
-    epochs = [replace(epoch, seconds=0.0) for epoch in finished.epochs]
+    epochs = [replace(epoch, seconds=0.0) for epoch in finished.reports]
     digest, epoch = finished.checkpoint.sha256, finished.checkpoint.epoch
     return (
         finished.replicates,
         finished.violations,
-        finished.scores,
+        finished.dev,
         digest,
         epoch,
         epochs,
@@ -119,11 +127,11 @@ def numbers(finished: Finished) -> Any:
 
 
 def test_on_request_each_epoch_says_what_it_took_of_its_machine(
-    task: TrialTask, corpus: EncodedCorpus
+    task: RunTask, corpus: EncodedCorpus
 ) -> None:
     seen, plain = Seen(), Seen()
-    run_trial(replace(task, system_metrics=True), corpus, seen)
-    run_trial(replace(task, folder=f"{task.folder}-plain"), corpus, plain)
+    train_run(replace(task, system_metrics=True), corpus, seen)
+    train_run(replace(task, folder=f"{task.folder}-plain"), corpus, plain)
     told = [event["epoch"]["system"] for event in seen.events if "epoch" in event]
     assert len(told) == EPOCHS
     assert {event["epoch"]["system"] for event in plain.events if "epoch" in event} == {None}
@@ -138,20 +146,24 @@ def test_on_request_each_epoch_says_what_it_took_of_its_machine(
     )
 
 
-def test_a_trial_is_trained_measured_and_kept(task: TrialTask, corpus: EncodedCorpus) -> None:
+def test_a_trial_is_trained_measured_and_kept(task: RunTask, corpus: EncodedCorpus) -> None:
     seen = Seen()
-    finished = run_trial(task, corpus, seen)
+    finished = train_run(task, corpus, seen)
     assert seen.epochs == [1, 2, 3, 4]
-    assert [report.epoch for report in finished.epochs] == [1, 2, 3, 4]
+    assert [report.epoch for report in finished.reports] == [1, 2, 3, 4]
     assert finished.checkpoint is not None
-    assert finished.scores is not None
+    assert finished.dev is not None
     assert finished.checkpoint == verify_model(Path(task.folder) / "model")
     model = load_model(Path(task.folder) / "model")
-    assert (model.config, model.corpus_spec, model.scores) == (task.train, SPEC, finished.scores)
-    assert accuracy(model.model, corpus.dev) == pytest.approx(finished.scores.accuracy)
+    assert (model.config, model.corpus_spec, model.scores) == (
+        task.train,
+        SPEC,
+        finished.dev.scores,
+    )
+    assert accuracy(model.model, corpus.dev) == pytest.approx(finished.dev.scores.accuracy)
     (only,) = finished.replicates
-    srs = finished.scores.deletion(0.3).srs
-    assert only == Replicate(3, (finished.scores.accuracy, srs))
+    srs = finished.dev.scores.deletion(0.3).srs
+    assert only == Replicate(3, (finished.dev.scores.accuracy, srs))
     assert finished.device == "cpu"
 
 
@@ -167,10 +179,10 @@ def accuracy(model: SafrClassifier, split: EncodedSplit) -> float:
 
 
 def test_the_objectives_are_measured_at_rungs_alone_on_the_fixed_part_of_dev(
-    task: TrialTask, corpus: EncodedCorpus
+    task: RunTask, corpus: EncodedCorpus
 ) -> None:
-    finished = run_trial(task, corpus, lambda _: None)
-    measured = {report.epoch: report.objectives for report in finished.epochs}
+    finished = train_run(task, corpus, lambda _: None)
+    measured = {report.epoch: report.objectives for report in finished.reports}
     assert {epoch for epoch, values in measured.items() if values is not None} == set(RUNGS)
     part = sample_texts(corpus.dev, RUNG_TEXTS, seed=task.evaluation.seed)
     assert part.examples == RUNG_TEXTS < corpus.dev.examples
@@ -191,27 +203,25 @@ def test_the_objectives_are_measured_at_rungs_alone_on_the_fixed_part_of_dev(
     )
 
 
-def test_without_rungs_nothing_is_measured_on_the_way(
-    task: TrialTask, corpus: EncodedCorpus
-) -> None:
-    finished = run_trial(replace(task, rungs=()), corpus, lambda _: None)
-    assert all(report.objectives is None for report in finished.epochs)
+def test_without_rungs_nothing_is_measured_on_the_way(task: RunTask, corpus: EncodedCorpus) -> None:
+    finished = train_run(replace(task, rungs=()), corpus, lambda _: None)
+    assert all(report.objectives is None for report in finished.reports)
 
 
 def test_measuring_at_rungs_changes_no_number(
-    task: TrialTask, corpus: EncodedCorpus, tmp_path: Path
+    task: RunTask, corpus: EncodedCorpus, tmp_path: Path
 ) -> None:
     plain = whole(replace(task, rungs=()), corpus, str(tmp_path / "plain"))
-    judged = run_trial(task, corpus, lambda _: None)
-    without = [replace(report, objectives=None) for report in judged.epochs]
-    assert numbers(replace(judged, epochs=tuple(without))) == numbers(plain)
+    judged = train_run(task, corpus, lambda _: None)
+    without = [replace(report, objectives=None) for report in judged.reports]
+    assert numbers(replace(judged, reports=tuple(without))) == numbers(plain)
 
 
 def test_every_seed_is_trained_as_if_alone_and_the_first_one_is_kept(
-    task: TrialTask, corpus: EncodedCorpus, tmp_path: Path
+    task: RunTask, corpus: EncodedCorpus, tmp_path: Path
 ) -> None:
     seen = Seen()
-    finished = run_trial(replace(task, more_seeds=(4, 9)), corpus, seen)
+    finished = train_run(replace(task, more_seeds=(4, 9)), corpus, seen)
     assert seen.epochs == [1, 2, 3, 4]
     assert seen.replicates == [(seed, epoch) for seed in (4, 9) for epoch in (1, 2, 3, 4)]
     alone = []
@@ -227,13 +237,13 @@ def test_every_seed_is_trained_as_if_alone_and_the_first_one_is_kept(
 
 
 def test_violations_are_means_over_the_seeds_and_zero_where_the_constraint_is_just_kept(
-    task: TrialTask, corpus: EncodedCorpus
+    task: RunTask, corpus: EncodedCorpus
 ) -> None:
     majority = corpus.majority_accuracy("dev")
     constrained = replace(
         task, more_seeds=(4,), constraints=("accuracy >= majority + 60", "accuracy <= 90")
     )
-    finished = run_trial(constrained, corpus, lambda _: None)
+    finished = train_run(constrained, corpus, lambda _: None)
     mean = np.mean([replicate.values[0] for replicate in finished.replicates])
     assert finished.violations == pytest.approx((majority + 60 - mean, mean - 90))
     assert finished.violations[0] > 0 > finished.violations[1] or mean > 90
@@ -241,13 +251,13 @@ def test_violations_are_means_over_the_seeds_and_zero_where_the_constraint_is_ju
 
 @pytest.mark.parametrize("killed_at", [1, 3, 4])
 def test_a_killed_trial_goes_on_from_its_last_epoch_to_the_same_numbers(
-    task: TrialTask, corpus: EncodedCorpus, tmp_path: Path, killed_at: int
+    task: RunTask, corpus: EncodedCorpus, tmp_path: Path, killed_at: int
 ) -> None:
     expected = whole(task, corpus, str(tmp_path / "whole"))
     with pytest.raises(KeyboardInterrupt):
-        run_trial(task, corpus, Seen(killed_at=killed_at))
+        train_run(task, corpus, Seen(killed_at=killed_at))
     seen = Seen()
-    finished = run_trial(task, corpus, seen)
+    finished = train_run(task, corpus, seen)
     assert [epoch for epoch in seen.epochs if epoch > killed_at] == list(
         range(killed_at + 1, EPOCHS + 1)
     )
@@ -255,36 +265,36 @@ def test_a_killed_trial_goes_on_from_its_last_epoch_to_the_same_numbers(
 
 
 def test_a_trial_killed_in_its_second_seed_trains_neither_again(
-    task: TrialTask, corpus: EncodedCorpus, tmp_path: Path
+    task: RunTask, corpus: EncodedCorpus, tmp_path: Path
 ) -> None:
     repeated = replace(task, more_seeds=(4, 9))
     expected = whole(repeated, corpus, str(tmp_path / "whole"))
     with pytest.raises(KeyboardInterrupt):
-        run_trial(repeated, corpus, Seen(killed_at=EPOCHS + 2))
-    finished = run_trial(repeated, corpus, seen := Seen())
+        train_run(repeated, corpus, Seen(killed_at=EPOCHS + 2))
+    finished = train_run(repeated, corpus, seen := Seen())
     assert seen.replicates == [(4, 3), (4, 4), *((9, epoch) for epoch in (1, 2, 3, 4))]
     assert numbers(finished) == numbers(expected)
 
 
 def test_an_epoch_that_was_saved_but_not_heard_of_is_told_after_the_kill(
-    task: TrialTask, corpus: EncodedCorpus
+    task: RunTask, corpus: EncodedCorpus
 ) -> None:
     # The first rung was reached and saved; the driver died before it heard of it.
     with pytest.raises(KeyboardInterrupt):
-        run_trial(task, corpus, Seen(killed_at=1))
+        train_run(task, corpus, Seen(killed_at=1))
     seen = Seen()
-    run_trial(task, corpus, seen)
+    train_run(task, corpus, seen)
     told = {event["epoch"]["epoch"]: event["epoch"] for event in seen.events if "epoch" in event}
     assert 1 in told, "the scheduler never hears of the rung, and cannot stop the trial there"
     assert told[1]["objectives"] is not None
 
 
 def test_a_trial_whose_end_was_not_heard_of_is_not_trained_again(
-    task: TrialTask, corpus: EncodedCorpus, monkeypatch: pytest.MonkeyPatch
+    task: RunTask, corpus: EncodedCorpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = run_trial(replace(task, more_seeds=(4,)), corpus, lambda _: None)
+    first = train_run(replace(task, more_seeds=(4,)), corpus, lambda _: None)
     trained = counted_epochs(monkeypatch)
-    again = run_trial(replace(task, more_seeds=(4,)), corpus, lambda _: None)
+    again = train_run(replace(task, more_seeds=(4,)), corpus, lambda _: None)
     assert trained == []
     assert numbers(again) == numbers(first)
 
@@ -335,7 +345,7 @@ FAULTS: dict[str, Callable[[], object]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_out_of_memory_once_is_made_good(
-    task: TrialTask,
+    task: RunTask,
     corpus: EncodedCorpus,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -343,55 +353,55 @@ def test_out_of_memory_once_is_made_good(
 ) -> None:
     expected = whole(task, corpus, str(tmp_path / "whole"))
     trained = out_of_memory(monkeypatch, [FAULTS[fault]])
-    finished = run_trial(task, corpus, lambda _: None)
+    finished = train_run(task, corpus, lambda _: None)
     assert trained == [1, 2, 3, 4], "it goes on from its state and trains nothing twice"
     assert numbers(finished) == numbers(expected)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_out_of_memory_twice_is_one_sentence(
-    task: TrialTask, corpus: EncodedCorpus, monkeypatch: pytest.MonkeyPatch, fault: str
+    task: RunTask, corpus: EncodedCorpus, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     trained = out_of_memory(monkeypatch, [FAULTS[fault], FAULTS[fault]])
     with pytest.raises(TrialFailure, match="out of memory twice") as failure:
-        run_trial(task, corpus, lambda _: None)
+        train_run(task, corpus, lambda _: None)
     assert trained == [1]
     assert "\n" not in str(failure.value)
     assert "batch_size" in str(failure.value)
 
 
 def test_the_second_try_has_twice_the_share_of_the_gpu(
-    task: TrialTask, corpus: EncodedCorpus, monkeypatch: pytest.MonkeyPatch
+    task: RunTask, corpus: EncodedCorpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shares: list[float] = []
     monkeypatch.setattr(
         "safr_study.training.limit_gpu_memory", lambda _device, share: shares.append(share)
     )
     out_of_memory(monkeypatch, [FAULTS["of the GPU"]])
-    run_trial(replace(task, gpus=0.25), corpus, lambda _: None)
+    train_run(replace(task, gpus=0.25), corpus, lambda _: None)
     assert shares == [0.25, 0.5]
 
 
 def test_a_fault_that_is_no_lack_of_memory_is_not_tried_again(
-    task: TrialTask, corpus: EncodedCorpus, monkeypatch: pytest.MonkeyPatch
+    task: RunTask, corpus: EncodedCorpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained = out_of_memory(monkeypatch, [_raise(RuntimeError("mat1 and mat2 do not fit"))])
     with pytest.raises(RuntimeError, match="do not fit"):
-        run_trial(task, corpus, lambda _: None)
+        train_run(task, corpus, lambda _: None)
     assert trained == [1]
 
 
-def not_a_number(task: TrialTask) -> TrialTask:
+def not_a_number(task: RunTask) -> RunTask:
     """The same trial with penalties that overflow."""
     plain = {**task.train.model_dump(), "penalties": {"lambda_imp": 1e38, "lambda_inter": 1e38}}
     return replace(task, train=TrainConfig.model_validate(plain))
 
 
 def test_a_loss_that_is_no_number_is_a_failure_with_advice(
-    task: TrialTask, corpus: EncodedCorpus
+    task: RunTask, corpus: EncodedCorpus
 ) -> None:
     with pytest.raises(TrialFailure, match=r"epoch 1, step \d+: .* not finite; try ") as failure:
-        run_trial(not_a_number(task), corpus, lambda _: None)
+        train_run(not_a_number(task), corpus, lambda _: None)
     assert "\n" not in str(failure.value)
     assert not (Path(task.folder) / "model").exists()
 
@@ -404,25 +414,25 @@ def reported(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
     return events
 
 
-def last(events: list[dict[str, str]]) -> Finished:
+def last(events: list[dict[str, str]]) -> RunResult:
     finished = read_event(events[-1][EVENT])
-    assert isinstance(finished, Finished)
+    assert isinstance(finished, RunResult)
     return finished
 
 
 def test_what_ray_calls_reports_the_epochs_and_the_end(
-    task: TrialTask, corpus: EncodedCorpus, reported: list[dict[str, str]]
+    task: RunTask, corpus: EncodedCorpus, reported: list[dict[str, str]]
 ) -> None:
     trainable(task.to_config(), corpus)
     epochs = [read_event(event[EVENT]) for event in reported[:-1]]
     finished = last(reported)
-    assert tuple(epochs) == finished.epochs
+    assert tuple(epochs) == finished.reports
     assert all(isinstance(epoch, EpochReport) for epoch in epochs)
     assert finished.failure is None
 
 
 def test_what_ray_calls_reports_a_failure_as_a_sentence(
-    task: TrialTask, corpus: EncodedCorpus, reported: list[dict[str, str]]
+    task: RunTask, corpus: EncodedCorpus, reported: list[dict[str, str]]
 ) -> None:
     trainable(not_a_number(task).to_config(), corpus)
     assert len(reported) == 1
@@ -430,7 +440,7 @@ def test_what_ray_calls_reports_a_failure_as_a_sentence(
 
 
 def test_any_other_fault_ends_this_trial_alone_and_leaves_its_trace(
-    task: TrialTask,
+    task: RunTask,
     corpus: EncodedCorpus,
     reported: list[dict[str, str]],
     monkeypatch: pytest.MonkeyPatch,
@@ -456,7 +466,7 @@ def largest_file(size: int) -> Iterator[None]:
 
 @pytest.mark.parametrize("room", [0, 10_000])
 def test_a_disk_without_room_ends_the_study_and_the_trial_goes_on_another_time(
-    task: TrialTask,
+    task: RunTask,
     corpus: EncodedCorpus,
     tmp_path: Path,
     reported: list[dict[str, str]],
@@ -465,16 +475,16 @@ def test_a_disk_without_room_ends_the_study_and_the_trial_goes_on_another_time(
     expected = whole(task, corpus, str(tmp_path / "whole"))
     with largest_file(room):
         trainable(task.to_config(), corpus)
-    ended = last(reported)
-    assert ended.ends_study
-    assert ended.failure is not None
-    assert ended.failure.startswith(f"there is no room to write to {task.folder} (")
-    assert "\n" not in ended.failure
-    assert numbers(run_trial(task, corpus, lambda _: None)) == numbers(expected)
+    ended = read_event(reported[-1][EVENT])
+    assert isinstance(ended, SharedFault)
+    assert not ended.unreachable
+    assert ended.sentence.startswith(f"there is no room to write to {task.folder} (")
+    assert "\n" not in ended.sentence
+    assert numbers(train_run(task, corpus, lambda _: None)) == numbers(expected)
 
 
 def test_a_trace_that_cannot_be_written_does_not_hide_its_fault(
-    task: TrialTask,
+    task: RunTask,
     corpus: EncodedCorpus,
     reported: list[dict[str, str]],
 ) -> None:
@@ -484,21 +494,72 @@ def test_a_trace_that_cannot_be_written_does_not_hide_its_fault(
     assert ended.failure is not None
     assert "Error: " in ended.failure
     assert "error.txt" not in ended.failure
-    assert not ended.ends_study
 
 
-def test_the_task_survives_its_way_to_the_worker(task: TrialTask) -> None:
+def test_what_a_worker_reports_survives_its_way_to_the_driver(
+    task: RunTask, corpus: EncodedCorpus
+) -> None:
+    finished = train_run(task, corpus, lambda _: None)
+    at_rung = finished.reports[0]
+    assert at_rung.objectives is not None
+    for reported in (finished, at_rung, SharedFault("a full disk", unreachable=True)):
+        assert read_event(event(reported)[EVENT]) == reported
+    assert read_event(replicate_event(1, at_rung)[EVENT]) is None
+    no_number = replace(finished, replicates=(Replicate(0, (float("nan"), 20.5)),))
+    read = read_event(event(no_number)[EVENT])
+    assert isinstance(read, RunResult)
+    assert np.isnan(read.replicates[0].values[0])
+
+
+def test_the_answers_to_each_text_make_the_objectives(task: RunTask, corpus: EncodedCorpus) -> None:
+    objectives = (*OBJECTIVES, Objective(name="srs_excess@30"))
+    dev = train_run(replace(task, objectives=objectives), corpus, lambda _: None).dev
+    assert dev is not None
+    full, top = dev.answers.whole(), dev.answers.without_top(0.3)
+    random = dev.answers.without_random(0.3)
+    assert random is not None
+    assert dev.values == pytest.approx(
+        (100 * full.mean(), 100 * (full.mean() - top.mean()), 100 * (random.mean() - top.mean()))
+    )
+    assert dev.answers.draws == task.evaluation.draws
+
+
+def test_the_test_set_is_measured_with_the_kept_model(
+    task: RunTask, corpus: EncodedCorpus, reported: list[dict[str, str]]
+) -> None:
+    trainable(task.to_config(), corpus, measure_on_test)
+    assert "model.json cannot be read" in (last(reported).failure or "")
+    train_run(task, corpus, lambda _: None)
+    trainable(task.to_config(), corpus, measure_on_test)
+    test = last(reported).test
+    assert test is not None
+    assert (test.scores.split, test.answers.examples) == ("test", corpus.split("test").examples)
+    model = load_model(Path(task.folder) / "model").model
+    assert test.values[0] == pytest.approx(accuracy(model, corpus.split("test")))
+    assert test.values[0] == pytest.approx(100 * test.answers.whole().mean())
+
+
+def test_a_damaged_model_is_trained_again_to_the_same_numbers(
+    task: RunTask, corpus: EncodedCorpus
+) -> None:
+    first = train_run(task, corpus, lambda _: None)
+    weights = Path(task.folder) / "model" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    assert numbers(train_run(task, corpus, lambda _: None)) == numbers(first)
+
+
+def test_the_task_survives_its_way_to_the_worker(task: RunTask) -> None:
     full = replace(task, more_seeds=(4, 9), constraints=("accuracy >= majority + 5",), gpus=0.25)
-    assert TrialTask.from_config(json.loads(json.dumps(full.to_config()))) == full
+    assert RunTask.from_config(json.loads(json.dumps(full.to_config()))) == full
 
 
 def test_a_folder_that_another_trial_left_is_replaced(
-    task: TrialTask, corpus: EncodedCorpus, tmp_path: Path
+    task: RunTask, corpus: EncodedCorpus, tmp_path: Path
 ) -> None:
     other = TrainConfig.model_validate({**task.train.model_dump(), "learning_rate": 1e-3})
     with pytest.raises(KeyboardInterrupt):
-        run_trial(replace(task, train=other), corpus, Seen(killed_at=2))
+        train_run(replace(task, train=other), corpus, Seen(killed_at=2))
     expected = whole(task, corpus, str(tmp_path / "whole"))
-    finished = run_trial(task, corpus, seen := Seen())
+    finished = train_run(task, corpus, seen := Seen())
     assert seen.epochs == [1, 2, 3, 4]
     assert numbers(finished) == numbers(expected)

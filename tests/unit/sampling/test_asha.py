@@ -12,12 +12,12 @@ from brute_pareto import brute_places, random_sets
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safr_study.pareto import places
+from safr_study.pareto import selection_order
 from safr_study.sampling import asha as asha_module
 from safr_study.sampling.asha import Asha, Decision
 from safr_study.settings import POINTS, Objective, SchedulerConfig
 
-GO_ON, STOP, RUN_ON = Decision.CONTINUE, Decision.PRUNE, Decision.CONTROL
+CONTINUE, STOP, CONTROL = Decision.CONTINUE, Decision.PRUNE, Decision.CONTROL
 # Both directions, and units with a margin in points as well as in percent of the range.
 OBJECTIVES = tuple(
     Objective(name=name)
@@ -59,12 +59,12 @@ def verdict_on(newcomer: Row, others: Sequence[Row], config: SchedulerConfig) ->
 def brute_verdict(newcomer: Row, others: Sequence[Row], config: SchedulerConfig) -> Decision:
     """By the letter of the rule, in exact arithmetic; all maximised."""
     if len(others) < config.min_peers:
-        return GO_ON
+        return CONTINUE
     rows = [*others, newcomer]
     places = brute_places(rows)
     kept = min(math.ceil(Fraction(len(rows)) / Fraction(config.reduction)), len(rows) - 1)
     if places[-1] + sum(list(row) == list(newcomer) for row in others) < kept:
-        return GO_ON
+        return CONTINUE
     margins = []
     for objective, column in zip(OBJECTIVES, zip(*rows, strict=True), strict=False):
         finite = [Fraction(x) for x in column if math.isfinite(x)]
@@ -80,7 +80,7 @@ def brute_verdict(newcomer: Row, others: Sequence[Row], config: SchedulerConfig)
     speaking = [m for m, column in enumerate(zip(*rows, strict=True)) if len(set(column)) > 1]
     best = [row for row, place in zip(rows, places, strict=True) if place < kept]
     beaten = any(all(beats(row[m], newcomer[m], margins[m]) for m in speaking) for row in best)
-    return STOP if beaten and speaking else GO_ON
+    return STOP if beaten and speaking else CONTINUE
 
 
 def dominated_by_all(others: Sequence[Row]) -> list[float]:
@@ -108,7 +108,7 @@ def test_verdicts_equal_brute_force_on_thousands_of_sets() -> None:
         verdict = verdict_on(rows[-1], rows[:-1], config)
         assert verdict == brute_verdict(rows[-1], rows[:-1], config), (rows, config)
         seen[verdict] += 1
-    assert min(seen[GO_ON], seen[STOP]) > 200, seen
+    assert min(seen[CONTINUE], seen[STOP]) > 200, seen
 
 
 @given(ROWS, CONFIGS, st.floats(0.01, 5.0))
@@ -117,10 +117,10 @@ def test_a_newcomer_that_dominates_all_is_never_stopped(
 ) -> None:
     best = [max((x for x in c if x < math.inf), default=0.0) for c in zip(*others, strict=True)]
     finite = [[min(x, b) for x, b in zip(row, best, strict=True)] for row in others]
-    assert verdict_on([b + by for b in best], finite, config) is GO_ON
+    assert verdict_on([b + by for b in best], finite, config) is CONTINUE
     # Better in one objective alone, equal in the others.
     if best[0] > -math.inf:
-        assert verdict_on([best[0] + by, *best[1:]], finite, config) is GO_ON
+        assert verdict_on([best[0] + by, *best[1:]], finite, config) is CONTINUE
 
 
 @given(ROWS, CONFIGS)
@@ -128,7 +128,7 @@ def test_one_that_all_dominate_beyond_the_margin_never_goes_on(
     others: list[Row], config: SchedulerConfig
 ) -> None:
     others = [[x if x > -math.inf else 0.0 for x in row] for row in others]
-    expected = STOP if len(others) >= config.min_peers else GO_ON
+    expected = STOP if len(others) >= config.min_peers else CONTINUE
     assert verdict_on(dominated_by_all(others), others, config) is expected
 
 
@@ -136,7 +136,8 @@ def test_neither_happens_in_thousands_of_random_sets() -> None:
     config = SchedulerConfig(run_on=0.0, min_peers=1)
     for others in random_sets(1000, most=12, seed=6, infinite=False):
         assert (
-            verdict_on([max(c) + 0.5 for c in zip(*others, strict=True)], others, config) is GO_ON
+            verdict_on([max(c) + 0.5 for c in zip(*others, strict=True)], others, config)
+            is CONTINUE
         )
         assert verdict_on(dominated_by_all(others), others, config) is STOP
 
@@ -163,9 +164,9 @@ def test_row_numbers_in_the_place_of_places_would_be_caught(
 
     sets = list(random_sets(300, most=20, seed=7, infinite=False))
     config = SchedulerConfig(run_on=0.0, min_peers=1)
-    monkeypatch.setattr(Asha, "_beaten", lambda *_: True)
+    monkeypatch.setattr(Asha, "_is_beaten", lambda *_: True)
     assert stopped() == 0.0
-    monkeypatch.setattr(asha_module, "leading", row_numbers)
+    monkeypatch.setattr(asha_module, "top_k", row_numbers)
     assert stopped() > 0.3
 
 
@@ -192,7 +193,7 @@ def test_swapping_identical_vectors_changes_no_decision(
         for position, source in zip(positions, shuffle.sample(positions, len(positions))):  # noqa: B905
             swapped[position] = arrivals[source]
     before, after = decisions(arrivals, config), decisions(swapped, config)
-    assert [verdict is GO_ON for verdict in before] == [verdict is GO_ON for verdict in after]
+    assert [verdict is CONTINUE for verdict in before] == [verdict is CONTINUE for verdict in after]
     if run_on == 0.0:
         assert before == after
         rows_of = Counter(zip((row for _, row in arrivals), before, strict=True))
@@ -200,7 +201,7 @@ def test_swapping_identical_vectors_changes_no_decision(
     # Who runs on hangs on the number alone, wherever it stands.
     lots = dict(zip((number for number, _ in arrivals), before, strict=True))
     for (number, _), verdict in zip(swapped, after, strict=True):
-        assert {lots[number], verdict} != {STOP, RUN_ON}
+        assert {lots[number], verdict} != {STOP, CONTROL}
 
 
 @given(ROWS, CONFIGS, st.randoms(use_true_random=False))
@@ -249,14 +250,19 @@ def crowd(asha: Asha, epoch: int = 2) -> Asha:
 
 def test_the_noise_margin_by_hand() -> None:
     # Two of six are kept: the compromise (80, 0), all sums being equal, and the far end (60, 20).
-    cases = {(78.9, -1.1): STOP, (79.0, -9.0): GO_ON, (70.0, -1.0): GO_ON, (59.1, 9.0): GO_ON}
+    cases = {
+        (78.9, -1.1): STOP,
+        (79.0, -9.0): CONTINUE,
+        (70.0, -1.0): CONTINUE,
+        (59.1, 9.0): CONTINUE,
+    }
     for values, verdict in cases.items():
         assert crowd(plain()).decide(9, 2, values) is verdict, values
     assert crowd(plain(margin=0.0)).decide(9, 2, (79.0, -9.0)) is STOP
     # 1.1 - 1.0 is more than 0.1 in floats, though not in the decimals that were meant.
     barely = plain(margin=0.1, min_peers=1)
     barely.add(0, 2, (1.1, 5.0))
-    assert barely.decide(1, 2, (1.0, 0.0)) is GO_ON
+    assert barely.decide(1, 2, (1.0, 0.0)) is CONTINUE
     assert barely.decide(2, 2, (0.9, 0.0)) is STOP
 
 
@@ -266,7 +272,7 @@ def test_an_objective_in_which_all_are_equal_has_no_say() -> None:
         asha.add(number, 2, (50.0, 10.0 + number))
     assert asha.decide(5, 2, (50.0, 1.0)) is STOP
     same = plain()
-    assert {same.decide(number, 2, (50.0, 0.0)) for number in range(9)} == {GO_ON}
+    assert {same.decide(number, 2, (50.0, 0.0)) for number in range(9)} == {CONTINUE}
 
 
 def test_collapsed_models_do_not_all_go_on_in_one_place() -> None:
@@ -276,37 +282,37 @@ def test_collapsed_models_do_not_all_go_on_in_one_place() -> None:
     assert set(verdicts) == {STOP}
     # Though they share the place behind the five, which is among the first third of sixty.
     rows = [[80.0 - 5 * n, 5.0 * n] for n in range(5)] + [[50.0, -2.0]] * 55
-    assert places(rows)[-1] == 5
+    assert selection_order(rows)[-1] == 5
 
 
 def test_the_first_arrivals_go_on_however_bad() -> None:
     asha = plain(min_peers=3)
     verdicts = [asha.decide(n, 2, (60.0 - 5 * n, 10.0 - 3 * n)) for n in range(5)]
-    assert verdicts == [GO_ON, GO_ON, GO_ON, STOP, STOP]
+    assert verdicts == [CONTINUE, CONTINUE, CONTINUE, STOP, STOP]
 
 
 def test_only_rungs_are_judged_and_each_for_itself() -> None:
     asha = crowd(plain())
     assert asha.rungs == (2, 6, 18)
-    assert asha.decide(9, 3, (0.0, -50.0)) is GO_ON
-    assert asha.decide(9, 6, (0.0, -50.0)) is GO_ON
+    assert asha.decide(9, 3, (0.0, -50.0)) is CONTINUE
+    assert asha.decide(9, 6, (0.0, -50.0)) is CONTINUE
     assert asha.decide(9, 2, (0.0, -50.0)) is STOP
-    assert crowd(plain(name="none")).decide(9, 2, (0.0, -50.0)) is GO_ON
+    assert crowd(plain(name="none")).decide(9, 2, (0.0, -50.0)) is CONTINUE
 
 
 def test_a_baseline_always_goes_on_and_counts() -> None:
     asha = plain(min_peers=1)
-    assert asha.decide(0, 2, (80.0, 20.0), exempt=True) is GO_ON
-    assert asha.decide(1, 2, (60.0, 0.0), exempt=True) is GO_ON
+    assert asha.decide(0, 2, (80.0, 20.0), exempt=True) is CONTINUE
+    assert asha.decide(1, 2, (60.0, 0.0), exempt=True) is CONTINUE
     assert asha.decide(2, 2, (60.0, 0.0)) is STOP
 
 
 def test_one_that_ended_stands_at_all_later_rungs_with_its_last_values() -> None:
     asha = crowd(plain())
     for number in range(5):
-        asha.ended(number, (90.0, 90.0))
+        asha.add_end(number, (90.0, 90.0))
     # At the rung that they reached themselves, they stand as they were.
-    assert asha.decide(9, 2, (80.0, 20.0)) is GO_ON
+    assert asha.decide(9, 2, (80.0, 20.0)) is CONTINUE
     assert asha.decide(9, 6, (80.0, 20.0)) is STOP
     assert asha.decide(8, 18, (80.0, 20.0)) is STOP
 
@@ -314,21 +320,21 @@ def test_one_that_ended_stands_at_all_later_rungs_with_its_last_values() -> None
 def test_one_that_passed_a_later_rung_is_not_put_at_an_earlier_one() -> None:
     asha = crowd(plain(), epoch=6)
     for number in range(5):
-        asha.ended(number, (90.0, 90.0))
-    assert asha.decide(9, 2, (0.0, 0.0)) is GO_ON
+        asha.add_end(number, (90.0, 90.0))
+    assert asha.decide(9, 2, (0.0, 0.0)) is CONTINUE
 
 
 def test_nan_is_no_measurement_and_a_missing_value_is_an_error() -> None:
     asha = crowd(plain())
-    assert asha.decide(9, 2, (math.nan, -50.0)) is GO_ON
+    assert asha.decide(9, 2, (math.nan, -50.0)) is CONTINUE
     asha.add(8, 2, (99.0, math.nan))
-    asha.ended(8, (99.0, math.nan))
+    asha.add_end(8, (99.0, math.nan))
     assert crowd(plain()).decide(7, 2, (59.0, 3.0)) is asha.decide(7, 2, (59.0, 3.0))
     for call in (asha.add, asha.decide):
         with pytest.raises(ValueError, match="2 objectives"):
             call(1, 2, (1.0,))
     with pytest.raises(ValueError, match="2 objectives"):
-        asha.ended(1, (1.0, 2.0, 3.0))
+        asha.add_end(1, (1.0, 2.0, 3.0))
 
 
 def test_the_share_of_run_ons_is_drawn_from_seed_and_number() -> None:
@@ -338,12 +344,12 @@ def test_the_share_of_run_ons_is_drawn_from_seed_and_number() -> None:
         return [asha.decide(5 + n, 2, (0.0, -50.0)) for n, asha in enumerate(rungs)]
 
     first = drawn(0, 0.1)
-    assert set(first) == {STOP, RUN_ON}
+    assert set(first) == {STOP, CONTROL}
     # Four standard errors of a binomial draw around 40.
-    assert 16 < first.count(RUN_ON) < 64
+    assert 16 < first.count(CONTROL) < 64
     assert drawn(0, 0.1) == first != drawn(1, 0.1)
     assert set(drawn(0, 0.0)) == {STOP}
-    assert set(drawn(0, 1.0)) == {RUN_ON}
+    assert set(drawn(0, 1.0)) == {CONTROL}
 
 
 Curves = dict[int, list[tuple[float, float]]]
@@ -375,15 +381,15 @@ class Study:
             return
         if len(told) == len(curve):
             self.done.add(number)
-            if RUN_ON not in told:
+            if CONTROL not in told:
                 values = curve[-1] if curve else (5.0, 5.0)
-                self.note("ended", number, values)
-                self.asha.ended(number, values)
+                self.note("add_end", number, values)
+                self.asha.add_end(number, values)
             return
         rung, values = self.asha.rungs[len(told)], curve[len(told)]
         verdict = self.asha.decide(number, rung, values, exempt=number == 0)
         self.note("add", number, rung, values)
-        if verdict is RUN_ON:
+        if verdict is CONTROL:
             self.note("add_control", number, rung)
         if verdict is STOP:
             self.done.add(number)
@@ -440,13 +446,13 @@ def test_run_ons_change_no_verdict_on_any_other_trial() -> None:
             without.step(number)
             with_them.step(number)
         for number, told in with_them.told.items():
-            if RUN_ON not in told:
+            if CONTROL not in told:
                 assert told == without.told[number]
                 continue
-            rung = told.index(RUN_ON)
+            rung = told.index(CONTROL)
             assert without.told[number] == [*told[:rung], STOP]
             # Once, and then never judged again.
-            assert set(told[rung + 1 :]) <= {GO_ON}
+            assert set(told[rung + 1 :]) <= {CONTINUE}
             ran_past_a_later_rung += len(told) > rung + 1
     assert ran_past_a_later_rung > 20
 

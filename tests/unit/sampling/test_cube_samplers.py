@@ -11,9 +11,8 @@ import pytest
 import torch
 from asking import Drawn, ask, inside, open_study, run, spaces_of, spec_of, synthetic, tell, zeros
 
-from safr_study.sampling.cube_samplers import POPULATION, BoxSampler
+from safr_study.sampling.cube_samplers import POPULATION, UnitCubeSampler
 from safr_study.sampling.sampler import EXPLORED, build_sampler, suggest
-from safr_study.sampling.trial_window import Past
 from safr_study.settings import SamplerName, SearchSpace
 from safr_study.settings.space import DEFAULT_BASELINES
 
@@ -232,12 +231,10 @@ def test_settings_that_a_trial_has_already_are_not_drawn_again() -> None:
     drawn = []
     for number in (20, 21):
         even = build_sampler("qmc", seed=0, number=number, space=ONE)
-        assert isinstance(even, BoxSampler)
+        assert isinstance(even, UnitCubeSampler)
         study.sampler = even
         expected = suggest(study.ask(), ONE)
-        study.sampler = BoxSampler(
-            ONE, sobol=even._sobol, build=_Stubborn, independent=even, past=Past()
-        )
+        study.sampler = UnitCubeSampler(ONE, sobol=even._sobol, build=_Stubborn, independent=even)
         # It still runs when the next is asked for.
         drawn.append(suggest(study.ask(), ONE))
     # 0.6 of the coordinate is the middle of the range behind the exact zero's 0.2.
@@ -250,8 +247,8 @@ def test_a_model_that_breaks_down_costs_one_draw_and_says_so(
 ) -> None:
     study = optuna.create_study(directions=["maximize"] * 2)
     even = build_sampler("qmc", seed=0, number=0, space=ONE)
-    assert isinstance(even, BoxSampler)
-    broken = BoxSampler(ONE, sobol=even._sobol, build=_Singular, independent=even, past=Past())
+    assert isinstance(even, UnitCubeSampler)
+    broken = UnitCubeSampler(ONE, sobol=even._sobol, build=_Singular, independent=even)
     for _ in range(POPULATION):
         study.tell(_drawn(study, "random"), [1.0, 2.0])
     ours = "safr_study"

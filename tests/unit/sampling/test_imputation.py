@@ -10,7 +10,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from safr_study.ledger.trial_codec import EPOCH
-from safr_study.sampling.imputation import as_points
+from safr_study.sampling.imputation import impute_trials
 from safr_study.settings import SearchSpace
 
 SPACE = spaces_of({"dropout": {"type": "float", "low": 0.0, "high": 0.5}})
@@ -52,7 +52,7 @@ def test_a_stopped_trial_has_its_last_rung_and_what_the_others_gained_since() ->
         trial(0.3, TrialState.PRUNED, rungs={2: [40, 1]}),
         trial(0.4, TrialState.PRUNED, rungs={2: [0, 0], 6: [55, 9]}),
     ]
-    points = as_points(past, SPACE, UP_DOWN)
+    points = impute_trials(past, SPACE, UP_DOWN)
     assert [point.params["dropout"] for point in points] == pytest.approx([0.2, 0.4, 0.6, 0.8])
     assert all(point.state is TrialState.COMPLETE for point in points)
     assert [point.values for point in points] == [
@@ -73,7 +73,7 @@ def test_what_is_not_known_is_the_worst_in_each_direction() -> None:
         trial(0.4, TrialState.PRUNED),
         trial(0.5, TrialState.PRUNED, rungs={2: [60, 1]}),
     ]
-    points = as_points(past, SPACE, UP_DOWN)
+    points = impute_trials(past, SPACE, UP_DOWN)
     assert [point.values for point in points[2:]] == [[70, 30]] * 3
 
 
@@ -86,7 +86,7 @@ def test_running_trials_run_and_the_others_without_an_end_are_left_out() -> None
         trial(0.4, TrialState.FAIL),
     ]
     # Nobody is complete, so nothing is known of how the stopped one would have ended.
-    [point] = as_points(past, SPACE, UP_DOWN)
+    [point] = impute_trials(past, SPACE, UP_DOWN)
     assert (point.state, point.params) == (TrialState.RUNNING, {"dropout": 0.2})
 
 
@@ -99,7 +99,7 @@ def test_each_point_has_every_constraint() -> None:
         # Of another study, which had no such constraint.
         trial(0.5, values=[99, 99]),
     ]
-    points = as_points(past, BOUNDED, UP_DOWN)
+    points = impute_trials(past, BOUNDED, UP_DOWN)
     assert [point.constraints for point in points] == [
         {"0": -20.0},
         {"0": 10.0},
@@ -107,7 +107,7 @@ def test_each_point_has_every_constraint() -> None:
         {"0": 3.0},
     ]
     # A space without constraints makes none.
-    assert not any(point.constraints for point in as_points(past, SPACE, UP_DOWN))
+    assert not any(point.constraints for point in impute_trials(past, SPACE, UP_DOWN))
 
 
 def test_the_points_are_a_study_that_optuna_takes() -> None:
@@ -117,5 +117,5 @@ def test_the_points_are_a_study_that_optuna_takes() -> None:
         trial(0.3, TrialState.FAIL),
     ]
     study = optuna.create_study(directions=UP_DOWN)
-    study.add_trials(as_points(past, SPACE, UP_DOWN))
+    study.add_trials(impute_trials(past, SPACE, UP_DOWN))
     assert [one.number for one in study.best_trials] == [0, 2]

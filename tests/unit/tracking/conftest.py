@@ -7,6 +7,7 @@ import pytest
 
 from safr_study.home import Home, open_home
 from safr_study.tracking import Store, open_store
+from safr_study.tracking import writer as writer_module
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +28,9 @@ def home(tmp_path: Path, migrated_database: Path) -> Home:
 @pytest.fixture
 def store(home: Home) -> Store:
     return open_store(home)
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that failed is asked again at once."""
+    monkeypatch.setattr(writer_module, "RETRY_SECONDS", 0.01)

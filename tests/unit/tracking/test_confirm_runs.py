@@ -7,19 +7,20 @@ from pathlib import Path
 import pytest
 from synthetic_confirmation import draw, run
 from synthetic_study import (
-    PROVENANCE,
     checkpoint,
     complete_trial,
     study_spec,
-    tracker_of,
+    tracked_study,
+    writer_of,
 )
 
 from safr_study.errors import CorruptCheckpoint, ServiceUnreachable
 from safr_study.pareto import rank_study
 from safr_study.records import RegisteredModel, StudyResult
-from safr_study.records.confirmation import ConfirmedRun
+from safr_study.records.run import RunResult
 from safr_study.tracking import (
     Store,
+    StudyEnd,
     find_model,
     list_models,
     pull,
@@ -57,16 +58,17 @@ def confirmed(result: StudyResult, folder: Path, seeds: Sequence[int] = (1, 2, 3
 def searched(store: Store, folder: Path) -> StudyResult:
     """The study, tracked and registered as its search leaves it."""
     result = study(folder)
-    tracker = tracker_of(store, SPEC)
-    tracker.start()
-    assert tracker.finish_study(result) is None
+    writer = writer_of(store, SPEC)
+    writer.start()
+    assert writer.finish(StudyEnd(result)) is None
     register_front(store, result, uid=UID, spec=SPEC)
     return result
 
 
 def publish(store: Store, found: Confirmation, files: Sequence[Path] = ()) -> list[RegisteredModel]:
-    ids = track_confirmation(store, found, uid=UID, spec=SPEC, provenance=PROVENANCE, files=files)
-    return register_confirmed(store, found, uid=UID, spec=SPEC, run_ids=ids)
+    tracked = tracked_study(SPEC, UID)
+    ids = track_confirmation(store, found, tracked, files)
+    return register_confirmed(store, found, tracked, ids)
 
 
 def aliases(store: Store) -> dict[str, str]:
@@ -140,9 +142,9 @@ def test_each_run_is_a_child_of_the_study_once(store: Store, tmp_path: Path) -> 
 
 def test_a_failed_run_is_a_failed_child(store: Store, tmp_path: Path) -> None:
     result = searched(store, tmp_path)
-    failed = ConfirmedRun(0, 1, ended="2026-01-02T03:04:05+00:00", failure="it diverged")
+    failed = RunResult(0, 1, ended="2026-01-02T03:04:05+00:00", failure="it diverged")
     found = confirmation(Searched(result, ()), {(0, 1): failed}, (1,))
-    ids = track_confirmation(store, found, uid=UID, spec=SPEC, provenance=PROVENANCE)
+    ids = track_confirmation(store, found, tracked_study(SPEC, UID))
     child = store.client.get_run(ids[0, 1])
     assert (child.info.status, child.data.tags["safr.failure"]) == ("FAILED", "it diverged")
 
@@ -157,9 +159,9 @@ def test_what_one_seed_says_does_not_take_the_aliases_back(store: Store, tmp_pat
     assert [version.tags.get("seed") is None for version in again] == [True, True, False]
     assert len(list_models(store)) == 3
     # Negative control: a study begun afresh has a key of its own, and takes them.
-    tracker = tracker_of(store, SPEC, "s1-2")
-    tracker.start()
-    assert tracker.finish_study(result) is None
+    writer = writer_of(store, SPEC, "s1-2")
+    writer.start()
+    assert writer.finish(StudyEnd(result)) is None
     register_front(store, result, uid="s1-2", spec=SPEC)
     assert aliases(store)["s1-best-accuracy"] == "0/"
 
@@ -169,9 +171,9 @@ def test_a_later_study_is_confirmed_under_its_own_aliases_until_it_is_promoted(
 ) -> None:
     other = study_spec("first")
     earlier = replace(study(tmp_path / "first"), name="first")
-    tracker = tracker_of(store, other)
-    tracker.start()
-    assert tracker.finish_study(earlier) is None
+    writer = writer_of(store, other)
+    writer.start()
+    assert writer.finish(StudyEnd(earlier)) is None
     register_front(store, earlier, uid="first-1", spec=other)
     result = searched(store, tmp_path)
     publish(store, confirmed(result, tmp_path))
@@ -195,9 +197,9 @@ def test_a_server_that_does_not_know_the_study_says_so(store: Store, tmp_path: P
     found = confirmed(study(tmp_path), tmp_path)
     with pytest.raises(ServiceUnreachable, match="no run of study 's1'"):
         publish(store, found)
-    tracker = tracker_of(store, SPEC, "another-key")
-    tracker.start()
-    assert tracker.finish() is None
+    writer = writer_of(store, SPEC, "another-key")
+    writer.start()
+    assert writer.finish() is None
     with pytest.raises(ServiceUnreachable, match="no run of study 's1'"):
         publish(store, found)
 

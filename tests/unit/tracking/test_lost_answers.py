@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
-from synthetic_study import complete_trial, epoch, ranked_study, study_spec, tracker_of, trial
+from synthetic_study import complete_trial, epoch, ranked_study, study_spec, trial, writer_of
 
 from safr_study.errors import ServiceUnreachable
 from safr_study.home import Home
 from safr_study.render.history import hypervolume_history
-from safr_study.tracking import Store, open_store
+from safr_study.tracking import Store, StudyEnd, open_store
 from safr_study.tracking import writer as writer_module
 
 FAULTS = [
@@ -68,9 +68,8 @@ class LateServer:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer_module, "_FIRST_DELAY", 0.001)
-    monkeypatch.setattr(writer_module, "_LONGEST_DELAY", 0.002)
-    monkeypatch.setattr(writer_module, "_CLOSING_DELAY", 0.001)
+    monkeypatch.setattr(writer_module, "LOOK_SECONDS", 0.002)
+    monkeypatch.setattr(writer_module, "RETRY_SECONDS", 0.001)
 
 
 @pytest.mark.parametrize(("call", "late"), FAULTS)
@@ -83,11 +82,10 @@ def test_what_is_in_the_store_is_what_would_be_there_had_every_answer_come(
     assert server.lost >= 2, "the fault never struck"
     assert disturbed == undisturbed
     # The next start of the same study finds its runs, and nothing to write.
-    again = tracker_of(open_store(home), study_spec(), "disturbed", replays=True)
-    again.start()
-    again.replay(_trials())
+    again = writer_of(open_store(home), study_spec(), "disturbed", runs_now=False)
+    again.start(_trials())
     assert again.finish() is None
-    assert again.written == 0
+    assert again.runs.written == 0
     assert _contents(store, "disturbed") == undisturbed
 
 
@@ -99,22 +97,20 @@ def _trials() -> list[Any]:
 
 
 def _study(store: Any, uid: str) -> Any:
-    tracker = tracker_of(store, study_spec(), uid)
+    writer = writer_of(store, study_spec(), uid)
     # The start is one call after the other, told when it fails: the user repeats the command.
     for _ in range(9):
         with suppress(ServiceUnreachable):
-            tracker.start()
+            writer.start()
             break
     ended = _trials()
     for one in ended:
-        tracker.trial_started(trial(one.number))
-        tracker.epoch_ended(trial(one.number, epochs=1), epoch(1))
-        tracker.trial_ended(one)
+        writer.trial_started(trial(one.number))
+        writer.epoch_ended(trial(one.number, epochs=1), epoch(1))
+        writer.trial_ended(one)
     result = ranked_study(study_spec(), [ended[:1], ended[1:]], knee=0)
-    said = tracker.finish_study(
-        result, history=hypervolume_history(result), artifacts={"front.csv": b"trial"}
-    )
-    assert said is None
+    end = StudyEnd(result, hypervolume_history(result), files={"front.csv": b"trial"})
+    assert writer.finish(end) is None
     return _contents(store, uid)
 
 

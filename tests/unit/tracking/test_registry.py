@@ -6,11 +6,19 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from synthetic_study import complete_trial, ranked_study, study_spec, tracker_of
+from synthetic_study import complete_trial, ranked_study, study_spec, writer_of
 
 from safr_study.errors import BadInput, CorruptCheckpoint
 from safr_study.records import RegisteredModel, StudyResult, TrialRecord
-from safr_study.tracking import Store, find_model, list_models, model_name, pull, register_front
+from safr_study.tracking import (
+    Store,
+    StudyEnd,
+    find_model,
+    list_models,
+    model_name,
+    pull,
+    register_front,
+)
 
 
 def test_a_front_member_is_a_version_that_says_what_it_is(store: Store, tmp_path: Path) -> None:
@@ -249,9 +257,9 @@ def _register(
 
 
 def _track(store: Store, result: StudyResult, spec: object, uid: str | None = None) -> None:
-    tracker = tracker_of(store, spec, uid)
-    tracker.start()
-    assert tracker.finish_study(result) is None
+    writer = writer_of(store, spec, uid)
+    writer.start()
+    assert writer.finish(StudyEnd(result)) is None
 
 
 def _roles(prefix: str = "") -> set[str]:

@@ -18,7 +18,6 @@ from safr_study.errors import CorruptCheckpoint
 from safr_study.evaluation.explanation import explain_text
 from safr_study.home import Home
 from safr_study.tracking import find_model, open_store
-from safr_study.tracking._pyfunc import PythonModel
 
 TEXTS = ["the film was good and bad", "zebra", "", "good " * 40]
 """An ordinary one, an unknown word, none at all, and more than the model reads."""
@@ -149,4 +148,4 @@ def test_the_code_in_the_folder_is_that_of_the_package(folder: Path) -> None:
 
     code = (folder / "model_code.py").read_bytes()
     assert code == Path(served.__file__).with_name("model_code.py").read_bytes()
-    assert issubclass(served.ServedModel, PythonModel)
+    assert issubclass(served.ServedModel, served.PythonModel)

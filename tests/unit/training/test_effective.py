@@ -14,10 +14,11 @@ import torch
 from safr_study.data import EncodedCorpus, EncodedSplit, encode_corpus, load_corpus
 from safr_study.model import SafrClassifier, build_model, loss_terms
 from safr_study.records import TrialRecord, TrialState
+from safr_study.records.training import EffectiveWeights
 from safr_study.records.warnings import trial_warnings
 from safr_study.settings import CorpusSpec, TrainConfig
 from safr_study.training import FitResult, fit
-from safr_study.training.effective import SEED, TEXTS, EffectiveWeights, effective_weights
+from safr_study.training.effective import SEED, TEXTS, effective_weights
 
 CPU = torch.device("cpu")
 FIELDS = ("effective_importance", "effective_interaction", "effective_information")

@@ -8,8 +8,9 @@ import pytest
 from scipy import stats
 from synthetic_confirmation import Right, draw, drawn_runs, measured, run, searched
 
-from safr_study.features.confirm.tables import confirmation_json, runs_table, trials_table
-from safr_study.records.confirmation import Answers, ConfirmedRun, Measured, ReadingOfTest
+from safr_study.features.confirm.output import confirmation_json, runs_table, trials_table
+from safr_study.records.confirmation import ReadingOfTest
+from safr_study.records.run import Answers, Measured, RunResult
 from safr_study.settings import Objective
 from safr_study.uncertainty.confirmation import Confirmation, confirmation, contributions
 
@@ -136,7 +137,7 @@ def test_from_ten_seeds_the_texts_are_drawn_too() -> None:
 
 
 def test_a_trial_with_a_failed_run_is_shown_but_not_confirmed() -> None:
-    failed = ConfirmedRun(2, 3, ended="2026-01-01T00:00:00+00:00", failure="it diverged")
+    failed = RunResult(2, 3, ended="2026-01-01T00:00:00+00:00", failure="it diverged")
     result = found(runs={(2, 3): failed})
     one = result.trials[0]
     assert one.ranked is None
@@ -179,7 +180,7 @@ def test_one_saturated_run_bars_a_trial_from_being_the_knee() -> None:
 
 
 def test_the_typical_run_is_the_one_nearest_to_the_means() -> None:
-    def at(seed: int, right: int, lost: int) -> ConfirmedRun:
+    def at(seed: int, right: int, lost: int) -> RunResult:
         full = np.arange(40) < right
         return run(2, seed, full, full & (np.arange(40) < right - lost))
 

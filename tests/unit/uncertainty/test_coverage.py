@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from safr_study.evaluation import statistics
+from safr_study.evaluation import srs
 from safr_study.uncertainty.bootstrap import crossed_bootstrap
 from safr_study.uncertainty.intervals import normal_interval, t_interval
 from safr_study.uncertainty.intervals_over_seeds import intervals
@@ -174,7 +174,7 @@ def test_normal_interval_of_one_run_covers_that_runs_expectation_over_texts() ->
     full, deleted = 100 * stats.norm.cdf((mean + of_seeds[:, :, 0, 0]) / given_seed)
     hits = 0
     for number, (before, after) in enumerate(zip(*right[:, :, 0], strict=True)):
-        found = normal_interval(statistics.srs(before, after), statistics.srs_se(before, after))
+        found = normal_interval(srs.srs(before, after), srs.srs_se(before, after))
         hits += found.low <= full[number] - deleted[number] <= found.high
     assert_covers(hits / repetitions, repetitions)
 

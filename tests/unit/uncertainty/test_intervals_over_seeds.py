@@ -17,12 +17,8 @@ from safr_study.uncertainty.intervals import (
     t_interval,
     within_noise,
 )
-from safr_study.uncertainty.intervals_over_seeds import (
-    difference,
-    interval,
-    intervals,
-    percentile_interval,
-)
+from safr_study.uncertainty.intervals_over_seeds import intervals, percentile_interval
+from safr_study.uncertainty.summary import SeedValues, summarise
 
 PER_SEED = st.lists(st.floats(-100, 100), min_size=2, max_size=9)
 
@@ -31,6 +27,21 @@ def two_way(seeds: int, texts: int, rng: np.random.Generator) -> np.ndarray:
     """A skewed table with effects of the seeds, of the texts and of their meeting."""
     of_seeds, of_texts = rng.normal(size=(seeds, 1)), rng.exponential(size=texts)
     return 3 * of_seeds + 20 * of_texts + 10 * rng.normal(size=(seeds, texts))
+
+
+def interval(values: object, confidence: float = 0.95, **options: int) -> Interval | None:
+    """The interval of one configuration by itself."""
+    return intervals({0: values}, confidence, **options)[0]  # type: ignore[dict-item]
+
+
+def difference(a: np.ndarray, b: np.ndarray) -> Interval:
+    """The interval of a - b; row s of both is the seed s."""
+    first, second = (SeedValues.of_texts(table, range(len(table))) for table in (a, b))
+    pair = first.minus(second)
+    assert pair is not None
+    found = summarise({0: pair})[0]
+    assert found is not None
+    return found
 
 
 @given(PER_SEED, st.sampled_from([0.8, 0.95, 0.99]))
@@ -191,16 +202,14 @@ def test_a_difference_is_paired_on_seeds_and_examples(seeds: int) -> None:
     rng = np.random.default_rng(4)
     common = two_way(seeds, 60, rng)
     a, b = common + 1 + rng.normal(size=common.shape), common
-    found = difference(a, b, resamples=800)
-    assert found is not None
-    assert found == interval(a - b, resamples=800)
+    found = difference(a, b)
+    assert found == interval(a - b)
     assert found.mean == pytest.approx(a.mean() - b.mean())
     assert not within_noise(found)
     # The same numbers under other pairs are not so sure.
-    unpaired = difference(a, b[rng.permutation(seeds)], resamples=800)
-    shuffled = difference(a, b[:, rng.permutation(60)], resamples=800)
+    unpaired = difference(a, b[rng.permutation(seeds)])
+    shuffled = difference(a, b[:, rng.permutation(60)])
     for other in (unpaired, shuffled if seeds == 10 else unpaired):
-        assert other is not None
         assert other.mean == pytest.approx(found.mean)
         assert other.high - other.low > 2 * (found.high - found.low)
 
@@ -208,16 +217,22 @@ def test_a_difference_is_paired_on_seeds_and_examples(seeds: int) -> None:
 def test_a_difference_changes_sign_with_its_sides() -> None:
     rng = np.random.default_rng(5)
     a, b = two_way(10, 30, rng), two_way(10, 30, rng)
-    forth, back = difference(a, b, resamples=400), difference(b, a, resamples=400)
-    assert forth is not None
-    assert back is not None
+    forth, back = difference(a, b), difference(b, a)
     assert (forth.low, forth.high) == pytest.approx((-back.high, -back.low))
 
 
-def test_a_difference_needs_the_same_seeds_and_examples() -> None:
-    for other in (np.zeros((4, 6)), np.zeros((5, 5))):
-        with pytest.raises(ValueError, match="same seeds and examples"):
-            difference(np.zeros((5, 6)), other)
+def test_a_difference_needs_the_same_examples_and_is_over_the_seeds_of_both() -> None:
+    with pytest.raises(ValueError, match="same texts"):
+        difference(np.zeros((5, 6)), np.zeros((5, 5)))
+    rng = np.random.default_rng(8)
+    a, b = two_way(5, 6, rng), two_way(3, 6, rng)
+    first, second = SeedValues.of_texts(a, (4, 7, 2, 0, 9)), SeedValues.of_texts(b, (9, 1, 4))
+    pair = first.minus(second)
+    assert pair is not None
+    assert pair.seeds == (4, 9)
+    expected = [(a[0] - b[2]).mean(), (a[4] - b[0]).mean()]
+    assert list(pair.values) == pytest.approx(expected)
+    assert first.minus(SeedValues.of_texts(b, (1, 3, 5))) is None
 
 
 def test_many_intervals_equal_each_alone() -> None:

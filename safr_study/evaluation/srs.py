@@ -1,0 +1,281 @@
+"""SRS and the other metrics of a deletion, with their standard errors; their curves over k.
+
+Every argument named ``right...`` is a bool array `[M]` over the texts of a split, one and the same
+order in all; results are percentage points (definitions, section 3).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from safr_study.data import EncodedSplit
+from safr_study.evaluation import faithfulness
+from safr_study.evaluation.deletion import (
+    deletion_counts,
+    random_scores,
+    rank_tokens,
+    without_bottom,
+    without_top,
+)
+from safr_study.records import DeletionScores
+
+Right = NDArray[np.bool_]
+
+HEADROOM_FLOOR = 2.0
+"""Percentage points above the majority accuracy below which headroom says nothing."""
+
+
+def accuracy(right: Right) -> float:
+    """Share predicted right; of several draws `[B, M]`, the mean over them."""
+    return 100.0 * float(right.mean())
+
+
+def accuracy_se(right: Right) -> float:
+    """Binomial standard error of `accuracy`."""
+    share = float(right.mean())
+    return 100.0 * math.sqrt(share * (1.0 - share) / len(right))
+
+
+def srs(right_full: Right, right_top: Right) -> float:
+    """SRS = 100 mean(c - c_T): accuracy lost without the top tokens."""
+    lost, gained = _flips(right_full, right_top)
+    return 100.0 * (lost - gained) / len(right_full)
+
+
+def srs_se(right_full: Right, right_top: Right) -> float:
+    """Standard error of one run's SRS: 100 sqrt(b + d - (b - d)^2 / M) / M.
+
+    b texts went from right to wrong, d from wrong to right.
+    """
+    lost, gained = _flips(right_full, right_top)
+    texts = len(right_full)
+    variance = lost + gained - (lost - gained) ** 2 / texts
+    return 100.0 * math.sqrt(max(variance, 0)) / texts
+
+
+def mcnemar_exact_p(right_full: Right, right_top: Right) -> float:
+    """Two-sided exact McNemar test that deletion changes accuracy.
+
+    Twice the binomial tail of min(b, d) among b + d fair flips, at most 1.
+    """
+    lost, gained = _flips(right_full, right_top)
+    flips = lost + gained
+    tail = sum(math.comb(flips, i) for i in range(min(lost, gained) + 1))
+    return min(1.0, 2 * tail / (1 << flips))
+
+
+def srs_excess(right_random: Right, right_top: Right) -> float:
+    """SRS beyond a random deletion of the same size: 100 (Acc_random - Acc_top).
+
+    Args:
+        right_random: `[B, M]`, one row per draw.
+        right_top: `[M]`.
+    """
+    return accuracy(right_random) - accuracy(right_top)
+
+
+def srs_excess_se(right_random: Right, right_top: Right) -> float | None:
+    """Standard error of one run's SRS_excess: 100 sd(z) / sqrt(M), z_m = mean_b c_R - c_T.
+
+    The sample standard deviation (M - 1); ``None`` for a single text.
+    """
+    return _paired_se(right_random.mean(axis=0), right_top)
+
+
+def contrast(right_bottom: Right, right_top: Right) -> float:
+    """100 (Acc_bottom - Acc_top): the same length on both sides, so free of the length bias."""
+    return accuracy(right_bottom) - accuracy(right_top)
+
+
+def contrast_se(right_bottom: Right, right_top: Right) -> float | None:
+    """Standard error of one run's contrast, paired: 100 sd(c_bottom - c_top) / sqrt(M).
+
+    The sample standard deviation (M - 1); ``None`` for a single text.
+    """
+    return _paired_se(right_bottom.astype(np.float64), right_top)
+
+
+def headroom(excess: float, accuracy_random: float, majority_accuracy: float) -> float | None:
+    """SRS_excess as a share of what could be lost: excess / (Acc_random - majority accuracy).
+
+    All three in percentage points; ``None`` when the denominator is under `HEADROOM_FLOOR`.
+    """
+    room = accuracy_random - majority_accuracy
+    return excess / room if room >= HEADROOM_FLOOR else None
+
+
+def _paired_se(first: NDArray[np.float64], right_top: Right) -> float | None:
+    if len(right_top) < 2:
+        return None
+    return 100.0 * float((first - right_top).std(ddof=1)) / math.sqrt(len(right_top))
+
+
+def _flips(right_full: Right, right_top: Right) -> tuple[int, int]:
+    """b, d: texts that went from right to wrong, and from wrong to right."""
+    lost = np.count_nonzero(right_full & ~right_top)
+    gained = np.count_nonzero(~right_full & right_top)
+    return int(lost), int(gained)
+
+
+def area_under_curve(realised_shares: Sequence[float], values: Sequence[float]) -> float | None:
+    """Mean height of a curve over the share of the tokens deleted.
+
+    The trapezoid rule from (0, 0) over the realised shares, divided by the last of them: in the
+    unit of `values`, and comparable between data sets whose shares end at different places.
+    Shares may repeat, as short texts round two k to the same number of tokens.
+
+    Args:
+        realised_shares: sum(q) / sum(n) of each k, in [0, 1], in ascending order; that of k = 0
+            may be left out.
+        values: the metric at each k, 0 where nothing is deleted.
+
+    Returns:
+        ``None`` when nothing is deleted at any k: there is no curve then.
+
+    Raises:
+        ValueError: as many shares as values are needed, and none below the one before.
+    """
+    shares = np.array([0.0, *realised_shares])
+    heights = np.array([0.0, *values])
+    if len(shares) != len(heights) or (np.diff(shares) < 0).any():
+        raise ValueError("a curve needs one value for each share, and its shares in order")
+    if shares[-1] == 0:
+        return None
+    return float(np.trapezoid(heights, shares) / shares[-1])
+
+
+def aopc(values: Sequence[float]) -> float:
+    """Area over the perturbation curve: the plain mean of a metric over k > 0.
+
+    The form of DeYoung et al. (ACL 2020) for comprehensiveness and sufficiency.
+
+    Args:
+        values: the metric at each k above 0; at least one.
+
+    Raises:
+        ValueError: no values.
+    """
+    if not values:
+        raise ValueError("a mean over k needs at least one k")
+    return float(np.mean(values))
+
+
+Classes = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Keep = NDArray[np.bool_]
+Predict = Callable[[Keep], Floats]
+"""Logits `[N, C]` of the texts with the tokens deleted where the mask `[T]` is false."""
+
+SATURATION_SHARE = 0.95
+"""One class with more than this share of the predictions: they have collapsed."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Deleted:
+    """The scores of one deletion, and what was predicted after it."""
+
+    scores: DeletionScores
+    top: Classes
+    """`[N]`, the class predicted without the top tokens."""
+    random: Classes | None
+    """`[B, N]`, without random ones; ``None``: not drawn."""
+
+
+def delete_and_score(
+    predict: Predict,
+    split: EncodedSplit,
+    *,
+    top: Keep,
+    ranks: NDArray[np.int64],
+    k: float,
+    full: Floats,
+    draws: int = 0,
+    seed: int = 0,
+    bottom: bool = False,
+    alone: bool = False,
+    majority: float | None = None,
+    predict_each: Predict | None = None,
+) -> Deleted:
+    """Measure what deleting the top share k of a ranking does.
+
+    Args:
+        predict: the model.
+        split: the whole texts.
+        top: `[T]`, false for the tokens that are deleted as the top.
+        ranks: `[T]`, 0 = the top; for the bottom deletion.
+        k: share of the tokens, in [0, 1].
+        full: `[N, C]`, logits of the whole texts.
+        draws: random deletions of the same size to compare with; 0: none.
+        seed: of the random deletions.
+        bottom: whether to delete the bottom too.
+        alone: whether to keep the top alone too.
+        majority: accuracy of the most frequent class, for headroom.
+        predict_each: of masks `[B, T]` at once, logits `[B, N, C]`; ``None``: one after the other.
+    """
+    labels = split.labels
+    counts = deletion_counts(split.lengths, k)
+    logits = predict(top)
+    classes, whole = logits.argmax(axis=1), full.argmax(axis=1)
+    right_full, right_top = whole == labels, classes == labels
+    log_p = faithfulness.log_probability(full, whole)
+    log_p_top = faithfulness.log_probability(logits, whole)
+    kept = faithfulness.comprehensiveness(np.exp(log_p), np.exp(log_p_top))
+    dominant = int(np.bincount(classes).max()) / len(classes)
+    scores: dict[str, float | bool | None] = {
+        "accuracy_top": accuracy(right_top),
+        "srs": srs(right_full, right_top),
+        "srs_se": srs_se(right_full, right_top),
+        "mcnemar_p": mcnemar_exact_p(right_full, right_top),
+        "comprehensiveness": kept.mean,
+        "comprehensiveness_se": kept.se,
+        "log_odds": faithfulness.log_odds(log_p, log_p_top).mean,
+        "flip_rate": faithfulness.flip_rate(whole, classes).mean,
+        "dominant_share": dominant,
+        "saturated": dominant > SATURATION_SHARE,
+    }
+    random = None
+    if draws:
+        keeps = np.stack([_without_random(split, counts, k, draw, seed) for draw in range(draws)])
+        each = predict_each or (lambda keeps: np.stack([predict(keep) for keep in keeps]))
+        random = each(keeps).argmax(axis=2)
+        scores |= _beside_random(random == labels, right_top, majority)
+    if bottom:
+        least = predict(without_bottom(ranks, split.offsets, counts)).argmax(axis=1) == labels
+        scores |= {
+            "accuracy_bottom": accuracy(least),
+            "contrast": contrast(least, right_top),
+            "contrast_se": contrast_se(least, right_top),
+        }
+    if alone:
+        log_p_alone = faithfulness.log_probability(predict(~top), whole)
+        enough = faithfulness.sufficiency(np.exp(log_p), np.exp(log_p_alone))
+        scores |= {"sufficiency": enough.mean, "sufficiency_se": enough.se}
+    share = float(counts.sum()) / max(1, len(split.tokens))
+    found = DeletionScores(k=k, realised_share=share, **scores)  # type: ignore[arg-type]
+    return Deleted(found, classes, random)
+
+
+def _without_random(
+    split: EncodedSplit, counts: NDArray[np.int64], k: float, draw: int, seed: int
+) -> Keep:
+    ranks = rank_tokens(random_scores(split.offsets, k, draw, seed=seed), split.offsets)
+    return without_top(ranks, split.offsets, counts)
+
+
+def _beside_random(
+    right_random: NDArray[np.bool_], right_top: NDArray[np.bool_], majority: float | None
+) -> dict[str, float | bool | None]:
+    accuracy_random = accuracy(right_random)
+    excess = srs_excess(right_random, right_top)
+    return {
+        "accuracy_random": accuracy_random,
+        "accuracy_random_se": faithfulness.mean_over_texts(100.0 * right_random.mean(axis=0)).se,
+        "srs_excess": excess,
+        "srs_excess_se": srs_excess_se(right_random, right_top),
+        "headroom": None if majority is None else headroom(excess, accuracy_random, majority),
+    }

@@ -1,0 +1,176 @@
+"""A comparison of studies for people, as files and as a JSON document."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from safr_study.errors import BadInput
+from safr_study.features.compare.compare import ComparedStudy, StudyComparison
+from safr_study.figures.comparison import PlottedFront, comparison_figure
+from safr_study.records import to_plain
+from safr_study.render.format import trial_badges, value_text, values_of
+from safr_study.render.result_tables import result_table
+from safr_study.render.text_table import TextPage, TextTable
+
+
+def comparison_page(found: StudyComparison) -> TextPage:
+    """The studies, the joint front, and what differs between the settings."""
+    tables = [_studies(found), _joint(found)]
+    if found.differences:
+        rows = [(setting, *shown) for setting, shown in found.differences.items()]
+        columns = ("setting", *found.names)
+        tables.append(TextTable("What differs between their settings", columns, rows))
+    notes = [
+        f"All hypervolumes are from one reference point ({_reference(found)}): "
+        f"{found.reference_said}. That of the joint front is {found.hypervolume:.1f}.",
+        "On joint: members that no other study dominates. Of joint: the study's share of the "
+        "joint front's hypervolume. Alone: what that would lose without the study.",
+        *(f"Warning: {sentence}" for sentence in found.warnings),
+    ]
+    if not found.differences:
+        notes.append("Their settings are the same in everything that changes a number.")
+    return TextPage(f"Studies {', '.join(found.names)}", tuple(tables), tuple(notes))
+
+
+def write_comparison(found: StudyComparison, folder: Path) -> list[Path]:
+    """The fronts over each other as PNG and SVG, and all ranked trials as CSV.
+
+    Raises:
+        BadInput: the folder cannot be written, or no study has a ranked trial.
+    """
+    if not any(study.result.ranked for study in found.studies):
+        raise BadInput("study", "none of them has a ranked trial yet: nothing to draw")
+    volumes = ", ".join(f"{one.name} {one.result.hypervolume:.5g}" for one in found.studies)
+    caption = (
+        f"hypervolume from ({_reference(found)}): {volumes}; joint front {found.hypervolume:.5g}"
+    )
+    base = folder / f"compare-{'-'.join(found.names)}"[:200]
+    written = [Path(f"{base}.{kind}") for kind in ("png", "svg", "csv")]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in written[:2]:
+            fronts = [plotted_front(study) for study in found.studies]
+            comparison_figure(fronts, found.objectives, path, caption=caption)
+        write_comparison_csv(found, written[2])
+    except OSError as error:
+        raise BadInput("out", f"{folder} cannot be written ({error}); choose another") from error
+    return written
+
+
+def comparison_json(found: StudyComparison) -> dict[str, Any]:
+    """Everything as JSON values.
+
+    Keys: ``objectives``, ``reference_point`` (by objective), ``reference`` (which one that is),
+    ``hypervolume`` (of the joint front), ``studies``, ``differences`` (``setting`` and ``values``
+    by study) and ``warnings``. Each of ``studies`` has ``study``, ``dataset``, ``complete``,
+    ``epochs``, ``hypervolume``, ``share`` (of the joint one; null where that is 0), ``exclusive``,
+    ``front`` and ``joint`` (trial numbers) and ``history`` (as `HistoryPoint`).
+    """
+    return {
+        "objectives": [objective.name for objective in found.objectives],
+        "reference_point": {
+            objective.name: value
+            for objective, value in zip(found.objectives, found.reference_point, strict=True)
+        },
+        "reference": found.reference_said,
+        "hypervolume": found.hypervolume,
+        "studies": [
+            {
+                "study": one.name,
+                "dataset": one.result.dataset,
+                "complete": len(one.result.ranked) + len(one.result.infeasible),
+                "epochs": one.epochs,
+                "hypervolume": one.result.hypervolume,
+                "share": _share(one.result.hypervolume, found),
+                "exclusive": one.exclusive,
+                "front": [ranked.trial.number for ranked in one.result.front],
+                "joint": list(one.joint),
+                "history": to_plain(one.history),
+            }
+            for one in found.studies
+        ],
+        "differences": [
+            {
+                "setting": setting,
+                "values": dict(zip(found.names, shown, strict=True)),
+            }
+            for setting, shown in found.differences.items()
+        ],
+        "warnings": list(found.warnings),
+    }
+
+
+def write_comparison_csv(found: StudyComparison, path: Path) -> None:
+    """Every ranked trial of every study: `result_table` with ``study`` and ``on_joint_front``."""
+    tables = []
+    for one in found.studies:
+        table = result_table(one.result)
+        table.insert(0, "study", one.name)
+        table.insert(2, "on_joint_front", [number in one.joint for number in table["trial"]])
+        tables.append(table.astype(object))
+    merged = pd.concat(tables, ignore_index=True)
+    merged.to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
+
+
+def _studies(found: StudyComparison) -> TextTable:
+    rows = []
+    for one in found.studies:
+        share = _share(one.result.hypervolume, found)
+        rows.append(
+            (
+                one.name,
+                str(len(one.result.ranked) + len(one.result.infeasible)),
+                f"{one.epochs:,}",
+                str(len(one.result.front)),
+                str(len(one.joint)),
+                f"{one.result.hypervolume:.1f}",
+                "" if share is None else f"{100 * share:.1f} %",
+                f"{one.exclusive:.1f}",
+            )
+        )
+    numbers = ("trials", "epochs", "front", "on joint", "hypervolume", "of joint", "alone")
+    return TextTable("Studies", ("study", *(f">{name}" for name in numbers)), rows)
+
+
+def _joint(found: StudyComparison) -> TextTable:
+    members = [
+        (one.name, ranked)
+        for one in found.studies
+        for ranked in one.result.front
+        if ranked.trial.number in one.joint
+    ]
+    members.sort(key=lambda member: -values_of(member[1])[0] * found.objectives[0].sign)
+    rows = [
+        (
+            name,
+            str(ranked.trial.number),
+            ranked.trial.label,
+            *map(value_text, found.objectives, values_of(ranked)),
+            trial_badges(ranked),
+        )
+        for name, ranked in members
+    ]
+    columns = ("study", ">trial", "setting", *(f">{o.label}" for o in found.objectives), "note")
+    return TextTable("The joint front (dev)", columns, rows)
+
+
+def plotted_front(study: ComparedStudy) -> PlottedFront:
+    """A study's front as the figures take it."""
+    members = study.result.front
+    return PlottedFront(
+        name=study.name,
+        values=tuple(values_of(ranked) for ranked in members),
+        joint=tuple(ranked.trial.number in study.joint for ranked in members),
+    )
+
+
+def _reference(found: StudyComparison) -> str:
+    pairs = zip(found.objectives, found.reference_point, strict=True)
+    return ", ".join(f"{objective.label} {value:.4g}" for objective, value in pairs)
+
+
+def _share(hypervolume: float, found: StudyComparison) -> float | None:
+    return hypervolume / found.hypervolume if found.hypervolume > 0 else None

@@ -1,0 +1,100 @@
+"""One summary of runs under several seeds: intervals, paired differences, chances of the front."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from safr_study.uncertainty.bootstrap import Values, front_probability_over_seeds
+from safr_study.uncertainty.intervals import Interval, t_interval, t_or_normal_interval
+from safr_study.uncertainty.intervals_over_seeds import BOOTSTRAP_SEEDS, K, intervals
+
+
+@dataclass(frozen=True, slots=True)
+class SeedValues:
+    """One metric of one configuration under S seeds."""
+
+    values: Sequence[float]
+    """One number per seed, `[S]`."""
+    seeds: tuple[int, ...] = ()
+    """Which seed each is of, where differences are to be paired."""
+    table: Values | None = None
+    """What each text adds under each seed, `[S, M]`; ``None`` where that is not known."""
+    se: float | None = None
+    """Standard error of the first value over its texts: it stands in for an interval over seeds
+    where there is a single one; ``None``: nothing does."""
+
+    @classmethod
+    def of_texts(cls, table: Values, seeds: Sequence[int]) -> SeedValues:
+        """A metric whose values are the means of what its texts add, `[S, M]`.
+
+        The standard error of one run is sd / sqrt(M), as in definitions, section 3.
+        """
+        se = float(table[0].std()) / float(np.sqrt(table.shape[1]))
+        return cls(table.mean(axis=1), tuple(seeds), table, se)
+
+    def texts(self, count: int) -> Values:
+        """What each of so many texts adds: without a table the value of the seed."""
+        if self.table is not None:
+            return self.table
+        values = np.asarray(self.values, dtype=np.float64)
+        return np.repeat(values[:, np.newaxis], count, axis=1)
+
+    def minus(self, base: SeedValues) -> SeedValues | None:
+        """The difference of two metrics over texts, paired on the seeds that both have.
+
+        ``None``: they have none in common.
+
+        Raises:
+            ValueError: they are not over the same texts.
+        """
+        if self.table is None or base.table is None or self.table.shape[1] != base.table.shape[1]:
+            raise ValueError("a paired difference needs the same texts on both sides")
+        common = sorted(set(self.seeds) & set(base.seeds))
+        if not common:
+            return None
+        first = self.table[[self.seeds.index(seed) for seed in common]]
+        second = base.table[[base.seeds.index(seed) for seed in common]]
+        return SeedValues.of_texts(first - second, common)
+
+
+def summarise(measured: Mapping[K, SeedValues]) -> dict[K, Interval | None]:
+    """The 95 % interval of each metric over its seeds, with one bootstrap for all that need it.
+
+    From 10 seeds on the crossed bootstrap, where it is known what each text adds; else Student-t.
+    A single run has a normal interval by its standard error, or none (``None``).
+    """
+    resampled = intervals(
+        {
+            key: one.table
+            for key, one in measured.items()
+            if one.table is not None and len(one.values) >= BOOTSTRAP_SEEDS
+        }
+    )
+    return {
+        key: resampled[key]
+        if key in resampled
+        else t_interval(one.values)
+        if one.se is None
+        else t_or_normal_interval(one.values, one.se)
+        for key, one in measured.items()
+    }
+
+
+def front_chances(
+    configurations: Sequence[Sequence[SeedValues]], maximise: Sequence[bool], texts: int = 1
+) -> list[float]:
+    """Share of the resamples of seeds and texts in which each configuration is on the front.
+
+    Args:
+        configurations: of each its objectives, all with the configuration's seeds.
+        maximise: for each objective, whether higher is better.
+        texts: M; an objective without a table is its value for every one of them.
+    """
+    if not configurations:
+        return []
+    tables = [[one.texts(texts) for one in column] for column in zip(*configurations, strict=True)]
+    shares: list[float] = front_probability_over_seeds(tables, maximise).tolist()
+    return shares

@@ -1,0 +1,149 @@
+"""A source as Ray Tune asks it, without Ray's loop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from ray.tune.search import Searcher
+from run_results import run_result
+from stored_study import epoch
+
+from safr_study.errors import LockLost, ServiceUnreachable, StudyIncomplete
+from safr_study.ledger.driver_lock import Lease
+from safr_study.records import EpochReport, Replicate
+from safr_study.records.run import RunResult
+from safr_study.runner.source import FixedSource
+from safr_study.runner.task import NODE, RunTask, SharedFault, event, replicate_event
+from safr_study.runner.tune_adapter import SourceSearcher
+from safr_study.runner.worker import train_run
+from safr_study.sampling.asha import Decision
+from safr_study.settings import CorpusSpec, EvaluationConfig, Objective, TrainConfig
+
+DONE = run_result(Replicate(0, (80.5, 20.5)))
+
+
+class Lock:
+    """A lock that can be lost."""
+
+    held = True
+
+    def still_held(self) -> bool:
+        return self.held
+
+
+class Pruning(FixedSource):
+    """A source that stops every run after its second epoch."""
+
+    def on_epoch(self, _task: RunTask, report: EpochReport) -> Decision:
+        return Decision.PRUNE if report.epoch == 2 else Decision.CONTINUE
+
+
+def task(number: int) -> RunTask:
+    return RunTask(
+        number=number,
+        train=TrainConfig(seed=7),
+        corpus=CorpusSpec(dataset="planted"),
+        evaluation=EvaluationConfig(),
+        objectives=(Objective(name="accuracy"),),
+        folder=f"/nowhere/{number}",
+        gpus=0.0,
+    )
+
+
+class Runs:
+    """A searcher over so many runs, and what its store was given."""
+
+    def __init__(self, count: int = 2, kind: type[FixedSource] = FixedSource) -> None:
+        self.stored: list[tuple[int, RunResult]] = []
+        self.lock = Lock()
+        self.searcher = SourceSearcher(self._source(kind, count), Lease(0.0, (self.lock,)))  # type: ignore[arg-type]
+
+    def _source(self, kind: type[FixedSource], count: int) -> FixedSource:
+        return kind(
+            [task(number) for number in range(count)],
+            lambda given, result: self.stored.append((given.number, result)),
+            title="the confirmation of study 's'",
+            results="the ledger",
+            work=train_run,
+        )
+
+    def begin(self, names: Sequence[str]) -> list[RunTask]:
+        return [RunTask.from_config(self.searcher.suggest(name)) for name in names]
+
+
+def test_runs_begin_in_their_order_and_end_in_the_store() -> None:
+    runs = Runs()
+    assert [one.number for one in runs.begin("ab")] == [0, 1]
+    assert runs.searcher.suggest("c") == Searcher.FINISHED
+    assert not runs.searcher.stops("b", event(epoch(1)))
+    assert not runs.searcher.stops("b", replicate_event(3, epoch(1)))
+    assert not runs.searcher.stops("b", {NODE: "where it runs"})
+    runs.searcher.stops("b", event(DONE))
+    runs.searcher.on_trial_complete("b", result={})
+    assert runs.stored == [(1, DONE)]
+
+
+def test_the_end_of_a_run_is_kept_once() -> None:
+    runs = Runs()
+    runs.begin("a")
+    runs.searcher.stops("a", event(DONE))
+    runs.searcher.stops("a", event(DONE))
+    runs.searcher.on_trial_complete("a", error=True)
+    assert runs.stored == [(0, DONE)]
+
+
+def test_a_worker_that_died_fails_its_run_and_one_that_was_stopped_does_not() -> None:
+    runs = Runs()
+    runs.begin("ab")
+    runs.searcher.on_trial_complete("a", error=True)
+    runs.searcher.on_trial_complete("b")
+    ((number, result),) = runs.stored
+    assert (number, result.key) == (0, (0, 7))
+    assert "its worker process died twice" in (result.failure or "")
+    assert "--max-concurrent" in (result.failure or "")
+
+
+def test_a_pruned_run_has_ended_for_good() -> None:
+    runs = Runs(kind=Pruning)
+    runs.begin("a")
+    assert [runs.searcher.stops("a", event(epoch(n))) for n in (1, 2)] == [False, True]
+    runs.searcher.stops("a", event(DONE))
+    runs.searcher.on_trial_complete("a", error=True)
+    assert runs.stored == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        (SharedFault("no room"), StudyIncomplete),
+        (SharedFault("no store", True), ServiceUnreachable),
+    ],
+)
+def test_a_fault_that_all_share_ends_them_and_fails_none(
+    fault: SharedFault, kind: type[Exception]
+) -> None:
+    runs = Runs()
+    runs.begin("a")
+    with pytest.raises(kind, match="the confirmation of study 's' cannot go on: no "):
+        runs.searcher.stops("a", event(fault))
+    assert isinstance(runs.searcher.fault, kind)
+    assert runs.stored == []
+
+
+@pytest.mark.parametrize("call", ["suggest", "epoch", "end", "death"])
+def test_without_the_lock_nothing_more_is_asked_or_written(call: str) -> None:
+    runs = Runs()
+    runs.begin("a")
+    runs.lock.held = False
+    calls: dict[str, Any] = {
+        "suggest": lambda: runs.searcher.suggest("b"),
+        "epoch": lambda: runs.searcher.stops("a", event(epoch(1))),
+        "end": lambda: runs.searcher.stops("a", event(DONE)),
+        "death": lambda: runs.searcher.on_trial_complete("a", error=True),
+    }
+    with pytest.raises(LockLost, match="the lock of the confirmation of study 's' was lost"):
+        calls[call]()
+    assert runs.stored == []
+    assert isinstance(runs.searcher.fault, LockLost)

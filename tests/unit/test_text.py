@@ -1,0 +1,108 @@
+"""Small pieces of text: secrets taken out, errors in a line, numbers for people."""
+
+from __future__ import annotations
+
+import pytest
+
+from safr_study import text
+
+SECRET = "s3cr3t-Xy9"
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        (f"postgresql+psycopg://u:{SECRET}@h:5432/db", "postgresql+psycopg://u@h:5432/db"),
+        (f"postgresql://u:a/{SECRET}@h/db", "postgresql://u@h/db"),
+        (f"postgresql://u:a@{SECRET}@h/db", "postgresql://u@h/db"),
+        (f"postgresql://u:a#{SECRET}@h/db", "postgresql://u@h/db"),
+        (f"postgresql://u:a?{SECRET}@h/db", "postgresql://u@h/db"),
+        (f"postgresql://u:a '{SECRET}@h/db", "postgresql://u@h/db"),
+        (f"postgresql://:{SECRET}@h/db", "postgresql://h/db"),
+        (f"postgresql://u:{SECRET}@[::1]:5432/db", "postgresql://u@[::1]:5432/db"),
+        (f"postgresql://u@h/db?sslmode=require&password={SECRET}", "postgresql://u@h/db?sslmode=require"),
+        (f"postgresql://h:5432/db?password=a@{SECRET}", "postgresql://h:5432/db"),
+        (f"postgresql://u@h/db?pass%77ord={SECRET}", "postgresql://u@h/db"),
+        (f"postgresql%3A%2F%2Fu%3A{SECRET}%40h%2Fdb", "postgresql://u@h/db"),
+        (f"http://u:{SECRET}@h:5000", "http://h:5000"),
+        (f"http://{SECRET}@h:5000", "http://h:5000"),
+        (f"http://h:5000/?token={SECRET}", "http://h:5000/"),
+        (f"http://h:5000/#{SECRET}", "http://h:5000/"),
+        (f"s3://KEY:{SECRET}@bucket/x", "s3://bucket/x"),
+        (f"s3://b/x?endpoint_override=http://u:{SECRET}@h", "s3://b/x?endpoint_override=http://h"),
+        (f"s3://b/x?endpoint_override=http%3A%2F%2Fu%3A{SECRET}%40h", "s3://b/x?endpoint_override=http://h"),
+        (f"--storage=postgresql://u:{SECRET}@h/db", "--storage=postgresql://u@h/db"),
+        (f"host=h password={SECRET} dbname=d", "host=h password=*** dbname=d"),
+        (f"host=h password='a {SECRET}' dbname=d", "host=h password=*** dbname=d"),
+        (f"u:{SECRET}@proxy:3128", "u@proxy:3128"),
+    ],
+)  # fmt: skip
+def test_a_secret_is_taken_out_of_an_address(address: str, shown: str) -> None:
+    assert text.redacted_address(address) == shown
+    assert text.redacted(address) == shown
+    assert SECRET not in text.redacted(f"nothing answers at '{address}' (Errno 111); check it")
+    assert text.has_secret(address)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "shown"),
+    [
+        (f"AWS_SECRET_ACCESS_KEY={SECRET} given", "AWS_SECRET_ACCESS_KEY=*** given"),
+        (f'{{"password": "{SECRET}", "user": "u"}}', '{"password": ***, "user": "u"}'),
+        (f"Authorization: Bearer {SECRET}", "Authorization: Bearer ***"),
+    ],
+)
+def test_a_secret_is_taken_out_of_a_sentence(sentence: str, shown: str) -> None:
+    assert text.redacted(sentence) == shown
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        "models:/safr-sst2@knee",
+        "http://127.0.0.1:5000",
+        "http://[::1]:5000/x",
+        "sqlite:////tmp/a:b@c/x.db",
+        "s3://bucket/pre@x/y",
+        "postgresql+psycopg://u@h:5432/db?sslmode=require&passfile=/p",
+        "max_tokens=4 and the key of a dictionary; token: must be a word",
+        "git@github.com:a/b",
+    ],
+)
+def test_what_has_no_secret_stays_as_it_is(harmless: str) -> None:
+    assert text.redacted(harmless) == harmless
+    assert not text.has_secret(harmless)
+
+
+def test_values_of_secret_variables_are_taken_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-99")
+    assert text.redacted(f"{SECRET} in eu-west-99") == "*** in eu-west-99"
+
+
+def test_an_error_is_told_by_its_first_line() -> None:
+    assert text.first_line(ValueError("\n it broke \n and more")) == "it broke"
+    assert text.first_line(ValueError()) == "ValueError"
+    assert len(text.first_line(ValueError("x" * 1000))) == 300
+    assert SECRET not in text.first_line(OSError(f"http://u:{SECRET}@h"))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0, "0 s"), (89.4, "89 s"), (90, "2 min"), (5399, "1 h 30 min"), (12000, "3 h 20 min")],
+)
+def test_a_time_for_people(seconds: float, shown: str) -> None:
+    assert text.duration(seconds) == shown
+
+
+def test_numbers_with_their_nouns_and_units() -> None:
+    assert [text.plural(n, "run") for n in (0, 1, 2)] == ["0 runs", "1 run", "2 runs"]
+    assert text.plural(2, "joins", "join") == "2 join"
+    assert [text.size(n) for n in (999, 1000, 2_500_000, 3e12)] == [
+        "999 B",
+        "1 kB",
+        "2 MB",
+        "3.0 TB",
+    ]
+    assert text.unit_words("points") == "percentage points"
+    assert text.unit_words("share", share="0 to 1") == "0 to 1"
