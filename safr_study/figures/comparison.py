@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 
@@ -66,14 +67,9 @@ def comparison_charts(
     """The panels of `comparison_figure` for an HTML page; none where no front has a member."""
     if not any(front.values for front in fronts):
         return []
-    return [
-        chart(
-            CHART_WIDTH,
-            CHART_HEIGHT,
-            lambda axes, pair=pair: _draw(axes, fronts, objectives, pair),
-        )
-        for pair in combinations(range(len(objectives)), 2)
-    ]
+    pairs = combinations(range(len(objectives)), 2)
+    draws = (partial(_draw, fronts=fronts, objectives=objectives, pair=pair) for pair in pairs)
+    return [chart(CHART_WIDTH, CHART_HEIGHT, draw) for draw in draws]
 
 
 def _draw(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any, cast
@@ -340,17 +341,14 @@ def front_charts(
         add: as for `draw_panels`.
     """
 
-    def draw(axes: Axes, x: int, y: int) -> None:
+    def draw(axes: Axes, *, x: int, y: int) -> None:
         panel = Panel(axes, result, x, y, room=room)
         panel.draw()
         add(panel)
         cast("Figure", axes.figure).draw_without_rendering()
         panel.add_labels()
 
-    return [
-        chart(CHART_WIDTH, CHART_HEIGHT, lambda axes, pair=pair: draw(axes, *pair))
-        for pair in _pairs(result)
-    ]
+    return [chart(CHART_WIDTH, CHART_HEIGHT, partial(draw, x=x, y=y)) for x, y in _pairs(result)]
 
 
 def _pairs(result: StudyResult) -> list[tuple[int, int]]:

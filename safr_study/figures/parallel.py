@@ -42,13 +42,15 @@ _LOOKS = {
 }
 """Colour, line, width and opacity of the trials, what is drawn on top first."""
 
+_Ticks = tuple[tuple[float, str], ...]
+
 
 @dataclass(frozen=True, slots=True)
 class _Axis:
     name: str
     heights: NDArray[np.float64]
     """`[n]`: of the trials."""
-    ticks: tuple[tuple[float, str], ...]
+    ticks: _Ticks
     """Height and text."""
 
 
@@ -154,7 +156,7 @@ def _numeric(name: str, values: NDArray[np.float64]) -> _Axis:
     logarithmic = bool(len(positive)) and positive.max() / positive.min() > _WIDE
     logarithmic &= not (values < 0).any()
     heights = np.full(len(values), _ABSENT)
-    ticks = ((_ABSENT, "none"),) if np.isnan(values).any() else ()
+    ticks: _Ticks = ((_ABSENT, "none"),) if np.isnan(values).any() else ()
     if logarithmic:
         # The lowest tenth of the axis is for exact zeros.
         heights[values > 0] = 0.1 + 0.9 * _scaled(np.log(positive))
@@ -176,7 +178,7 @@ def _scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _ticks(
     values: NDArray[np.float64], heights: NDArray[np.float64], *, logarithmic: bool = False
-) -> tuple[tuple[float, str], ...]:
+) -> _Ticks:
     """Heights and texts of round values in the range, of its two ends where there are too few."""
     if not len(values):
         return ()

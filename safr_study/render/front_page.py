@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from typing import Any
 
 from safr_study.figures.canvas import BLUE
 from safr_study.figures.confirmation import Move, draw_confirmed
@@ -62,10 +63,10 @@ def front_chart(result: StudyResult, confirmation: Confirmation | None) -> tuple
         for ranked in result.front:
             values = values_of(ranked)
             ends = [
-                spread and (value - spread.half, value + spread.half)
+                None if spread is None else (value - spread.half, value + spread.half)
                 for value, spread in zip(values, half_widths(ranked.trial, objectives), strict=True)
             ]
-            look = {"color": BLUE, "linewidth": 0.9, "alpha": 0.25, "zorder": 2.2}
+            look: dict[str, Any] = {"color": BLUE, "linewidth": 0.9, "alpha": 0.25, "zorder": 2.2}
             panel.draw_intervals(ranked.trial.number, values, ends, name="whisker", **look)
         # Labels may cross the whiskers, which cross nearly everything.
         panel.lines.clear()
