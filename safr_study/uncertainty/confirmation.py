@@ -31,7 +31,7 @@ class Estimate:
     @property
     def half(self) -> float | None:
         """Half the interval's width."""
-        return None if self.interval is None else (self.interval.high - self.interval.low) / 2
+        return None if self.interval is None else self.interval.half
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class ConfirmedTrial:
     dev: tuple[Estimate, ...]
     """Estimates of each objective, in the study's order."""
     test: tuple[Estimate, ...]
-    """The same on test; empty where the test set was not read for all of its models."""
+    """Estimates on test; empty where the test set was not read for all of its models."""
     ranked: RankedTrial | None = None
     """Trial ranked by its means, among all that are confirmed; ``None``: it is not."""
     front_probability: float | None = None
@@ -94,7 +94,7 @@ class ConfirmedTrial:
     def typical(self) -> RunResult | None:
         """The run nearest to the means on dev, each objective in units of its sd over the seeds.
 
-        It stands for the setting: it was not chosen for being lucky. Ties go to the first seed.
+        It represents the setting: it was not chosen for being lucky. Ties go to the first seed.
         """
         if not self.finished:
             return None
@@ -122,11 +122,11 @@ class Confirmation:
     readings: tuple[ReadingOfTest, ...] = ()
     """Every time that the test set was read for this study."""
     more_seeds: int = 0
-    """Finished in the ledger beyond those asked for."""
+    """Number of seeds finished in the ledger beyond those asked for."""
 
     @property
     def members(self) -> tuple[ConfirmedTrial, ...]:
-        """Those of the search's first front."""
+        """Trials of the search's first front."""
         return tuple(one for one in self.trials if one.member)
 
     @property
