@@ -45,7 +45,7 @@ class EndReason(Enum):
     DONE = auto()
     OUT_OF_TIME = auto()
     INTERRUPTED = auto()
-    """By Ctrl-C, SIGTERM or a request; what is unfinished resumes another time."""
+    """Ended by Ctrl-C, SIGTERM or a request; what is unfinished resumes another time."""
 
 
 def run(

@@ -68,7 +68,7 @@ def parse_space(text: str, *, where: str) -> SearchSpace:
 
 
 def _load(text: str) -> Any:
-    """As ``yaml.safe_load``, which keeps the last of equal keys and follows any alias.
+    """Load what ``yaml.safe_load`` does, which keeps the last of equal keys and follows any alias.
 
     Raises:
         yaml.YAMLError: it is no YAML, or has a tag that makes something else than plain values.
