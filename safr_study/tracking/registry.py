@@ -22,7 +22,7 @@ Role = Literal["knee", "best-accuracy", "best-srs"]
 ROLES: tuple[Role, ...] = ("knee", "best-accuracy", "best-srs")
 MODEL_PREFIX = "safr-"
 CONFIRMED_TAG = "confirmed_seeds"
-"""Tag of a version that a confirmation registered: the number of seeds behind its means."""
+"""Of a version that a confirmation registered: how many seeds stand behind its means."""
 
 
 def model_name(dataset: str) -> str:
