@@ -51,7 +51,7 @@ class Driver:
         return f"PID {self.pid} on {self.host}, since {began}"
 
     def line(self) -> str:
-        """For a place that holds one line."""
+        """The driver in one line."""
         return f"safr-study {self.pid} {self.since:.3f} {self.host}"
 
     @classmethod
@@ -188,7 +188,7 @@ def _taken(study: str, by: Driver) -> BadInput:
 
 
 def _files(home: Home, study: str, address: LedgerAddress) -> list[Path]:
-    """To be locked; the last one knows best who runs the study."""
+    """Files to be locked; the last one knows best which driver runs the study."""
     paths = [home.lock(study)]
     if address.file is not None:
         paths.append(address.file.with_name(f"{address.file.name}.{study}.lock"))
@@ -196,7 +196,7 @@ def _files(home: Home, study: str, address: LedgerAddress) -> list[Path]:
 
 
 def _note(path: Path) -> Path:
-    """Beside the lock, as a locked file may not be read everywhere; it stays."""
+    """File next to the lock, as a locked file may not be read everywhere; it stays."""
     return path.with_suffix(".driver")
 
 

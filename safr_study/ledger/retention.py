@@ -29,11 +29,11 @@ from safr_study.sampling.fixed_trials import planned_trials
 from safr_study.sampling.sampler import build_sampler
 
 STATE = "state"
-"""Of a trial's folder: how the names of its running states begin."""
+"""Beginning of the names of a trial's running states, in its folder."""
 MODEL = "model"
-"""Of a trial's folder: its best model."""
+"""Name of the best model in a trial's folder."""
 _KEY = re.compile(r"(?P<study>.+)-[0-9a-f]{8}")
-"""Of a study: its name and a random part."""
+"""Uid of a study: its name and a random part."""
 _UNFINISHED = {TrialState.RUNNING, TrialState.WAITING}
 _MANIFEST = "model.json"
 
@@ -164,7 +164,7 @@ def trial_folder(checkpoints: str, number: int) -> str:
 
 
 def tidy_trial(place: str, trial: TrialRecord) -> None:
-    """Of an ended trial keep the model, of a failed one its trace, of a stopped one nothing.
+    """Keep the model of an ended trial, the trace of a failed one, nothing of a stopped one.
 
     A store that does not answer just now keeps what it has; ``clean`` frees it later.
     """
@@ -177,7 +177,7 @@ def tidy_trial(place: str, trial: TrialRecord) -> None:
 
 
 def tidy_states(place: str) -> None:
-    """Of a training that has ended keep the model and its notes, once the end is in the ledger.
+    """Keep the model and its notes of an ended training, once the end is in the ledger.
 
     A store that does not answer just now keeps what it has.
     """
