@@ -10,8 +10,10 @@ from safr_study.features.report.inspected import Example, LookedAt
 from safr_study.features.report.study_report import StudyReport
 from safr_study.records import LayerMeasures, RankedTrial
 from safr_study.records.explanation import Explanation
+from safr_study.records.scores import is_saturated
 from safr_study.render.html import cell, details, head, number, paragraph, section, table
 from safr_study.render.words import TINTS, marked_word
+from safr_study.settings import at_k
 from safr_study.text import Z95
 
 _FFN1 = "ffn1_pre"
@@ -50,13 +52,15 @@ def curves_section(report: StudyReport) -> str:
         rows += [
             [
                 head(curve.name),
-                number(100 * one.k, 0),
-                number(100 * one.realised_share, 1),
-                number(one.accuracy_top, 2),
-                number(one.srs, 2, shown=f"{one.srs:.2f} ± {Z95 * one.srs_se:.2f}"),
-                cell("saturated" if one.saturated else ""),
+                number(100 * k, 0),
+                number(100 * values[at_k("realised_share", k)].value, 1),
+                number(values[at_k("accuracy_top", k)].value, 2),
+                number(srs.value, 2, shown=f"{srs.value:.2f} ± {Z95 * (srs.se or 0.0):.2f}"),
+                cell("saturated" if is_saturated(values, k) else ""),
             ]
-            for one in curve.scores.deletions
+            for values in (curve.scores.values,)
+            for k in curve.scores.shares
+            for srs in (values[at_k("srs", k)],)
         ]
     columns = ["Model", ">k %", ">Really deleted %", ">Accuracy", ">SRS", "Note"]
     numbers = details("The numbers", table(columns, rows, sortable=True, name="Curves over k"))
@@ -87,7 +91,7 @@ def capacity_section(report: StudyReport) -> str:
             number(ranked.trial.number, 0),
             head(ranked.trial.label),
             *_measured(measures),
-            number(ranked.trial.scores.gate_openness if ranked.trial.scores else None, 3),
+            number(ranked.trial.scores.value("gate_openness") if ranked.trial.scores else None, 3),
         ]
         for ranked, measures in here
     ]

@@ -17,6 +17,8 @@ from safr_study.features.report.charts.drawing import (
     text,
 )
 from safr_study.records import Scores
+from safr_study.records.scores import is_saturated
+from safr_study.settings import at_k
 from safr_study.text import Z95
 
 FRAME = Frame(560, 330, right=110)
@@ -56,7 +58,8 @@ def _chart(
     lines = []
     for curve in curves:
         points = [(0.0, start(curve.scores))]
-        points += [(100 * one.k, getattr(one, field)) for one in curve.scores.deletions]
+        values = curve.scores.values
+        points += [(100 * k, values[at_k(field, k)].value) for k in curve.scores.shares]
         lines.append(points)
     x = Scale(0, max(k for points in lines for k, _ in points), *FRAME.x_range)
     low, high = padded([value for points in lines for _, value in points], least=1.0)
@@ -66,8 +69,9 @@ def _chart(
     for place, (curve, points) in enumerate(zip(curves, lines, strict=True)):
         kind = f"series s{place % 6}"
         parts.append(line([(x(k), y(value)) for k, value in points], kind, trial=curve.trial))
-        errors = [None, *(one.srs_se for one in curve.scores.deletions)]
-        saturated = [False, *(one.saturated for one in curve.scores.deletions)]
+        values, shares = curve.scores.values, curve.scores.shares
+        errors = [None, *(values[at_k("srs", k)].se for k in shares)]
+        saturated = [False, *(is_saturated(values, k) for k in shares)]
         for (k, value), se, bad in zip(points, errors, saturated, strict=True):
             half = f" ± {Z95 * se:.2f}" if field == "srs" and se is not None else ""
             sentence = f"{curve.name}\n{label} at k = {k:g} %: {value:.2f}{half}"
