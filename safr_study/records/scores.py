@@ -171,7 +171,7 @@ def is_saturated(values: Values, k: float) -> bool:
     return values[at_k("dominant_share", k)].value > SATURATION_SHARE
 
 
-_OF_DELETION = (
+OF_DELETION = (
     "realised_share",
     "accuracy_top",
     "srs",
@@ -211,7 +211,7 @@ def _plain_deletions(values: Values) -> list[dict[str, Any]]:
     numbers = _numbers(values)
     return [
         {"k": k}
-        | {key: numbers.get(at_k(key, k)) for key in _OF_DELETION}
+        | {key: numbers.get(at_k(key, k)) for key in OF_DELETION}
         | {"saturated": is_saturated(values, k)}
         for k in shares_of(values)
     ]
@@ -259,7 +259,7 @@ def scores_from_plain(plain: Mapping[str, Any]) -> Scores:
 
 
 def _deletions(plain: Iterable[Mapping[str, Any]]) -> dict[str, Measure]:
-    kinds = [key for key in _OF_DELETION if not key.endswith("_se") and key != "saturated"]
+    kinds = [key for key in OF_DELETION if not key.endswith("_se") and key != "saturated"]
     return {
         at_k(kind, deletion["k"]): measure
         for deletion in plain

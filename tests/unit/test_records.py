@@ -3,12 +3,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from plain_scores import a_deletion, deletion_at, made_scores
 
 from safr_study.records import (
-    DeletionScores,
     EpochReport,
     LossTerms,
-    Scores,
     TrialRecord,
     TrialState,
     epoch_from_plain,
@@ -16,7 +15,7 @@ from safr_study.records import (
     to_plain,
 )
 
-SCORES = Scores(
+SCORES = made_scores(
     split="dev",
     examples=10,
     accuracy=70.0,
@@ -24,8 +23,8 @@ SCORES = Scores(
     majority_accuracy=50.0,
     loss=0.5,
     deletions=(
-        DeletionScores(0.1, 0.11, 60.0, 10.0, 1.0),
-        DeletionScores(0.3, 0.29, 50.0, 20.0, 1.0, 65.0, 15.0, 2.0, 0.97, True),
+        a_deletion(0.1, 0.11, 60.0, 10.0, 1.0),
+        a_deletion(0.3, 0.29, 50.0, 20.0, 1.0, 65.0, 15.0, 2.0, 0.97, True),
     ),
 )
 
@@ -40,9 +39,9 @@ def test_epochs_survive_json() -> None:
 
 
 def test_a_deletion_is_found_by_its_share() -> None:
-    assert SCORES.deletion(0.3).srs == 20.0
+    assert deletion_at(SCORES, 0.3).srs == 20.0
     with pytest.raises(KeyError):
-        SCORES.deletion(0.2)
+        deletion_at(SCORES, 0.2)
 
 
 def test_any_saturated_deletion_marks_the_scores() -> None:

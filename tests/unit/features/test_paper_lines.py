@@ -13,6 +13,7 @@ import synthetic_runs as runs
 from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
+from plain_scores import deletions_of
 
 from safr_study.data import EncodedCorpus, encoded_corpus
 from safr_study.errors import BadInput, SafrError, StudyIncomplete, StudyInterrupted
@@ -67,8 +68,10 @@ def test_a_line_comes_back_as_it_was(row: Row) -> None:
     again = RunLine.from_json(text)
     # The scores alone have more decimals than a line.
     assert again == replace(line, test=again.test)
-    assert again.test.loss == 0.61234568  # 8 significant digits
-    assert again.test.deletions[3].srs == pytest.approx(line.test.deletions[3].srs, abs=1e-6)
+    assert again.test.value("loss") == 0.61234568  # 8 significant digits
+    assert deletions_of(again.test)[3].srs == pytest.approx(
+        deletions_of(line.test)[3].srs, abs=1e-6
+    )
     assert again.effective.interaction == 4.25e-8  # what may be tiny keeps its digits
     assert again.learning_rate == 1e-4
     assert again.row == row
