@@ -228,10 +228,11 @@ def scores_from_plain(plain: Mapping[str, Any]) -> Scores:
     """The inverse of `Scores.to_plain`, for what earlier versions wrote too.
 
     Raises:
-        KeyError: a field is missing.
-        TypeError: it has another form.
+        KeyError: a list of the form is missing.
+        TypeError: it has another form, or a number is missing.
     """
     of_model = ("accuracy", "majority_accuracy", "loss", "kendall_tau", "gate_openness")
+    _check(plain, ("split", "examples", "accuracy", "accuracy_se", "majority_accuracy", "loss"))
     values = dict(_measures(plain, of_model))
     if plain.get("kendall_texts"):
         values["kendall_texts"] = Measure(plain["kendall_texts"])
@@ -263,11 +264,26 @@ def _deletions(plain: Iterable[Mapping[str, Any]]) -> dict[str, Measure]:
     return {
         at_k(kind, deletion["k"]): measure
         for deletion in plain
+        if _check(deletion, ("k", "realised_share", "accuracy_top", "srs", "srs_se"))
         for kind, measure in _measures({"dominant_share": 0.0, **deletion}, kinds)
     }
 
 
+def _check(plain: Mapping[str, Any], required: Iterable[str]) -> bool:
+    """See that these fields are there; always true.
+
+    Raises:
+        TypeError: one is missing.
+    """
+    if missing := [name for name in required if plain.get(name) is None]:
+        raise TypeError(f"scores without {', '.join(missing)}")
+    return True
+
+
 def _measures(plain: Mapping[str, Any], kinds: Iterable[str]) -> Iterator[tuple[str, Measure]]:
     for kind in kinds:
-        if plain.get(kind) is not None:
-            yield kind, Measure(plain[kind], plain.get(f"{kind}_se"))
+        value, se = plain.get(kind), plain.get(f"{kind}_se")
+        if not all(isinstance(number, (int, float, type(None))) for number in (value, se)):
+            raise TypeError(f"{kind} of the scores is no number")
+        if value is not None:
+            yield kind, Measure(value, se)

@@ -127,7 +127,7 @@ def test_one_run_has_its_own_standard_errors() -> None:
         z * deletion_at(line.test, 0.3).srs_se
     )
     assert found["accuracy"].ours.mean - found["accuracy"].ours.low == pytest.approx(
-        z * line.test.values["accuracy"].se
+        z * line.test.to_plain()["accuracy_se"]
     )
     lost = line.right.whole().astype(int) - line.right.without_top()
     lost_base = base.right.whole().astype(int) - base.right.without_top()

@@ -13,7 +13,7 @@ import synthetic_runs as runs
 from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
-from plain_scores import deletions_of
+from plain_scores import changed, deletions_of
 
 from safr_study.data import EncodedCorpus, encoded_corpus
 from safr_study.errors import BadInput, SafrError, StudyIncomplete, StudyInterrupted
@@ -310,7 +310,7 @@ def test_a_line_without_the_curve_meets_only_who_needs_none(
     wanted: tuple[WantedRun, ...],
 ) -> None:
     line = runs.line_of(wanted[0])
-    short = replace(line, test=replace(line.test, curve=None))
+    short = replace(line, test=changed(line.test, curve=None))
     assert wanted[0].is_met_by(short)
     assert not replace(wanted[0], curve=True).is_met_by(short)
     assert not replace(wanted[0], capacities=True).is_met_by(replace(line, capacities=None))
