@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 
 MOST_CHARACTERS = 600
-"""Of a sentence: a name may be as long as its giver likes."""
+"""Characters of a sentence: a name may be as long as its giver likes."""
 
 
 class SafrError(Exception):

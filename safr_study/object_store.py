@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 SCHEMES = ("s3", "gs", "abfs", "abfss", "file")
-"""Of the file systems that pyarrow has."""
+"""Schemes of the file systems that pyarrow has."""
 _CONNECT_SECONDS, _REQUEST_SECONDS = 10.0, 60.0
 _CHUNK = 8 * 1024 * 1024
 

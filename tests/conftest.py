@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -19,7 +21,13 @@ settings.register_profile("push", deadline=None, max_examples=30, derandomize=Tr
 settings.register_profile("night", deadline=None, max_examples=int(_EXAMPLES or 300))
 settings.load_profile("push" if _EXAMPLES is None else "night")
 
-LONGEST = ("test_readme.py", "planted study", "test_confirm.py", "test_crash_safety.py")
+LONGEST = (
+    "tests/integration/test_readme.py",
+    "planted study",
+    "tests/integration/test_confirm.py",
+    "tests/integration/test_crash_safety.py",
+    "tests/integration/test_old_homes.py",
+)
 """Groups of tests that begin first, as they end last."""
 
 
@@ -32,7 +40,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     def group(item: pytest.Item) -> str:
         looks = {"planted", "finished"} & set(getattr(item, "fixturenames", ()))
-        return "planted study" if looks and "integration" in item.path.parts else item.path.name
+        file = item.nodeid.partition("::")[0]
+        return "planted study" if looks and "integration" in item.path.parts else file
 
     for item in items:
         item.add_marker(pytest.mark.xdist_group(group(item)))
@@ -56,6 +65,19 @@ def real_data() -> Path:
     if not folder:
         pytest.skip("SAFR_STUDY_DATA is not set: no real data to test with")
     return Path(folder).resolve()
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """The folder of golden files: the authors' model as data, and values by brute force."""
+    return Path(__file__).parent / "golden"
+
+
+@pytest.fixture(scope="session")
+def golden_measures(golden: Path) -> dict[str, Any]:
+    """Brute-force values of the definitions."""
+    values: dict[str, Any] = json.loads((golden / "measures.json").read_text("utf-8"))
+    return values
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,7 +11,7 @@ from synthetic_confirmation import run as confirmed_run
 from safr_study.home import Home
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.run_store import record_run
-from safr_study.records import LayerMeasures, Replicate
+from safr_study.records import LayerMeasures, Replicate, to_plain
 
 VALUES = {
     0: (72.5625, 5.375),

@@ -1,22 +1,22 @@
-"""Finished runs of the paper's rows without any training; importable by a spawned process."""
+"""Finished runs of the paper's rows without any training."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from plain_scores import a_deletion, made_scores
 
-from safr_study.errors import BadInput, TrialFailure
 from safr_study.evaluation import srs
 from safr_study.features.paper.numbers import PaperRow
-from safr_study.features.paper.rows import WantedRun, measurement
+from safr_study.features.paper.rows import WantedRun
+from safr_study.features.paper.runs import Drive, RunPlan
+from safr_study.home import Home
 from safr_study.records import Scores
+from safr_study.records.run import Answers, RunResult
 from safr_study.records.runs import (
     DevResult,
     EffectiveWeights,
@@ -24,17 +24,17 @@ from safr_study.records.runs import (
     Limits,
     MeanCapacities,
     PaddedCapacities,
-    RightAnswers,
     Row,
     RunLine,
     SentimentCapacity,
 )
+from safr_study.runner.source import FixedSource
 from safr_study.settings import CURVE_SHARES, EvaluationConfig
 from safr_study.settings.metrics import OF_CURVE
 
 DRAWS = 10
 TEXTS = 400
-PLAIN = measurement(EvaluationConfig())
+PLAIN = EvaluationConfig()
 
 
 def run_line(
@@ -78,7 +78,7 @@ def run_line(
         "evaluation": PLAIN,
         "dev": DevResult(73.25, 0.55),
         "test": _scores(full, without_top, draws, dominant),
-        "right": RightAnswers.pack(full, without_top, draws),
+        "right": Answers.pack(full, {0.3: (without_top, draws)}),
         "capacities": _capacities(seed) if row.vmask else None,
         "sentiment_capacity": SentimentCapacity(0.41, 0.15, 350, 0.26, 0.01),
         "effective": EffectiveWeights(row.lambda_imp or None, 4.25e-8, None),
@@ -121,56 +121,40 @@ def line_of(wanted: WantedRun) -> RunLine:
         corpus=wanted.corpus,
         dataset=wanted.spec.dataset,
         preset=wanted.config.preset,
-        evaluation=measurement(wanted.evaluation),
+        evaluation=wanted.evaluation,
     )
 
 
-def do(wanted: WantedRun) -> RunLine:
-    """Done at once."""
-    return line_of(wanted)
+Do = Callable[[WantedRun], RunLine | str]
+"""Gives the line of a run, or the sentence of its failure."""
 
 
-def do_but_fail_vmask(wanted: WantedRun) -> RunLine:
+def drive_by(do: Do) -> Drive:
+    """The driver without Ray: one run after the other, each done at once."""
+
+    def drive(source_for: Callable[[float], FixedSource], plan: RunPlan, home: Home) -> bool:
+        source = source_for(0.0)
+        while (task := source.next()) is not None:
+            done = do(plan.missing[task.number])
+            if isinstance(done, str):
+                source.on_end(task, RunResult(*task.key, failure=done))
+            else:
+                source.on_end(task, RunResult(*task.key, line=done.to_json()))
+        return False
+
+    return drive
+
+
+def do_but_fail_vmask(wanted: WantedRun) -> RunLine | str:
     """The lambda (0, 0) row cannot be trained."""
     if wanted.row.name == "vmask":
-        raise TrialFailure("epoch 2: the loss is not a finite number")
-    return line_of(wanted)
-
-
-def do_nothing_right(wanted: WantedRun) -> RunLine:
-    """No run can be had."""
-    raise TrialFailure(f"{wanted.row.name}: the loss is not a finite number")
-
-
-def do_but_find_bad_data(wanted: WantedRun) -> RunLine:
-    """A fault that all runs share."""
-    raise BadInput("dataset", "changed on disk; give it back")
-
-
-def do_but_die(wanted: WantedRun) -> RunLine:
-    """The process of the baseline is killed."""
-    if not wanted.row.vmask:
-        os._exit(9)
-    return line_of(wanted)
-
-
-def do_but_overflow(wanted: WantedRun) -> RunLine:
-    """The baseline does not fit into memory."""
-    if not wanted.row.vmask:
-        raise RuntimeError("CUDA out of memory")
+        return "epoch 2: the loss is not a finite number"
     return line_of(wanted)
 
 
 def do_another(wanted: WantedRun) -> RunLine:
     """A fault of ours: the line of another run."""
     return run_line(wanted.row, wanted.config.seed)
-
-
-def do_baseline_alone(wanted: WantedRun) -> RunLine:
-    """All but the baseline go on for ever."""
-    if wanted.row.vmask:
-        signal.pause()
-    return line_of(wanted)
 
 
 class Heard:
@@ -193,14 +177,6 @@ class Heard:
 
     def failed(self, wanted: WantedRun, sentence: str) -> None:
         self.troubles[wanted.label] = sentence
-
-
-class Interrupting(Heard):
-    """Ctrl-C after the first finished run."""
-
-    def finished(self, wanted: WantedRun, line: RunLine, left: int, seconds: float) -> None:
-        super().finished(wanted, line, left, seconds)
-        os.kill(os.getpid(), signal.SIGINT)
 
 
 def file_lines(path: Path) -> list[str]:

@@ -67,7 +67,7 @@ class ModelFacts:
 
     config: TrainConfig
     corpus_spec: CorpusSpec
-    """Of the training corpus."""
+    """Settings of the training corpus."""
     evaluation: EvaluationConfig
     """How its scores were measured."""
     vocabulary: tuple[str, ...]
@@ -77,7 +77,7 @@ class ModelFacts:
     """Tokens kept of each text."""
     corpus_fingerprint: str
     scores: Scores | None
-    """As recorded when it was saved."""
+    """Scores recorded when it was saved."""
     epoch: int
     """Whose state it is, from 1."""
     ref: CheckpointRef

@@ -39,7 +39,7 @@ class LoadedModel(ModelFacts):
     """A model from disk with everything needed to use it on new texts."""
 
     model: SafrClassifier
-    """In evaluation mode."""
+    """Model in evaluation mode."""
 
 
 def save_model(

@@ -36,7 +36,7 @@ class StoredBest:
     _prefix: str
 
     def load(self) -> dict[str, Tensor]:
-        """By the model's names.
+        """The tensors by the model's names.
 
         Raises:
             OSError: the file is gone.

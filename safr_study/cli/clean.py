@@ -1,4 +1,4 @@
-"""``clean``: free the disk of what nobody will read again."""
+"""``clean``: free the disk of what will not be read again."""
 
 from __future__ import annotations
 

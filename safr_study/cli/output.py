@@ -37,12 +37,12 @@ def err() -> Console:
 
 
 def warn(sentence: str) -> None:
-    """Something is wrong, and nothing has failed; said with --quiet too."""
+    """Say on standard error, even with --quiet, that something is wrong though nothing failed."""
     _console(sys.stderr).print(f"warning: {sentence}", soft_wrap=True)
 
 
 def silence() -> None:
-    """From now on no progress and no hint: results, warnings and errors alone."""
+    """Show no progress and no hints any more: results, warnings and errors alone."""
     global _quiet
     _quiet = True
 
@@ -65,7 +65,7 @@ def print_json(document: Any) -> None:
 
 @contextlib.contextmanager
 def without_collector() -> Iterator[None]:
-    """Python's cyclic garbage collector stands still: for a command that reads much and ends.
+    """Switch Python's cyclic garbage collector off, for a command that reads much and ends.
 
     Tens of thousands of records are made, and none of them is garbage; the collector would look
     through all of them again and again, for half of the time.
@@ -96,5 +96,5 @@ def _console(stream: TextIO) -> Console:
 
 
 def _width(stream: Any) -> int | None:
-    """Rich measures a terminal, and reads ``COLUMNS``; a pipe gets room for whole lines."""
+    """Width of a console; ``None``: rich measures the terminal, or reads ``COLUMNS``."""
     return None if stream.isatty() or os.environ.get("COLUMNS", "").isdigit() else PIPED

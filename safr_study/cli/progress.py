@@ -32,7 +32,7 @@ QUIET_SECONDS = 20.0
 
 
 def plan_lines(plan: StudyPlan) -> list[str]:
-    """What is about to be done, and what it will cost."""
+    """Lines on what is about to be done, and what it will cost."""
     left = plan.trials - plan.done
     baselines = ", ".join(plan.baselines)
     lines = [
@@ -159,11 +159,11 @@ class StudyProgress:
         self.plan = plan
         self.left = plan.trials - plan.done
         self.trials: dict[int, TrialRecord] = {}
-        """By number."""
+        """All trials by number."""
         self.failed: dict[int, TrialRecord] = {}
-        """Those of them that failed."""
+        """Failed trials by number."""
         self.warnings: list[str] = []
-        """Of the complete trials, by kind."""
+        """Warnings about the complete trials, one sentence per kind."""
         self._states: Counter[TrialState] = Counter()
         self._running: dict[int, TrialRecord] = {}
         self._warned: list[TrialRecord] = []

@@ -10,6 +10,8 @@ import typer
 from safr_study.cli import output
 from safr_study.cli.completion import complete_dataset
 from safr_study.cli.options import (
+    AddressOption,
+    CheckpointsOption,
     DevLimitOption,
     EpochsOption,
     HomeOption,
@@ -71,6 +73,8 @@ def reproduce(
     max_concurrent: Annotated[
         int | None, option("--max-concurrent", "Runs at once; else one per core.", min=1)
     ] = None,
+    address: AddressOption = None,
+    checkpoints: CheckpointsOption = None,
     dry_run: Annotated[
         bool, option("--dry-run", "List the runs that are missing; do none.")
     ] = False,
@@ -119,6 +123,8 @@ def reproduce(
         epochs=epochs,
         workers=max_concurrent,
         only=tuple(row or ()),
+        address=address,
+        checkpoints_url=checkpoints,
     )
     if dry_run:
         _dry_run(request, at, as_json=json)

@@ -28,7 +28,7 @@ AnywayOption = Annotated[
     bool, option("--anyway", "Compare also studies of other data; it is said then.")
 ]
 ROWS = 100
-"""Of a table that nobody asked to be longer."""
+"""Rows of the ranking that are shown by default."""
 
 
 def pareto(

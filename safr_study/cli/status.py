@@ -136,7 +136,7 @@ def list_studies(
 
 
 def _show_studies(stores: Stores, *, as_json: bool) -> None:
-    """All studies, one line each."""
+    """Show all studies, one line each."""
     from safr_study.features.study_base.results import list_studies
     from safr_study.records import to_plain
 
@@ -171,7 +171,7 @@ def _studies_table(studies: list[StudySummary]) -> TextTable:
 
 
 def _watch(study: str, stores: Stores, found: StudyStatus) -> StudyStatus:
-    """Show it until nobody runs it any more; the last that was seen."""
+    """Show a study every two seconds until it has ended; its last status."""
     from rich.live import Live
 
     from safr_study.features.search.status import study_status

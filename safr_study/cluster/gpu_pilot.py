@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import torch
 
 MARGIN = 1.25
-"""Beyond the peak of the pilot: blocks that do not fit each other, and longer batches by chance."""
+"""Room over the pilot's peak: blocks that do not fit each other, and longer batches by chance."""
 STEP = 0.05
 """Shares are multiples of this: at most 20 trials on one GPU."""
 _BATCHES = 2
@@ -38,9 +38,9 @@ class Peak:
     """What the pilot took of its GPU, bytes."""
 
     used: int
-    """At most at one moment, CUDA's own context included."""
+    """Peak at one moment, CUDA's own context included."""
     total: int
-    """Of the GPU."""
+    """Memory of the GPU."""
 
 
 def gpu_share(peak: Peak, nodes: Sequence[NodeCapacity], cpus_per_trial: float) -> float:
@@ -114,7 +114,7 @@ def rehearse(spec: StudySpec, corpus: EncodedCorpus, device: torch.device) -> No
 
 
 def measure_peak(spec: StudySpec, corpus: EncodedCorpus) -> Peak | None:
-    """On a worker that has a GPU alone: the peak; ``None`` where torch sees no GPU."""
+    """The peak on a worker that has a GPU alone; ``None`` where torch sees no GPU."""
     import torch
 
     from safr_study.training import pick_device

@@ -9,7 +9,7 @@ _HEAD = ("gcs_server", "raylet")
 """The processes of a cluster on this machine without which no trial runs."""
 _LOOK_SECONDS = 5.0
 _GONE_SECONDS = 20.0
-"""Without an answer: a head that is restarted with its state kept is back by then. Ray waits for
+"""Seconds without an answer: a head that is restarted with its state is back by then. Ray waits for
 60 s, and aborts the driver."""
 
 

@@ -43,14 +43,14 @@ class TrialSlots:
     gpus_per_trial: float
     max_concurrent: int
     cpus: float
-    """Of the whole cluster."""
+    """CPUs of the whole cluster."""
     gpus: float
-    """Of the whole cluster."""
+    """GPUs of the whole cluster."""
     nodes: int = 1
     """That have room for a trial."""
 
     def sentence(self) -> str:
-        """For people: ``2 trials at once, each with 1 CPU``."""
+        """A sentence: ``2 trials at once, each with 1 CPU``."""
         gpus = f" and {self.gpus_per_trial:g} GPU" if self.gpus_per_trial else ""
         trials = "1 trial" if self.max_concurrent == 1 else f"{self.max_concurrent} trials"
         where = f" on {self.nodes} nodes" if self.nodes > 1 else ""

@@ -113,7 +113,7 @@ class MeanKendall(NamedTuple):
     """Mean tau-b over the texts that have one."""
 
     mean: float | None
-    """In [-1, 1]; ``None`` when no text has a tau."""
+    """Mean in [-1, 1]; ``None`` when no text has a tau."""
     se: float | None
     """Standard error over the texts; ``None`` for fewer than two."""
     texts: int

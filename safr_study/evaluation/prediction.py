@@ -274,7 +274,7 @@ def _evaluation_mode(model: nn.Module) -> Iterator[None]:
 
 
 def _finite(values: Tensor, what: str, real: NDArray[np.bool_] | None = None) -> Floats:
-    """In float64; with `real`, those of the real tokens, flat."""
+    """The values in float64; with `real`, those of the real tokens, flat."""
     found: Floats = values.detach().double().cpu().numpy()
     if real is not None:
         found = found[real]

@@ -49,7 +49,7 @@ class Evaluated:
     full: NDArray[np.int64]
     """`[N]`, the class predicted for each whole text."""
     deleted: Mapping[float, Deleted]
-    """By k: the classes predicted after deletion by capacity."""
+    """Classes predicted after deletion by capacity, by k."""
 
 
 def score_model(

@@ -41,7 +41,7 @@ class Check:
     name: str
     state: State
     found: str
-    """In words."""
+    """What was found, in words."""
     advice: str = ""
     """What to do; empty where nothing has to be done."""
     unreachable: bool = False

@@ -29,7 +29,7 @@ class Submission:
     study: str
     """Its name."""
     arguments: tuple[str, ...]
-    """Of ``safr-study search`` on the cluster."""
+    """Arguments of ``safr-study search`` on the cluster."""
     command: tuple[str, ...]
     """The arguments of ``safr-study`` that asked for it, from ``submit`` on."""
     code: Code = "ship"

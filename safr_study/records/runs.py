@@ -7,30 +7,27 @@ percentage points; results have 8 significant digits in the line.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from safr_study.records.bits import (
-    Right,
-    are_bits,
-    are_counts,
-    pack_bits,
-    pack_counts,
-    unpack_bits,
-    unpack_counts,
-)
 from safr_study.records.plain import to_plain
+from safr_study.records.run import Answers
 from safr_study.records.scores import Scores, scores_from_plain
 from safr_study.records.training import EffectiveWeights
+from safr_study.settings import EvaluationConfig
 
 SCHEMA_VERSION = 1
 """Of a line; raise it when a field changes."""
 _EXACT = ("learning_rate", "lambda_imp", "lambda_inter")
 """Settings: kept with every digit."""
+_EVALUATION = (
+    *("capacity_layer", "draws", "seed", "mode", "batch_size", "recompute"),
+    *("sample_texts", "sample_tokens"),
+)
+"""Settings of the evaluation that a line has, in its order."""
+_RIGHT = ("examples", "full", "top_30", "random_30")
+"""Bits of the right answers, as a line has them: one base-36 digit per text counts the draws."""
 _SIGNIFICANT = 8
 """Digits of a result."""
 
@@ -73,71 +70,11 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Measurement:
-    """The settings of the evaluation that decide its numbers."""
-
-    capacity_layer: str
-    draws: int
-    seed: int
-    mode: str
-    batch_size: int
-    recompute: bool
-    sample_texts: int
-    sample_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
 class DevResult:
     """What early stopping saw of the chosen epoch."""
 
     accuracy: float
     loss: float
-
-
-@dataclass(frozen=True, slots=True)
-class RightAnswers:
-    """Which test texts were predicted right, text by text: whole, and without 30 % of the tokens.
-
-    The bits are `numpy.packbits` (the first text is the highest bit, the rest of the last byte is
-    0), as hexadecimal digits.
-    """
-
-    examples: int
-    full: str
-    """Bits of the whole texts."""
-    top_30: str
-    """Bits without the top 30 % by capacity."""
-    random_30: str
-    """One base-36 digit per text: in how many of the draws it was right without random 30 %."""
-
-    def __post_init__(self) -> None:
-        if not all(are_bits(digits, self.examples) for digits in (self.full, self.top_30)):
-            raise ValueError(f"{self.examples} texts need as many bits, as hexadecimal digits")
-        if not are_counts(self.random_30, self.examples):
-            raise ValueError(f"{self.examples} texts need as many base-36 characters of draws")
-
-    @classmethod
-    def pack(cls, full: Right, top: Right, random: Right) -> Self:
-        """From `full` `[N]`, `top` `[N]` and `random` `[B, N]`.
-
-        Raises:
-            ValueError: the lengths differ, or there are more draws than a digit holds.
-        """
-        if full.shape != top.shape or random.shape[1:] != full.shape:
-            raise ValueError(f"texts differ in number: {full.shape}, {top.shape}, {random.shape}")
-        return cls(len(full), pack_bits(full), pack_bits(top), pack_counts(random))
-
-    def whole(self) -> Right:
-        """`[N]`: right on the whole text."""
-        return unpack_bits(self.full, self.examples)
-
-    def without_top(self) -> Right:
-        """`[N]`: right without the top 30 % by capacity."""
-        return unpack_bits(self.top_30, self.examples)
-
-    def without_random(self, draws: int) -> NDArray[np.float64]:
-        """`[N]`: share of the draws that were right without random 30 %, in [0, 1]."""
-        return unpack_counts(self.random_30) / draws
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,10 +140,11 @@ class RunLine:
     """Whose state was measured, from 1."""
     max_epochs: int
     learning_rate: float
-    evaluation: Measurement
+    evaluation: EvaluationConfig
     dev: DevResult
     test: Scores
-    right: RightAnswers
+    right: Answers
+    """Right answers on the test set, whole and without 30 %."""
     capacities: Ffn1Capacities | None
     """``None`` without VMASK, which decides what is important, and where it was not wanted."""
     sentiment_capacity: SentimentCapacity | None
@@ -229,6 +167,8 @@ class RunLine:
             ValueError: a value is not finite.
         """
         plain = to_plain(self)
+        plain["evaluation"] = {name: getattr(self.evaluation, name) for name in _EVALUATION}
+        plain["right"] = _right_to_plain(self.right)
         plain["sentiment_capacity"] = _renamed(plain["sentiment_capacity"], _SENTIMENT_NAMES)
         rounded = {
             name: value if name in _EXACT else _rounded(value) for name, value in plain.items()
@@ -253,10 +193,10 @@ class RunLine:
             sentiment = plain["sentiment_capacity"]
             plain |= {
                 "limits": _read(Limits, plain.get("limits")),
-                "evaluation": _read(Measurement, plain.get("evaluation")),
+                "evaluation": EvaluationConfig(**_fields(plain, "evaluation", _EVALUATION)),
                 "dev": _read(DevResult, plain.get("dev")),
                 "test": scores_from_plain(plain.get("test", {})),
-                "right": _read(RightAnswers, plain.get("right")),
+                "right": _right_from_plain(plain),
                 "capacities": _capacities(plain["capacities"]),
                 "sentiment_capacity": None
                 if sentiment is None
@@ -265,8 +205,6 @@ class RunLine:
             }
             line = _read(cls, plain)
             _ = line.row
-            if not are_counts(line.right.random_30, line.right.examples, line.evaluation.draws):
-                raise ValueError(f"it has more right draws than {line.evaluation.draws}")
         except KeyError as error:
             raise ValueError(f"it lacks {error.args[0]}") from error
         except (TypeError, AttributeError) as error:
@@ -281,14 +219,43 @@ _SENTIMENT_NAMES = {"with_sentiment": "with", "without_sentiment": "without"}
 
 def _read(record: type[_Record], plain: Any) -> _Record:
     """A flat record from a mapping with just its fields."""
+    names = [field.name for field in fields(record)]  # type: ignore[arg-type]
+    return record(**_checked(plain, record.__name__, names))
+
+
+def _fields(plain: Mapping[str, Any], name: str, names: Sequence[str]) -> dict[str, Any]:
+    """A part of a line with just these fields."""
+    return _checked(plain.get(name), name, names)
+
+
+def _checked(plain: Any, what: str, names: Sequence[str]) -> dict[str, Any]:
     if not isinstance(plain, dict):
-        raise ValueError(f"its {record.__name__} is missing or no object")
-    known = {field.name for field in fields(record)}  # type: ignore[arg-type]
-    if missing := sorted(known - plain.keys()):
+        raise ValueError(f"its {what} is missing or no object")
+    if missing := sorted(set(names) - plain.keys()):
         raise ValueError(f"it lacks {', '.join(missing)}")
-    if unknown := sorted(plain.keys() - known):
+    if unknown := sorted(plain.keys() - set(names)):
         raise ValueError(f"it has unknown fields: {', '.join(unknown)}")
-    return record(**plain)
+    return plain
+
+
+def _right_to_plain(right: Answers) -> dict[str, Any]:
+    return {
+        "examples": right.examples,
+        "full": right.full,
+        "top_30": right.top["30"],
+        "random_30": right.random["30"],
+    }
+
+
+def _right_from_plain(plain: Mapping[str, Any]) -> Answers:
+    right = _fields(plain, "right", _RIGHT)
+    return Answers(
+        examples=right["examples"],
+        full=right["full"],
+        top={"30": right["top_30"]},
+        draws=plain["evaluation"]["draws"],
+        random={"30": right["random_30"]},
+    )
 
 
 def _capacities(plain: Any) -> Ffn1Capacities | None:

@@ -32,7 +32,7 @@ def seed_half_widths(trial: TrialRecord) -> tuple[float, ...] | None:
 
     seeds = [replicate.values for replicate in trial.replicates]
     intervals = (t_interval(column) for column in zip(*seeds, strict=True))
-    return tuple((one.high - one.low) / 2 for one in intervals if one is not None)
+    return tuple(one.half for one in intervals if one is not None)
 
 
 def half_widths(
@@ -70,7 +70,7 @@ def value_text(
 
 
 def decimals(objective: Objective) -> int:
-    """Of a value in a table."""
+    """Number of decimals of a value in a table."""
     return 2 if objective.measure.unit == POINTS else 4
 
 
@@ -96,7 +96,7 @@ def trial_badges(ranked: RankedTrial) -> str:
 
 
 def trial_sentence(ranked: RankedTrial, objectives: tuple[Objective, ...]) -> str:
-    """Several lines about a trial: its name, its values, where it stands."""
+    """Several lines about a trial: its name, its values, its place."""
     trial = ranked.trial
     lines = [f"Trial {trial.number}: {trial.label}"]
     found = zip(objectives, values_of(ranked), half_widths(trial, objectives), strict=True)

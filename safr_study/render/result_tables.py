@@ -47,7 +47,7 @@ def result_table(result: StudyResult) -> pd.DataFrame:
         "label": [trial.label for trial in trials],
     }
     for name in dict.fromkeys(name for trial in trials for name in trial.parameters):
-        # A nullable array, so that a whole number beside a missing one stays whole.
+        # A nullable array, so that a whole number next to a missing one stays whole.
         columns[name] = pd.array([trial.parameters.get(name) for trial in trials])
     for place, name in enumerate(result.objectives):
         key = Objective(name=name).key
@@ -167,7 +167,7 @@ def result_json(result: StudyResult) -> dict[str, Any]:
     Keys: ``study``, ``dataset``, ``objectives`` (names), ``reference_point`` (by objective),
     ``constraints`` (texts), ``hypervolume``, ``asked``, ``complete`` (how many, ranked or not),
     ``front`` (trial numbers), ``knee`` (trial number or null), ``confirmed_seeds`` (under which
-    `confirm` trained the front anew; all numbers here are the search's own), ``rungs`` (as
+    `confirm` retrained the front; all numbers here are the search's own), ``rungs`` (as
     `rung_rows`), ``trials`` (ranked, best first) and ``unranked``.
 
     Each of ``trials`` has ``trial`` (number), ``label``, ``state``, ``baseline`` (name or null),

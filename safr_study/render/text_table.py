@@ -25,7 +25,7 @@ class TextTable:
     columns: Sequence[str]
     """Headers; one that begins with ``>`` is aligned to the right, and its cells are never cut."""
     rows: Sequence[Sequence[str]]
-    """As many cells as there are columns."""
+    """Cells of each row, as many as there are columns."""
     keys: tuple[int, ...] = (0,)
     """Columns that name a row, should a narrow terminal divide the table."""
     styles: Sequence[str] = ()

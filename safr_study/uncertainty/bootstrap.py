@@ -129,7 +129,7 @@ def checked_table(values: ArrayLike) -> Values:
 
 
 def _resampled(values: Sequence[Sequence[ArrayLike]], resamples: int, seed: int) -> Values:
-    """From `[configs][objectives]` tables `[S, M]` to means `[R, configs, objectives]`."""
+    """Resampled means `[R, configs, objectives]` of `[configs][objectives]` tables `[S, M]`."""
     if not values:
         raise ValueError("a bootstrap needs at least one configuration")
     blocks = [_block(tables) for tables in values]  # [objectives, S, M] each
@@ -137,7 +137,7 @@ def _resampled(values: Sequence[Sequence[ArrayLike]], resamples: int, seed: int)
     if any(block.shape[2] != texts or len(block) != len(blocks[0]) for block in blocks):
         raise ValueError("all configurations need the same objectives on the same examples")
     counts = [block.shape[1] for block in blocks]
-    # A stream of their own for each number of seeds: nobody's draws depend on the company.
+    # One stream per number of seeds: a configuration's draws do not depend on the others.
     seeds = {
         count: _draw_counts(_generator(seed, count), resamples, count) / count
         for count in set(counts)

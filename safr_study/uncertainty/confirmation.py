@@ -31,7 +31,7 @@ class Estimate:
     @property
     def half(self) -> float | None:
         """Half the interval's width."""
-        return None if self.interval is None else (self.interval.high - self.interval.low) / 2
+        return None if self.interval is None else self.interval.half
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +39,17 @@ class ConfirmedTrial:
     """A trial of the search, and what the new seeds say of it."""
 
     trial: TrialRecord
-    """As the search left it."""
+    """Trial as the search left it."""
     runs: tuple[RunResult, ...]
     """Those of the asked seeds that have ended, by seed."""
     member: bool
     """Whether it was on the search's first front."""
     dev: tuple[Estimate, ...]
-    """Of each objective, in the study's order."""
+    """Estimates of each objective, in the study's order."""
     test: tuple[Estimate, ...]
-    """The same on test; empty where the test set was not read for all of its models."""
+    """Estimates on test; empty where the test set was not read for all of its models."""
     ranked: RankedTrial | None = None
-    """With the means as its values, among all that are confirmed; ``None``: it is not."""
+    """Trial ranked by its means, among all that are confirmed; ``None``: it is not."""
     front_probability: float | None = None
     """Share of resamples of seeds and texts in which it is not dominated; ``None`` as above."""
 
@@ -81,12 +81,12 @@ class ConfirmedTrial:
 
     @property
     def violations(self) -> tuple[float, ...]:
-        """Of the space's constraints: means over the new seeds."""
+        """Violations of the space's constraints: means over the new seeds."""
         return _mean_violations(self.finished)
 
     @property
     def shifts(self) -> tuple[float | None, ...]:
-        """By how much each mean differs from the search's own value."""
+        """Amount by which each mean differs from the search's own value."""
         pairs = zip(self.dev, self.search, strict=True)
         return tuple(None if new.mean is None else new.mean - old for new, old in pairs)
 
@@ -94,7 +94,7 @@ class ConfirmedTrial:
     def typical(self) -> RunResult | None:
         """The run nearest to the means on dev, each objective in units of its sd over the seeds.
 
-        It stands for the setting: it was not chosen for being lucky. Ties go to the first seed.
+        It represents the setting: it was not chosen for being lucky. Ties go to the first seed.
         """
         if not self.finished:
             return None
@@ -122,11 +122,11 @@ class Confirmation:
     readings: tuple[ReadingOfTest, ...] = ()
     """Every time that the test set was read for this study."""
     more_seeds: int = 0
-    """Finished in the ledger beyond those asked for."""
+    """Number of seeds finished in the ledger beyond those asked for."""
 
     @property
     def members(self) -> tuple[ConfirmedTrial, ...]:
-        """Those of the search's first front."""
+        """Trials of the search's first front."""
         return tuple(one for one in self.trials if one.member)
 
     @property
@@ -151,7 +151,7 @@ class Searched:
 
     @property
     def trials(self) -> tuple[TrialRecord, ...]:
-        """To be confirmed: the front in its order, then the baselines that are not on it."""
+        """Trials to be confirmed: the front in its order, then the baselines that are not on it."""
         front = tuple(ranked.trial for ranked in self.result.front)
         numbers = {trial.number for trial in front}
         return (*front, *(trial for trial in self.baselines if trial.number not in numbers))
@@ -300,7 +300,7 @@ def _mean_violations(runs: Sequence[RunResult]) -> tuple[float, ...]:
 def _front_probabilities(
     confirmed: Sequence[ConfirmedTrial], objectives: Sequence[Objective]
 ) -> dict[int, float]:
-    """By trial number: one crossed bootstrap of seeds and dev texts for all of them."""
+    """Probabilities by trial number: one crossed bootstrap of seeds and dev texts for all."""
     series = [
         _series(objectives, [run.dev for run in one.finished if run.dev is not None])
         for one in confirmed

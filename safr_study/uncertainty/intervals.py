@@ -25,6 +25,20 @@ class Interval:
     points: tuple[float, ...]
     """The value of each seed, in the order given."""
 
+    @property
+    def half(self) -> float:
+        """Half the interval's width."""
+        return (self.high - self.low) / 2
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The interval's lower and upper end."""
+        return self.low, self.high
+
+    def contains(self, value: float) -> bool:
+        """Whether a value is inside; 0 inside the interval of a difference: it may be noise."""
+        return self.low <= value <= self.high
+
 
 def normal_interval(value: float, se: float, confidence: float = CONFIDENCE) -> Interval:
     """value +- z se: one run, whose standard error comes from its examples.
@@ -79,11 +93,6 @@ def noise_floor(values: ArrayLike) -> float | None:
     """
     points = _row(values)
     return float(points.std(ddof=1)) if len(points) > 1 else None
-
-
-def within_noise(found: Interval) -> bool:
-    """Whether the interval of a difference contains 0."""
-    return found.low <= 0.0 <= found.high
 
 
 def standard_error(points: NDArray[np.float64]) -> float:

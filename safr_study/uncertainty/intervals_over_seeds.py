@@ -36,7 +36,7 @@ from safr_study.uncertainty.intervals import (
 
 K = TypeVar("K", bound=Hashable)
 BOOTSTRAP_SEEDS = 10
-"""From so many seeds the crossed bootstrap is shown, below them Student-t."""
+"""Seeds from which on the crossed bootstrap is shown, below them Student-t."""
 
 
 def percentile_interval(
@@ -121,7 +121,7 @@ def _percentiles(table: Values, means: Values, confidence: float) -> Interval:
 
 
 def _half_width(table: Values, confidence: float) -> float:
-    """Of the two-way random-effects mean, from its variance components (see `intervals`)."""
+    """Half width of the two-way random-effects mean, from its variance components (`intervals`)."""
     seeds, texts = table.shape
     if texts < 2:
         raise ValueError("an interval over examples needs at least 2 of them")

@@ -19,11 +19,11 @@ class SeedValues:
     values: Sequence[float]
     """One number per seed, `[S]`."""
     seeds: tuple[int, ...] = ()
-    """Which seed each is of, where differences are to be paired."""
+    """Seed of each value, where differences are to be paired."""
     table: Values | None = None
     """What each text adds under each seed, `[S, M]`; ``None`` where that is not known."""
     se: float | None = None
-    """Standard error of the first value over its texts: it stands in for an interval over seeds
+    """Standard error of the first value over its texts: it replaces an interval over seeds
     where there is a single one; ``None``: nothing does."""
 
     @classmethod

@@ -155,7 +155,7 @@ def test_of_every_run_the_model_is_kept_and_no_running_state(
     folders = sorted((home / "checkpoints").glob("*/confirm/*"))
     assert [folder.name for folder in folders] == [f"{t:05d}-{seed}" for t, seed in sorted(wanted)]
     for folder in folders:
-        assert sorted(path.name for path in folder.iterdir()) == ["finished.json", "model"]
+        assert sorted(path.name for path in folder.iterdir()) == ["model"]
     # What a killed driver left goes with the next call, though it has nothing to train.
     left = folders[0] / "state"
     left.mkdir()

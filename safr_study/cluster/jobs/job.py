@@ -17,7 +17,7 @@ from safr_study.cluster.jobs.server import JobServer
 from safr_study.errors import BadInput, ServiceUnreachable
 
 COMMAND_VARIABLE = "SAFR_STUDY_COMMAND"
-"""In a job: the arguments, as JSON, by which it was submitted; for whoever looks at the study."""
+"""Arguments, as JSON, by which a job was submitted; for those that look at the study."""
 STOP_SECONDS = 60
 """What a job has to end cleanly, before it is killed."""
 _PROGRAM = ("python", "-P", "-m", "safr_study")

@@ -40,13 +40,13 @@ class ComparedStudy:
     joint: tuple[int, ...]
     """Members of its front that no trial of the other studies dominates, by number."""
     exclusive: float
-    """By how much the joint front's hypervolume would shrink without this study."""
+    """Loss of the joint front's hypervolume if this study were left out, 0 or more."""
     epochs: int
-    """Of training in all."""
+    """Epochs trained in all, over all seeds of all trials."""
 
     @property
     def name(self) -> str:
-        """Of the study."""
+        """Name of the study."""
         return self.result.name
 
 
@@ -57,20 +57,20 @@ class StudyComparison:
     studies: tuple[ComparedStudy, ...]
     objectives: tuple[Objective, ...]
     reference_point: tuple[float, ...]
-    """Of all hypervolumes here."""
+    """Reference point of all hypervolumes, one value per objective."""
     reference_said: str
-    """Which one that is, in a sentence."""
+    """The choice of the reference point, as part of a sentence."""
     hypervolume: float
-    """Of the joint front."""
+    """Hypervolume of the joint front."""
     differences: Mapping[str, tuple[str, ...]]
     """Settings that are not the same in all studies, by path (``train.preset``): the value in each
     study, empty where one has no such setting."""
     warnings: tuple[str, ...]
-    """Why they are not quite comparable."""
+    """Sentences on why the studies are not quite comparable."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the studies."""
+        """Names of the studies."""
         return tuple(study.name for study in self.studies)
 
 

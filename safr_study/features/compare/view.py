@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pandas as pd
 
 from safr_study.errors import BadInput
 from safr_study.features.compare.compare import ComparedStudy, StudyComparison
+from safr_study.features.study_base.files import write_files
 from safr_study.figures.comparison import Front, comparison_figure
 from safr_study.records import to_plain
 from safr_study.render.format import trial_badges, value_text, values_of
@@ -47,17 +49,13 @@ def write_comparison(found: StudyComparison, folder: Path) -> list[Path]:
     caption = (
         f"hypervolume from ({_reference(found)}): {volumes}; joint front {found.hypervolume:.5g}"
     )
-    base = folder / f"compare-{'-'.join(found.names)}"[:200]
-    written = [Path(f"{base}.{kind}") for kind in ("png", "svg", "csv")]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for path in written[:2]:
-            fronts = [_front(study) for study in found.studies]
-            comparison_figure(fronts, found.objectives, path, caption=caption)
-        write_comparison_csv(found, written[2])
-    except OSError as error:
-        raise BadInput("out", f"{folder} cannot be written ({error}); choose another") from error
-    return written
+    fronts = [_front(study) for study in found.studies]
+    draw = partial(comparison_figure, fronts, found.objectives, caption=caption)
+    stem = f"compare-{'-'.join(found.names)}"[:200]
+    return write_files(
+        folder,
+        {f"{stem}.png": draw, f"{stem}.svg": draw, f"{stem}.csv": comparison_table(found)},
+    )
 
 
 def comparison_json(found: StudyComparison) -> dict[str, Any]:
@@ -103,7 +101,7 @@ def comparison_json(found: StudyComparison) -> dict[str, Any]:
     }
 
 
-def write_comparison_csv(found: StudyComparison, path: Path) -> None:
+def comparison_table(found: StudyComparison) -> pd.DataFrame:
     """Every ranked trial of every study: `result_table` with ``study`` and ``on_joint_front``."""
     tables = []
     for one in found.studies:
@@ -111,8 +109,7 @@ def write_comparison_csv(found: StudyComparison, path: Path) -> None:
         table.insert(0, "study", one.name)
         table.insert(2, "on_joint_front", [number in one.joint for number in table["trial"]])
         tables.append(table.astype(object))
-    merged = pd.concat(tables, ignore_index=True)
-    merged.to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
+    return pd.concat(tables, ignore_index=True)
 
 
 def _studies(found: StudyComparison) -> TextTable:

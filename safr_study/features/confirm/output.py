@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from safr_study.errors import BadInput
 from safr_study.features.confirm.view import confirmation_notes, confirmation_page
+from safr_study.features.study_base.files import write_files
 from safr_study.figures.confirmation import Move, confirmation_figure
 from safr_study.records import to_plain
 from safr_study.records.run import Measured, RunResult, run_to_plain
@@ -24,28 +25,23 @@ def write_confirmation(found: Confirmation, folder: Path) -> list[Path]:
         BadInput: the folder cannot be written.
     """
     stem = f"{found.study}-confirmed"
-    page, table, runs = (
-        folder / name for name in (f"{stem}.md", f"{stem}.csv", f"{stem}-runs.csv")
+    draw = partial(
+        confirmation_figure,
+        found.result,
+        [_move(one) for one in found.trials],
+        title=f"Study {found.study} on {found.dataset}, confirmed",
+        caption=_caption(found),
     )
-    pictures = [folder / f"{stem}.{suffix}" for suffix in ("png", "svg")]
-    if not found.result.ranked:
-        pictures = []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        page.write_text(confirmation_page(found, wide=True).markdown(), encoding="utf-8")
-        for path, rows in ((table, trials_table(found)), (runs, runs_table(found))):
-            rows.to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
-        for path in pictures:
-            confirmation_figure(
-                found.result,
-                [_move(one) for one in found.trials],
-                path,
-                title=f"Study {found.study} on {found.dataset}, confirmed",
-                caption=_caption(found),
-            )
-    except OSError as error:
-        raise BadInput("out", f"{folder} cannot be written ({error}); choose another") from error
-    return [page, table, runs, *pictures]
+    pictures = {f"{stem}.png": draw, f"{stem}.svg": draw} if found.result.ranked else {}
+    return write_files(
+        folder,
+        {
+            f"{stem}.md": confirmation_page(found, wide=True).markdown(),
+            f"{stem}.csv": trials_table(found),
+            f"{stem}-runs.csv": runs_table(found),
+            **pictures,
+        },
+    )
 
 
 def trials_table(found: Confirmation) -> pd.DataFrame:
@@ -114,10 +110,7 @@ def _move(one: ConfirmedTrial) -> Move:
         number=one.trial.number,
         before=one.search,
         after=tuple(new.mean for new in one.dev if new.mean is not None) if confirmed else None,
-        intervals=tuple(
-            None if new.interval is None else (new.interval.low, new.interval.high)
-            for new in one.dev
-        ),
+        intervals=tuple(None if new.interval is None else new.interval.ends for new in one.dev),
         member=one.member,
         on_front=one.on_front,
     )

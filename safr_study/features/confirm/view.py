@@ -138,7 +138,7 @@ def _selection_bias(found: Confirmation) -> str:
 
 
 def _mean_gains(found: Confirmation, trials: Sequence[ConfirmedTrial]) -> str:
-    """By how much the search's values were better, of each objective."""
+    """Mean gain of the search's values over the new means, per objective, in words."""
     parts = []
     for axis, objective in enumerate(found.objectives):
         shifts = [shift for one in trials if (shift := one.shifts[axis]) is not None]

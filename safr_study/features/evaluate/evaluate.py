@@ -35,7 +35,7 @@ class Evaluation:
     mode: str
     """How tokens were deleted."""
     sha256: str
-    """Of the model's weights."""
+    """Digest of the model's weights."""
     scores: Scores
     recorded: Scores | None
     """What the study measured on dev, from the checkpoint."""

@@ -40,7 +40,7 @@ from safr_study.uncertainty.intervals import t_interval
 Floats = NDArray[np.float64]
 Right = NDArray[np.bool_]
 Scores = Mapping[SplitName, Floats]
-"""By split, `[T]`, one number per token; the highest are removed first."""
+"""One number per token `[T]` of each split; the highest are removed first."""
 MODE = "remove"
 """Retraining knows no other way to delete."""
 
@@ -60,13 +60,13 @@ class RoarStep:
     """How far the retraining is."""
 
     training: int
-    """From 1."""
+    """Number of the training, from 1."""
     trainings: int
     k: float
     removed: Literal["top", "random"]
     seed: int
     epochs: int
-    """At most."""
+    """Most epochs of a training."""
     report: EpochReport | None = None
     """The epoch that is over; ``None``: the training begins."""
 
@@ -228,7 +228,7 @@ def without_tokens(corpus: EncodedCorpus, scores: Scores, k: float) -> EncodedCo
 
 
 def roar_metrics(roar: Sequence[RoarScores]) -> list[MeasuredMetric]:
-    """As rows of the metrics, named ``roar@K``, K in percent."""
+    """Rows of the metrics, named ``roar@K``, K in percent."""
     return [
         MeasuredMetric(
             name=f"roar@{100 * one.k:g}",

@@ -67,7 +67,7 @@ def explain_loaded(
     layer: str | None = None,
     all_layers: bool = False,
 ) -> Explanation:
-    """As `explain`, with a model that is loaded already."""
+    """Explain a text as `explain` does, with a model that is loaded already."""
     try:
         text.encode()
     except UnicodeEncodeError:

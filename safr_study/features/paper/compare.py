@@ -1,4 +1,4 @@
-"""Our runs beside the paper's numbers: levels, differences, order, fronts, and what agrees."""
+"""Our runs and the paper's numbers: levels, differences, order, fronts, and what agrees."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from safr_study.pareto import front_numbers
 from safr_study.records.runs import VMASK_ROW, RunLine
 from safr_study.records.scores import is_saturated
 from safr_study.uncertainty.bootstrap import Values
-from safr_study.uncertainty.intervals import Interval, noise_floor, within_noise
+from safr_study.uncertainty.intervals import Interval, noise_floor
 from safr_study.uncertainty.summary import SeedValues, front_chances, summarise
 
 PAPER_K = 0.3
@@ -32,17 +32,17 @@ class MetricOutcome:
 
     metric: Metric
     ours: Interval
-    """Over the seeds; of one run from its standard error, method ``normal``."""
+    """Our mean and interval over the seeds; a single run has a normal one by its standard error."""
     paper: float
     difference: Interval | None
-    """To the lambda (0, 0) row, paired on texts and seeds; ``None`` for that row itself, or where
-    no seed is common."""
+    """Difference to the lambda (0, 0) row, paired on texts and seeds; ``None`` for that row itself,
+    or where no seed is common."""
     paper_difference: float | None
 
     @property
     def inside(self) -> bool:
         """Whether our interval holds the paper's number."""
-        return self.ours.low <= self.paper <= self.ours.high
+        return self.ours.contains(self.paper)
 
     @property
     def verdict(self) -> Verdict | None:
@@ -53,7 +53,7 @@ class MetricOutcome:
         """
         if self.difference is None or self.paper_difference is None:
             return None
-        if within_noise(self.difference):
+        if self.difference.contains(0.0):
             return "inside the noise"
         same = (self.difference.mean > 0) == (self.paper_difference > 0)
         return "holds" if same and self.paper_difference else "does not hold"
@@ -66,18 +66,18 @@ class RowOutcome:
     entry: PaperRow
     seeds: tuple[int, ...]
     metrics: tuple[MetricOutcome, ...]
-    """In the order of `METRICS`."""
+    """Outcomes in the order of `METRICS`."""
     saturated: int
     """Runs whose predictions collapsed at k = 30 %."""
     rank: int
-    """By our SRS among the rows shown, 1 = highest; ties share the better one."""
+    """Rank by our SRS among the rows shown, 1 = highest; ties share the better one."""
     paper_rank: int
     on_front: bool
-    """Of our means in (accuracy, SRS) among the rows shown."""
+    """Whether our means in (accuracy, SRS) are on the front of the rows shown."""
     front_probability: float
     """Share of the resamples of seeds and texts in which it is not dominated."""
     on_paper_front: bool
-    """Of the paper's numbers of the rows shown."""
+    """Whether the paper's numbers are on the front of the rows shown."""
 
     @property
     def srs(self) -> MetricOutcome:
@@ -99,7 +99,7 @@ class RowOutcome:
 
 @dataclass(frozen=True, slots=True)
 class OrderOutcome:
-    """Whether the rows stand in the paper's order by SRS."""
+    """Agreement of the rows' order by SRS with the paper's."""
 
     pairs: int
     agreeing: int
@@ -125,7 +125,7 @@ class PaperComparison:
 def compare_rows(
     entries: Sequence[PaperRow], lines: Sequence[RunLine], dataset: str
 ) -> PaperComparison:
-    """Rows of the paper beside our runs of them.
+    """Rows of the paper compared with our runs of them.
 
     Args:
         entries: of Tables 1, 2 or 6.
@@ -210,8 +210,8 @@ def lines_of(entry: PaperRow, lines: Sequence[RunLine]) -> list[RunLine]:
 def _measured(runs: Sequence[RunLine]) -> dict[Metric, SeedValues]:
     """The metrics of a row, from what each text adds to them."""
     full = np.array([line.right.whole() for line in runs], dtype=np.float64)
-    top = np.array([line.right.without_top() for line in runs], dtype=np.float64)
-    random = np.array([line.right.without_random(line.evaluation.draws) for line in runs])
+    top = np.array([line.right.without_top(PAPER_K) for line in runs], dtype=np.float64)
+    random = np.array([line.right.without_random(PAPER_K) for line in runs])
     tables: dict[Metric, Values] = {
         "accuracy": 100 * full,
         "accuracy_random_deletion": 100 * random,

@@ -34,9 +34,7 @@ class CapacityNumber:
     @property
     def inside(self) -> bool | None:
         """Whether our interval holds the paper's number."""
-        if self.interval is None:
-            return None
-        return self.interval.low <= self.paper <= self.interval.high
+        return None if self.interval is None else self.interval.contains(self.paper)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ class CapacityOutcome:
     """Before or after ReLU."""
     pad: Literal["out", "in"]
     numbers: tuple[CapacityNumber, ...]
-    """In the order of `GROUPS`."""
+    """Numbers in the order of `GROUPS`."""
     nearest: bool = False
     """The smallest distance of all readings."""
 
@@ -66,9 +64,14 @@ class CurvePoint:
     """Share of the tokens."""
     ours: Interval
     paper: float | None
-    """Of Table 1: at k = 0 and 0.3."""
+    """The number of Table 1, at k = 0 and 0.3; ``None`` elsewhere."""
     saturated: int
-    """Runs whose predictions collapsed; of top deletions."""
+    """Runs whose predictions collapsed, for top deletions."""
+
+    @property
+    def inside(self) -> bool | None:
+        """Whether our interval holds the paper's number; ``None``: there is none."""
+        return None if self.paper is None else self.ours.contains(self.paper)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ class CurveOutcome:
     deletion: Deletion
     seeds: int
     points: tuple[CurvePoint, ...]
-    """From k = 0, ascending."""
+    """Points from k = 0, ascending."""
 
 
 def compare_capacities(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from safr_study.checkpoint.model_files import LoadedModel, load_model
@@ -23,57 +25,70 @@ from safr_study.evaluation.superposition import (
     capacity_means,
     capacity_table,
 )
-from safr_study.features.paper.rows import measurement
-from safr_study.features.paper.training import Trained, training_key
+from safr_study.features.paper.training import Trained, trained, training_key
 from safr_study.features.study_base.provenance import provenance
+from safr_study.ledger.tidy import MODEL
 from safr_study.model import SafrOutput
+from safr_study.records.run import Answers, RunResult
 from safr_study.records.runs import (
     DevResult,
     Ffn1Capacities,
     Limits,
     MeanCapacities,
     PaddedCapacities,
-    RightAnswers,
     RunLine,
     SentimentCapacity,
 )
-from safr_study.settings import CONTROLS, PAD, CorpusSpec, EvaluationConfig, Wanted, everything
-from safr_study.training import computing, effective_weights, pick_device
+from safr_study.runner.task import RunTask
+from safr_study.runner.worker import Report, with_gpu_share
+from safr_study.settings import CONTROLS, PAD, EvaluationConfig, Wanted, everything
+from safr_study.training import computing, effective_weights
 
 SHARE = 0.3
 """k of the paper's tables."""
 
 
+def measure_paper_run(task: RunTask, corpus: EncodedCorpus, report: Report) -> RunResult:
+    """Train one row under one seed, or find it trained, and measure it on test: on a worker.
+
+    Raises:
+        TrialFailure: a loss, a logit or a capacity is not finite.
+    """
+
+    def step(device: torch.device) -> RunResult:
+        done = trained(task, corpus, report, device)
+        line = measure_run(task, corpus, done, device)
+        return RunResult(
+            *task.key,
+            epochs=done.epochs,
+            seconds=line.seconds,
+            device=line.device,
+            line=line.to_json(),
+        )
+
+    return with_gpu_share(task, step)
+
+
 def measure_run(
-    done: Trained,
-    corpus: EncodedCorpus,
-    spec: CorpusSpec,
-    evaluation: EvaluationConfig,
-    *,
-    curve: bool,
-    capacities: bool,
+    task: RunTask, corpus: EncodedCorpus, done: Trained, device: torch.device
 ) -> RunLine:
     """Everything that the tables and figures need of one run; reads the test set.
 
     Args:
-        done: the trained row.
-        corpus: it was trained on, with a test split.
-        spec: of that corpus.
-        evaluation: how to measure.
-        curve: whether all the metrics at every k of the curve are wanted, and what Table 3 needs,
-            or those at k = 30 % alone.
-        capacities: whether what Table 3 needs is wanted.
+        task: its folder has the model. Its extras say whether all metrics at every k of the curve
+            are wanted and not k = 30 % alone, and whether what Table 3 needs is.
+        corpus: the data of the training, with a test split.
+        done: how the training went.
+        device: where to measure.
 
     Raises:
-        BadInput: the data have no test split.
+        BadInput: the test texts are too short for Table 3.
         TrialFailure: what the model computes is not finite.
     """
     began = time.perf_counter()
-    test = corpus.test
-    if test is None:
-        raise BadInput("dataset", f"{spec.dataset} has no test split, which the tables are of")
-    device = pick_device(1.0)
-    loaded = load_model(done.model, device=device)
+    test, spec, evaluation = corpus.split("test"), task.corpus, task.evaluation
+    curve = "curve" in task.extras
+    loaded = load_model(Path(task.folder) / MODEL, device=device)
     config = loaded.config
     want = replace(everything() if curve else _at_share(), leave_one_out=False)
     pad_to = corpus.max_len if config.preset == "reference" else None
@@ -94,9 +109,9 @@ def measure_run(
             config, corpus.train, loaded.model, device=device, pad_to=pad_to
         )
         of_table3 = None
-        if (curve or capacities) and loaded.model.vmask is not None:
-            of_table3 = _capacities(loaded, test, evaluation)
-        sentiment = _sentiment(loaded, test, evaluation)
+        if task.extras and loaded.model.vmask is not None:
+            of_table3 = _capacities(loaded, test, evaluation, device)
+        sentiment = _sentiment(loaded, test, evaluation, device)
     facts = provenance(corpus.fingerprint, device=str(device))
     return RunLine(
         key=training_key(config, corpus),
@@ -112,7 +127,7 @@ def measure_run(
         best_epoch=loaded.epoch,
         max_epochs=config.epochs,
         learning_rate=config.learning_rate,
-        evaluation=measurement(evaluation),
+        evaluation=evaluation,
         dev=DevResult(accuracy=dev.accuracy, loss=dev.loss),
         test=measured.scores,
         right=_right(measured, test),
@@ -137,21 +152,20 @@ def _at_share() -> Wanted:
     )
 
 
-def _right(measured: Evaluated, test: EncodedSplit) -> RightAnswers:
+def _right(measured: Evaluated, test: EncodedSplit) -> Answers:
     deleted = measured.deleted[SHARE]
     assert deleted.random is not None
-    return RightAnswers.pack(
-        measured.full == test.labels, deleted.top == test.labels, deleted.random == test.labels
-    )
+    answers = {SHARE: (deleted.top == test.labels, deleted.random == test.labels)}
+    return Answers.pack(measured.full == test.labels, answers)
 
 
 def _capacities(
-    loaded: LoadedModel, test: EncodedSplit, evaluation: EvaluationConfig
+    loaded: LoadedModel, test: EncodedSplit, evaluation: EvaluationConfig, device: torch.device
 ) -> Ffn1Capacities:
     """Table 3, in its four readings; padded to the model's maximum length for PAD."""
     length = loaded.max_len
     # Padded texts are long: fewer at once keep the memory as it was.
-    predictor = Predictor(loaded.model, min(32, evaluation.batch_size), length, pick_device(1.0))
+    predictor = Predictor(loaded.model, min(32, evaluation.batch_size), length, device)
     parts: dict[tuple[str, bool], list[TokenCapacities]] = {}
 
     def add(output: SafrOutput, ids: Tensor) -> Mapping[str, Tensor]:
@@ -178,13 +192,13 @@ def _plain(means: CapacityMeans) -> MeanCapacities:
 
 
 def _sentiment(
-    loaded: LoadedModel, test: EncodedSplit, evaluation: EvaluationConfig
+    loaded: LoadedModel, test: EncodedSplit, evaluation: EvaluationConfig, device: torch.device
 ) -> SentimentCapacity | None:
     """Mean capacity of the words of the gold rationale, against the others of the same text."""
     if test.rationale is None:
         return None
     length = loaded.max_len if loaded.config.preset == "reference" else None
-    predictor = Predictor(loaded.model, evaluation.batch_size, length, pick_device(1.0))
+    predictor = Predictor(loaded.model, evaluation.batch_size, length, device)
     layer = evaluation.capacity_layer
 
     def measure(output: SafrOutput, ids: Tensor) -> Mapping[str, Tensor]:

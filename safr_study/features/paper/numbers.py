@@ -6,7 +6,6 @@ percentage points of test accuracy, k = 30 %, of single runs.
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,8 +23,6 @@ METRICS: tuple[Metric, ...] = (
     "srs",
 )
 """The columns of Tables 1, 2 and 6, in the paper's order."""
-CAPACITY_DECIMALS = 4
-"""Of Table 3."""
 
 _FILE = "paper_tables.json"
 
@@ -43,11 +40,6 @@ class PaperNumbers:
         """The number of one column."""
         return float(getattr(self, metric))
 
-    @property
-    def residual(self) -> float:
-        """accuracy - accuracy_capacity_deletion - srs: 0 but for rounding, by SRS's definition."""
-        return self.accuracy - self.accuracy_capacity_deletion - self.srs
-
 
 @dataclass(frozen=True, slots=True)
 class PaperRow:
@@ -58,7 +50,7 @@ class PaperRow:
     lambda_imp: float | None
     lambda_inter: float | None
     numbers: Mapping[str, PaperNumbers]
-    """By data set: ``sst2``, ``imdb``."""
+    """Numbers by data set: ``sst2``, ``imdb``."""
 
     @property
     def row(self) -> Row:
@@ -73,20 +65,6 @@ class PaperCapacity:
     all: float
     important: float
     less_important: float
-
-    def admitted_shares(self) -> tuple[float, float]:
-        """The lowest and the highest share of important tokens that the three numbers allow.
-
-        all = s important + (1 - s) less_important, each known to half a unit of its last decimal,
-        so s = (all - less_important) / (important - less_important).
-        """
-        half = 0.5 * 10**-CAPACITY_DECIMALS
-        shares = [
-            (self.all + a - self.less_important - c)
-            / (self.important + b - self.less_important - c)
-            for a, b, c in itertools.product((-half, half), repeat=3)
-        ]
-        return min(shares), max(shares)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from safr_study.errors import BadInput
 from safr_study.features.paper.compare import PaperComparison, RowOutcome
 from safr_study.features.paper.curves import GROUPS, CapacityOutcome, CurveOutcome
 from safr_study.features.paper.numbers import METRICS
 from safr_study.features.paper.result import Reproduction
 from safr_study.features.paper.view import paper_page, paper_title
+from safr_study.features.study_base.files import write_files
 from safr_study.figures.capacity_means import CapacityReading, capacity_means_figure
 from safr_study.figures.curves import AccuracyCurve, curves_figure
 from safr_study.figures.tradeoff import TradeoffPoint, tradeoff_figure
@@ -28,21 +29,18 @@ def write_item(result: Reproduction, folder: Path) -> list[Path]:
     Raises:
         BadInput: the folder cannot be written.
     """
-    stem = f"{result.item}-{result.dataset}-{result.preset}"
-    page = paper_page(result, wide=True)
-    written = [folder / f"{stem}.{suffix}" for suffix in ("md", "tex", "csv", "png", "svg")]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        written[0].write_text(page.markdown(), encoding="utf-8")
-        written[1].write_text(page.latex(), encoding="utf-8")
-        reproduction_table(result).to_csv(
-            written[2], index=False, encoding="utf-8", lineterminator="\n"
-        )
-        for path in written[3:]:
-            draw_item(result, path)
-    except OSError as error:
-        raise BadInput("out", f"{folder} cannot be written ({error}); choose another") from error
-    return written
+    stem, page = f"{result.item}-{result.dataset}-{result.preset}", paper_page(result, wide=True)
+    draw = partial(draw_item, result)
+    return write_files(
+        folder,
+        {
+            f"{stem}.md": page.markdown(),
+            f"{stem}.tex": page.latex(),
+            f"{stem}.csv": reproduction_table(result),
+            f"{stem}.png": draw,
+            f"{stem}.svg": draw,
+        },
+    )
 
 
 def draw_item(result: Reproduction, path: Path) -> None:
@@ -126,8 +124,8 @@ def _points(comparison: PaperComparison) -> tuple[list[TradeoffPoint], list[Trad
                 accuracy=accuracy.ours.mean,
                 srs=srs.ours.mean,
                 on_front=row.on_front,
-                accuracy_interval=_ends(accuracy.ours),
-                srs_interval=_ends(srs.ours),
+                accuracy_interval=accuracy.ours.ends,
+                srs_interval=srs.ours.ends,
                 saturated=row.saturated > 0,
             )
         )
@@ -160,14 +158,13 @@ def _reading(outcome: CapacityOutcome) -> CapacityReading:
         name=f"{outcome.layer}-ReLU, PAD {outcome.pad}{nearest}",
         values=tuple(number.ours for number in outcome.numbers),
         intervals=tuple(
-            None if number.interval is None else _ends(number.interval)
-            for number in outcome.numbers
+            None if number.interval is None else number.interval.ends for number in outcome.numbers
         ),
     )
 
 
 def _ranking_names(result: Reproduction) -> list[str]:
-    """Those that every row has: without VMASK there is no keep-probability."""
+    """Rankings that every row has: without VMASK there is no keep-probability."""
     names: dict[str, set[str]] = {}
     for found in result.rankings:
         names.setdefault(found.ranking, set()).add(found.row.name)
@@ -184,14 +181,10 @@ def _ranking_readings(result: Reproduction) -> list[CapacityReading]:
         CapacityReading(
             name=row,
             values=tuple(found[name].mean for name in shown),
-            intervals=tuple(_ends(found[name]) for name in shown),
+            intervals=tuple(found[name].ends for name in shown),
         )
         for row, found in by_row.items()
     ]
-
-
-def _ends(interval: Interval) -> tuple[float, float]:
-    return interval.low, interval.high
 
 
 def _records(result: Reproduction) -> Iterator[dict[str, Any]]:
@@ -221,9 +214,7 @@ def _records(result: Reproduction) -> Iterator[dict[str, Any]]:
                 "runs": curve.seeds,
                 **_interval_columns(point.ours, point.ours.mean),
                 "paper": point.paper,
-                "inside": None
-                if point.paper is None
-                else point.ours.low <= point.paper <= point.ours.high,
+                "inside": point.inside,
                 "k": point.k,
                 "deletion": curve.deletion,
                 "saturated_runs": point.saturated,

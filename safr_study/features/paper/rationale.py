@@ -26,7 +26,7 @@ class RankingOutcome:
     texts: int
     """Test texts with a rationale that is neither empty nor the whole text."""
     average_precision: Interval
-    """In [0, 1], as the next two."""
+    """Average precision of the ranking, in [0, 1]."""
     auroc: Interval
     precision_at_gold: Interval
     srs: Interval | None

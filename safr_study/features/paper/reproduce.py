@@ -2,61 +2,55 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from filelock import FileLock, Timeout
 
 from safr_study.errors import BadInput, StudyIncomplete
+from safr_study.features.paper.lines import line_path
 from safr_study.features.paper.result import Reproduction, reproduce_item
 from safr_study.features.paper.rows import item_rows, paper_dataset
 from safr_study.features.paper.runs import (
-    Do,
+    Drive,
     RunProgress,
     RunRequest,
+    drive_on_ray,
     plan_runs,
     run_missing,
-    train_and_measure,
 )
 from safr_study.home import Home
 
 
 def reproduce(
-    request: RunRequest, home: Home, *, progress: RunProgress, do: Do | None = None
+    request: RunRequest, home: Home, *, progress: RunProgress, drive: Drive = drive_on_ray
 ) -> Reproduction:
-    """Do the runs that an item lacks, and set all of them beside the paper.
+    """Do the runs that an item lacks, and set all of them next to the paper.
 
     Args:
         request: what was asked for.
         home: keeps trained models and, of an interrupted run, its last epoch.
         progress: shown what happens.
-        do: one run; ``None``: train and measure it.
+        drive: does the runs.
 
     Raises:
         BadInput: the paper has no such numbers, or the data or lines cannot be read.
         StudyInterrupted: by Ctrl-C; what was finished is on disk.
-        StudyIncomplete: every run failed, so there is nothing to compare.
-        ServiceUnreachable: the data set is nowhere on this machine and the hub does not answer.
+        StudyIncomplete: every run failed, so there is nothing to compare; or all share a fault.
+        ServiceUnreachable: the data set is nowhere on this machine and the hub does not answer, or
+            the cluster's head is gone.
     """
     dataset = request.spec.dataset
     entries = item_rows(request.item, dataset, request.only)
-    plan = plan_runs(request, home)
-    lock = plan.file.with_name(f".{plan.file.stem}.lock")
-    lock.parent.mkdir(parents=True, exist_ok=True)
+    file = line_path(request.results, dataset, request.preset)
+    lock = file.with_name(f".{file.stem}.lock")
     try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(lock, timeout=0):
+            plan = plan_runs(request, home)
             progress.planned(plan)
-            outcome = run_missing(
-                plan.wanted,
-                request.results,
-                do or partial(train_and_measure, home),
-                workers=plan.workers,
-                progress=progress,
-            )
+            outcome = run_missing(plan, home, progress=progress, drive=drive)
     except Timeout:
         raise BadInput(
             "results",
-            f"{plan.file} is being filled by another process; wait for it, or stop it "
-            "with Ctrl-C there",
+            f"{file} is being filled by another process; wait for it, or stop it with Ctrl-C there",
         ) from None
     failures = [f"{run.label} failed: {sentence}" for run, sentence in outcome.failures]
     if not outcome.lines:

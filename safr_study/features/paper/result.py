@@ -30,7 +30,7 @@ TABLES = ("table1", "table2", "table6")
 
 @dataclass(frozen=True, slots=True)
 class Reproduction:
-    """One item of the paper, ours beside the paper's."""
+    """One item of the paper: our numbers and the paper's."""
 
     item: str
     """``table1``, ``table2``, ``table3``, ``table6``, ``figure3`` or ``rationale``."""
@@ -39,11 +39,11 @@ class Reproduction:
     """The paper's name of it."""
     preset: str
     seeds: int
-    """Asked for, of each row."""
+    """Seeds asked for, per row."""
     runs: int
-    """That it is made of."""
+    """Number of runs that the item is made of."""
     texts: int
-    """Of our test set."""
+    """Texts of our test set."""
     paper_texts: int
     limits: Limits
     max_epochs: int
@@ -52,15 +52,15 @@ class Reproduction:
     devices: Mapping[str, int]
     """Runs by device."""
     comparison: PaperComparison | None
-    """Of the tables of accuracies and SRS."""
+    """Rows compared, in the tables of accuracies and SRS."""
     capacities: tuple[CapacityOutcome, ...]
-    """Of Table 3."""
+    """Readings of Table 3."""
     sentiment: Interval | None
-    """Of Table 3: capacity of words with sentiment minus that of the others."""
+    """Table 3: capacity of words with sentiment minus that of the others."""
     curves: tuple[CurveOutcome, ...]
-    """Of Figure 3."""
+    """Lines of Figure 3."""
     rankings: tuple[RankingOutcome, ...]
-    """Of the rationale, as the next."""
+    """Rankings against the rationale."""
     sentiments: tuple[SentimentOutcome, ...]
     failures: tuple[str, ...]
     """Runs that could not be had, a sentence each."""

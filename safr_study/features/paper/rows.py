@@ -10,7 +10,7 @@ from safr_study.data import EncodedCorpus
 from safr_study.errors import BadInput
 from safr_study.features.paper.numbers import PaperRow, paper
 from safr_study.features.paper.training import training_key
-from safr_study.records.runs import Measurement, Row, RunLine
+from safr_study.records.runs import Row, RunLine
 from safr_study.settings import (
     CorpusSpec,
     EvaluationConfig,
@@ -55,8 +55,8 @@ class WantedRun:
         return (
             line.key == self.key
             and line.corpus == self.corpus
-            and line.evaluation == measurement(self.evaluation)
-            and ("srs_auc" in line.test.values or not self.curve)
+            and line.evaluation == self.evaluation
+            and (line.test.has("srs_auc") or not self.curve)
             and (line.capacities is not None or not self.capacities)
         )
 
@@ -153,18 +153,4 @@ def row_config(row: Row, *, preset: Preset, seed: int, epochs: int = PAPER_EPOCH
         penalties=Penalties(lambda_imp=row.lambda_imp, lambda_inter=row.lambda_inter),
         epochs=epochs,
         seed=seed,
-    )
-
-
-def measurement(config: EvaluationConfig) -> Measurement:
-    """The settings of an evaluation that a line names."""
-    return Measurement(
-        capacity_layer=config.capacity_layer,
-        draws=config.draws,
-        seed=config.seed,
-        mode=config.mode,
-        batch_size=config.batch_size,
-        recompute=config.recompute,
-        sample_texts=config.sample_texts,
-        sample_tokens=config.sample_tokens,
     )

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
 import os
-import signal
 import time
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import torch
 
-from safr_study.data import encoded_corpus
-from safr_study.errors import SafrError, StudyInterrupted, TrialFailure
+from safr_study.cluster.ray_cluster import cluster, cluster_nodes
+from safr_study.cluster.slots import plan_slots
+from safr_study.data import EncodedCorpus, encoded_corpus
+from safr_study.errors import BadInput, StudyInterrupted
 from safr_study.features.paper.lines import append_line, line_path, read_file
+from safr_study.features.paper.measure import measure_paper_run
 from safr_study.features.paper.rows import PAPER_EPOCHS, Item, WantedRun, wanted_runs
-from safr_study.features.paper.training import trained
 from safr_study.home import Home
+from safr_study.ledger.driver_lock import Lease
+from safr_study.ledger.tidy import tidy_states
+from safr_study.object_store import check_place, is_url, join
+from safr_study.records.run import RunResult
 from safr_study.records.runs import RunLine
-from safr_study.settings import CorpusSpec, Preset
-from safr_study.text import first_line
+from safr_study.runner.source import FixedSource
+from safr_study.runner.task import RunTask
+from safr_study.runner.trial_dir import make_trial_root
+from safr_study.settings import CorpusSpec, Preset, Resources
 
-_LOOK_AGAIN_SECONDS = 0.2
-Do = Callable[[WantedRun], RunLine]
-"""Trains and measures one run; called in a process of its own, so importable by name."""
+_FOLDER = "reproduce"
+"""Name of the folder of the trained models, and of Ray's own state meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class RunRequest:
     item: Item
     spec: CorpusSpec
     seeds: int
-    """0 .. seeds - 1."""
+    """Number of seeds, from 0 on."""
     preset: Preset
     results: Path
     """Folder of the lines."""
@@ -47,6 +49,10 @@ class RunRequest:
     """Runs at once; ``None``: one for each GPU, else one for each core."""
     only: tuple[str, ...] = ()
     """Names of rows; none: all of the item's."""
+    address: str | None = None
+    """Ray; ``None``: a cluster on this machine for the time of the runs."""
+    checkpoints_url: str | None = None
+    """Object store of the trained models; ``None``: the home."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,7 @@ class RunPlan:
     """What is about to be done."""
 
     request: RunRequest
+    corpus: EncodedCorpus
     file: Path
     wanted: tuple[WantedRun, ...]
     missing: tuple[WantedRun, ...]
@@ -63,7 +70,7 @@ class RunPlan:
 
 
 class RunProgress(Protocol):
-    """Who shows the runs to people."""
+    """What shows the runs to people."""
 
     def planned(self, plan: RunPlan) -> None:
         """The missing runs are about to begin."""
@@ -84,6 +91,10 @@ class RunOutcome:
     """Each with its sentence."""
 
 
+Drive = Callable[[Callable[[float], FixedSource], RunPlan, Home], bool]
+"""Does the runs of the source that it is given for a share of a GPU; whether it was interrupted."""
+
+
 def plan_runs(request: RunRequest, home: Home) -> RunPlan:
     """What an item needs and what of it is there; nothing is written but the corpus cache.
 
@@ -92,6 +103,10 @@ def plan_runs(request: RunRequest, home: Home) -> RunPlan:
         ServiceUnreachable: the data set is nowhere on this machine and the hub does not answer.
     """
     corpus = encoded_corpus(request.spec, home.corpora)
+    if corpus.test is None:
+        raise BadInput(
+            "dataset", f"{request.spec.dataset} has no test split, which the tables are of"
+        )
     wanted = wanted_runs(
         request.item,
         request.spec,
@@ -107,7 +122,7 @@ def plan_runs(request: RunRequest, home: Home) -> RunPlan:
     workers = min(request.workers or _at_once(), max(1, len(missing)))
     alike = [line.seconds for line in lines if line.corpus == corpus.fingerprint]
     seconds = sum(alike) / len(alike) * len(missing) / workers if alike else None
-    return RunPlan(request, file, wanted, missing, workers, seconds)
+    return RunPlan(request, corpus, file, wanted, missing, workers, seconds)
 
 
 def find_line(wanted: WantedRun, lines: Sequence[RunLine]) -> RunLine | None:
@@ -115,138 +130,112 @@ def find_line(wanted: WantedRun, lines: Sequence[RunLine]) -> RunLine | None:
     return next((line for line in reversed(lines) if wanted.is_met_by(line)), None)
 
 
-def run_missing(
-    wanted: Sequence[WantedRun], folder: Path, do: Do, *, workers: int, progress: RunProgress
-) -> RunOutcome:
-    """Do the wanted runs that the folder has no line of; each line is appended as it ends.
+def drive_on_ray(source_for: Callable[[float], FixedSource], plan: RunPlan, home: Home) -> bool:
+    """Do the runs on the cluster that was asked for; the GPUs are shared evenly.
 
-    Each in a process of its own: one that fails, or whose process dies, does not end the others.
+    Raises:
+        SafrError: as `runner.driver.run`.
+    """
+    with cluster(plan.request.address):
+        from safr_study.runner.driver import EndReason, run
+
+        nodes = cluster_nodes()
+        gpus = sum(node.gpus for node in nodes)
+        share = min(1.0, gpus / plan.workers)
+        slots = plan_slots(Resources(max_concurrent=plan.workers, gpus_per_trial=share), nodes)
+        # The results file is locked by the caller: no other driver fills it.
+        lease = Lease(time.time(), ())
+        scratch = home.scratch / _FOLDER
+        ended = run(source_for(share), plan.corpus, slots=slots, lease=lease, scratch=scratch)
+    return ended is EndReason.INTERRUPTED
+
+
+def run_missing(
+    plan: RunPlan, home: Home, *, progress: RunProgress, drive: Drive = drive_on_ray
+) -> RunOutcome:
+    """Do the runs that are missing; each line is appended as it ends.
 
     Args:
-        wanted: any runs.
-        folder: of the lines.
-        do: trains and measures one; picklable.
-        workers: runs at once, each in a process of its own.
+        plan: what is missing, from the lines as they are now.
+        home: has the trained models and, of an interrupted run, its last epoch.
         progress: shown what ends.
+        drive: does the runs.
 
     Raises:
         StudyInterrupted: by Ctrl-C; what was finished is on disk.
-        SafrError: a run found a fault that all of them share (bad data, a full disk).
+        SafrError: a fault that all runs share, such as a full disk or a lost head of the cluster.
     """
-    files = {line_path(folder, run.spec.dataset, run.config.preset) for run in wanted}
-    lines = [line for file in sorted(files) for line in read_file(file)]
-    missing = [run for run in wanted if find_line(run, lines) is None]
+    request, folder = plan.request, _models(plan.request, home)
     failures: list[tuple[WantedRun, str]] = []
-    started, done = time.monotonic(), 0
-    try:
-        with contextlib.closing(_ended(do, missing, workers)) as results:
-            for run, ended in results:
-                done += 1
-                if isinstance(ended, str):
-                    failures.append((run, ended))
-                    progress.failed(run, ended)
-                    continue
-                if not run.is_met_by(ended):
-                    raise RuntimeError(f"{run.label} gave the line of another run: {ended.key}")
-                line = append_line(folder, ended)
-                lines.append(line)
-                left = len(missing) - done
-                progress.finished(run, line, left, (time.monotonic() - started) / done * left)
-    except KeyboardInterrupt:
-        kept = sum(find_line(run, lines) is not None for run in wanted)
+    began, ended = time.monotonic(), 0
+
+    def store(task: RunTask, result: RunResult) -> None:
+        nonlocal ended
+        ended += 1
+        wanted = plan.missing[task.number]
+        if result.line is None:
+            failures.append((wanted, str(result.failure)))
+            progress.failed(wanted, str(result.failure))
+            return
+        line = RunLine.from_json(result.line)
+        if not wanted.is_met_by(line):
+            raise RuntimeError(f"{wanted.label} gave the line of another run: {line.key}")
+        line = append_line(request.results, line)
+        tidy_states(task.folder)
+        left = len(plan.missing) - ended
+        progress.finished(wanted, line, left, (time.monotonic() - began) / ended * left)
+
+    def source_for(gpus: float) -> FixedSource:
+        return FixedSource(
+            [_task(number, run, folder, gpus) for number, run in enumerate(plan.missing)],
+            store,
+            title=f"{request.item} on {request.spec.dataset}",
+            results=str(plan.file),
+            work=measure_paper_run,
+        )
+
+    interrupted = False
+    if plan.missing:
+        make_trial_root(folder)
+        try:
+            interrupted = drive(source_for, plan, home)
+        except KeyboardInterrupt:
+            interrupted = True
+    lines = read_file(plan.file)
+    kept = [find_line(run, lines) for run in plan.wanted]
+    if not is_url(folder):
+        # What a killed driver did not come to.
+        for run, line in zip(plan.wanted, kept, strict=True):
+            if line is not None:
+                tidy_states(join(folder, run.key))
+    if interrupted:
+        count = sum(line is not None for line in kept)
         raise StudyInterrupted(
-            f"interrupted with {kept} of {len(wanted)} runs in {folder}; the same command goes on "
-            "with the others, each from its last epoch"
-        ) from None
-    found = [find_line(run, lines) for run in wanted]
-    return RunOutcome(tuple(line for line in found if line is not None), tuple(failures))
+            f"interrupted with {count} of {len(kept)} runs in {request.results}; the same command "
+            "goes on with the others, each from its last epoch"
+        )
+    return RunOutcome(tuple(line for line in kept if line is not None), tuple(failures))
 
 
-def train_and_measure(home: Home, wanted: WantedRun) -> RunLine:
-    """One run: its model from the home's checkpoints or trained, and measured on test.
+def _models(request: RunRequest, home: Home) -> str:
+    """Where trained models are: a path or an URL."""
+    if request.checkpoints_url is None:
+        return str(home.checkpoints(_FOLDER))
+    return join(check_place(request.checkpoints_url, "checkpoints"), _FOLDER)
 
-    Raises:
-        TrialFailure: a loss, a logit or a capacity is not finite.
-    """
-    from safr_study.features.paper.measure import measure_run
 
-    corpus = encoded_corpus(wanted.spec, home.corpora)
-    done = trained(wanted.config, corpus, wanted.spec, home)
-    return measure_run(
-        done,
-        corpus,
-        wanted.spec,
-        wanted.evaluation,
-        curve=wanted.curve,
-        capacities=wanted.capacities,
+def _task(number: int, wanted: WantedRun, folder: str, gpus: float) -> RunTask:
+    flags = {"curve": wanted.curve, "capacities": wanted.capacities}
+    return RunTask(
+        number=number,
+        train=wanted.config,
+        corpus=wanted.spec,
+        evaluation=wanted.evaluation,
+        objectives=(),
+        folder=join(folder, wanted.key),
+        gpus=gpus,
+        extras=tuple(name for name, asked in flags.items() if asked),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Fault:
-    """An expected error on its way between processes: errors of ours do not unpickle."""
-
-    sentence: str
-    exit_code: int
-    ends_all: bool
-
-
-def _attempt(do: Do, wanted: WantedRun) -> RunLine | _Fault:
-    try:
-        return do(wanted)
-    except SafrError as error:
-        return _Fault(str(error), error.exit_code, not isinstance(error, TrialFailure))
-    except OSError as error:
-        # A full disk, say: the other runs would meet it too.
-        return _Fault(f"{error.filename or 'file system'}: {error.strerror or error}", 2, True)
-    except Exception as error:
-        return _Fault(f"{type(error).__name__}: {first_line(error)}", 1, False)
-
-
-def _ended(
-    do: Do, runs: Sequence[WantedRun], workers: int
-) -> Generator[tuple[WantedRun, RunLine | str]]:
-    """Each run as it ends, with its line or the sentence of its failure.
-
-    When it is closed before its end, or raises, the processes of all the others end at once.
-    """
-    before = multiprocessing.active_children()
-    # Threads that each wait for a process.
-    with ThreadPoolExecutor(workers, initializer=_leave_ctrl_c) as threads:
-        futures = {threads.submit(_in_a_process, do, run): run for run in runs}
-        try:
-            for future in as_completed(futures):
-                result = future.result()
-                if isinstance(result, _Fault) and result.ends_all:
-                    fault = SafrError(result.sentence)
-                    fault.exit_code = result.exit_code
-                    raise fault
-                yield futures[future], result.sentence if isinstance(result, _Fault) else result
-        finally:
-            threads.shutdown(wait=False, cancel_futures=True)
-            # A process that is being started is not among the children yet: look again.
-            while running := [future for future in futures if not future.done()]:
-                wait(running, timeout=_LOOK_AGAIN_SECONDS)
-                for process in multiprocessing.active_children():
-                    if process not in before:
-                        process.terminate()
-
-
-def _in_a_process(do: Do, wanted: WantedRun) -> RunLine | _Fault:
-    """One run in a process of its own, whose death is this run's alone."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        try:
-            return pool.submit(_attempt, do, wanted).result()
-        except BrokenProcessPool:
-            return _Fault(
-                "its process died, of memory perhaps; fewer at once with --max-concurrent", 1, False
-            )
-
-
-def _leave_ctrl_c() -> None:
-    """Ctrl-C is for the main thread alone; the processes started here inherit the mask."""
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 def _at_once() -> int:

@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from filelock import FileLock
+import torch
 
 from safr_study.checkpoint.manifest import verify_model
 from safr_study.checkpoint.model_files import save_model
 from safr_study.data import EncodedCorpus
 from safr_study.errors import CorruptCheckpoint
-from safr_study.home import Home
-from safr_study.records import EpochReport
-from safr_study.settings import CorpusSpec, EvaluationConfig, TrainConfig, fingerprint_of
-from safr_study.training import fit, pick_device
+from safr_study.ledger.tidy import MODEL, STATE
+from safr_study.runner.task import RunTask, event
+from safr_study.runner.worker import Report
+from safr_study.settings import TrainConfig, fingerprint_of
+from safr_study.training import fit
 
 _FACTS = "training.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A model on disk, and how long it took."""
+    """How the training of a model on disk went."""
 
-    model: Path
-    """Folder of the model."""
     epochs: int
-    """That ran."""
+    """Number of epochs trained."""
     seconds: float
     """Wall time of all of them."""
 
@@ -44,60 +41,38 @@ def training_key(config: TrainConfig, corpus: EncodedCorpus) -> str:
     return fingerprint_of([settings, corpus.fingerprint])[:16]
 
 
-def trained(
-    config: TrainConfig,
-    corpus: EncodedCorpus,
-    spec: CorpusSpec,
-    home: Home,
-    on_epoch: Callable[[EpochReport], None] | None = None,
-) -> Trained:
-    """The trained model; trains it, or goes on training it, if it is not there.
-
-    Args:
-        config: of the training.
-        corpus: encoded.
-        spec: of that corpus.
-        home: its checkpoints hold the model and, until it is there, the running state.
-        on_epoch: called after each epoch that is trained here.
+def trained(task: RunTask, corpus: EncodedCorpus, report: Report, device: torch.device) -> Trained:
+    """Train a model, or resume its training, unless the task's folder has it whole.
 
     Raises:
         TrialFailure: a loss is not finite.
     """
-    folder = home.checkpoints("reproduce") / training_key(config, corpus)
-    model, facts = folder / "model", folder / _FACTS
-    folder.mkdir(parents=True, exist_ok=True)
-    # Processes may outlive a command that was killed: one at a time trains here.
-    with FileLock(folder / "lock"):
-        return _finished(model, facts) or _train(config, corpus, spec, folder, on_epoch)
-
-
-def _train(
-    config: TrainConfig,
-    corpus: EncodedCorpus,
-    spec: CorpusSpec,
-    folder: Path,
-    on_epoch: Callable[[EpochReport], None] | None,
-) -> Trained:
-    model, facts = folder / "model", folder / _FACTS
+    folder = Path(task.folder)
+    facts = folder / _FACTS
+    if (existing := _finished(folder / MODEL, facts)) is not None:
+        return existing
     began = time.perf_counter()
-    state = folder / "state"
-    fitted = fit(config, corpus, device=pick_device(1.0), resume_from=state, on_epoch=on_epoch)
+    fitted = fit(
+        task.train,
+        corpus,
+        device=device,
+        resume_from=folder / STATE,
+        on_epoch=lambda epoch: report(event(epoch)),
+    )
     save_model(
-        model,
+        folder / MODEL,
         fitted.model,
-        config=config,
+        config=task.train,
         corpus=corpus,
-        spec=spec,
-        evaluation=EvaluationConfig(),
+        spec=task.corpus,
+        evaluation=task.evaluation,
         scores=None,
         epoch=fitted.best_epoch,
     )
     # Epochs of an interrupted run count by their own clocks.
-    seconds = max(time.perf_counter() - began, sum(report.seconds for report in fitted.epochs))
-    done = Trained(model, len(fitted.epochs), seconds)
-    plain = {"epochs": done.epochs, "seconds": done.seconds}
-    facts.write_text(json.dumps(plain) + "\n", encoding="utf-8")
-    shutil.rmtree(state, ignore_errors=True)
+    seconds = max(time.perf_counter() - began, sum(epoch.seconds for epoch in fitted.epochs))
+    done = Trained(len(fitted.epochs), seconds)
+    facts.write_text(json.dumps(asdict(done)) + "\n", encoding="utf-8")
     return done
 
 
@@ -105,7 +80,6 @@ def _finished(model: Path, facts: Path) -> Trained | None:
     try:
         verify_model(model)
         plain = json.loads(facts.read_text(encoding="utf-8"))
-        shutil.rmtree(model.with_name("state"), ignore_errors=True)
-        return Trained(model, int(plain["epochs"]), float(plain["seconds"]))
+        return Trained(int(plain["epochs"]), float(plain["seconds"]))
     except (CorruptCheckpoint, OSError, ValueError, KeyError, TypeError):
         return None

@@ -244,14 +244,14 @@ def _saturated(outcome: RowOutcome) -> str:
 def _paper(point: CurvePoint) -> str:
     if point.paper is None:
         return ""
-    return f"{point.paper:.2f} {_in(point.ours.low <= point.paper <= point.ours.high)}"
+    return f"{point.paper:.2f} {_in(point.ours.contains(point.paper))}"
 
 
 def _cell(found: Interval, wide: bool, *, decimals: int = 2, sign: str = "") -> str:
     shown = f"{sign}.{decimals}f"
     if wide:
         return f"{found.mean:{shown}} [{found.low:{shown}}, {found.high:{shown}}]"
-    return f"{found.mean:{shown}} ± {(found.high - found.low) / 2:.{decimals - 1}f}"
+    return f"{found.mean:{shown}} ± {found.half:.{decimals - 1}f}"
 
 
 def _in(inside: bool) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from safr_study.errors import BadInput
+from safr_study.features.study_base.files import write_files
 from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.driver_lock import drivers
 from safr_study.ledger.ledger import Ledger
@@ -14,7 +16,7 @@ from safr_study.ledger.storage import close_storage, open_storage, stored_studie
 from safr_study.pareto import rank_study
 from safr_study.records import StudyResult, TrialState
 from safr_study.render.history import hypervolume_history, write_history_csv
-from safr_study.render.result_tables import write_csv
+from safr_study.render.result_tables import result_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,19 +112,20 @@ def write_result(result: StudyResult, folder: Path) -> list[Path]:
     from safr_study.figures.history import history_figure
 
     history = hypervolume_history(result)
-    front, grown = (folder / f"{result.name}-{what}" for what in ("front", "hypervolume"))
-    written = [Path(f"{base}.{kind}") for base in (front, grown) for kind in ("png", "svg", "csv")]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for path in written[:2]:
-            front_figure(result, path)
-        write_csv(result, written[2])
-        for path in written[3:5]:
-            history_figure(result, history, path)
-        write_history_csv(history, written[5])
-    except OSError as error:
-        raise BadInput("out", f"{folder} cannot be written ({error}); choose another") from error
-    return written
+    draw_front = partial(front_figure, result)
+    draw_history = partial(history_figure, result, history)
+    front, grown = f"{result.name}-front", f"{result.name}-hypervolume"
+    return write_files(
+        folder,
+        {
+            f"{front}.png": draw_front,
+            f"{front}.svg": draw_front,
+            f"{front}.csv": result_table(result),
+            f"{grown}.png": draw_history,
+            f"{grown}.svg": draw_history,
+            f"{grown}.csv": partial(write_history_csv, history),
+        },
+    )
 
 
 def list_studies(stores: Stores) -> tuple[list[StudySummary], list[str]]:

@@ -163,7 +163,8 @@ def test_runs_that_fail_are_told_and_end_with_3(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reproduce, "train_and_measure", _fail_vmask)
+    fails = runs.drive_by(runs.do_but_fail_vmask)
+    monkeypatch.setitem(reproduce.reproduce.__kwdefaults__, "drive", fails)
     limits = ("--seeds", "1", "--results", "results", "--max-concurrent", "1")
     assert run("table1", *limits) == 3
     shown = capsys.readouterr()
@@ -211,7 +212,3 @@ def test_data_that_are_nowhere_are_exit_4(
     monkeypatch.delenv("SAFR_STUDY_DATA")
     assert run("table1", "--dry-run") == 4
     assert capsys.readouterr().err.startswith("error: dataset: ")
-
-
-def _fail_vmask(home: object, wanted: runs.WantedRun) -> RunLine:
-    return runs.do_but_fail_vmask(wanted)

@@ -1,10 +1,6 @@
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,17 +16,6 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="session")
-def golden() -> dict[str, Any]:
-    """Brute-force values of the definitions."""
-    beside = Path(__file__).resolve().parents[4] / "shared" / "golden"
-    path = Path(os.environ.get("SAFR_STUDY_GOLDEN", beside)) / "measures.json"
-    if not path.exists():
-        pytest.skip(f"no golden file at {path}; set SAFR_STUDY_GOLDEN to its folder")
-    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return values
 
 
 @pytest.fixture

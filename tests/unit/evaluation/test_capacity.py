@@ -23,8 +23,8 @@ def random_rows(shape: tuple[int, int, int]) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(tokens, width))
 
 
-def test_capacity_and_polysemanticity_equal_the_golden_values(golden) -> None:
-    for measured in golden["measures"]:
+def test_capacity_and_polysemanticity_equal_the_golden_values(golden_measures) -> None:
+    for measured in golden_measures["measures"]:
         rows = torch.tensor(measured["H"], dtype=torch.float64)[None]
         mask = torch.ones(rows.shape[:2], dtype=torch.bool)
         np.testing.assert_allclose(capacity(rows, mask)[0], measured["capacity"], rtol=0, atol=1e-9)

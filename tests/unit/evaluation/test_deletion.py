@@ -73,8 +73,8 @@ def test_a_share_outside_0_to_1_is_refused(k: float) -> None:
         deletion_counts(np.array([3]), k)
 
 
-def test_rankings_and_deleted_sets_equal_the_golden_values(golden) -> None:
-    measures = golden["measures"]
+def test_rankings_and_deleted_sets_equal_the_golden_values(golden_measures) -> None:
+    measures = golden_measures["measures"]
     lengths = np.array([len(m["capacity"]) for m in measures])
     offsets = np.concatenate(([0], np.cumsum(lengths)))
     ranks = rank_tokens(np.concatenate([m["capacity"] for m in measures]), offsets)

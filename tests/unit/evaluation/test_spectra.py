@@ -32,8 +32,8 @@ def rotation(width: int) -> np.ndarray:
     return np.linalg.qr(np.random.default_rng(1).normal(size=(width, width)))[0]
 
 
-def test_spectral_measures_equal_the_golden_values(golden) -> None:
-    for measured in golden["measures"]:
+def test_spectral_measures_equal_the_golden_values(golden_measures) -> None:
+    for measured in golden_measures["measures"]:
         rows = torch.tensor(measured["H"], dtype=torch.float64)
         found = spectral(rows) | {"interference_energy": float(interference_energy(rows))}
         expected = {name: measured[name] for name in found}

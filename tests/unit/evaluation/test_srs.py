@@ -16,8 +16,8 @@ PAIRS = st.integers(1, 40).flatmap(
 )
 
 
-def test_every_metric_equals_the_golden_values(golden) -> None:
-    for measured in golden["deletion"]:
+def test_every_metric_equals_the_golden_values(golden_measures) -> None:
+    for measured in golden_measures["deletion"]:
         full, top, bottom, random = (
             np.array(measured[f"right_{which}"], dtype=bool)
             for which in ("full", "top", "bottom", "random")

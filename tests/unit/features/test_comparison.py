@@ -19,7 +19,7 @@ from safr_study.features.compare.compare import StudyComparison, StudyView, comp
 from safr_study.features.compare.view import (
     comparison_json,
     comparison_page,
-    write_comparison_csv,
+    comparison_table,
 )
 from safr_study.features.report.comparison_section import comparison_section
 from safr_study.pareto import rank_study
@@ -181,7 +181,7 @@ def test_the_tables_the_document_and_the_file_say_the_same(tmp_path: Path) -> No
     document = comparison_json(found)
     assert document["studies"][0]["share"] == pytest.approx(175 / 184)
     assert [one["joint"] for one in document["studies"]] == [[0, 1], [0]]
-    write_comparison_csv(found, tmp_path / "c.csv")
+    comparison_table(found).to_csv(tmp_path / "c.csv", index=False)
     table = pd.read_csv(tmp_path / "c.csv")
     assert table[["study", "trial", "on_joint_front", "accuracy"]].to_numpy().tolist() == [
         ["a", 0, True, 70.0],

@@ -129,8 +129,8 @@ def test_one_run_has_its_own_standard_errors() -> None:
     assert found["accuracy"].ours.mean - found["accuracy"].ours.low == pytest.approx(
         z * line.test.to_plain()["accuracy_se"]
     )
-    lost = line.right.whole().astype(int) - line.right.without_top()
-    lost_base = base.right.whole().astype(int) - base.right.without_top()
+    lost = line.right.whole().astype(int) - line.right.without_top(0.3)
+    lost_base = base.right.whole().astype(int) - base.right.without_top(0.3)
     width = z * 100 * np.std(lost - lost_base) / np.sqrt(len(lost))
     assert found["srs"].difference is not None
     assert found["srs"].difference.high - found["srs"].difference.mean == pytest.approx(width)

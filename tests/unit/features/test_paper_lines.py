@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,54 +12,37 @@ import numpy as np
 import pytest
 import synthetic_runs as runs
 from filelock import FileLock
-from hypothesis import given
-from hypothesis import strategies as st
 from plain_scores import changed, deletions_of
 
 from safr_study.data import EncodedCorpus, encoded_corpus
-from safr_study.errors import BadInput, SafrError, StudyIncomplete, StudyInterrupted
+from safr_study.errors import BadInput, StudyIncomplete, StudyInterrupted
 from safr_study.features.paper.lines import append_line, line_path, read_file, read_lines
 from safr_study.features.paper.reproduce import reproduce
 from safr_study.features.paper.rows import ITEMS, WantedRun, item_rows, row_config, wanted_runs
-from safr_study.features.paper.runs import RunRequest, find_line, plan_runs, run_missing
+from safr_study.features.paper.runs import RunPlan, RunRequest, find_line, plan_runs, run_missing
 from safr_study.features.paper.training import training_key
 from safr_study.home import Home, open_home
-from safr_study.records.runs import BASELINE_ROW, VMASK_ROW, RightAnswers, Row, RunLine
+from safr_study.records.run import Answers, RunResult
+from safr_study.records.runs import BASELINE_ROW, VMASK_ROW, Row, RunLine
+from safr_study.runner.source import FixedSource
+from safr_study.runner.task import RunTask
 from safr_study.settings import CorpusSpec, EvaluationConfig
 
 SAFR = Row(True, 1.0, 0.1)
 
 
-@given(st.integers(1, 70), st.integers(1, 35), st.integers(0, 2**31))
-def test_right_answers_survive_packing(texts: int, draws: int, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    full, top = rng.random((2, texts)) < 0.7
-    random = rng.random((draws, texts)) < 0.6
-    packed = RightAnswers.pack(full, top, random)
-    assert packed.whole().tolist() == full.tolist()
-    assert packed.without_top().tolist() == top.tolist()
-    assert packed.without_random(draws).tolist() == random.mean(axis=0).tolist()
-
-
-def test_right_answers_are_readable_by_hand() -> None:
+def test_right_answers_in_a_line_are_readable_by_hand() -> None:
     full = np.array([1, 0, 1, 1, 0, 0, 0, 0, 1], bool)
-    packed = RightAnswers.pack(full, ~full, np.repeat(full[None], 11, axis=0))
-    assert (packed.full, packed.top_30, packed.random_30) == ("b080", "4f00", "b0bb0000b")
-
-
-@pytest.mark.parametrize(
-    ("shape", "draws", "words"), [((5,), 36, "36 draws"), ((6,), 2, "texts differ")]
-)
-def test_what_does_not_fit_is_not_packed(shape: tuple[int], draws: int, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        RightAnswers.pack(np.ones(5, bool), np.ones(shape, bool), np.ones((draws, 5), bool))
-
-
-def test_bits_of_another_number_of_texts_are_refused() -> None:
-    with pytest.raises(ValueError, match="hexadecimal digits"):
-        RightAnswers(9, "b0", "4f", "000000000")
-    with pytest.raises(ValueError, match="characters"):
-        RightAnswers(9, "b080", "4f00", "0")
+    draws = np.repeat(full[None], 10, axis=0)
+    right = Answers.pack(full, {0.3: (~full, draws)})
+    plain = json.loads(runs.run_line(SAFR, 0, right=right).to_json())["right"]
+    assert plain == {"examples": 9, "full": "b080", "top_30": "4f00", "random_30": "a0aa0000a"}
+    again = RunLine.from_json(runs.run_line(SAFR, 0, right=right).to_json()).right
+    assert again == right
+    assert again.without_top(0.3).tolist() == (~full).tolist()
+    shares = again.without_random(0.3)
+    assert shares is not None
+    assert shares.tolist() == full.tolist()
 
 
 @pytest.mark.parametrize("row", [BASELINE_ROW, VMASK_ROW, SAFR])
@@ -293,8 +277,8 @@ def test_only_figure_3_and_table_3_ask_for_the_long_measuring(
     [
         {"key": "0" * 16},
         {"corpus": "other"},
-        {"evaluation": replace(runs.PLAIN, draws=20)},
-        {"evaluation": replace(runs.PLAIN, mode="unk")},
+        {"evaluation": EvaluationConfig(draws=20)},
+        {"evaluation": EvaluationConfig(mode="unk")},
     ],
 )
 def test_a_line_of_another_run_does_not_meet_it(
@@ -331,76 +315,110 @@ def test_settings_of_training_and_evaluation_are_in_the_key(
     assert EvaluationConfig().draws == runs.DRAWS
 
 
-def test_missing_runs_are_done_once(wanted: tuple[WantedRun, ...], tmp_path: Path) -> None:
+def plan_of(wanted: tuple[WantedRun, ...], home: Home, folder: Path) -> RunPlan:
+    """The plan of one seed of Table 1, with the lines that the folder has."""
+    plan = plan_runs(RunRequest("table1", wanted[0].spec, 1, "masked", folder), home)
+    assert plan.wanted == wanted
+    return plan
+
+
+def test_missing_runs_are_done_once(
+    wanted: tuple[WantedRun, ...], home: Home, tmp_path: Path
+) -> None:
+    folder = tmp_path / "results"
     heard = runs.Heard()
-    append_line(tmp_path, runs.line_of(wanted[1]))
-    outcome = run_missing(wanted, tmp_path, runs.do, workers=2, progress=heard)
+    append_line(folder, runs.line_of(wanted[1]))
+    plan = plan_of(wanted, home, folder)
+    outcome = run_missing(plan, home, progress=heard, drive=runs.drive_by(runs.line_of))
     assert [line.row for line in outcome.lines] == [run.row for run in wanted]
-    assert sorted(heard.done) == ["baseline seed 0", "safr(1, 0.1) seed 0"]
+    assert heard.done == ["baseline seed 0", "safr(1, 0.1) seed 0"]
     assert heard.left == [1, 0]
     again = runs.Heard()
     # What would fail is not even tried.
-    repeated = run_missing(wanted, tmp_path, runs.do_but_fail_vmask, workers=2, progress=again)
-    assert repeated == outcome
+    plan = plan_of(wanted, home, folder)
+    drive = runs.drive_by(runs.do_but_fail_vmask)
+    assert run_missing(plan, home, progress=again, drive=drive) == outcome
     assert again.done == []
-    assert len(runs.file_lines(line_path(tmp_path, "sst2-treebank", "masked"))) == 3
+    assert len(runs.file_lines(line_path(folder, "sst2-treebank", "masked"))) == 3
 
 
 def test_a_failed_run_does_not_end_the_others_and_stays_missing(
-    wanted: tuple[WantedRun, ...], tmp_path: Path
+    wanted: tuple[WantedRun, ...], home: Home, tmp_path: Path
 ) -> None:
-    heard = runs.Heard()
-    outcome = run_missing(wanted, tmp_path, runs.do_but_fail_vmask, workers=1, progress=heard)
+    heard, folder = runs.Heard(), tmp_path / "results"
+    drive = runs.drive_by(runs.do_but_fail_vmask)
+    outcome = run_missing(plan_of(wanted, home, folder), home, progress=heard, drive=drive)
     assert [line.row.name for line in outcome.lines] == ["baseline", "safr(1, 0.1)"]
     assert [run.label for run, _ in outcome.failures] == ["vmask seed 0"]
     assert "not a finite number" in heard.troubles["vmask seed 0"]
-    lines = read_lines(tmp_path)
+    lines = read_lines(folder)
     assert [find_line(run, lines) is None for run in wanted] == [False, True, False]
 
 
-def test_a_fault_that_all_share_ends_them(wanted: tuple[WantedRun, ...], tmp_path: Path) -> None:
-    with pytest.raises(SafrError, match="dataset: changed on disk") as caught:
-        run_missing(wanted, tmp_path, runs.do_but_find_bad_data, workers=2, progress=runs.Heard())
-    assert caught.value.exit_code == 2
-
-
-def test_a_process_that_dies_is_a_failure_with_advice(
-    wanted: tuple[WantedRun, ...], tmp_path: Path
-) -> None:
-    heard = runs.Heard()
-    outcome = run_missing(wanted, tmp_path, runs.do_but_die, workers=1, progress=heard)
-    assert "baseline seed 0" in heard.troubles
-    assert "--max-concurrent" in heard.troubles["baseline seed 0"]
-    assert [line.row.name for line in outcome.lines] == ["vmask", "safr(1, 0.1)"]
-    assert [run.label for run, _ in outcome.failures] == ["baseline seed 0"]
-
-
-def test_any_other_fault_of_a_run_is_its_own(wanted: tuple[WantedRun, ...], tmp_path: Path) -> None:
-    outcome = run_missing(wanted, tmp_path, runs.do_but_overflow, workers=2, progress=runs.Heard())
-    assert len(outcome.lines) == 2
-    assert outcome.failures[0][1] == "RuntimeError: CUDA out of memory"
-
-
 def test_the_line_of_another_run_is_never_kept(
-    wanted: tuple[WantedRun, ...], tmp_path: Path
+    wanted: tuple[WantedRun, ...], home: Home, tmp_path: Path
 ) -> None:
+    folder = tmp_path / "results"
+    plan = plan_of(wanted, home, folder)
     with pytest.raises(RuntimeError, match="gave the line of another run"):
-        run_missing(wanted[:1], tmp_path, runs.do_another, workers=1, progress=runs.Heard())
-    assert read_lines(tmp_path) == ()
+        run_missing(plan, home, progress=runs.Heard(), drive=runs.drive_by(runs.do_another))
+    assert read_lines(folder) == ()
 
 
-def test_ctrl_c_keeps_what_is_finished_and_the_command_goes_on(
-    wanted: tuple[WantedRun, ...], tmp_path: Path
+def test_an_interruption_keeps_what_is_finished_and_the_command_resumes(
+    wanted: tuple[WantedRun, ...], home: Home, tmp_path: Path
 ) -> None:
+    folder = tmp_path / "results"
+
+    def interrupted(source_for: Callable[[float], FixedSource], plan: RunPlan, home: Home) -> bool:
+        source = source_for(0.0)
+        task = source.next()
+        assert task is not None
+        line = runs.line_of(plan.missing[task.number])
+        source.on_end(task, RunResult(*task.key, line=line.to_json()))
+        return True
+
+    plan = plan_of(wanted, home, folder)
     with pytest.raises(StudyInterrupted, match=r"1 of 3 runs in .*the same command goes on"):
-        run_missing(
-            wanted, tmp_path, runs.do_baseline_alone, workers=1, progress=runs.Interrupting()
-        )
-    assert [line.row.name for line in read_lines(tmp_path)] == ["baseline"]
+        run_missing(plan, home, progress=runs.Heard(), drive=interrupted)
+    assert [line.row.name for line in read_lines(folder)] == ["baseline"]
     heard = runs.Heard()
-    outcome = run_missing(wanted, tmp_path, runs.do, workers=1, progress=heard)
+    plan = plan_of(wanted, home, folder)
+    outcome = run_missing(plan, home, progress=heard, drive=runs.drive_by(runs.line_of))
     assert len(outcome.lines) == 3
     assert "baseline seed 0" not in heard.done
+
+
+def test_a_task_says_all_that_decides_a_runs_numbers(
+    wanted: tuple[WantedRun, ...], home: Home, tmp_path: Path
+) -> None:
+    tasks: list[RunTask] = []
+
+    def look(source_for: Callable[[float], FixedSource], plan: RunPlan, home: Home) -> bool:
+        tasks.extend(iter(source_for(0.25).next, None))
+        return False
+
+    run_missing(
+        plan_of(wanted, home, tmp_path / "results"), home, progress=runs.Heard(), drive=look
+    )
+    assert [task.train for task in tasks] == [run.config for run in wanted]
+    assert {(task.evaluation, task.gpus) for task in tasks} == {(EvaluationConfig(), 0.25)}
+    folders = [home.checkpoints("reproduce") / run.key for run in wanted]
+    assert [Path(task.folder) for task in tasks] == folders
+
+
+def test_running_states_of_finished_runs_go(
+    wanted: tuple[WantedRun, ...], home: Home, tmp_path: Path
+) -> None:
+    folder = tmp_path / "results"
+    for run in wanted:
+        (home.checkpoints("reproduce") / run.key / "state").mkdir(parents=True)
+    # A driver was killed when it had written a line, and before it removed the state.
+    append_line(folder, runs.line_of(wanted[0]))
+    drive = runs.drive_by(runs.do_but_fail_vmask)
+    run_missing(plan_of(wanted, home, folder), home, progress=runs.Heard(), drive=drive)
+    states = [(home.checkpoints("reproduce") / run.key / "state").exists() for run in wanted]
+    assert states == [False, True, False], "a failed run may resume"
 
 
 def test_the_plan_counts_and_estimates(
@@ -427,7 +445,12 @@ def test_an_item_without_any_run_is_incomplete(
 ) -> None:
     request = RunRequest("table3", spec, 1, "masked", tmp_path / "results")
     with pytest.raises(StudyIncomplete, match=r"no run of table3 .* seed 0 failed: .*not a finite"):
-        reproduce(request, home, progress=runs.Heard(), do=runs.do_nothing_right)
+        reproduce(
+            request,
+            home,
+            progress=runs.Heard(),
+            drive=runs.drive_by(lambda _: "epoch 1: the loss is not a finite number"),
+        )
 
 
 def test_two_processes_do_not_fill_one_file(spec: CorpusSpec, home: Home, tmp_path: Path) -> None:
@@ -435,4 +458,4 @@ def test_two_processes_do_not_fill_one_file(spec: CorpusSpec, home: Home, tmp_pa
     lock = tmp_path / "results" / ".sst2-treebank-masked.lock"
     lock.parent.mkdir()
     with FileLock(lock), pytest.raises(BadInput, match=r"results: .*another process"):
-        reproduce(request, home, progress=runs.Heard(), do=runs.do)
+        reproduce(request, home, progress=runs.Heard(), drive=runs.drive_by(runs.line_of))

@@ -1,24 +1,12 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
 
 from safr_study.model import SafrClassifier, build_model
 from safr_study.settings import ModelShape, Preset
-
-
-@pytest.fixture(scope="session")
-def golden() -> Path:
-    """The folder of golden files; tests that need it are skipped without it."""
-    beside = Path(__file__).resolve().parents[4] / "shared" / "golden"
-    folder = Path(os.environ.get("SAFR_STUDY_GOLDEN", beside))
-    if not folder.is_dir():
-        pytest.skip("no golden files: set SAFR_STUDY_GOLDEN to their folder")
-    return folder
 
 
 @pytest.fixture

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,16 +72,16 @@ def brute_interaction(attention: Tensor, lengths: list[int], power: int, *, row:
     return sum(texts) / len(texts)
 
 
-def test_importance_of_the_recorded_texts(golden: Path) -> None:
-    measures = json.loads((golden / "measures.json").read_text(encoding="utf-8"))["measures"]
+def test_importance_of_the_recorded_texts(golden_measures: dict[str, Any]) -> None:
+    measures = golden_measures["measures"]
     for case in measures:
         rows = torch.tensor(case["H"], dtype=torch.float64)[None]
         found = importance_loss(rows, torch.ones(rows.shape[:2], dtype=torch.bool)).item()
         assert found == pytest.approx(case["importance_term"], rel=1e-10)
 
 
-def test_interaction_of_the_recorded_attention(golden: Path) -> None:
-    cases = json.loads((golden / "measures.json").read_text(encoding="utf-8"))["interaction"]
+def test_interaction_of_the_recorded_attention(golden_measures: dict[str, Any]) -> None:
+    cases = golden_measures["interaction"]
     for case in cases:
         attention = torch.tensor(case["A"], dtype=torch.float64)[None]
         real = torch.ones(1, attention.shape[-1], dtype=torch.bool)

@@ -15,7 +15,6 @@ from safr_study.uncertainty.intervals import (
     noise_floor,
     normal_interval,
     t_interval,
-    within_noise,
 )
 from safr_study.uncertainty.intervals_over_seeds import intervals, percentile_interval
 from safr_study.uncertainty.summary import SeedValues, summarise
@@ -113,7 +112,7 @@ def test_noise_floor_is_the_sample_deviation_over_seeds() -> None:
     [(-1.0, 2.0, True), (0.0, 2.0, True), (-2.0, 0.0, True), (0.1, 2.0, False), (-2.0, -1, False)],
 )
 def test_a_difference_is_noise_when_its_interval_holds_zero(low, high, expected) -> None:
-    assert within_noise(Interval((low + high) / 2, low, high, "student-t", ())) is expected
+    assert Interval((low + high) / 2, low, high, "student-t", ()).contains(0.0) is expected
 
 
 def test_few_seeds_show_student_t_and_many_the_bootstrap() -> None:
@@ -205,7 +204,7 @@ def test_a_difference_is_paired_on_seeds_and_examples(seeds: int) -> None:
     found = difference(a, b)
     assert found == interval(a - b)
     assert found.mean == pytest.approx(a.mean() - b.mean())
-    assert not within_noise(found)
+    assert not found.contains(0.0)
     # The same numbers under other pairs are not so sure.
     unpaired = difference(a, b[rng.permutation(seeds)])
     shuffled = difference(a, b[:, rng.permutation(60)])

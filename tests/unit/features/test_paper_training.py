@@ -1,0 +1,101 @@
+"""A row of the paper's tables as a worker trains and measures it, on data small enough."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from safr_study.data import EncodedCorpus, encoded_corpus
+from safr_study.features.paper.measure import measure_paper_run
+from safr_study.records.run import RunResult
+from safr_study.records.runs import RunLine
+from safr_study.runner.task import RunTask
+from safr_study.settings import CorpusSpec, EvaluationConfig, TrainConfig
+from safr_study.training.steps import train_epoch
+
+SPEC = CorpusSpec(dataset="planted", train_limit=40, dev_limit=30, test_limit=30)
+EPOCHS = 3
+
+
+@pytest.fixture(scope="module")
+def corpus() -> EncodedCorpus:
+    return encoded_corpus(SPEC)
+
+
+def task(folder: Path, *extras: str) -> RunTask:
+    train = {
+        "shape": {"embed_dim": 16, "ffn_dim": 16, "heads": 2, "mask_hidden_dim": 8},
+        "penalties": {"lambda_imp": 1.0, "lambda_inter": 0.1},
+        "epochs": EPOCHS,
+        "patience": EPOCHS,
+    }
+    return RunTask(
+        number=2,
+        train=TrainConfig.model_validate(train),
+        corpus=SPEC,
+        evaluation=EvaluationConfig(),
+        objectives=(),
+        folder=str(folder),
+        gpus=0.0,
+        extras=extras,
+    )
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The epochs that are really trained."""
+    epochs: list[int] = []
+
+    def train(*args: Any, **options: Any) -> Any:
+        epochs.append(options["epoch"])
+        return train_epoch(*args, **options)
+
+    monkeypatch.setattr("safr_study.training.loop.train_epoch", train)
+    return epochs
+
+
+def line_of(result: RunResult) -> RunLine:
+    """The line, without its time."""
+    assert result.line is not None
+    return replace(RunLine.from_json(result.line), seconds=0.0)
+
+
+def test_a_run_killed_in_its_training_resumes_to_the_same_line(
+    corpus: EncodedCorpus, tmp_path: Path, trained: list[int]
+) -> None:
+    whole = measure_paper_run(task(tmp_path / "whole"), corpus, lambda _: None)
+    trained.clear()
+    reported: list[dict[str, str]] = []
+
+    def killed(event: dict[str, str]) -> None:
+        reported.append(event)
+        if len(reported) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measure_paper_run(task(tmp_path / "killed"), corpus, killed)
+    assert trained == [1, 2]
+    resumed = measure_paper_run(task(tmp_path / "killed"), corpus, lambda _: None)
+    assert trained == [1, 2, 3]
+    assert line_of(resumed) == line_of(whole)
+    assert (resumed.key, resumed.epochs) == ((2, 0), EPOCHS)
+    assert line_of(whole).evaluation == EvaluationConfig()
+    assert line_of(whole).right.draws == EvaluationConfig().draws
+
+
+def test_a_table_that_needs_more_measures_the_model_that_is_there(
+    corpus: EncodedCorpus, tmp_path: Path, trained: list[int]
+) -> None:
+    plain = line_of(measure_paper_run(task(tmp_path), corpus, lambda _: None))
+    more = line_of(measure_paper_run(task(tmp_path, "capacities"), corpus, lambda _: None))
+    assert trained == [1, 2, 3]
+    assert plain.capacities is None
+    assert more.capacities is not None
+    assert replace(more, capacities=None) == plain
+    weights = tmp_path / "model" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    again = line_of(measure_paper_run(task(tmp_path), corpus, lambda _: None))
+    assert again == plain, "a damaged model is made again from its running state"
