@@ -232,12 +232,13 @@ def scores_from_plain(plain: Mapping[str, Any]) -> Scores:
         TypeError: it has another form, or a number is missing.
     """
     of_model = ("accuracy", "majority_accuracy", "loss", "kendall_tau", "gate_openness")
+    deletions = _deletions(plain["deletions"])
     _check(plain, ("split", "examples", "accuracy", "accuracy_se", "majority_accuracy", "loss"))
     values = dict(_measures(plain, of_model))
     if plain.get("kendall_texts"):
         values["kendall_texts"] = Measure(plain["kendall_texts"])
     values |= _measures(plain.get("curve") or {}, OF_CURVE)
-    values |= _deletions(plain["deletions"])
+    values |= deletions
     rankings: dict[str, dict[str, Measure]] = {"capacity": values}
     for control in plain.get("controls", ()):
         rankings.setdefault(control["ranking"], {}).update(_deletions(control["deletions"]))
