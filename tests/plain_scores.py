@@ -85,7 +85,8 @@ def numbers(values: Mapping[str, Measure]) -> Any:
     for name, measure in values.items():
         kind = name.partition("@")[0]
         named |= {kind: measure.value, f"{kind}_se": measure.se}
-    return SimpleNamespace(**named)
+    dominant = named.get("dominant_share")
+    return SimpleNamespace(**named, saturated=dominant is not None and dominant > 0.95)
 
 
 def plain_scores(*, saturated: bool = False) -> Scores:
