@@ -33,7 +33,7 @@ from safr_study.runner.tune_adapter import (
     trial_resources,
 )
 from safr_study.runner.worker import trainable
-from safr_study.text import first_line, is_secret_name
+from safr_study.text import is_secret_name, summary
 
 WORKER_DEATHS = 1
 """Number of times that a run whose worker process dies resumes from its last epoch."""
@@ -148,7 +148,7 @@ def _as_ours(error: Exception, source: RunSource) -> SafrError:
     if isinstance(error, SafrError):
         return error
     sentence = (
-        f"study: it could not go on ({type(error).__name__}: {first_line(error)}); what was "
+        f"study: it could not go on ({type(error).__name__}: {summary(error)}); what was "
         f"finished is in {source.results}, and the same command goes on from there"
     )
     if isinstance(error, ledger_errors()):
