@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from safr_study.features.paper.rows import WantedRun
     from safr_study.features.paper.runs import RunPlan, RunRequest
     from safr_study.home import Home
-    from safr_study.records.runs import RunLine
+    from safr_study.records.run_line import RunLine
 
 
 def reproduce(

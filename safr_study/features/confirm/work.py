@@ -21,7 +21,6 @@ from safr_study.ledger.driver_lock import Lease
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.run_store import (
     confirmed_runs,
-    new_seeds,
     readings_of_test,
     record_reading,
     record_run,
@@ -37,6 +36,7 @@ from safr_study.runner.source import FixedSource
 from safr_study.runner.task import RunTask
 from safr_study.runner.trial_dir import make_trial_root
 from safr_study.runner.worker import measure_on_test, train_run
+from safr_study.sampling.seeds import new_seeds
 from safr_study.settings import Resources
 from safr_study.tracking import role_holders
 from safr_study.uncertainty.confirmation import Confirmation, Searched, confirmation

@@ -30,7 +30,7 @@ from safr_study.features.study_base.provenance import provenance
 from safr_study.ledger.tidy import MODEL
 from safr_study.model import SafrOutput
 from safr_study.records.run import Answers, RunResult
-from safr_study.records.runs import (
+from safr_study.records.run_line import (
     DevResult,
     Ffn1Capacities,
     Limits,

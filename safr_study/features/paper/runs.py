@@ -23,7 +23,7 @@ from safr_study.ledger.driver_lock import Lease
 from safr_study.ledger.tidy import tidy_states
 from safr_study.object_store import check_place, is_url, join
 from safr_study.records.run import RunResult
-from safr_study.records.runs import RunLine
+from safr_study.records.run_line import RunLine
 from safr_study.runner.source import FixedSource
 from safr_study.runner.task import RunTask
 from safr_study.runner.trial_dir import make_trial_root

@@ -11,7 +11,7 @@ import pytest
 from safr_study.data import EncodedCorpus, encoded_corpus
 from safr_study.features.paper.measure import measure_paper_run
 from safr_study.records.run import RunResult
-from safr_study.records.runs import RunLine
+from safr_study.records.run_line import RunLine
 from safr_study.runner.task import RunTask
 from safr_study.settings import CorpusSpec, EvaluationConfig, TrainConfig
 from safr_study.training.steps import train_epoch
