@@ -27,10 +27,10 @@ from safr_study.records.run_line import RunLine
 from safr_study.runner.source import FixedSource
 from safr_study.runner.task import RunTask
 from safr_study.runner.trial_dir import make_trial_root
-from safr_study.settings import CorpusSpec, Preset, Resources
+from safr_study.settings import CorpusSpec, Preset, Resources, fingerprint_of
 
 _FOLDER = "reproduce"
-"""Name of the folder of the trained models, and of Ray's own state meanwhile."""
+"""Name of the folder of the trained models, and beginning of that of Ray's own state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +139,22 @@ def drive_on_ray(source_for: Callable[[float], FixedSource], plan: RunPlan, home
     with cluster(plan.request.address):
         from safr_study.runner.driver import EndReason, run
 
-        nodes = cluster_nodes()
+        request, nodes = plan.request, cluster_nodes()
+        # As many at once as were planned for this machine; on a cluster, as it has room for.
+        at_once = plan.workers if request.address is None else request.workers
         gpus = sum(node.gpus for node in nodes)
-        share = min(1.0, gpus / plan.workers)
-        slots = plan_slots(Resources(max_concurrent=plan.workers, gpus_per_trial=share), nodes)
+        share = None if at_once is None else min(1.0, gpus / at_once)
+        slots = plan_slots(Resources(max_concurrent=at_once, gpus_per_trial=share), nodes)
         # The results file is locked by the caller: no other driver fills it.
         lease = Lease(time.time(), ())
-        scratch = home.scratch / _FOLDER
-        ended = run(source_for(share), plan.corpus, slots=slots, lease=lease, scratch=scratch)
+        results = fingerprint_of([str(plan.file.resolve())])[:12]
+        ended = run(
+            source_for(slots.gpus_per_trial),
+            plan.corpus,
+            slots=slots,
+            lease=lease,
+            scratch=home.scratch / f"{_FOLDER}-{results}",
+        )
     return ended is EndReason.INTERRUPTED
 
 
