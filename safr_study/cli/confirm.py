@@ -20,18 +20,13 @@ from safr_study.cli.options import (
     open_stores,
     option,
 )
+from safr_study.cli.progress import Reporter
 from safr_study.errors import BadInput, SafrError, StudyIncomplete
 from safr_study.render.text_table import TextTable
-from safr_study.text import duration, size
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from safr_study.features.confirm.plan import ConfirmOutcome, ConfirmPlan, ConfirmRequest
+    from safr_study.features.confirm.plan import ConfirmOutcome, ConfirmRequest
     from safr_study.features.study_base.stores import Stores
-    from safr_study.records import TrialRecord
-    from safr_study.records.run import RunResult
-    from safr_study.settings import Objective
 
 
 def confirm(
@@ -80,96 +75,10 @@ def confirm(
         raise BadInput("out", f"{out} is no folder; choose another")
     from safr_study.features.confirm.confirm import confirm as run
 
-    progress = SilentConfirm() if quiet else ConfirmReport(output.err())
-    outcome = run(request, stores, progress=progress)
+    progress = Reporter(None if quiet else output.err())
+    outcome = run(request, stores, say=progress.say)
     _show(outcome, out, as_json=json)
     _complain(outcome)
-
-
-class SilentConfirm:
-    """Shows nothing."""
-
-    def planned(self, plan: ConfirmPlan) -> None:
-        """It is about to begin."""
-
-    def run_ended(self, trial: TrialRecord, run: RunResult, left: int, seconds: float) -> None:
-        """A run is over."""
-
-    def test_begins(self, models: int, texts: int) -> None:
-        """The test set is read."""
-
-    def test_ended(self, trial: TrialRecord, seed: int, left: int) -> None:
-        """A model was measured on test."""
-
-    def warn(self, sentence: str) -> None:
-        """Something went wrong."""
-
-
-class ConfirmReport(SilentConfirm):
-    """A line for each run."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._objectives: tuple[Objective, ...] = ()
-
-    def planned(self, plan: ConfirmPlan) -> None:
-        """Say what is about to be done."""
-        self._objectives = plan.objectives
-        for line in plan_lines(plan):
-            self._say(line)
-
-    def run_ended(self, trial: TrialRecord, run: RunResult, left: int, seconds: float) -> None:
-        """Say what came of it."""
-        rest = f"; {left} left, about {duration(seconds)}" if left else ""
-        if run.failure is not None:
-            self._say(f"warning: trial {run.trial}, seed {run.seed} failed: {run.failure}{rest}")
-            return
-        pairs = zip(self._objectives, run.values, strict=True)
-        values = ", ".join(f"{objective.label} {value:.2f}" for objective, value in pairs)
-        self._say(
-            f"trial {run.trial} ({trial.label}), seed {run.seed}: {values}"
-            f"{' (saturated)' if run.saturated else ''}, {run.epochs} epochs in "
-            f"{duration(run.seconds)}{rest}"
-        )
-
-    def test_begins(self, models: int, texts: int) -> None:
-        """Say that the test set is read from now on."""
-        self._say(f"reading the test set: {texts:,} texts for {models} models")
-
-    def test_ended(self, trial: TrialRecord, seed: int, left: int) -> None:
-        """Say how far it is."""
-        rest = f"; {left} left" if left else ""
-        self._say(f"trial {trial.number} ({trial.label}), seed {seed}: measured on test{rest}")
-
-    def warn(self, sentence: str) -> None:
-        """Say what went wrong."""
-        self._say(f"warning: {sentence}")
-
-    def _say(self, line: str) -> None:
-        self._console.print(line, soft_wrap=True)
-
-
-def plan_lines(plan: ConfirmPlan) -> list[str]:
-    """What is about to be done, and what it will cost."""
-    numbers = ", ".join(str(trial.number) for trial in plan.trials)
-    lines = [
-        f"Confirm study {plan.study} on {plan.corpus}",
-        f"{len(plan.trials)} trials ({numbers}: the front and the baselines) x {len(plan.seeds)} "
-        f"new seeds ({', '.join(map(str, plan.seeds))}): {plan.wanted} runs, "
-        f"{plan.wanted - len(plan.missing)} of them in the ledger",
-    ]
-    if plan.missing:
-        lines.append(
-            f"{len(plan.missing)} to do, {plan.slots.sentence()}; about "
-            f"{duration(plan.seconds)} by the search's own times, "
-            f"{size(plan.disk_bytes)} of disk"
-        )
-    if plan.unread:
-        lines.append(
-            f"at the end the test set ({plan.test_texts:,} texts) is read once for "
-            f"{plan.unread} models"
-        )
-    return lines
 
 
 def _dry_run(request: ConfirmRequest, stores: Stores, *, as_json: bool) -> None:
@@ -194,7 +103,7 @@ def _dry_run(request: ConfirmRequest, stores: Stores, *, as_json: bool) -> None:
             }
         )
         return
-    for line in plan_lines(plan):
+    for line in plan.lines():
         output.out().print(line, soft_wrap=True)
     if plan.missing:
         runs = Counter(number for number, _ in plan.missing)

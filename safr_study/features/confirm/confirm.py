@@ -13,8 +13,8 @@ from safr_study.features.confirm.output import write_confirmation
 from safr_study.features.confirm.plan import (
     ConfirmOutcome,
     ConfirmPlan,
-    ConfirmProgress,
     ConfirmRequest,
+    Say,
 )
 from safr_study.features.confirm.summary import searched_part, stored_confirmation
 from safr_study.features.confirm.work import ConfirmWork
@@ -53,15 +53,13 @@ def plan_confirmation(
     return work.plan(plan_slots(work.resources, [NodeCapacity(cpus, gpus)]))
 
 
-def confirm(
-    request: ConfirmRequest, stores: Stores, *, progress: ConfirmProgress
-) -> ConfirmOutcome:
+def confirm(request: ConfirmRequest, stores: Stores, *, say: Say) -> ConfirmOutcome:
     """Train the front and the baselines with new seeds, compare, read test once, move the aliases.
 
     Args:
         request: what was asked for.
         stores: where its services are.
-        progress: shown what happens.
+        say: shows what happens, a sentence each.
 
     Raises:
         StudyInterrupted: by Ctrl-C; all that was finished is in the ledger.
@@ -76,9 +74,9 @@ def confirm(
         ledger = Ledger.load(storage, request.study)
         assert ledger is not None
         searched = searched_part(ledger)
-        _look_for_tracking(stores, progress)
+        _look_for_tracking(stores, say)
         work = ConfirmWork(request, stores, ledger, _same_corpus(ledger, stores), searched)
-        unmeasured = work.run(lease, progress)
+        unmeasured = work.run(lease, say)
         found = work.found()
         models, problem = _publish(work, found)
     return ConfirmOutcome(found, tuple(models), problem, unmeasured)
@@ -95,12 +93,12 @@ def _same_corpus(ledger: Ledger, stores: Stores) -> EncodedCorpus:
     return corpus
 
 
-def _look_for_tracking(stores: Stores, progress: ConfirmProgress) -> None:
+def _look_for_tracking(stores: Stores, say: Say) -> None:
     """A wrong address is told before anything is paid for; a silent server may come back."""
     try:
         open_store(stores.home, stores.tracking_uri)
     except ServiceUnreachable as error:
-        progress.warn(f"{error}; the confirmation goes on, and tries again at its end")
+        say(f"warning: {error}; the confirmation goes on, and tries again at its end")
 
 
 def publish_confirmation(ledger: Ledger, store: Store) -> list[RegisteredModel]:

@@ -1,16 +1,19 @@
-"""A confirmation as it is asked for, planned, shown and ended."""
+"""A confirmation as it is asked for, planned and ended."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from safr_study.cluster.slots import TrialSlots
 from safr_study.errors import SafrError
 from safr_study.records import RegisteredModel, TrialRecord
-from safr_study.records.run import RunKey, RunResult
-from safr_study.settings import Objective
+from safr_study.records.run import RunKey
+from safr_study.text import duration, size
 from safr_study.uncertainty.confirmation import Confirmation
+
+Say = Callable[[str], None]
+"""Shows a sentence about the progress to people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,6 @@ class ConfirmPlan:
     """One line about the data."""
     trials: tuple[TrialRecord, ...]
     """To be confirmed: the front, then the other baselines."""
-    objectives: tuple[Objective, ...]
     seeds: tuple[int, ...]
     missing: tuple[RunKey, ...]
     """(trial, seed) to train, in this order: seed by seed, so that all trials can be compared
@@ -54,24 +56,27 @@ class ConfirmPlan:
         """Runs in all."""
         return len(self.trials) * len(self.seeds)
 
-
-class ConfirmProgress(Protocol):
-    """Who shows a confirmation to people while it runs."""
-
-    def planned(self, plan: ConfirmPlan) -> None:
-        """It is about to begin."""
-
-    def run_ended(self, trial: TrialRecord, run: RunResult, left: int, seconds: float) -> None:
-        """A run is in the ledger; `left` are to come, in about so many seconds."""
-
-    def test_begins(self, models: int, texts: int) -> None:
-        """The test set is read from now on."""
-
-    def test_ended(self, trial: TrialRecord, seed: int, left: int) -> None:
-        """A model was measured on test; `left` are to come."""
-
-    def warn(self, sentence: str) -> None:
-        """Something did not go as it should; the confirmation goes on."""
+    def lines(self) -> list[str]:
+        """Sentences on what is about to be done, and what it will cost."""
+        numbers = ", ".join(str(trial.number) for trial in self.trials)
+        lines = [
+            f"Confirm study {self.study} on {self.corpus}",
+            f"{len(self.trials)} trials ({numbers}: the front and the baselines) x "
+            f"{len(self.seeds)} new seeds ({', '.join(map(str, self.seeds))}): {self.wanted} runs, "
+            f"{self.wanted - len(self.missing)} of them in the ledger",
+        ]
+        if self.missing:
+            lines.append(
+                f"{len(self.missing)} to do, {self.slots.sentence()}; about "
+                f"{duration(self.seconds)} by the search's own times, "
+                f"{size(self.disk_bytes)} of disk"
+            )
+        if self.unread:
+            lines.append(
+                f"at the end the test set ({self.test_texts:,} texts) is read once for "
+                f"{self.unread} models"
+            )
+        return lines
 
 
 @dataclass(frozen=True, slots=True)

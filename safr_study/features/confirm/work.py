@@ -14,7 +14,7 @@ from safr_study.cluster.ray_cluster import cluster
 from safr_study.cluster.slots import NodeCapacity, TrialSlots, plan_slots
 from safr_study.data import EncodedCorpus, describe
 from safr_study.errors import StudyInterrupted
-from safr_study.features.confirm.plan import ConfirmPlan, ConfirmProgress, ConfirmRequest
+from safr_study.features.confirm.plan import ConfirmPlan, ConfirmRequest, Say
 from safr_study.features.study_base.cost import START_SECONDS, estimate
 from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.driver_lock import Lease
@@ -38,6 +38,7 @@ from safr_study.runner.trial_dir import make_trial_root
 from safr_study.runner.worker import measure_on_test, train_run
 from safr_study.sampling.seeds import new_seeds
 from safr_study.settings import Resources
+from safr_study.text import duration
 from safr_study.tracking import role_holders
 from safr_study.uncertainty.confirmation import Confirmation, Searched, confirmation
 
@@ -95,7 +96,6 @@ class ConfirmWork:
             study=spec.name,
             corpus=describe(self.corpus),
             trials=self.searched.trials,
-            objectives=spec.objectives,
             seeds=self.seeds,
             missing=tuple(missing),
             slots=slots,
@@ -105,19 +105,36 @@ class ConfirmWork:
             unread=len(unread) if self.test_texts else 0,
         )
 
-    def run(self, lease: Lease, progress: ConfirmProgress) -> tuple[str, ...]:
+    def run(self, lease: Lease, say: Say) -> tuple[str, ...]:
         """Do what is missing; sentences on what could not be measured on test."""
         self._tidy()
         if not (self._missing(confirmed_runs(self.ledger)) or self._unread()):
-            progress.planned(self.plan(plan_slots(Resources(), [NodeCapacity(1.0, 0.0)])))
+            self._say_plan(plan_slots(Resources(), [NodeCapacity(1.0, 0.0)]), say)
             return ()
         with cluster(self.stores.address):
             asked = self.ledger.spec.model_copy(update={"resources": self.resources})
             slots = measured_slots(asked, self.corpus)
-            progress.planned(self.plan(slots))
+            self._say_plan(slots, say)
             with self._told_when_interrupted():
-                self._train(slots, lease, progress)
-                return self._read_test(slots, lease, progress)
+                self._train(slots, lease, say)
+                return self._read_test(slots, lease, say)
+
+    def _say_plan(self, slots: TrialSlots, say: Say) -> None:
+        for line in self.plan(slots).lines():
+            say(line)
+
+    def _say_run(self, run: RunResult, left: int, seconds: float, say: Say) -> None:
+        rest = f"; {left} left, about {duration(seconds)}" if left else ""
+        if run.failure is not None:
+            say(f"warning: trial {run.trial}, seed {run.seed} failed: {run.failure}{rest}")
+            return
+        pairs = zip(self.ledger.spec.objectives, run.values, strict=True)
+        values = ", ".join(f"{objective.label} {value:.2f}" for objective, value in pairs)
+        say(
+            f"trial {run.trial} ({self._trials[run.trial].label}), seed {run.seed}: {values}"
+            f"{' (saturated)' if run.saturated else ''}, {run.epochs} epochs in "
+            f"{duration(run.seconds)}{rest}"
+        )
 
     @property
     def _wanted(self) -> list[RunKey]:
@@ -142,7 +159,7 @@ class ConfirmWork:
         confirmed = [one for one in self.found().trials if one.ranked is not None]
         return [run.key for one in confirmed for run in one.runs if run.test is None]
 
-    def _train(self, slots: TrialSlots, lease: Lease, progress: ConfirmProgress) -> None:
+    def _train(self, slots: TrialSlots, lease: Lease, say: Say) -> None:
         missing = self._missing(confirmed_runs(self.ledger))
         began, ended = datetime.now(UTC), 0
 
@@ -155,7 +172,7 @@ class ConfirmWork:
                 tidy_states(task.folder)
             left = len(missing) - ended
             elapsed = (datetime.now(UTC) - began).total_seconds()
-            progress.run_ended(self._trials[run.trial], run, left, elapsed / ended * left)
+            self._say_run(run, left, elapsed / ended * left, say)
 
         make_trial_root(self._folder)
         tasks = [self._task(self._trials[number], seed, slots) for number, seed in missing]
@@ -169,9 +186,7 @@ class ConfirmWork:
         )
         self._drive(source, slots, lease)
 
-    def _read_test(
-        self, slots: TrialSlots, lease: Lease, progress: ConfirmProgress
-    ) -> tuple[str, ...]:
+    def _read_test(self, slots: TrialSlots, lease: Lease, say: Say) -> tuple[str, ...]:
         unread = self._unread()
         if not unread:
             return ()
@@ -182,7 +197,7 @@ class ConfirmWork:
         at = _now()
         lease.check(self.title)
         record_reading(self.ledger, unread, chosen, at)
-        progress.test_begins(len(unread), self.test_texts)
+        say(f"reading the test set: {self.test_texts:,} texts for {len(unread)} models")
         unmeasured: list[str] = []
         left = len(unread)
 
@@ -192,10 +207,12 @@ class ConfirmWork:
             number, seed = task.key
             if result.test is None:
                 unmeasured.append(f"trial {number} under seed {seed}: {result.failure}")
-                progress.warn(f"not measured on test: {unmeasured[-1]}")
+                say(f"warning: not measured on test: {unmeasured[-1]}")
             else:
                 record_test(self.ledger, task.key, result.test, at)
-                progress.test_ended(self._trials[number], seed, left)
+                rest = f"; {left} left" if left else ""
+                label = self._trials[number].label
+                say(f"trial {number} ({label}), seed {seed}: measured on test{rest}")
 
         tasks = [self._task(self._trials[number], seed, slots) for number, seed in unread]
         source = FixedSource(
@@ -230,7 +247,7 @@ class ConfirmWork:
         return join(self._folder, f"{key[0]:05d}-{key[1]}")
 
     def _task(self, trial: TrialRecord, seed: int, slots: TrialSlots) -> RunTask:
-        """As the search's task of this trial, with another seed, a folder of its own, no rungs."""
+        """The search's task of this trial, with another seed, a folder of its own, no rungs."""
         folder = self._run_folder((trial.number, seed))
         gpus = slots.gpus_per_trial
         return trial_task(self.ledger.spec, trial, seed=seed, folder=folder, gpus=gpus)
