@@ -28,7 +28,7 @@ def write_confirmation(found: Confirmation, folder: Path) -> list[Path]:
     draw = partial(
         confirmation_figure,
         found.result,
-        [_move(one) for one in found.trials],
+        [Move.of(one) for one in found.trials],
         title=f"Study {found.study} on {found.dataset}, confirmed",
         caption=_caption(found),
     )
@@ -102,18 +102,6 @@ def confirmation_json(found: Confirmation) -> dict[str, Any]:
         "test_readings": to_plain(found.readings),
         "notes": list(confirmation_notes(found)),
     }
-
-
-def _move(one: ConfirmedTrial) -> Move:
-    confirmed = one.ranked is not None
-    return Move(
-        number=one.trial.number,
-        before=one.search,
-        after=tuple(new.mean for new in one.dev if new.mean is not None) if confirmed else None,
-        intervals=tuple(None if new.interval is None else new.interval.ends for new in one.dev),
-        member=one.member,
-        on_front=one.on_front,
-    )
 
 
 def _caption(found: Confirmation) -> str:
