@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from safr_study.training import FitResult
 
 Report = Callable[[dict[str, str]], None]
-Work = Callable[[RunTask, EncodedCorpus, Report], RunResult]
+Work = Callable[[RunTask, EncodedCorpus, Report], RunResult | SharedFault]
 """What a worker does with a task; importable by name."""
 _Result = TypeVar("_Result")
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -239,6 +239,9 @@ def _measure(
         preset=task.train.preset,
         device=device,
     )
+    values = tuple(metric_value(found.scores, objective) for objective in task.objectives)
+    if not task.answers:
+        return Measured(found.scores, values)
     right = {
         k: (
             deleted.top == split.labels,
@@ -246,11 +249,7 @@ def _measure(
         )
         for k, deleted in found.deleted.items()
     }
-    return Measured(
-        scores=found.scores,
-        values=tuple(metric_value(found.scores, objective) for objective in task.objectives),
-        answers=Answers.pack(found.full == split.labels, right),
-    )
+    return Measured(found.scores, values, Answers.pack(found.full == split.labels, right))
 
 
 def objective_values(objectives: tuple[Objective, ...], scores: Scores) -> tuple[float, ...]:

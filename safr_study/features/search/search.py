@@ -129,6 +129,7 @@ def search(
             slots = measured_slots(spec, corpus) if left > 0 else None
             if slots is not None and url is None:
                 free_space_check(home, estimate(spec, corpus, slots, left).disk_bytes)
+            lease.check(f"study {spec.name!r}")
             if ledger is None:
                 # One of another version is not read, and stays as it is.
                 with contextlib.suppress(BadInput):
@@ -163,6 +164,7 @@ def search(
         result = rank_ledger(ledger)
         models: Sequence[RegisteredModel] = ()
         if untracked is None:
+            lease.check(f"study {spec.name!r}")
             models, untracked = register(store, ledger, result)
         return SearchOutcome(
             result,
