@@ -94,7 +94,7 @@ def _sync(ledger: Ledger, stores: Stores) -> Synced:
     before = Delivery.of(ledger)
     store = open_store(stores.home, stores.tracking_uri)
     writer = StudyWriter(store, tracked_study(ledger), runs_now=False)
-    writer.start()
+    writer.start(ledger.trials())
     ended = is_finished(ledger) or (before is not None and before.ended)
     delivery_begins(ledger, stores.tracking_uri, ended=ended)
     missing = finish_tracking(writer, ledger, interrupted=not ended)

@@ -62,7 +62,8 @@ def finish_tracking(writer: StudyWriter, ledger: Ledger, *, interrupted: bool) -
     Returns:
         What it did not take, as a sentence; the ledger remembers it. ``None``: it has everything.
     """
-    # So far as they are known: the tables name the runs.
+    # The tables name the runs, so far as the server makes them now.
+    writer.catch_up()
     ledger.set_run_ids(writer.runs.run_ids())
     result = rank_ledger(ledger)
     history = hypervolume_history(result)
