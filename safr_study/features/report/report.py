@@ -23,9 +23,9 @@ from safr_study.features.report.page import study_page
 from safr_study.features.report.study_report import StudyReport
 from safr_study.features.study_base.results import load_ledger, rank_ledger
 from safr_study.features.study_base.stores import Stores
-from safr_study.ledger.activity import command_of
 from safr_study.ledger.driver_lock import driver_of
 from safr_study.ledger.importance import parameter_importance
+from safr_study.ledger.notes import command_of
 from safr_study.ledger.storage import close_storage
 from safr_study.render.history import hypervolume_history
 
@@ -45,7 +45,7 @@ class ReportRequest:
     anyway: bool = False
     """Compare also what is of other data."""
     quick: bool = False
-    """From the ledger alone: no model is loaded, no text is shown."""
+    """Whether the ledger alone is read: no model is loaded, no text is shown."""
     texts: int = TEXTS
 
 
@@ -58,7 +58,7 @@ class WrittenReport:
     report: StudyReport
 
     def facts(self) -> dict[str, Any]:
-        """For programs: where it is, and what it has."""
+        """Facts for programs: where the page is, and what it has."""
         result = self.report.result
         missing = [self.report.examples.problem, *(one.problem for one in self.report.models)]
         return {

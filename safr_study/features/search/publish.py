@@ -14,9 +14,8 @@ from safr_study.features.study_base.results import rank_ledger
 from safr_study.figures import front_figure
 from safr_study.figures.history import history_figure
 from safr_study.figures.parallel import parallel_figure
-from safr_study.ledger.activity import began, command_of
 from safr_study.ledger.ledger import Ledger
-from safr_study.ledger.sync_state import delivery_ends
+from safr_study.ledger.notes import began, command_of, delivery_ends
 from safr_study.records import Provenance, StudyResult
 from safr_study.records.history import HistoryPoint
 from safr_study.render.front_page import front_page

@@ -19,13 +19,11 @@ from safr_study.features.study_base.provenance import provenance
 from safr_study.features.study_base.results import load_ledger, rank_ledger
 from safr_study.features.study_base.stores import Stores
 from safr_study.home import Home
-from safr_study.ledger.activity import remember_command
 from safr_study.ledger.driver_lock import driver_lock
-from safr_study.ledger.ledger import Ledger, StudyFacts, warm_trials
-from safr_study.ledger.preview import first_trials
+from safr_study.ledger.ledger import Ledger, StudyFacts, first_trials, warm_trials
+from safr_study.ledger.notes import delivery_begins, delivery_ends, remember_command
+from safr_study.ledger.retention import tidy_study
 from safr_study.ledger.storage import open_storage
-from safr_study.ledger.sync_state import delivery_begins, delivery_ends
-from safr_study.ledger.tidy import tidy_study
 from safr_study.object_store import check_place
 from safr_study.records import (
     RegisteredModel,

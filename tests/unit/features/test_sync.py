@@ -14,7 +14,7 @@ from safr_study.features.search.status import study_status
 from safr_study.features.study_base.stores import Stores
 from safr_study.features.sync import sync_study, unsynced
 from safr_study.home import Home, open_home
-from safr_study.ledger.sync_state import Delivery, delivery_begins, delivery_ends
+from safr_study.ledger.notes import Delivery, delivery_begins, delivery_ends
 from safr_study.settings import SearchSpace
 from safr_study.tracking import list_models, open_store
 
