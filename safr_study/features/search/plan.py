@@ -14,8 +14,7 @@ from safr_study.features.study_base.cost import Cost, estimate, measured_objecti
 from safr_study.features.study_base.provenance import provenance
 from safr_study.features.study_base.results import load_ledger
 from safr_study.features.study_base.stores import Stores
-from safr_study.ledger.ledger import Ledger, StudyFacts, warm_trials
-from safr_study.ledger.preview import first_trials
+from safr_study.ledger.ledger import Ledger, StudyFacts, first_trials, warm_trials
 from safr_study.ledger.storage import open_storage
 from safr_study.records import TrialRecord, TrialState, to_plain
 from safr_study.sampling.fixed_trials import planned_trials

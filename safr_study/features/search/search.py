@@ -11,7 +11,7 @@ from safr_study.cluster.gpu_pilot import measured_slots
 from safr_study.cluster.ray_cluster import cluster
 from safr_study.cluster.slots import TrialSlots
 from safr_study.data import EncodedCorpus, encoded_corpus
-from safr_study.errors import BadInput, LockLost, ServiceUnreachable, StudyInterrupted
+from safr_study.errors import BadInput, ServiceUnreachable, StudyInterrupted
 from safr_study.features.search.plan import (
     PER_TRIAL,
     StudyPlan,
@@ -29,12 +29,11 @@ from safr_study.features.study_base.provenance import provenance
 from safr_study.features.study_base.results import rank_ledger
 from safr_study.features.study_base.stores import Stores
 from safr_study.home import Home
-from safr_study.ledger.activity import remember_command
 from safr_study.ledger.driver_lock import Lease, driver_lock
 from safr_study.ledger.ledger import Ledger
+from safr_study.ledger.notes import delivery_begins, delivery_ends, remember_command
+from safr_study.ledger.retention import tidy_study
 from safr_study.ledger.storage import open_storage
-from safr_study.ledger.sync_state import delivery_begins, delivery_ends
-from safr_study.ledger.tidy import tidy_study
 from safr_study.object_store import check_place
 from safr_study.records import (
     RegisteredModel,
@@ -150,15 +149,15 @@ def search(
                     spec, corpus, ledger, slots, stores, lease, [writer, progress]
                 )
                 lease.check(f"study {spec.name!r}")
-            except LockLost:
-                # Another driver may have the study: neither its ledger nor its runs are ours.
-                writer.finish(patience=0.0, limit=0.0)
-                raise
             except BaseException:
-                # No run stays open, whatever ended the study. If it was the ledger, closing fails
-                # too: the first error is the one to tell, and the next start closes the runs.
-                with contextlib.suppress(Exception):
-                    finish_tracking(writer, ledger, interrupted=True)
+                if lease.still_held():
+                    # No run stays open, whatever ended the study. If it was the ledger, closing
+                    # fails too: the first error is the one to tell, and the next start closes it.
+                    with contextlib.suppress(Exception):
+                        finish_tracking(writer, ledger, interrupted=True)
+                else:
+                    # Another driver may have the study: neither its ledger nor its runs are ours.
+                    writer.abandon()
                 raise
         untracked = finish_tracking(writer, ledger, interrupted=False)
         result = rank_ledger(ledger)
