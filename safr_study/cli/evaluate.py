@@ -259,8 +259,8 @@ def _rankings_table(scores: Scores, mode: str) -> TextTable:
     deletions = {"capacity": [scores.deletion(k) for k in shares]}
     deletions |= {control.ranking: list(control.deletions) for control in scores.controls}
     rows = [
-        (name.replace("_", " "), *(cell for one in found for cell in _cells(one)))
-        for name, found in deletions.items()
+        (name.replace("_", " "), *(cell for one in by_share for cell in _cells(one)))
+        for name, by_share in deletions.items()
     ]
     title = f"Capacity against other rankings, mode {mode}; points"
     return TextTable(title, ("ranking", *columns), rows)

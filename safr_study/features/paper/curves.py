@@ -102,10 +102,10 @@ def compare_capacities(
     outcomes = []
     for layer in ("pre", "post"):
         for pad in ("out", "in"):
-            found = [getattr(getattr(run, layer), f"pad_{pad}") for run in measured]
+            by_run = [getattr(getattr(run, layer), f"pad_{pad}") for run in measured]
             numbers = []
             for group in GROUPS:
-                values = [float(getattr(means, group)) for means in found]
+                values = [float(getattr(means, group)) for means in by_run]
                 numbers.append(
                     CapacityNumber(
                         group=group,
@@ -124,10 +124,10 @@ def sentiment_difference(lines: Sequence[RunLine]) -> Interval | None:
 
     Over the seeds; of one run from its standard error over texts. ``None``: not measured.
     """
-    found = [line.sentiment_capacity for line in lines if line.sentiment_capacity is not None]
-    if not found:
+    capacities = [line.sentiment_capacity for line in lines if line.sentiment_capacity is not None]
+    if not capacities:
         return None
-    return t_or_normal_interval([run.difference for run in found], found[0].difference_se)
+    return t_or_normal_interval([run.difference for run in capacities], capacities[0].difference_se)
 
 
 def accuracy_curves(
@@ -171,16 +171,16 @@ def _points(
         )
     ]
     for k in _shares(runs):
-        found = [run.test.deletion(k) for run in runs]
-        values = [_accuracy(scores, deletion) for scores in found]
+        deletions = [run.test.deletion(k) for run in runs]
+        values = [_accuracy(scores, deletion) for scores in deletions]
         measured = [value for value in values if value is not None]
         if len(measured) == len(values):
             points.append(
                 CurvePoint(
                     k=k,
-                    ours=t_or_normal_interval(measured, _se(found[0], deletion, examples)),
+                    ours=t_or_normal_interval(measured, _se(deletions[0], deletion, examples)),
                     paper=published if k == PAPER_K else None,
-                    saturated=sum(s.saturated for s in found) if deletion == "top" else 0,
+                    saturated=sum(s.saturated for s in deletions) if deletion == "top" else 0,
                 )
             )
     return tuple(points)

@@ -50,7 +50,7 @@ def compare_rankings(
     outcomes = []
     for entry in entries:
         runs = lines_of(entry, lines)
-        names = [found.ranking for found in runs[0].test.agreements] if runs else []
+        names = [agreement.ranking for agreement in runs[0].test.agreements] if runs else []
         outcomes += [_ranking(entry.row, name, runs) for name in names]
     return tuple(outcomes)
 
@@ -62,16 +62,17 @@ def compare_sentiment(
     outcomes = []
     for entry in entries:
         runs = lines_of(entry, lines)
-        found = [run.sentiment_capacity for run in runs if run.sentiment_capacity is not None]
+        capacities = [run.sentiment_capacity for run in runs if run.sentiment_capacity is not None]
         difference = sentiment_difference(runs)
         if difference is None:
             continue
         outcomes.append(
             SentimentOutcome(
                 row=entry.row,
-                seeds=len(found),
-                with_sentiment=sum(run.with_sentiment for run in found) / len(found),
-                without_sentiment=sum(run.without_sentiment for run in found) / len(found),
+                seeds=len(capacities),
+                with_sentiment=sum(run.with_sentiment for run in capacities) / len(capacities),
+                without_sentiment=sum(run.without_sentiment for run in capacities)
+                / len(capacities),
                 difference=difference,
             )
         )
@@ -79,14 +80,14 @@ def compare_sentiment(
 
 
 def _ranking(row: Row, name: str, runs: Sequence[RunLine]) -> RankingOutcome:
-    found = [one for run in runs for one in run.test.agreements if one.ranking == name]
+    agreements = [one for run in runs for one in run.test.agreements if one.ranking == name]
     deletions = [deletion for run in runs if (deletion := _deletion(run, name)) is not None]
 
     def over(
         value: Callable[[Agreement], float], se: Callable[[Agreement], float | None]
     ) -> Interval:
-        values = [value(one) for one in found]
-        return t_or_normal_interval(values, se(found[0]) or 0.0)
+        values = [value(one) for one in agreements]
+        return t_or_normal_interval(values, se(agreements[0]) or 0.0)
 
     srs = None
     if deletions:
@@ -95,8 +96,8 @@ def _ranking(row: Row, name: str, runs: Sequence[RunLine]) -> RankingOutcome:
     return RankingOutcome(
         row=row,
         ranking=name,
-        seeds=len(found),
-        texts=found[0].texts,
+        seeds=len(agreements),
+        texts=agreements[0].texts,
         average_precision=over(
             lambda one: one.average_precision, lambda one: one.average_precision_se
         ),
