@@ -5,14 +5,22 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
+from safr_study.text import redacted
+
 MOST_CHARACTERS = 600
 """Characters of a sentence: a name may be as long as its giver likes."""
 
 
 class SafrError(Exception):
-    """Base of all expected errors; ``str(error)`` is the sentence shown to the user."""
+    """Base of all expected errors; ``str(error)`` is the sentence shown to the user.
+
+    It may quote what the user gave: secrets are taken out here, whoever shows or keeps it.
+    """
 
     exit_code = 1
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(redacted(sentence))
 
 
 class BadInput(SafrError):
@@ -21,9 +29,9 @@ class BadInput(SafrError):
     exit_code = 2
 
     def __init__(self, field: str, problem: str) -> None:
-        super().__init__(f"{field}: {problem}")
         self.field = field
-        self.problem = problem
+        self.problem = redacted(problem)
+        super().__init__(f"{field}: {self.problem}")
 
 
 class BadInputs(SafrError):

@@ -17,7 +17,7 @@ _LONGEST = 300
 """Characters of an error that are shown."""
 _HIDDEN = "***"
 _SECRET = (
-    r"passw(?:or)?d|passphrase|(?:^|_)(?:pass|pwd|pw|key|auth|sig)$|token(?!s)|secret|credential"
+    r"passw(?:or)?d|passphrase|(?:^|_)(?:pass|pwd|pw|key|auth|sig)$|token(?!s|iz)|secret|credential"
     r"|signature|authorization|api[-_]?key|access[-_]?key"
 )
 _SECRET_NAME = re.compile(_SECRET, re.IGNORECASE)
@@ -33,8 +33,8 @@ _WHOLE = re.compile(r"((?:--[\w-]+=)?)([a-zA-Z][\w+.-]*)://(.*)", re.DOTALL)
 _NESTED = re.compile(rf"(?<=[=,&?(]){_SCHEME}.*", re.DOTALL)
 _DATABASES = ("postgres", "mysql", "mariadb", "mssql", "oracle", "sqlite", "cockroach")
 _ENCODED = re.compile(rf"[a-z][\w+.-]*%3a(?:%2f|/)(?:%2f|/)[^{_ENDS}]*", re.IGNORECASE)
-_BARE = re.compile(rf"(?<![\w/:.@-])([\w.%+-]+):[^/@{_ENDS}][^@{_ENDS}]*@(?=[\w\[])")
-"""``user:password@host`` without a scheme, as a proxy variable may have it."""
+_BARE = re.compile(rf"(?<![\w.%+-])([\w.%+-]+):[^/@{_ENDS}][^@{_ENDS}]*@(?=[\w\[])")
+"""``user:password@host`` without a scheme, as a proxy variable or a path may have it."""
 _PAIR = re.compile(
     r"""(?P<name>(?<![\w-])(?P<quote>['"]?)[\w-]+(?P=quote)\s*(?:=|(?<=['"])\s*:)\s*)"""
     r"""(?P<value>'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^\s'"&;,)}]+)"""
@@ -60,7 +60,8 @@ def redacted(text: str) -> str:
     text = _PAIR.sub(_hidden_pair, text)
     text = _BEARER.sub(rf"\1 {_HIDDEN}", text)
     for name, value in os.environ.items():
-        if len(value) >= _SHORTEST and value in text and is_secret_name(name):
+        # PWD is the shell's working directory.
+        if name != "PWD" and len(value) >= _SHORTEST and value in text and is_secret_name(name):
             text = text.replace(value, _HIDDEN)
     return text
 
@@ -164,5 +165,6 @@ def _without_user(rest: str, secrets: Sequence[tuple[int, int]]) -> tuple[str, s
 
 def _hidden_pair(found: re.Match[str]) -> str:
     name = found["name"].strip("'\" \t=:")
-    shown = is_secret_name(name) and found["value"] != _HIDDEN
-    return f"{found['name']}{_HIDDEN}" if shown else found[0]
+    value = found["value"]
+    hidden = _HIDDEN if is_secret_name(name) else _PAIR.sub(_hidden_pair, value)
+    return f"{found['name']}{hidden}"

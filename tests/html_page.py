@@ -76,6 +76,9 @@ class ReadPage(HTMLParser):
             self.charts.append(classes[1])
         elif "mark" in classes and self.charts and "tabindex" in found:
             self.marks.setdefault(self.charts[-1], []).append((found, ""))
+        elif tag == "use" and "defs" not in self._open and self.marks.get(self.charts[-1]):
+            # Where the marker of the last mark is drawn; overlays of other kinds come after.
+            self.marks[self.charts[-1]][-1][0].setdefault("place", f"{found['x']} {found['y']}")
 
     def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.handle_starttag(tag, attributes)

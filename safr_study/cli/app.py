@@ -29,7 +29,7 @@ from safr_study.cli import (
     submit,
 )
 from safr_study.errors import BadInput, BadInputs, SafrError, one_line
-from safr_study.text import first_line
+from safr_study.text import first_line, redacted
 
 INTERRUPTED = 130
 
@@ -139,7 +139,7 @@ def _report(error: Exception) -> int:
     with tempfile.NamedTemporaryFile(
         "w", prefix="safr-study-", suffix=".txt", delete=False, encoding="utf-8"
     ) as file:
-        file.write(traceback.format_exc())
+        file.write(redacted(traceback.format_exc()))
     _complain(
         f"safr-study itself failed ({type(error).__name__}: {first_line(error)}); please "
         f"report it with {file.name}"
@@ -155,4 +155,4 @@ def _check_words(words: Sequence[str]) -> None:
 
 
 def _complain(sentence: str) -> None:
-    typer.echo(f"error: {one_line(sentence)}", err=True)
+    typer.echo(f"error: {one_line(redacted(sentence))}", err=True)

@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 Layer = Literal["embedding", "vmask", "attention", "ffn1_pre", "ffn1_post", "ffn2", "block"]
 """The names of ``settings.LAYERS``."""
 
-_TINTS = ("#f7fbff", "#deebf7", "#b5d4e9", "#7ab6d9", "#2b7bba", "#08418a")
-"""Blue by rising capacity, as on the page: told apart by lightness alone."""
-_WHITE_FROM = 4
-"""Tints that need white letters."""
 _BAR = 20
 """Characters of the longest bar."""
 _MOST_CLASSES = 6
@@ -128,37 +124,41 @@ def _coloured(found: Explanation, console: Console) -> Text:
     """The text, each word on its tint, the top ones marked without colour as well."""
     from rich.text import Text
 
+    from safr_study.render.words import tint
+
     largest = max(word.capacity for word in found.words)
-    line = Text()
-    for word in found.words:
-        shown = word.shown
-        if word.top and console.color_system is None:
-            shown = f"*{shown}*"
-        if line:
-            line.append(" ")
-        line.append(shown, style=_style(word.capacity / (largest or 1.0), word.top, console))
-    return line
+    words = [
+        (
+            f"*{word.shown}*" if word.top and console.color_system is None else word.shown,
+            _style(tint(word.capacity, largest), word.top, console),
+        )
+        for word in found.words
+    ]
+    return Text(" ").join(Text(*word) for word in words)
 
 
-def _style(share: float, top: bool, console: Console) -> str:
+def _style(step: int, top: bool, console: Console) -> str:
+    from safr_study.render.words import TINT_COLOURS
+
     style = "bold underline" if top else ""
-    step = min(len(_TINTS) - 1, int(len(_TINTS) * share))
     # Eight colours are no scale.
     if console.color_system in (None, "standard"):
         return style or "none"
-    ink = "#ffffff" if step >= _WHITE_FROM else "#000000"
-    return f"{style} {ink} on {_TINTS[step]}".strip()
+    paper, ink = TINT_COLOURS[step]
+    return f"{style} {ink} on {paper}".strip()
 
 
 def _legend(found: Explanation, console: Console) -> Text:
     from rich.text import Text
 
+    from safr_study.render.words import TINTS
+
     largest = max(word.capacity for word in found.words)
     legend = Text(f"capacity at {found.layer_title}")
     if console.color_system not in (None, "standard") and not console.no_color:
         legend.append(": 0 ")
-        for step in range(len(_TINTS)):
-            legend.append("  ", style=_style((step + 0.5) / len(_TINTS), False, console))
+        for step in range(TINTS):
+            legend.append("  ", style=_style(step, False, console))
         legend.append(f" {largest:.2f}")
     else:
         legend.append(f", up to {largest:.2f}")

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from safr_study.text import redacted
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -38,7 +40,7 @@ def err() -> Console:
 
 def warn(sentence: str) -> None:
     """Say on standard error, even with --quiet, that something is wrong though nothing failed."""
-    _console(sys.stderr).print(f"warning: {sentence}", soft_wrap=True)
+    _console(sys.stderr).print(f"warning: {redacted(sentence)}", soft_wrap=True)
 
 
 def silence() -> None:

@@ -45,7 +45,7 @@ from safr_study.errors import (
 )
 from safr_study.render.text_table import TextTable
 from safr_study.settings.study import parse_duration
-from safr_study.text import redacted_address
+from safr_study.text import has_secret, redacted_address
 
 if TYPE_CHECKING:
     from safr_study.features.search.search import SearchOutcome
@@ -333,6 +333,8 @@ def _show(outcome: SearchOutcome, stores: Stores, *, home: Path | None, as_json:
     console.print("Next:")
     for command in _next_commands(outcome, stores, home):
         console.print(f"  {shlex.join(command)}", soft_wrap=True)
+    if hint := _secret_hint(stores):
+        console.print(hint, soft_wrap=True)
 
 
 def _sync_command(study: str, stores: Stores, home: Path | None) -> list[str]:
@@ -344,6 +346,19 @@ def _sync_command(study: str, stores: Stores, home: Path | None) -> list[str]:
     database = uri is not None and not uri.startswith("http")
     tracked = _option("--tracking-uri", uri if database else None)
     return ["safr-study", "sync", study, *at_home, *ledger, *tracked]
+
+
+def _secret_hint(stores: Stores) -> str | None:
+    """Where the secrets belong that the commands lack; ``None``: they lack none."""
+    places = []
+    if stores.storage_url is not None and has_secret(stores.storage_url):
+        places.append("the ledger's password in PGPASSWORD or a file of PGPASSFILE")
+    if stores.tracking_uri is not None and has_secret(stores.tracking_uri):
+        places.append(
+            "MLflow's in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or in "
+            "MLFLOW_TRACKING_TOKEN"
+        )
+    return f"Addresses are shown without secrets: give {'; '.join(places)}." if places else None
 
 
 def _option(name: str, address: str | None) -> list[str]:

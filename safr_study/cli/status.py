@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from safr_study.ledger.driver_lock import Driver
 
 WATCH_SECONDS = 2.0
-"""Between two looks of ``--watch``."""
+"""Seconds between two looks of ``--watch``."""
 
 
 def status(

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from safr_study.data.catalogue import KNOWN
-from safr_study.data.corpus import Corpus, Marks, Split
-from safr_study.data.splits import split_dev
+from safr_study.data.corpus import Corpus, Marks, Split, split_dev
 from safr_study.errors import BadInput
 from safr_study.settings import CorpusSpec
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -13,16 +14,12 @@ import numpy.typing as npt
 
 from safr_study.data.catalogue import default_max_len, slugify
 from safr_study.data.corpus import Corpus, Ints, Marks, Split
-from safr_study.data.vocabulary import (
-    SPECIAL_WORDS,
-    Bytes,
-    build_vocabulary,
-    pack_vocabulary,
-    unpack_vocabulary,
-)
 from safr_study.errors import BadInput
 from safr_study.settings import UNK, CorpusSpec
 
+SPECIAL_WORDS = ("<pad>", "<unk>")
+"""Words of the ids 0 and 1."""
+Bytes = npt.NDArray[np.uint8]
 Tokens = npt.NDArray[np.int32]
 SplitName = Literal["train", "dev", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "dev", "test")
@@ -237,3 +234,26 @@ def named_arrays(vocabulary: Bytes, splits: Mapping[str, EncodedSplit]) -> dict[
             if array is not None:
                 arrays[f"{name}.{part}"] = array
     return arrays
+
+
+def build_vocabulary(texts: Iterable[str], min_count: int) -> tuple[str, ...]:
+    """The words seen ``min_count`` times or more, by falling count, then by the alphabet.
+
+    Returns:
+        words by id; the first two stand for padding and for unknown words.
+    """
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(text.split())
+    kept = [(-count, word) for word, count in counts.items() if count >= min_count]
+    return (*SPECIAL_WORDS, *(word for _, word in sorted(kept)))
+
+
+def pack_vocabulary(words: tuple[str, ...]) -> Bytes:
+    """One array for all words, cheap to store and to share; no word holds a line break."""
+    return np.frombuffer("\n".join(words).encode(), dtype=np.uint8)
+
+
+def unpack_vocabulary(packed: Bytes) -> tuple[str, ...]:
+    """The inverse of ``pack_vocabulary``."""
+    return tuple(packed.tobytes().decode().split("\n"))

@@ -20,10 +20,9 @@ from safr_study.data.catalogue import (
     looks_like_path,
 )
 from safr_study.data.columns import corpus_of
-from safr_study.data.corpus import Corpus
+from safr_study.data.corpus import Corpus, limit_split
 from safr_study.data.library import SAVED_MARKERS, Tables, read_files, read_hub, read_saved
 from safr_study.data.planted import GENERATOR_VERSION, is_planted, planted_corpus
-from safr_study.data.splits import limit_split
 from safr_study.errors import BadInput, ServiceUnreachable
 from safr_study.settings import CorpusSpec, fingerprint_of
 

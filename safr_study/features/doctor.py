@@ -7,7 +7,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
@@ -23,7 +23,7 @@ from safr_study.features.study_base.provenance import LIBRARIES, source_commit
 from safr_study.features.study_base.results import list_studies
 from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.storage import stored_studies
-from safr_study.text import plural
+from safr_study.text import plural, redacted
 from safr_study.tracking import list_models, open_store
 
 State = Literal["ok", "warning", "failed"]
@@ -70,7 +70,8 @@ def diagnose(stores: Stores) -> Iterator[Check]:
 
 def _safely(name: str, check: Callable[[Stores], Check], stores: Stores) -> Check:
     try:
-        return check(stores)
+        result = check(stores)
+        return replace(result, found=redacted(result.found), advice=redacted(result.advice))
     except SafrError as error:
         # The sentence says what is wrong and what to do, after its field.
         problem = str(error).partition(": ")[2] or str(error)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,8 @@ from safr_study.cluster.jobs.code import Code, shipped_code
 from safr_study.cluster.jobs.job import Job, submit_job
 from safr_study.cluster.jobs.server import JobServer
 from safr_study.errors import BadInput
+from safr_study.text import has_secret, is_secret_name, redacted_command
 
-_PASSWORD = re.compile(r"//[^/@\s]*:[^/@\s]+@")
-_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL", re.IGNORECASE)
 _SECRETS_HINT = (
     "which the cluster's dashboard would show; give it to the cluster's nodes instead, in their "
     "environment or a file that only they read (SAFR_STUDY_STORAGE, PGPASSFILE, "
@@ -47,8 +45,8 @@ def submit(server: JobServer, submission: Submission) -> Job:
         ServiceUnreachable: the cluster does not take it.
     """
     for argument in submission.arguments:
-        if _PASSWORD.search(argument):
-            raise BadInput("command line", f"an address has a password in it, {_SECRETS_HINT}")
+        if has_secret(argument):
+            raise BadInput("command line", f"an address has a secret in it, {_SECRETS_HINT}")
     variables = _passed(submission.variables)
     with shipped_code(submission.code, submission.space_file) as packages:
         return submit_job(
@@ -57,7 +55,7 @@ def submit(server: JobServer, submission: Submission) -> Job:
             study=submission.study,
             packages=packages,
             variables=variables,
-            command=submission.command,
+            command=redacted_command(submission.command),
         )
 
 
@@ -78,9 +76,9 @@ def without_option(arguments: Sequence[str], option: str) -> list[str]:
 def _passed(names: Sequence[str]) -> Mapping[str, str]:
     found = {}
     for name in names:
-        if _SECRET_NAME.search(name):
-            raise BadInput("env", f"{name} looks like a secret, {_SECRETS_HINT}")
         if name not in os.environ:
             raise BadInput("env", f"{name} is not set here; export it, or leave --env out")
+        if is_secret_name(name) or has_secret(os.environ[name]):
+            raise BadInput("env", f"{name} looks like a secret, {_SECRETS_HINT}")
         found[name] = os.environ[name]
     return found

@@ -28,7 +28,7 @@ class Synced:
     to: str
     """The tracking store, without a password."""
     runs: int
-    """Of the study in MLflow: its own and those of its trials."""
+    """Runs of the study in MLflow: its own and those of its trials."""
     points: int
     """Metric points that were not there."""
     models: tuple[RegisteredModel, ...]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from safr_study.figures.canvas import BLUE, DARK_GREY, LIGHT_GREY, SKY
+from safr_study.figures.canvas import BLUE, DARK_GREY, SKY, add_grid
 from safr_study.figures.words import label, mark_label
 from safr_study.records.explanation import ExplainedWord, LayerView
 
@@ -43,8 +43,7 @@ def draw_bars(
         bar.set_gid(f"{kind}-{word.position}")
     axes.set_xlim(-0.6, max(len(words), _FEWEST) - 0.4)
     axes.set_ylim(0, 1.12 * max(float(capacities.max()), 1e-3))
-    axes.grid(axis="y", color=LIGHT_GREY, linewidth=0.6)
-    axes.set_axisbelow(True)
+    add_grid(axes, "y")
     axes.set_xticks([])
 
 
@@ -52,7 +51,7 @@ def add_details(axes: Axes, words: Sequence[ExplainedWord], view: LayerView) -> 
     """The words below their bars, with the ids ``bar-word-POSITION``, and the values above."""
     labels = [label(word) for word in words]
     upright = len(words) <= _UPRIGHT and sum(map(len, labels)) <= _SHORT
-    axes.set_xticks(range(len(words)), labels, parse_math=False)
+    axes.set_xticks(range(len(words)), labels)
     axes.tick_params(axis="x", length=0)
     for text, word in zip(axes.get_xticklabels(), words, strict=True):
         mark_label(text, word, "bar-word")

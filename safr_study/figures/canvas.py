@@ -1,43 +1,80 @@
-"""What all figures share: colours, a blank page, and how it becomes a file."""
+"""What all figures share: colours, an empty page, and how it becomes a file or part of a page."""
 
 from __future__ import annotations
 
 import io
+import re
+import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import get_font_names
+from matplotlib.lines import Line2D
 
 from safr_study.errors import BadInput
+from safr_study.settings import POINTS, Objective
+
+Point = tuple[float, float]
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
 """Okabe and Ito (2008): told apart with every kind of colour vision."""
-DARK_GREY, GREY, LIGHT_GREY = "#303030", "#8C8C8C", "#E6E6E6"
+WHITE, DARK_GREY, GREY, LIGHT_GREY = "#FFFFFF", "#303030", "#8C8C8C", "#E6E6E6"
+SERIES: tuple[tuple[str, str, Any], ...] = (
+    (BLUE, "o", "-"),
+    (VERMILLION, "s", "--"),
+    (BLACK, "^", ":"),
+    (GREEN, "D", "-."),
+    (PURPLE, "p", "-"),
+    (ORANGE, "v", "--"),
+)
+"""Colour, marker and line of each of several studies or models: told apart without colour too."""
 
 PNG_DPI = 160
 _SUFFIXES = (".png", ".svg")
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # Text stays text: searchable, and read by tests.
     "svg.hashsalt": "safr-study",  # The same ids in every run.
+    "text.parse_math": False,  # A dollar sign in a name is a dollar sign.
     # Of the same widths where a page is read on a machine without DejaVu.
     "font.sans-serif": ["DejaVu Sans", "Verdana", "sans-serif"],
     "font.size": 9.0,
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
+_TITLE_PER_INCH = 10.0
+"""Characters in a line of the title: a data set may be a long path."""
+_SMALLEST_MARGIN, _SMALLEST_SHARE = 0.5, 0.01
+"""Left around points, so that equal ones have room: percentage points, and other units."""
+_SIGN_WIDTH, _SIGN_HEIGHT = 0.3, 0.18
+"""Inches of a sign of a chart's legend."""
+_NO_XML = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+"""Characters that no SVG may hold."""
 
 _OTHER_SCRIPTS = (
     *("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans Devanagari", "Noto Sans Thai"),
     *("Noto Emoji", "Segoe UI Symbol", "Microsoft YaHei", "PingFang SC", "Arial Unicode MS"),
 )
 """Fonts for letters that DejaVu Sans has not; those that the machine has are used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A picture as part of an HTML page, which themes it and names its marks."""
+
+    svg: str
+    """An SVG element without title and legend."""
+    legend: tuple[tuple[str, str], ...]
+    """An SVG element of each sign, and what it means."""
 
 
 def blank_figure(width: float, height: float) -> Figure:
@@ -56,6 +93,98 @@ def style() -> Iterator[None]:
         # A letter that no font has is drawn as a box in a PNG; an SVG keeps it.
         warnings.filterwarnings("ignore", message=r"Glyph \d+ ")
         yield
+
+
+@contextmanager
+def page(path: Path, width: float, height: float, *, title: str, caption: str) -> Iterator[Figure]:
+    """An empty page with its title and its caption, which is written when the block ends.
+
+    Args:
+        path: ends in .png or .svg; its folder exists.
+        width: inches.
+        height: inches.
+        title: above the picture, broken into lines.
+        caption: below it, with the id ``caption`` in an SVG.
+
+    Raises:
+        BadInput: the file's name does not end in .png or .svg.
+    """
+    checked_suffix(path)
+    with style():
+        figure = blank_figure(width, height)
+        filled = textwrap.fill(title, round(width * _TITLE_PER_INCH))
+        figure.suptitle(filled, fontweight="bold", x=0.01, ha="left")
+        figure.supxlabel(caption, fontsize=8, color=DARK_GREY, gid="caption")
+        yield figure
+        save_figure(figure, path)
+
+
+def chart(width: float, height: float, draw: Callable[[Axes], object]) -> Chart:
+    """A picture of one panel for an HTML page.
+
+    Args:
+        width: inches.
+        height: inches.
+        draw: fills the panel; what it draws with a label is in the legend.
+    """
+    with style():
+        figure = blank_figure(width, height)
+        figure.patch.set_visible(False)
+        axes = figure.subplots()
+        axes.patch.set_visible(False)
+        # Where letters are enlarged, on small screens, numbers stay clear of the axis' name.
+        axes.yaxis.labelpad = 9
+        draw(axes)
+        handles, names = axes.get_legend_handles_labels()
+        signs = dict(zip(names, handles, strict=True))
+        legend = tuple((_sign(cast("Line2D", sign)), name) for name, sign in signs.items())
+        return Chart(svg_text(figure), legend)
+
+
+def add_grid(axes: Axes, axis: Any = "both") -> None:
+    """Faint lines behind what is drawn, across ``x``, ``y`` or ``both``."""
+    axes.grid(axis=axis, color=LIGHT_GREY, linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def set_plane(axes: Axes, objectives: tuple[Objective, Objective], points: Sequence[Point]) -> None:
+    """Name the axes and turn them so that better is to the right and upwards.
+
+    Args:
+        axes: empty.
+        objectives: of the horizontal and the vertical axis.
+        points: for which there is to be room.
+    """
+    add_grid(axes)
+    axes.set(xlabel=objectives[0].axis, ylabel=objectives[1].axis)
+    if points:
+        xs, ys = zip(*points, strict=True)
+        axes.set(xlim=_with_margin(xs, objectives[0]), ylim=_with_margin(ys, objectives[1]))
+    axes.xaxis.set_inverted(not objectives[0].maximise)
+    axes.yaxis.set_inverted(not objectives[1].maximise)
+
+
+def say_empty(axes: Axes, sentence: str) -> None:
+    """A sentence in the place of a picture."""
+    axes.text(0.5, 0.5, sentence, transform=axes.transAxes, ha="center")
+    axes.set(xticks=[], yticks=[])
+
+
+def front_corners(axes: Axes, points: Iterable[Point]) -> list[Point]:
+    """Corners of the line under which a front dominates, from the left edge to the bottom.
+
+    Args:
+        axes: limits are final; better is to the right and upwards.
+        points: data coordinates of the front's members; none has no line.
+    """
+    (left, right), bottom = axes.get_xlim(), axes.get_ylim()[0]
+    members = sorted(set(points), reverse=bool(right < left))
+    if not members:
+        return []
+    corners = [(left, members[0][1])]
+    for (x, y), (_, below) in pairwise([*members, (left, bottom)]):
+        corners += [(x, y), (x, below)]
+    return corners
 
 
 def checked_suffix(path: Path) -> str:
@@ -84,7 +213,30 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 def svg_text(figure: Figure) -> str:
     """The page as an SVG element, to be put into an HTML page."""
-    page = io.StringIO()
-    figure.savefig(page, format="svg", metadata={"Date": None})
-    drawn = page.getvalue()
-    return drawn[drawn.index("<svg") :]
+    target = io.StringIO()
+    figure.savefig(target, format="svg", metadata={"Date": None})
+    drawn = target.getvalue()
+    return _NO_XML.sub("\N{REPLACEMENT CHARACTER}", drawn[drawn.index("<svg") :])
+
+
+def _with_margin(values: Sequence[float], objective: Objective) -> Point:
+    smallest = _SMALLEST_MARGIN if objective.measure.unit == POINTS else _SMALLEST_SHARE
+    margin = max(0.1 * (max(values) - min(values)), smallest)
+    return min(values) - margin, max(values) + margin
+
+
+def _sign(handle: Line2D) -> str:
+    """A line or marker alone, as a legend shows it."""
+    figure = blank_figure(_SIGN_WIDTH, _SIGN_HEIGHT)
+    figure.set_layout_engine("none")
+    figure.patch.set_visible(False)
+    # A line has its marker in the middle.
+    ends = [0.5] if handle.get_linestyle() == "None" else [0.05, 0.5, 0.95]
+    sign = Line2D(ends, [0.5] * len(ends))
+    sign.update_from(handle)
+    sign.set_markevery([len(ends) // 2])
+    sign.set_transform(figure.transFigure)
+    sign.set_gid(None)
+    sign.set_clip_on(False)
+    figure.add_artist(sign)
+    return svg_text(figure)

@@ -11,15 +11,11 @@ from matplotlib.axes import Axes
 from safr_study.figures.canvas import (
     BLACK,
     BLUE,
-    DARK_GREY,
     GREEN,
-    LIGHT_GREY,
     ORANGE,
     PURPLE,
-    blank_figure,
-    checked_suffix,
-    save_figure,
-    style,
+    add_grid,
+    page,
 )
 
 _COLOURS = (BLUE, ORANGE, GREEN, PURPLE)
@@ -64,13 +60,10 @@ def capacity_means_figure(
     Raises:
         BadInput: another suffix.
     """
-    checked_suffix(path)
-    with style():
-        figure = blank_figure(_WIDTH, _HEIGHT)
+    with page(path, _WIDTH, _HEIGHT, title=title, caption=caption) as figure:
         axes: Axes = figure.subplots()
         axes.set_ylabel(axis)
-        axes.grid(color=LIGHT_GREY, linewidth=0.6, axis="y")
-        axes.set_axisbelow(True)
+        add_grid(axes, "y")
         places = range(len(groups))
         if paper is not None:
             axes.hlines(
@@ -88,9 +81,6 @@ def capacity_means_figure(
         axes.set_xticks(list(places), list(groups))
         axes.set_ylim(bottom=0)
         figure.legend(loc="outside right center", frameon=False, labelspacing=0.8)
-        figure.suptitle(title, fontweight="bold", x=0.01, ha="left")
-        figure.supxlabel(caption, fontsize=8, color=DARK_GREY, gid="caption")
-        save_figure(figure, path)
 
 
 def _draw(axes: Axes, reading: CapacityReading, xs: Sequence[float], colour: str) -> None:

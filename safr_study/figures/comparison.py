@@ -3,46 +3,28 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 
 from matplotlib.axes import Axes
 
-from safr_study.figures.canvas import (
-    BLACK,
-    BLUE,
-    DARK_GREY,
-    GREEN,
-    LIGHT_GREY,
-    ORANGE,
-    PURPLE,
-    VERMILLION,
-    blank_figure,
-    checked_suffix,
-    save_figure,
-    style,
-)
+from safr_study.figures.canvas import SERIES, WHITE, Chart, chart, front_corners, page, set_plane
+from safr_study.figures.front import CHART_HEIGHT, CHART_WIDTH
 from safr_study.settings import Objective
 
-_LOOKS = (
-    (BLUE, "o", "-"),
-    (VERMILLION, "s", "--"),
-    (BLACK, "^", ":"),
-    (GREEN, "D", "-."),
-    (PURPLE, "p", "-"),
-    (ORANGE, "v", "--"),
-)
-"""Colour, marker and line of a study: told apart without colour too."""
 _WIDTH, _HEIGHT = 6.6, 4.6
-"""Of a panel, inches."""
+"""Inches of a panel."""
 _CHARACTERS = 90
-"""Of a line of the caption."""
+"""Longest line of the caption."""
+
+Pair = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Front:
+class PlottedFront:
     """One study's front."""
 
     name: str
@@ -53,12 +35,12 @@ class Front:
 
 
 def comparison_figure(
-    fronts: Sequence[Front], objectives: Sequence[Objective], path: Path, *, caption: str
+    fronts: Sequence[PlottedFront], objectives: Sequence[Objective], path: Path, *, caption: str
 ) -> None:
     """Draw fronts over each other, a panel for each pair of objectives.
 
-    Filled marks are on the joint front, empty ones dominated by another study. The artists of a
-    study have the id ``front-PLACE`` in an SVG, from 0; its step line ``line-PLACE``.
+    Filled marks are on the joint front, empty ones dominated by another study. The artists have
+    ids in an SVG: ``member-STUDY-PLACE``, both from 0, and ``line-STUDY``, the step line.
 
     Args:
         fronts: in the order of the legend; one without members has no mark.
@@ -69,46 +51,48 @@ def comparison_figure(
     Raises:
         BadInput: another suffix.
     """
-    checked_suffix(path)
     pairs = list(combinations(range(len(objectives)), 2))
-    with style():
-        figure = blank_figure(_WIDTH * len(pairs), _HEIGHT)
+    title = f"The fronts of {', '.join(front.name for front in fronts)}"
+    filled = textwrap.fill(caption, _CHARACTERS)
+    with page(path, _WIDTH * len(pairs), _HEIGHT, title=title, caption=filled) as figure:
         panels = list(figure.subplots(1, len(pairs), squeeze=False).flat)
         for axes, pair in zip(panels, pairs, strict=True):
             _draw(axes, fronts, objectives, pair)
         panels[-1].legend(frameon=False)
-        title = textwrap.fill(f"The fronts of {', '.join(f.name for f in fronts)}", _CHARACTERS)
-        figure.suptitle(title, fontweight="bold", x=0.01, ha="left")
-        figure.supxlabel(
-            textwrap.fill(caption, _CHARACTERS), fontsize=8, color=DARK_GREY, gid="caption"
-        )
-        save_figure(figure, path)
+
+
+def comparison_charts(
+    fronts: Sequence[PlottedFront], objectives: Sequence[Objective]
+) -> list[Chart]:
+    """The panels of `comparison_figure` for an HTML page; none where no front has a member."""
+    if not any(front.values for front in fronts):
+        return []
+    pairs = combinations(range(len(objectives)), 2)
+    draws = (partial(_draw, fronts=fronts, objectives=objectives, pair=pair) for pair in pairs)
+    return [chart(CHART_WIDTH, CHART_HEIGHT, draw) for draw in draws]
 
 
 def _draw(
-    axes: Axes, fronts: Sequence[Front], objectives: Sequence[Objective], pair: tuple[int, int]
+    axes: Axes, fronts: Sequence[PlottedFront], objectives: Sequence[Objective], pair: Pair
 ) -> None:
+    members = [list(_points(front.values, pair)) for front in fronts]
     across, up = (objectives[axis] for axis in pair)
-    axes.set(xlabel=across.axis, ylabel=up.axis)
-    axes.grid(color=LIGHT_GREY, linewidth=0.6)
-    axes.set_axisbelow(True)
-    for place, front in enumerate(fronts):
-        colour, marker, line = _LOOKS[place % len(_LOOKS)]
-        points = [(values[pair[0]], values[pair[1]]) for values in front.values]
-        faces = [colour if joint else "white" for joint in front.joint]
+    set_plane(axes, (across, up), [point for points in members for point in points])
+    for place, (front, points) in enumerate(zip(fronts, members, strict=True)):
+        colour, marker, line = SERIES[place % len(SERIES)]
+        axes.plot([], [], color=colour, marker=marker, linestyle=line, label=front.name)
         if not points:
             continue
-        xs, ys = zip(*points, strict=True)
-        axes.scatter(
-            xs, ys, s=38, marker=marker, c=faces, edgecolors=colour, linewidths=1.4, zorder=4,
-            gid=f"front-{place}",
-        )  # fmt: skip
+        for member, (point, joint) in enumerate(zip(points, front.joint, strict=True)):
+            axes.plot(
+                *point, marker, markersize=6.2, markerfacecolor=colour if joint else WHITE,
+                markeredgecolor=colour, markeredgewidth=1.4, zorder=4,
+                gid=f"member-{place}-{member}",
+            )  # fmt: skip
         if len(objectives) == 2:
-            ordered = sorted(points, key=lambda point: across.sign * point[0])
-            x, y = zip(*ordered, strict=True)
-            # Up to each member in x it is the next one's y that is reached.
-            axes.step(x, y, where="pre", color=colour, linestyle=line, linewidth=1.4,
-                      gid=f"line-{place}")  # fmt: skip
-        axes.plot([], [], color=colour, marker=marker, linestyle=line, label=front.name)
-    axes.xaxis.set_inverted(not across.maximise)
-    axes.yaxis.set_inverted(not up.maximise)
+            corners = zip(*front_corners(axes, points), strict=True)
+            axes.plot(*corners, color=colour, linestyle=line, linewidth=1.4, gid=f"line-{place}")
+
+
+def _points(values: Iterable[tuple[float, ...]], pair: Pair) -> Iterable[tuple[float, float]]:
+    return ((vector[pair[0]], vector[pair[1]]) for vector in values)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from safr_study.figures.canvas import BLUE, DARK_GREY, GREY
-from safr_study.figures.front import draw_panels
-from safr_study.figures.panel import Panel
+from matplotlib.lines import Line2D
+
+from safr_study.figures.canvas import BLUE, DARK_GREY, GREEN, GREY, WHITE
+from safr_study.figures.front import Ends, Panel, draw_panels
 from safr_study.records import StudyResult
+from safr_study.uncertainty.confirmation import ConfirmedTrial
 
 _BEFORE: dict[str, Any] = {"color": GREY, "linestyle": "--", "linewidth": 1.0, "zorder": 1.5}
 
@@ -24,12 +26,39 @@ class Move:
     """The search's objectives, in the study's order."""
     after: tuple[float, ...] | None
     """Their means over the new seeds; ``None``: it is not confirmed."""
-    intervals: tuple[tuple[float, float] | None, ...]
+    intervals: tuple[Ends | None, ...]
     """Ends of the interval of each mean; ``None``: there is none."""
     member: bool
     """Whether it was on the search's first front."""
     on_front: bool
     """Whether it is on the front of the means."""
+
+    @classmethod
+    def of(cls, one: ConfirmedTrial, *, partly: bool = False) -> Self:
+        """The move of a trial; ``partly``: also to means of fewer seeds than were asked for."""
+        means = tuple(new.mean for new in one.dev if new.mean is not None)
+        measured = len(means) == len(one.search) if partly else one.ranked is not None
+        return cls(
+            number=one.trial.number,
+            before=one.search,
+            after=means if measured else None,
+            intervals=tuple(
+                None if new.interval is None else (new.interval.low, new.interval.high)
+                for new in one.dev
+            ),
+            member=one.member,
+            on_front=one.on_front,
+        )
+
+    @property
+    def corners(self) -> list[tuple[float, ...]]:
+        """Two corners of the box of all its intervals; none where it is not confirmed."""
+        if self.after is None:
+            return []
+        pairs = zip(self.after, self.intervals, strict=True)
+        ends = [(value, value) if interval is None else interval for value, interval in pairs]
+        low, high = zip(*ends, strict=True)
+        return [low, high]
 
 
 def confirmation_figure(
@@ -52,26 +81,49 @@ def confirmation_figure(
     Raises:
         BadInput: another suffix.
     """
-    room = [corner for move in moves for corner in (move.before, *_ends(move))]
 
     def add(panel: Panel) -> None:
         _draw_front_before(panel, moves)
         for move in moves:
             _draw_before(panel, move)
             if move.after is not None:
-                _draw_move(panel, move, move.after)
+                _draw_way(panel, move, move.after, color=GREY, alpha=0.8, zorder=1.6)
+                colour = BLUE if move.on_front else DARK_GREY
+                panel.draw_intervals(
+                    move.number, move.after, move.intervals,
+                    color=colour, linewidth=1.0, alpha=0.55, zorder=2.5,
+                )  # fmt: skip
 
+    room = [corner for move in moves for corner in (move.before, *move.corners)]
     draw_panels(result, path, title=title, caption=caption, room=room, add=add)
 
 
-def _ends(move: Move) -> list[tuple[float, ...]]:
-    """The corners of the box of all its intervals."""
-    if move.after is None:
-        return []
-    pairs = zip(move.after, move.intervals, strict=True)
-    ends = [(value, value) if interval is None else interval for value, interval in pairs]
-    low, high = zip(*ends, strict=True)
-    return [low, high]
+def draw_confirmed(panel: Panel, moves: Sequence[Move]) -> None:
+    """Add the means of new seeds to a panel of the search's values, as diamonds.
+
+    The artists have the ids ``confirmed-NUMBER``, ``move-NUMBER``, ``interval-NUMBER-x`` and
+    ``interval-NUMBER-y``.
+    """
+    for move in moves:
+        if move.after is None:
+            continue
+        _draw_way(panel, move, move.after, color=GREEN, linestyle=":", zorder=2.4)
+        panel.draw_intervals(
+            move.number, move.after, move.intervals,
+            color=GREEN, linewidth=1.0, alpha=0.6, zorder=2.5,
+        )  # fmt: skip
+        panel.marks.append(panel.place(move.after))
+        panel.mark(
+            panel.place(move.after),
+            "D",
+            5.5,
+            color=GREEN,
+            markeredgecolor=WHITE,
+            markeredgewidth=0.6,
+            zorder=4.2,
+            gid=panel.gid(f"confirmed-{move.number}"),
+            label="mean over new seeds",
+        )
 
 
 def _draw_front_before(panel: Panel, moves: Sequence[Move]) -> None:
@@ -87,43 +139,21 @@ def _draw_front_before(panel: Panel, moves: Sequence[Move]) -> None:
 
 
 def _draw_before(panel: Panel, move: Move) -> None:
-    panel.marks.append(panel.place(move.before))
-    panel.axes.plot(
-        *panel.place(move.before),
+    point = panel.place(move.before)
+    panel.marks.append(point)
+    panel.mark(
+        point,
         "o",
-        markersize=4.5,
-        markerfacecolor="white",
+        4.5,
+        markerfacecolor=WHITE,
         markeredgecolor=GREY,
         zorder=1.8,
         gid=panel.gid(f"before-{move.number}"),
         label="the search's value",
-        linestyle="none",
     )
 
 
-def _draw_move(panel: Panel, move: Move, after: tuple[float, ...]) -> None:
-    """The way from the search's value, and the intervals at its end."""
-    x, y = panel.place(after)
-    from_x, from_y = panel.place(move.before)
-    panel.axes.plot(
-        (from_x, x),
-        (from_y, y),
-        color=GREY,
-        linewidth=0.7,
-        alpha=0.8,
-        zorder=1.6,
-        gid=panel.gid(f"move-{move.number}"),
-    )
-    across, up = move.intervals[panel.x], move.intervals[panel.y]
-    look: dict[str, Any] = {
-        "color": BLUE if move.on_front else DARK_GREY,
-        "linewidth": 1.0,
-        "alpha": 0.55,
-        "zorder": 2.5,
-    }
-    if across is not None:
-        panel.lines.append([(across[0], y), (across[1], y)])
-        panel.axes.plot(across, (y, y), gid=panel.gid(f"interval-{move.number}-x"), **look)
-    if up is not None:
-        panel.lines.append([(x, up[0]), (x, up[1])])
-        panel.axes.plot((x, x), up, gid=panel.gid(f"interval-{move.number}-y"), **look)
+def _draw_way(panel: Panel, move: Move, after: Sequence[float], **look: Any) -> None:
+    ends = zip(panel.place(move.before), panel.place(after), strict=True)
+    gid = panel.gid(f"move-{move.number}")
+    panel.axes.add_line(Line2D(*ends, linewidth=0.7, gid=gid, **look))

@@ -1,4 +1,4 @@
-"""Accuracy against the share of deleted tokens (the paper's Figure 3)."""
+"""Accuracy and SRS against the share of deleted tokens (the paper's Figure 3)."""
 
 from __future__ import annotations
 
@@ -10,24 +10,26 @@ from typing import Literal
 from matplotlib.axes import Axes
 
 from safr_study.figures.canvas import (
+    BLACK,
     BLUE,
     DARK_GREY,
     GREEN,
-    LIGHT_GREY,
     ORANGE,
     PURPLE,
+    SERIES,
     SKY,
     VERMILLION,
-    blank_figure,
-    checked_suffix,
-    save_figure,
-    style,
+    Chart,
+    add_grid,
+    chart,
+    page,
 )
 
 _COLOURS = (DARK_GREY, BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 _MARKERS = "osD^vpP"
 _WIDTH, _HEIGHT = 8.4, 4.6
-"""Inches."""
+_CHART_WIDTH, _CHART_HEIGHT = 4.6, 2.9
+"""Inches; the chart is that of an HTML page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,19 @@ class AccuracyCurve:
     """The paper's accuracy at the same k, where it has one."""
 
 
+@dataclass(frozen=True, slots=True)
+class ModelCurve:
+    """One line of a chart: a model whose words of the highest capacity are deleted."""
+
+    name: str
+    shares: tuple[float, ...]
+    """k, ascending, in [0, 1]."""
+    values: tuple[float, ...]
+    """Percentage points, one for each share."""
+    saturated: tuple[bool, ...]
+    """Whether the predictions have collapsed at that share."""
+
+
 def curves_figure(
     curves: Sequence[AccuracyCurve], path: Path, *, title: str, caption: str = ""
 ) -> None:
@@ -65,14 +80,10 @@ def curves_figure(
     Raises:
         BadInput: another suffix.
     """
-    checked_suffix(path)
-    with style():
-        figure = blank_figure(_WIDTH, _HEIGHT)
+    with page(path, _WIDTH, _HEIGHT, title=title, caption=caption) as figure:
         axes: Axes = figure.subplots()
-        axes.set_xlabel("tokens deleted, k (%)")
-        axes.set_ylabel("test accuracy (%)")
-        axes.grid(color=LIGHT_GREY, linewidth=0.6)
-        axes.set_axisbelow(True)
+        axes.set(xlabel="tokens deleted, k (%)", ylabel="test accuracy (%)")
+        add_grid(axes)
         names = list(dict.fromkeys(curve.name for curve in curves))
         for curve in curves:
             place = names.index(curve.name) % len(_COLOURS)
@@ -90,9 +101,40 @@ def curves_figure(
             )
         axes.set_xticks([100 * share for share in curves[0].shares])
         figure.legend(loc="outside right center", frameon=False, labelspacing=0.8)
-        figure.suptitle(title, fontweight="bold", x=0.01, ha="left")
-        figure.supxlabel(caption, fontsize=8, color=DARK_GREY, gid="caption")
-        save_figure(figure, path)
+
+
+def curves_chart(curves: Sequence[ModelCurve], name: str) -> Chart:
+    """Draw the models' values against k for an HTML page.
+
+    The artists have the ids ``curve-PLACE``, from 0, and ``points-PLACE``, one marker per share.
+
+    Args:
+        curves: at least one.
+        name: of the vertical axis.
+    """
+
+    def draw(axes: Axes) -> None:
+        axes.set(xlabel="words deleted, highest capacity first (%)", ylabel=name)
+        add_grid(axes)
+        for place, curve in enumerate(curves):
+            colour, marker, line = SERIES[place % len(SERIES)]
+            percent = [100 * share for share in curve.shares]
+            axes.plot(percent, curve.values, color=colour, linestyle=line, gid=f"curve-{place}")
+            axes.plot(
+                percent, curve.values, color=colour, marker=marker, markersize=5, linestyle="none",
+                gid=f"points-{place}",
+            )  # fmt: skip
+            axes.plot([], [], color=colour, marker=marker, linestyle=line, label=curve.name)
+            bad = [
+                (k, value)
+                for k, value, saturated in zip(percent, curve.values, curve.saturated, strict=True)
+                if saturated
+            ]
+            if bad:
+                axes.plot(*zip(*bad, strict=True), "x", color=BLACK, markersize=9,
+                          linestyle="none", label="saturated: predictions collapsed")  # fmt: skip
+
+    return chart(_CHART_WIDTH, _CHART_HEIGHT, draw)
 
 
 def _draw(axes: Axes, curve: AccuracyCurve, colour: str, marker: str) -> None:

@@ -60,7 +60,6 @@ def explanation_figure(explanation: Explanation, path: Path) -> None:
             fontweight="bold",
             x=0.01,
             ha="left",
-            parse_math=False,
             gid="headline",
         )
         figure.supxlabel(
@@ -69,7 +68,6 @@ def explanation_figure(explanation: Explanation, path: Path) -> None:
             color=DARK_GREY,
             x=0.01,
             ha="left",
-            parse_math=False,
             gid="caption",
         )
         _add_graph(graph, explanation, "b")

@@ -1,26 +1,264 @@
-"""The Pareto front of a study as a picture."""
+"""The Pareto front of a study: its trials over two objectives in each panel."""
 
 from __future__ import annotations
 
-import textwrap
+from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import combinations
 from pathlib import Path
+from typing import Any, cast
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from safr_study.figures.canvas import DARK_GREY, blank_figure, checked_suffix, save_figure, style
-from safr_study.figures.panel import Panel
-from safr_study.records import StudyResult
+from safr_study.figures.canvas import (
+    BLACK,
+    BLUE,
+    DARK_GREY,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILLION,
+    WHITE,
+    Chart,
+    Point,
+    chart,
+    front_corners,
+    page,
+    say_empty,
+    set_plane,
+)
+from safr_study.figures.labels import Label, place_labels
+from safr_study.records import RankedTrial, StudyResult
 from safr_study.settings import Objective
 
 _PANELS_IN_A_ROW = 3
 _PANEL_WIDTH, _PANEL_HEIGHT = 4.6, 3.9
 _LEGEND_WIDTH, _TITLE_HEIGHT = 2.6, 0.9
-"""Inches."""
-_TITLE_CHARACTERS = 72
-"""Of one line of the title: a data set may be a long path."""
+CHART_WIDTH, CHART_HEIGHT = 6.6, 4.2
+"""Inches; the chart is that of an HTML page."""
+_BASELINE_MARKERS = (("s", BLACK), ("D", GREEN), ("^", PURPLE), ("v", ORANGE), ("p", SKY))
+_MOST_NUMBERS = 4
+"""Trial numbers named at one point."""
+
+Ends = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Axes, and what is drawn on them."""
+
+    axes: Axes
+    result: StudyResult
+    x: int
+    """Place of the horizontal objective in the study's order."""
+    y: int
+    """Place of the vertical one."""
+    suffix: str = ""
+    """End of the artists' ids, where several panels share a page."""
+    room: Sequence[Sequence[float]] = ()
+    """Values of the objectives that are drawn here too, and so need room."""
+    marks: list[Point] = field(default_factory=list)
+    """Further marks, added by what draws them, which no label may cover."""
+    lines: list[list[Point]] = field(default_factory=list)
+    """Corners of further lines of horizontal and vertical pieces, likewise."""
+
+    def draw(self) -> None:
+        """Everything but the labels."""
+        # By the trials, not by the reference point, which may lie far away.
+        values = [*map(_values, self.result.ranked), *self.room]
+        names = self.result.objectives
+        objectives = Objective(name=names[self.x]), Objective(name=names[self.y])
+        set_plane(self.axes, objectives, [self.place(vector) for vector in values])
+        if not self.result.ranked:
+            say_empty(self.axes, "no complete trial yet")
+            return
+        self._draw_front()
+        for ranked in reversed(self.result.ranked):
+            self._draw_trial(ranked)
+        self._draw_baselines()
+        self._draw_saturated()
+        self._draw_knee()
+
+    def place(self, values: Sequence[float]) -> Point:
+        """Where a vector of objectives lies in this panel."""
+        return values[self.x], values[self.y]
+
+    def steps(self, vectors: Sequence[Sequence[float]]) -> list[Point]:
+        """Corners of the front's line through these vectors.
+
+        None with three objectives: the front is no line there.
+        """
+        if len(self.result.objectives) > 2:
+            return []
+        return front_corners(self.axes, map(self.place, vectors))
+
+    def gid(self, name: str) -> str:
+        """An artist's id."""
+        return name + self.suffix
+
+    def mark(self, point: Point, marker: str, size: float, **look: Any) -> None:
+        """One marker; its colour, its ``gid`` and its label are in the look."""
+        self.axes.add_line(
+            Line2D(
+                *[[at] for at in point], marker=marker, markersize=size, linestyle="none", **look
+            )
+        )
+
+    def draw_intervals(
+        self,
+        number: int,
+        at: Sequence[float],
+        intervals: Sequence[Ends | None],
+        *,
+        name: str = "interval",
+        **look: Any,
+    ) -> None:
+        """Bars through a point, with the ids ``NAME-NUMBER-x`` and ``NAME-NUMBER-y``.
+
+        Args:
+            number: of the trial.
+            at: its objectives.
+            intervals: ends of the interval of each objective; ``None``: there is none.
+            name: of the ids.
+            look: of the lines.
+        """
+        x, y = self.place(at)
+        across, up = intervals[self.x], intervals[self.y]
+        bars = [("x", across and [(across[0], y), (across[1], y)])]
+        bars += [("y", up and [(x, up[0]), (x, up[1])])]
+        for axis, ends in bars:
+            if ends is not None:
+                self.lines.append(ends)
+                gid = self.gid(f"{name}-{number}-{axis}")
+                self.axes.add_line(Line2D(*zip(*ends, strict=True), gid=gid, **look))
+
+    def add_labels(self) -> None:
+        """Name the knee, the baselines and the numbers of the front, as room allows.
+
+        The layout and the limits must be final.
+        """
+        by_point: dict[Point, list[RankedTrial]] = defaultdict(list)
+        for ranked in self.result.ranked:
+            by_point[self._point(ranked)].append(ranked)
+        if not by_point:
+            return
+        labels = [self._label(point, here) for point, here in by_point.items()]
+        place_labels(
+            self.axes,
+            [label for label in labels if label is not None],
+            [*by_point, *self.marks],
+            [line for line in (self._front_corners(), *self.lines) if line],
+        )
+
+    def _front_corners(self) -> list[Point]:
+        return self.steps([_values(ranked) for ranked in self.result.front])
+
+    def _draw_front(self) -> None:
+        corners = self._front_corners()
+        if not corners:
+            return
+        xs, ys = zip(*corners, strict=True)
+        self.axes.plot(
+            xs, ys, color=BLUE, linewidth=1.4, zorder=2, gid="front", label="Pareto front"
+        )
+        # A front that is nowhere beyond the reference point has no area.
+        if self.result.hypervolume > 0:
+            self.axes.fill_between(
+                xs, ys, self.axes.get_ylim()[0], color=SKY, alpha=0.12, linewidth=0, zorder=1
+            )
+
+    def _draw_trial(self, ranked: RankedTrial) -> None:
+        colour, size, name = (
+            (BLUE, 6.5, "on the front") if ranked.on_front else (GREY, 5.0, "dominated")
+        )
+        saturated = ranked.trial.saturated
+        self.mark(
+            self._point(ranked),
+            "o",
+            size,
+            markerfacecolor=WHITE if saturated else colour,
+            markeredgecolor=colour,
+            alpha=1.0 if ranked.on_front else 0.65,
+            zorder=4 if ranked.on_front else 3,
+            gid=self.gid(f"trial-{ranked.trial.number}"),
+            label=None if saturated else name,
+        )
+
+    def _draw_baselines(self) -> None:
+        baselines = [ranked for ranked in self.result.ranked if ranked.trial.baseline]
+        baselines.sort(key=lambda ranked: ranked.trial.number)
+        for place, ranked in enumerate(baselines):
+            marker, colour = _BASELINE_MARKERS[place % len(_BASELINE_MARKERS)]
+            self.mark(
+                self._point(ranked),
+                marker,
+                11,
+                markerfacecolor="none",
+                markeredgecolor=colour,
+                markeredgewidth=1.4,
+                zorder=4.5,
+                gid=self.gid(f"baseline-{ranked.trial.baseline}"),
+                label=f"baseline {ranked.trial.baseline}",
+            )
+
+    def _draw_saturated(self) -> None:
+        points = [self._point(ranked) for ranked in self.result.ranked if ranked.trial.saturated]
+        if points:
+            self.axes.plot(
+                *zip(*points, strict=True),
+                "x",
+                markersize=9,
+                color=BLACK,
+                markeredgewidth=1.1,
+                zorder=4.6,
+                gid=self.gid("saturated"),
+                label="saturated: one class\nhas over 95 % of\nthe predictions",
+                linestyle="none",
+            )
+
+    def _draw_knee(self) -> None:
+        for ranked in self.result.ranked:
+            if ranked.knee:
+                self.mark(
+                    self._point(ranked),
+                    "*",
+                    16,
+                    color=VERMILLION,
+                    markeredgecolor=WHITE,
+                    markeredgewidth=0.8,
+                    zorder=5,
+                    gid=self.gid("knee"),
+                    label="knee",
+                )
+
+    def _label(self, point: Point, here: Sequence[RankedTrial]) -> Label | None:
+        """One label for all the trials at a point; ``None`` where there is nothing to name."""
+        knee = next((ranked for ranked in here if ranked.knee), None)
+        baselines = [ranked.trial.baseline for ranked in here if ranked.trial.baseline]
+        numbers = _numbers(here)
+        lines = [numbers, *baselines] if numbers else baselines
+        if knee is not None:
+            setting = [] if knee.trial.baseline else [knee.trial.label]
+            lines = [f"knee {numbers}", *setting, *baselines]
+        if not lines:
+            return None
+        return Label(
+            *point,
+            text="\n".join(lines),
+            gid=self.gid(f"label-{here[0].trial.number}"),
+            colour=VERMILLION if knee else DARK_GREY if baselines else BLUE,
+            importance=0 if knee else 1 if baselines else 2,
+            required=bool(knee or baselines),
+        )
+
+    def _point(self, ranked: RankedTrial) -> Point:
+        return self.place(_values(ranked))
 
 
 def front_figure(result: StudyResult, path: Path) -> None:
@@ -50,7 +288,7 @@ def draw_panels(
     title: str,
     caption: str,
     room: Sequence[Sequence[float]] = (),
-    add: Callable[[Panel], None] | None = None,
+    add: Callable[[Panel], None] = lambda _: None,
 ) -> None:
     """Draw a study's complete trials, and more in the same panels.
 
@@ -65,33 +303,68 @@ def draw_panels(
     Raises:
         BadInput: another suffix than .png or .svg.
     """
-    checked_suffix(path)
-    pairs = list(combinations(range(len(result.objectives)), 2))
+    pairs = _pairs(result)
     columns = min(len(pairs), _PANELS_IN_A_ROW)
     rows = -(-len(pairs) // columns)
-    with style():
-        figure = blank_figure(
-            _LEGEND_WIDTH + _PANEL_WIDTH * columns, _TITLE_HEIGHT + _PANEL_HEIGHT * rows
-        )
+    width = _LEGEND_WIDTH + _PANEL_WIDTH * columns
+    height = _TITLE_HEIGHT + _PANEL_HEIGHT * rows
+    with page(path, width, height, title=title, caption=caption) as figure:
         grid: list[Axes] = list(figure.subplots(rows, columns, squeeze=False).flat)
         for spare in grid[len(pairs) :]:
             spare.remove()
-        panels = [
-            Panel(axes, result, *pair, room=room) for axes, pair in zip(grid, pairs, strict=False)
-        ]
+        panels = []
+        for axes, (x, y) in zip(grid, pairs, strict=False):
+            keys = [Objective(name=result.objectives[place]).key for place in (x, y)]
+            suffix = f"-{'-'.join(keys)}" if len(pairs) > 1 else ""
+            panels.append(Panel(axes, result, x, y, suffix, room))
         for panel in panels:
             panel.draw()
-            if add is not None:
-                add(panel)
+            add(panel)
         _add_legend(figure, panels[0].axes)
-        filled = textwrap.fill(title, _TITLE_CHARACTERS)
-        figure.suptitle(filled, fontweight="bold", x=0.01, ha="left")
-        figure.supxlabel(caption, fontsize=8, color=DARK_GREY, gid="caption")
         # Labels are placed in pixels, so the layout must be final.
         figure.draw_without_rendering()
         for panel in panels:
             panel.add_labels()
-        save_figure(figure, path)
+
+
+def front_charts(
+    result: StudyResult,
+    *,
+    room: Sequence[Sequence[float]] = (),
+    add: Callable[[Panel], None] = lambda _: None,
+) -> list[Chart]:
+    """The panels of `front_figure` for an HTML page, one chart each; ids have no suffix.
+
+    Args:
+        result: at least two objectives and one ranked trial.
+        room: as for `draw_panels`.
+        add: as for `draw_panels`.
+    """
+
+    def draw(axes: Axes, *, x: int, y: int) -> None:
+        panel = Panel(axes, result, x, y, room=room)
+        panel.draw()
+        add(panel)
+        cast("Figure", axes.figure).draw_without_rendering()
+        panel.add_labels()
+
+    return [chart(CHART_WIDTH, CHART_HEIGHT, partial(draw, x=x, y=y)) for x, y in _pairs(result)]
+
+
+def _pairs(result: StudyResult) -> list[tuple[int, int]]:
+    return list(combinations(range(len(result.objectives)), 2))
+
+
+def _values(ranked: RankedTrial) -> tuple[float, ...]:
+    return ranked.trial.values or ()
+
+
+def _numbers(here: Sequence[RankedTrial]) -> str:
+    """``#2 #5`` for the front's trials at one point, the first few of them."""
+    numbers = sorted(ranked.trial.number for ranked in here if ranked.on_front)
+    shown = " ".join(f"#{number}" for number in numbers[:_MOST_NUMBERS])
+    hidden = len(numbers) - _MOST_NUMBERS
+    return f"{shown} +{hidden}" if hidden > 0 else shown
 
 
 def _add_legend(figure: Figure, axes: Axes) -> None:

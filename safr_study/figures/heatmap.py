@@ -69,7 +69,7 @@ def add_words(
     """
     centres = np.arange(len(words)) + 0.5
     labels = [label(word) for word in words]
-    axes.set_xticks(centres, labels, parse_math=False)
+    axes.set_xticks(centres, labels)
     axes.tick_params(length=0)
     for text, word in zip(axes.get_xticklabels(), words, strict=True):
         mark_label(text, word, f"{kind}column-word")
@@ -78,7 +78,7 @@ def add_words(
         )
         text.set_fontsize(size)
     if rows:
-        axes.set_yticks(centres, labels, parse_math=False)
+        axes.set_yticks(centres, labels)
         for text, word in zip(axes.get_yticklabels(), words, strict=True):
             mark_label(text, word, f"{kind}row-word")
             text.set_fontsize(size)

@@ -1,38 +1,44 @@
-"""The hypervolume of a study over its trials and over its epochs."""
+"""The hypervolume of studies over their trials and over their epochs."""
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from safr_study.figures.canvas import (
-    BLUE,
-    DARK_GREY,
-    LIGHT_GREY,
+    SERIES,
     SKY,
-    blank_figure,
-    checked_suffix,
-    save_figure,
-    style,
+    Chart,
+    add_grid,
+    chart,
+    page,
+    say_empty,
 )
 from safr_study.records import StudyResult
 from safr_study.records.history import HistoryPoint
 from safr_study.settings import Objective
 
+Over = Literal["trials", "epochs"]
+Histories = Mapping[str, Sequence[HistoryPoint]]
+
 _WIDTH, _HEIGHT = 9.2, 4.0
-"""Inches."""
-_TITLE_CHARACTERS = 72
+_CHART_WIDTH, _CHART_HEIGHT = 4.6, 2.7
+"""Inches; the chart is that of an HTML page."""
+_NAMES: dict[Over, str] = {
+    "trials": "trials ended",
+    "epochs": "epochs of training, of the trials ended",
+}
 
 
 def history_figure(result: StudyResult, history: Sequence[HistoryPoint], path: Path) -> None:
     """Draw how the hypervolume grew, as a step line over trials and over epochs of training.
 
-    The artists have ids in an SVG: ``history-trials`` and ``history-epochs``, the step lines, and
-    ``caption``, which names the reference point.
+    The artists have ids in an SVG: ``history-trials`` and ``history-epochs``, the step lines,
+    ``rise-TRIAL`` where the hypervolume rose, and ``caption``, which names the reference point.
 
     Args:
         result: the study; names it and its reference point.
@@ -43,37 +49,58 @@ def history_figure(result: StudyResult, history: Sequence[HistoryPoint], path: P
     Raises:
         BadInput: another suffix.
     """
-    checked_suffix(path)
-    heights = [0.0, *(point.hypervolume for point in history)]
-    with style():
-        figure = blank_figure(_WIDTH, _HEIGHT)
+    title = f"Study {result.name} on {result.dataset}: hypervolume over time"
+    with page(path, _WIDTH, _HEIGHT, title=title, caption=_caption(result)) as figure:
         left, right = figure.subplots(1, 2, sharey=True)
-        trials = [0, *(point.trials for point in history)]
-        epochs = [0, *(point.epochs for point in history)]
-        _draw(left, trials, heights, "trials ended", "history-trials")
-        _draw(right, epochs, heights, "epochs of training, of the trials ended", "history-epochs")
-        left.set_ylabel("hypervolume")
-        title = textwrap.fill(
-            f"Study {result.name} on {result.dataset}: hypervolume over time", _TITLE_CHARACTERS
-        )
-        figure.suptitle(title, fontweight="bold", x=0.01, ha="left")
-        figure.supxlabel(_caption(result), fontsize=8, color=DARK_GREY, gid="caption")
-        save_figure(figure, path)
+        _draw(left, {result.name: history}, "trials")
+        _draw(right, {result.name: history}, "epochs")
+        right.set_ylabel("")
 
 
-def _draw(axes: Axes, places: Sequence[int], heights: Sequence[float], name: str, gid: str) -> None:
-    axes.set_xlabel(name)
-    axes.grid(color=LIGHT_GREY, linewidth=0.6)
-    axes.set_axisbelow(True)
-    if len(places) == 1:
-        axes.text(0.5, 0.5, "no trial has ended yet", transform=axes.transAxes, ha="center")
-        axes.set(xticks=[], yticks=[])
+def history_chart(histories: Histories, over: Over) -> Chart:
+    """A panel of `history_figure` for an HTML page, with a line for each study.
+
+    With several studies the rises have the ids ``rise-PLACE-TRIAL``, from 0.
+
+    Args:
+        histories: by the study's name, in the order in which trials ended; at least one point.
+        over: the horizontal axis.
+    """
+    return chart(_CHART_WIDTH, _CHART_HEIGHT, lambda axes: _draw(axes, histories, over))
+
+
+def rises(history: Sequence[HistoryPoint]) -> list[HistoryPoint]:
+    """The points at which the hypervolume is above all before."""
+    heights = [0.0, *(point.hypervolume for point in history)]
+    return [
+        point for point, before in zip(history, heights, strict=False) if point.hypervolume > before
+    ]
+
+
+def _draw(axes: Axes, histories: Histories, over: Over) -> None:
+    axes.set(xlabel=_NAMES[over], ylabel="hypervolume")
+    add_grid(axes)
+    if not any(histories.values()):
+        say_empty(axes, "no trial has ended yet")
         return
-    axes.step(places, heights, where="post", color=BLUE, linewidth=1.6, gid=gid)
-    axes.fill_between(places, heights, step="post", color=SKY, alpha=0.12, linewidth=0)
-    axes.plot(places[-1], heights[-1], "o", color=BLUE, markersize=4)
-    axes.set_xlim(0, max(1, places[-1]) * 1.02)
-    axes.set_ylim(0, max(1.0, *heights) * 1.06)
+    several = len(histories) > 1
+    for place, (name, history) in enumerate(histories.items()):
+        colour, marker, line = SERIES[place % len(SERIES)]
+        ends = [0, *(getattr(point, over) for point in history)]
+        heights = [0.0, *(point.hypervolume for point in history)]
+        gid = f"history-{place}" if several else f"history-{over}"
+        axes.step(ends, heights, where="post", color=colour, linestyle=line, linewidth=1.6, gid=gid)
+        for point in rises(history):
+            gid = f"rise-{place}-{point.trial}" if several else f"rise-{point.trial}"
+            at = getattr(point, over), point.hypervolume
+            axes.plot(*at, marker if several else "o", color=colour, markersize=4, gid=gid)
+        if several:
+            axes.plot([], [], color=colour, marker=marker, linestyle=line, label=name)
+        else:
+            axes.fill_between(ends, heights, step="post", color=SKY, alpha=0.12, linewidth=0)
+    longest = max(getattr(history[-1], over) for history in histories.values() if history)
+    highest = max(point.hypervolume for history in histories.values() for point in history)
+    axes.set(xlim=(0, max(1, longest) * 1.02), ylim=(0, max(1.0, highest) * 1.06))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 

@@ -65,7 +65,6 @@ def layers_page(explanation: Explanation) -> Figure:
         fontweight="bold",
         x=0.01,
         ha="left",
-        parse_math=False,
     )
     note = f"Dark bars and bold words: the top 30 % at {explanation.layer_title}. " + left_out(
         words, explanation.words

@@ -2,36 +2,47 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
 from safr_study.figures.canvas import (
+    BLACK,
     BLUE,
     DARK_GREY,
     GREY,
-    LIGHT_GREY,
     VERMILLION,
-    blank_figure,
-    checked_suffix,
-    save_figure,
-    style,
+    WHITE,
+    Chart,
+    chart,
+    page,
+    say_empty,
 )
 from safr_study.records import RankedTrial, StudyResult
 from safr_study.settings import Objective
 
 _HEIGHT = 4.4
 _AXIS_WIDTH, _LEAST_WIDTH = 1.7, 6.0
-"""Inches."""
-_TITLE_CHARACTERS = 72
+_CHART_AXIS_WIDTH, _CHART_HEIGHT = 1.25, 3.8
+"""Inches; the chart is that of an HTML page."""
 _ABSENT = -0.12
-"""Height of a parameter that a trial has not; the others are in [0, 1]."""
+"""Height of a parameter that a trial does not have; the others are in [0, 1]."""
 _WIDE = 10.0
 """A positive parameter that spans more than this factor is drawn by its logarithm."""
+_LOOKS = {
+    "knee": (VERMILLION, "-", 2.2, 1.0),
+    "on the front": (BLUE, "-", 1.6, 0.9),
+    "baseline": (BLACK, (0, (5, 3)), 1.4, 0.9),
+    "dominated": (GREY, "-", 0.9, 0.5),
+}
+"""Colour, line, width and opacity of the trials, what is drawn on top first."""
+
+_Ticks = tuple[tuple[float, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +50,7 @@ class _Axis:
     name: str
     heights: NDArray[np.float64]
     """`[n]`: of the trials."""
-    ticks: tuple[tuple[float, str], ...]
+    ticks: _Ticks
     """Height and text."""
 
 
@@ -57,62 +68,74 @@ def parallel_figure(result: StudyResult, path: Path) -> None:
     Raises:
         BadInput: another suffix.
     """
-    checked_suffix(path)
-    axes_of = _axes(result)
-    with style():
-        figure = blank_figure(max(_LEAST_WIDTH, _AXIS_WIDTH * len(axes_of)), _HEIGHT)
-        axes = figure.subplots()
-        axes.set_axis_off()
-        if not result.ranked:
-            axes.text(0.5, 0.5, "no ranked trial yet", transform=axes.transAxes, ha="center")
-        # The front last, over the others.
-        for row, ranked in reversed(list(enumerate(result.ranked))):
-            colour, width, alpha = _look(ranked)
-            heights = [axis.heights[row] for axis in axes_of]
-            axes.plot(
-                range(len(axes_of)),
-                heights,
-                color=colour,
-                linewidth=width,
-                alpha=alpha,
-                gid=f"line-{ranked.trial.number}",
-            )
-        for place, axis in enumerate(axes_of):
-            axes.plot([place] * 2, [0, 1], color=DARK_GREY, linewidth=1, gid=f"axis-{axis.name}")
-            axes.text(place, 1.12, axis.name, ha="center", va="bottom", fontweight="bold")
-            for height, text in axis.ticks:
-                box = {"facecolor": "white", "edgecolor": LIGHT_GREY, "pad": 1.2, "alpha": 0.85}
-                axes.text(place, height, text, ha="center", va="center", fontsize=8, bbox=box)
-        axes.set(xlim=(-0.5, len(axes_of) - 0.5), ylim=(_ABSENT - 0.1, 1.25))
-        title = textwrap.fill(f"Study {result.name} on {result.dataset}", _TITLE_CHARACTERS)
-        figure.suptitle(title, fontweight="bold", x=0.01, ha="left")
-        caption = "blue: the front; vermillion: its knee; grey: dominated; better is up"
-        figure.supxlabel(caption, fontsize=8, color=DARK_GREY, gid="caption")
-        save_figure(figure, path)
+    scales = _axes(result)
+    width = max(_LEAST_WIDTH, _AXIS_WIDTH * len(scales))
+    title = f"Study {result.name} on {result.dataset}"
+    with page(path, width, _HEIGHT, title=title, caption="better is up") as figure:
+        _draw(figure.subplots(), result, scales)
+        if result.ranked:
+            figure.legend(loc="outside lower center", ncols=len(_LOOKS), frameon=False)
 
 
-def _look(ranked: RankedTrial) -> tuple[str, float, float]:
+def parallel_chart(result: StudyResult) -> Chart:
+    """The picture of `parallel_figure` for an HTML page.
+
+    Args:
+        result: with at least one ranked trial.
+    """
+    scales = _axes(result)
+    width = max(_LEAST_WIDTH, _CHART_AXIS_WIDTH * len(scales))
+    return chart(width, _CHART_HEIGHT, lambda axes: _draw(axes, result, scales))
+
+
+def _draw(axes: Axes, result: StudyResult, scales: Sequence[_Axis]) -> None:
+    axes.set_axis_off()
+    if not result.ranked:
+        say_empty(axes, "no ranked trial yet")
+        return
+    kinds = list(_LOOKS)
+    rows = [(_kind(ranked), row) for row, ranked in enumerate(result.ranked)]
+    # What matters most is drawn last, on top.
+    for kind, row in sorted(rows, key=lambda pair: (-kinds.index(pair[0]), -pair[1])):
+        colour, line, width, alpha = _LOOKS[kind]
+        axes.plot(
+            range(len(scales)),
+            [scale.heights[row] for scale in scales],
+            color=colour,
+            linestyle=line,
+            linewidth=width,
+            alpha=alpha,
+            label=kind,
+            gid=f"line-{result.ranked[row].trial.number}",
+        )
+    for place, scale in enumerate(scales):
+        axes.plot([place] * 2, [0, 1], color=DARK_GREY, linewidth=1, gid=f"axis-{scale.name}")
+        axes.text(place, 1.07, scale.name, ha="center", va="bottom", fontweight="bold")
+        for height, text in scale.ticks:
+            box = {"facecolor": WHITE, "linewidth": 0, "pad": 1.2, "alpha": 0.8}
+            axes.text(place, height, text, ha="center", va="center", fontsize=8, bbox=box)
+    axes.set(xlim=(-0.3, len(scales) - 0.7), ylim=(_ABSENT - 0.05, 1.15))
+
+
+def _kind(ranked: RankedTrial) -> str:
     if ranked.knee:
-        return VERMILLION, 2.2, 1.0
-    return (BLUE, 1.6, 0.9) if ranked.on_front else (GREY, 0.9, 0.5)
+        return "knee"
+    if ranked.on_front:
+        return "on the front"
+    return "dominated" if ranked.trial.baseline is None else "baseline"
 
 
 def _axes(result: StudyResult) -> list[_Axis]:
     trials = [ranked.trial for ranked in result.ranked]
     names = dict.fromkeys(name for trial in trials for name in trial.parameters)
-    found = [_parameter(name, [trial.parameters.get(name) for trial in trials]) for name in names]
+    axes = [_parameter(name, [trial.parameters.get(name) for trial in trials]) for name in names]
     for place, name in enumerate(result.objectives):
         objective = Objective(name=name)
         values = np.array([(trial.values or ())[place] for trial in trials], np.float64)
-        found.append(_objective(objective, values))
+        heights = _scaled(objective.sign * values)
+        axes.append(_Axis(objective.label, heights, _ticks(values, heights)))
     # An axis on which all are equal says nothing.
-    return [axis for axis in found if len(axis.ticks) > 1] or found
-
-
-def _objective(objective: Objective, values: NDArray[np.float64]) -> _Axis:
-    heights = _scaled(objective.sign * values)
-    ends = _ends(values, heights)
-    return _Axis(objective.label, heights, tuple((h, f"{v:.4g}") for h, v in ends))
+    return [axis for axis in axes if len(axis.ticks) > 1] or axes
 
 
 def _parameter(name: str, values: Sequence[object]) -> _Axis:
@@ -133,18 +156,18 @@ def _numeric(name: str, values: NDArray[np.float64]) -> _Axis:
     logarithmic = bool(len(positive)) and positive.max() / positive.min() > _WIDE
     logarithmic &= not (values < 0).any()
     heights = np.full(len(values), _ABSENT)
-    ticks = [(_ABSENT, "none")] if np.isnan(values).any() else []
+    ticks: _Ticks = ((_ABSENT, "none"),) if np.isnan(values).any() else ()
     if logarithmic:
         # The lowest tenth of the axis is for exact zeros.
         heights[values > 0] = 0.1 + 0.9 * _scaled(np.log(positive))
         heights[values == 0] = 0.0
-        ticks += [(0.0, "0")] if (values == 0).any() else []
-        ticks += [(h, f"{v:.3g}") for h, v in _ends(positive, heights[values > 0])]
+        ticks += ((0.0, "0"),) if (values == 0).any() else ()
+        ticks += _ticks(positive, heights[values > 0], logarithmic=True)
     else:
         known = ~np.isnan(values)
         heights[known] = _scaled(values[known])
-        ticks += [(h, f"{v:.3g}") for h, v in _ends(values[known], heights[known])]
-    return _Axis(name, heights, tuple(ticks))
+        ticks += _ticks(values[known], heights[known])
+    return _Axis(name, heights, ticks)
 
 
 def _scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -153,11 +176,20 @@ def _scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return (values - values.min()) / width if width > 0 else np.full(len(values), 0.5)
 
 
-def _ends(values: NDArray[np.float64], heights: NDArray[np.float64]) -> list[tuple[float, float]]:
-    """Height and value of the lowest and the highest."""
+def _ticks(
+    values: NDArray[np.float64], heights: NDArray[np.float64], *, logarithmic: bool = False
+) -> _Ticks:
+    """Heights and texts of round values in the range, of its two ends where there are too few."""
     if not len(values):
-        return []
-    pairs = {
-        (float(heights[row]), float(values[row])) for row in (values.argmin(), values.argmax())
-    }
-    return sorted(pairs)
+        return ()
+    low, high = values.min(), values.max()
+    if low == high:
+        return ((float(heights[0]), f"{low:.4g}"),)
+    locator = LogLocator(numticks=6) if logarithmic else MaxNLocator(5)
+    marks = [mark for mark in locator.tick_values(low, high) if low <= mark <= high]
+    if len(marks) < 2:
+        marks = [low, high]
+    scale = np.log if logarithmic else np.asarray
+    ends = heights[values.argmin()], heights[values.argmax()]
+    at = np.interp(scale(marks), scale([low, high]), ends)
+    return tuple((float(y), f"{mark:.4g}") for y, mark in zip(at, marks, strict=True))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,11 @@ from safr_study.figures.canvas import (
     BLUE,
     DARK_GREY,
     GREY,
-    LIGHT_GREY,
     VERMILLION,
-    blank_figure,
-    checked_suffix,
-    save_figure,
-    style,
+    Point,
+    add_grid,
+    front_corners,
+    page,
 )
 from safr_study.figures.labels import Label, place_labels
 
@@ -70,27 +68,21 @@ def tradeoff_figure(
     Raises:
         BadInput: another suffix.
     """
-    checked_suffix(path)
-    with style():
-        figure = blank_figure(_WIDTH, _HEIGHT)
+    with page(path, _WIDTH, _HEIGHT, title=title, caption=caption) as figure:
         left, right = figure.subplots(1, 2, sharex=True, sharey=True)
         panels = ((left, "ours", ours, BLUE), (right, "paper", paper, VERMILLION))
         _set_limits(left, [*ours, *paper])
         for axes, side, points, colour in panels:
             axes.set_title("ours" if side == "ours" else "the paper", loc="left", fontsize=9)
             axes.set_xlabel("test accuracy (%)")
-            axes.grid(color=LIGHT_GREY, linewidth=0.6)
-            axes.set_axisbelow(True)
+            add_grid(axes)
             _draw(axes, side, points, colour)
         left.set_ylabel("SRS(30) on test (percentage points)")
         _add_legend(figure, left, [point.name for point in ours])
-        figure.suptitle(title, fontweight="bold", x=0.01, ha="left")
-        figure.supxlabel(caption, fontsize=8, color=DARK_GREY, gid="caption")
         # Labels are placed in pixels, so the layout must be final.
         figure.draw_without_rendering()
         for axes, side, points, colour in panels:
             _label(axes, side, points, colour)
-        save_figure(figure, path)
 
 
 def _set_limits(axes: Axes, points: Sequence[TradeoffPoint]) -> None:
@@ -192,11 +184,5 @@ def _label(axes: Axes, side: str, points: Sequence[TradeoffPoint], colour: str) 
     place_labels(axes, labels, centres, [_corners(axes, points)])
 
 
-def _corners(axes: Axes, points: Sequence[TradeoffPoint]) -> list[tuple[float, float]]:
-    """Of the step line, from the left edge to the bottom."""
-    left, bottom = axes.get_xlim()[0], axes.get_ylim()[0]
-    members = sorted({(point.accuracy, point.srs) for point in points if point.on_front})
-    corners = [(left, members[0][1])]
-    for (x, y), (_, below) in pairwise([*members, (left, bottom)]):
-        corners += [(x, y), (x, below)]
-    return corners
+def _corners(axes: Axes, points: Sequence[TradeoffPoint]) -> list[Point]:
+    return front_corners(axes, [(one.accuracy, one.srs) for one in points if one.on_front])

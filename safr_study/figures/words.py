@@ -21,7 +21,6 @@ def label(word: ExplainedWord) -> str:
 
 def mark_label(text: Text, word: ExplainedWord, kind: str) -> None:
     """Style a word's label, and give it the id ``KIND-POSITION``."""
-    text.set_parse_math(False)  # A dollar sign is one.
     text.set_gid(f"{kind}-{word.position}")
     text.set_color(BLACK if word.known else DARK_GREY)
     text.set_fontstyle("normal" if word.known else "italic")

@@ -36,7 +36,7 @@ def command_of(ledger: Ledger) -> str:
     """The command by which the study goes on, for a shell."""
     kept = ledger.study.user_attrs.get(COMMAND)
     if kept:
-        return shlex.join(["safr-study", *kept])
+        return shlex.join(["safr-study", *redacted_command(kept)])
     spec = ledger.spec
     known = ["safr-study", "search", "--dataset", spec.corpus.dataset, "--study", spec.name]
     return f"{shlex.join(known)} (with the options that it began with)"

@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 
 from safr_study.errors import BadInput, LockLost
 from safr_study.home import Home
+from safr_study.text import redacted_address
 
 # SQLAlchemy takes as long to import as a short command runs: only where there is a database.
 if TYPE_CHECKING:
@@ -160,17 +161,17 @@ def place_of(storage_url: str | None) -> str:
     from sqlalchemy.exc import ArgumentError
 
     with contextlib.suppress(ArgumentError):
-        url = make_url(storage_url)
+        # A password with an "@" reaches into what SQLAlchemy takes for the host.
+        url = make_url(redacted_address(storage_url))
         database = _sqlite_file(storage_url)
-        return str(
-            URL.create(
-                url.drivername,
-                username=url.username,
-                host=url.host,
-                port=url.port,
-                database=url.database if database is None else str(database),
-            )
+        shown = URL.create(
+            url.drivername,
+            username=url.username,
+            host=url.host,
+            port=url.port,
+            database=url.database if database is None else str(database),
         )
+        return str(shown)
     return "unknown"
 
 

@@ -38,7 +38,11 @@ class Delivery:
     def of(cls, ledger: Ledger) -> Self | None:
         """As the ledger has it; ``None``: the study was never tracked, or by an earlier version."""
         plain = ledger.study.user_attrs.get(DELIVERY)
-        return None if plain is None else cls(**plain)
+        if plain is None:
+            return None
+        # An earlier version may have kept more of the address.
+        to = plain["to"]
+        return cls(**{**plain, "to": None if to is None else redacted_address(to)})
 
 
 def delivery_begins(ledger: Ledger, to: str | None, *, ended: bool = False) -> None:

@@ -39,9 +39,9 @@ class ModelSource:
     """Which model explained, so that the numbers can be made again."""
 
     reference: str
-    """As the user gave it: a folder, or a name in the registry."""
+    """Reference as the user gave it: a folder, or a name in the registry."""
     sha256: str
-    """Of its weights."""
+    """Digest of its weights."""
     epoch: int
     """Whose state it is, from 1."""
     preset: str
@@ -62,9 +62,9 @@ class ExplainedWord:
     """One word of the text that the model saw, with its numbers in the chosen layer."""
 
     position: int
-    """In the text, from 0."""
+    """Position in the text, from 0."""
     text: str
-    """As written."""
+    """Word as written."""
     known: bool
     """``False``: not in the vocabulary; the model sees the unknown word in its place."""
     capacity: float
@@ -72,7 +72,8 @@ class ExplainedWord:
     rank: int
     """0 = the highest capacity of the text; ties by position."""
     top: bool
-    """Among the top 30 % by capacity (q = round-half-even(0.3 n)), which SRS(30) deletes."""
+    """Whether it is in the top 30 % by capacity (q = round-half-even(0.3 n)) that SRS(30)
+    deletes."""
     keep_probability: float | None
     """VMASK's soft gate, in [0, 1]; ``None`` without VMASK."""
 
@@ -89,7 +90,7 @@ class LayerView:
     layer: str
     """One of ``settings.LAYERS``."""
     block: int
-    """From 0; 0 for the embedding and VMASK too."""
+    """Number of the block, from 0; 0 for the embedding and VMASK too."""
     capacity: Array
     """C_i `[n]`, in [0, 1]."""
     dot: Array
@@ -140,7 +141,7 @@ class Explanation:
 
     @property
     def probability(self) -> float:
-        """Of the predicted class."""
+        """Probability of the predicted class."""
         return dict(self.probabilities)[self.prediction]
 
     def highest(self, most: int) -> tuple[ExplainedWord, ...]:

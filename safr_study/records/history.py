@@ -18,4 +18,4 @@ class HistoryPoint:
     epochs: int
     """That these had trained, all seeds of a trial counted as its first."""
     hypervolume: float
-    """Of the front by then, in the product of the objectives' units."""
+    """Hypervolume of the front by then, in the product of the objectives' units."""

@@ -17,7 +17,7 @@ class Importance:
     objective: str
     """Its name."""
     divergence: float
-    """At least 0; grows where the best trials keep to a part of the range."""
+    """Divergence, at least 0; it grows where the best trials keep to a part of the range."""
     chance: float
     """The divergence that a shuffled objective stays below in 95 % of the shuffles."""
     p: float

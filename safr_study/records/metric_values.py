@@ -22,7 +22,7 @@ class MeasuredMetric:
     """One number with all that is needed to read it."""
 
     name: str
-    """As an objective: ``srs@30``, ``mean_capacity.ffn1_pre``."""
+    """Name of the metric, as an objective: ``srs@30``, ``mean_capacity.ffn1_pre``."""
     label: str
     value: float
     se: float | None
@@ -35,7 +35,7 @@ class MeasuredMetric:
     """How tokens were deleted; empty for a metric without a deletion."""
     note: str = ""
     ranking: str = "capacity"
-    """By which tokens were deleted, or which was compared with the rationale."""
+    """Ranking by which tokens were deleted, or that was compared with the rationale."""
 
 
 def metric_value(scores: Scores, objective: Objective) -> float | None:
@@ -133,7 +133,7 @@ def _at_k(name: str, metric: Metric, deletion: DeletionScores, mode: str) -> Mea
 
 
 def _of_layer(name: str, metric: Metric, layer: LayerMeasures, last: int) -> MeasuredMetric | None:
-    """Of several blocks the last one has the objective's plain name."""
+    """A layer's metric; the last of several blocks has the objective's plain name."""
     once = layer.layer in ("embedding", "vmask")
     place = layer.layer if once or not last else f"{layer.layer} of block {layer.block + 1}"
     full = f"{name}.{layer.layer}"
@@ -163,7 +163,7 @@ def _row(
 
 
 def _last_block(scores: Scores, layer: str) -> LayerMeasures | None:
-    """Of the last block, as capacity is."""
+    """Measures of the last block, where capacity is taken."""
     found = [measured for measured in scores.superposition if measured.layer == layer]
     return max(found, key=lambda measured: measured.block, default=None)
 

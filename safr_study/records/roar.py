@@ -13,9 +13,9 @@ class RoarRun:
     """One pair of trainings with the same seed: without the top tokens, without random ones."""
 
     seed: int
-    """Of both trainings, and the draw of the random removal."""
+    """Seed of both trainings, and of the random removal."""
     accuracy_top: float
-    """Of the model trained without the top tokens, on texts without theirs."""
+    """Accuracy of the model trained without the top tokens, on texts without theirs."""
     accuracy_random: float
     """The same of the random removal."""
     roar: float
@@ -35,7 +35,7 @@ class RoarScores:
     realised_share: float
     """sum(q) / sum(n): the share really removed after rounding, in the texts measured on."""
     accuracy_original: float
-    """Of the model that ranked, on the whole texts."""
+    """Accuracy of the model that ranked, on the whole texts."""
     accuracy_top: float
     accuracy_random: float
     roar: float

@@ -60,7 +60,7 @@ class Answers:
 
     @classmethod
     def pack(cls, full: Right, deleted: Mapping[float, tuple[Right, Right | None]]) -> Self:
-        """From `full` `[N]` and, by k in (0, 1], what was right without the top and at random.
+        """Pack `full` `[N]` and, by k in (0, 1], the texts right without the top and at random.
 
         Args:
             full: `[N]`.

@@ -18,7 +18,7 @@ from safr_study.records.training import EffectiveWeights
 from safr_study.settings import EvaluationConfig
 
 SCHEMA_VERSION = 1
-"""Of a line; raise it when a field changes."""
+"""Version of a line; raise it when a field changes."""
 _EXACT = ("learning_rate", "lambda_imp", "lambda_inter")
 """Settings: kept with every digit."""
 _EVALUATION = (
@@ -47,7 +47,7 @@ class Row:
 
     @property
     def name(self) -> str:
-        """As the paper's tables are read: ``baseline``, ``vmask``, ``safr(1, 0.1)``."""
+        """Name of the row in the paper's tables: ``baseline``, ``vmask``, ``safr(1, 0.1)``."""
         if not self.vmask:
             return "baseline"
         if not self.lambda_imp and not self.lambda_inter:
@@ -62,7 +62,7 @@ VMASK_ROW = Row(vmask=True, lambda_imp=0.0, lambda_inter=0.0)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """At most so many texts of each split; ``None``: all."""
+    """Most texts of each split; ``None``: all."""
 
     train: int | None
     dev: int | None
@@ -83,9 +83,9 @@ class MeanCapacities:
 
     all: float
     important: float
-    """Over the top 30 % of each text by keep-probability."""
+    """Mean over the top 30 % of each text by keep-probability."""
     less_important: float
-    """Over the others."""
+    """Mean over the other tokens."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ class Provenance:
     """Python and the libraries that decide numbers."""
     corpus_fingerprint: str
     device: str
-    """For example ``cpu`` or the GPU's name."""
+    """Device: ``cpu``, or the GPU's name."""
 
 
 class TrialState(StrEnum):
@@ -51,7 +51,7 @@ class TrialRecord:
     """One trial of a study, as the ledger has it."""
 
     number: int
-    """From 0, in the order of asking."""
+    """Number from 0, in the order of asking."""
     state: TrialState
     parameters: Mapping[str, Value | None]
     """The settings that the space decides, exact zeros put in, nulls where VMASK is absent."""
@@ -75,7 +75,7 @@ class TrialRecord:
     replicates: tuple[Replicate, ...] = ()
     """Each seed's own, where there are several; the checkpoint is the first one's."""
     violations: tuple[float, ...] = ()
-    """By how much each constraint of the space is missed; at most 0 where it is kept."""
+    """Amount by which each constraint of the space is missed; at most 0 where it is kept."""
     seconds: float = 0.0
     """Training and evaluation, on the worker."""
     device: str | None = None
@@ -146,9 +146,9 @@ class StudyResult:
     dataset: str
     objectives: tuple[str, ...]
     reference_point: tuple[float, ...]
-    """Against which the hypervolume is measured; stored with the study."""
+    """Point over which the hypervolume is measured; stored with the study."""
     hypervolume: float
-    """Of the front, in the product of the objectives' units."""
+    """Hypervolume of the front, in the product of the objectives' units."""
     ranked: tuple[RankedTrial, ...]
     """Complete trials that keep every constraint: by front, then by the first objective, best
     first."""

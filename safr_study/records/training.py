@@ -26,7 +26,7 @@ class EpochReport:
     """One epoch of training."""
 
     epoch: int
-    """From 1."""
+    """Number of the epoch, from 1."""
     train: LossTerms
     dev_accuracy: float
     """Percentage points."""
@@ -47,9 +47,9 @@ class EpochReport:
     effective_information: float | None = None
     """The same of vmask_beta and VMASK's information loss."""
     objectives: tuple[float, ...] | None = None
-    """At a rung: the study's objectives on a fixed subsample of dev, in the study's order."""
+    """Objectives at a rung, on a fixed subsample of dev, in the study's order."""
     system: Mapping[str, float] | None = None
-    """On request, what the epoch took of its machine, by MLflow's names of system metrics."""
+    """What the epoch took of its machine, on request, by MLflow's names of system metrics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class CheckpointRef:
     uri: str
     """Absolute path of the folder."""
     sha256: str
-    """Of the weights file, hexadecimal."""
+    """Digest of the weights file, hexadecimal."""
     epoch: int
     """Whose state it is."""
 

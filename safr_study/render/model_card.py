@@ -14,7 +14,6 @@ from safr_study.render.text_table import TextTable, markdown_table
 from safr_study.settings import Objective
 from safr_study.text import Z95
 
-"""Of a normal 95 % interval."""
 _FEW_CLASSES = 20
 """Classes that are named one by one."""
 
@@ -83,7 +82,7 @@ def model_card(
 
 
 def shortened(card: str, most: int) -> str:
-    """As many whole sections of a card as fit, with a word on where the rest is.
+    """The whole sections of a card that fit, with a word on where the others are.
 
     Args:
         card: Markdown.

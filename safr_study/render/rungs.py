@@ -13,7 +13,7 @@ from safr_study.settings import Objective
 Pair = tuple[tuple[float, ...], tuple[float, ...]]
 """A trial's objectives at a rung, and at its end."""
 CHANCE_TAU = 0.1
-"""Up to this a rung's order is hardly better than chance."""
+"""Rank correlation up to which a rung's order is hardly better than chance."""
 ENOUGH = 10
 """Trials from which on that is worth a word: Kendall's tau of 10 has a standard error of 0.25."""
 
@@ -38,13 +38,13 @@ class RungReport:
     """
 
     rung: int
-    """In epochs."""
+    """Rung in epochs."""
     judged: int
     """Trials about which a verdict was given: no baselines, and no run-ons of an earlier rung."""
     stopped: int
-    """Of those, ended here."""
+    """Number of those that ended here."""
     ran_on: int
-    """Of those, told to run on to their end though they were to be stopped."""
+    """Number of those that were to be stopped and became controls."""
     ended: int
     """Trials measured at the rung that reached their end, baselines and run-ons included."""
     correlations: tuple[RungCorrelation, ...]
@@ -54,7 +54,7 @@ class RungReport:
     front_missed: int
     """How many of those would be on the study's front, had they counted."""
     hypervolume_missed: float
-    """By how much they would have enlarged the front's hypervolume, in its unit; at least 0."""
+    """Hypervolume that they would have added to the front, in its unit; at least 0."""
 
 
 def rung_reports(

@@ -11,7 +11,7 @@ from safr_study.render.history import hypervolume_history
 from safr_study.settings import Objective
 
 _UNKNOWN = "-" * 20
-"""In the place of a time that was not recorded."""
+"""Placeholder of a time that was not recorded."""
 
 
 def study_log(result: StudyResult, *, command: str, began: float | None) -> str:

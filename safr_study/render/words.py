@@ -7,12 +7,12 @@ from html import escape
 from safr_study.records.explanation import ExplainedWord
 
 TINT_COLOURS = (
-    ("#f7fbff", "#000"),
-    ("#deebf7", "#000"),
-    ("#b5d4e9", "#000"),
-    ("#7ab6d9", "#000"),
-    ("#2b7bba", "#fff"),
-    ("#08418a", "#fff"),
+    ("#f7fbff", "#000000"),
+    ("#deebf7", "#000000"),
+    ("#b5d4e9", "#000000"),
+    ("#7ab6d9", "#000000"),
+    ("#2b7bba", "#ffffff"),
+    ("#08418a", "#ffffff"),
 )
 """Paper and ink by rising capacity, where no style sheet is at hand; as ``.t0`` to ``.t5`` of
 ``base.css``. Blues that are told apart by lightness alone."""

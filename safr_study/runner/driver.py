@@ -6,6 +6,7 @@ Import this inside ``cluster``: Ray reads its environment when it is first impor
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import signal
 import threading
@@ -15,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from ray import tune
+from ray.tune.execution import class_cache
 
 from safr_study.cluster.slots import TrialSlots
 from safr_study.data import EncodedCorpus
@@ -31,7 +33,7 @@ from safr_study.runner.tune_adapter import (
     trial_resources,
 )
 from safr_study.runner.worker import trainable
-from safr_study.text import first_line
+from safr_study.text import first_line, is_secret_name
 
 WORKER_DEATHS = 1
 """Number of times that a run whose worker process dies resumes from its last epoch."""
@@ -43,7 +45,7 @@ class EndReason(Enum):
     DONE = auto()
     OUT_OF_TIME = auto()
     INTERRUPTED = auto()
-    """By Ctrl-C, SIGTERM or a request; what is unfinished resumes another time."""
+    """Ended by Ctrl-C, SIGTERM or a request; what is unfinished resumes another time."""
 
 
 def run(
@@ -72,6 +74,9 @@ def run(
     """
     if not source.remaining:
         return EndReason.DONE
+    # Ray Tune would write the keys of this process into its runtime environment, and so into a log
+    # that everybody may read. Workers on this machine inherit them, nodes have their own.
+    class_cache.ENV_VARS_TO_PROPAGATE.difference_update(filter(is_secret_name, os.environ))
     with _stop_on_signal() as stopped:
         searcher = SourceSearcher(source, lease)
         stopper = SourceStopper(source, lease, stopped, time_budget)

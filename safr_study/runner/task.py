@@ -52,7 +52,7 @@ class RunTask:
         return self.number, self.train.seed
 
     def to_config(self) -> dict[str, Any]:
-        """As the configuration of a Ray trial."""
+        """The configuration of a Ray trial."""
         return {_TASK: TypeAdapter(RunTask).dump_json(self).decode()}
 
     @classmethod

@@ -27,7 +27,7 @@ from safr_study.runner.system_metrics import SystemWatch
 from safr_study.runner.task import NODE, Event, RunTask, SharedFault, event, replicate_event
 from safr_study.runner.trial_dir import Upload, trial_dir, with_remote_uri
 from safr_study.settings import Constraint, Objective, Wanted, wanted
-from safr_study.text import redacted
+from safr_study.text import first_line, redacted
 
 if TYPE_CHECKING:
     import torch
@@ -341,7 +341,7 @@ def _faulty(error: Exception, task: RunTask, location: str) -> RunResult | Share
     A disk without room ends all, as every run after this one would fail too.
     """
     folder = Path(task.folder)
-    summary = redacted(" ".join(str(error).split()))[:300]
+    summary = first_line(error)
     if _no_room(error):
         return SharedFault(
             f"there is no room to write to {folder} ({summary}); make some, and give the "
@@ -350,7 +350,7 @@ def _faulty(error: Exception, task: RunTask, location: str) -> RunResult | Share
     trace = folder / "error.txt"
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-        trace.write_text(traceback.format_exc(), encoding="utf-8")
+        trace.write_text(redacted(traceback.format_exc()), encoding="utf-8")
         summary += f" (details in {join(location, trace.name)})"
     return RunResult(*task.key, failure=f"{type(error).__name__}: {summary}")
 

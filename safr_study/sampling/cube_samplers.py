@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from safr_study.sampling import experimental_allowed
 from safr_study.sampling.imputation import impute_trials
 from safr_study.sampling.trial_window import trial_window
-from safr_study.sampling.unit_cube import box, drawn_from, from_box
+from safr_study.sampling.unit_cube import box, distributions, from_box
 from safr_study.settings import SWITCH_SUFFIX, SearchSpace, Value
 
 POPULATION = 8
@@ -106,11 +106,7 @@ class UnitCubeSampler(optuna.samplers.BaseSampler):
         trial: FrozenTrial,  # noqa: ARG002
     ) -> dict[str, BaseDistribution]:
         """All that a trial may draw."""
-        return {
-            name: distribution
-            for parameter_name, parameter in self._space.parameters.items()
-            for name, distribution in drawn_from(parameter_name, parameter).items()
-        }
+        return distributions(self._space)
 
     def sample_relative(
         self,

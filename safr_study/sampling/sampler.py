@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from optuna.trial import FrozenTrial
 
 from safr_study.sampling import experimental_allowed
 from safr_study.sampling.cube_samplers import POPULATION, SobolSampler, SteadyNSGA2, UnitCubeSampler
+from safr_study.sampling.trial_window import trial_window
+from safr_study.sampling.unit_cube import distributions
 from safr_study.settings import (
     SWITCH_SUFFIX,
     CategoricalParameter,
@@ -65,9 +67,7 @@ def build_sampler(
     if name == "tpe":
         # Multivariate and grouped: the lambdas act together, and some exist only sometimes.
         with experimental_allowed():
-            return optuna.samplers.TPESampler(
-                seed=drawn, multivariate=True, group=True, n_startup_trials=POPULATION
-            )
+            return WindowedTPE(space, drawn)
     if space is None:
         raise ValueError(f"{name} draws from a space: build_sampler(..., space=spec.space)")
     # One sequence for the whole study, from its first trial that is no baseline.
@@ -92,6 +92,71 @@ def _evolution(seed: int) -> optuna.samplers.BaseSampler:
             mutation=optuna.samplers.nsgaii.PolynomialMutation(),
             seed=seed,
         )
+
+
+class WindowedTPE(optuna.samplers.TPESampler):
+    """TPE, made for one ask, that reads a study whole, or a window of it where it is long.
+
+    The time of a fit grows with the trials; TPE calls a tenth of them good, 25 at most, and weighs
+    old ones of the others down, so more would tell it little.
+    """
+
+    def __init__(self, space: SearchSpace | None, seed: int) -> None:
+        """Begin.
+
+        Args:
+            space: of the study; ``None``: it is read whole, however long.
+            seed: of the draw.
+        """
+        super().__init__(seed=seed, multivariate=True, group=True, n_startup_trials=POPULATION)
+        self._space = space
+        self._draw_seed = seed
+        self._learned: Sequence[FrozenTrial] | None = None
+        """What it learns from in this ask; ``None``: the study itself."""
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """All that is drawn together."""
+        self._learned = self._window(study, trial)
+        if self._learned is None:
+            return super().infer_relative_search_space(study, trial)
+        assert self._space is not None
+        return distributions(self._space)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """The parameters that are drawn together, in a copy of the window where there is one."""
+        # Optuna asks first what is drawn together.
+        if self._learned is None or self._space is None:
+            return super().sample_relative(study, trial, search_space)
+        with experimental_allowed():
+            inner = WindowedTPE(None, self._draw_seed)
+        copy = optuna.create_study(directions=study.directions, sampler=inner)
+        copy.add_trials([_bare(one) for one in self._learned])
+        drawn = copy.ask()
+        suggest(drawn, self._space)
+        return drawn.params
+
+    def _window(self, study: optuna.Study, trial: FrozenTrial) -> Sequence[FrozenTrial] | None:
+        """The trials to learn from; ``None``: all of them."""
+        if self._space is None:
+            return None
+        trials = study.get_trials(deepcopy=False)
+        window = trial_window(trials, study.directions)
+        return None if window is trials else [one for one in window if one.number != trial.number]
+
+
+def _bare(trial: FrozenTrial) -> FrozenTrial:
+    """A trial without the notes on it, which take most of the time of a copy."""
+    return optuna.trial.create_trial(
+        state=trial.state,
+        params=trial.params,
+        distributions=trial.distributions,
+        values=trial.values,
+        constraints=trial.constraints or None,
+    )
 
 
 class NumberedRandomSampler(optuna.samplers.RandomSampler):

@@ -1,7 +1,7 @@
 """The trials of a long study that a model is fitted to: enough to learn from, and no more.
 
-The time of a Gaussian process grows with the cube of the trials that it is fitted to. Studies of
-up to ``WINDOW`` finished trials are taken whole.
+The time of a fit grows with the trials, that of a Gaussian process with their cube. Studies of up
+to ``WINDOW`` finished trials are taken whole.
 """
 
 from __future__ import annotations

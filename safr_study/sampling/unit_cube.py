@@ -50,6 +50,15 @@ def box(space: SearchSpace) -> dict[str, BaseDistribution]:
     }
 
 
+def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
+    """Distributions of all that a trial may draw, switches too, by name."""
+    return {
+        drawn: distribution
+        for name, parameter in space.parameters.items()
+        for drawn, distribution in drawn_from(name, parameter).items()
+    }
+
+
 def drawn_from(name: str, parameter: Parameter) -> dict[str, BaseDistribution]:
     """What a trial draws for one parameter: itself, and its switch if it has one."""
     if isinstance(parameter, CategoricalParameter):

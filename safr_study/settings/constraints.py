@@ -34,10 +34,10 @@ class Constraint(Settings):
     """
 
     metric: str
-    """As an objective's name: ``accuracy``, ``srs@30``, ``gate_openness``."""
+    """Name of an objective: ``accuracy``, ``srs@30``, ``gate_openness``."""
     operator: Literal[">=", "<="]
     bound: float
-    """In the metric's unit; what is added to the majority accuracy where that is named."""
+    """Bound in the metric's unit; added to the majority accuracy where that is named."""
     majority: bool = Field(default=False)
     """Whether the bound counts from the accuracy of the largest class (percentage points)."""
 
@@ -87,7 +87,7 @@ class Constraint(Settings):
 
     @property
     def text(self) -> str:
-        """As it is written: ``accuracy >= majority + 5``."""
+        """The constraint as it is written: ``accuracy >= majority + 5``."""
         if not self.majority:
             return f"{self.metric} {self.operator} {_plain(self.bound)}"
         sign = "-" if self.bound < 0 else "+"
@@ -100,7 +100,7 @@ class Constraint(Settings):
         return Objective(name=self.metric)
 
     def violation(self, value: float | None, majority: float) -> float:
-        """By how much a model misses the bound.
+        """Amount by which a model misses the bound.
 
         A model may have no such number: no gate openness without VMASK, no headroom where random
         deletion leaves nothing to lose. It is then judged by the metric's reference value, that of

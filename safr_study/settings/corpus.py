@@ -24,10 +24,10 @@ class CorpusSpec(Settings):
     min_count: int = Field(default=2, ge=1)
     """A word enters the vocabulary when the training texts have it this often."""
     train_limit: int | None = Field(default=None, ge=2)
-    """At most this many training texts, drawn by a seeded stratified sample."""
+    """Most training texts, drawn by a seeded stratified sample."""
     dev_limit: int | None = Field(default=None, ge=2)
-    """At most this many dev texts, drawn by a seeded stratified sample."""
+    """Most dev texts, drawn by a seeded stratified sample."""
     test_limit: int | None = Field(default=None, ge=2)
-    """At most this many test texts, drawn by a seeded stratified sample."""
+    """Most test texts, drawn by a seeded stratified sample."""
     split_seed: int = Field(default=0, ge=0)
     """Seed of splits and limits: apart from the study's, so that studies share their dev set."""

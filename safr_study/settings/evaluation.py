@@ -35,7 +35,7 @@ class EvaluationConfig(Settings):
     batch_size: int = Field(default=128, ge=1)
     """Texts per evaluation batch: fixed by the settings, so that numbers repeat exactly."""
     seed: int = Field(default=0, ge=0)
-    """Of the random deletions; shared by all the models of a study."""
+    """Seed of the random deletions; shared by all the models of a study."""
     mode: DeletionMode = "remove"
     """What deleting a token means: ``remove`` (the rest closes ranks), ``unk`` (the unknown word in
     its place), ``attn`` (dropped from attention and pooling, positions kept) or ``gate`` (VMASK's
@@ -45,4 +45,4 @@ class EvaluationConfig(Settings):
     sample_texts: int = Field(default=500, ge=1)
     """Fixed texts of the split for leave-one-out."""
     sample_tokens: int = Field(default=5_000, ge=1)
-    """About so many tokens, of fixed texts, for the superposition measures."""
+    """Tokens of the fixed texts of the superposition measures, about so many."""

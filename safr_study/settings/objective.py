@@ -16,7 +16,8 @@ class Objective(Settings):
     """One axis of the front: a metric on dev."""
 
     name: str
-    """Of a metric: ``accuracy``, ``srs@30``, ``sufficiency@20``, ``mean_capacity.ffn1_pre``."""
+    """Name of a metric: ``accuracy``, ``srs@30``, ``sufficiency@20``,
+    ``mean_capacity.ffn1_pre``."""
 
     @field_validator("name")
     @classmethod
@@ -44,7 +45,7 @@ class Objective(Settings):
 
     @property
     def layer(self) -> str | None:
-        """Of a superposition measure."""
+        """Layer of a superposition measure."""
         return self.name.partition(".")[2] or None if self.k is None else None
 
     @property
@@ -65,21 +66,21 @@ class Objective(Settings):
 
     @property
     def label(self) -> str:
-        """For a table: ``accuracy``, ``SRS(30)``, ``mean capacity (ffn1_pre)``."""
+        """Label in a table: ``accuracy``, ``SRS(30)``, ``mean capacity (ffn1_pre)``."""
         if self.k is not None:
             return f"{self.measure.label}({100 * self.k:g})"
         return f"{self.measure.label} ({self.layer})" if self.layer else self.measure.label
 
     @property
     def axis(self) -> str:
-        """For an axis: label, unit, and the direction where less is better."""
+        """Text of an axis: label, unit, and the direction where less is better."""
         unit = unit_words(self.measure.unit)
         notes = [note for note in (unit, "" if self.maximise else "lower is better") if note]
         return f"{self.label} on dev" + (f" ({', '.join(notes)})" if notes else "")
 
     @property
     def key(self) -> str:
-        """As a metric's name in MLflow, which refuses ``@``: ``accuracy``, ``srs_30``."""
+        """Name of the metric in MLflow, which refuses ``@``: ``accuracy``, ``srs_30``."""
         return self.name.replace("@", "_")
 
     @classmethod

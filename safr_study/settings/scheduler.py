@@ -32,7 +32,7 @@ class SchedulerConfig(Settings):
     """Share of the trials to be stopped that run on to the end, so that what stopping costs is
     measured; they are ranked with nobody."""
     texts: int = Field(default=400, ge=1)
-    """Of the fixed dev subsample on which the objectives are measured at a rung."""
+    """Texts of the fixed dev subsample on which the objectives are measured at a rung."""
 
     def rungs(self, epochs: int) -> tuple[int, ...]:
         """Epochs after which trials are compared, whole and ascending, all below ``epochs``."""

@@ -39,7 +39,7 @@ class SearchSpace(Settings):
     description: str = ""
     """What the space is for, in a sentence or two."""
     parameters: dict[str, Parameter] = Field(min_length=1)
-    """By the name of the setting, sampled in this order."""
+    """Parameters by the name of the setting, sampled in this order."""
     fixed: dict[str, Value] = Field(default_factory=dict)
     """Settings of every trial but the baselines that say otherwise."""
     points: tuple[dict[str, Value], ...] = ()
@@ -51,7 +51,7 @@ class SearchSpace(Settings):
 
     @classmethod
     def parse(cls, values: object, *, where: str = "") -> Self:
-        """As every setting; what is wrong between fields is shown beside the faults of fields."""
+        """Check the values; faults between fields are shown next to the faults of fields."""
         try:
             return super().parse(values, where=where)
         except BadInputs as found:

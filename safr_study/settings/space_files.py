@@ -14,7 +14,7 @@ from safr_study.settings import SearchSpace
 MAX_BYTES = 100_000
 """A space file is a page of text; more than this is a mistake."""
 MAX_VALUES = 10_000
-"""Of a file with its aliases written out: a few lines of them can stand for more than any memory
+"""Values of a file with its aliases written out: a few lines of them can mean more than any memory
 holds."""
 
 
@@ -71,7 +71,7 @@ def parse_space(text: str, *, where: str) -> SearchSpace:
 
 
 def _load(text: str) -> Any:
-    """As ``yaml.safe_load``, which keeps the last of equal keys and follows any alias.
+    """Load what ``yaml.safe_load`` does, which keeps the last of equal keys and follows any alias.
 
     Raises:
         yaml.YAMLError: it is no YAML, or has a tag that makes something else than plain values.

@@ -43,7 +43,7 @@ class StudySpec(Settings):
     objectives: tuple[Objective, ...] = (Objective(name="accuracy"), Objective(name="srs@30"))
     """Measured on dev, each in its own direction; at least two."""
     trials: int = Field(default=24, ge=1, le=1_000_000)
-    """To finish, baselines included; a trial stopped early counts, one that failed does not."""
+    """Trials to finish, baselines included; a trial stopped early counts, a failed one does not."""
     sampler: SamplerName = "tpe"
     scheduler: SchedulerConfig = SchedulerConfig()
     seeds_per_trial: int = Field(default=1, ge=1, le=1_000)
@@ -56,7 +56,7 @@ class StudySpec(Settings):
     epoch_budget: int | None = Field(default=None, ge=1)
     """Epochs of training over all trials; no trial begins beyond it."""
     seed: int = Field(default=0, ge=0, lt=2**63)
-    """Of the sampler, and of the training of every trial, so that trials differ by their settings
+    """Seed of the sampler, and of the training of every trial: trials differ by their settings
     alone."""
     system_metrics: bool = False
     """Whether trials tell what each epoch takes of its machine."""

@@ -25,7 +25,7 @@ class ModelShape(Settings):
     mask_hidden_dim: int = Field(default=1024, ge=1, le=65536)
     """Hidden units of VMASK."""
     dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
-    """After the positions, the attention output and the FFN output."""
+    """Dropout after the positions, the attention output and the FFN output."""
     vmask: bool = True
     """``False``: the baseline without VMASK; lambdas and VMASK measures are then null."""
     gumbel_temperature: float = Field(default=1.0, gt=0.0)
@@ -63,15 +63,15 @@ class TrainConfig(Settings):
     shape: ModelShape = ModelShape()
     penalties: Penalties = Penalties()
     learning_rate: float = Field(default=1e-4, gt=0.0, le=10.0)
-    """Of Adam."""
+    """Learning rate of Adam."""
     batch_size: int = Field(default=32, ge=1, le=1_000_000)
     """Texts per step."""
     epochs: int = Field(default=20, ge=1, le=100_000)
-    """At most; early stopping may end before."""
+    """Most epochs; early stopping may end before."""
     patience: int = Field(default=3, ge=1)
     """Epochs without a better dev accuracy (or an equal one at a lower dev loss) before the end."""
     seed: int = Field(default=0, ge=0, lt=2**63)
-    """Of initialisation, order of batches, dropout and gates."""
+    """Seed of initialisation, order of batches, dropout and gates."""
     threads: int = Field(default=1, ge=1)
     """CPU threads of the computation; part of the result, as it orders the sums."""
     precision: Literal["auto", "float32"] = "auto"

@@ -8,14 +8,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from mlflow.entities import Metric
+
 from safr_study.errors import ServiceUnreachable
 from safr_study.records import RegisteredModel, TrialRecord, TrialState
 from safr_study.records.metric_values import measured_metrics
-from safr_study.records.run import RunResult
+from safr_study.records.run import RunKey, RunResult
 from safr_study.render.model_card import CardEstimate
-from safr_study.settings import StudySpec
 from safr_study.tracking import entries
-from safr_study.tracking.entries import Measure
 from safr_study.tracking.registry import (
     CONFIRMED_TAG,
     make_model,
@@ -25,23 +25,20 @@ from safr_study.tracking.registry import (
     version_tags,
     versions_of,
 )
-from safr_study.tracking.runs import RunsOfKind, TrackedRun, study_runs
+from safr_study.tracking.runs import RunsOfKind, study_runs
 from safr_study.tracking.store import Store
-from safr_study.tracking.study_runs import TrackedStudy
+from safr_study.tracking.study_runs import TrackedStudy, start_of, write_record
 from safr_study.tracking.versions import CardFacts, create_version, update_version
 from safr_study.uncertainty.confirmation import Confirmation, ConfirmedTrial, Estimate
 
 KIND = "confirm"
-"""Of the child runs; also the folder of the files in the study's run."""
+"""Kind of the child runs; also the folder of the files in the study's run."""
 SEED_TAG = "safr.seed"
-
-Key = tuple[int, int]
-"""Trial number and seed."""
 
 
 def track_confirmation(
     store: Store, found: Confirmation, study: TrackedStudy, files: Sequence[Path] = ()
-) -> dict[Key, str]:
+) -> dict[RunKey, str]:
     """Write each run as a child of the study's run; what is there already is not written again.
 
     Args:
@@ -56,8 +53,8 @@ def track_confirmation(
     Raises:
         ServiceUnreachable: the tracking server does not do its work, or does not know the study.
     """
-    client, spec = store.client, study.spec
-    runs: RunsOfKind[Key] = RunsOfKind(client, KIND, _key)
+    client = store.client
+    runs: RunsOfKind[RunKey] = RunsOfKind(client, KIND, _key)
     with store.translated_errors():
         studies = study_runs(store, found.dataset, study.uid, "study")
         if not studies:
@@ -70,10 +67,11 @@ def track_confirmation(
         for file in files:
             client.log_artifact(parent, str(file), KIND)
         for trial, run in [(one.trial, run) for one in found.trials for run in one.runs]:
+            record = _record(trial, run)
             tracked = runs.get_or_make(
                 (run.trial, run.seed),
                 name=f"{entries.run_name(found.study, trial)} seed {run.seed}",
-                started=_milliseconds(run) - round(1000 * run.seconds),
+                started=start_of(record),
                 tags={
                     **study.tags(KIND),
                     entries.TRIAL_TAG: str(run.trial),
@@ -81,16 +79,17 @@ def track_confirmation(
                     SEED_TAG: str(run.seed),
                 },
             )
-            _update(tracked, trial, run, spec)
+            tags = {} if run.test_read is None else {"test_read": run.test_read}
+            write_record(tracked, record, study.spec, tags=tags, metrics=_test_metrics(run, record))
     return {key: tracked.run_id for key, tracked in runs}
 
 
-def _key(tags: Mapping[str, str]) -> Key:
+def _key(tags: Mapping[str, str]) -> RunKey:
     return int(tags[entries.TRIAL_TAG]), int(tags[SEED_TAG])
 
 
 def register_confirmed(
-    store: Store, found: Confirmation, study: TrackedStudy, run_ids: Mapping[Key, str]
+    store: Store, found: Confirmation, study: TrackedStudy, run_ids: Mapping[RunKey, str]
 ) -> list[RegisteredModel]:
     """Register a model of each member of the confirmed front, and move the study's aliases to them.
 
@@ -155,33 +154,14 @@ def _record(trial: TrialRecord, run: RunResult) -> TrialRecord:
         seconds=run.seconds,
         device=run.device,
         replicates=(),
+        ended=datetime.fromisoformat(run.ended).timestamp(),
     )
 
 
-def _update(tracked: TrackedRun, trial: TrialRecord, run: RunResult, spec: StudySpec) -> None:
-    record = _record(trial, run)
-    tags = entries.trial_tags(record, spec, None)
-    if run.test_read is not None:
-        tags["test_read"] = run.test_read
-    tracked.update(
-        ended=_milliseconds(run),
-        status="FINISHED" if run.failure is None else "FAILED",
-        params=entries.trial_params(record, spec),
-        tags=tags,
-        measures=[
-            *entries.final_measures(record, spec, _milliseconds(run)),
-            *_test_measures(run),
-        ],
-    )
-
-
-def _test_measures(run: RunResult) -> list[Measure]:
-    if run.test is None:
-        return []
-    return [
-        Measure(f"test/{metric.name.replace('@', '_')}", metric.value, 0, _milliseconds(run))
-        for metric in measured_metrics(run.test.scores)
-    ]
+def _test_metrics(run: RunResult, record: TrialRecord) -> list[Metric]:
+    at = entries.milliseconds(record.ended) or 0
+    measured = [] if run.test is None else measured_metrics(run.test.scores)
+    return [Metric(f"test/{m.name.replace('@', '_')}", m.value, at, 0) for m in measured]
 
 
 def _confirmed_tags(found: Confirmation, one: ConfirmedTrial, run: RunResult) -> dict[str, str]:
@@ -232,8 +212,3 @@ def _estimate_tags(key: str, new: Estimate) -> dict[str, str]:
 
 def _text(value: Any) -> str:
     return "" if value is None else repr(float(value))
-
-
-def _milliseconds(run: RunResult) -> int:
-    """When the run ended, since 1970."""
-    return round(1000 * datetime.fromisoformat(run.ended).timestamp())

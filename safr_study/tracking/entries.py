@@ -6,8 +6,9 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+from mlflow.entities import Metric
 from pydantic import ValidationError
 
 from safr_study.records import (
@@ -33,24 +34,12 @@ KIND_TAG = "safr.kind"
 TRIAL_TAG = "safr.trial"
 PARENT_TAG = "mlflow.parentRunId"
 NOTE_TAG = "mlflow.note.content"
-"""Markdown, which MLflow's page shows as the description."""
+"""Tag with Markdown, which MLflow's page shows as the description."""
 FAILURE_TAG = "safr.failure"
 EPOCHS_TAG = "safr.epochs"
-"""Up to this epoch, the metrics of every epoch are written."""
+"""Tag of a trial's run: the metrics of every epoch up to this one are written."""
 _MODEL_METRICS = tuple(name for name in OF_MODEL if name != "accuracy")
-"""Accuracy has a name of its own, as it is of the best epoch."""
-
-
-class Measure(NamedTuple):
-    """One value of a metric."""
-
-    key: str
-    value: float
-    step: int = 0
-    """Epoch, from 1; 0 for what is measured once."""
-    at: int | None = None
-    """When, in milliseconds since 1970; ``None``: at the end of that epoch, or at the run's start.
-    It follows from the ledger, so that a point that is written again is the same point."""
+"""All but accuracy, which has a name of its own, as it is that of the best epoch."""
 
 
 def study_params(spec: StudySpec) -> dict[str, str]:
@@ -97,7 +86,7 @@ def study_tags(spec: StudySpec, corpus_facts: Mapping[str, int | str]) -> dict[s
 
 
 def run_name(study: str, trial: TrialRecord) -> str:
-    """Of a trial's run; says the study too, as those of several are compared on one page."""
+    """Name of a trial's run; says the study too, as runs of several are compared on one page."""
     return f"{study} #{trial.number} {trial.label}"
 
 
@@ -162,8 +151,8 @@ def _value(objective: Objective, value: float) -> str:
     return f"{objective.label} {value:.4g} {unit}".rstrip()
 
 
-def trial_tags(trial: TrialRecord, spec: StudySpec, ranked: RankedTrial | None) -> dict[str, str]:
-    """How the trial stands; for filters in the UI."""
+def trial_tags(trial: TrialRecord, spec: StudySpec) -> dict[str, str]:
+    """State and warnings of a trial, to filter by in MLflow's page."""
     tags = {"safr.state": str(trial.state), NOTE_TAG: trial_note(trial, spec)}
     if trial.failure is not None:
         tags[FAILURE_TAG] = trial.failure
@@ -176,17 +165,29 @@ def trial_tags(trial: TrialRecord, spec: StudySpec, ranked: RankedTrial | None) 
     # Only of a state that is final: a tag that no longer holds would stay.
     if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) and (said := trial_warnings(trial)):
         tags["warnings"] = " ".join(said)
-    if ranked is not None:
-        tags |= {
-            "pareto_rank": str(ranked.front),
-            "on_front": _text(ranked.on_front),
-            "knee": _text(ranked.knee),
-        }
     return tags
 
 
-def epoch_measures(report: EpochReport, spec: StudySpec) -> list[Measure]:
-    """One epoch's metrics, at the step of its number; at a rung the objectives too."""
+def rank_tags(ranked: RankedTrial | None) -> dict[str, str]:
+    """Rank of a trial among the others, to filter by; none before it has one."""
+    if ranked is None:
+        return {}
+    return {
+        "pareto_rank": str(ranked.front),
+        "on_front": _text(ranked.on_front),
+        "knee": _text(ranked.knee),
+    }
+
+
+def epoch_metrics(report: EpochReport, spec: StudySpec, at: int) -> list[Metric]:
+    """One epoch's metrics, at the step of its number; at a rung the objectives too.
+
+    Args:
+        report: the epoch.
+        spec: the study's settings.
+        at: end of the epoch in milliseconds since 1970. Like every metric's time it follows from
+            the ledger, so that a point that is written again is the same point.
+    """
     at_rung = zip(spec.objectives, report.objectives or (), strict=False)
     named = {
         **{f"rung/{objective.key}": value for objective, value in at_rung},
@@ -205,26 +206,26 @@ def epoch_measures(report: EpochReport, spec: StudySpec) -> list[Measure]:
         "time/epoch_seconds": report.seconds,
         **{f"system/{name}": value for name, value in (report.system or {}).items()},
     }
-    return _measures(named, report.epoch, None)
+    return _metrics(named, report.epoch, at)
 
 
-def final_measures(trial: TrialRecord, spec: StudySpec, at: int | None = None) -> list[Measure]:
+def final_metrics(trial: TrialRecord, spec: StudySpec, at: int) -> list[Metric]:
     """What is known when the trial has ended: objectives, scores of the best state, time."""
     named: dict[str, float | None] = {}
     if trial.state is TrialState.COMPLETE:
         for objective, value in zip(spec.objectives, trial.values or (), strict=False):
             named[f"objective/{objective.key}"] = value
     if trial.scores is not None:
-        named |= _score_measures(trial.scores)
+        named |= _score_metrics(trial.scores)
     if trial.checkpoint is not None:
         named["dev/best_epoch"] = trial.checkpoint.epoch
     if trial.state is not TrialState.RUNNING:
         named["time/trial_seconds"] = trial.seconds
-    return _measures(named, 0, at)
+    return _metrics(named, 0, at)
 
 
-def rank_measures(ranked: RankedTrial | None, at: int | None = None) -> list[Measure]:
-    """The trial's place among the others: metrics, because the UI sorts by metrics."""
+def rank_metrics(ranked: RankedTrial | None, at: int) -> list[Metric]:
+    """The same as metrics, because MLflow's page sorts by metrics."""
     if ranked is None:
         return []
     named = {
@@ -232,12 +233,10 @@ def rank_measures(ranked: RankedTrial | None, at: int | None = None) -> list[Mea
         "on_front": int(ranked.on_front),
         "crowding": ranked.crowding,
     }
-    return _measures(named, 0, at)
+    return _metrics(named, 0, at)
 
 
-def result_measures(
-    result: StudyResult, history: Sequence[HistoryPoint], at: int | None
-) -> list[Measure]:
+def result_metrics(result: StudyResult, history: Sequence[HistoryPoint], at: int) -> list[Metric]:
     """The study's outcome, and how its hypervolume grew: at the step of the trials ended."""
     states = [ranked.trial.state for ranked in result.ranked]
     states += [trial.state for trial in result.unranked]
@@ -247,18 +246,18 @@ def result_measures(
     }
     named |= {f"trials/{state}": states.count(state) for state in TrialState}
     grown = [
-        Measure("hypervolume", point.hypervolume, point.trials, milliseconds(point.ended) or at)
+        Metric("hypervolume", point.hypervolume, milliseconds(point.ended) or at, point.trials)
         for point in history
     ]
-    return _measures(named, 0, at) + grown
+    return _metrics(named, 0, at) + grown
 
 
 def milliseconds(seconds: float | None) -> int | None:
-    """Since 1970, as MLflow counts."""
+    """Milliseconds since 1970, as MLflow counts."""
     return None if seconds is None else round(1000 * seconds)
 
 
-def _score_measures(scores: Scores) -> dict[str, float | None]:
+def _score_metrics(scores: Scores) -> dict[str, float | None]:
     split = scores.split
     named: dict[str, float | None] = {
         f"{split}/best_accuracy": scores.accuracy,
@@ -268,7 +267,7 @@ def _score_measures(scores: Scores) -> dict[str, float | None]:
         f"{split}/examples": scores.examples,
     }
     for deletion in scores.deletions:
-        named |= _deletion_measures(deletion)
+        named |= _deletion_metrics(deletion)
     if scores.deletions:
         named["deletion/saturated"] = int(scores.saturated)
     for layer in scores.superposition:
@@ -278,14 +277,14 @@ def _score_measures(scores: Scores) -> dict[str, float | None]:
     return named | {f"{split}/{name}": measured.get(name) for name in _MODEL_METRICS}
 
 
-def _deletion_measures(deletion: DeletionScores) -> dict[str, float | None]:
+def _deletion_metrics(deletion: DeletionScores) -> dict[str, float | None]:
     named = {name: value for name, value in to_plain(deletion).items() if name != "k"}
     return {f"deletion/{name}_{100 * deletion.k:g}": value for name, value in named.items()}
 
 
-def _measures(named: Mapping[str, float | None], step: int, at: int | None) -> list[Measure]:
+def _metrics(named: Mapping[str, float | None], step: int, at: int) -> list[Metric]:
     return [
-        Measure(key, float(value), step, at)
+        Metric(key, float(value), at, step)
         for key, value in named.items()
         if value is not None and math.isfinite(value)
     ]

@@ -19,16 +19,16 @@ from mlflow.models import Model
 from safr_study.tracking.store import Store
 
 CHECKPOINT = "artifacts/checkpoint"
-"""Folder of the checkpoint in a logged model's."""
+"""Folder of the checkpoint in a logged model."""
 CARD = "README.md"
 MODEL_CODE = "model_code.py"
 EXAMPLE = ["a gripping , funny film", "so slow that nothing happens"]
-"""Input of every model; words that a model does not know are no error."""
+"""Example input of every model; words that a model does not know are no error."""
 MODEL_TYPE = "safr"
 OBJECTIVE_PREFIX = "objective/"
-"""Of a run's metrics."""
+"""Beginning of the names of a run's objectives among its metrics."""
 _REQUIRED = ("safr-study", "torch", "numpy", "safetensors", "mlflow")
-"""What decides a prediction; the first brings all the others that are needed."""
+"""Packages that decide a prediction; the first brings all the others that are needed."""
 _FLAVOUR = "python_function"
 
 
@@ -47,27 +47,23 @@ def log_model(
 
     Args:
         store: runs and artifacts.
-        run_id: that trained it; its objectives become the model's metrics too.
-        checkpoint: its folder, verified.
-        name: for people.
-        tags: of the logged model.
-        card: Markdown, for its README.md.
+        run_id: run that trained it; its objectives become the model's metrics too.
+        checkpoint: folder of the checkpoint, verified.
+        name: name for people.
+        tags: tags of the logged model.
+        card: Markdown of its README.md.
     """
     client = store.client
     run = client.get_run(run_id)
     experiment = run.info.experiment_id
-    found = client.search_logged_models([experiment], f"source_run_id = '{run_id}'")
-    model = (
-        found[0]
-        if found
-        else client.create_logged_model(
-            experiment,
-            name=name,
-            source_run_id=run_id,
-            tags=dict(tags),
-            params=run.data.params,
-            model_type=MODEL_TYPE,
-        )
+    existing = client.search_logged_models([experiment], f"source_run_id = '{run_id}'")
+    model = next(iter(existing), None) or client.create_logged_model(
+        experiment,
+        name=name,
+        source_run_id=run_id,
+        tags=dict(tags),
+        params=run.data.params,
+        model_type=MODEL_TYPE,
     )
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "model"
@@ -119,12 +115,12 @@ def _save(folder: Path, checkpoint: Path, *, model: Any, run_id: str) -> None:
 
 
 def requirements() -> list[str]:
-    """The packages of a logged model, pinned; without the build (``+cpu``) of this machine."""
+    """Packages of a logged model, pinned, without the build (``+cpu``) of this machine."""
     return [f"{name}=={metadata.version(name).partition('+')[0]}" for name in _REQUIRED]
 
 
 def _copy_metrics(client: Any, run: Any, model_id: str) -> None:
-    """The run's objectives as the model's, at their own time: the run gets no second point."""
+    """Copy the run's objectives to the model, at their own time: the run gets no second point."""
     keys = [key for key in run.data.metrics if key.startswith(OBJECTIVE_PREFIX)]
     points = [client.get_metric_history(run.info.run_id, key)[-1] for key in keys]
     copied = [Metric(p.key, p.value, p.timestamp, p.step, model_id=model_id) for p in points]

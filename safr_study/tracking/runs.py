@@ -15,7 +15,6 @@ from safr_study.tracking.entries import (
     FAILURE_TAG,
     KIND_TAG,
     UID_TAG,
-    Measure,
 )
 from safr_study.tracking.store import Store, all_pages
 
@@ -188,12 +187,11 @@ class TrackedRun:
         status: str,
         params: Mapping[str, str],
         tags: Mapping[str, str],
-        measures: Sequence[Measure] = (),
-        elapsed: Mapping[int, float] | None = None,
+        metrics: Sequence[Metric] = (),
     ) -> int:
         """Write what differs from the server's state; twice the same writes nothing.
 
-        The time of a point follows from what is measured alone, never from when it is written. So
+        The time of a point follows from the ledger alone, never from when it is written. So
         a call that is repeated because its answer got lost, and one that the server works off long
         after it was given up, make no second point: to MLflow's database they are the same rows.
 
@@ -202,45 +200,33 @@ class TrackedRun:
             status: ``RUNNING``, ``FINISHED``, ``FAILED`` or ``KILLED``.
             params: written once, as MLflow never changes a parameter.
             tags: replaced where they differ.
-            measures: of a step > 0: written once per key and step; measured once (step 0):
-                written where the latest value differs.
-            elapsed: seconds from the run's start to the end of each epoch, for measures that do
-                not say their time.
+            metrics: points of a step > 0 are written once per key and step; what is measured once
+                (step 0) is written where the latest value differs.
 
         Returns:
             Number of metric points that were written.
         """
-        spent = elapsed or {}
-        metrics = [
-            Metric(m.key, m.value, self._time_of(m, spent), m.step)
-            for m in measures
-            if self._is_new(m)
-        ]
+        new_metrics = [metric for metric in metrics if self._is_new(metric)]
         new_params = {key: value for key, value in params.items() if key not in self._params}
         new_tags = {key: value for key, value in tags.items() if self.tags.get(key) != value}
-        self._log(metrics, new_params, new_tags)
+        self._log(new_metrics, new_params, new_tags)
         self._params |= new_params.keys()
         self.tags |= new_tags
-        for metric in metrics:
+        for metric in new_metrics:
             self._latest[metric.key] = metric.value
             self._steps.setdefault(metric.key, set()).add(metric.step)
         if FAILURE_TAG in self.tags and FAILURE_TAG not in tags:
             self._client.delete_tag(self.run_id, FAILURE_TAG)
             del self.tags[FAILURE_TAG]
         self._set_status(status, ended)
-        return len(metrics)
+        return len(new_metrics)
 
-    def _time_of(self, measure: Measure, spent: Mapping[int, float]) -> int:
-        if measure.at is not None:
-            return measure.at
-        return self.started + round(1000 * spent.get(measure.step, 0.0))
-
-    def _is_new(self, measure: Measure) -> bool:
-        if measure.step == 0:
-            return self._latest.get(measure.key) != measure.value
-        if measure.at is None and measure.step <= int(self.tags.get(EPOCHS_TAG, 0)):
+    def _is_new(self, metric: Metric) -> bool:
+        if metric.step == 0:
+            return bool(self._latest.get(metric.key) != metric.value)
+        if metric.step <= int(self.tags.get(EPOCHS_TAG, 0)):
             return False
-        return measure.step not in self._written_steps(measure.key)
+        return metric.step not in self._written_steps(metric.key)
 
     def _written_steps(self, key: str) -> set[int]:
         if key not in self._steps:

@@ -32,33 +32,33 @@ class PredictedWord(BaseModel):
 
     word: str
     capacity: float = Field(ge=0.0, le=1.0)
-    """C_i of the model's own layer."""
+    """Capacity C_i in the model's own layer."""
     rank: int = Field(ge=0)
     """0 = the highest capacity of the text."""
     top: bool
-    """Among the 30 % of the highest capacity, which SRS(30) deletes."""
+    """Whether it is one of the 30 % with the highest capacity, which SRS(30) deletes."""
     keep_probability: float | None = None
     """VMASK's soft gate; null without VMASK."""
     known: bool
-    """``False``: not in the model's vocabulary."""
+    """Whether it is in the model's vocabulary."""
 
 
 class Prediction(BaseModel):
-    """What the model makes of one text."""
+    """A model's answer to one text."""
 
     label: str
     probability: float
-    """Of the label."""
+    """Probability of the label."""
     probabilities: dict[str, float]
-    """By class; they sum to 1."""
+    """Probability by class; they sum to 1."""
     words: list[PredictedWord]
-    """Those that the model read, split at white space."""
+    """Words that the model read, split at white space."""
     words_cut: int
     """Words beyond the model's maximum length, which it did not read."""
 
 
 class ServedModel(PythonModel):  # type: ignore[misc]  # MLflow has no types
-    """What the code of a logged model hands to MLflow.
+    """The object that the code of a logged model hands to MLflow.
 
     Every text is run in a batch of its own, as `safr-study explain` does: the answer for a text
     does not depend on the others of a request.
@@ -96,23 +96,17 @@ class ServedModel(PythonModel):  # type: ignore[misc]  # MLflow has no types
             raise MlflowException.invalid_parameter_value(str(error)) from error
 
 
-def as_prediction(found: Explanation) -> Prediction:
+def as_prediction(explanation: Explanation) -> Prediction:
     """An explanation as it is served."""
+    fields = PredictedWord.model_fields
     words: list[Any] = [
-        PredictedWord(
-            word=word.text,
-            capacity=word.capacity,
-            rank=word.rank,
-            top=word.top,
-            keep_probability=word.keep_probability,
-            known=word.known,
-        )
-        for word in found.words
+        PredictedWord(word=word.text, **{f: getattr(word, f) for f in fields if f != "word"})
+        for word in explanation.words
     ]
     return Prediction(
-        label=found.prediction,
-        probability=found.probability,
-        probabilities=dict(found.probabilities),
+        label=explanation.prediction,
+        probability=explanation.probability,
+        probabilities=dict(explanation.probabilities),
         words=words,
-        words_cut=found.words_cut,
+        words_cut=explanation.words_cut,
     )

@@ -45,14 +45,14 @@ class Store:
     """An open tracking store and registry."""
 
     uri: str
-    """As MLflow takes it."""
+    """Address, as MLflow takes it."""
     artifact_root: Path | None
-    """Where the artifacts of new experiments go; ``None``: the server decides."""
+    """Folder for the artifacts of new experiments; ``None``: the server decides."""
     client: MlflowClient
 
     @property
     def shown_uri(self) -> str:
-        """The URI without a password, for messages."""
+        """Address without secrets, for messages."""
         return redacted_address(self.uri)
 
     @contextmanager
@@ -76,8 +76,8 @@ def open_store(home: Home, tracking_uri: str | None = None) -> Store:
     """Open the store, making and migrating the embedded one where it is missing.
 
     Args:
-        home: whose SQLite file and artifact folder are used by default.
-        tracking_uri: replaces ``MLFLOW_TRACKING_URI``, which replaces the embedded store.
+        home: folder whose SQLite file and artifacts are used by default.
+        tracking_uri: address that replaces ``MLFLOW_TRACKING_URI``, which replaces the home's.
 
     Raises:
         BadInput: the URI is none that MLflow can log to.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, count
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
-from mlflow.entities import Dataset, DatasetInput, InputTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric
 
 from safr_study.data import slugify
 from safr_study.records import Provenance, RankedTrial, StudyResult, TrialRecord, TrialState
@@ -67,7 +67,7 @@ class TrialUpdate:
     driver, and is shown as killed."""
     ranked: RankedTrial | None = None
     """Its rank among the others, once the study has ended."""
-    ranked_at: int | None = None
+    ranked_at: int = 0
     """Moment of that ranking, in milliseconds since 1970."""
 
 
@@ -159,29 +159,21 @@ class StudyRuns:
         trial = update.trial
         if trial.state is TrialState.WAITING and trial.number not in self.trials:
             return
-        spec = self._study.spec
-        spent = accumulate(report.seconds for report in trial.epochs)
-        elapsed = {r.epoch: seconds for r, seconds in zip(trial.epochs, spent, strict=True)}
-        seconds = max(trial.seconds, *elapsed.values(), 0.0)
-        ended = entries.milliseconds(trial.ended)
-        run = self._run_of(trial, (ended or now()) - round(1000 * seconds))
-        ended = ended or run.started + round(1000 * seconds)
-        measures = [
-            *(m for report in trial.epochs for m in entries.epoch_measures(report, spec)),
-            *entries.final_measures(trial, spec, ended),
-            *entries.rank_measures(update.ranked, update.ranked_at),
-        ]
-        tags = entries.trial_tags(trial, spec, update.ranked) | self._parent_tag()
-        # Epochs without a gap: what is written up to here is not looked up one by one.
-        if whole := next(n for n in count() if n + 1 not in elapsed):
-            tags[entries.EPOCHS_TAG] = str(whole)
-        self.written += run.update(
-            ended=ended,
-            status=_STATUS.get(trial.state, "RUNNING" if update.alive else "KILLED"),
-            params=entries.trial_params(trial, spec),
-            tags=tags,
-            measures=measures,
-            elapsed=elapsed,
+        tags = {**self._study.tags("trial"), entries.TRIAL_TAG: str(trial.number)}
+        if trial.baseline is not None:
+            tags["safr.baseline"] = trial.baseline
+        name = entries.run_name(self._study.spec.name, trial)
+        run = self.trials.get_or_make(
+            trial.number, name=name, started=start_of(trial), tags=tags | self._parent_tag()
+        )
+        run.add_dataset(self._dataset_input())
+        self.written += write_record(
+            run,
+            trial,
+            self._study.spec,
+            alive=update.alive,
+            tags=self._parent_tag() | entries.rank_tags(update.ranked),
+            metrics=entries.rank_metrics(update.ranked, update.ranked_at),
         )
 
     def write_end(self, end: StudyEnd) -> None:
@@ -196,19 +188,8 @@ class StudyRuns:
             status="KILLED" if end.interrupted else "FINISHED",
             params={},
             tags={_TABLES_TAG: listed} if tables else {},
-            measures=entries.result_measures(end.result, end.history, end.at),
+            metrics=entries.result_metrics(end.result, end.history, end.at),
         )
-
-    def _run_of(self, trial: TrialRecord, started: int) -> TrackedRun:
-        tags = {**self._study.tags("trial"), entries.TRIAL_TAG: str(trial.number)}
-        if trial.baseline is not None:
-            tags["safr.baseline"] = trial.baseline
-        name = entries.run_name(self._study.spec.name, trial)
-        run = self.trials.get_or_make(
-            trial.number, name=name, started=started, tags=tags | self._parent_tag()
-        )
-        run.add_dataset(self._dataset_input())
-        return run
 
     def _parent_tag(self) -> dict[str, str]:
         assert self.parent is not None
@@ -265,6 +246,57 @@ def _table_file(table: pd.DataFrame) -> bytes:
         orient="split", index=False, date_format="iso", force_ascii=False, double_precision=15
     )
     return text.encode()
+
+
+def start_of(trial: TrialRecord) -> int:
+    """Start of a new run of a trial, in milliseconds since 1970."""
+    return (entries.milliseconds(trial.ended) or now()) - _lasted(trial)
+
+
+def write_record(
+    run: TrackedRun,
+    trial: TrialRecord,
+    spec: StudySpec,
+    *,
+    alive: bool = False,
+    tags: Mapping[str, str],
+    metrics: Sequence[Metric],
+) -> int:
+    """Bring a run to what a record says of its training.
+
+    Args:
+        run: of a trial, or of a confirmation.
+        trial: the record.
+        spec: the study's settings.
+        alive: whether a process trains it now.
+        tags: further tags.
+        metrics: further points.
+
+    Returns:
+        Number of metric points that were written.
+    """
+    ended = entries.milliseconds(trial.ended) or run.started + _lasted(trial)
+    points = [*entries.final_metrics(trial, spec, ended), *metrics]
+    spent = accumulate(report.seconds for report in trial.epochs)
+    for report, elapsed in zip(trial.epochs, spent, strict=True):
+        points += entries.epoch_metrics(report, spec, run.started + round(1000 * elapsed))
+    all_tags = {**entries.trial_tags(trial, spec), **tags}
+    # Epochs without a gap: what is written up to here is not looked up one by one.
+    epochs = {report.epoch for report in trial.epochs}
+    if whole := next(n for n in count() if n + 1 not in epochs):
+        all_tags[entries.EPOCHS_TAG] = str(whole)
+    return run.update(
+        ended=ended,
+        status=_STATUS.get(trial.state, "RUNNING" if alive else "KILLED"),
+        params=entries.trial_params(trial, spec),
+        tags=all_tags,
+        metrics=points,
+    )
+
+
+def _lasted(trial: TrialRecord) -> int:
+    """Time of a trial's training and evaluation, in milliseconds."""
+    return round(1000 * max(trial.seconds, sum(report.seconds for report in trial.epochs)))
 
 
 def now() -> int:

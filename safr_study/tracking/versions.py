@@ -9,7 +9,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mlflow.exceptions import MlflowException
 
@@ -17,39 +16,38 @@ from safr_study.checkpoint.manifest import read_facts
 from safr_study.errors import CorruptCheckpoint
 from safr_study.object_store import local_copy
 from safr_study.records import TrialRecord
+from safr_study.render.model_card import CardEstimate, model_card, shortened
 from safr_study.settings import Objective
+from safr_study.tracking.logged import CARD, CHECKPOINT, log_model, replace_card
 from safr_study.tracking.store import Store
 
-if TYPE_CHECKING:
-    from safr_study.render.model_card import CardEstimate
-
 FILES_TAG = "safr.files"
-"""JSON of the SHA-256 of every file that is pulled, by its path in the logged model."""
+"""Tag of a version: JSON of the SHA-256 of every file that is pulled, by its path in the model."""
 LOGGED_TAG = "safr.model_id"
-"""Of a version: its logged model, which MLflow's database does not keep beside it."""
+"""Tag of a version: its logged model, which MLflow's database does not keep next to it."""
 _WEIGHTS_SUFFIX = ".safetensors"
 _DESCRIPTION = 5000
 """Characters that MLflow's database keeps of a version's description."""
 _VERSION_TRIES = 5
 _VERSION_WAIT = (0.1, 1.0)
-"""Seconds."""
+"""Shortest and longest wait between two tries, in seconds."""
 _SAME_NUMBER = "Model Version creation error"
 
 
 @dataclass(frozen=True, slots=True)
 class CardFacts:
-    """What a version's card says beside what its checkpoint knows of itself."""
+    """What a version's card says next to what its checkpoint says of itself."""
 
     model: str
     """Name of the registered model."""
     study: str
     trial: TrialRecord
-    """With the scores of this very model."""
+    """The trial, with the scores of this very model."""
     objectives: tuple[Objective, ...]
     estimates: tuple[CardEstimate, ...] = ()
-    """Of a confirmation."""
+    """Means and intervals of a confirmation."""
     seeds: int = 0
-    """Behind the estimates."""
+    """Number of seeds behind the estimates."""
 
     @property
     def subject(self) -> str:
@@ -64,15 +62,12 @@ def create_version(store: Store, facts: CardFacts, run_id: str, tags: Mapping[st
     Args:
         store: registry and artifacts.
         facts: for the model's card; the files of the trial's checkpoint are verified first.
-        run_id: that gets the model.
-        tags: of the version, beside the list of its files.
+        run_id: run that gets the model.
+        tags: tags of the version, next to the list of its files.
 
     Raises:
         CorruptCheckpoint: it is not what it was when it was written.
     """
-    # Slow to import, and only who registers needs it.
-    from safr_study.tracking.logged import log_model
-
     checkpoint = facts.trial.checkpoint
     assert checkpoint is not None
     with local_copy(checkpoint.uri) as folder:
@@ -96,7 +91,7 @@ def create_version(store: Store, facts: CardFacts, run_id: str, tags: Mapping[st
                 run_id=run_id,
                 model_id=model.model_id,
                 tags=all_tags,
-                description=_shortened(card),
+                description=shortened(card, _DESCRIPTION),
             )
             break
         except MlflowException as error:
@@ -113,8 +108,6 @@ def create_version(store: Store, facts: CardFacts, run_id: str, tags: Mapping[st
 
 def update_version(store: Store, facts: CardFacts, number: str, tags: Mapping[str, str]) -> None:
     """Renew what is said of a version whose model stays as it is: its tags and its card."""
-    from safr_study.tracking.logged import replace_card
-
     client = store.client
     model_id = client.get_model_version(facts.model, number).tags.get(LOGGED_TAG)
     if model_id is not None:
@@ -123,15 +116,13 @@ def update_version(store: Store, facts: CardFacts, number: str, tags: Mapping[st
             card = _card(facts, folder)
             digests = file_digests(folder)
         replace_card(store, model_id, card)
-        client.update_model_version(facts.model, number, _shortened(card))
+        client.update_model_version(facts.model, number, shortened(card, _DESCRIPTION))
         tags = {**tags, FILES_TAG: _files_tag(digests, card)}
     for key, value in tags.items():
         client.set_model_version_tag(facts.model, number, key, value)
 
 
 def _card(facts: CardFacts, folder: Path) -> str:
-    from safr_study.render.model_card import model_card
-
     return model_card(
         facts.model,
         facts.study,
@@ -143,15 +134,7 @@ def _card(facts: CardFacts, folder: Path) -> str:
     )
 
 
-def _shortened(card: str) -> str:
-    from safr_study.render.model_card import shortened
-
-    return shortened(card, _DESCRIPTION)
-
-
 def _files_tag(digests: Mapping[str, str], card: str) -> str:
-    from safr_study.tracking.logged import CARD, CHECKPOINT
-
     files = {f"{CHECKPOINT}/{name}": digest for name, digest in digests.items()}
     return json.dumps({**files, CARD: hashlib.sha256(card.encode()).hexdigest()})
 

@@ -210,7 +210,7 @@ def _settings(optimizer: torch.optim.Adam) -> dict[str, Any]:
 
 
 def _state(optimizer: torch.optim.Adam, parameter: Tensor) -> dict[str, Tensor]:
-    """As the optimiser keeps it; made as its first step would."""
+    """The state that the optimiser keeps; made as its first step would."""
     state: dict[str, Tensor] = optimizer.state[parameter]
     if not state:
         state["step"] = torch.zeros((), dtype=torch.float32)

@@ -17,7 +17,8 @@ from safr_study.training.steps import batch_losses
 TEXTS = 32
 """Texts of the fixed batch: the default batch size, so that its gradients are those of a step."""
 SEED = 0
-"""Of the texts and of the noise: no part of a trial, so that all trials of a corpus compare."""
+"""Seed of the texts and of the noise: no part of a trial, so that all trials of a corpus
+compare."""
 _PENALTIES = ("importance", "interaction", "vmask_information")
 """The terms beside the cross-entropy, in the order of the weights."""
 

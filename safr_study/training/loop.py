@@ -31,7 +31,7 @@ class FitResult:
     """A trained model and how it came about."""
 
     model: SafrClassifier
-    """In the chosen state, in evaluation mode, on the device of the training."""
+    """Model in the chosen state, in evaluation mode, on the device of the training."""
     epochs: tuple[EpochReport, ...]
     """All of them, those before a resume included."""
     best_epoch: int

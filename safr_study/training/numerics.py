@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-"""Of malloc.h."""
+"""Constants of malloc.h."""
 _KEPT = 2**30
 """Bytes; smaller blocks stay with the process when they are freed."""
 _SHIELDED = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")

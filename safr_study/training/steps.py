@@ -163,7 +163,7 @@ def batch_losses(
 def losses_of(
     config: TrainConfig, ids: Tensor, labels: Tensor, model: SafrClassifier, noise: torch.Generator
 ) -> LossTensors:
-    """As ``batch_losses``, of ids ``[B, L]`` and labels ``[B]`` that are on the device."""
+    """The losses of ``batch_losses``, for ids ``[B, L]`` and labels ``[B]`` on the device."""
     lowers = config.precision == "auto" and ids.is_cuda
     # Each weight is cast once in a step: a cache would outlive it, and the graph that it is in.
     with torch.autocast(ids.device.type, dtype=torch.bfloat16, enabled=lowers, cache_enabled=False):

@@ -79,8 +79,14 @@ def forked(
 @cache
 def _server() -> subprocess.Popen[str]:
     """The one server of this process; it ends with it."""
+    # What this process's own imports set is no user's: the server's imports set it again.
+    env = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     server = subprocess.Popen(
-        [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, __file__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=env,
     )
     # Its input ends, and so does it.
     atexit.register(server.communicate)
@@ -88,6 +94,9 @@ def _server() -> subprocess.Popen[str]:
 
 
 def _serve() -> None:
+    # Those of the tests, which import MLflow themselves, are none of a command.
+    for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
+        del os.environ[name]
     before = dict(os.environ)
     for name in IMPORTED:
         __import__(name)

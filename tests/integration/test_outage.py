@@ -150,13 +150,13 @@ def _observe(writer: StudyWriter, ended: object) -> None:
 def _watch_failures(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
     """Released for each call to the server that failed."""
     struck = threading.Semaphore(0)
-    passing = writer_module.is_passing
+    what_failed = writer_module.what_failed
 
-    def is_passing(error: BaseException) -> bool:
+    def counted(error: BaseException) -> str:
         struck.release()
-        return passing(error)
+        return what_failed(error)
 
-    monkeypatch.setattr(writer_module, "is_passing", is_passing)
+    monkeypatch.setattr(writer_module, "what_failed", counted)
     return struck
 
 

@@ -32,15 +32,16 @@ _LUMINANCE = """() => {
     };
     const paper = light(getComputedStyle(document.body).backgroundColor);
     const of = (selector, property) => {
-        const found = document.querySelector(selector);
-        const ink = light(getComputedStyle(found)[property]);
-        return (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
+        const inks = [...document.querySelectorAll(selector)].map(
+            found => light(getComputedStyle(found)[property]));
+        return Math.min(...inks.map(
+            ink => (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05)));
     };
     return {
         text: Math.min(of('p.lead', 'color'), of('.kicker', 'color'), of('thead th', 'color'),
-            of('.chart .tick', 'fill'), of('.chart .name', 'fill'), of('nav a', 'color')),
-        marks: Math.min(of('.front .member path, .front .is-front path', 'fill'),
-            of('.front .base path, .front .knee path', 'fill'), of('.front-line', 'stroke')),
+            of('.chart text', 'fill'), of('nav a', 'color')),
+        marks: Math.min(of('.front .mark.knee use', 'fill'), of('[id="front:knee"] use', 'fill'),
+            of('[id^="front:baseline-"] use', 'stroke'), of('[id="front:front"] path', 'stroke')),
     };
 }"""
 """Contrast against the page, as WCAG 2 defines it."""

@@ -233,6 +233,18 @@ CANARIES = (
         lambda: callable(_attribute("ray._private.worker", "print_to_stdstream")),
     ),
     Canary(
+        "ray.tune.execution.class_cache.ENV_VARS_TO_PROPAGATE",
+        "runner/driver.py",
+        "class_cache.ENV_VARS_TO_PROPAGATE",
+        "keys of the environment that stay out of Ray's logs",
+        lambda: (
+            "AWS_SECRET_ACCESS_KEY" in _source("ray.tune.execution.class_cache")
+            and isinstance(
+                _attribute("ray.tune.execution.class_cache", "ENV_VARS_TO_PROPAGATE"), set
+            )
+        ),
+    ),
+    Canary(
         "ray._private.state.state.get_cluster_config",
         "cluster/",
         "ray._private.state.state.get_cluster_config",

@@ -62,7 +62,7 @@ def test_a_secret_is_taken_out_of_a_sentence(sentence: str, shown: str) -> None:
         "models:/safr-sst2@knee",
         "http://127.0.0.1:5000",
         "http://[::1]:5000/x",
-        "sqlite:////tmp/a:b@c/x.db",
+        "sqlite:////tmp/a@b/x.db",
         "s3://bucket/pre@x/y",
         "postgresql+psycopg://u@h:5432/db?sslmode=require&passfile=/p",
         "max_tokens=4 and the key of a dictionary; token: must be a word",
@@ -77,7 +77,9 @@ def test_what_has_no_secret_stays_as_it_is(harmless: str) -> None:
 def test_values_of_secret_variables_are_taken_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-99")
+    monkeypatch.setenv("PWD", "/some/folder")
     assert text.redacted(f"{SECRET} in eu-west-99") == "*** in eu-west-99"
+    assert text.redacted("/some/folder/data.csv") == "/some/folder/data.csv"
 
 
 def test_an_error_is_told_by_its_first_line() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from safr_study.cluster.jobs.server import JobServer
 from safr_study.errors import BadInput, ServiceUnreachable
+from safr_study.text import redacted
 
 COMMAND_VARIABLE = "SAFR_STUDY_COMMAND"
 """Arguments, as JSON, by which a job was submitted; for those that look at the study."""
@@ -235,7 +236,7 @@ async def _tail(server: JobServer, job_id: str, on_text: Callable[[str], None]) 
 
 def _job(details: Any) -> Job:
     status = str(getattr(details.status, "value", details.status))
-    message = " ".join((details.message or "").split())
+    message = redacted(" ".join((details.message or "").split()))
     return Job(
         id=details.submission_id,
         study=(details.metadata or {}).get(_METADATA, ""),

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from safr_study.errors import BadInput, SafrError, ServiceUnreachable
-from safr_study.text import first_line
+from safr_study.text import first_line, has_secret
 
 ADDRESS_VARIABLE = "RAY_API_SERVER_ADDRESS"
 TOKEN_VARIABLES = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
@@ -86,8 +86,8 @@ def _checked(address: str) -> str:
         raise BadInput(
             "ray", "must be the URL of the cluster's dashboard, for example http://ray-head:8265"
         )
-    if parts.username or parts.password:
-        raise BadInput("ray", f"has a name or a password in it; {_TOKEN_HINT}")
+    if parts.username or has_secret(address):
+        raise BadInput("ray", f"has a name, a password or a token in it; {_TOKEN_HINT}")
     return address.rstrip("/")
 
 

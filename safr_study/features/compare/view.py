@@ -11,7 +11,7 @@ import pandas as pd
 from safr_study.errors import BadInput
 from safr_study.features.compare.compare import ComparedStudy, StudyComparison
 from safr_study.features.study_base.files import write_files
-from safr_study.figures.comparison import Front, comparison_figure
+from safr_study.figures.comparison import PlottedFront, comparison_figure
 from safr_study.records import to_plain
 from safr_study.render.format import trial_badges, value_text, values_of
 from safr_study.render.result_tables import result_table
@@ -50,7 +50,7 @@ def write_comparison(comparison: StudyComparison, folder: Path) -> list[Path]:
         f"hypervolume from ({_reference(comparison)}): {volumes}; "
         f"joint front {comparison.hypervolume:.5g}"
     )
-    fronts = [_front(study) for study in comparison.studies]
+    fronts = [plotted_front(study) for study in comparison.studies]
     draw = partial(comparison_figure, fronts, comparison.objectives, caption=caption)
     stem = f"compare-{'-'.join(comparison.names)}"[:200]
     return write_files(
@@ -163,9 +163,10 @@ def _joint(comparison: StudyComparison) -> TextTable:
     return TextTable("The joint front (dev)", columns, rows)
 
 
-def _front(study: ComparedStudy) -> Front:
+def plotted_front(study: ComparedStudy) -> PlottedFront:
+    """A study's front as the figures take it."""
     members = study.result.front
-    return Front(
+    return PlottedFront(
         name=study.name,
         values=tuple(values_of(ranked) for ranked in members),
         joint=tuple(ranked.trial.number in study.joint for ranked in members),

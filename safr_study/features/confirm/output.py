@@ -28,7 +28,7 @@ def write_confirmation(confirmation: Confirmation, folder: Path) -> list[Path]:
     draw = partial(
         confirmation_figure,
         confirmation.result,
-        [_move(one) for one in confirmation.trials],
+        [Move.of(one) for one in confirmation.trials],
         title=f"Study {confirmation.study} on {confirmation.dataset}, confirmed",
         caption=_caption(confirmation),
     )
@@ -106,18 +106,6 @@ def confirmation_json(confirmation: Confirmation) -> dict[str, Any]:
         "test_readings": to_plain(confirmation.readings),
         "notes": list(confirmation_notes(confirmation)),
     }
-
-
-def _move(one: ConfirmedTrial) -> Move:
-    confirmed = one.ranked is not None
-    return Move(
-        number=one.trial.number,
-        before=one.search,
-        after=tuple(new.mean for new in one.dev if new.mean is not None) if confirmed else None,
-        intervals=tuple(None if new.interval is None else new.interval.ends for new in one.dev),
-        member=one.member,
-        on_front=one.on_front,
-    )
 
 
 def _caption(confirmation: Confirmation) -> str:

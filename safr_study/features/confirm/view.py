@@ -13,7 +13,7 @@ from safr_study.uncertainty.confirmation import Confirmation, ConfirmedTrial, Es
 from safr_study.uncertainty.intervals_over_seeds import BOOTSTRAP_SEEDS
 
 _NARROW_OBJECTIVES = 2
-"""Beside each other in 80 columns."""
+"""Objectives that fit next to each other in 80 columns."""
 _KNEE, _SATURATED, _OUT = "*", "!", "x"
 _MARKS = {
     _KNEE: "knee of the means",

@@ -247,7 +247,7 @@ class ConfirmWork:
         return join(self._folder, f"{key[0]:05d}-{key[1]}")
 
     def _task(self, trial: TrialRecord, seed: int, slots: TrialSlots) -> RunTask:
-        """As the search's task of this trial, with another seed, a folder of its own, no rungs."""
+        """The search's task of this trial, with another seed, a folder of its own, no rungs."""
         folder = self._run_folder((trial.number, seed))
         gpus = slots.gpus_per_trial
         return trial_task(self.ledger.spec, trial, seed=seed, folder=folder, gpus=gpus)

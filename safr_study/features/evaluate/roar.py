@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from safr_study.checkpoint.model_files import LoadedModel
 from safr_study.data import EncodedCorpus, EncodedSplit, SplitName, slugify
-from safr_study.data.vocabulary import pack_vocabulary
+from safr_study.data.encoding import pack_vocabulary
 from safr_study.errors import BadInput, TrialFailure
 from safr_study.evaluation import srs
 from safr_study.evaluation.deletion import (

@@ -42,7 +42,7 @@ class CapacityOutcome:
 
     row: Row
     layer: Literal["pre", "post"]
-    """Before or after ReLU."""
+    """Side of the ReLU, before or after."""
     pad: Literal["out", "in"]
     numbers: tuple[CapacityNumber, ...]
     """Numbers in the order of `GROUPS`."""

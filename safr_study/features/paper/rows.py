@@ -37,7 +37,7 @@ class WantedRun:
     evaluation: EvaluationConfig
     row: Row
     key: str
-    """Of the training."""
+    """Key of the training."""
     corpus: str
     """Fingerprint of the encoded texts."""
     curve: bool = False
@@ -47,7 +47,7 @@ class WantedRun:
 
     @property
     def label(self) -> str:
-        """For people: ``safr(1, 0.1) seed 2``."""
+        """Label of the run: ``safr(1, 0.1) seed 2``."""
         return f"{self.row.name} seed {self.config.seed}"
 
     def is_met_by(self, line: RunLine) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -12,10 +13,11 @@ from safr_study.errors import SafrError
 from safr_study.evaluation.explanation import explain_text
 from safr_study.evaluation.leave_one_out import sample_rows, sample_texts
 from safr_study.evaluation.scoring import score_model
-from safr_study.features.report.inspected import Example, Examples, LookedAt
 from safr_study.home import Home
 from safr_study.object_store import local_copy
 from safr_study.records import StudyResult, TrialRecord
+from safr_study.records.explanation import Explanation
+from safr_study.records.scores import Scores
 from safr_study.settings import CURVE_SHARES, Objective, StudySpec, Wanted
 from safr_study.training import computing
 
@@ -27,6 +29,52 @@ _DRAWN = 500
 CURVE_TOKENS = 20_000
 """About so many dev tokens are behind a curve, so that it takes seconds."""
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A dev text that every chosen model is asked about."""
+
+    row: int
+    """In the dev split, from 0."""
+    label: str
+    """Its class."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InspectedModel:
+    """One model of a study."""
+
+    trial: int
+    role: str
+    """Why it was chosen: ``knee``, ``best-srs``, the name of a baseline."""
+    curve: Scores | None = None
+    """On dev texts, deleted at the k of the curves; ``None``: not measured."""
+    explanations: tuple[Explanation, ...] = ()
+    """One for each example, in their order; empty: not made."""
+    problem: str | None = None
+    """Why something is missing, in a sentence."""
+
+    @property
+    def name(self) -> str:
+        """For a legend: ``knee #9``."""
+        return f"{self.role} #{self.trial}"
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """What the models were shown."""
+
+    texts: tuple[Example, ...] = ()
+    rule: str = ""
+    """How they were chosen, in a sentence."""
+    curve_texts: int = 0
+    """Dev texts behind the curves."""
+    dev_texts: int = 0
+    """In all."""
+    problem: str | None = None
+    """Why there are none, in a sentence."""
 
 
 def chosen_trials(result: StudyResult) -> dict[int, str]:
@@ -47,7 +95,7 @@ def chosen_trials(result: StudyResult) -> dict[int, str]:
     return dict(list(chosen.items())[:MOST_MODELS])
 
 
-def look_at_models(
+def inspect_models(
     spec: StudySpec,
     corpus_fingerprint: str,
     result: StudyResult,
@@ -55,7 +103,7 @@ def look_at_models(
     *,
     texts: int,
     say: Say = lambda _: None,
-) -> tuple[tuple[LookedAt, ...], Examples]:
+) -> tuple[tuple[InspectedModel, ...], Examples]:
     """Measure and explain with the chosen models, on the CPU.
 
     What is missing is said, not raised: a report of an old study is made all the same.
@@ -107,14 +155,14 @@ def _look_at(
     spec: StudySpec,
     split: EncodedSplit,
     examples: Sequence[Example],
-) -> LookedAt:
+) -> InspectedModel:
     reason = ""
     try:
         loaded = _load(trial)
     except SafrError as error:
         loaded, reason = None, f" ({error})"
     if loaded is None:
-        return LookedAt(
+        return InspectedModel(
             trial.number,
             role,
             problem=f"The model of trial {trial.number} ({role}) is no longer there, or is not "
@@ -141,8 +189,8 @@ def _look_at(
             )
     except SafrError as error:
         problem = f"The model of trial {trial.number} ({role}) could not be looked at ({error})."
-        return LookedAt(trial.number, role, problem=problem)
-    return LookedAt(trial.number, role, curve, explanations)
+        return InspectedModel(trial.number, role, problem=problem)
+    return InspectedModel(trial.number, role, curve, explanations)
 
 
 def _load(trial: TrialRecord) -> LoadedModel | None:

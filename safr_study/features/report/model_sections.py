@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from safr_study.features.report.charts.curves import Curve, accuracy_chart, srs_chart
-from safr_study.features.report.inspected import Example, LookedAt
+from safr_study.features.report.inspect_models import Example, InspectedModel
 from safr_study.features.report.study_report import StudyReport
+from safr_study.figures.curves import ModelCurve, curves_chart
 from safr_study.records import LayerMeasures, RankedTrial
 from safr_study.records.explanation import Explanation
+from safr_study.records.scores import Scores
 from safr_study.render.html import cell, details, head, number, paragraph, section, table
+from safr_study.render.inline_svg import Mark, inline_chart, legend
 from safr_study.render.words import TINTS, marked_word
 from safr_study.text import Z95
 
@@ -28,9 +30,7 @@ _MEASURES = (
 
 def curves_section(report: StudyReport) -> str:
     """Accuracy and SRS against k, of the chosen models."""
-    curves = [
-        Curve(one.name, one.trial, one.curve) for one in report.models if one.curve is not None
-    ]
+    curves = [(one, one.curve) for one in report.models if one.curve is not None]
     problems = _problems(report)
     if not curves:
         return section("curves", "Accuracy and SRS against k", problems) if problems else ""
@@ -41,22 +41,19 @@ def curves_section(report: StudyReport) -> str:
         "hurts, so compare the lines: the faster a model falls, the more its own ranking of the "
         f"words is worth. Measured for this page on {texts}; ± is 95 %, from the texts alone."
     )
-    charts = (
-        f'<div class="pair"><figure>{accuracy_chart(curves)}</figure>'
-        f"<figure>{srs_chart(curves)}</figure></div>"
-    )
+    charts = _curves_charts(curves)
     rows = []
-    for curve in curves:
+    for model, scores in curves:
         rows += [
             [
-                head(curve.name),
+                head(model.name),
                 number(100 * one.k, 0),
                 number(100 * one.realised_share, 1),
                 number(one.accuracy_top, 2),
                 number(one.srs, 2, shown=f"{one.srs:.2f} ± {Z95 * one.srs_se:.2f}"),
                 cell("saturated" if one.saturated else ""),
             ]
-            for one in curve.scores.deletions
+            for one in scores.deletions
         ]
     columns = ["Model", ">k %", ">Really deleted %", ">Accuracy", ">SRS", "Note"]
     numbers = details("The numbers", table(columns, rows, sortable=True, name="Curves over k"))
@@ -135,7 +132,41 @@ def examples_section(report: StudyReport) -> str:
     return section("examples", "Example explanations", paragraph(found.rule) + key + blocks)
 
 
-def _example(example: Example, models: Sequence[tuple[LookedAt, Explanation]]) -> str:
+def _curves_charts(models: Sequence[tuple[InspectedModel, Scores]]) -> str:
+    """Accuracy, and the accuracy that is lost, at every k."""
+    drawn, key = "", ""
+    for place, (name, label) in enumerate(
+        (("accuracy without them (points)", "Accuracy"), ("SRS(k) (points)", "SRS"))
+    ):
+        curves = []
+        marks: dict[str, Mark | list[Mark]] = {}
+        for row, (model, scores) in enumerate(models):
+            values = [scores.accuracy, *(one.accuracy_top for one in scores.deletions)]
+            halves = [""] * len(values)
+            if label == "SRS":
+                values = [0.0, *(one.srs for one in scores.deletions)]
+                halves = ["", *(f" ± {Z95 * one.srs_se:.2f}" for one in scores.deletions)]
+            shares = (0.0, *(one.k for one in scores.deletions))
+            saturated = (False, *(one.saturated for one in scores.deletions))
+            curves.append(ModelCurve(model.name, shares, tuple(values), saturated))
+            marks[f"curve-{row}"] = Mark(trial=model.trial)
+            marks[f"points-{row}"] = [
+                Mark(
+                    f"{model.name}\n{label} at k = {100 * k:g} %: {value:.2f}{half}"
+                    + ("\nsaturated: one class has nearly all predictions" if bad else ""),
+                    model.trial,
+                )
+                for k, value, half, bad in zip(shares, values, halves, saturated, strict=True)
+            ]
+        chart = curves_chart(curves, name)
+        said = f"{label} against the share of deleted words"
+        inline = inline_chart(chart, name="curves", label=said, marks=marks, place=place)
+        drawn += f"<figure>{inline}</figure>"
+        key = legend(chart, "curves")
+    return f'<div class="pair">{drawn}</div>{key}'
+
+
+def _example(example: Example, models: Sequence[tuple[InspectedModel, Explanation]]) -> str:
     rows = "".join(_view(one, explanation, example.label) for one, explanation in models)
     return (
         f'<article class="example"><h3>Dev text {example.row + 1}, '
@@ -143,7 +174,7 @@ def _example(example: Example, models: Sequence[tuple[LookedAt, Explanation]]) -
     )
 
 
-def _view(one: LookedAt, explanation: Explanation, label: str) -> str:
+def _view(one: InspectedModel, explanation: Explanation, label: str) -> str:
     right = explanation.prediction == label
     largest = max((word.capacity for word in explanation.words), default=0.0)
     words = " ".join(marked_word(word, largest, "mark") for word in explanation.words)

@@ -1,22 +1,19 @@
-"""A study's report as one HTML page that needs no network, and its front as a page of its own."""
+"""A study's report as one HTML page that needs no network."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from html import escape
 
-from safr_study.features.report.charts.front import front_charts
-from safr_study.features.report.comparison_section import comparison_section
 from safr_study.features.report.model_sections import (
     capacity_section,
     curves_section,
     examples_section,
 )
 from safr_study.features.report.sections import (
+    comparison_section,
     confirmation_section,
-    front_legend,
     front_section,
-    front_table,
     history_section,
     importance_section,
     parallel_section,
@@ -27,16 +24,8 @@ from safr_study.features.report.sections import (
 )
 from safr_study.features.report.study_report import StudyReport, report_json
 from safr_study.features.report.summary import key_facts, lead
-from safr_study.records import StudyResult
-from safr_study.render.html import document, paragraph
-from safr_study.render.result_tables import result_json
-from safr_study.settings import Objective
-from safr_study.uncertainty.confirmation import Confirmation
-
-DATA = "study-data"
-"""Id of the element that holds the page's numbers as JSON."""
-_STYLES = ("base.css", "study.css")
-_SCRIPTS = ("sort.js", "study.js")
+from safr_study.render.front_page import DATA, SCRIPTS, STYLES
+from safr_study.render.html import document
 
 
 def study_page(report: StudyReport) -> str:
@@ -58,31 +47,7 @@ def study_page(report: StudyReport) -> str:
         + f"\n{_footer(report)}\n</main>\n</div>"
     )
     title = f"{result.name} on {result.dataset}: a study of accuracy and interpretability"
-    return document(title, body, styles=_STYLES, scripts=_SCRIPTS, data={DATA: report_json(report)})
-
-
-def front_page(result: StudyResult, confirmation: Confirmation | None = None) -> str:
-    """The front alone as a page of its own, with its table: small, and interactive.
-
-    For whoever keeps it beside a study, for example as an artifact of its run.
-
-    Args:
-        result: the ranked study; without a ranked trial the page says so.
-        confirmation: of the study, if there is one.
-    """
-    heading = f"The front of {result.name} on {result.dataset}"
-    if result.ranked:
-        objectives = tuple(Objective(name=name) for name in result.objectives)
-        content = (
-            front_charts(result, confirmation)
-            + front_legend(result, confirmation)
-            + front_table(result, objectives)
-        )
-    else:
-        content = paragraph("No trial is complete yet.", "empty")
-    body = f'<main class="alone"><h1>{escape(heading)}</h1>\n{content}</main>'
-    data = {DATA: result_json(result)}
-    return document(heading, body, styles=_STYLES, scripts=_SCRIPTS, data=data)
+    return document(title, body, styles=STYLES, scripts=SCRIPTS, data={DATA: report_json(report)})
 
 
 def _sections(report: StudyReport) -> Iterator[tuple[str, str, str]]:

@@ -18,8 +18,7 @@ from safr_study.features.compare.compare import (
     study_view,
 )
 from safr_study.features.confirm.summary import stored_confirmation
-from safr_study.features.report.inspect_models import look_at_models
-from safr_study.features.report.inspected import Examples, LookedAt
+from safr_study.features.report.inspect_models import Examples, InspectedModel, inspect_models
 from safr_study.features.report.page import study_page
 from safr_study.features.report.study_report import StudyReport
 from safr_study.features.study_base.results import load_ledger, rank_ledger
@@ -127,10 +126,10 @@ def study_report(
         command = command_of(ledger)
     finally:
         close_storage(ledger.storage)
-    models: Sequence[LookedAt] = ()
+    models: Sequence[InspectedModel] = ()
     examples = Examples()
     if not request.quick:
-        models, examples = look_at_models(
+        models, examples = inspect_models(
             spec, facts.corpus_fingerprint, result, stores.home, texts=request.texts, say=say
         )
     return StudyReport(

@@ -5,24 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from safr_study.features.compare.compare import flat_settings, shown_setting
+from safr_study.features.compare.compare import StudyComparison, flat_settings, shown_setting
+from safr_study.features.compare.view import comparison_page, plotted_front
 from safr_study.features.confirm.view import confirmation_page
-from safr_study.features.report.charts.drawing import SHAPES, short
-from safr_study.features.report.charts.front import BASELINE_SHAPES, front_charts
-from safr_study.features.report.charts.history import history_chart
-from safr_study.features.report.charts.importance import direction, importance_chart
-from safr_study.features.report.charts.parallel import parallel_chart
 from safr_study.features.report.study_report import StudyReport
-from safr_study.records import RankedTrial, StudyResult, TrialRecord
+from safr_study.figures.comparison import comparison_charts
+from safr_study.figures.history import Over, history_chart, rises
+from safr_study.figures.importance import importance_chart
+from safr_study.figures.parallel import parallel_chart
+from safr_study.records import TrialRecord
+from safr_study.records.history import HistoryPoint
+from safr_study.records.importance import Importance
 from safr_study.records.warnings import study_warnings, warning_names
-from safr_study.render.format import (
-    decimals,
-    half_widths,
-    heading,
-    trial_badges,
-    value_text,
-    values_of,
-)
+from safr_study.render.format import heading, trial_badges, trial_sentence
+from safr_study.render.front_page import front_chart, front_table, trial_cells
 from safr_study.render.html import (
     cell,
     definitions,
@@ -34,10 +30,10 @@ from safr_study.render.html import (
     table,
     text_table,
 )
+from safr_study.render.inline_svg import Mark, inline_chart, legend
 from safr_study.render.result_tables import infeasible_lines
 from safr_study.render.rungs import result_rungs, rung_lines
 from safr_study.settings import Objective
-from safr_study.uncertainty.confirmation import Confirmation
 
 
 def front_section(report: StudyReport) -> str:
@@ -45,52 +41,14 @@ def front_section(report: StudyReport) -> str:
     result = report.result
     if not result.ranked:
         return section("front", "The front", paragraph("No trial is complete yet.", "empty"))
+    chart, meaning = front_chart(result, report.confirmation)
     content = (
         paragraph(_axes_mean(report.objectives))
-        + f'<figure class="hero">{front_charts(result, report.confirmation)}'
-        f"<figcaption>{front_legend(result, report.confirmation)}</figcaption></figure>"
-        + front_table(result, report.objectives)
+        + f'<figure class="hero">{chart}<figcaption>{meaning}</figcaption></figure>'
+        + front_table(result)
         + "".join(paragraph(line, "note") for line in infeasible_lines(result))
     )
     return section("front", "The front", content)
-
-
-def front_legend(result: StudyResult, confirmation: Confirmation | None) -> str:
-    """What the marks mean."""
-    baselines = sorted({r.trial.baseline for r in result.ranked if r.trial.baseline is not None})
-    entries = [("circle", "member", "on the front"), ("ring", "other", "off it")]
-    if any(ranked.knee for ranked in result.ranked):
-        entries.insert(0, ("star", "knee", "knee, the best compromise"))
-    entries += [
-        (BASELINE_SHAPES[place % len(BASELINE_SHAPES)], "base", f"baseline {name}")
-        for place, name in enumerate(baselines)
-    ]
-    if any(ranked.trial.saturated for ranked in result.ranked):
-        entries.append(("cross", "saturated", "saturated: predictions collapsed"))
-    if confirmation is not None:
-        entries.append(("diamond", "new", "mean over new seeds"))
-    return legend(entries) + paragraph(_whiskers_mean(result, confirmation))
-
-
-def legend(entries: Sequence[tuple[str, str, str]]) -> str:
-    """Marks with what they mean: shape, class of the style sheet, words."""
-    items = "".join(
-        f'<li><svg viewBox="-10 -10 20 20" aria-hidden="true"><g class="mark {kind}">'
-        f'<path d="{SHAPES[shape]}"/></g></svg>{escape(words)}</li>'
-        for shape, kind, words in entries
-    )
-    return f'<ul class="legend-marks">{items}</ul>'
-
-
-def front_table(result: StudyResult, objectives: tuple[Objective, ...]) -> str:
-    """The members of the front and the baselines, best first objective first."""
-    shown = [r for r in result.ranked if r.on_front or r.trial.baseline is not None]
-    rows = [
-        [*_trial_cells(one, objectives, intervals=True), cell(trial_badges(one))] for one in shown
-    ]
-    columns = [">Trial", "Setting", *(f">{heading(o)}" for o in objectives), ">Front", "Note"]
-    numbers = [one.trial.number for one in shown]
-    return table(columns, rows, sortable=True, trials=numbers, name="The front and the baselines")
 
 
 def warnings_section(report: StudyReport) -> str:
@@ -107,7 +65,6 @@ def history_section(report: StudyReport) -> str:
     """The hypervolume after each trial, and after each epoch."""
     if not report.history:
         return ""
-    named = {report.result.name: report.history}
     reference = ", ".join(
         f"{o.label} {value:.4g}"
         for o, value in zip(report.objectives, report.result.reference_point, strict=True)
@@ -116,10 +73,7 @@ def history_section(report: StudyReport) -> str:
         "The area that the front dominates above the reference point of a model that is good for "
         f"nothing ({reference}). Where the line has become flat, more trials found nothing better."
     )
-    content = paragraph(said) + (
-        f'<div class="pair"><figure>{history_chart(named, "trials")}</figure>'
-        f"<figure>{history_chart(named, 'epochs')}</figure></div>"
-    )
+    content = paragraph(said) + _history_charts({report.result.name: report.history})
     rows = [
         [
             number(point.trials, 0),
@@ -147,8 +101,9 @@ def importance_section(report: StudyReport) -> str:
         "looked where it hoped for the best; it is no statement about other ranges or data."
     )
     charts = "".join(
-        f"<figure>{importance_chart([one for one in found if one.objective == name])}</figure>"
-        for name in report.result.objectives
+        f"<figure>{_importance_chart([one for one in found if one.objective == name], place)}"
+        "</figure>"
+        for place, name in enumerate(report.result.objectives)
     )
     rows = [
         [
@@ -157,7 +112,7 @@ def importance_section(report: StudyReport) -> str:
             number(one.strength, 2),
             number(one.p, 3),
             number(one.rho, 2),
-            cell(direction(one)),
+            cell(_direction(one)),
         ]
         for one in found
     ]
@@ -178,20 +133,17 @@ def parallel_section(report: StudyReport) -> str:
         "Each line is a trial: its settings from left to right, then what it reached, better "
         "upwards. Point at a line, or walk them with the arrow keys, to follow it."
     )
-    drawn = parallel_chart(report.result, report.spec.space)
-    content = (
-        paragraph(said)
-        + f'<figure class="wide">{drawn}</figure>'
-        + legend(
-            [
-                ("star", "knee", "knee"),
-                ("circle", "member", "on the front"),
-                ("square", "base", "baseline"),
-                ("ring", "other", "other trials"),
-            ]
+    chart = parallel_chart(report.result)
+    marks: dict[str, Mark | list[Mark]] = {
+        f"line-{ranked.trial.number}": Mark(
+            trial_sentence(ranked, report.objectives), ranked.trial.number, "thread"
         )
-    )
-    return section("parallel", "Settings and what they reach", content)
+        for ranked in report.result.ranked
+    }
+    label = f"Settings and objectives of {len(marks)} trials as lines"
+    drawn = inline_chart(chart, name="parallel", label=label, marks=marks)
+    content = f'<figure class="wide">{drawn}</figure>{legend(chart, "parallel")}'
+    return section("parallel", "Settings and what they reach", paragraph(said) + content)
 
 
 def confirmation_section(report: StudyReport) -> str:
@@ -203,6 +155,36 @@ def confirmation_section(report: StudyReport) -> str:
     content = "".join(map(text_table, page.tables))
     content += "".join(paragraph(sentence, "said") for sentence in page.notes)
     return section("confirmation", "The front under new seeds", content)
+
+
+def comparison_section(comparison: StudyComparison | None) -> str:
+    """Fronts overlaid, hypervolumes from one point, and what differs; nothing without others."""
+    if comparison is None:
+        return ""
+    page = comparison_page(comparison)
+    content = "".join(
+        paragraph(sentence, "note" if sentence.startswith("Warning") else "said")
+        for sentence in page.notes
+    )
+    objectives, studies = comparison.objectives, comparison.studies
+    marks: dict[str, Mark | list[Mark]] = {}
+    for place, study in enumerate(studies):
+        for member, ranked in enumerate(study.result.front):
+            joint = ranked.trial.number in study.joint
+            marks[f"member-{place}-{member}"] = Mark(
+                f"{study.name}: {trial_sentence(ranked, objectives)}\n"
+                + ("on the joint front" if joint else "dominated by another study")
+            )
+    fronts = [plotted_front(study) for study in studies]
+    label = f"The fronts of {', '.join(comparison.names)}"
+    for place, chart in enumerate(comparison_charts(fronts, objectives)):
+        drawn = inline_chart(chart, name="fronts", label=label, marks=marks, place=place)
+        key = legend(chart, f"fronts{place}")
+        content += f'<figure class="hero">{drawn}<figcaption>{key}</figcaption></figure>'
+    histories = {study.name: study.history for study in studies if study.history}
+    content += _history_charts(histories, first=2) if histories else ""
+    content += "".join(map(text_table, page.tables))
+    return section("comparison", f"Beside {', '.join(comparison.names[1:])}", content)
 
 
 def stopping_section(report: StudyReport) -> str:
@@ -244,7 +226,7 @@ def trials_section(report: StudyReport) -> str:
         )
         rows.append(
             [
-                *_trial_cells(ranked, objectives, intervals=False),
+                *trial_cells(ranked, objectives, intervals=False),
                 *(_parameter(trial, name) for name in names),
                 number(len(trial.epochs), 0),
                 number(trial.seconds, 0),
@@ -316,29 +298,16 @@ def provenance_section(report: StudyReport) -> str:
     return section("provenance", "Provenance", content)
 
 
-def _trial_cells(
-    ranked: RankedTrial, objectives: tuple[Objective, ...], *, intervals: bool
-) -> list[str]:
-    trial = ranked.trial
-    known = half_widths(trial, objectives) if intervals else (None,) * len(objectives)
-    values = zip(objectives, values_of(ranked), known, strict=True)
-    return [
-        number(trial.number, 0),
-        head(trial.label),
-        *(
-            number(value, decimals(objective), shown=value_text(objective, value, spread))
-            for objective, value, spread in values
-        ),
-        number(ranked.front, 0),
-    ]
-
-
 def _parameter(trial: TrialRecord, name: str) -> str:
     value = trial.parameters.get(name)
     if isinstance(value, (bool, str)):
         shown = value if isinstance(value, str) else str(value).lower()
         return f'<td class="number"><bdi>{escape(shown)}</bdi></td>'
-    return number(value, 0, shown=None if value is None else short(float(f"{value:.4g}")))
+    return number(value, 0, shown=None if value is None else _short(float(f"{value:.4g}")))
+
+
+def _short(value: float) -> str:
+    return f"{value:,.6g}" if abs(value) < 1e5 else f"{value:.3g}"
 
 
 def _state(trial: TrialRecord) -> str:
@@ -360,12 +329,51 @@ def _axes_mean(objectives: Sequence[Objective]) -> str:
     return " ".join(said)
 
 
-def _whiskers_mean(result: StudyResult, confirmation: Confirmation | None) -> str:
-    repeated = any(ranked.trial.replicates for ranked in result.front)
-    covered = "over each trial's seeds" if repeated else "from the dev texts alone, not the seeds"
-    said = f"Thin lines: 95 % intervals of the front's members, {covered}."
-    if confirmation is not None:
-        said += " Diamonds: means over the new seeds of the confirmation, with their intervals."
-    if len(result.objectives) == 2:
-        said += " What lies in the shaded area is dominated."
-    return said
+def _history_charts(histories: Mapping[str, Sequence[HistoryPoint]], first: int = 0) -> str:
+    """Hypervolumes over trials and over epochs; ``first`` is the place of the first chart."""
+    several = len(histories) > 1
+    marks: dict[str, Mark | list[Mark]] = {}
+    for place, (name, history) in enumerate(histories.items()):
+        for point in rises(history):
+            said = (
+                f"{f'{name}: ' if several else ''}Hypervolume {point.hypervolume:.1f}\n"
+                f"after trial {point.trial}, number {point.trials} to end\n"
+                f"{point.epochs} epochs trained"
+            )
+            gid = f"rise-{place}-{point.trial}" if several else f"rise-{point.trial}"
+            marks[gid] = Mark(said, None if several else point.trial)
+    drawn = ""
+    overs: tuple[Over, ...] = ("trials", "epochs")
+    for place, over in enumerate(overs, start=first):
+        chart = history_chart(histories, over)
+        label = f"Hypervolume over {over}"
+        inline = inline_chart(chart, name="history", label=label, marks=marks, place=place)
+        drawn += f"<figure>{inline}</figure>"
+    key = legend(chart, f"history{first}") if several else ""
+    return f'<div class="pair">{drawn}</div>{key}'
+
+
+def _importance_chart(importance: Sequence[Importance], place: int) -> str:
+    marks: dict[str, Mark | list[Mark]] = {}
+    for row, one in enumerate(importance):
+        label = Objective(name=one.objective).label
+        rho = "" if one.rho is None else f", rank correlation {one.rho:+.2f}"
+        said = (
+            f"{one.parameter} for {label}\n"
+            f"{one.strength:.2f} times the level of chance (p = {one.p:.3f})\n"
+            f"{label}: {_direction(one)}{rho}\n"
+            f"from {one.trials} trials"
+        )
+        marks[f"parameter-{row}"] = Mark(said, kind="bar")
+    label = f"Importance of each hyperparameter for {Objective(name=importance[0].objective).label}"
+    chart = importance_chart(importance)
+    return inline_chart(chart, name="importance", label=label, marks=marks, place=place)
+
+
+def _direction(one: Importance) -> str:
+    """Which way the objective goes as the parameter grows."""
+    if one.rho is None:
+        return "no order"
+    if abs(one.rho) < 0.2:
+        return "no direction"
+    return "rises with it" if one.rho > 0 else "falls with it"

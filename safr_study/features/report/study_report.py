@@ -9,7 +9,7 @@ from typing import Any
 from safr_study.features.compare.compare import StudyComparison
 from safr_study.features.compare.view import comparison_json
 from safr_study.features.confirm.output import confirmation_json
-from safr_study.features.report.inspected import Examples, LookedAt
+from safr_study.features.report.inspect_models import Examples, InspectedModel
 from safr_study.records import StudyResult, TrialRecord, TrialState, to_plain
 from safr_study.records.history import HistoryPoint
 from safr_study.records.importance import Importance
@@ -45,7 +45,7 @@ class StudyReport:
     running: bool = False
     """Whether somebody runs the study now."""
     confirmation: Confirmation | None = None
-    models: tuple[LookedAt, ...] = ()
+    models: tuple[InspectedModel, ...] = ()
     examples: Examples = field(default_factory=Examples)
     comparison: StudyComparison | None = None
 
@@ -112,7 +112,7 @@ def _result_json(result: StudyResult) -> dict[str, Any]:
     return plain
 
 
-def _model_json(one: LookedAt) -> dict[str, Any]:
+def _model_json(one: InspectedModel) -> dict[str, Any]:
     return {
         "trial": one.trial,
         "role": one.role,

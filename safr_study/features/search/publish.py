@@ -10,7 +10,6 @@ import pandas as pd
 import yaml
 
 from safr_study.data import EncodedCorpus
-from safr_study.features.report.page import front_page
 from safr_study.features.study_base.results import rank_ledger
 from safr_study.figures import front_figure
 from safr_study.figures.history import history_figure
@@ -20,6 +19,7 @@ from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.sync_state import delivery_ends
 from safr_study.records import Provenance, StudyResult
 from safr_study.records.history import HistoryPoint
+from safr_study.render.front_page import front_page
 from safr_study.render.history import history_table, hypervolume_history, write_history_csv
 from safr_study.render.result_tables import result_table, write_csv
 from safr_study.render.rungs import result_rungs, rung_rows

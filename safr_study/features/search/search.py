@@ -65,7 +65,7 @@ class StudyPlan:
     reference_point: tuple[float, ...]
     slots: TrialSlots
     cost: Cost
-    """Of what is left."""
+    """Cost of the remaining trials."""
     baselines: tuple[str, ...]
     rungs: tuple[int, ...] = ()
     """Epochs after which trials may be stopped."""

@@ -29,9 +29,9 @@ class TrialProgress:
     epoch: int
     """The last one that ended, 0 before the first."""
     epochs: int
-    """At most; early stopping may end it before."""
+    """Most epochs of the trial; early stopping may end it before."""
     dev_accuracy: float | None
-    """After that epoch, percentage points."""
+    """Accuracy on dev after that epoch, percentage points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class StudyStatus:
     disk: int
     """Bytes of its checkpoints and its journal."""
     command: str | None
-    """By which it goes on; ``None``: it runs, or it has all its trials."""
+    """Command that resumes it; ``None``: it runs, or it has all its trials."""
 
     undelivered: str | None
     """Why MLflow may lack something, where nobody runs the study; ``None``: it has everything."""
@@ -149,7 +149,7 @@ def _progress(trial: TrialRecord, spec: StudySpec) -> TrialProgress:
 
 
 def _disk(ledger: Ledger, name: str, stores: Stores) -> int:
-    """Of all its generations."""
+    """Bytes of all its generations."""
     home = stores.home
     folders = [home.checkpoints(key) for key in keys_of(ledger.storage, name)]
     size = sum(tree_size(folder) for folder in folders if is_inside(home, folder))
@@ -160,5 +160,5 @@ def _disk(ledger: Ledger, name: str, stores: Stores) -> int:
 
 
 def seconds_since(moment: float) -> float:
-    """From a moment in seconds since the epoch until now."""
+    """Seconds since a moment, which is in seconds since 1970."""
     return max(0.0, time.time() - moment)

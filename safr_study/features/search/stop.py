@@ -14,9 +14,9 @@ from safr_study.ledger.stop_flag import request_stop
 from safr_study.ledger.storage import close_storage
 
 LOOK_SECONDS = 0.5
-"""Between two looks whether it has ended."""
+"""Seconds between two looks whether it has ended."""
 ASK_SECONDS = 5.0
-"""Between two requests: the first may come before the driver listens."""
+"""Seconds between two requests: the first may come before the driver listens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Stopped:
 
     driver: Driver
     seconds: float
-    """From the request on."""
+    """Seconds since the request."""
 
 
 def stop_study(

@@ -14,11 +14,11 @@ ASSUMED_FLOPS = {"cpu": 45e9, "gpu": 2e12}
 """Useful operations a second of one CPU core or GPU share in small matrices: a cautious guess,
 replaced by the first epoch's measure."""
 START_SECONDS = 15.0
-"""Of Ray and its workers, once."""
+"""Seconds until Ray and its workers are there, once."""
 TRIAL_SECONDS = 2.0
-"""Beside training: a process that is made ready, the ledger, the checkpoint."""
+"""Seconds of a trial next to training: a process that is made ready, ledger, checkpoint."""
 STEP_SECONDS = 0.005
-"""Beside the operations, of one step."""
+"""Seconds of a step next to its operations."""
 FORWARD_SHARE = 1 / 3
 """A forward pass of forward + backward."""
 
@@ -32,7 +32,7 @@ class Cost:
     disk_bytes: int
     """Checkpoints while it runs and models when it is done."""
     parameters: int
-    """Of one model."""
+    """Parameters of one model."""
 
 
 def estimate(spec: StudySpec, corpus: EncodedCorpus, slots: TrialSlots, trials: int) -> Cost:

@@ -20,7 +20,7 @@ class Stores:
     address: str | None = None
     """Ray; ``None``: a cluster on this machine for the time of the study."""
     checkpoints_url: str | None = None
-    """Below which a new study keeps its checkpoints; ``None``: in the home."""
+    """URL below which a new study has its checkpoints; ``None``: in the home."""
 
 
 def stores(

@@ -84,7 +84,7 @@ def products(x: Tensor, y: Tensor) -> Tensor:
 
 
 class Linear(nn.Linear):
-    """As ``nn.Linear``, by ``linear``."""
+    """A linear layer like ``nn.Linear``, computed by ``linear``."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (the name of the base class)
         """``[..., in]`` to ``[..., out]``."""

@@ -126,7 +126,7 @@ def _slacks(attention: Tensor, weights: Tensor, slope: Tensor | None) -> Tensor:
 
 
 def _slacks_by_matrix(attention: Tensor, weights: Tensor, slope: Tensor | None) -> Tensor:
-    """As ``_slacks``, by oneDNN, one matrix after the other."""
+    """The result of ``_slacks``, by oneDNN, one matrix after the other."""
     minus_one = attention.new_full(attention.shape[-1:], -1.0)
     sums = attention.new_empty(attention.shape[:2])
     for text, matrices in enumerate(attention):

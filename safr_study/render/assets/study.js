@@ -68,8 +68,8 @@
   for (const group of document.querySelectorAll("[data-roving]")) {
     const members = [...group.querySelectorAll(".mark")].filter(mark => sentences.has(mark));
     const place = new Map(members.map(mark => {
-      const moved = /translate\(([-\d.]+)/.exec(mark.getAttribute("transform") || "");
-      return [mark, moved ? Number(moved[1]) : 0];
+      const halo = mark.querySelector(".halo");
+      return [mark, halo ? Number(halo.getAttribute("cx")) : 0];
     }));
     members.sort((a, b) => place.get(a) - place.get(b));
     const choose = chosen => members.forEach(mark => {

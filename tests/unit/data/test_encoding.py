@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safr_study.data import Corpus, Split, describe, encode_corpus, encode_texts, slugify
-from safr_study.data.vocabulary import build_vocabulary, pack_vocabulary, unpack_vocabulary
+from safr_study.data.encoding import build_vocabulary, pack_vocabulary, unpack_vocabulary
 from safr_study.errors import BadInput
 from safr_study.settings import CorpusSpec
 

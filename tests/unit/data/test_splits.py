@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safr_study.data import Split
-from safr_study.data.splits import limit_split, split_dev, stratified_rows
+from safr_study.data.corpus import limit_split, split_dev, stratified_rows
 from safr_study.errors import BadInput
 
 

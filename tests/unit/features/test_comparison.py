@@ -21,7 +21,7 @@ from safr_study.features.compare.view import (
     comparison_page,
     comparison_table,
 )
-from safr_study.features.report.comparison_section import comparison_section
+from safr_study.features.report.sections import comparison_section
 from safr_study.pareto import rank_study
 
 CORNER = (50.0, 0.0)

@@ -26,14 +26,15 @@ from reported_study import (
 )
 from stored_study import FACTS, ask, begin, study_spec
 
-from safr_study.features.report.inspected import Example, Examples, LookedAt
-from safr_study.features.report.page import front_page, study_page
+from safr_study.features.report.inspect_models import Example, Examples, InspectedModel
+from safr_study.features.report.page import study_page
 from safr_study.features.report.report import ReportRequest, study_report
 from safr_study.features.report.study_report import StudyReport
 from safr_study.features.study_base.stores import Stores
 from safr_study.home import Home, open_home
 from safr_study.ledger.ledger import Ledger
 from safr_study.pareto import rank_study
+from safr_study.render.front_page import front_page
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&\"'<!--"
 
@@ -148,9 +149,7 @@ def test_the_tables_show_the_ledgers_numbers(page: ReadPage, ledger: Ledger) -> 
 
 def test_every_trial_is_one_mark_where_its_values_say(page: ReadPage) -> None:
     places = {
-        int(mark["data-trial"]): [
-            float(text) for text in re.findall(r"[\d.]+", mark["transform"])[:2]
-        ]
+        int(mark["data-trial"]): [float(text) for text in mark["place"].split()]
         for mark, _ in page.marks["front"]
     }
     assert places.keys() == VALUES.keys()
@@ -206,8 +205,8 @@ def hostile(home: Home, ledger: Ledger) -> StudyReport:
         result=replace(report.result, dataset=HOSTILE, ranked=trials, unranked=failed),
         command=HOSTILE,
         models=(
-            LookedAt(0, HOSTILE, explanations=(explanation,)),
-            LookedAt(1, "x", problem=HOSTILE),
+            InspectedModel(0, HOSTILE, explanations=(explanation,)),
+            InspectedModel(1, "x", problem=HOSTILE),
         ),
         examples=Examples((Example(0, HOSTILE, HOSTILE),), rule=HOSTILE, problem=HOSTILE),
     )
@@ -298,7 +297,7 @@ def test_three_objectives_have_a_chart_for_each_pair(tmp_path: Path) -> None:
     assert len(page.marks["front"]) == 3 * 3
     # Less is better: its axis is turned round, so that better stays upwards.
     heights = {
-        int(mark["data-trial"]): float(re.findall(r"[\d.]+", mark["transform"])[1])
+        int(mark["data-trial"]): float(mark["place"].split()[1])
         for mark, _ in page.marks["front"][-3:]
     }
     assert heights[0] < heights[1] < heights[2]

@@ -88,7 +88,27 @@ def test_small_studies_get_the_draws_that_they_always_had() -> None:
                 seed=seed, multivariate=True, group=True, n_startup_trials=8
             )
         expected = _next(study, plain)
-        assert _next(study, build_sampler("tpe", seed=7, number=trials + 2)) == expected
+        assert (
+            _next(study, build_sampler("tpe", seed=7, number=trials + 2, space=SPACE)) == expected
+        )
+
+
+def test_a_long_study_is_drawn_from_its_window_alone() -> None:
+    study = noisy_study(WINDOW + 100, running=2)
+    trials = study.get_trials()
+    window = optuna.create_study(directions=study.directions)
+    window.add_trials(trial_window(trials, study.directions))
+    seed = int(np.random.SeedSequence([7, len(trials)]).generate_state(1)[0])
+    with experimental_allowed():
+        plain = optuna.samplers.TPESampler(
+            seed=seed, multivariate=True, group=True, n_startup_trials=8
+        )
+    assert len(trials) % 3 < 2  # None that is drawn without the model.
+    drawn = [
+        _next(study, build_sampler("tpe", seed=7, number=len(trials), space=SPACE))
+        for _ in range(2)
+    ]
+    assert drawn == [_next(window, plain)] * 2
 
 
 @pytest.mark.parametrize("name", ["tpe", "gp", "nsga2"])

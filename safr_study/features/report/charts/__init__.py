@@ -1,1 +1,0 @@
-"""Charts as SVG elements for a page, coloured by the page's style sheet."""

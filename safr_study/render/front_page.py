@@ -1,0 +1,154 @@
+"""The front of a study in HTML: its chart, its table, and both as a page of their own."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+from safr_study.figures.canvas import BLUE
+from safr_study.figures.confirmation import Move, draw_confirmed
+from safr_study.figures.front import Panel, front_charts
+from safr_study.records import RankedTrial, StudyResult
+from safr_study.render.format import (
+    decimals,
+    half_widths,
+    heading,
+    trial_badges,
+    trial_sentence,
+    value_text,
+    values_of,
+)
+from safr_study.render.html import cell, document, head, number, paragraph, table
+from safr_study.render.inline_svg import Mark, inline_chart, legend
+from safr_study.render.result_tables import result_json
+from safr_study.settings import Objective
+from safr_study.uncertainty.confirmation import Confirmation, ConfirmedTrial
+
+DATA = "study-data"
+"""Id of the element that holds a page's numbers as JSON."""
+STYLES = ("base.css", "study.css")
+SCRIPTS = ("sort.js", "study.js")
+
+Objectives = tuple[Objective, ...]
+
+
+def front_page(result: StudyResult, confirmation: Confirmation | None = None) -> str:
+    """The front alone as a page of its own, with its table: small, and interactive.
+
+    Args:
+        result: the ranked study; without a ranked trial the page says so.
+        confirmation: of the study, if there is one.
+    """
+    title = f"The front of {result.name} on {result.dataset}"
+    content = paragraph("No trial is complete yet.", "empty")
+    if result.ranked:
+        content = "".join((*front_chart(result, confirmation), front_table(result)))
+    body = f'<main class="alone"><h1>{escape(title)}</h1>\n{content}</main>'
+    data = {DATA: result_json(result)}
+    return document(title, body, styles=STYLES, scripts=SCRIPTS, data=data)
+
+
+def front_chart(result: StudyResult, confirmation: Confirmation | None) -> tuple[str, str]:
+    """A chart for each pair of objectives, and what its signs mean.
+
+    Args:
+        result: with at least one ranked trial.
+        confirmation: of the study, if there is one: its means are drawn too.
+    """
+    objectives = tuple(Objective(name=name) for name in result.objectives)
+    confirmed = () if confirmation is None else confirmation.trials
+    moves = [Move.of(one, partly=True) for one in confirmed]
+
+    def add(panel: Panel) -> None:
+        for ranked in result.front:
+            values = values_of(ranked)
+            ends = [
+                None if spread is None else (value - spread.half, value + spread.half)
+                for value, spread in zip(values, half_widths(ranked.trial, objectives), strict=True)
+            ]
+            look: dict[str, Any] = {"color": BLUE, "linewidth": 0.9, "alpha": 0.25, "zorder": 2.2}
+            panel.draw_intervals(ranked.trial.number, values, ends, name="whisker", **look)
+        # Labels may cross the whiskers, which cross nearly everything.
+        panel.lines.clear()
+        draw_confirmed(panel, moves)
+
+    marks = {
+        f"trial-{ranked.trial.number}": Mark(
+            trial_sentence(ranked, objectives), ranked.trial.number, "knee" if ranked.knee else ""
+        )
+        for ranked in result.ranked
+    }
+    for one in confirmed:
+        number = one.trial.number
+        marks[f"confirmed-{number}"] = Mark(_confirmed_sentence(one, objectives), number)
+        lines = (f"move-{number}", f"interval-{number}-x", f"interval-{number}-y")
+        marks |= {gid: Mark(trial=number) for gid in lines}
+    for ranked in result.front:
+        number = ranked.trial.number
+        marks |= {f"whisker-{number}-{axis}": Mark(trial=number) for axis in "xy"}
+        # Where there is room for few names, the others keep theirs.
+        if not (ranked.knee or ranked.trial.baseline):
+            marks[f"label-{number}"] = Mark(kind="minor")
+    charts = front_charts(result, room=[end for move in moves for end in move.corners], add=add)
+    label = f"The front of {len(result.ranked)} trials; the table has its numbers"
+    drawn = "\n".join(
+        inline_chart(chart, name="front", label=label, marks=marks, place=place)
+        for place, chart in enumerate(charts)
+    )
+    said = _whiskers(result, confirmation)
+    return drawn, legend(charts[0], "front") + paragraph(said)
+
+
+def front_table(result: StudyResult) -> str:
+    """The members of the front and the baselines, best first objective first."""
+    objectives = tuple(Objective(name=name) for name in result.objectives)
+    shown = [one for one in result.ranked if one.on_front or one.trial.baseline is not None]
+    rows = [
+        [*trial_cells(one, objectives, intervals=True), cell(trial_badges(one))] for one in shown
+    ]
+    columns = [">Trial", "Setting", *(f">{heading(o)}" for o in objectives), ">Front", "Note"]
+    numbers = [one.trial.number for one in shown]
+    return table(columns, rows, sortable=True, trials=numbers, name="The front and the baselines")
+
+
+def trial_cells(ranked: RankedTrial, objectives: Objectives, *, intervals: bool) -> list[str]:
+    """A trial's number, setting, objectives and front, for a table."""
+    trial = ranked.trial
+    known = half_widths(trial, objectives) if intervals else (None,) * len(objectives)
+    values = zip(objectives, values_of(ranked), known, strict=True)
+    return [
+        number(trial.number, 0),
+        head(trial.label),
+        *(
+            number(value, decimals(objective), shown=value_text(objective, value, spread))
+            for objective, value, spread in values
+        ),
+        number(ranked.front, 0),
+    ]
+
+
+def _confirmed_sentence(one: ConfirmedTrial, objectives: Objectives) -> str:
+    """Several lines about what new seeds say of a trial."""
+    lines = [f"Trial {one.trial.number} under {len(one.finished)} new seeds: {one.trial.label}"]
+    for objective, new in zip(objectives, one.dev, strict=True):
+        if new.mean is None:
+            continue
+        shown = f"{objective.label} {value_text(objective, new.mean)}"
+        if new.interval is not None:
+            ends = (value_text(objective, end) for end in (new.interval.low, new.interval.high))
+            shown += f" [{', '.join(ends)}] (95 %)"
+        lines.append(shown)
+    if one.front_probability is not None:
+        lines.append(f"probability of being on the front {one.front_probability:.2f}")
+    return "\n".join(lines)
+
+
+def _whiskers(result: StudyResult, confirmation: Confirmation | None) -> str:
+    repeated = any(ranked.trial.replicates for ranked in result.front)
+    covered = "over each trial's seeds" if repeated else "from the dev texts alone, not the seeds"
+    said = f"Thin lines: 95 % intervals of the front's members, {covered}."
+    if confirmation is not None:
+        said += " Diamonds: means over the new seeds of the confirmation, with their intervals."
+    if len(result.objectives) == 2:
+        said += " What lies in the shaded area is dominated."
+    return said
