@@ -33,7 +33,7 @@ _SOLID: Literal["-"] = "-"
 _DASHES = (0.0, (4.0, 2.0))
 _FILL, _RIM = "#CBE6F6", "#3A7CA5"
 _PAPER = {"boxstyle": "round,pad=0.1", "facecolor": "white", "alpha": 0.6, "linewidth": 0}
-"""Behind a word that is wider than its circle, so that no edge crosses its letters."""
+"""Paper behind a word that is wider than its circle, so that no edge crosses its letters."""
 _AIR = 5.0
 """Points around a word."""
 
@@ -51,7 +51,7 @@ class GraphFacts(NamedTuple):
 
     edges: int
     pairs: int
-    """Of all the words drawn."""
+    """Pairs of all the words drawn."""
     order: float | None
     """Spearman's rank correlation of the edges' lengths and their |cosine|; ``None`` with fewer
     than three edges or where all are alike. In general the plane has no places for a perfect -1."""

@@ -27,7 +27,7 @@ def to_plain(record: Any) -> Any:
 
 @cache
 def _field_names(kind: type) -> tuple[str, ...] | None:
-    """Of a dataclass; ``None`` for any other type. Asked for each of thousands of records."""
+    """Fields of a dataclass; ``None`` for any other type. Asked for thousands of records."""
     if not dataclasses.is_dataclass(kind):
         return None
     return tuple(field.name for field in dataclasses.fields(kind))

@@ -110,13 +110,13 @@ class LayerMeasures:
     layer: str
     """One of ``settings.LAYERS``."""
     block: int
-    """From 0; 0 for the embedding and VMASK too."""
+    """Number of the block, from 0; 0 for the embedding and VMASK too."""
     mean_capacity: float
-    """Over all tokens, in [0, 1]."""
+    """Mean capacity over all tokens, in [0, 1]."""
     mean_capacity_important: float | None
-    """Over the top 30 % of each text by keep-probability; ``None`` without VMASK."""
+    """Mean over the top 30 % of each text by keep-probability; ``None`` without VMASK."""
     mean_capacity_less_important: float | None
-    """Over the others."""
+    """Mean over the other tokens."""
     total_capacity_share: float
     """sum_i C_i / min(n, D), mean over texts."""
     interference_energy: float | None

@@ -25,7 +25,7 @@ class Metric:
     """One kind of number that a model can be measured by."""
 
     label: str
-    """For an axis or a table."""
+    """Label in an axis or a table."""
     unit: str
     """``points`` (percentage points), ``nats``, ``share`` (0 to 1), or empty for a pure number."""
     maximise: bool

@@ -27,7 +27,7 @@ EXAMPLE_WORDS = (5, 30)
 _DRAWN = 500
 """Dev texts among which examples are looked for."""
 CURVE_TOKENS = 20_000
-"""About so many dev tokens are behind a curve, so that it takes seconds."""
+"""Dev tokens behind a curve, at most about so many: it takes seconds."""
 Say = Callable[[str], None]
 
 
@@ -36,7 +36,7 @@ class Example:
     """A dev text that every chosen model is asked about."""
 
     row: int
-    """In the dev split, from 0."""
+    """Row in the dev split, from 0."""
     label: str
     """Its class."""
     text: str
@@ -50,7 +50,7 @@ class InspectedModel:
     role: str
     """Why it was chosen: ``knee``, ``best-srs``, the name of a baseline."""
     curve: Scores | None = None
-    """On dev texts, deleted at the k of the curves; ``None``: not measured."""
+    """Scores on dev texts, deleted at the k of the curves; ``None``: not measured."""
     explanations: tuple[Explanation, ...] = ()
     """One for each example, in their order; empty: not made."""
     problem: str | None = None
@@ -58,7 +58,7 @@ class InspectedModel:
 
     @property
     def name(self) -> str:
-        """For a legend: ``knee #9``."""
+        """Name in a legend: ``knee #9``."""
         return f"{self.role} #{self.trial}"
 
 
@@ -72,7 +72,7 @@ class Examples:
     curve_texts: int = 0
     """Dev texts behind the curves."""
     dev_texts: int = 0
-    """In all."""
+    """Dev texts in all."""
     problem: str | None = None
     """Why there are none, in a sentence."""
 

@@ -201,7 +201,7 @@ def _layers(ranked: RankedTrial) -> tuple[LayerMeasures, ...]:
 
 
 def _last(ranked: RankedTrial, layer: str) -> list[LayerMeasures]:
-    """Of the last block, as capacity is."""
+    """Measures of the last block, where capacity is taken."""
     found = [measures for measures in _layers(ranked) if measures.layer == layer]
     return sorted(found, key=lambda measures: measures.block)[-1:]
 

@@ -19,7 +19,7 @@ from safr_study.settings import Objective, StudySpec
 from safr_study.uncertainty.confirmation import Confirmation
 
 SCHEMA_VERSION = 1
-"""Of the page's embedded data; raise it when a key changes its meaning."""
+"""Version of the page's embedded data; raise it when a key changes its meaning."""
 MOST_WHOLE = 200
 """Ranked trials of which everything measured is embedded: about 10 kB each."""
 
@@ -33,7 +33,7 @@ class StudyReport:
     history: tuple[HistoryPoint, ...]
     importance: tuple[Importance, ...]
     provenance: Mapping[str, Any]
-    """Of the ledger: commit, versions, fingerprint of the corpus."""
+    """Provenance in the ledger: commit, versions, fingerprint of the corpus."""
     command: str
     """That repeats the study, or goes on with it."""
     report_command: str
@@ -51,7 +51,7 @@ class StudyReport:
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
-        """In the study's order."""
+        """Objectives in the study's order."""
         return tuple(Objective(name=name) for name in self.result.objectives)
 
     @property
