@@ -1,4 +1,4 @@
-"""What all figures share: colours, an empty page, and how it becomes a file or part of a page."""
+"""Common parts of all figures: colours, an empty page, its way into a file or an HTML page."""
 
 from __future__ import annotations
 

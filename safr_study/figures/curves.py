@@ -37,7 +37,7 @@ class AccuracyCurve:
     """One line: a model under one kind of deletion. All sequences are of one length."""
 
     name: str
-    """Of the model; its two lines share a colour."""
+    """Name of the model; its two lines share a colour."""
     deletion: Literal["top", "random"]
     shares: tuple[float, ...]
     """k, ascending, in [0, 1]."""
@@ -45,7 +45,7 @@ class AccuracyCurve:
     """Percentage points."""
     low: tuple[float, ...]
     high: tuple[float, ...]
-    """Of the interval."""
+    """Ends of the interval."""
     paper: tuple[float | None, ...]
     """The paper's accuracy at the same k, where it has one."""
 
@@ -60,7 +60,7 @@ class ModelCurve:
     values: tuple[float, ...]
     """Percentage points, one for each share."""
     saturated: tuple[bool, ...]
-    """Whether the predictions have collapsed at that share."""
+    """True where the predictions have collapsed at that share."""
 
 
 def curves_figure(

@@ -17,7 +17,7 @@ from safr_study.figures.words import left_out
 from safr_study.records.explanation import Explanation, LayerView
 
 MOST_WORDS = 24
-"""Of a small panel."""
+"""Largest number of words in a small panel."""
 _WIDTH, _BARS, _MAP = 3.2, 1.5, 3.2
 """Inches of a column, of its bars and of its map."""
 
@@ -39,7 +39,7 @@ def layers_page(explanation: Explanation) -> Figure:
     words = explanation.highest(MOST_WORDS)
     maps: list[Axes] = []
     for row, views in enumerate(rows):
-        # The columns of the blocks stand below each other.
+        # The columns of the blocks are below each other.
         for column, view in enumerate(views, start=columns - len(views)):
             bars = figure.add_subplot(grid[2 * row, column])
             kind = f"{view.layer}-{view.block}"

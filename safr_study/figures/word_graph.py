@@ -33,7 +33,7 @@ _SOLID: Literal["-"] = "-"
 _DASHES = (0.0, (4.0, 2.0))
 _FILL, _RIM = "#CBE6F6", "#3A7CA5"
 _PAPER = {"boxstyle": "round,pad=0.1", "facecolor": "white", "alpha": 0.6, "linewidth": 0}
-"""Behind a word that is wider than its circle, so that no edge crosses its letters."""
+"""Paper behind a word that is wider than its circle, so that no edge crosses its letters."""
 _AIR = 5.0
 """Points around a word."""
 
@@ -47,11 +47,11 @@ class Edge(NamedTuple):
 
 
 class GraphFacts(NamedTuple):
-    """What a caption says of the graph."""
+    """Facts of the graph for its caption."""
 
     edges: int
     pairs: int
-    """Of all the words drawn."""
+    """Pairs of all the words drawn."""
     order: float | None
     """Spearman's rank correlation of the edges' lengths and their |cosine|; ``None`` with fewer
     than three edges or where all are alike. In general the plane has no places for a perfect -1."""
@@ -61,7 +61,7 @@ def drawn_pairs(cosine: Array) -> list[Edge]:
     """The correlated pairs that get an edge, the strongest first.
 
     With all of them nothing could be seen: the strongest of all, and the strongest positive and
-    the strongest negative one of each word, so that no correlated word stands alone and both signs
+    the strongest negative one of each word, so that no correlated word is alone and both signs
     are seen.
 
     Args:

@@ -108,7 +108,7 @@ def capacity_section(report: StudyReport) -> str:
 
 
 def examples_section(report: StudyReport) -> str:
-    """What the chosen models make of a few dev texts."""
+    """Explanations of a few dev texts by the chosen models."""
     found = report.examples
     explained = [one for one in report.models if one.explanations]
     if not explained:
@@ -201,7 +201,7 @@ def _layers(ranked: RankedTrial) -> tuple[LayerMeasures, ...]:
 
 
 def _last(ranked: RankedTrial, layer: str) -> list[LayerMeasures]:
-    """Of the last block, as capacity is."""
+    """Measures of a layer in the last block."""
     found = [measures for measures in _layers(ranked) if measures.layer == layer]
     return sorted(found, key=lambda measures: measures.block)[-1:]
 

@@ -36,16 +36,16 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class ReportRequest:
-    """What was asked for."""
+    """Study and options of a report."""
 
     study: str
     out: Path
     others: tuple[str, ...] = ()
-    """Studies to be set beside it."""
+    """Names of studies to compare it with."""
     anyway: bool = False
     """Compare also what is of other data."""
     quick: bool = False
-    """From the ledger alone: no model is loaded, no text is shown."""
+    """The ledger alone: no model is loaded, no text is shown."""
     texts: int = TEXTS
 
 
@@ -58,7 +58,7 @@ class WrittenReport:
     report: StudyReport
 
     def facts(self) -> dict[str, Any]:
-        """For programs: where it is, and what it has."""
+        """Place and contents as JSON values."""
         result = self.report.result
         missing = [self.report.examples.problem, *(one.problem for one in self.report.models)]
         return {

@@ -19,7 +19,7 @@ from safr_study.settings import Objective, StudySpec
 from safr_study.uncertainty.confirmation import Confirmation
 
 SCHEMA_VERSION = 1
-"""Of the page's embedded data; raise it when a key changes its meaning."""
+"""Version of the page's embedded data; raise it when a key changes its meaning."""
 MOST_WHOLE = 200
 """Ranked trials of which everything measured is embedded: about 10 kB each."""
 
@@ -33,17 +33,17 @@ class StudyReport:
     history: tuple[HistoryPoint, ...]
     importance: tuple[Importance, ...]
     provenance: Mapping[str, Any]
-    """Of the ledger: commit, versions, fingerprint of the corpus."""
+    """Commit, versions and fingerprint of the corpus, from the ledger."""
     command: str
-    """That repeats the study, or goes on with it."""
+    """Command that repeats or resumes the study."""
     report_command: str
-    """That makes this page again."""
+    """Command that makes this page again."""
     written: str
-    """When, ISO 8601 in UTC."""
+    """Time, ISO 8601 in UTC."""
     safr_study: str
     """Version that made the page."""
     running: bool = False
-    """Whether somebody runs the study now."""
+    """True while a driver runs the study."""
     confirmation: Confirmation | None = None
     models: tuple[InspectedModel, ...] = ()
     examples: Examples = field(default_factory=Examples)
@@ -51,12 +51,12 @@ class StudyReport:
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
-        """In the study's order."""
+        """Objectives in the study's order."""
         return tuple(Objective(name=name) for name in self.result.objectives)
 
     @property
     def trials(self) -> tuple[TrialRecord, ...]:
-        """All of them, by number."""
+        """All trials, by number."""
         members = (*(ranked.trial for ranked in self.result.ranked), *self.result.unranked)
         return tuple(sorted(members, key=lambda trial: trial.number))
 
