@@ -22,26 +22,26 @@ from safr_study.tracking import StudyWriter, open_store
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """A study after a replay."""
+    """A study that was brought to MLflow."""
 
     study: str
     to: str
-    """The tracking store, without a password."""
+    """Address of the tracking store, without secrets."""
     runs: int
-    """Runs of the study in MLflow: its own and those of its trials."""
+    """Number of the study's runs in MLflow: its own and those of its trials."""
     points: int
-    """Metric points that were not there."""
+    """Number of metric points that were missing there."""
     models: tuple[RegisteredModel, ...]
-    """Versions of its front."""
+    """Registered versions of its front."""
     missing: str | None
     """What MLflow still lacks, in a sentence; ``None``: nothing."""
 
 
 def unsynced(stores: Stores) -> list[str]:
-    """Studies that nobody runs and of which MLflow may lack something, by their ledgers."""
+    """Names of studies without a driver of which MLflow may lack something, by their ledgers."""
     names = stored_studies(stores.home, stores.storage_url)
     running = drivers(stores.home, names, stores.storage_url)
-    found = []
+    lacking = []
     for name in names:
         try:
             ledger = find_ledger(name, stores)
@@ -51,23 +51,23 @@ def unsynced(stores: Stores) -> list[str]:
             continue
         delivery = Delivery.of(ledger)
         if name not in running and delivery is not None and delivery.missing is not None:
-            found.append(name)
+            lacking.append(name)
         close_storage(ledger.storage)
-    return found
+    return lacking
 
 
 def sync_study(name: str, stores: Stores) -> Synced:
-    """Replay a study from its ledger: runs, metrics, tags, files, confirmations and models.
+    """Bring a study from its ledger to MLflow: runs, metrics, tags, files, confirmations, models.
 
     What is there already is compared and not written again. Without an address the study goes
     where it was tracked.
 
     Args:
-        name: of the study; nobody runs it meanwhile.
+        name: the study's name; it has no driver meanwhile.
         stores: where its ledger is, and where to bring it.
 
     Raises:
-        BadInput: there is no such study, or somebody runs it, who brings everything himself.
+        BadInput: there is no such study, or it has a driver, which brings everything itself.
         ServiceUnreachable: the tracking server does not answer.
     """
     # Asked first: an unknown name leaves no lock behind.

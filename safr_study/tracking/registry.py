@@ -22,7 +22,7 @@ Role = Literal["knee", "best-accuracy", "best-srs"]
 ROLES: tuple[Role, ...] = ("knee", "best-accuracy", "best-srs")
 MODEL_PREFIX = "safr-"
 CONFIRMED_TAG = "confirmed_seeds"
-"""Of a version that a confirmation registered: how many seeds stand behind its means."""
+"""Tag of a version that a confirmation registered: number of seeds behind its means."""
 
 
 def model_name(dataset: str) -> str:
@@ -47,7 +47,7 @@ def register_front(
     Args:
         store: registry and artifacts.
         result: the ranked study.
-        uid: the key of the study in its runs.
+        uid: the study's unique id.
         spec: the study's settings.
         promote: move the bare aliases too; without it they move only for a data set's first study.
 
@@ -111,16 +111,11 @@ def list_models(store: Store) -> list[RegisteredModel]:
 def make_model(store: Store, name: str) -> None:
     """Make a registered model where there is none of this name."""
     try:
-        store.client.get_registered_model(name)
+        # No look first: another study of this data set may make it just then.
+        store.client.create_registered_model(name)
     except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-        try:
-            store.client.create_registered_model(name)
-        except MlflowException as late:
-            # Another study of this data set may have made it just now.
-            if late.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
 
 
 def versions_of(store: Store, name: str) -> list[RegisteredModel]:
@@ -216,8 +211,8 @@ def set_aliases(
         store: the registry.
         name: of the registered model.
         holders: version number by role.
-        study: its name.
-        uid: its key.
+        study: name of the study.
+        uid: unique id of the study.
         bare: move the bare aliases too; without it only those that no other study has.
     """
     versions = versions_of(store, name)

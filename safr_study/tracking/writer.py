@@ -31,7 +31,7 @@ PATIENCE_SECONDS = 60.0
 """Time without any success after which an ended study gives its server up; the variable is another
 number of seconds."""
 INTERRUPTED_SECONDS = 15.0
-"""The same for a study that was interrupted: somebody waits for the end."""
+"""The same for a study that was interrupted: a person waits for the end."""
 LIMIT_SECONDS = 600.0
 """Time in all that an ended study waits for a server that is slow but takes what it gets."""
 

@@ -83,7 +83,7 @@ def finish_tracking(writer: StudyWriter, ledger: Ledger, *, interrupted: bool) -
 def study_files(
     ledger: Ledger, result: StudyResult, history: tuple[HistoryPoint, ...]
 ) -> dict[str, bytes]:
-    """What the study's run keeps beside its tables, by the artifact's path.
+    """Files that the study's run keeps next to its tables, by the artifact's path.
 
     One more artifact is one more entry here.
     """
