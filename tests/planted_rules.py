@@ -13,13 +13,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from plain_scores import numbers
 from torch import Tensor
 
 from safr_study.data import EncodedCorpus, EncodedSplit, encode_corpus, planted_corpus
 from safr_study.evaluation.deletion import deletion_counts, rank_tokens, without_top
 from safr_study.evaluation.prediction import Predictor
 from safr_study.evaluation.srs import delete_and_score
-from safr_study.records import DeletionScores
 from safr_study.settings import CorpusSpec, DeletionMode
 from safr_study.uncertainty.intervals import normal_interval
 
@@ -113,22 +113,24 @@ def measured(
     draws: int = 10,
     majority: float = 50.0,
     mode: DeletionMode = "remove",
-) -> DeletionScores:
+) -> Any:
     """Rank by any scores, delete, predict, score."""
     predictor = Predictor(rule, 128, None, CPU)
     ranks = rank_tokens(scores, split.offsets)
-    return delete_and_score(
-        lambda keep: predictor.logits(split, keep, mode),
-        split,
-        top=without_top(ranks, split.offsets, deletion_counts(split.lengths, k)),
-        ranks=ranks,
-        k=k,
-        full=predictor.logits(split),
-        draws=draws,
-        bottom=True,
-        alone=True,
-        majority=majority,
-    ).scores
+    return numbers(
+        delete_and_score(
+            lambda keep: predictor.logits(split, keep, mode),
+            split,
+            top=without_top(ranks, split.offsets, deletion_counts(split.lengths, k)),
+            ranks=ranks,
+            k=k,
+            full=predictor.logits(split),
+            draws=draws,
+            bottom=True,
+            alone=True,
+            majority=majority,
+        ).values
+    )
 
 
 def covers(value: float | None, se: float | None, expected: float) -> bool:

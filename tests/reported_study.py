@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from plain_scores import plain_scores
+from plain_scores import changed, deletions_of, plain_scores
 from run_results import run_result
 from stored_study import ask, begin, epoch, stop_early, study_spec
 from synthetic_confirmation import draw
@@ -13,7 +11,7 @@ from synthetic_confirmation import run as confirmed_run
 from safr_study.home import Home
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.run_store import record_run
-from safr_study.records import LayerMeasures, Replicate
+from safr_study.records import LayerMeasures, Replicate, to_plain
 
 VALUES = {
     0: (72.5625, 5.375),
@@ -52,15 +50,17 @@ def end(ledger: Ledger, number: int, values: tuple[float, ...], *, saturated: bo
     """Complete a trial; what was measured of it goes with its values."""
     accuracy, srs = values[:2]
     plain = plain_scores(saturated=saturated)
-    deletion = replace(
-        plain.deletions[0], srs=srs, accuracy_top=accuracy - srs, srs_se=1.0 + number / 8
-    )
-    scores = replace(
+    deletion = vars(deletions_of(plain)[0]) | {
+        "srs": srs,
+        "accuracy_top": accuracy - srs,
+        "srs_se": 1.0 + number / 8,
+    }
+    scores = changed(
         plain,
         accuracy=accuracy,
         accuracy_se=1.5 + number / 16,
-        deletions=(deletion,),
-        superposition=(layer("embedding", number), layer("ffn1_pre", number)),
+        deletions=[deletion],
+        superposition=to_plain((layer("embedding", number), layer("ffn1_pre", number))),
         gate_openness=None if number == 0 else 0.25 + number / 32,
     )
     ledger.complete(

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from plain_scores import a_deletion, made_scores
 from synthetic_study import complete_trial
 
 from safr_study.pareto import rank_study
-from safr_study.records import CheckpointRef, DeletionScores, Scores, TrialRecord
+from safr_study.records import CheckpointRef, TrialRecord
 from safr_study.records.run import Answers, Measured, RunResult
 from safr_study.uncertainty.confirmation import Searched
 
@@ -26,7 +27,7 @@ def draw(rate: float, seed: int, texts: int = TEXTS) -> Right:
 def measured(full: Right, top: Right, *, split: str = "dev", saturated: bool = False) -> Measured:
     """Accuracy and SRS(30) of these answers."""
     accuracy, accuracy_top = 100.0 * float(full.mean()), 100.0 * float(top.mean())
-    deletion = DeletionScores(
+    deletion = a_deletion(
         k=0.3,
         realised_share=0.3,
         accuracy_top=accuracy_top,
@@ -35,7 +36,7 @@ def measured(full: Right, top: Right, *, split: str = "dev", saturated: bool = F
         dominant_share=0.99 if saturated else 0.5,
         saturated=saturated,
     )
-    scores = Scores(split, len(full), accuracy, 2.0, 50.0, 0.5, (deletion,))
+    scores = made_scores(split, len(full), accuracy, 2.0, 50.0, 0.5, (deletion,))
     return Measured(
         scores, (accuracy, accuracy - accuracy_top), Answers.pack(full, {0.3: (top, None)})
     )

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from plain_scores import a_deletion, made_scores
 
 from safr_study.evaluation import srs
 from safr_study.features.paper.numbers import PaperRow
 from safr_study.features.paper.rows import WantedRun
 from safr_study.features.paper.runs import Drive, RunPlan
 from safr_study.home import Home
-from safr_study.records import CurveScores, DeletionScores, Scores
+from safr_study.records import Scores
 from safr_study.records.run import Answers, RunResult
 from safr_study.records.runs import (
     DevResult,
@@ -29,6 +30,7 @@ from safr_study.records.runs import (
 )
 from safr_study.runner.source import FixedSource
 from safr_study.settings import CURVE_SHARES, EvaluationConfig
+from safr_study.settings.metrics import OF_CURVE
 
 DRAWS = 10
 TEXTS = 400
@@ -183,13 +185,13 @@ def file_lines(path: Path) -> list[str]:
 
 
 def _scores(full: Any, top: Any, draws: Any, dominant: float) -> Scores:
-    def deletion(k: float) -> DeletionScores:
+    def deletion(k: float) -> dict[str, Any]:
         # Deletions of other sizes lie on the line from the whole text to 30 %.
         share = k / 0.3
         lost = srs.srs(full, top)
         random = srs.accuracy(draws)
         accuracy = srs.accuracy(full)
-        return DeletionScores(
+        return a_deletion(
             k=k,
             realised_share=k,
             accuracy_top=accuracy - share * lost,
@@ -198,10 +200,9 @@ def _scores(full: Any, top: Any, draws: Any, dominant: float) -> Scores:
             accuracy_random=accuracy + share * (random - accuracy),
             srs_excess=share * (lost - accuracy + random),
             dominant_share=dominant,
-            saturated=dominant > 0.95,
         )
 
-    return Scores(
+    return made_scores(
         split="test",
         examples=len(full),
         accuracy=srs.accuracy(full),
@@ -209,7 +210,7 @@ def _scores(full: Any, top: Any, draws: Any, dominant: float) -> Scores:
         majority_accuracy=50.0,
         loss=0.6123456789,
         deletions=tuple(deletion(k) for k in CURVE_SHARES if k),
-        curve=CurveScores(6.0, 3.0, 1.0, 0.5),
+        curve=dict(zip(OF_CURVE, (6.0, 3.0, 1.0, 0.5), strict=True)),
     )
 
 

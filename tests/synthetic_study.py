@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from plain_scores import a_deletion, made_scores
+
 from safr_study.checkpoint.manifest import verify_model
 from safr_study.records import (
     CheckpointRef,
-    DeletionScores,
     EpochReport,
     LossTerms,
     Provenance,
@@ -159,7 +160,7 @@ def ranked_study(
 
 
 def _scores(accuracy: float, srs: float, *, saturated: bool) -> Scores:
-    return Scores(
+    return made_scores(
         split="dev",
         examples=200,
         accuracy=accuracy,
@@ -167,7 +168,7 @@ def _scores(accuracy: float, srs: float, *, saturated: bool) -> Scores:
         majority_accuracy=51.5,
         loss=0.625,
         deletions=(
-            DeletionScores(
+            a_deletion(
                 k=0.3,
                 realised_share=0.296875,
                 accuracy_top=accuracy - srs,

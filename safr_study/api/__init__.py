@@ -20,8 +20,12 @@ from typing import Literal
 
 import pandas as pd
 
-from safr_study.api.model import Explained, Model, opened
-from safr_study.api.study import Front, Role, Study
+from safr_study.api.model import Explained as Explained
+from safr_study.api.model import Model as Model
+from safr_study.api.model import opened
+from safr_study.api.study import Front as Front
+from safr_study.api.study import Role as Role
+from safr_study.api.study import Study as Study
 from safr_study.cli import output
 from safr_study.cli.progress import Reporter
 from safr_study.errors import StudyIncomplete
@@ -34,19 +38,6 @@ from safr_study.home import open_home
 from safr_study.records import RegisteredModel
 from safr_study.settings import Preset, SamplerName, SchedulerName, SearchSpace
 from safr_study.settings.study import parse_duration
-
-__all__ = [
-    "Explained",
-    "Front",
-    "Model",
-    "Role",
-    "Study",
-    "load",
-    "models",
-    "open_study",
-    "search",
-    "studies",
-]
 
 
 def search(

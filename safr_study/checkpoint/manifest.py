@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, PlainSerializer
 
 from safr_study.data import MAX_LABEL
 from safr_study.errors import BadInputs, CorruptCheckpoint
-from safr_study.records import CheckpointRef, Scores
+from safr_study.records import CheckpointRef, Scores, scores_from_plain, to_plain
 from safr_study.settings import CorpusSpec, EvaluationConfig, Settings, TrainConfig
 
 WEIGHTS = "weights.safetensors"
@@ -27,6 +27,18 @@ _SUFFIXES = frozenset(
 """Formats that are pickles, or hold one."""
 _PROTOCOLS = tuple(bytes((0x80, version)) for version in range(2, 6))
 """How a pickle begins since protocol 2."""
+
+
+def _read_scores(plain: object) -> object:
+    if not isinstance(plain, dict):
+        return plain
+    try:
+        return scores_from_plain(plain)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"have another form ({error})") from error
+
+
+_Scores = Annotated[Scores | None, BeforeValidator(_read_scores), PlainSerializer(to_plain)]
 
 
 class Manifest(Settings):
@@ -43,7 +55,7 @@ class Manifest(Settings):
     ]
     max_len: Annotated[int, Field(ge=1, le=4096)]
     corpus_fingerprint: str
-    scores: Scores | None
+    scores: _Scores
     epoch: Annotated[int, Field(ge=1)]
     weights_sha256: str
     vocabulary_sha256: str

@@ -20,13 +20,15 @@ from safr_study.cli.options import (
     option,
 )
 from safr_study.cli.progress import Reporter
+from safr_study.records.scores import Scores, Values, is_saturated, shares_of
 from safr_study.render.text_table import TextTable
+from safr_study.settings import at_k
+from safr_study.settings.metrics import OF_RATIONALE
 from safr_study.text import unit_words
 
 if TYPE_CHECKING:
     from safr_study.features.evaluate.evaluate import Evaluation
     from safr_study.features.evaluate.roar import RoarStep
-    from safr_study.records import DeletionScores, Scores
 
 
 def evaluate(
@@ -147,15 +149,17 @@ def _roar_sentence(step: RoarStep) -> str:
 
 def _show(measured: Evaluation) -> None:
     scores = measured.scores
+    openness = scores.value("gate_openness")
     console = output.out()
     console.print(
         f"{measured.model} on {measured.dataset}, {scores.split} ({scores.examples:,} texts, "
         f"preset {measured.preset})"
     )
     console.print(
-        f"accuracy {with_se(scores.accuracy, scores.accuracy_se)}, majority class "
-        f"{scores.majority_accuracy:.2f} (percentage points); cross-entropy {scores.loss:.4f} nats"
-        + ("" if scores.gate_openness is None else f"; gate openness {scores.gate_openness:.3f}")
+        f"accuracy {_measure(scores.values, 'accuracy')}, majority class "
+        f"{scores.value('majority_accuracy'):.2f} (percentage points); "
+        f"cross-entropy {scores.value('loss'):.4f} nats"
+        + ("" if openness is None else f"; gate openness {openness:.3f}")
     )
     console.print(
         "± is the standard error of one run, from its texts; ↑ higher, ↓ lower is better."
@@ -187,11 +191,11 @@ def _tables(measured: Evaluation) -> list[TextTable]:
         ),
         _faithfulness_table(scores, f"Faithfulness {by}; points, log-odds in nats"),
     ]
-    if scores.curve is not None or scores.kendall_tau is not None:
+    if scores.has("srs_auc") or scores.has("kendall_tau"):
         tables.append(_summary_table(measured))
-    if scores.controls:
+    if any(shares_of(values) for values in scores.rankings.values()):
         tables.append(_rankings_table(scores, measured.mode))
-    if scores.agreements:
+    if scores.has("rationale_texts"):
         tables.append(_agreement_table(scores))
     tables += _layer_tables(scores)
     if measured.roar:
@@ -200,20 +204,21 @@ def _tables(measured: Evaluation) -> list[TextTable]:
 
 
 def _deletion_table(scores: Scores, title: str) -> TextTable:
+    values = scores.values
     rows = [
         (
-            _share(one),
-            f"{100 * one.realised_share:.1f}",
-            _number(one.accuracy_top),
-            _number(one.accuracy_random),
-            _number(one.accuracy_bottom),
-            with_se(one.srs, one.srs_se),
-            "" if one.mcnemar_p is None else f"{one.mcnemar_p:.1g}",
-            with_se(one.srs_excess, one.srs_excess_se),
-            with_se(one.contrast, one.contrast_se),
-            _number(one.headroom),
+            _share(values, k),
+            f"{100 * values[at_k('realised_share', k)].value:.1f}",
+            _number(scores.value(at_k("accuracy_top", k))),
+            _number(scores.value(at_k("accuracy_random", k))),
+            _number(scores.value(at_k("accuracy_bottom", k))),
+            _measure(values, at_k("srs", k)),
+            "" if (p := scores.value(at_k("mcnemar_p", k))) is None else f"{p:.1g}",
+            _measure(values, at_k("srs_excess", k)),
+            _measure(values, at_k("contrast", k)),
+            _number(scores.value(at_k("headroom", k))),
         )
-        for one in scores.deletions
+        for k in scores.shares
     ]
     columns = (">k %", ">deleted %", ">top ↓", ">random", ">bottom ↑", ">SRS ↑", ">p", ">excess ↑",
                ">contrast ↑", ">headroom ↑")  # fmt: skip
@@ -223,20 +228,25 @@ def _deletion_table(scores: Scores, title: str) -> TextTable:
 def _faithfulness_table(scores: Scores, title: str) -> TextTable:
     rows = [
         (
-            _share(one),
-            with_se(one.comprehensiveness, one.comprehensiveness_se),
-            with_se(one.sufficiency, one.sufficiency_se),
-            _number(one.log_odds, 3),
-            _number(one.flip_rate),
+            _share(scores.values, k),
+            _measure(scores.values, at_k("comprehensiveness", k)),
+            _measure(scores.values, at_k("sufficiency", k)),
+            _number(scores.value(at_k("log_odds", k)), 3),
+            _number(scores.value(at_k("flip_rate", k))),
         )
-        for one in scores.deletions
+        for k in scores.shares
     ]
     columns = (">k %", ">comprehensiveness ↑", ">sufficiency ↓", ">log-odds ↓", ">flip rate ↑")
     return TextTable(title, columns, rows)
 
 
-def _share(one: DeletionScores) -> str:
-    return f"{100 * one.k:g}" + ("*" if one.saturated else "")
+def _share(values: Values, k: float) -> str:
+    return f"{100 * k:g}" + ("*" if is_saturated(values, k) else "")
+
+
+def _measure(values: Values, name: str, decimals: int = 2) -> str:
+    measure = values.get(name)
+    return "" if measure is None else with_se(measure.value, measure.se, decimals)
 
 
 def _summary_table(measured: Evaluation) -> TextTable:
@@ -252,39 +262,33 @@ def _summary_table(measured: Evaluation) -> TextTable:
 
 
 def _rankings_table(scores: Scores, mode: str) -> TextTable:
-    shares = [one.k for one in scores.controls[0].deletions]
+    controls = {name: values for name, values in scores.rankings.items() if shares_of(values)}
+    shares = shares_of(next(iter(controls.values())))
     columns = [
         column for k in shares for column in (f">SRS({100 * k:g}) ↑", f">compr.({100 * k:g}) ↑")
     ]
-    deletions = {"capacity": [scores.deletion(k) for k in shares]}
-    deletions |= {control.ranking: list(control.deletions) for control in scores.controls}
     rows = [
-        (name.replace("_", " "), *(cell for one in found for cell in _cells(one)))
-        for name, found in deletions.items()
+        (name.replace("_", " "), *(cell for k in shares for cell in _cells(values, k)))
+        for name, values in {"capacity": scores.values, **controls}.items()
     ]
     title = f"Capacity against other rankings, mode {mode}; points"
     return TextTable(title, ("ranking", *columns), rows)
 
 
-def _cells(one: DeletionScores) -> tuple[str, str]:
-    return (
-        with_se(one.srs, one.srs_se) + ("*" if one.saturated else ""),
-        with_se(one.comprehensiveness, one.comprehensiveness_se),
-    )
+def _cells(values: Values, k: float) -> tuple[str, str]:
+    srs = _measure(values, at_k("srs", k)) + ("*" if is_saturated(values, k) else "")
+    return srs, _measure(values, at_k("comprehensiveness", k))
 
 
 def _agreement_table(scores: Scores) -> TextTable:
     rows = [
-        (
-            one.ranking.replace("_", " "),
-            with_se(one.average_precision, one.average_precision_se, 3),
-            with_se(one.auroc, one.auroc_se, 3),
-            with_se(one.precision_at_gold, one.precision_at_gold_se, 3),
-        )
-        for one in scores.agreements
+        (name.replace("_", " "), *(_measure(values, metric, 3) for metric in OF_RATIONALE))
+        for name, values in {"capacity": scores.values, **scores.rankings}.items()
+        if "rationale_texts" in values
     ]
+    texts = scores.values["rationale_texts"].value
     return TextTable(
-        f"Agreement with the gold rationale, {scores.agreements[0].texts:,} texts; 0 to 1",
+        f"Agreement with the gold rationale, {texts:,} texts; 0 to 1",
         ("ranking", ">average precision ↑", ">AUROC ↑", ">precision@|gold| ↑"),
         rows,
     )

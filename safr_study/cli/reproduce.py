@@ -145,7 +145,7 @@ class RunReport:
 
     def finished(self, wanted: WantedRun, line: RunLine, left: int, seconds: float) -> None:
         """One more line on disk."""
-        srs = line.test.deletion(0.3).srs
+        srs = line.test.value("srs@30")
         rest = f"; {left} left, about {duration(seconds)}" if left else ""
         self._say(
             f"{wanted.label}: accuracy {line.test.accuracy:.2f}, SRS(30) {srs:.2f}, "

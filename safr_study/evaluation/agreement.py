@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from safr_study.evaluation.deletion import rank_tokens
 from safr_study.evaluation.faithfulness import mean_over_texts
-from safr_study.records import Agreement
+from safr_study.records import Measure
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -15,8 +15,8 @@ Marks = NDArray[np.bool_]
 
 
 def rationale_agreement(
-    ranking: str, scores: Floats, gold: NDArray[np.integer], offsets: Ints
-) -> Agreement | None:
+    scores: Floats, gold: NDArray[np.integer], offsets: Ints
+) -> dict[str, Measure]:
     """How well the scores find the gold tokens: means over texts, each in [0, 1].
 
     Only texts with 0 < |gold| < n count: for the others the measures are undefined, or always 1.
@@ -25,35 +25,28 @@ def rationale_agreement(
     of 1/2 and a precision@|gold| of |gold| / n on average.
 
     Args:
-        ranking: what the scores are, for the record.
         scores: `[T]`, finite; higher = more important.
         gold: `[T]`, 1 = part of the rationale, 0 = not.
         offsets: `[N + 1]`.
 
     Returns:
-        ``None`` when no text counts.
+        ``average_precision``, ``auroc``, ``precision_at_gold`` and ``rationale_texts``, the number
+        of texts that count; nothing when none does.
     """
     lengths = np.diff(offsets)
     text = np.repeat(np.arange(len(lengths)), lengths)
     gold_tokens = np.bincount(text, weights=gold != 0, minlength=len(lengths))
     counting = (gold_tokens > 0) & (gold_tokens < lengths)
     if not counting.any():
-        return None
+        return {}
     of_counting = counting[text]
     texts = _Texts(scores[of_counting], gold[of_counting] != 0, lengths[counting])
-    precision = mean_over_texts(texts.average_precision())
-    area = mean_over_texts(texts.auroc())
-    at_gold = mean_over_texts(texts.precision_at_gold())
-    return Agreement(
-        ranking=ranking,
-        texts=len(texts.lengths),
-        average_precision=precision.mean,
-        average_precision_se=precision.se,
-        auroc=area.mean,
-        auroc_se=area.se,
-        precision_at_gold=at_gold.mean,
-        precision_at_gold_se=at_gold.se,
-    )
+    return {
+        "rationale_texts": Measure(len(texts.lengths)),
+        "average_precision": Measure(*mean_over_texts(texts.average_precision())),
+        "auroc": Measure(*mean_over_texts(texts.auroc())),
+        "precision_at_gold": Measure(*mean_over_texts(texts.precision_at_gold())),
+    }
 
 
 class _Texts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -31,11 +31,11 @@ from safr_study.evaluation.gates import gate_openness
 from safr_study.evaluation.leave_one_out import leave_one_out, sample_rows
 from safr_study.evaluation.prediction import Predictor
 from safr_study.evaluation.rankings import MEASURED, measured_scores, recomputed_ranks, token_scores
-from safr_study.evaluation.srs import Deleted, aopc, area_under_curve, delete_and_score
+from safr_study.evaluation.srs import Deleted, delete_and_score
 from safr_study.evaluation.superposition import SuperpositionMeter
 from safr_study.model import SafrClassifier, SafrOutput
-from safr_study.records import ControlScores, CurveScores, DeletionScores, LayerMeasures, Scores
-from safr_study.settings import CURVE_SHARES, PAD, EvaluationConfig, Preset, Ranking, Wanted
+from safr_study.records import LayerMeasures, Measure, Scores
+from safr_study.settings import CURVE_SHARES, PAD, EvaluationConfig, Preset, Ranking, Wanted, at_k
 
 Floats = NDArray[np.float64]
 _CURVE = tuple(share for share in CURVE_SHARES if share)
@@ -132,38 +132,30 @@ def evaluate_model(
         recomputed = recomputed_ranks(predictor, split, most, config.capacity_layer)
     measuring = _Measuring(predictor, split, config, logits, tokens, recomputed, train_counts)
     deleted = {k: measuring.deletion(k, want) for k in sorted(set(want.shares))}
-    rankings_of = measuring.scores_by((*want.agreements, *want.controls))
     right = logits.argmax(axis=1) == split.labels
-    keep = tokens.get("keep_probability")
+    values = {
+        "accuracy": Measure(srs.accuracy(right), srs.accuracy_se(right)),
+        "majority_accuracy": Measure(measuring.majority),
+        "loss": Measure(-float(log_probability(logits, split.labels).mean())),
+    }
+    for one in deleted.values():
+        values |= one.values
+    values |= _of_curve(values)
+    if (keep := tokens.get("keep_probability")) is not None and len(keep):
+        values["gate_openness"] = Measure(gate_openness(float(keep.sum()), len(keep)) or 0.0)
+    by_ranking = measuring.rankings(want)
+    values |= by_ranking.pop("capacity", {})
+    if want.leave_one_out and (kendall := measuring.kendall()).mean is not None:
+        values["kendall_tau"] = Measure(kendall.mean, kendall.se)
+        values["kendall_texts"] = Measure(kendall.texts)
     scores = Scores(
         split=split_name,
         examples=split.examples,
-        accuracy=srs.accuracy(right),
-        accuracy_se=srs.accuracy_se(right),
-        majority_accuracy=measuring.majority,
-        loss=-float(log_probability(logits, split.labels).mean()),
-        deletions=tuple(one.scores for one in deleted.values()),
+        values=values,
         mode=config.mode,
-        curve=_curve([one.scores for one in deleted.values()]),
-        controls=measuring.controls(want, rankings_of),
+        rankings=by_ranking,
         superposition=measuring.superposition() if want.superposition else (),
-        gate_openness=None if keep is None else gate_openness(float(keep.sum()), len(keep)),
     )
-    if want.agreements and split.rationale is not None:
-        agreements = [
-            rationale_agreement(name, rankings_of[name], split.rationale, split.offsets)
-            for name in want.agreements
-            if name in rankings_of
-        ]
-        scores = replace(scores, agreements=tuple(one for one in agreements if one is not None))
-    if want.leave_one_out:
-        kendall = measuring.kendall()
-        scores = replace(
-            scores,
-            kendall_tau=kendall.mean,
-            kendall_tau_se=kendall.se,
-            kendall_texts=kendall.texts,
-        )
     return Evaluated(scores, logits.argmax(axis=1), deleted)
 
 
@@ -214,18 +206,27 @@ class _Measuring:
             ),
         )
 
-    def controls(
-        self, want: Wanted, scores_by: Mapping[Ranking, Floats]
-    ) -> tuple[ControlScores, ...]:
-        """What deleting by other rankings does."""
-        shares, plain = sorted(want.control_shares), Wanted()
-        return tuple(
-            ControlScores(
-                name, tuple(self.deletion(k, plain, scores_by[name]).scores for k in shares)
-            )
+    def rankings(self, want: Wanted) -> dict[str, dict[str, Measure]]:
+        """Measures of deleting by other rankings, and each ranking's agreement with a rationale."""
+        scores_by = self.scores_by((*want.agreements, *want.controls))
+        measures: dict[str, dict[str, Measure]] = {
+            name: {
+                metric: measure
+                for k in sorted(want.control_shares)
+                for metric, measure in self.deletion(k, Wanted(), scores_by[name]).values.items()
+            }
             for name in want.controls
             if name in scores_by
-        )
+        }
+        if self.split.rationale is not None:
+            for name in want.agreements:
+                if name in scores_by and (
+                    agreement := rationale_agreement(
+                        scores_by[name], self.split.rationale, self.split.offsets
+                    )
+                ):
+                    measures.setdefault(name, {}).update(agreement)
+        return measures
 
     def scores_by(self, rankings: tuple[Ranking, ...]) -> Mapping[Ranking, Floats]:
         """`[T]` scores by ranking; without those that the model does not have."""
@@ -271,20 +272,20 @@ class _Measuring:
         return sample_rows(self.split.examples, size, self.config.seed)
 
 
-def _curve(deletions: list[DeletionScores]) -> CurveScores | None:
-    """The curve's numbers, where all of its k were measured."""
-    points = {one.k: one for one in deletions}
-    if not all(share in points for share in _CURVE):
-        return None
-    curve = [points[share] for share in _CURVE]
-    shares = [one.realised_share for one in curve]
-    srs_auc = area_under_curve(shares, [one.srs for one in curve])
-    excess = [one.srs_excess for one in curve if one.srs_excess is not None]
-    kept = [one.comprehensiveness for one in curve if one.comprehensiveness is not None]
-    alone = [one.sufficiency for one in curve if one.sufficiency is not None]
-    return CurveScores(
-        srs_auc=srs_auc,
-        srs_excess_auc=area_under_curve(shares, excess) if len(excess) == len(curve) else None,
-        comprehensiveness_aopc=aopc(kept),
-        sufficiency_aopc=aopc(alone) if len(alone) == len(curve) else None,
-    )
+def _of_curve(values: Mapping[str, Measure]) -> dict[str, Measure]:
+    """Numbers of the whole curve, where all of its k were measured."""
+    shares = [values.get(at_k("realised_share", k)) for k in _CURVE]
+
+    def curve(kind: str) -> list[float]:
+        return [one.value for k in _CURVE if (one := values.get(at_k(kind, k))) is not None]
+
+    if None in shares:
+        return {}
+    numbers: dict[str, float | None] = {}
+    for kind in ("srs", "srs_excess"):
+        if len(heights := curve(kind)) == len(_CURVE):
+            numbers[f"{kind}_auc"] = srs.area_under_curve(curve("realised_share"), heights)
+    for kind in ("comprehensiveness", "sufficiency"):
+        if len(heights := curve(kind)) == len(_CURVE):
+            numbers[f"{kind}_aopc"] = srs.aopc(heights)
+    return {name: Measure(number) for name, number in numbers.items() if number is not None}

@@ -22,7 +22,8 @@ from safr_study.evaluation.deletion import (
     without_bottom,
     without_top,
 )
-from safr_study.records import DeletionScores
+from safr_study.records import Measure
+from safr_study.settings import at_k
 
 Right = NDArray[np.bool_]
 
@@ -171,15 +172,13 @@ Keep = NDArray[np.bool_]
 Predict = Callable[[Keep], Floats]
 """Logits `[N, C]` of the texts with the tokens deleted where the mask `[T]` is false."""
 
-SATURATION_SHARE = 0.95
-"""One class with more than this share of the predictions: they have collapsed."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Deleted:
-    """The scores of one deletion, and what was predicted after it."""
+    """Measures of one deletion, and what was predicted after it."""
 
-    scores: DeletionScores
+    values: dict[str, Measure]
+    """By name, as in `Scores.values`."""
     top: Classes
     """`[N]`, the class predicted without the top tokens."""
     random: Classes | None
@@ -225,39 +224,33 @@ def delete_and_score(
     log_p = faithfulness.log_probability(full, whole)
     log_p_top = faithfulness.log_probability(logits, whole)
     kept = faithfulness.comprehensiveness(np.exp(log_p), np.exp(log_p_top))
-    dominant = int(np.bincount(classes).max()) / len(classes)
-    scores: dict[str, float | bool | None] = {
-        "accuracy_top": accuracy(right_top),
-        "srs": srs(right_full, right_top),
-        "srs_se": srs_se(right_full, right_top),
-        "mcnemar_p": mcnemar_exact_p(right_full, right_top),
-        "comprehensiveness": kept.mean,
-        "comprehensiveness_se": kept.se,
-        "log_odds": faithfulness.log_odds(log_p, log_p_top).mean,
-        "flip_rate": faithfulness.flip_rate(whole, classes).mean,
-        "dominant_share": dominant,
-        "saturated": dominant > SATURATION_SHARE,
+    share = float(counts.sum()) / max(1, len(split.tokens))
+    measures = {
+        "realised_share": Measure(share),
+        "accuracy_top": Measure(accuracy(right_top)),
+        "srs": Measure(srs(right_full, right_top), srs_se(right_full, right_top)),
+        "mcnemar_p": Measure(mcnemar_exact_p(right_full, right_top)),
+        "comprehensiveness": Measure(*kept),
+        "log_odds": Measure(faithfulness.log_odds(log_p, log_p_top).mean),
+        "flip_rate": Measure(faithfulness.flip_rate(whole, classes).mean),
+        "dominant_share": Measure(int(np.bincount(classes).max()) / len(classes)),
     }
     random = None
     if draws:
         keeps = np.stack([_without_random(split, counts, k, draw, seed) for draw in range(draws)])
         each = predict_each or (lambda keeps: np.stack([predict(keep) for keep in keeps]))
         random = each(keeps).argmax(axis=2)
-        scores |= _beside_random(random == labels, right_top, majority)
+        measures |= _next_to_random(random == labels, right_top, majority)
     if bottom:
         least = predict(without_bottom(ranks, split.offsets, counts)).argmax(axis=1) == labels
-        scores |= {
-            "accuracy_bottom": accuracy(least),
-            "contrast": contrast(least, right_top),
-            "contrast_se": contrast_se(least, right_top),
-        }
+        measures["accuracy_bottom"] = Measure(accuracy(least))
+        measures["contrast"] = Measure(contrast(least, right_top), contrast_se(least, right_top))
     if alone:
         log_p_alone = faithfulness.log_probability(predict(~top), whole)
-        enough = faithfulness.sufficiency(np.exp(log_p), np.exp(log_p_alone))
-        scores |= {"sufficiency": enough.mean, "sufficiency_se": enough.se}
-    share = float(counts.sum()) / max(1, len(split.tokens))
-    found = DeletionScores(k=k, realised_share=share, **scores)  # type: ignore[arg-type]
-    return Deleted(found, classes, random)
+        measures["sufficiency"] = Measure(
+            *faithfulness.sufficiency(np.exp(log_p), np.exp(log_p_alone))
+        )
+    return Deleted({at_k(kind, k): one for kind, one in measures.items()}, classes, random)
 
 
 def _without_random(
@@ -267,15 +260,16 @@ def _without_random(
     return without_top(ranks, split.offsets, counts)
 
 
-def _beside_random(
+def _next_to_random(
     right_random: NDArray[np.bool_], right_top: NDArray[np.bool_], majority: float | None
-) -> dict[str, float | bool | None]:
-    accuracy_random = accuracy(right_random)
+) -> dict[str, Measure]:
+    mean = faithfulness.mean_over_texts(100.0 * right_random.mean(axis=0))
     excess = srs_excess(right_random, right_top)
-    return {
-        "accuracy_random": accuracy_random,
-        "accuracy_random_se": faithfulness.mean_over_texts(100.0 * right_random.mean(axis=0)).se,
-        "srs_excess": excess,
-        "srs_excess_se": srs_excess_se(right_random, right_top),
-        "headroom": None if majority is None else headroom(excess, accuracy_random, majority),
+    measures = {
+        "accuracy_random": Measure(accuracy(right_random), mean.se),
+        "srs_excess": Measure(excess, srs_excess_se(right_random, right_top)),
     }
+    room = None if majority is None else headroom(excess, accuracy(right_random), majority)
+    if room is not None:
+        measures["headroom"] = Measure(room)
+    return measures

@@ -45,7 +45,7 @@ class AccuracyCurve:
     """Percentage points."""
     low: tuple[float, ...]
     high: tuple[float, ...]
-    """Ends of the interval."""
+    """Upper ends of the interval."""
     paper: tuple[float | None, ...]
     """The paper's accuracy at the same k, where it has one."""
 

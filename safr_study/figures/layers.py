@@ -17,7 +17,7 @@ from safr_study.figures.words import left_out
 from safr_study.records.explanation import Explanation, LayerView
 
 MOST_WORDS = 24
-"""Largest number of words in a small panel."""
+"""Words of a small panel."""
 _WIDTH, _BARS, _MAP = 3.2, 1.5, 3.2
 """Inches of a column, of its bars and of its map."""
 

@@ -174,7 +174,7 @@ def _numeric(name: str, values: NDArray[np.float64]) -> _Axis:
 
 
 def _scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Values scaled to [0, 1]; equal ones to the middle."""
+    """The values scaled to [0, 1]; equal values to the middle."""
     width = np.ptp(values) if len(values) else 0.0
     return (values - values.min()) / width if width > 0 else np.full(len(values), 0.5)
 

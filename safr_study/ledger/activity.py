@@ -9,7 +9,7 @@ from safr_study.ledger.ledger import Ledger
 from safr_study.text import redacted_command
 
 COMMAND = "command"
-"""Of the study: the arguments of ``safr-study`` by which it was last run."""
+"""Attribute of a study: the arguments of ``safr-study`` by which it was last run."""
 _ONCE = ("--fresh", "--dry-run")
 """Options that would not go on with it."""
 

@@ -53,7 +53,7 @@ class Driver:
         return f"PID {self.pid} on {self.host}, since {began}"
 
     def line(self) -> str:
-        """For a place that holds one line."""
+        """The driver in one line."""
         return f"safr-study {self.pid} {self.since:.3f} {self.host}"
 
     @classmethod
@@ -214,7 +214,7 @@ def _in_postgres(storage_url: str | None) -> bool:
 
 
 def _files(home: Home, study: str, storage_url: str | None) -> list[Path]:
-    """To be locked; the last one knows best who runs the study."""
+    """Files to be locked; the last one knows best which driver runs the study."""
     paths = [home.lock(study)]
     database = _sqlite_file(storage_url)
     if database is not None:
@@ -237,7 +237,7 @@ def _sqlite_file(storage_url: str | None) -> Path | None:
 
 
 def _note(path: Path) -> Path:
-    """Beside the lock, as a locked file may not be read everywhere; it stays."""
+    """File next to the lock, as a locked file may not be read everywhere; it stays."""
     return path.with_suffix(".driver")
 
 

@@ -23,9 +23,9 @@ from safr_study.settings import SearchSpace
 LEAST_TRIALS = 10
 """Fewer say nothing about anything."""
 SHUFFLES = 200
-"""Of each objective, for the level of chance."""
+"""Shuffles of each objective, for the level of chance."""
 _BEST_SHARE, _BEST_AT_LEAST = 0.25, 5
-"""Of the trials, those that count as the best; PED-ANOVA's authors want five."""
+"""Share and least number of the trials that count as the best; PED-ANOVA's authors want five."""
 _Floats = NDArray[np.float64]
 
 

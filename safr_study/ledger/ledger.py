@@ -38,7 +38,7 @@ from safr_study.settings import StudySpec, Value, trial_config
 SCHEMA_VERSION = 1
 _CHECKPOINTS = "checkpoints"
 _WARM = "warm_start"
-"""Of a trial that another study made: the sampler knows it, this study does not count it."""
+"""Attribute of a trial of another study: the sampler knows it, this study does not count it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,10 @@ class StudyFacts:
 
     corpus_fingerprint: str
     slug: str
-    """Of the data set, for names."""
+    """Name of the data set in names of files and models."""
     reference_point: tuple[float, ...]
-    """Against which the hypervolume is measured: one value per objective, of a model that is good
-    for nothing."""
+    """Point over which the hypervolume is measured: one value per objective, those of a model
+    that is good for nothing."""
     provenance: Mapping[str, Any]
     corpus: Mapping[str, int | str] = field(default_factory=dict)
     """Counts and other facts of the data, by name; empty in a ledger of an earlier version."""
@@ -144,7 +144,7 @@ class Ledger:
 
     @property
     def checkpoints_url(self) -> str | None:
-        """Below which its checkpoints are; ``None``: in the home of its driver."""
+        """URL below which its checkpoints are; ``None``: in the home of its driver."""
         found = self.study.user_attrs.get(_CHECKPOINTS)
         return None if found is None else str(found)
 
@@ -304,7 +304,7 @@ class Ledger:
             self.study.set_user_attr(key, page)
 
     def _attributes(self) -> Mapping[str, Any]:
-        """Of the study, to be read alone: Optuna's own property copies all of them each time."""
+        """Attributes of the study, to be read: Optuna's own property copies them each time."""
         return self.storage.get_study_user_attrs(self._study_id())
 
     def _study_id(self) -> int:

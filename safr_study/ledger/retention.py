@@ -22,7 +22,7 @@ from safr_study.sampling.fixed_trials import planned_trials
 from safr_study.sampling.sampler import build_sampler
 
 _KEY = re.compile(r"(?P<study>.+)-[0-9a-f]{8}")
-"""Of a study: its name and a random part."""
+"""Uid of a study: its name and a random part."""
 _UNFINISHED = {TrialState.RUNNING, TrialState.WAITING}
 _MANIFEST = "model.json"
 

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from safr_study.ledger.ledger import Ledger
 
 STOP = "stop_requested"
-"""Of the study: when its driver was last asked to end, ISO 8601 with its zone."""
+"""Attribute of a study: when its driver was last asked to end, ISO 8601 with its zone."""
 
 
 def request_stop(ledger: Ledger) -> None:

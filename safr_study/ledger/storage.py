@@ -19,7 +19,7 @@ from safr_study.text import first_line
 
 logging.getLogger("optuna").setLevel(logging.WARNING)
 _TABLES_LOCK = 0x73616672
-"""Of PostgreSQL: ``safr`` in ASCII."""
+"""Number of a PostgreSQL lock: ``safr`` in ASCII."""
 
 
 def ledger_errors() -> tuple[type[Exception], ...]:

@@ -14,7 +14,7 @@ from safr_study.records import to_plain
 from safr_study.text import redacted_address
 
 DELIVERY = "delivery"
-"""Of the study."""
+"""Attribute of the study."""
 CUT_OFF = "the process that wrote it was killed, or is still writing"
 
 
@@ -36,7 +36,7 @@ class Delivery:
 
     @classmethod
     def of(cls, ledger: Ledger) -> Self | None:
-        """As the ledger has it; ``None``: the study was never tracked, or by an earlier version."""
+        """The state in the ledger; ``None``: never tracked, or by an earlier version."""
         plain = ledger.study.user_attrs.get(DELIVERY)
         if plain is None:
             return None
@@ -46,7 +46,7 @@ class Delivery:
 
 
 def delivery_begins(ledger: Ledger, to: str | None, *, ended: bool = False) -> None:
-    """From now on MLflow may lack something, whatever becomes of this process.
+    """Note that MLflow may lack something from now on, whatever becomes of this process.
 
     Args:
         ledger: the study.

@@ -16,9 +16,9 @@ from safr_study.object_store import children, is_url, join, remove
 from safr_study.records import TrialRecord, TrialState
 
 STATE = "state"
-"""Of a trial's folder: how the names of its running states begin."""
+"""Beginning of the names of a trial's running states, in its folder."""
 MODEL = "model"
-"""Of a trial's folder: its best model."""
+"""Name of the best model in a trial's folder."""
 _UNFINISHED = {TrialState.RUNNING, TrialState.WAITING}
 
 
@@ -28,7 +28,7 @@ def trial_folder(checkpoints: str, number: int) -> str:
 
 
 def tidy_trial(place: str, trial: TrialRecord) -> None:
-    """Of an ended trial keep the model, of a failed one its trace, of a stopped one nothing.
+    """Keep the model of an ended trial, the trace of a failed one, nothing of a stopped one.
 
     A store that does not answer just now keeps what it has; ``clean`` frees it later.
     """
@@ -41,7 +41,7 @@ def tidy_trial(place: str, trial: TrialRecord) -> None:
 
 
 def tidy_states(place: str) -> None:
-    """Of a training that has ended keep the model and its notes, once the end is in the ledger.
+    """Keep the model and its notes of an ended training, once the end is in the ledger.
 
     A store that does not answer just now keeps what it has.
     """

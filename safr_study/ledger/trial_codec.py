@@ -20,11 +20,11 @@ from safr_study.sampling.asha import Decision
 from safr_study.sampling.imputation import EPOCH
 
 RUNG = "rung:"
-"""Of a trial, with the epoch's number: the scheduler's verdict."""
+"""Attribute of a trial, with the epoch's number: the scheduler's decision."""
 _RUN = "run:"
-"""Of a study by an earlier version, with the trial's number: its MLflow run."""
+"""Attribute of a study by an earlier version, with the trial's number: its MLflow run."""
 _RUNS = "runs:"
-"""Of the study, with the number of a page: the MLflow runs of so many trials, by their numbers. One
+"""Attribute of a study, with the number of a page: MLflow runs of so many trials by number. One
 write for each trial would take longer than a large study's ranking."""
 _PAGE = 500
 

@@ -4,11 +4,8 @@ Accuracies and everything derived from them are in percentage points.
 """
 
 from safr_study.records.plain import to_plain as to_plain
-from safr_study.records.scores import Agreement as Agreement
-from safr_study.records.scores import ControlScores as ControlScores
-from safr_study.records.scores import CurveScores as CurveScores
-from safr_study.records.scores import DeletionScores as DeletionScores
 from safr_study.records.scores import LayerMeasures as LayerMeasures
+from safr_study.records.scores import Measure as Measure
 from safr_study.records.scores import Scores as Scores
 from safr_study.records.scores import scores_from_plain as scores_from_plain
 from safr_study.records.study import Provenance as Provenance

@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safr_study.records import Agreement, DeletionScores, LayerMeasures, Scores, to_plain
-from safr_study.settings import AT_K, OF_LAYER, OF_MODEL, Metric, Objective
+from safr_study.records import LayerMeasures, Scores, to_plain
+from safr_study.records.scores import Values, is_saturated, shares_of
+from safr_study.settings import AT_K, OF_LAYER, OF_MODEL, Objective, at_k
+from safr_study.settings.metrics import OF_RATIONALE
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_CURVE = ("srs_auc", "srs_excess_auc", "comprehensiveness_aopc", "sufficiency_aopc")
-_AGREEMENT = ("average_precision", "auroc", "precision_at_gold")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,32 +37,25 @@ class MeasuredMetric:
     """Ranking by which tokens were deleted, or that was compared with the rationale."""
 
 
-def metric_value(scores: Scores, objective: Objective) -> float | None:
-    """An objective's value; ``None`` where the model has none.
-
-    Raises:
-        KeyError: it was not measured.
-    """
-    if objective.k is not None:
-        return _plain(getattr(scores.deletion(objective.k), objective.metric))
-    if objective.layer is not None:
-        return _plain(getattr(_last_block(scores, objective.layer), objective.metric, None))
-    if objective.metric in _CURVE:
-        return _plain(getattr(scores.curve, objective.metric, None))
-    if objective.metric in _AGREEMENT:
-        return _plain(getattr(_of_capacity(scores), objective.metric, None))
-    return _plain(getattr(scores, objective.metric))
-
-
 def measured_metrics(scores: Scores) -> list[MeasuredMetric]:
     """All the metrics that have a value: of the model, of each deletion, of each layer."""
-    found = [_of_model(name, metric, scores) for name, metric in OF_MODEL.items()]
-    for deletion in scores.deletions:
-        found += [_at_k(name, metric, deletion, scores.mode) for name, metric in AT_K.items()]
+    names = [*OF_MODEL, *_of_deletions(scores.values)]
+    rows = [_row(name, scores, scores.values) for name in names if scores.has(name)]
     last = max((layer.block for layer in scores.superposition), default=0)
     for layer in scores.superposition:
-        found += [_of_layer(name, metric, layer, last) for name, metric in OF_LAYER.items()]
-    return [metric for metric in found if metric is not None]
+        rows += _of_layer(layer, last)
+    return rows
+
+
+def other_rankings(scores: Scores) -> list[MeasuredMetric]:
+    """Metrics of deleting by other rankings than capacity, and of their agreement."""
+    return [
+        replace(_row(name, scores, values), ranking=ranking)
+        for names in (_of_deletions, lambda _: OF_RATIONALE)
+        for ranking, values in scores.rankings.items()
+        for name in names(values)
+        if name in values
+    ]
 
 
 def metrics_table(scores: Scores, more: Sequence[MeasuredMetric] = ()) -> pd.DataFrame:
@@ -90,87 +82,43 @@ def write_metrics(scores: Scores, path: Path, more: Sequence[MeasuredMetric] = (
         table.to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
 
 
-def _of_model(name: str, metric: Metric, scores: Scores) -> MeasuredMetric | None:
-    value = metric_value(scores, Objective(name=name))
-    source: object = scores
-    if name in _AGREEMENT:
-        source = _of_capacity(scores)
-    deleting = name in _CURVE or name == "kendall_tau"
-    return _row(name, metric.label, value, getattr(source, f"{name}_se", None), metric,
-                scores.mode if deleting else "",
-                "saturated" if name in _CURVE and scores.saturated else "")  # fmt: skip
+def _of_deletions(values: Values) -> list[str]:
+    return [at_k(kind, k) for k in shares_of(values) for kind in AT_K]
 
 
-def other_rankings(scores: Scores) -> list[MeasuredMetric]:
-    """What is beside capacity: what deleting by another ranking does, and its agreement."""
-    found: list[MeasuredMetric | None] = []
-    for control in scores.controls:
-        for deletion in control.deletions:
-            rows = [_at_k(name, metric, deletion, scores.mode) for name, metric in AT_K.items()]
-            found += [row and replace(row, ranking=control.ranking) for row in rows]
-    for agreement in scores.agreements:
-        if agreement.ranking == "capacity":
-            continue
-        for name in _AGREEMENT:
-            se = getattr(agreement, f"{name}_se")
-            metric = OF_MODEL[name]
-            row = _row(name, metric.label, getattr(agreement, name), se, metric, "")
-            found.append(row and replace(row, ranking=agreement.ranking))
-    return [metric for metric in found if metric is not None]
-
-
-def _at_k(name: str, metric: Metric, deletion: DeletionScores, mode: str) -> MeasuredMetric | None:
-    percent = f"{100 * deletion.k:g}"
-    return _row(
-        f"{name}@{percent}",
-        f"{metric.label}({percent})",
-        getattr(deletion, name),
-        getattr(deletion, f"{name}_se", None),
-        metric,
-        mode,
-        "saturated" if deletion.saturated else "",
+def _row(name: str, scores: Scores, values: Values) -> MeasuredMetric:
+    objective = Objective(name=name)
+    metric, k = objective.measure, objective.k
+    over_curve = "curve" in metric.needs
+    deleting = k is not None or over_curve or "leave_one_out" in metric.needs
+    saturated = scores.saturated if k is None else is_saturated(values, k)
+    return MeasuredMetric(
+        name=name,
+        label=objective.label,
+        value=float(values[name].value),
+        se=values[name].se,
+        unit=metric.unit,
+        direction=metric.direction,
+        mode=scores.mode if deleting else "",
+        note="saturated" if saturated and (k is not None or over_curve) else "",
     )
 
 
-def _of_layer(name: str, metric: Metric, layer: LayerMeasures, last: int) -> MeasuredMetric | None:
-    """A layer's metric; the last of several blocks has the objective's plain name."""
+def _of_layer(layer: LayerMeasures, last: int) -> list[MeasuredMetric]:
+    """Metrics of a layer; of several blocks the last one has the objective's plain name."""
     once = layer.layer in ("embedding", "vmask")
     place = layer.layer if once or not last else f"{layer.layer} of block {layer.block + 1}"
-    full = f"{name}.{layer.layer}"
-    return _row(
-        full if once or layer.block == last else f"{full}.block{layer.block + 1}",
-        f"{metric.label} ({place})",
-        getattr(layer, name),
-        None,
-        metric,
-        "",
-    )
-
-
-def _row(
-    name: str,
-    label: str,
-    value: float | None,
-    se: float | None,
-    metric: Metric,
-    mode: str,
-    note: str = "",
-) -> MeasuredMetric | None:
-    if value is None:
-        return None
-    direction = "higher" if metric.maximise else "lower"
-    return MeasuredMetric(name, label, value, se, metric.unit, direction, mode, note)
-
-
-def _last_block(scores: Scores, layer: str) -> LayerMeasures | None:
-    """Measures of the last block, where capacity is taken."""
-    found = [measured for measured in scores.superposition if measured.layer == layer]
-    return max(found, key=lambda measured: measured.block, default=None)
-
-
-def _of_capacity(scores: Scores) -> Agreement | None:
-    return next((one for one in scores.agreements if one.ranking == "capacity"), None)
-
-
-def _plain(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) else None
+    end = layer.layer if once or layer.block == last else f"{layer.layer}.block{layer.block + 1}"
+    return [
+        MeasuredMetric(
+            name=f"{name}.{end}",
+            label=f"{metric.label} ({place})",
+            value=value,
+            se=None,
+            unit=metric.unit,
+            direction=metric.direction,
+            mode="",
+        )
+        for name, metric in OF_LAYER.items()
+        if (value := getattr(layer, name)) is not None
+    ]

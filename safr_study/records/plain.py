@@ -11,10 +11,15 @@ _SCALARS = frozenset((str, int, float, bool, type(None)))
 
 
 def to_plain(record: Any) -> Any:
-    """A record as JSON values (dataclasses to dicts, tuples to lists), for ledgers and output."""
+    """A record as JSON values (dataclasses to dicts, tuples to lists), for ledgers and output.
+
+    A record with a method ``to_plain`` of its own decides its form.
+    """
     kind: Any = type(record)
     if kind in _SCALARS:
         return record
+    if hasattr(kind, "to_plain"):
+        return record.to_plain()
     names = _field_names(kind)
     if names is not None:
         return {name: to_plain(getattr(record, name)) for name in names}
@@ -27,7 +32,7 @@ def to_plain(record: Any) -> Any:
 
 @cache
 def _field_names(kind: type) -> tuple[str, ...] | None:
-    """Of a dataclass; ``None`` for any other type. Asked for each of thousands of records."""
+    """Fields of a dataclass; ``None`` for any other type. Asked for thousands of records."""
     if not dataclasses.is_dataclass(kind):
         return None
     return tuple(field.name for field in dataclasses.fields(kind))

@@ -1,103 +1,30 @@
-"""What one trained model was measured to be.
+"""What one trained model was measured to be on one split, by the names of the metrics.
 
 Accuracies and everything derived from them are in percentage points.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from safr_study.settings.metrics import OF_CURVE, OF_RATIONALE, at_k, percent_of
+
+SATURATION_SHARE = 0.95
+"""Share of the predictions above which one class shows a collapse, not a good ranking."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeletionScores:
-    """What deleting a share k of the tokens of each text does (definitions, section 3).
+class Measure(NamedTuple):
+    """A measured number."""
 
-    "Top" and "bottom" are by the ranking that was evaluated. ``None``: not measured.
-    """
-
-    k: float
-    """Share of the tokens, in [0, 1]."""
-    realised_share: float
-    """sum(q) / sum(n): the share really deleted after rounding."""
-    accuracy_top: float
-    """Accuracy without the top-k tokens."""
-    srs: float
-    """Accuracy lost: full minus ``accuracy_top``; higher = the tokens mattered more."""
-    srs_se: float
-    """Standard error of ``srs`` from one run's examples."""
-    accuracy_random: float | None = None
-    """Mean accuracy over the random draws."""
-    srs_excess: float | None = None
-    """``accuracy_random`` - ``accuracy_top``."""
-    srs_excess_se: float | None = None
-    dominant_share: float = 0.0
-    """Share of the deleted texts that are predicted as the most frequent class, in [0, 1]."""
-    saturated: bool = False
-    """``dominant_share`` above 0.95: SRS measures a collapsed prediction, not a good ranking."""
-    accuracy_random_se: float | None = None
-    """Standard error of ``accuracy_random`` from one run's examples."""
-    mcnemar_p: float | None = None
-    """Two-sided exact McNemar test that the deletion changes accuracy, in [0, 1]."""
-    headroom: float | None = None
-    """``srs_excess`` / (``accuracy_random`` - majority accuracy); ``None`` also where the
-    denominator is under 2 points."""
-    accuracy_bottom: float | None = None
-    """Accuracy without the bottom-k tokens."""
-    contrast: float | None = None
-    """``accuracy_bottom`` - ``accuracy_top``: free of the length bias."""
-    contrast_se: float | None = None
-    comprehensiveness: float | None = None
-    """100 mean[p(y|x) - p(y|x without the top)], y predicted on the full text; higher is better."""
-    comprehensiveness_se: float | None = None
-    sufficiency: float | None = None
-    """100 mean[p(y|x) - p(y|top alone)]; lower is better."""
-    sufficiency_se: float | None = None
-    log_odds: float | None = None
-    """mean log(p(y|x without the top) / p(y|x)), in nats; lower is better."""
-    flip_rate: float | None = None
-    """100 mean[the prediction changes without the top]."""
+    value: float
+    se: float | None = None
+    """Standard error of one run, from the examples; ``None`` where there is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class CurveScores:
-    """One number for all of the deletion curve, k in 0, .05, .1, .2, .3, .4, .5."""
-
-    srs_auc: float | None
-    """Area under SRS over the realised shares, divided by the last share; percentage points;
-    ``None`` where nothing was deleted."""
-    srs_excess_auc: float | None
-    """The same of SRS_excess."""
-    comprehensiveness_aopc: float
-    """Mean comprehensiveness over the k above 0."""
-    sufficiency_aopc: float | None
-    """Mean sufficiency over the k above 0."""
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """How well a ranking finds the gold rationale: means over texts, each in [0, 1]."""
-
-    ranking: str
-    texts: int
-    """Texts with a rationale that is neither empty nor the whole text."""
-    average_precision: float
-    average_precision_se: float | None
-    """Standard error over the texts; ``None`` for a single one, as below."""
-    auroc: float
-    auroc_se: float | None
-    precision_at_gold: float
-    """Share of gold tokens among the first |gold| of the ranking."""
-    precision_at_gold_se: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class ControlScores:
-    """The deletion metrics of another ranking, beside those of capacity."""
-
-    ranking: str
-    deletions: tuple[DeletionScores, ...]
+Values = Mapping[str, Measure]
+"""By name; what was not measured, or is undefined for the model, is not in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +37,13 @@ class LayerMeasures:
     layer: str
     """One of ``settings.LAYERS``."""
     block: int
-    """From 0; 0 for the embedding and VMASK too."""
+    """Number of the block, from 0; 0 for the embedding and VMASK too."""
     mean_capacity: float
-    """Over all tokens, in [0, 1]."""
+    """Mean capacity over all tokens, in [0, 1]."""
     mean_capacity_important: float | None
-    """Over the top 30 % of each text by keep-probability; ``None`` without VMASK."""
+    """Mean over the top 30 % of each text by keep-probability; ``None`` without VMASK."""
     mean_capacity_less_important: float | None
-    """Over the others."""
+    """Mean over the other tokens."""
     total_capacity_share: float
     """sum_i C_i / min(n, D), mean over texts."""
     interference_energy: float | None
@@ -146,66 +73,218 @@ class Scores:
     split: str
     """``dev`` or ``test``."""
     examples: int
-    accuracy: float
-    accuracy_se: float
-    """Binomial standard error, percentage points."""
-    majority_accuracy: float
-    """Accuracy of always naming the most frequent class of the split."""
-    loss: float
-    """Mean cross-entropy."""
-    deletions: tuple[DeletionScores, ...] = ()
-    """One per k, ascending; by capacity."""
+    values: Values
+    """Metrics of `settings.metrics` (``accuracy``, ``srs@30``, ``auroc``; those of a layer are in
+    ``superposition``), and what they come from: ``loss`` (mean cross-entropy, nats),
+    ``majority_accuracy`` (of always naming the most frequent class), ``kendall_texts`` and
+    ``rationale_texts`` (texts that count), and at each K that was deleted ``accuracy_top@K``,
+    ``accuracy_random@K``, ``accuracy_bottom@K`` (accuracy without those tokens),
+    ``realised_share@K`` (sum(q) / sum(n)), ``dominant_share@K`` (of the most frequent prediction
+    without the top, in [0, 1]) and ``mcnemar_p@K`` (that the deletion changes accuracy)."""
     mode: str = "remove"
     """How tokens were deleted."""
-    curve: CurveScores | None = None
-    kendall_tau: float | None = None
-    """Mean Kendall tau-b between capacity and leave-one-out, in [-1, 1]."""
-    kendall_tau_se: float | None = None
-    kendall_texts: int = 0
-    """Texts that have a tau: two tokens or more, not all equal."""
-    agreements: tuple[Agreement, ...] = ()
-    """One per ranking, where the data have a rationale."""
-    controls: tuple[ControlScores, ...] = ()
+    rankings: Mapping[str, Values] = field(default_factory=dict)
+    """Metrics of a deletion and of agreement with a rationale, by other rankings than capacity."""
     superposition: tuple[LayerMeasures, ...] = ()
-    gate_openness: float | None = None
-    """Mean keep-probability over the split's tokens, in [0, 1]; ``None`` without VMASK."""
+
+    @property
+    def accuracy(self) -> float:
+        """Accuracy on the whole texts, percentage points."""
+        return self.values["accuracy"].value
 
     @property
     def saturated(self) -> bool:
         """Whether any measured deletion collapsed the predictions."""
-        return any(deletion.saturated for deletion in self.deletions)
+        return any(is_saturated(self.values, k) for k in self.shares)
 
-    def deletion(self, k: float) -> DeletionScores:
-        """The deletion at k.
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Each k whose deletion by capacity was measured, in [0, 1], ascending."""
+        return shares_of(self.values)
+
+    def has(self, name: str) -> bool:
+        """Whether there is a value of this name."""
+        return name in self.values
+
+    def value(self, name: str) -> float | None:
+        """Value of the metric of this name; ``None`` where the model has none.
+
+        A measure of a layer is that of the last block, as capacity is.
 
         Raises:
-            KeyError: it was not measured.
+            KeyError: it is a metric of a deletion that was not measured.
         """
-        for deletion in self.deletions:
-            if abs(deletion.k - k) < 1e-12:
-                return deletion
-        raise KeyError(k)
+        kind, dot, layer = name.partition(".")
+        if dot and "@" not in name:
+            blocks = [one for one in self.superposition if one.layer == layer]
+            measured = getattr(blocks[-1], kind) if blocks else None
+            return None if measured is None else float(measured)
+        if "@" in name and f"realised_share@{percent_of(name)}" not in self.values:
+            raise KeyError(name)
+        measure = self.values.get(name)
+        return None if measure is None else measure.value
+
+    def to_plain(self) -> dict[str, Any]:
+        """JSON values in the form that ledgers, model folders and documents have."""
+        number = _numbers(self.values)
+        curve = {name: number.get(name) for name in OF_CURVE}
+        ranked = {"capacity": self.values, **self.rankings}
+        return {
+            "split": self.split,
+            "examples": self.examples,
+            "accuracy": number["accuracy"],
+            "accuracy_se": number["accuracy_se"],
+            "majority_accuracy": number["majority_accuracy"],
+            "loss": number["loss"],
+            "deletions": _plain_deletions(self.values),
+            "mode": self.mode,
+            "curve": curve if any(value is not None for value in curve.values()) else None,
+            "kendall_tau": number.get("kendall_tau"),
+            "kendall_tau_se": number.get("kendall_tau_se"),
+            "kendall_texts": number.get("kendall_texts", 0),
+            "agreements": [
+                _plain_agreement(name, values)
+                for name, values in ranked.items()
+                if "rationale_texts" in values
+            ],
+            "controls": [
+                {"ranking": name, "deletions": _plain_deletions(values)}
+                for name, values in self.rankings.items()
+                if shares_of(values)
+            ],
+            "superposition": [
+                {name: getattr(layer, name) for name in LayerMeasures.__slots__}
+                for layer in self.superposition
+            ],
+            "gate_openness": number.get("gate_openness"),
+        }
+
+
+def shares_of(values: Values) -> tuple[float, ...]:
+    """Each k of the deletions among these values, in [0, 1], ascending."""
+    percents = [percent_of(name) for name in values if name.startswith("realised_share@")]
+    return tuple(sorted(float(percent) / 100 for percent in percents))
+
+
+def is_saturated(values: Values, k: float) -> bool:
+    """Whether the predictions without the top k have collapsed to one class."""
+    return values[at_k("dominant_share", k)].value > SATURATION_SHARE
+
+
+OF_DELETION = (
+    "realised_share",
+    "accuracy_top",
+    "srs",
+    "srs_se",
+    "accuracy_random",
+    "srs_excess",
+    "srs_excess_se",
+    "dominant_share",
+    "saturated",
+    "accuracy_random_se",
+    "mcnemar_p",
+    "headroom",
+    "accuracy_bottom",
+    "contrast",
+    "contrast_se",
+    "comprehensiveness",
+    "comprehensiveness_se",
+    "sufficiency",
+    "sufficiency_se",
+    "log_odds",
+    "flip_rate",
+)
+"""Keys of a deletion in JSON, in their order, after ``k``."""
+_OF_AGREEMENT = [f"{name}{end}" for name in OF_RATIONALE for end in ("", "_se")]
+
+
+def _numbers(values: Values) -> dict[str, float | None]:
+    """Values by name, and their standard errors under the name with ``_se`` before its ``@``."""
+    numbers: dict[str, float | None] = {}
+    for name, measure in values.items():
+        kind, at, percent = name.partition("@")
+        numbers |= {name: measure.value, f"{kind}_se{at}{percent}": measure.se}
+    return numbers
+
+
+def _plain_deletions(values: Values) -> list[dict[str, Any]]:
+    numbers = _numbers(values)
+    return [
+        {"k": k}
+        | {key: numbers.get(at_k(key, k)) for key in OF_DELETION}
+        | {"saturated": is_saturated(values, k)}
+        for k in shares_of(values)
+    ]
+
+
+def _plain_agreement(ranking: str, values: Values) -> dict[str, Any]:
+    numbers = _numbers(values)
+    return {"ranking": ranking, "texts": numbers["rationale_texts"]} | {
+        key: numbers[key] for key in _OF_AGREEMENT
+    }
 
 
 def scores_from_plain(plain: Mapping[str, Any]) -> Scores:
-    """The inverse of ``to_plain`` for scores, those of an earlier version included."""
-    curve = plain.get("curve")
+    """The inverse of `Scores.to_plain`, for what earlier versions wrote too.
+
+    Raises:
+        KeyError: a list of the form is missing.
+        TypeError: it has another form, or a number is missing.
+    """
+    of_model = ("accuracy", "majority_accuracy", "loss", "kendall_tau", "gate_openness")
+    deletions = _deletions(plain["deletions"])
+    _check(plain, ("split", "examples", "accuracy", "accuracy_se", "majority_accuracy", "loss"))
+    values = dict(_measures(plain, of_model))
+    if plain.get("kendall_texts"):
+        values["kendall_texts"] = Measure(plain["kendall_texts"])
+    values |= _measures(plain.get("curve") or {}, OF_CURVE)
+    values |= deletions
+    rankings: dict[str, dict[str, Measure]] = {"capacity": values}
+    for control in plain.get("controls", ()):
+        rankings.setdefault(control["ranking"], {}).update(_deletions(control["deletions"]))
+    for agreement in plain.get("agreements", ()):
+        rankings.setdefault(agreement["ranking"], {}).update(
+            {
+                "rationale_texts": Measure(agreement["texts"]),
+                **dict(_measures(agreement, OF_RATIONALE)),
+            }
+        )
+    del rankings["capacity"]
     return Scores(
-        **{
-            **plain,
-            "deletions": _deletions(plain["deletions"]),
-            "curve": None if curve is None else CurveScores(**curve),
-            "agreements": tuple(Agreement(**found) for found in plain.get("agreements", ())),
-            "controls": tuple(
-                ControlScores(control["ranking"], _deletions(control["deletions"]))
-                for control in plain.get("controls", ())
-            ),
-            "superposition": tuple(
-                LayerMeasures(**layer) for layer in plain.get("superposition", ())
-            ),
-        }
+        split=plain["split"],
+        examples=plain["examples"],
+        values=values,
+        mode=plain.get("mode", "remove"),
+        rankings=rankings,
+        superposition=tuple(LayerMeasures(**layer) for layer in plain.get("superposition", ())),
     )
 
 
-def _deletions(plain: Any) -> tuple[DeletionScores, ...]:
-    return tuple(DeletionScores(**deletion) for deletion in plain)
+def _deletions(plain: Iterable[Mapping[str, Any]]) -> dict[str, Measure]:
+    kinds = [key for key in OF_DELETION if not key.endswith("_se") and key != "saturated"]
+    return {
+        at_k(kind, deletion["k"]): measure
+        for deletion in plain
+        if _check(deletion, ("k", "realised_share", "accuracy_top", "srs", "srs_se"))
+        for kind, measure in _measures({"dominant_share": 0.0, **deletion}, kinds)
+    }
+
+
+def _check(plain: Mapping[str, Any], required: Iterable[str]) -> bool:
+    """See that these fields are there; always true.
+
+    Raises:
+        TypeError: one is missing.
+    """
+    if missing := [name for name in required if plain.get(name) is None]:
+        raise TypeError(f"scores without {', '.join(missing)}")
+    return True
+
+
+def _measures(plain: Mapping[str, Any], kinds: Iterable[str]) -> Iterator[tuple[str, Measure]]:
+    for kind in kinds:
+        value, se = plain.get(kind), plain.get(f"{kind}_se")
+        if not all(isinstance(number, (int, float, type(None))) for number in (value, se)):
+            raise TypeError(f"{kind} of the scores is no number")
+        if value is not None:
+            yield kind, Measure(value, se)

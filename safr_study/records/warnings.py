@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
 
+from safr_study.records.scores import Scores
 from safr_study.records.study import TrialRecord
 from safr_study.records.training import EpochReport
+from safr_study.settings import at_k
 
 INERT_BELOW = 0.01
 """Effective weight of a penalty: with a hundredth of the cross-entropy's gradient it is lost among
@@ -72,7 +74,12 @@ def _warnings(trial: TrialRecord) -> Iterator[_Warning]:
     if openness and min(openness) > OPEN_ABOVE:
         yield _Warning("open", min(openness))
     if trial.scores is not None and trial.saturated:
-        yield _Warning("saturated", max(d.dominant_share for d in trial.scores.deletions))
+        yield _Warning("saturated", _dominant_share(trial.scores))
+
+
+def _dominant_share(scores: Scores) -> float:
+    """Largest share of one class in the predictions after a deletion, in [0, 1]."""
+    return max(scores.values[at_k("dominant_share", k)].value for k in scores.shares)
 
 
 def _chosen(trial: TrialRecord) -> float | None:

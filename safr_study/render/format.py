@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from safr_study.records import RankedTrial, TrialRecord
-from safr_study.records.metric_values import measured_metrics
 from safr_study.settings import POINTS, Objective
 from safr_study.text import Z95
 
@@ -49,9 +48,9 @@ def half_widths(
         return tuple(HalfWidth(half, FROM_SEEDS) for half in halves)
     if trial.scores is None:
         return tuple(None for _ in objectives)
-    errors = {metric.name: metric.se for metric in measured_metrics(trial.scores)}
-    found = [errors.get(objective.name) for objective in objectives]
-    return tuple(None if se is None else HalfWidth(Z95 * se, FROM_EXAMPLES) for se in found)
+    measures = [trial.scores.values.get(objective.name) for objective in objectives]
+    errors = [None if measure is None else measure.se for measure in measures]
+    return tuple(None if se is None else HalfWidth(Z95 * se, FROM_EXAMPLES) for se in errors)
 
 
 def value_text(

@@ -168,7 +168,7 @@ def _numbers(
         parts += [
             f"One seed's model on {trial.scores.examples:,} dev texts; the intervals (95 %, "
             "normal) cover the texts, not the seeds. The largest class has "
-            f"{trial.scores.majority_accuracy:.2f} % of the texts.",
+            f"{trial.scores.values['majority_accuracy'].value:.2f} % of the texts.",
             markdown_table(TextTable("dev", columns, rows)),
         ]
     return "\n\n".join(parts) or "Nothing was measured of it."

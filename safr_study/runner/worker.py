@@ -21,7 +21,6 @@ from safr_study.errors import SafrError, ServiceUnreachable, TrialFailure
 from safr_study.ledger.tidy import MODEL, STATE
 from safr_study.object_store import join
 from safr_study.records import EpochReport, Replicate, Scores
-from safr_study.records.metric_values import metric_value
 from safr_study.records.run import Answers, Measured, RunResult
 from safr_study.runner.system_metrics import SystemWatch
 from safr_study.runner.task import NODE, Event, RunTask, SharedFault, event, replicate_event
@@ -248,7 +247,7 @@ def _measure(
     }
     return Measured(
         scores=found.scores,
-        values=tuple(metric_value(found.scores, objective) for objective in task.objectives),
+        values=tuple(found.scores.value(objective.name) for objective in task.objectives),
         answers=Answers.pack(found.full == split.labels, right),
     )
 
@@ -261,7 +260,7 @@ def objective_values(objectives: tuple[Objective, ...], scores: Scores) -> tuple
     """
     values = []
     for objective in objectives:
-        value = metric_value(scores, objective)
+        value = scores.value(objective.name)
         if value is None:
             raise TrialFailure(
                 f"{objective.label} has no value for this model: it is undefined where there is "
@@ -273,7 +272,7 @@ def objective_values(objectives: tuple[Objective, ...], scores: Scores) -> tuple
 
 def _violations(texts: tuple[str, ...], scores: Scores, majority: float) -> list[float]:
     constraints = [Constraint.parse_text(text) for text in texts]
-    return [one.violation(metric_value(scores, one.objective), majority) for one in constraints]
+    return [one.violation(scores.value(one.metric), majority) for one in constraints]
 
 
 def trainable(config: dict[str, Any], corpus: EncodedCorpus, work: Work = train_run) -> None:

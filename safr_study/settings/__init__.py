@@ -19,6 +19,7 @@ from safr_study.settings.metrics import OF_MODEL as OF_MODEL
 from safr_study.settings.metrics import POINTS as POINTS
 from safr_study.settings.metrics import Metric as Metric
 from safr_study.settings.metrics import Wanted as Wanted
+from safr_study.settings.metrics import at_k as at_k
 from safr_study.settings.metrics import everything as everything
 from safr_study.settings.metrics import find_metric as find_metric
 from safr_study.settings.metrics import reference_point as reference_point

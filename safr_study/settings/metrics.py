@@ -25,7 +25,7 @@ class Metric:
     """One kind of number that a model can be measured by."""
 
     label: str
-    """For an axis or a table."""
+    """Label in an axis or a table."""
     unit: str
     """``points`` (percentage points), ``nats``, ``share`` (0 to 1), or empty for a pure number."""
     maximise: bool
@@ -34,6 +34,11 @@ class Metric:
     """The value of a model that is good for nothing, from which a front's hypervolume is measured;
     ``None``: the accuracy of the majority class."""
     needs: frozenset[Need] = frozenset()
+
+    @property
+    def direction(self) -> str:
+        """Which values are better: ``higher`` or ``lower``."""
+        return "higher" if self.maximise else "lower"
 
     def reference_value(self, majority: float) -> float:
         """Value of a model that is good for nothing, in the metric's unit.
@@ -141,6 +146,11 @@ OF_LAYER: dict[str, Metric] = {
 }
 """Superposition measures: their names end in ``.LAYER``, one of `LAYERS`, of the last block."""
 
+OF_CURVE = tuple(name for name, metric in OF_MODEL.items() if "curve" in metric.needs)
+"""Metrics of the whole deletion curve."""
+OF_RATIONALE = tuple(name for name, metric in OF_MODEL.items() if "rationale" in metric.needs)
+"""Metrics of a ranking's agreement with a gold rationale."""
+
 NAMING = (
     "accuracy, srs@K and other metrics of a deletion (@K, K in percent from 1 to 100, for example "
     "srs@30), of the model, or of a layer (.LAYER, for example mean_capacity.ffn1_pre); "
@@ -194,9 +204,19 @@ def reference_point(metrics: Iterable[Metric], majority: float) -> tuple[float, 
     return tuple(metric.reference_value(majority) for metric in metrics)
 
 
+def at_k(kind: str, k: float) -> str:
+    """Name of a number of the deletion of the share k: ``srs@30`` of ``srs`` and 0.3."""
+    return f"{kind}@{100 * k:g}"
+
+
+def percent_of(name: str) -> str:
+    """K of a metric's name that ends in ``@K``, as it is written."""
+    return name.partition("@")[2]
+
+
 def share_of(name: str) -> float:
-    """k of a metric's name that ends in ``@K``, in (0, 1]."""
-    return float(name.partition("@")[2]) / 100
+    """Share k of a metric's name that ends in ``@K``, in (0, 1]."""
+    return float(percent_of(name)) / 100
 
 
 def _is_percent(text: str) -> bool:

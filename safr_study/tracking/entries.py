@@ -12,7 +12,6 @@ from mlflow.entities import Metric
 from pydantic import ValidationError
 
 from safr_study.records import (
-    DeletionScores,
     EpochReport,
     Provenance,
     RankedTrial,
@@ -20,10 +19,8 @@ from safr_study.records import (
     StudyResult,
     TrialRecord,
     TrialState,
-    to_plain,
 )
 from safr_study.records.history import HistoryPoint
-from safr_study.records.metric_values import measured_metrics
 from safr_study.records.warnings import trial_warnings
 from safr_study.settings import OF_LAYER, OF_MODEL, Objective, StudySpec, trial_config
 from safr_study.tracking.descriptions import metrics_note
@@ -261,25 +258,20 @@ def _score_metrics(scores: Scores) -> dict[str, float | None]:
     split = scores.split
     named: dict[str, float | None] = {
         f"{split}/best_accuracy": scores.accuracy,
-        f"{split}/accuracy_se": scores.accuracy_se,
-        f"{split}/best_loss": scores.loss,
-        f"{split}/majority_accuracy": scores.majority_accuracy,
+        f"{split}/accuracy_se": scores.values["accuracy"].se,
+        f"{split}/best_loss": scores.value("loss"),
+        f"{split}/majority_accuracy": scores.value("majority_accuracy"),
         f"{split}/examples": scores.examples,
     }
-    for deletion in scores.deletions:
-        named |= _deletion_metrics(deletion)
-    if scores.deletions:
+    for deletion in scores.to_plain()["deletions"]:
+        percent = f"{100 * deletion.pop('k'):g}"
+        named |= {f"deletion/{name}_{percent}": value for name, value in deletion.items()}
+    if scores.shares:
         named["deletion/saturated"] = int(scores.saturated)
     for layer in scores.superposition:
         place = layer.layer if layer.block == 0 else f"block{layer.block + 1}/{layer.layer}"
         named |= {f"superposition/{place}/{m}": getattr(layer, m) for m in OF_LAYER}
-    measured = {metric.name: metric.value for metric in measured_metrics(scores)}
-    return named | {f"{split}/{name}": measured.get(name) for name in _MODEL_METRICS}
-
-
-def _deletion_metrics(deletion: DeletionScores) -> dict[str, float | None]:
-    named = {name: value for name, value in to_plain(deletion).items() if name != "k"}
-    return {f"deletion/{name}_{100 * deletion.k:g}": value for name, value in named.items()}
+    return named | {f"{split}/{name}": scores.value(name) for name in _MODEL_METRICS}
 
 
 def _metrics(named: Mapping[str, float | None], step: int, at: int) -> list[Metric]:

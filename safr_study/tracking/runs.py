@@ -63,7 +63,7 @@ def find_runs(client: MlflowClient, experiment_id: str, uid: str, kind: str) -> 
 
 
 def study_runs(store: Store, dataset: str, uid: str, *kinds: str) -> list[Any]:
-    """As `find_runs`, for kinds of runs in a data set's experiment; empty where there is none."""
+    """Runs of these kinds in a data set's experiment; empty where there is none."""
     experiment = store.client.get_experiment_by_name(experiment_name(dataset))
     if experiment is None:
         return []

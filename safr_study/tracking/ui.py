@@ -34,7 +34,7 @@ class UiServer:
     process: subprocess.Popen[bytes]
 
     def wait(self) -> None:
-        """Until the server ends."""
+        """Wait until the server ends."""
         self.process.wait()
 
 

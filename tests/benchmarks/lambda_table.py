@@ -35,6 +35,7 @@ from safr_study.settings import (
     ModelShape,
     Penalties,
     TrainConfig,
+    at_k,
     fingerprint_of,
     wanted,
 )
@@ -139,7 +140,7 @@ def measurer(corpus: EncodedCorpus, evaluation: EvaluationConfig, device: torch.
         )
         full = measured.full == dev.labels
         top = measured.deleted[SHARE].top == dev.labels
-        numbers = [measured.scores.deletion(SHARE).dominant_share]
+        numbers = [measured.scores.value(at_k("dominant_share", SHARE))]
         for rows in parts:
             accuracy = 100 * float(np.mean(full[rows]))
             numbers += [accuracy, accuracy - 100 * float(np.mean(top[rows]))]

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
+from plain_scores import a_deletion, made_scores
 from run_results import run_result
 
 from benchmarks.curves import Curve, Pair, Table, Vector, best_hypervolume, snap
 from benchmarks.executor import History, Trainer, run_search
-from safr_study.records import DeletionScores, EpochReport, Replicate, Scores
+from safr_study.records import EpochReport, Replicate
 from safr_study.records.run import RunResult
 from safr_study.runner.task import RunTask
 from safr_study.settings import (
@@ -242,10 +243,10 @@ class Lookup:
 
 def finished(values: Vector, reports: Sequence[EpochReport]) -> RunResult:
     """The end of a trial of which nothing but its objectives is known."""
-    deletion = DeletionScores(0.3, 0.3, values[0] - values[1], values[1], 0.0)
+    deletion = a_deletion(0.3, 0.3, values[0] - values[1], values[1], 0.0)
     return run_result(
         Replicate(0, values),
-        scores=Scores("dev", 1, values[0], 0.0, 50.0, math.log(2), (deletion,)),
+        scores=made_scores("dev", 1, values[0], 0.0, 50.0, math.log(2), (deletion,)),
         reports=reports,
         seconds=float(len(reports)),
         device="table",

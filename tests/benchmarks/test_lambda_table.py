@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from plain_scores import deletion_at
 
 from benchmarks.curves import LEVELS
 from benchmarks.lambda_table import (
@@ -82,7 +83,7 @@ def test_a_line_has_what_a_trial_and_its_rungs_would_measure(tmp_path: Path) -> 
                 preset="masked",
                 device=CPU,
             )
-            scored.append((scores.accuracy, scores.deletion(0.3).srs))
+            scored.append((scores.accuracy, deletion_at(scores, 0.3).srs))
 
     reports = fit(run.train, corpus, device=CPU, measure=measure).epochs
     ours = [

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from plain_scores import deletion_at
 from torch import Tensor
 
 from safr_study.checkpoint.model_files import load_model
@@ -177,7 +178,7 @@ def test_what_is_learned_and_measured_is_what_the_cpu_learns(
             preset="masked",
             device=device,
         )
-        found.append((measured.scores.accuracy, measured.scores.deletion(0.3).srs))
+        found.append((measured.scores.accuracy, deletion_at(measured.scores, 0.3).srs))
     # The two draw different dropout and gates, so they end at different models.
     (accuracy, srs), (expected, expected_srs) = found
     assert expected > 90

@@ -24,6 +24,7 @@ import numpy as np
 import pytest
 from commands import SMALL, STUDY, TRIALS, FinishedStudy, command_line, environment, safr
 from optuna.storages.journal._storage import JournalOperation
+from plain_scores import made_scores
 from processes import of_session, trial_processes, wait_for_end
 from run_results import run_result
 from traces import is_trial, ledger, numbers, pickles, runs, trials, writes
@@ -38,7 +39,6 @@ from safr_study.records import (
     EpochReport,
     LossTerms,
     Replicate,
-    Scores,
     TrialRecord,
     TrialState,
 )
@@ -53,7 +53,7 @@ from safr_study.settings.space_files import find_space
 EPOCHS = 4
 FEW = 7
 FACTS = StudyFacts("f" * 64, "planted", (50.0, 0.0), {})
-SCORES = Scores("dev", 200, 80.5, 2.8, 50.0, 0.4, ())
+SCORES = made_scores("dev", 200, 80.5, 2.8, 50.0, 0.4, ())
 FAILING = 3
 """Number of a trial that always fails; the grid, which has no more points, has none."""
 

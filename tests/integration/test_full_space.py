@@ -70,7 +70,7 @@ def test_it_runs_resumes_and_ranks_feasible_trials_only(tmp_path: Path) -> None:
     feasible = set()
     for trial in trials:
         assert trial.scores is not None
-        if trial.scores.accuracy >= trial.scores.majority_accuracy + 5:
+        if trial.scores.accuracy >= trial.scores.values["majority_accuracy"].value + 5:
             feasible.add(trial.number)
     assert ranked == feasible
     assert 0 < len(feasible) < TRIALS

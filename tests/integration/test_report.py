@@ -11,6 +11,7 @@ import pytest
 from commands import FinishedStudy, safr
 from html_page import ReadPage
 from mlflow_page import browser_page
+from plain_scores import deletion_at
 from playwright.sync_api import Page
 
 from safr_study.features.study_base.results import load_ledger
@@ -103,7 +104,7 @@ def models_equal_the_ledger(report: Reported) -> None:
         assert scores is not None
         curve = {one["k"]: one for one in model["curve"]["deletions"]}
         assert sorted(curve) == [0.05, 0.1, 0.2, 0.3, 0.4, 0.5]
-        assert curve[0.3]["srs"] == scores.deletion(0.3).srs
+        assert curve[0.3]["srs"] == deletion_at(scores, 0.3).srs
         assert model["curve"]["accuracy"] == scores.accuracy
         assert len(model["predictions"]) == report.told["texts"]
 

@@ -12,6 +12,7 @@ from typing import Any
 import mlflow
 import pytest
 from commands import STUDY, TRIALS, Ended, FinishedStudy, command_line, environment, safr
+from plain_scores import deletion_at
 
 from safr_study.home import open_home
 from safr_study.ledger.ledger import Ledger
@@ -170,7 +171,7 @@ def test_a_pulled_model_repeats_the_numbers_of_its_trial(
     scores = ended.json["scores"]
     assert scores["accuracy"] == pytest.approx(trial.scores.accuracy, abs=1e-6)
     (at_30,) = [d for d in scores["deletions"] if d["k"] == 0.3]
-    assert at_30["srs"] == pytest.approx(trial.scores.deletion(0.3).srs, abs=1e-6)
+    assert at_30["srs"] == pytest.approx(deletion_at(trial.scores, 0.3).srs, abs=1e-6)
     assert [d["k"] for d in scores["deletions"]] == [0.05, 0.1, 0.2, 0.3, 0.4, 0.5]
     assert all(d["accuracy_random"] is not None for d in scores["deletions"])
 

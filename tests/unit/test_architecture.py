@@ -50,6 +50,15 @@ def test_a_name_that_went_away_is_noticed() -> None:
     ]
 
 
+def test_every_path_in_the_decisions_exists() -> None:
+    text = (ROOT / "docs" / "decisions.md").read_text("utf-8")
+    paths = set(re.findall(r"`([a-z_]+(?:/[a-z_]+)+(?:\.[a-z]+)?)`", text))
+    assert len(paths) > 10
+    assert [
+        one for one in paths if not (PACKAGE / one).exists() and not (ROOT / one).exists()
+    ] == []
+
+
 def test_the_tree_has_every_folder_of_the_first_two_levels_once() -> None:
     (tree,) = SECTIONS["The tree"]
     folders, parent = [], ""

@@ -3,12 +3,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from plain_scores import a_deletion, made_scores
 
 from safr_study.records import (
-    DeletionScores,
     EpochReport,
     LossTerms,
-    Scores,
     TrialRecord,
     TrialState,
     epoch_from_plain,
@@ -16,7 +15,7 @@ from safr_study.records import (
     to_plain,
 )
 
-SCORES = Scores(
+SCORES = made_scores(
     split="dev",
     examples=10,
     accuracy=70.0,
@@ -24,8 +23,8 @@ SCORES = Scores(
     majority_accuracy=50.0,
     loss=0.5,
     deletions=(
-        DeletionScores(0.1, 0.11, 60.0, 10.0, 1.0),
-        DeletionScores(0.3, 0.29, 50.0, 20.0, 1.0, 65.0, 15.0, 2.0, 0.97, True),
+        a_deletion(0.1, 0.11, 60.0, 10.0, 1.0),
+        a_deletion(0.3, 0.29, 50.0, 20.0, 1.0, 65.0, 15.0, 2.0, 0.97),
     ),
 )
 
@@ -39,10 +38,24 @@ def test_epochs_survive_json() -> None:
     assert epoch_from_plain(json.loads(json.dumps(to_plain(report)))) == report
 
 
-def test_a_deletion_is_found_by_its_share() -> None:
-    assert SCORES.deletion(0.3).srs == 20.0
+def test_a_value_is_found_by_its_metrics_name() -> None:
+    assert SCORES.value("srs@30") == 20.0
+    assert SCORES.values["srs@30"].se == 1.0
+    assert SCORES.value("contrast@30") is None
     with pytest.raises(KeyError):
-        SCORES.deletion(0.2)
+        SCORES.value("srs@20")
+
+
+@pytest.mark.parametrize("missing", ["accuracy", "accuracy_se", "loss", "split"])
+def test_scores_without_a_number_are_no_scores(missing: str) -> None:
+    plain = to_plain(SCORES)
+    del plain[missing]
+    with pytest.raises(TypeError, match=missing):
+        scores_from_plain(plain)
+    broken = to_plain(SCORES)
+    broken["deletions"][0]["srs"] = "high"
+    with pytest.raises(TypeError, match="no number"):
+        scores_from_plain(broken)
 
 
 def test_any_saturated_deletion_marks_the_scores() -> None:

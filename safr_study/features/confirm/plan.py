@@ -37,7 +37,7 @@ class ConfirmPlan:
     corpus: str
     """One line about the data."""
     trials: tuple[TrialRecord, ...]
-    """To be confirmed: the front, then the other baselines."""
+    """Trials to be confirmed: the front, then the other baselines."""
     seeds: tuple[int, ...]
     missing: tuple[RunKey, ...]
     """(trial, seed) to train, in this order: seed by seed, so that all trials can be compared

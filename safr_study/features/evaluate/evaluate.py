@@ -121,7 +121,7 @@ def _evaluate(
     config = loaded.evaluation
     if mode is not None:
         config = config.model_copy(update={"mode": mode})
-    recorded = () if loaded.scores is None else loaded.scores.deletions
+    recorded = () if loaded.scores is None else loaded.scores.shares
     used_splits: dict[SplitName, Split] = {"train": corpus.train, "dev": corpus.dev, split: texts}
     encoded = {
         name: _encode(given, corpus.class_names, loaded) for name, given in used_splits.items()
@@ -134,7 +134,7 @@ def _evaluate(
             split_name=split,
             classes=len(loaded.class_names),
             config=config,
-            want=everything((deletion.k for deletion in recorded), quick=quick),
+            want=everything(recorded, quick=quick),
             preset=loaded.config.preset,
             device=device,
             # The model's own training texts: those of other data say nothing about it.

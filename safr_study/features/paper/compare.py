@@ -14,6 +14,7 @@ from scipy.stats import kendalltau
 from safr_study.features.paper.numbers import METRICS, Metric, PaperRow
 from safr_study.pareto import front_numbers
 from safr_study.records.runs import VMASK_ROW, RunLine
+from safr_study.records.scores import is_saturated
 from safr_study.uncertainty.bootstrap import Values
 from safr_study.uncertainty.intervals import Interval, noise_floor
 from safr_study.uncertainty.summary import SeedValues, front_chances, summarise
@@ -183,7 +184,7 @@ def compare_rows(
                 entry=entry,
                 seeds=tuple(line.seed for line in runs[entry.row]),
                 metrics=metrics[entry.name],
-                saturated=sum(line.test.deletion(PAPER_K).saturated for line in runs[entry.row]),
+                saturated=sum(is_saturated(line.test.values, PAPER_K) for line in runs[entry.row]),
                 rank=1 + int((srs > srs[place]).sum()),
                 paper_rank=1 + int((paper_srs > paper_srs[place]).sum()),
                 on_front=bool(on_front[place]),

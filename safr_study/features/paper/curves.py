@@ -11,7 +11,8 @@ import numpy as np
 from safr_study.features.paper.compare import PAPER_K, lines_of
 from safr_study.features.paper.numbers import PaperCapacity, PaperNumbers, PaperRow
 from safr_study.records.runs import Row, RunLine
-from safr_study.records.scores import DeletionScores
+from safr_study.records.scores import is_saturated
+from safr_study.settings import at_k
 from safr_study.uncertainty.intervals import Interval, t_interval, t_or_normal_interval
 
 Group = Literal["all", "important", "less_important"]
@@ -164,23 +165,26 @@ def _points(
         CurvePoint(
             k=0.0,
             ours=t_or_normal_interval(
-                [run.test.accuracy for run in runs], runs[0].test.accuracy_se
+                [run.test.accuracy for run in runs], runs[0].test.values["accuracy"].se or 0.0
             ),
             paper=numbers.accuracy,
             saturated=0,
         )
     ]
     for k in _shares(runs):
-        found = [run.test.deletion(k) for run in runs]
-        values = [_accuracy(scores, deletion) for scores in found]
-        measured = [value for value in values if value is not None]
-        if len(measured) == len(values):
+        name = at_k(f"accuracy_{deletion}", k)
+        measures = [run.test.values[name] for run in runs if name in run.test.values]
+        if len(measures) == len(runs):
+            # Of a random deletion the mean over draws has an error of its own.
+            se = measures[0].se or _binomial_se(measures[0].value, examples)
             points.append(
                 CurvePoint(
                     k=k,
-                    ours=t_or_normal_interval(measured, _se(found[0], deletion, examples)),
+                    ours=t_or_normal_interval([measure.value for measure in measures], se),
                     paper=published if k == PAPER_K else None,
-                    saturated=sum(s.saturated for s in found) if deletion == "top" else 0,
+                    saturated=sum(is_saturated(run.test.values, k) for run in runs)
+                    if deletion == "top"
+                    else 0,
                 )
             )
     return tuple(points)
@@ -188,17 +192,11 @@ def _points(
 
 def _shares(runs: Sequence[RunLine]) -> list[float]:
     """The k above 0 that all the runs have."""
-    shares = [{scores.k for scores in run.test.deletions if scores.k} for run in runs]
+    shares = [{k for k in run.test.shares if k} for run in runs]
     return sorted(set.intersection(*shares))
 
 
-def _accuracy(scores: DeletionScores, deletion: Deletion) -> float | None:
-    return scores.accuracy_top if deletion == "top" else scores.accuracy_random
-
-
-def _se(scores: DeletionScores, deletion: Deletion, examples: int) -> float:
-    """Standard error of one run's accuracy: binomial, and of the mean over draws as measured."""
-    if deletion == "random" and scores.accuracy_random_se is not None:
-        return scores.accuracy_random_se
-    share = scores.accuracy_top / 100
+def _binomial_se(percent: float, examples: int) -> float:
+    """Standard error of one run's accuracy, both in percentage points."""
+    share = percent / 100
     return 100 * float(np.sqrt(share * (1 - share) / examples))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from safr_study.features.paper.compare import PAPER_K, lines_of
 from safr_study.features.paper.curves import sentiment_difference
 from safr_study.features.paper.numbers import PaperRow
 from safr_study.records.runs import Row, RunLine
-from safr_study.records.scores import Agreement, DeletionScores
+from safr_study.records.scores import Values, is_saturated
+from safr_study.settings import CONTROLS, at_k
 from safr_study.uncertainty.intervals import Interval, t_or_normal_interval
+
+_SRS = at_k("srs", PAPER_K)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ def compare_rankings(
     outcomes = []
     for entry in entries:
         runs = lines_of(entry, lines)
-        names = [found.ranking for found in runs[0].test.agreements] if runs else []
+        names = [name for name in ("capacity", *CONTROLS) if runs and _found(runs[0], name)]
         outcomes += [_ranking(entry.row, name, runs) for name in names]
     return tuple(outcomes)
 
@@ -79,41 +82,31 @@ def compare_sentiment(
 
 
 def _ranking(row: Row, name: str, runs: Sequence[RunLine]) -> RankingOutcome:
-    found = [one for run in runs for one in run.test.agreements if one.ranking == name]
-    deletions = [deletion for run in runs if (deletion := _deletion(run, name)) is not None]
+    measured = [values for run in runs if (values := _found(run, name))]
+    deleted = [values for run in runs if _SRS in (values := _values(run, name))]
 
-    def over(
-        value: Callable[[Agreement], float], se: Callable[[Agreement], float | None]
-    ) -> Interval:
-        values = [value(one) for one in found]
-        return t_or_normal_interval(values, se(found[0]) or 0.0)
+    def over(values: Sequence[Values], metric: str) -> Interval:
+        measures = [one[metric] for one in values]
+        return t_or_normal_interval([one.value for one in measures], measures[0].se or 0.0)
 
-    srs = None
-    if deletions:
-        values = [deletion.srs for deletion in deletions]
-        srs = t_or_normal_interval(values, deletions[0].srs_se)
     return RankingOutcome(
         row=row,
         ranking=name,
-        seeds=len(found),
-        texts=found[0].texts,
-        average_precision=over(
-            lambda one: one.average_precision, lambda one: one.average_precision_se
-        ),
-        auroc=over(lambda one: one.auroc, lambda one: one.auroc_se),
-        precision_at_gold=over(
-            lambda one: one.precision_at_gold, lambda one: one.precision_at_gold_se
-        ),
-        srs=srs,
-        saturated=sum(deletion.saturated for deletion in deletions),
+        seeds=len(measured),
+        texts=int(measured[0]["rationale_texts"].value),
+        average_precision=over(measured, "average_precision"),
+        auroc=over(measured, "auroc"),
+        precision_at_gold=over(measured, "precision_at_gold"),
+        srs=over(deleted, _SRS) if deleted else None,
+        saturated=sum(is_saturated(values, PAPER_K) for values in deleted),
     )
 
 
-def _deletion(run: RunLine, ranking: str) -> DeletionScores | None:
-    """The deletion of 30 % by a ranking, where it was measured."""
-    if ranking == "capacity":
-        return run.test.deletion(PAPER_K)
-    for control in run.test.controls:
-        if control.ranking == ranking:
-            return next((one for one in control.deletions if one.k == PAPER_K), None)
-    return None
+def _values(run: RunLine, ranking: str) -> Values:
+    return run.test.values if ranking == "capacity" else run.test.rankings.get(ranking, {})
+
+
+def _found(run: RunLine, ranking: str) -> Values:
+    """Values of a ranking that was compared with the rationale; empty for another."""
+    values = _values(run, ranking)
+    return values if "rationale_texts" in values else {}

@@ -56,7 +56,7 @@ class WantedRun:
             line.key == self.key
             and line.corpus == self.corpus
             and line.evaluation == self.evaluation
-            and (line.test.curve is not None or not self.curve)
+            and (line.test.has("srs_auc") or not self.curve)
             and (line.capacities is not None or not self.capacities)
         )
 

@@ -27,7 +27,7 @@ EXAMPLE_WORDS = (5, 30)
 _DRAWN = 500
 """Dev texts among which examples are looked for."""
 CURVE_TOKENS = 20_000
-"""About so many dev tokens are behind a curve, so that it takes seconds."""
+"""Dev tokens behind a curve, at most about so many: it takes seconds."""
 Say = Callable[[str], None]
 
 
@@ -36,7 +36,7 @@ class Example:
     """A dev text that every chosen model is asked about."""
 
     row: int
-    """Row of the dev split, from 0."""
+    """Row in the dev split, from 0."""
     label: str
     """Its class."""
     text: str
@@ -72,7 +72,7 @@ class Examples:
     curve_texts: int = 0
     """Number of dev texts that the curves are measured on."""
     dev_texts: int = 0
-    """Number of dev texts."""
+    """Dev texts in all."""
     problem: str | None = None
     """Reason why there are none, a sentence."""
 

@@ -10,10 +10,11 @@ from safr_study.features.report.study_report import StudyReport
 from safr_study.figures.curves import ModelCurve, curves_chart
 from safr_study.records import LayerMeasures, RankedTrial
 from safr_study.records.explanation import Explanation
-from safr_study.records.scores import Scores
+from safr_study.records.scores import Scores, is_saturated
 from safr_study.render.html import cell, details, head, number, paragraph, section, table
 from safr_study.render.inline_svg import Mark, inline_chart, legend
 from safr_study.render.words import TINTS, marked_word
+from safr_study.settings import at_k
 from safr_study.text import Z95
 
 _FFN1 = "ffn1_pre"
@@ -47,13 +48,14 @@ def curves_section(report: StudyReport) -> str:
         rows += [
             [
                 head(model.name),
-                number(100 * one.k, 0),
-                number(100 * one.realised_share, 1),
-                number(one.accuracy_top, 2),
-                number(one.srs, 2, shown=f"{one.srs:.2f} ± {Z95 * one.srs_se:.2f}"),
-                cell("saturated" if one.saturated else ""),
+                number(100 * k, 0),
+                number(100 * scores.values[at_k("realised_share", k)].value, 1),
+                number(scores.values[at_k("accuracy_top", k)].value, 2),
+                number(srs.value, 2, shown=f"{srs.value:.2f} ± {Z95 * (srs.se or 0.0):.2f}"),
+                cell("saturated" if is_saturated(scores.values, k) else ""),
             ]
-            for one in scores.deletions
+            for k in scores.shares
+            for srs in (scores.values[at_k("srs", k)],)
         ]
     columns = ["Model", ">k %", ">Really deleted %", ">Accuracy", ">SRS", "Note"]
     numbers = details("The numbers", table(columns, rows, sortable=True, name="Curves over k"))
@@ -84,7 +86,7 @@ def capacity_section(report: StudyReport) -> str:
             number(ranked.trial.number, 0),
             head(ranked.trial.label),
             *_measured(measures),
-            number(ranked.trial.scores.gate_openness if ranked.trial.scores else None, 3),
+            number(ranked.trial.scores.value("gate_openness") if ranked.trial.scores else None, 3),
         ]
         for ranked, measures in here
     ]
@@ -141,13 +143,13 @@ def _curves_charts(models: Sequence[tuple[InspectedModel, Scores]]) -> str:
         curves = []
         marks: dict[str, Mark | list[Mark]] = {}
         for row, (model, scores) in enumerate(models):
-            values = [scores.accuracy, *(one.accuracy_top for one in scores.deletions)]
-            halves = [""] * len(values)
-            if label == "SRS":
-                values = [0.0, *(one.srs for one in scores.deletions)]
-                halves = ["", *(f" ± {Z95 * one.srs_se:.2f}" for one in scores.deletions)]
-            shares = (0.0, *(one.k for one in scores.deletions))
-            saturated = (False, *(one.saturated for one in scores.deletions))
+            kind, whole = ("srs", 0.0) if label == "SRS" else ("accuracy_top", scores.accuracy)
+            measures = [scores.values[at_k(kind, k)] for k in scores.shares]
+            values = [whole, *(measure.value for measure in measures)]
+            errors = [measure.se for measure in measures]
+            halves = ["", *("" if se is None else f" ± {Z95 * se:.2f}" for se in errors)]
+            shares = (0.0, *scores.shares)
+            saturated = (False, *(is_saturated(scores.values, k) for k in scores.shares))
             curves.append(ModelCurve(model.name, shares, tuple(values), saturated))
             marks[f"curve-{row}"] = Mark(trial=model.trial)
             marks[f"points-{row}"] = [
@@ -201,7 +203,7 @@ def _layers(ranked: RankedTrial) -> tuple[LayerMeasures, ...]:
 
 
 def _last(ranked: RankedTrial, layer: str) -> list[LayerMeasures]:
-    """Measures of a layer in the last block."""
+    """Measures of the last block, where capacity is taken."""
     found = [measures for measures in _layers(ranked) if measures.layer == layer]
     return sorted(found, key=lambda measures: measures.block)[-1:]
 

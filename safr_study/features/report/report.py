@@ -45,7 +45,7 @@ class ReportRequest:
     anyway: bool = False
     """Compare also what is of other data."""
     quick: bool = False
-    """The ledger alone: no model is loaded, no text is shown."""
+    """Whether the ledger alone is read: no model is loaded, no text is shown."""
     texts: int = TEXTS
 
 
@@ -58,7 +58,7 @@ class WrittenReport:
     report: StudyReport
 
     def facts(self) -> dict[str, Any]:
-        """Place and contents as JSON values."""
+        """Facts for programs: where the page is, and what it has."""
         result = self.report.result
         missing = [self.report.examples.problem, *(one.problem for one in self.report.models)]
         return {

@@ -33,7 +33,7 @@ class StudyReport:
     history: tuple[HistoryPoint, ...]
     importance: tuple[Importance, ...]
     provenance: Mapping[str, Any]
-    """Commit, versions and fingerprint of the corpus, from the ledger."""
+    """Provenance in the ledger: commit, versions, fingerprint of the corpus."""
     command: str
     """Command that repeats or resumes the study."""
     report_command: str

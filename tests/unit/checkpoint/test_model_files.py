@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from plain_scores import a_deletion, made_scores
 from safetensors.torch import load_file, save_file
 
 from safr_study.checkpoint.manifest import file_sha256, verify_model
@@ -16,21 +17,19 @@ from safr_study.checkpoint.model_files import load_model, save_model
 from safr_study.data import EncodedCorpus
 from safr_study.errors import CorruptCheckpoint
 from safr_study.model import SafrClassifier, build_model
-from safr_study.records import CheckpointRef, DeletionScores, Scores
+from safr_study.records import CheckpointRef
 from safr_study.settings import CorpusSpec, EvaluationConfig, TrainConfig
 
 SPEC = CorpusSpec(dataset="planted:redundant", max_len=8)
 EVALUATION = EvaluationConfig(draws=12)
-SCORES = Scores(
+SCORES = made_scores(
     split="dev",
     examples=60,
     accuracy=100 / 3,
     accuracy_se=6.1,
     majority_accuracy=50.0,
     loss=0.1 + 0.2,
-    deletions=(
-        DeletionScores(k=0.3, realised_share=0.31, accuracy_top=20.0, srs=13.3, srs_se=4.0),
-    ),
+    deletions=(a_deletion(k=0.3, realised_share=0.31, accuracy_top=20.0, srs=13.3, srs_se=4.0),),
 )
 
 

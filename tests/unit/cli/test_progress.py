@@ -14,7 +14,7 @@ from safr_study.cluster.slots import TrialSlots
 from safr_study.features.search.search import StudyPlan
 from safr_study.features.study_base.cost import Cost
 from safr_study.pareto import hypervolume
-from safr_study.records import EpochReport, LossTerms, Scores, TrialRecord, TrialState
+from safr_study.records import EpochReport, LossTerms, TrialRecord, TrialState
 from safr_study.records.warnings import study_warnings
 from safr_study.settings import Objective
 
@@ -133,18 +133,13 @@ def histories(draw: st.DrawFn) -> list[TrialRecord]:
         end = draw(st.sampled_from(["complete", "saturated", "stopped", "failed", "running"]))
         if end in ("complete", "saturated"):
             made = complete(number, (float(values[0]), float(values[1])), draw(st.integers(1, 3)))
-            scores = saturated_scores() if end == "saturated" else None
+            scores = plain_scores(saturated=True) if end == "saturated" else None
             told.append(replace(made, scores=scores))
         elif end == "stopped":
             told.append(replace(RUNNING, number=number, state=TrialState.PRUNED, stopped_at=2))
         elif end == "failed":
             told.append(replace(RUNNING, number=number, state=TrialState.FAILED, failure="no"))
     return told
-
-
-def saturated_scores() -> Scores:
-    scores = plain_scores()
-    return replace(scores, deletions=(replace(scores.deletions[0], saturated=True),))
 
 
 @settings(max_examples=60)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from plain_scores import numbers
 from scipy import stats
 from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -53,12 +54,13 @@ def per_text(scores: np.ndarray, gold: np.ndarray, offsets: np.ndarray) -> np.nd
 @given(RAGGED)
 def test_agreement_equals_the_loops_also_with_ties(ragged) -> None:
     offsets, scores, gold = ragged
-    found = rationale_agreement("norm", scores, gold, offsets)
+    measures = rationale_agreement(scores, gold, offsets)
     expected = per_text(scores, gold, offsets)
     if not len(expected):
-        assert found is None
+        assert measures == {}
         return
-    assert (found.ranking, found.texts) == ("norm", len(expected))
+    found = numbers(measures)
+    assert found.rationale_texts == len(expected)
     means = [found.average_precision, found.auroc, found.precision_at_gold]
     np.testing.assert_allclose(means, expected.mean(axis=0), atol=1e-12)
     errors = [found.average_precision_se, found.auroc_se, found.precision_at_gold_se]
@@ -74,9 +76,9 @@ def test_agreement_equals_the_oracle_without_ties() -> None:
     offsets = np.concatenate(([0], np.cumsum(lengths)))
     gold = rng.integers(0, 2, size=offsets[-1])
     scores = rng.normal(size=offsets[-1]) + 0.5 * gold
-    found = rationale_agreement("capacity", scores, gold, offsets)
+    found = numbers(rationale_agreement(scores, gold, offsets))
     texts = [(a, b) for a, b in pairwise(offsets) if 0 < gold[a:b].sum() < b - a]
-    assert found.texts == len(texts)
+    assert found.rationale_texts == len(texts)
     assert found.average_precision == pytest.approx(
         np.mean([average_precision_score(gold[a:b], scores[a:b]) for a, b in texts])
     )
@@ -89,8 +91,8 @@ def test_agreement_equals_the_oracle_without_ties() -> None:
 
 def test_equal_scores_are_judged_in_the_order_in_which_they_are_deleted() -> None:
     offsets, scores = np.array([0, 4]), np.full(4, 0.25)
-    first = rationale_agreement("position", scores, np.array([1, 0, 0, 0]), offsets)
-    last = rationale_agreement("position", scores, np.array([0, 0, 0, 1]), offsets)
+    first = numbers(rationale_agreement(scores, np.array([1, 0, 0, 0]), offsets))
+    last = numbers(rationale_agreement(scores, np.array([0, 0, 0, 1]), offsets))
     assert (first.average_precision, first.precision_at_gold) == (1.0, 1.0)
     assert (last.average_precision, last.precision_at_gold) == (0.25, 0.0)
     assert first.auroc == last.auroc == 0.5
@@ -98,15 +100,15 @@ def test_equal_scores_are_judged_in_the_order_in_which_they_are_deleted() -> Non
 
 def test_equal_scores_of_two_texts_are_no_ties() -> None:
     offsets, gold = np.array([0, 2, 5]), np.array([1, 0, 0, 0, 1])
-    found = rationale_agreement("norm", np.array([0.5, 0.1, 0.5, 0.6, 0.7]), gold, offsets)
+    found = numbers(rationale_agreement(np.array([0.5, 0.1, 0.5, 0.6, 0.7]), gold, offsets))
     assert found.auroc == 1.0
 
 
 def test_a_perfect_and_the_opposite_ranking() -> None:
     offsets, gold = np.array([0, 3, 7]), np.array([0, 1, 0, 1, 1, 0, 0])
-    best = rationale_agreement("random", gold.astype(float), gold, offsets)
+    best = numbers(rationale_agreement(gold.astype(float), gold, offsets))
     assert (best.average_precision, best.auroc, best.precision_at_gold) == (1.0, 1.0, 1.0)
-    worst = rationale_agreement("random", -gold.astype(float), gold, offsets)
+    worst = numbers(rationale_agreement(-gold.astype(float), gold, offsets))
     assert (worst.auroc, worst.precision_at_gold) == (0.0, 0.0)
     assert worst.average_precision == pytest.approx((1 / 3 + (1 / 3 + 2 / 4) / 2) / 2)
 
@@ -114,5 +116,5 @@ def test_a_perfect_and_the_opposite_ranking() -> None:
 def test_texts_that_are_all_gold_or_have_none_do_not_count() -> None:
     offsets = np.array([0, 2, 2, 4, 6])
     gold, scores = np.array([1, 1, 0, 0, 0, 1]), np.arange(6.0)
-    assert rationale_agreement("norm", scores, gold, offsets).texts == 1
-    assert rationale_agreement("norm", scores[:4], gold[:4], offsets[:4]) is None
+    assert rationale_agreement(scores, gold, offsets)["rationale_texts"].value == 1
+    assert rationale_agreement(scores[:4], gold[:4], offsets[:4]) == {}

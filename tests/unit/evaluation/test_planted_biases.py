@@ -12,6 +12,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from plain_scores import deletion_at, numbers
 from planted_rules import CPU, CueRule, Floats, LengthRule, covers, marks, measured, planted
 
 from safr_study.data import EncodedCorpus, EncodedSplit
@@ -86,10 +87,9 @@ def test_repetition_makes_capacity_find_cues_and_distractors_alike(
         n, u = words.split.lengths, words.unique
         harmonic = np.array([sum(1 / place for place in range(1, m + 1)) for m in u])
         for kind in ("cue", "dis"):
-            found = rationale_agreement(
-                "capacity", words.capacity, words.of(kind), words.split.offsets
+            found = numbers(
+                rationale_agreement(words.capacity, words.of(kind), words.split.offsets)
             )
-            assert found is not None
             expected = float(np.mean(harmonic / u))
             assert covers(found.average_precision, found.average_precision_se, expected)
             assert covers(found.precision_at_gold, found.precision_at_gold_se, np.mean(1 / u))
@@ -100,10 +100,11 @@ def test_repetition_makes_capacity_find_cues_and_distractors_alike(
     assert precisions["repeated", "cue"] == pytest.approx((0.747, 0.975), abs=5e-4)
     assert precisions["repeated", "dis"] == pytest.approx((0.753, 0.975), abs=5e-4)
     assert precisions["plain", "cue"] == pytest.approx((0.204, 0.622), abs=5e-4)
-    found = rationale_agreement(
-        "random", random_ranking(repeated.split), repeated.of("cue"), repeated.split.offsets
+    found = numbers(
+        rationale_agreement(
+            random_ranking(repeated.split), repeated.of("cue"), repeated.split.offsets
+        )
     )
-    assert found is not None
     lengths = repeated.split.lengths
     by_chance = np.mean([sum(1 / place for place in range(1, n + 1)) / n for n in lengths])
     assert by_chance == pytest.approx(0.166, abs=5e-4)
@@ -248,8 +249,8 @@ def test_a_model_without_words_has_srs_where_texts_are_shortened(
     length: EncodedCorpus, wordless: SafrClassifier, mode: DeletionMode
 ) -> None:
     scores = scored(wordless, length, mode)
-    found = scores.deletion(K)
-    (by_chance,) = scores.controls[0].deletions
+    found = deletion_at(scores, K)
+    by_chance = numbers(scores.rankings["random"])
     assert scores.accuracy == pytest.approx(78, abs=1)
     if mode == "remove":
         assert 10 < found.srs < 15
@@ -259,7 +260,7 @@ def test_a_model_without_words_has_srs_where_texts_are_shortened(
         # Not quite free: the mean over fewer positions is a less exact measure of the length. How
         # much that costs hangs on the fit's rounding; no more than the shorter texts themselves.
         assert not covers(by_chance.srs, by_chance.srs_se, 0)
-        removed = scored(wordless, length, "remove").deletion(K)
+        removed = deletion_at(scored(wordless, length, "remove"), K)
         gap = by_chance.srs - removed.srs
         assert gap < 0 or covers(gap, math.hypot(by_chance.srs_se, removed.srs_se), 0)
     else:

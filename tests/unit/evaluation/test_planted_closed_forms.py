@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from plain_scores import deletion_at, numbers
 from planted_rules import CPU, CueRule, covers, measured, planted
 
 from safr_study.data import EncodedCorpus, EncodedSplit
@@ -81,8 +82,8 @@ def test_capacity_is_the_oracle_where_cues_have_their_own_direction(
 ) -> None:
     assert scores.accuracy == 100.0
     oracle = measured(rule, test, test.rationale.astype(float))
-    assert scores.deletion(K).srs == oracle.srs
-    assert scores.deletion(K).srs_excess == oracle.srs_excess
+    assert deletion_at(scores, K).srs == oracle.srs
+    assert deletion_at(scores, K).srs_excess == oracle.srs_excess
 
 
 def test_a_random_ranking_has_neither_excess_nor_contrast(
@@ -111,7 +112,9 @@ def test_the_curves_meet_their_closed_forms(test: EncodedSplit, scores: Scores) 
         shares.append(q.sum() / n.sum())
         srs.append(50 * float(np.mean(q >= 1)))
         excess.append(srs[-1] - 50 * float(np.mean(q / n)))
-        errors.append(2.6 * max(scores.deletion(k).srs_se, scores.deletion(k).srs_excess_se))
+        errors.append(
+            2.6 * max(deletion_at(scores, k).srs_se, deletion_at(scores, k).srs_excess_se)
+        )
 
     def area(heights: list[float]) -> float:
         strips = [
@@ -120,28 +123,24 @@ def test_the_curves_meet_their_closed_forms(test: EncodedSplit, scores: Scores) 
         ]
         return sum(strips) / shares[-1]
 
-    curve = scores.curve
-    assert curve is not None
     # Half of the first strip is lost on the way to 5 %, where the shortest texts lose no token.
     assert 47 < srs[1] < 50
     assert area(srs) == pytest.approx(47.5, abs=0.5)
     assert area(excess) == pytest.approx(35, abs=0.5)
-    assert curve.srs_auc == pytest.approx(area(srs), abs=area(errors))
-    assert curve.srs_excess_auc == pytest.approx(area(excess), abs=area(errors))
+    assert scores.value("srs_auc") == pytest.approx(area(srs), abs=area(errors))
+    assert scores.value("srs_excess_auc") == pytest.approx(area(excess), abs=area(errors))
     assert area(errors) < 5
 
 
 def test_the_probabilities_meet_their_closed_forms(test: EncodedSplit, scores: Scores) -> None:
     """Without its cue a text keeps its prediction one time in two, else the probability of the
     predicted class falls by GAP. The cue alone is enough; an empty text is of class 0."""
-    curve = scores.curve
-    assert curve is not None
     comprehensiveness, sufficiency, error = [], [], []
     for k in CURVE_SHARES[1:]:
         q = deletion_counts(test.lengths, k)
         comprehensiveness.append(100 * GAP * 0.5 * float(np.mean(q >= 1)))
         sufficiency.append(100 * GAP * float(np.mean((q == 0) & (test.labels == 1))))
-        found = scores.deletion(k)
+        found = deletion_at(scores, k)
         assert covers(found.comprehensiveness, found.comprehensiveness_se, comprehensiveness[-1])
         assert found.sufficiency == pytest.approx(sufficiency[-1])
         # A prediction that changes costs one nat: the logits are 1 and 0.
@@ -150,9 +149,11 @@ def test_the_probabilities_meet_their_closed_forms(test: EncodedSplit, scores: S
         error.append(2.6 * found.comprehensiveness_se)
     assert 0 < sufficiency[0] < 2
     assert sufficiency[1:] == [0.0] * 5
-    assert curve.sufficiency_aopc == pytest.approx(float(np.mean(sufficiency)))
+    assert scores.value("sufficiency_aopc") == pytest.approx(float(np.mean(sufficiency)))
     expected = float(np.mean(comprehensiveness))
-    assert curve.comprehensiveness_aopc == pytest.approx(expected, abs=float(np.mean(error)))
+    assert scores.value("comprehensiveness_aopc") == pytest.approx(
+        expected, abs=float(np.mean(error))
+    )
     assert expected == pytest.approx(100 * GAP / 2, abs=0.2)
 
 
@@ -160,11 +161,12 @@ def test_capacity_is_the_cue_and_what_leave_one_out_finds(
     test: EncodedSplit, scores: Scores
 ) -> None:
     """A text has a tau where its prediction changes without the cue: one in two."""
-    assert scores.kendall_tau == pytest.approx(1.0)
-    assert scores.kendall_texts == pytest.approx(TEXTS / 2, abs=2.6 * math.sqrt(TEXTS) / 2)
-    by_capacity, *by_chance = scores.agreements
+    assert scores.value("kendall_tau") == pytest.approx(1.0)
+    assert scores.value("kendall_texts") == pytest.approx(TEXTS / 2, abs=2.6 * math.sqrt(TEXTS) / 2)
+    by_capacity = numbers(scores.values)
+    by_chance = [numbers(scores.rankings[name]) for name in ("position", "random")]
     assert by_capacity.average_precision == by_capacity.auroc == by_capacity.precision_at_gold == 1
-    assert by_capacity.texts == test.examples
+    assert by_capacity.rationale_texts == test.examples
     # A cue that may be anywhere is found at a place that is uniform on 1..n.
     n = test.lengths
     harmonic = np.array([sum(1 / place for place in range(1, length + 1)) for length in n])

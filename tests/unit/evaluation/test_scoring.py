@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import math
 from itertools import pairwise
 from types import SimpleNamespace
@@ -11,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from counted_passes import count_passes
+from plain_scores import deletion_at, deletions_of
 from scipy import stats
 
 from safr_study.data import EncodedSplit
@@ -160,15 +160,15 @@ def test_batched_scores_equal_a_loop_over_single_texts(
     found = scored(model, ragged_split, preset=preset, config=config)
     expected = brute_force(model, ragged_split, preset, layer)
     assert found.accuracy == pytest.approx(expected.pop("accuracy"), abs=1e-9)
-    assert found.loss == pytest.approx(expected.pop("loss"), abs=1e-6)
-    measured = {f"{d.k}": dataclasses.asdict(d) for d in found.deletions}
+    assert found.value("loss") == pytest.approx(expected.pop("loss"), abs=1e-6)
+    measured = {f"{d.k}": vars(d) for d in deletions_of(found)}
     assert not any(deletion.pop("saturated") for deletion in measured.values())
     for k, deletion in expected.items():
         headroom = measured[k].pop("headroom")
         assert headroom == (pytest.approx(h, abs=1e-5) if (h := deletion.pop("headroom")) else None)
         assert measured[k] == pytest.approx(deletion, rel=0, abs=1e-5)
         assert measured[k]["srs"] == pytest.approx(deletion["srs"], rel=0, abs=1e-9)
-    assert any(abs(d.srs) > 1 for d in found.deletions), "deletion must change predictions"
+    assert any(abs(d.srs) > 1 for d in deletions_of(found)), "deletion must change predictions"
 
 
 def test_nothing_depends_on_the_batches_or_on_what_ran_before(ragged_split: EncodedSplit) -> None:
@@ -182,8 +182,8 @@ def test_nothing_depends_on_the_batches_or_on_what_ran_before(ragged_split: Enco
     for batch_size in (1, 60):
         config = CONFIG.model_copy(update={"batch_size": batch_size})
         other = scored(model, ragged_split, config=config)
-        assert [d.srs for d in other.deletions] == [d.srs for d in first.deletions]
-        assert other.loss == pytest.approx(first.loss, abs=1e-6)
+        assert [d.srs for d in deletions_of(other)] == [d.srs for d in deletions_of(first)]
+        assert other.value("loss") == pytest.approx(first.value("loss"), abs=1e-6)
 
 
 def test_random_deletions_are_measured_only_when_asked(
@@ -195,25 +195,25 @@ def test_random_deletions_are_measured_only_when_asked(
     # Texts that lose no token are not run again.
     losing = int((np.round(0.3 * ragged_split.lengths) > 0).sum())
     assert sum(run) == ragged_split.examples + losing
-    assert plain.deletions[0].accuracy_random is None
-    assert plain.deletions[0].srs_excess is None
+    assert deletions_of(plain)[0].accuracy_random is None
+    assert deletions_of(plain)[0].srs_excess is None
     run.clear()
     drawn = scored(model, ragged_split, want=Wanted(shares=(0.3,), random=True))
     # A text that loses the same tokens in two deletions is run once.
     most = ragged_split.examples + (1 + CONFIG.draws) * losing
     assert ragged_split.examples + CONFIG.draws * losing / 2 < sum(run) <= most
-    assert drawn.deletions[0].srs == plain.deletions[0].srs
+    assert deletions_of(drawn)[0].srs == deletions_of(plain)[0].srs
 
 
 def test_scores_are_ordered_by_share_without_repeats(ragged_split: EncodedSplit) -> None:
     found = scored(tiny_model(), ragged_split, want=Wanted(shares=(0.5, 0.1, 0.5)))
-    assert [deletion.k for deletion in found.deletions] == [0.1, 0.5]
-    assert found.deletion(0.5).realised_share > found.deletion(0.1).realised_share
+    assert [deletion.k for deletion in deletions_of(found)] == [0.1, 0.5]
+    assert deletion_at(found, 0.5).realised_share > deletion_at(found, 0.1).realised_share
 
 
 def test_deleting_nothing_and_everything(ragged_split: EncodedSplit) -> None:
     found = scored(tiny_model(), ragged_split, want=everything_at(0.0, 1.0))
-    nothing, everything = found.deletions
+    nothing, everything = deletions_of(found)
     assert (nothing.srs, nothing.srs_se, nothing.realised_share) == (0.0, 0.0, 0.0)
     assert nothing.accuracy_top == nothing.accuracy_random == found.accuracy
     # Empty texts all get the bias's class.
@@ -229,8 +229,8 @@ def test_a_split_of_empty_texts_is_scored() -> None:
     )
     found = scored(tiny_model(), empty)
     assert found.accuracy in (pytest.approx(100 / 3), pytest.approx(200 / 3))
-    assert found.majority_accuracy == pytest.approx(200 / 3)
-    assert [(d.srs, d.realised_share) for d in found.deletions] == [(0.0, 0.0)] * 3
+    assert found.value("majority_accuracy") == pytest.approx(200 / 3)
+    assert [(d.srs, d.realised_share) for d in deletions_of(found)] == [(0.0, 0.0)] * 3
 
 
 def test_one_text_has_no_error_of_the_excess() -> None:
@@ -238,7 +238,7 @@ def test_one_text_has_no_error_of_the_excess() -> None:
         tokens=np.array([3, 4, 5], np.int32), offsets=np.array([0, 3]), labels=np.array([1])
     )
     found = scored(tiny_model(), one)
-    assert all(deletion.srs_excess_se is None for deletion in found.deletions)
+    assert all(deletion.srs_excess_se is None for deletion in deletions_of(found))
 
 
 @pytest.mark.parametrize(("others", "saturated"), [(5, False), (4, True)])
@@ -258,7 +258,7 @@ def test_saturation_begins_above_95_percent(others: int, saturated: bool) -> Non
         offsets=np.arange(0, 201, 2),
         labels=np.zeros(100, np.int64),
     )
-    [deletion] = scored(FirstToken(), split, want=Wanted(shares=(0.5,))).deletions
+    [deletion] = deletions_of(scored(FirstToken(), split, want=Wanted(shares=(0.5,))))
     assert deletion.dominant_share == (100 - others) / 100
     assert deletion.saturated is saturated
 

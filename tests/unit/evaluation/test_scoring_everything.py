@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from plain_scores import deletion_at, deletions_of, numbers
 from scipy import stats
 
 from safr_study.data import EncodedSplit
@@ -16,7 +16,7 @@ from safr_study.evaluation.rankings import word_counts
 from safr_study.evaluation.scoring import evaluate_model
 from safr_study.model import SafrClassifier, build_model
 from safr_study.records import Scores, scores_from_plain, to_plain
-from safr_study.records.metric_values import measured_metrics, metric_value, metrics_table
+from safr_study.records.metric_values import measured_metrics, metrics_table
 from safr_study.settings import (
     AT_K,
     CONTROLS,
@@ -109,23 +109,23 @@ def test_any_metric_can_be_an_objective(full: Scores, split: EncodedSplit) -> No
     for name, value in named.items():
         objective = Objective.named(name)
         alone = scores_of(model, split, wanted([name]))
-        assert metric_value(alone, objective) == pytest.approx(value, abs=1e-6), name
+        assert alone.value(objective.name) == pytest.approx(value, abs=1e-6), name
 
 
 def test_what_was_not_wanted_is_not_measured(split: EncodedSplit) -> None:
     plain = scores_of(tiny_model(), split, wanted(["accuracy", "srs@30"]))
-    assert plain.curve is plain.kendall_tau is None
-    assert plain.agreements == plain.controls == plain.superposition == ()
-    assert plain.deletions[0].contrast is plain.deletions[0].sufficiency is None
+    document = plain.to_plain()
+    assert document["curve"] is document["kendall_tau"] is None
+    assert document["agreements"] == document["controls"] == document["superposition"] == []
+    assert deletions_of(plain)[0].contrast is deletions_of(plain)[0].sufficiency is None
 
 
 def test_curves_are_areas_over_the_realised_shares(full: Scores) -> None:
-    shares = [0.0, *(one.realised_share for one in full.deletions)]
-    srs = [0.0, *(one.srs for one in full.deletions)]
-    assert full.curve is not None
-    assert full.curve.srs_auc == pytest.approx(np.trapezoid(srs, shares) / shares[-1], abs=1e-9)
-    kept = [one.comprehensiveness for one in full.deletions]
-    assert full.curve.comprehensiveness_aopc == pytest.approx(np.mean(kept), abs=1e-9)
+    shares = [0.0, *(one.realised_share for one in deletions_of(full))]
+    srs = [0.0, *(one.srs for one in deletions_of(full))]
+    assert full.value("srs_auc") == pytest.approx(np.trapezoid(srs, shares) / shares[-1], abs=1e-9)
+    kept = [one.comprehensiveness for one in deletions_of(full)]
+    assert full.value("comprehensiveness_aopc") == pytest.approx(np.mean(kept), abs=1e-9)
 
 
 def test_kendall_compares_capacity_with_leaving_each_token_out(split: EncodedSplit) -> None:
@@ -151,15 +151,15 @@ def test_kendall_compares_capacity_with_leaving_each_token_out(split: EncodedSpl
         tau = stats.kendalltau(gram.diagonal() / gram.sum(axis=1), lost).statistic
         if not np.isnan(tau):
             taus.append(tau)
-    assert found.kendall_texts == len(taus)
-    assert found.kendall_tau == pytest.approx(np.mean(taus), abs=1e-6)
-    assert found.kendall_tau_se == pytest.approx(stats.sem(taus), abs=1e-6)
+    assert found.values["kendall_texts"].value == len(taus)
+    assert found.values["kendall_tau"].value == pytest.approx(np.mean(taus), abs=1e-6)
+    assert found.values["kendall_tau"].se == pytest.approx(stats.sem(taus), abs=1e-6)
 
 
 def test_controls_lose_what_their_own_ranking_deletes(split: EncodedSplit) -> None:
     model = tiny_model()
     found = scores_of(model, split, Wanted(shares=(0.3,), controls=CONTROLS))
-    by_name = {control.ranking: control.deletions[0] for control in found.controls}
+    by_name = {name: numbers(values) for name, values in found.rankings.items()}
     assert set(by_name) == set(CONTROLS)
     # By position: the first q tokens go.
     lengths = np.diff(split.offsets)
@@ -173,8 +173,8 @@ def test_controls_lose_what_their_own_ranking_deletes(split: EncodedSplit) -> No
         right.append(int(model(ids[None]).logits.argmax()) == label)
     assert by_name["position"].accuracy_top == pytest.approx(100 * np.mean(right))
     without = scores_of(tiny_model(vmask=False), split, Wanted(shares=(0.3,), controls=CONTROLS))
-    assert {control.ranking for control in without.controls} == set(CONTROLS) - {"keep_probability"}
-    assert without.gate_openness is None
+    assert set(without.rankings) == set(CONTROLS) - {"keep_probability"}
+    assert without.value("gate_openness") is None
 
 
 @pytest.mark.parametrize("mode", ["unk", "attn", "gate"])
@@ -184,16 +184,16 @@ def test_the_mode_is_used_and_recorded(split: EncodedSplit, mode: DeletionMode) 
     other = scores_of(model, split, Wanted(shares=(0.5,)), mode=mode)
     assert (removed.mode, other.mode) == ("remove", mode)
     assert other.accuracy == removed.accuracy
-    assert other.deletions[0].comprehensiveness != pytest.approx(
-        removed.deletions[0].comprehensiveness, abs=1e-6
+    assert deletions_of(other)[0].comprehensiveness != pytest.approx(
+        deletions_of(removed)[0].comprehensiveness, abs=1e-6
     )
 
 
 def test_ranking_anew_changes_the_top_alone(split: EncodedSplit) -> None:
     model = tiny_model()
     want = Wanted(shares=(0.5,), random=True)
-    once = scores_of(model, split, want).deletions[0]
-    anew = scores_of(model, split, want, recompute=True).deletions[0]
+    once = deletions_of(scores_of(model, split, want))[0]
+    anew = deletions_of(scores_of(model, split, want, recompute=True))[0]
     assert anew.accuracy_random == once.accuracy_random
     assert anew.realised_share == once.realised_share
     assert anew.log_odds != pytest.approx(once.log_odds, abs=1e-9)
@@ -201,10 +201,10 @@ def test_ranking_anew_changes_the_top_alone(split: EncodedSplit) -> None:
 
 def test_scores_survive_the_ledger(full: Scores) -> None:
     assert scores_from_plain(to_plain(full)) == full
-    old = to_plain(dataclasses.replace(full, curve=None, agreements=(), controls=()))
+    old = to_plain(full)
     for late in ("mode", "curve", "agreements", "controls", "superposition", "kendall_tau"):
         del old[late]
-    assert scores_from_plain(old).deletions == full.deletions
+    assert deletions_of(scores_from_plain(old)) == deletions_of(full)
 
 
 def test_the_table_says_how_to_read_each_number(full: Scores) -> None:
@@ -222,4 +222,4 @@ def test_the_table_says_how_to_read_each_number(full: Scores) -> None:
     assert table.loc["log_odds@30", "unit"] == "nats"
     assert table.loc["kendall_tau", "mode"] == "remove"
     assert table.loc["accuracy", "mode"] == ""
-    assert table.loc["srs@30", "se"] == full.deletion(0.3).srs_se
+    assert table.loc["srs@30", "se"] == deletion_at(full, 0.3).srs_se

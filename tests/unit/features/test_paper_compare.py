@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
+from plain_scores import deletion_at
 from scipy import stats
 from synthetic_runs import run_line, table_lines
 
@@ -39,7 +40,7 @@ def values(lines: list[RunLine], entry: PaperRow, metric: str) -> list[float]:
     """A metric of each seed's run, from its scores and not from its bits."""
     found = []
     for line in sorted((line for line in lines if line.row == entry.row), key=lambda x: x.seed):
-        deletion = line.test.deletion(0.3)
+        deletion = deletion_at(line.test, 0.3)
         found.append(
             {
                 "accuracy": line.test.accuracy,
@@ -123,10 +124,10 @@ def test_one_run_has_its_own_standard_errors() -> None:
     z = stats.norm.ppf(0.975)
     assert found["srs"].ours.method == "normal"
     assert found["srs"].ours.high - found["srs"].ours.mean == pytest.approx(
-        z * line.test.deletion(0.3).srs_se
+        z * deletion_at(line.test, 0.3).srs_se
     )
     assert found["accuracy"].ours.mean - found["accuracy"].ours.low == pytest.approx(
-        z * line.test.accuracy_se
+        z * line.test.to_plain()["accuracy_se"]
     )
     lost = line.right.whole().astype(int) - line.right.without_top(0.3)
     lost_base = base.right.whole().astype(int) - base.right.without_top(0.3)
@@ -280,7 +281,7 @@ def test_curves_begin_at_the_whole_text_and_have_the_paper_s_points() -> None:
         assert known == {0.0: numbers.accuracy, 0.3: at_30[curve.deletion]}
         whole = values(lines, curve.entry, "accuracy")
         assert curve.points[0].ours.points == pytest.approx(whole)
-    top = [line.test.deletion(0.5).accuracy_top for line in lines if line.row == SAFR.row]
+    top = [deletion_at(line.test, 0.5).accuracy_top for line in lines if line.row == SAFR.row]
     assert curves[4].points[-1].ours.mean == pytest.approx(np.mean(top))
     (one, *_) = accuracy_curves(TABLE1, table_lines(TABLE1, 1), "sst2")
     first = one.points[0].ours

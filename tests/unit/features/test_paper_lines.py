@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import synthetic_runs as runs
 from filelock import FileLock
+from plain_scores import changed, deletions_of
 
 from safr_study.data import EncodedCorpus, encoded_corpus
 from safr_study.errors import BadInput, StudyIncomplete, StudyInterrupted
@@ -51,8 +52,10 @@ def test_a_line_comes_back_as_it_was(row: Row) -> None:
     again = RunLine.from_json(text)
     # The scores alone have more decimals than a line.
     assert again == replace(line, test=again.test)
-    assert again.test.loss == 0.61234568  # 8 significant digits
-    assert again.test.deletions[3].srs == pytest.approx(line.test.deletions[3].srs, abs=1e-6)
+    assert again.test.value("loss") == 0.61234568  # 8 significant digits
+    assert deletions_of(again.test)[3].srs == pytest.approx(
+        deletions_of(line.test)[3].srs, abs=1e-6
+    )
     assert again.effective.interaction == 4.25e-8  # what may be tiny keeps its digits
     assert again.learning_rate == 1e-4
     assert again.row == row
@@ -291,7 +294,7 @@ def test_a_line_without_the_curve_meets_only_who_needs_none(
     wanted: tuple[WantedRun, ...],
 ) -> None:
     line = runs.line_of(wanted[0])
-    short = replace(line, test=replace(line.test, curve=None))
+    short = replace(line, test=changed(line.test, curve=None))
     assert wanted[0].is_met_by(short)
     assert not replace(wanted[0], curve=True).is_met_by(short)
     assert not replace(wanted[0], capacities=True).is_met_by(replace(line, capacities=None))

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from plain_scores import a_deletion, changed, deletion_at
 from scipy import stats
 from synthetic_runs import run_line
 
@@ -19,7 +20,6 @@ from safr_study.features.paper.result import (
 )
 from safr_study.features.paper.rows import item_rows
 from safr_study.features.paper.view import paper_page
-from safr_study.records import Agreement, ControlScores, DeletionScores
 from safr_study.records.runs import RunLine
 
 TABLE1 = paper().named(paper().table1["sst2"])
@@ -29,14 +29,15 @@ PRECISIONS = {"capacity": (0.44, 0.47, 0.46), "random": (0.29, 0.30, 0.28)}
 
 def line(entry, seed: int) -> RunLine:
     plain = run_line(entry.row, seed)
-    agreements = tuple(
-        Agreement(name, 300, values[seed], 0.01, 0.6, 0.01, 0.3, 0.02)
+    found = {"average_precision_se": 0.01, "auroc": 0.6, "auroc_se": 0.01,
+             "precision_at_gold": 0.3, "precision_at_gold_se": 0.02}  # fmt: skip
+    agreements = [
+        {"ranking": name, "texts": 300, "average_precision": values[seed], **found}
         for name, values in PRECISIONS.items()
-    )
-    control = ControlScores(
-        "random", (DeletionScores(0.3, 0.3, 69.0 + seed, 3.0 - seed, 0.9, saturated=seed == 2),)
-    )
-    return replace(plain, test=replace(plain.test, agreements=agreements, controls=(control,)))
+    ]
+    deletion = a_deletion(0.3, 0.3, 69.0 + seed, 3.0 - seed, 0.9, saturated=seed == 2)
+    controls = [{"ranking": "random", "deletions": [deletion]}]
+    return replace(plain, test=changed(plain.test, agreements=agreements, controls=controls))
 
 
 def result(seeds: int) -> Reproduction:
@@ -53,7 +54,7 @@ def test_each_ranking_has_its_interval_over_the_seeds() -> None:
     assert capacity.average_precision.high == pytest.approx(expected.high)
     assert capacity.srs is not None
     assert capacity.srs.mean == pytest.approx(
-        np.mean([one.test.deletion(0.3).srs for one in lines])
+        np.mean([deletion_at(one.test, 0.3).srs for one in lines])
     )
     assert random.srs is not None
     assert random.srs.mean == pytest.approx(2.0)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from plain_scores import a_deletion, made_scores
 from run_results import run_result
 
 from safr_study.errors import BadInput, ServiceUnreachable
@@ -13,11 +14,9 @@ from safr_study.ledger.ledger import Ledger, StudyFacts, warm_trials
 from safr_study.ledger.storage import open_storage, stored_studies
 from safr_study.records import (
     CheckpointRef,
-    DeletionScores,
     EpochReport,
     LossTerms,
     Replicate,
-    Scores,
     TrialState,
 )
 from safr_study.records.run import RunResult
@@ -33,16 +32,14 @@ FACTS = StudyFacts(
     reference_point=(50.0, 0.0),
     provenance={"commit": None},
 )
-SCORES = Scores(
+SCORES = made_scores(
     split="dev",
     examples=200,
     accuracy=80.5,
     accuracy_se=2.8,
     majority_accuracy=50.0,
     loss=0.4,
-    deletions=(
-        DeletionScores(k=0.3, realised_share=0.29, accuracy_top=60.0, srs=20.5, srs_se=3.0),
-    ),
+    deletions=(a_deletion(k=0.3, realised_share=0.29, accuracy_top=60.0, srs=20.5, srs_se=3.0),),
 )
 EPOCH = EpochReport(
     epoch=1,

@@ -8,14 +8,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from plain_scores import a_deletion, made_scores
 
 from safr_study.pareto import rank_study
 from safr_study.records import (
     CheckpointRef,
-    DeletionScores,
     EpochReport,
     LossTerms,
-    Scores,
     StudyResult,
     TrialRecord,
     TrialState,
@@ -35,7 +34,7 @@ EPOCH = EpochReport(
 
 
 def trial(number: int, accuracy: float, srs: float, **changes: Any) -> TrialRecord:
-    deletion = DeletionScores(
+    deletion = a_deletion(
         k=0.3,
         realised_share=0.31,
         accuracy_top=accuracy - srs,
@@ -44,7 +43,7 @@ def trial(number: int, accuracy: float, srs: float, **changes: Any) -> TrialReco
         dominant_share=0.97 if number == 2 else 0.6,
         saturated=number == 2,
     )
-    scores = Scores(
+    scores = made_scores(
         split="dev",
         examples=872,
         accuracy=accuracy,

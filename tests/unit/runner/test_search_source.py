@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from plain_scores import a_deletion, changed, made_scores
 from run_results import run_result
 
 from safr_study.errors import TrialFailure
@@ -14,11 +15,9 @@ from safr_study.home import Home, open_home
 from safr_study.ledger.ledger import Ledger, StudyFacts
 from safr_study.ledger.storage import open_storage
 from safr_study.records import (
-    DeletionScores,
     EpochReport,
     LossTerms,
     Replicate,
-    Scores,
     TrialRecord,
     TrialState,
 )
@@ -31,7 +30,7 @@ from safr_study.settings import CorpusSpec, StudySpec, Wanted, wanted
 from safr_study.settings.space_files import find_space
 
 EPOCH = EpochReport(1, LossTerms(0.7, 0.7, None, None), 61.0, 0.65, 0.5, 16.0, True, 1.5)
-SCORES = Scores("dev", 200, 80.5, 2.8, 50.0, 0.4, (DeletionScores(0.3, 0.29, 60.0, 20.5, 3.0),))
+SCORES = made_scores("dev", 200, 80.5, 2.8, 50.0, 0.4, (a_deletion(0.3, 0.29, 60.0, 20.5, 3.0),))
 DONE = run_result(Replicate(0, (80.5, 20.5)), scores=SCORES, reports=(EPOCH,))
 
 
@@ -171,8 +170,12 @@ def test_a_failure_is_a_sentence_and_the_study_goes_on(
 def test_objectives_decide_what_is_measured_and_in_which_order() -> None:
     study = spec(objectives=[{"name": "srs@30"}, {"name": "accuracy"}, {"name": "srs@5"}])
     assert wanted(o.name for o in study.objectives) == Wanted(shares=(0.05, 0.3))
-    both = replace(
-        SCORES, deletions=(DeletionScores(0.05, 0.05, 78.0, 2.5, 1.0), *SCORES.deletions)
+    both = changed(
+        SCORES,
+        deletions=[
+            a_deletion(0.05, 0.05, 78.0, 2.5, 1.0),
+            a_deletion(0.3, 0.29, 60.0, 20.5, 3.0),
+        ],
     )
     assert objective_values(study.objectives, both) == (20.5, 80.5, 2.5)
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from plain_scores import deletion_at
 
 from safr_study.checkpoint.manifest import verify_model
 from safr_study.checkpoint.model_files import load_model
@@ -162,7 +163,7 @@ def test_a_trial_is_trained_measured_and_kept(task: RunTask, corpus: EncodedCorp
     )
     assert accuracy(model.model, corpus.dev) == pytest.approx(finished.dev.scores.accuracy)
     (only,) = finished.replicates
-    srs = finished.dev.scores.deletion(0.3).srs
+    srs = deletion_at(finished.dev.scores, 0.3).srs
     assert only == Replicate(3, (finished.dev.scores.accuracy, srs))
     assert finished.device == "cpu"
 

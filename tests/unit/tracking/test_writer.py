@@ -5,11 +5,12 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from plain_scores import changed
 from synthetic_study import (
     PROVENANCE,
     complete_trial,
@@ -22,16 +23,15 @@ from synthetic_study import (
 
 from safr_study.home import Home
 from safr_study.records import (
-    Agreement,
-    CurveScores,
-    DeletionScores,
     LayerMeasures,
     Scores,
     StudyResult,
     TrialState,
 )
+from safr_study.records.scores import OF_DELETION
 from safr_study.records.warnings import trial_warnings
 from safr_study.render.history import hypervolume_history
+from safr_study.settings.metrics import OF_CURVE, OF_RATIONALE
 from safr_study.tracking import Store, StudyEnd, StudyWriter
 from safr_study.tracking.descriptions import meanings
 
@@ -550,18 +550,15 @@ def _meanings(key: str) -> list[tuple[str, str]]:
 
 
 def _scored_in_every_way(scores: Scores) -> Scores:
-    def filled(record: type, **given: object) -> dict[str, object]:
-        return {field.name: 0.5 for field in fields(record)} | given
-
-    deletion = DeletionScores(**filled(DeletionScores, k=0.3, saturated=False))
-    layer = LayerMeasures(**filled(LayerMeasures, layer="ffn1_pre", block=0))
-    return replace(
+    deletion = dict.fromkeys(OF_DELETION, 0.5) | {"k": 0.3}
+    layer = dict.fromkeys(LayerMeasures.__slots__, 0.5) | {"layer": "ffn1_pre", "block": 0}
+    return changed(
         scores,
-        deletions=(deletion,),
-        curve=CurveScores(**filled(CurveScores)),
+        deletions=[deletion],
+        curve=dict.fromkeys(OF_CURVE, 0.5),
         kendall_tau=0.5,
-        agreements=(Agreement(**filled(Agreement, ranking="capacity", texts=9)),),
-        superposition=(layer, replace(layer, block=1)),
+        agreements=[{"ranking": "capacity", "texts": 9, **dict.fromkeys(OF_RATIONALE, 0.5)}],
+        superposition=[layer, layer | {"block": 1}],
         gate_openness=0.5,
     )
 

@@ -5,6 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from plain_scores import deletion_at
 from scipy import stats
 from synthetic_confirmation import Right, draw, drawn_runs, measured, run, searched
 
@@ -301,4 +302,4 @@ def test_the_helpers_numbers_are_those_of_their_answers() -> None:
     top: Right = np.array([True, False, False, False])
     made: Measured = measured(full, top)
     assert made.values == (50.0, 25.0)
-    assert made.scores.deletion(0.3).srs == 25.0
+    assert deletion_at(made.scores, 0.3).srs == 25.0
