@@ -378,9 +378,9 @@ def _next_commands(
     # All of these point to models of this study.
     aliases = {alias: model for model in outcome.models for alias in model.aliases}
     for role in ROLES:
-        found = sorted((a for a in aliases if a == role or a.endswith(f"-{role}")), key=len)
-        if found:
-            reference = f"{aliases[found[0]].name}@{found[0]}"
+        matching = sorted((a for a in aliases if a == role or a.endswith(f"-{role}")), key=len)
+        if matching:
+            reference = f"{aliases[matching[0]].name}@{matching[0]}"
             yield [*program, "pull", reference, "--to", "model", *at_home, *tracked]
             yield [*program, "evaluate", "model", *at_home]
             break

@@ -13,12 +13,11 @@ from safr_study.errors import BadInput
 from safr_study.features.study_base.results import load_ledger, rank_ledger
 from safr_study.features.study_base.stores import Stores
 from safr_study.home import Home
+from safr_study.ledger.address import JOURNAL, LedgerAddress
 from safr_study.ledger.driver_lock import (
-    JOURNAL,
     driver_lock,
     driver_of,
     drivers,
-    place_of,
     storages_of,
 )
 from safr_study.ledger.ledger import Ledger
@@ -177,7 +176,7 @@ def _leftovers(name: str, known: set[str], stores: Stores) -> tuple[list[Removal
         elif folder.name not in known:
             # In a ledger that is not looked at now, perhaps.
             places = storages_of(home, name)
-            if places and places <= {JOURNAL, place_of(stores.storage_url)}:
+            if places and places <= {JOURNAL, LedgerAddress.parse(stores.storage_url).shown}:
                 what = "checkpoints of a study that is in no ledger"
                 removals.append(Removal(folder, what, tree_size(folder), name))
             else:

@@ -13,9 +13,9 @@ from safr_study.features.study_base.results import find_ledger, load_ledger, ran
 from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.driver_lock import driver_lock, drivers
 from safr_study.ledger.ledger import Ledger
+from safr_study.ledger.notes import Delivery, delivery_begins, delivery_ends
 from safr_study.ledger.retention import is_finished
 from safr_study.ledger.storage import close_storage, open_storage, stored_studies
-from safr_study.ledger.sync_state import Delivery, delivery_begins, delivery_ends
 from safr_study.records import RegisteredModel
 from safr_study.tracking import StudyWriter, open_store
 
@@ -94,7 +94,7 @@ def _sync(ledger: Ledger, stores: Stores) -> Synced:
     before = Delivery.of(ledger)
     store = open_store(stores.home, stores.tracking_uri)
     writer = StudyWriter(store, tracked_study(ledger), runs_now=False)
-    writer.start()
+    writer.start(ledger.trials())
     ended = is_finished(ledger) or (before is not None and before.ended)
     delivery_begins(ledger, stores.tracking_uri, ended=ended)
     missing = finish_tracking(writer, ledger, interrupted=not ended)

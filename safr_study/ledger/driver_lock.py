@@ -23,14 +23,12 @@ from filelock import FileLock, Timeout
 
 from safr_study.errors import BadInput, LockLost
 from safr_study.home import Home
-from safr_study.text import redacted_address
+from safr_study.ledger.address import LedgerAddress
 
 # SQLAlchemy takes as long to import as a short command runs: only where there is a database.
 if TYPE_CHECKING:
     from safr_study.ledger.postgres_lock import AdvisoryLock
 
-JOURNAL = "journal"
-"""Where a ledger is that is in no database."""
 _PATIENCE_SECONDS = 1.0
 """Others look whether a lock is free by taking it for a moment."""
 _LOOK_SECONDS = 0.2
@@ -103,16 +101,17 @@ def driver_lock(home: Home, study: str, storage_url: str | None = None) -> Itera
     """
     me = Driver(socket.gethostname(), os.getpid(), round(time.time(), 3))
     assert me.since is not None
+    address = LedgerAddress.parse(storage_url)
     shared: list[AdvisoryLock] = []
     with contextlib.ExitStack() as held:
-        for path in _files(home, study, storage_url):
+        for path in _files(home, study, address):
             held.enter_context(_held_file(path, study))
-            _write_note(path, me, storage_url)
-        if _in_postgres(storage_url):
+            _write_note(path, me, address)
+        if address.kind == "postgres":
             from safr_study.ledger.postgres_lock import AdvisoryLock
 
-            assert storage_url is not None
-            lock = AdvisoryLock(storage_url, study)
+            assert address.url is not None
+            lock = AdvisoryLock(address.url, study)
             if not lock.take(me.line()):
                 raise _taken(study, driver_of(home, study, storage_url) or Driver())
             held.callback(lock.release)
@@ -133,15 +132,16 @@ def drivers(
     Raises:
         ServiceUnreachable: the database does not answer.
     """
-    if _in_postgres(storage_url):
+    address = LedgerAddress.parse(storage_url)
+    if address.kind == "postgres":
         from safr_study.ledger.postgres_lock import held_locks
 
-        assert storage_url is not None
-        lines = held_locks(storage_url, list(studies))
+        assert address.url is not None
+        lines = held_locks(address.url, list(studies))
         return {study: Driver.of_line(line) for study, line in lines.items()}
     found = {}
     for study in studies:
-        path = _files(home, study, storage_url)[-1]
+        path = _files(home, study, address)[-1]
         if _is_held(path):
             found[study] = _driver_in(_read_note(path))
     return found
@@ -151,28 +151,6 @@ def storages_of(home: Home, study: str) -> frozenset[str]:
     """Every place in which a study of this name had its ledger while it was run in this home."""
     noted = _read_note(home.lock(study)).get("storages", [])
     return frozenset(str(place) for place in noted)
-
-
-def place_of(storage_url: str | None) -> str:
-    """A storage's address without its password, as ``storages_of`` has it."""
-    if storage_url is None:
-        return JOURNAL
-    from sqlalchemy import URL, make_url
-    from sqlalchemy.exc import ArgumentError
-
-    with contextlib.suppress(ArgumentError):
-        # A password with an "@" reaches into what SQLAlchemy takes for the host.
-        url = make_url(redacted_address(storage_url))
-        database = _sqlite_file(storage_url)
-        shown = URL.create(
-            url.drivername,
-            username=url.username,
-            host=url.host,
-            port=url.port,
-            database=url.database if database is None else str(database),
-        )
-        return str(shown)
-    return "unknown"
 
 
 @contextlib.contextmanager
@@ -209,31 +187,12 @@ def _taken(study: str, by: Driver) -> BadInput:
     )
 
 
-def _in_postgres(storage_url: str | None) -> bool:
-    return storage_url is not None and storage_url.startswith("postgresql")
-
-
-def _files(home: Home, study: str, storage_url: str | None) -> list[Path]:
+def _files(home: Home, study: str, address: LedgerAddress) -> list[Path]:
     """Files to be locked; the last one knows best which driver runs the study."""
     paths = [home.lock(study)]
-    database = _sqlite_file(storage_url)
-    if database is not None:
-        paths.append(database.with_name(f"{database.name}.{study}.lock"))
+    if address.file is not None:
+        paths.append(address.file.with_name(f"{address.file.name}.{study}.lock"))
     return paths
-
-
-def _sqlite_file(storage_url: str | None) -> Path | None:
-    """The file of an SQLite database; ``None`` for others, and for one in memory."""
-    if storage_url is None or not storage_url.startswith("sqlite"):
-        return None
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    with contextlib.suppress(ArgumentError):
-        name = make_url(storage_url).database
-        if name and name != ":memory:":
-            return Path(name.removeprefix("file:").partition("?")[0]).resolve()
-    return None
 
 
 def _note(path: Path) -> Path:
@@ -241,8 +200,8 @@ def _note(path: Path) -> Path:
     return path.with_suffix(".driver")
 
 
-def _write_note(path: Path, me: Driver, storage_url: str | None) -> None:
-    places = {*_read_note(path).get("storages", []), place_of(storage_url)}
+def _write_note(path: Path, me: Driver, address: LedgerAddress) -> None:
+    places = {*_read_note(path).get("storages", []), address.shown}
     plain = {"host": me.host, "pid": me.pid, "since": me.since, "storages": sorted(places)}
     temporary = path.with_suffix(".driver-new")
     # The lock holds without it.

@@ -365,3 +365,19 @@ def warm_trials(ledger: Ledger, spec: StudySpec) -> list[FrozenTrial]:
         )
         for trial in ledger.study.get_trials(deepcopy=False, states=complete)
     ]
+
+
+def first_trials(
+    spec: StudySpec, facts: StudyFacts, count: int, known: Sequence[FrozenTrial] = ()
+) -> list[TrialRecord]:
+    """What a new study would ask for before any trial has ended.
+
+    Args:
+        spec: the study.
+        facts: it would begin with.
+        count: trials, at least 0; a grid may have fewer.
+        known: as for ``Ledger.create``.
+    """
+    ledger = Ledger.create(optuna.storages.InMemoryStorage(), spec, facts, known)
+    asked = (ledger.ask(spec) for _ in range(min(count, spec.trials)))
+    return [trial for trial in asked if trial is not None]

@@ -1,4 +1,7 @@
-"""What of a study's files may go: everything that nobody will read again.
+"""What of a study's files may go: everything that is not read again.
+
+The driver removes what an ended trial leaves, once the end is in the ledger: until then a trial may
+resume. The rest is for ``clean``.
 
 A running trial keeps its state, a finished one its best model. Nothing outside the home is ever
 named, also where a link leads there.
@@ -6,7 +9,9 @@ named, also where a link leads there.
 
 from __future__ import annotations
 
+import contextlib
 import re
+import shutil
 import stat
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -14,13 +19,19 @@ from pathlib import Path
 
 import optuna
 
+from safr_study.errors import ServiceUnreachable
 from safr_study.home import Home
 from safr_study.ledger.ledger import SCHEMA_VERSION, Ledger
 from safr_study.ledger.storage import generations
+from safr_study.object_store import children, is_url, join, remove
 from safr_study.records import TrialRecord, TrialState
 from safr_study.sampling.fixed_trials import planned_trials
 from safr_study.sampling.sampler import build_sampler
 
+STATE = "state"
+"""Beginning of the names of a trial's running states, in its folder."""
+MODEL = "model"
+"""Name of the best model in a trial's folder."""
 _KEY = re.compile(r"(?P<study>.+)-[0-9a-f]{8}")
 """Uid of a study: its name and a random part."""
 _UNFINISHED = {TrialState.RUNNING, TrialState.WAITING}
@@ -122,7 +133,7 @@ def tree_size(folder: Path) -> int:
 def _use(part: Path, trial: TrialRecord, keep: Collection[int] | None) -> str | None:
     """What a part of a trial's folder is, if it may go."""
     ending = f"of trial {trial.number} ({trial.state.value})"
-    if part.name.startswith("state"):
+    if part.name.startswith(STATE):
         return f"running state {ending}"
     if part.name.startswith("."):
         return f"half-written model {ending}"
@@ -145,3 +156,59 @@ def _sizes(folder: Path) -> Iterator[int]:
             yield from _sizes(path)
         else:
             yield found.st_size
+
+
+def trial_folder(checkpoints: str, number: int) -> str:
+    """The folder of a trial, below those of its study: a path or an URL."""
+    return join(checkpoints, f"{number:05d}")
+
+
+def tidy_trial(place: str, trial: TrialRecord) -> None:
+    """Keep the model of an ended trial, the trace of a failed one, nothing of a stopped one.
+
+    A store that does not answer just now keeps what it has; ``clean`` frees it later.
+    """
+    if trial.state in _UNFINISHED:
+        return
+    if trial.state is TrialState.PRUNED and not trial.control:
+        _remove_all(place)
+    else:
+        tidy_states(place)
+
+
+def tidy_states(place: str) -> None:
+    """Keep the model and its notes of an ended training, once the end is in the ledger.
+
+    A store that does not answer just now keeps what it has.
+    """
+    if is_url(place):
+        _remove_objects(place, STATE)
+        return
+    folder = Path(place)
+    for part in folder.iterdir() if folder.is_dir() else ():
+        if part.name != MODEL and part.is_dir() and not part.is_symlink():
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def tidy_study(home: Home, ledger: Ledger) -> None:
+    """Do what a killed driver did not come to: for the next one, before it begins."""
+    shutil.rmtree(home.scratch / ledger.uid, ignore_errors=True)
+    if is_url(ledger.checkpoints(home)):
+        # Its driver did so after each; to ask a store again about every trial takes minutes.
+        return
+    for trial in ledger.trials():
+        tidy_trial(trial_folder(ledger.checkpoints(home), trial.number), trial)
+
+
+def _remove_all(place: str) -> None:
+    if is_url(place):
+        _remove_objects(place, "")
+    else:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _remove_objects(place: str, beginning: str) -> None:
+    with contextlib.suppress(ServiceUnreachable):
+        for name in children(place):
+            if name.startswith(beginning):
+                remove(join(place, name))

@@ -13,8 +13,8 @@ from optuna.exceptions import OptunaError
 
 from safr_study.errors import BadInput, ServiceUnreachable
 from safr_study.home import Home
+from safr_study.ledger.address import LedgerAddress, no_database_url
 from safr_study.ledger.journal import JournalFile, drop_dead_lock, drop_torn_line
-from safr_study.ledger.replay import QuickJournalStorage
 from safr_study.text import first_line
 
 logging.getLogger("optuna").setLevel(logging.WARNING)
@@ -70,14 +70,18 @@ def open_database(url: str, *, create: bool = False) -> optuna.storages.BaseStor
     """
     from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-    check_url(url)
-    options = {} if url.startswith("sqlite") else {"pool_pre_ping": True, "pool_size": 2}
+    address = LedgerAddress.parse(url)
+    options = {} if address.kind == "sqlite" else {"pool_pre_ping": True, "pool_size": 2}
     faults: tuple[type[Exception], ...] = (*ledger_errors(), RuntimeError)
     try:
-        with _making_tables_alone(url) if create else contextlib.nullcontext():
+        with (
+            _making_tables_alone(url)
+            if create and address.kind == "postgres"
+            else contextlib.nullcontext()
+        ):
             return optuna.storages.RDBStorage(url, engine_kwargs=options)
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
-        raise _no_url(error) from None
+        raise no_database_url(error) from None
     except faults as error:
         raise ServiceUnreachable(
             f"storage: the ledger's database does not answer as one ({first_line(error)}); check "
@@ -90,36 +94,10 @@ def _making_tables_alone(url: str) -> Iterator[None]:
     """One process at a time, as studies that begin at once in an empty database would collide."""
     from sqlalchemy import NullPool, create_engine, text
 
-    if not url.startswith("postgresql"):
-        yield
-        return
     # The lock ends with the transaction, hence with the connection.
     with create_engine(url, poolclass=NullPool).begin() as connection:
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_TABLES_LOCK})"))
         yield
-
-
-def check_url(url: str) -> None:
-    """Read a database's URL, without asking the database.
-
-    Raises:
-        BadInput: it is none.
-    """
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        make_url(url)
-    except (ArgumentError, ValueError) as error:
-        raise _no_url(error) from None
-
-
-def _no_url(error: Exception) -> BadInput:
-    return BadInput(
-        "storage",
-        "must be a database URL such as postgresql+psycopg://USER@HOST/NAME "
-        f"(pip install 'safr-study[postgres]') or sqlite:///FILE; {first_line(error)}",
-    )
 
 
 def close_storage(storage: optuna.storages.BaseStorage | None) -> None:
@@ -155,7 +133,7 @@ def _open_journal(path: Path, *, mend: bool) -> optuna.storages.BaseStorage:
         if mend and path.exists():
             drop_dead_lock(path)
             drop_torn_line(path)
-        return QuickJournalStorage(JournalFile(path))
+        return optuna.storages.JournalStorage(JournalFile(path))
     except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
         raise BadInput(
             "study",

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from safr_study.errors import ServiceUnreachable
-from safr_study.ledger.tidy import MODEL
+from safr_study.ledger.retention import MODEL
 from safr_study.object_store import Mirror, is_url, join
 from safr_study.records.run import RunResult
 from safr_study.runner.task import RunTask

@@ -18,7 +18,7 @@ import numpy as np
 
 from safr_study.data import EncodedCorpus, EncodedSplit
 from safr_study.errors import SafrError, ServiceUnreachable, TrialFailure
-from safr_study.ledger.tidy import MODEL, STATE
+from safr_study.ledger.retention import MODEL, STATE
 from safr_study.object_store import join
 from safr_study.records import EpochReport, Replicate, Scores
 from safr_study.records.run import Answers, Measured, RunResult

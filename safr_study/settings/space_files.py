@@ -13,9 +13,6 @@ from safr_study.settings import SearchSpace
 
 MAX_BYTES = 100_000
 """A space file is a page of text; more than this is a mistake."""
-MAX_VALUES = 10_000
-"""Values of a file with its aliases written out: a few lines of them can mean more than any memory
-holds."""
 
 
 def built_in_spaces() -> list[str]:
@@ -75,42 +72,31 @@ def _load(text: str) -> Any:
 
     Raises:
         yaml.YAMLError: it is no YAML, or has a tag that makes something else than plain values.
-        ValueError: a key is given twice, or the aliases lead in a circle or to too many values.
+        ValueError: a key is given twice, or there is an alias: a few lines of them can stand for
+            more than any memory holds.
     """
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError(f"it has an alias (*{event.anchor}): write its values out")
     loader = yaml.SafeLoader(text)
     try:
         node = loader.get_single_node()
         if node is None:
             return None
-        if _count(node, {}, ()) > MAX_VALUES:
-            raise ValueError(f"with its aliases it has more than {MAX_VALUES:,} values")
+        _check_keys(node)
         return loader.construct_document(node)
     finally:
         loader.dispose()
 
 
-def _count(node: yaml.Node, known: dict[int, int], above: tuple[int, ...]) -> int:
-    """Values of a node with its aliases written out, each of which is looked at once.
-
-    Args:
-        node: of the document.
-        known: counts by the identity of nodes.
-        above: identities of the nodes that it lies in.
-    """
-    if id(node) in above:
-        raise ValueError(f"an alias in line {node.start_mark.line + 1} leads back to itself")
-    if id(node) in known:
-        return known[id(node)]
-    within = (*above, id(node))
-    count = 1
+def _check_keys(node: yaml.Node) -> None:
+    parts = node.value if isinstance(node, yaml.CollectionNode) else ()
     if isinstance(node, yaml.MappingNode):
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         repeated = next((key for key in keys if keys.count(key) > 1), None)
         if repeated is not None:
             line = node.start_mark.line + 1
             raise ValueError(f"{repeated!r} is given twice in the mapping of line {line}")
-        count += sum(_count(part, known, within) for pair in node.value for part in pair)
-    elif isinstance(node, yaml.SequenceNode):
-        count += sum(_count(part, known, within) for part in node.value)
-    known[id(node)] = count
-    return count
+        parts = [part for pair in node.value for part in pair]
+    for part in parts:
+        _check_keys(part)

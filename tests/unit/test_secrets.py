@@ -30,9 +30,9 @@ from safr_study.features.study_base.stores import Stores
 from safr_study.features.submit import Submission, submit
 from safr_study.features.ui import browse_runs
 from safr_study.home import Home, open_home
-from safr_study.ledger.activity import began, command_of, remember_command
-from safr_study.ledger.driver_lock import driver_lock, place_of, storages_of
-from safr_study.ledger.sync_state import Delivery, delivery_begins
+from safr_study.ledger.address import LedgerAddress
+from safr_study.ledger.driver_lock import driver_lock, storages_of
+from safr_study.ledger.notes import Delivery, began, command_of, delivery_begins, remember_command
 from safr_study.object_store import check_place
 from safr_study.records import to_plain
 from safr_study.render.study_log import study_log
@@ -216,7 +216,16 @@ def log_and_result(address: str, home: Home, patch: pytest.MonkeyPatch) -> str:
 def lock_of_a_driver(address: str, home: Home, patch: pytest.MonkeyPatch) -> str:
     with driver_lock(home, "s"):
         text = stored(home)
-    return f"{text} {place_of(address)} {storages_of(home, 's')}"
+    return f"{text} {shown_of(address)} {storages_of(home, 's')}"
+
+
+def shown_of(address: str) -> str:
+    """What the ledger's address is known by, or why it is refused."""
+    try:
+        parsed = LedgerAddress.parse(address)
+    except BadInput as error:
+        return str(error)
+    return f"{parsed} {parsed!r} {parsed.shown}"
 
 
 def doctor(address: str, home: Home, patch: pytest.MonkeyPatch) -> str:

@@ -23,8 +23,8 @@ from safr_study.features.study_base.results import load_ledger
 from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.driver_lock import driver_lock
 from safr_study.ledger.ledger import Ledger
+from safr_study.ledger.notes import Delivery, delivery_ends
 from safr_study.ledger.storage import open_storage
-from safr_study.ledger.sync_state import Delivery, delivery_ends
 from safr_study.records import RegisteredModel
 from safr_study.tracking import (
     Store,

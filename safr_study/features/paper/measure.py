@@ -27,7 +27,7 @@ from safr_study.evaluation.superposition import (
 )
 from safr_study.features.paper.training import Trained, trained, training_key
 from safr_study.features.study_base.provenance import provenance
-from safr_study.ledger.tidy import MODEL
+from safr_study.ledger.retention import MODEL
 from safr_study.model import SafrOutput
 from safr_study.records.run import Answers, RunResult
 from safr_study.records.runs import (

@@ -65,16 +65,17 @@ def compare_sentiment(
     outcomes = []
     for entry in entries:
         runs = lines_of(entry, lines)
-        found = [run.sentiment_capacity for run in runs if run.sentiment_capacity is not None]
+        capacities = [run.sentiment_capacity for run in runs if run.sentiment_capacity is not None]
         difference = sentiment_difference(runs)
         if difference is None:
             continue
         outcomes.append(
             SentimentOutcome(
                 row=entry.row,
-                seeds=len(found),
-                with_sentiment=sum(run.with_sentiment for run in found) / len(found),
-                without_sentiment=sum(run.without_sentiment for run in found) / len(found),
+                seeds=len(capacities),
+                with_sentiment=sum(run.with_sentiment for run in capacities) / len(capacities),
+                without_sentiment=sum(run.without_sentiment for run in capacities)
+                / len(capacities),
                 difference=difference,
             )
         )

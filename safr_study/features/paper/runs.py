@@ -20,7 +20,7 @@ from safr_study.features.paper.measure import measure_paper_run
 from safr_study.features.paper.rows import PAPER_EPOCHS, Item, WantedRun, wanted_runs
 from safr_study.home import Home
 from safr_study.ledger.driver_lock import Lease
-from safr_study.ledger.tidy import tidy_states
+from safr_study.ledger.retention import tidy_states
 from safr_study.object_store import check_place, is_url, join
 from safr_study.records.run import RunResult
 from safr_study.records.runs import RunLine

@@ -13,7 +13,7 @@ from safr_study.checkpoint.manifest import verify_model
 from safr_study.checkpoint.model_files import save_model
 from safr_study.data import EncodedCorpus
 from safr_study.errors import CorruptCheckpoint
-from safr_study.ledger.tidy import MODEL, STATE
+from safr_study.ledger.retention import MODEL, STATE
 from safr_study.runner.task import RunTask, event
 from safr_study.runner.worker import Report
 from safr_study.settings import TrainConfig, fingerprint_of

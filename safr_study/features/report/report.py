@@ -23,9 +23,9 @@ from safr_study.features.report.page import study_page
 from safr_study.features.report.study_report import StudyReport
 from safr_study.features.study_base.results import load_ledger, rank_ledger
 from safr_study.features.study_base.stores import Stores
-from safr_study.ledger.activity import command_of
 from safr_study.ledger.driver_lock import driver_of
 from safr_study.ledger.importance import parameter_importance
+from safr_study.ledger.notes import command_of
 from safr_study.ledger.storage import close_storage
 from safr_study.render.history import hypervolume_history
 

@@ -14,9 +14,8 @@ from safr_study.features.study_base.results import rank_ledger
 from safr_study.figures.front import front_figure
 from safr_study.figures.history import history_figure
 from safr_study.figures.parallel import parallel_figure
-from safr_study.ledger.activity import began, command_of
 from safr_study.ledger.ledger import Ledger
-from safr_study.ledger.sync_state import delivery_ends
+from safr_study.ledger.notes import began, command_of, delivery_ends
 from safr_study.records import Provenance, StudyResult
 from safr_study.records.history import HistoryPoint
 from safr_study.render.front_page import front_page
@@ -62,7 +61,8 @@ def finish_tracking(writer: StudyWriter, ledger: Ledger, *, interrupted: bool) -
     Returns:
         What it did not take, as a sentence; the ledger remembers it. ``None``: it has everything.
     """
-    # So far as they are known: the tables name the runs.
+    # The tables name the runs, so far as the server makes them now.
+    writer.catch_up()
     ledger.set_run_ids(writer.runs.run_ids())
     result = rank_ledger(ledger)
     history = hypervolume_history(result)

@@ -11,7 +11,7 @@ from safr_study.cluster.gpu_pilot import measured_slots
 from safr_study.cluster.ray_cluster import cluster
 from safr_study.cluster.slots import NodeCapacity, TrialSlots, plan_slots
 from safr_study.data import EncodedCorpus, describe, encoded_corpus
-from safr_study.errors import BadInput, LockLost, ServiceUnreachable, StudyInterrupted
+from safr_study.errors import BadInput, ServiceUnreachable, StudyInterrupted
 from safr_study.features.search.publish import corpus_facts, finish_tracking, tracked_study
 from safr_study.features.study_base.cost import Cost, estimate, measured_objectives
 from safr_study.features.study_base.disk import free_space_check
@@ -19,13 +19,11 @@ from safr_study.features.study_base.provenance import provenance
 from safr_study.features.study_base.results import load_ledger, rank_ledger
 from safr_study.features.study_base.stores import Stores
 from safr_study.home import Home
-from safr_study.ledger.activity import remember_command
 from safr_study.ledger.driver_lock import driver_lock
-from safr_study.ledger.ledger import Ledger, StudyFacts, warm_trials
-from safr_study.ledger.preview import first_trials
+from safr_study.ledger.ledger import Ledger, StudyFacts, first_trials, warm_trials
+from safr_study.ledger.notes import delivery_begins, delivery_ends, remember_command
+from safr_study.ledger.retention import tidy_study
 from safr_study.ledger.storage import open_storage
-from safr_study.ledger.sync_state import delivery_begins, delivery_ends
-from safr_study.ledger.tidy import tidy_study
 from safr_study.object_store import check_place
 from safr_study.records import (
     RegisteredModel,
@@ -223,14 +221,15 @@ def search(
                             "it stopped"
                         )
                 lease.check(f"study {spec.name!r}")
-            except LockLost:
-                # Another driver may have the study: neither its ledger nor its runs are ours.
-                raise
             except BaseException:
-                # No run stays open, whatever ended the study. If it was the ledger, closing fails
-                # too: the first error is the one to tell, and the next start closes the runs.
-                with contextlib.suppress(Exception):
-                    finish_tracking(writer, ledger, interrupted=True)
+                if lease.still_held():
+                    # No run stays open, whatever ended the study. If it was the ledger, closing
+                    # fails too: the first error is the one to tell, and the next start closes it.
+                    with contextlib.suppress(Exception):
+                        finish_tracking(writer, ledger, interrupted=True)
+                else:
+                    # Another driver may have the study: neither its ledger nor its runs are ours.
+                    writer.abandon()
                 raise
         untracked = finish_tracking(writer, ledger, interrupted=False)
         result = rank_ledger(ledger)

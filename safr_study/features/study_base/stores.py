@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from safr_study.home import Home
+from safr_study.ledger.address import LedgerAddress
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,9 +14,9 @@ class Stores:
     """The home and the services that replace its embedded ones."""
 
     home: Home
-    tracking_uri: str | None = None
+    tracking_uri: str | None = field(default=None, repr=False)
     """MLflow; ``None``: SQLite in the home."""
-    storage_url: str | None = None
+    storage_url: str | None = field(default=None, repr=False)
     """Ledger; ``None``: a journal file in the home."""
     address: str | None = None
     """Ray; ``None``: a cluster on this machine for the time of the study."""
@@ -36,11 +37,7 @@ def stores(
     Raises:
         BadInput: the ledger's URL is none.
     """
-    if storage_url is not None:
-        # Here alone: it takes a second.
-        from safr_study.ledger.storage import check_url
-
-        check_url(storage_url)
+    LedgerAddress.parse(storage_url)
     return Stores(
         home=home,
         tracking_uri=tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or None,

@@ -12,8 +12,8 @@ from study_holder import holder
 
 from safr_study.cli.app import main
 from safr_study.home import Home, open_home
-from safr_study.ledger.activity import remember_command
 from safr_study.ledger.driver_lock import driver_lock
+from safr_study.ledger.notes import remember_command
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -8,8 +8,8 @@ import pytest
 from stored_study import ask, begin, study_spec
 
 from safr_study.home import open_home
-from safr_study.ledger.activity import began, command_of, remember_command
 from safr_study.ledger.ledger import Ledger
+from safr_study.ledger.notes import began, command_of, remember_command
 
 
 @pytest.fixture

@@ -10,13 +10,12 @@ from study_holder import holder
 
 from safr_study.errors import BadInput, ServiceUnreachable
 from safr_study.home import Home, open_home
+from safr_study.ledger.address import JOURNAL, LedgerAddress
 from safr_study.ledger.driver_lock import (
-    JOURNAL,
     Driver,
     driver_lock,
     driver_of,
     drivers,
-    place_of,
     storages_of,
 )
 
@@ -107,7 +106,7 @@ def test_a_home_knows_where_its_studies_had_their_ledgers(home: Home, tmp_path: 
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
     with driver_lock(home, "s", url):
         pass
-    assert storages_of(home, "s") == {JOURNAL, place_of(url)}
+    assert storages_of(home, "s") == {JOURNAL, LedgerAddress.parse(url).shown}
     assert storages_of(home, "other") == frozenset()
 
 
@@ -129,9 +128,14 @@ def test_looking_makes_no_files(home: Home, url: str | None) -> None:
 
 
 def test_places_have_no_password() -> None:
-    assert place_of("postgresql+psycopg://u:hunter2@h/d?password=x") == "postgresql+psycopg://u@h/d"
-    assert place_of(None) == JOURNAL
-    assert "hunter2" not in place_of("no url:hunter2")
+    url = "postgresql+psycopg://u:hunter2@h/d?password=x"
+    assert LedgerAddress.parse(url).shown == "postgresql+psycopg://u@h/d"
+    assert "hunter2" not in repr(LedgerAddress.parse(url))
+    assert LedgerAddress.parse(None).shown == JOURNAL
+    for bad in ("no url:hunter2", "postgresql://u:a@hunter2@h/d"):
+        with pytest.raises(BadInput) as refused:
+            LedgerAddress.parse(bad)
+        assert "hunter2" not in str(refused.value)
 
 
 def test_a_line_says_who_even_when_it_is_cut() -> None:

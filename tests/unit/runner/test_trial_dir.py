@@ -11,7 +11,7 @@ from safr_study.checkpoint.manifest import verify_model
 from safr_study.checkpoint.model_files import load_model
 from safr_study.data import EncodedCorpus, encoded_corpus
 from safr_study.errors import ServiceUnreachable
-from safr_study.ledger.tidy import tidy_trial
+from safr_study.ledger.retention import tidy_trial
 from safr_study.object_store import local_copy
 from safr_study.records import EpochReport, TrialRecord, TrialState
 from safr_study.records.run import RunResult
@@ -150,7 +150,7 @@ def test_a_store_that_is_away_is_no_reason_to_end_a_study_while_tidying(
         raise ServiceUnreachable("checkpoints: away")
 
     asked: list[str] = []
-    monkeypatch.setattr("safr_study.ledger.tidy.children", away)
+    monkeypatch.setattr("safr_study.ledger.retention.children", away)
     ended = TrialRecord(number=0, state=TrialState.COMPLETE, parameters={}, seed=0)
     tidy_trial("s3://bucket/x", ended)
     assert asked == ["s3://bucket/x"]
