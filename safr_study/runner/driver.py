@@ -77,6 +77,8 @@ def run(
     # Ray Tune would write the keys of this process into its runtime environment, and so into a log
     # that everybody may read. Workers on this machine inherit them, nodes have their own.
     class_cache.ENV_VARS_TO_PROPAGATE.difference_update(filter(is_secret_name, os.environ))
+    # Left by a driver that was killed.
+    shutil.rmtree(scratch, ignore_errors=True)
     with _stop_on_signal() as stopped:
         searcher = SourceSearcher(source, lease)
         stopper = SourceStopper(source, lease, stopped, time_budget)
@@ -118,7 +120,7 @@ def run(
             shutil.rmtree(scratch, ignore_errors=True)
     if stopper.lock_lost:
         raise LockLost(source.title)
-    if stopped.is_set():
+    if stopped.is_set() and searcher.ended < source.remaining:
         return EndReason.INTERRUPTED
     return EndReason.OUT_OF_TIME if stopper.out_of_time else EndReason.DONE
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from safr_study.training import FitResult
 
 Report = Callable[[dict[str, str]], None]
-Work = Callable[[RunTask, EncodedCorpus, Report], RunResult]
+Work = Callable[[RunTask, EncodedCorpus, Report], RunResult | SharedFault]
 """What a worker does with a task; importable by name."""
 _Result = TypeVar("_Result")
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -238,6 +238,9 @@ def _measure(
         preset=task.train.preset,
         device=device,
     )
+    values = tuple(found.scores.value(objective.name) for objective in task.objectives)
+    if not task.answers:
+        return Measured(found.scores, values)
     right = {
         k: (
             deleted.top == split.labels,
@@ -245,11 +248,7 @@ def _measure(
         )
         for k, deleted in found.deleted.items()
     }
-    return Measured(
-        scores=found.scores,
-        values=tuple(found.scores.value(objective.name) for objective in task.objectives),
-        answers=Answers.pack(found.full == split.labels, right),
-    )
+    return Measured(found.scores, values, Answers.pack(found.full == split.labels, right))
 
 
 def objective_values(objectives: tuple[Objective, ...], scores: Scores) -> tuple[float, ...]:

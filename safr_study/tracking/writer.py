@@ -63,7 +63,7 @@ class StudyWriter:
         self._outage: str | None = None
         """Last answer, or lack of one, of a server that failed."""
         self._successes = 0
-        self._ending = self._done = self._abandoned = False
+        self._hurried = self._ending = self._done = self._abandoned = False
         self._started = False
 
     def start(self, trials: Iterable[TrialRecord] = ()) -> None:
@@ -98,6 +98,20 @@ class StudyWriter:
     def waiting(self) -> int:
         """Number of runs that MLflow is behind with."""
         return len(self._waiting)
+
+    def catch_up(self) -> None:
+        """Look for changes at once, and wait for that look: 15 s at most, less by the patience."""
+        with self._news:
+            self._hurried = self._started
+            self._news.notify_all()
+            patience = min(INTERRUPTED_SECONDS, server_patience())
+            self._news.wait_for(lambda: not self._hurried, patience)
+
+    def abandon(self) -> None:
+        """Write nothing more: another driver may have the study."""
+        with self._news:
+            self._abandoned = True
+            self._news.notify_all()
 
     def finish(
         self,
@@ -135,8 +149,7 @@ class StudyWriter:
                 seconds = min(patience, until - time.monotonic())
                 if not self._news.wait_for(self._moves_on_from(self._successes), seconds):
                     break
-            self._abandoned = True
-            self._news.notify_all()
+            self.abandon()
             return self._lacking()
 
     def _note(self, trial: TrialRecord) -> None:
@@ -151,6 +164,8 @@ class StudyWriter:
         if self._waiting:
             late, why = plural(len(self._waiting), "run"), self._outage or "it is slow"
             parts.append(f"{late} could not be brought up to date ({why})")
+        elif not self._done:
+            parts.append(f"its runs could not be read once more ({self._outage})")
         if not parts:
             return None
         return f"tracking: {self._store.shown_uri}: {'; '.join(parts)}; the ledger has everything"
@@ -159,12 +174,16 @@ class StudyWriter:
         """Reconcile now and then, until the study has ended and MLflow has it, or is given up."""
         while not self._abandoned:
             with self._news:
-                self._news.wait_for(lambda: self._ending, LOOK_SECONDS)
-                ending = self._ending
+                self._news.wait_for(self._is_called, LOOK_SECONDS)
+                ending, hurried = self._ending, self._hurried
             if ending and self._outage is not None:
                 # What was written before an outage is compared once more.
                 self.runs.doubt()
             self._reconcile()
+            if hurried:
+                with self._news:
+                    self._hurried = False
+                    self._news.notify_all()
             if not ending:
                 continue
             has_everything = self._has_everything()
@@ -174,6 +193,9 @@ class StudyWriter:
                     self._news.notify_all()
                     return
                 self._news.wait_for(lambda: self._abandoned, RETRY_SECONDS)
+
+    def _is_called(self) -> bool:
+        return self._hurried or self._ending or self._abandoned
 
     def _reconcile(self) -> None:
         """Bring each run that changed up to date; what fails is left for the next time."""

@@ -11,7 +11,7 @@ import yaml
 
 from safr_study.data import EncodedCorpus
 from safr_study.features.study_base.results import rank_ledger
-from safr_study.figures import front_figure
+from safr_study.figures.front import front_figure
 from safr_study.figures.history import history_figure
 from safr_study.figures.parallel import parallel_figure
 from safr_study.ledger.ledger import Ledger
@@ -61,7 +61,8 @@ def finish_tracking(writer: StudyWriter, ledger: Ledger, *, interrupted: bool) -
     Returns:
         What it did not take, as a sentence; the ledger remembers it. ``None``: it has everything.
     """
-    # So far as they are known: the tables name the runs.
+    # The tables name the runs, so far as the server makes them now.
+    writer.catch_up()
     ledger.set_run_ids(writer.runs.run_ids())
     result = rank_ledger(ledger)
     history = hypervolume_history(result)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from stored_study import ask, begin, complete, epoch, finished_study, stop_early, study_spec
@@ -54,6 +55,13 @@ def test_a_study_whose_driver_is_gone_comes_from_its_ledger_alone(
     assert all(trial.label in page for trial in ledger.trials())
     space = Path(store.client.download_artifacts(parent.info.run_id, "space.yaml"))
     assert SearchSpace.parse(yaml.safe_load(space.read_text())) == ledger.spec.space
+    # The table names the run of each trial.
+    table = store.client.download_artifacts(parent.info.run_id, "tables/trials.json")
+    named = pd.read_json(table, orient="split")
+    assert named.set_index("trial")["run_id"].to_dict() == {
+        trial.number: trial.run_id for trial in ledger.trials()
+    }
+    assert named["run_id"].notna().all()
     # Doing it again writes nothing.
     again = sync_study("s", stores)
     assert (again.runs, again.points, again.missing) == (4, 0, None)

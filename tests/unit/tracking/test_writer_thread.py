@@ -136,3 +136,63 @@ def test_a_trial_that_always_fails_does_not_keep_the_others_from_being_written(
     assert writer.runs.parent is not None
     ids = (*writer.runs.run_ids().values(), writer.runs.parent.run_id)
     assert {store.client.get_run(run_id).info.status for run_id in ids} == {"FINISHED"}
+
+
+def test_what_was_noted_is_brought_at_once_when_the_driver_asks(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "LOOK_SECONDS", 3600.0)
+    writer = writer_of(store, study_spec())
+    writer.catch_up()
+    writer.start()
+    writer.trial_ended(complete_trial(0, 80.0, 10.0))
+    writer.catch_up()
+    assert writer.waiting == 0
+    run = store.client.get_run(writer.runs.run_ids()[0])
+    assert run.info.status == "FINISHED"
+    assert writer.finish() is None
+
+
+def test_a_writer_that_is_abandoned_asks_its_server_nothing_more(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "LOOK_SECONDS", 3600.0)
+    counted, client = watched(store, lambda *_: None)
+    writer = writer_of(counted, study_spec())
+    writer.start()
+    writer.trial_ended(complete_trial(0, 80.0, 10.0))
+    before = client.calls.copy()
+    writer.abandon()
+    for thread in threading.enumerate():
+        if thread.name == "safr-tracking":
+            thread.join(60)
+            assert not thread.is_alive()
+    assert client.calls == before
+
+
+def test_a_server_that_cannot_be_read_again_after_an_outage_is_told(store: Store) -> None:
+    gone = threading.Event()
+    lost: list[str] = []
+
+    def lose(name: str, _arguments: tuple[Any, ...]) -> None:
+        if name == "set_terminated" and not lost:
+            lost.append(name)
+            raise MlflowException("Connection reset")
+        # All is written: only the last look for runs that came up late is left.
+        if name == "search_runs" and gone.is_set():
+            raise MlflowException("Connection refused")
+
+    failing, _ = watched(store, lose)
+    writer = writer_of(failing, study_spec())
+    write_end = writer.runs.write_end
+
+    def last(end: StudyEnd) -> None:
+        write_end(end)
+        gone.set()
+
+    writer.runs.write_end = last
+    ended = complete_trial(0, 80.0, 10.0)
+    writer.start([ended])
+    said = writer.finish(StudyEnd(ranked_study(study_spec(), [[ended]])), patience=1.0)
+    assert said is not None
+    assert "(nothing answers there)" in said
