@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -161,22 +162,19 @@ class Heard:
     """Progress that is written down."""
 
     def __init__(self) -> None:
-        self.planned_runs: list[str] = []
         self.done: list[str] = []
         self.left: list[int] = []
         self.troubles: dict[str, str] = {}
 
-    def planned(self, plan: Any) -> None:
-        self.planned_runs = [run.label for run in plan.missing]
-
-    def finished(self, wanted: WantedRun, line: RunLine, left: int, seconds: float) -> None:
-        assert seconds >= 0
-        assert wanted.is_met_by(line)
-        self.done.append(wanted.label)
-        self.left.append(left)
-
-    def failed(self, wanted: WantedRun, sentence: str) -> None:
-        self.troubles[wanted.label] = sentence
+    def __call__(self, sentence: str) -> None:
+        label, finished, numbers = sentence.partition(": accuracy ")
+        failed = re.fullmatch(r"warning: (.*?) failed: (.*)", sentence, re.DOTALL)
+        if failed is not None:
+            self.troubles[failed[1]] = failed[2]
+        elif finished:
+            left = re.search(r"; (\d+) left, about ", numbers)
+            self.done.append(label)
+            self.left.append(int(left[1]) if left is not None else 0)
 
 
 def file_lines(path: Path) -> list[str]:

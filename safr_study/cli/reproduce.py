@@ -20,18 +20,14 @@ from safr_study.cli.options import (
     TrainLimitOption,
     option,
 )
+from safr_study.cli.progress import Reporter
 from safr_study.errors import BadInput, StudyIncomplete
 from safr_study.home import open_home
-from safr_study.text import duration
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from safr_study.features.paper.result import Reproduction
-    from safr_study.features.paper.rows import WantedRun
-    from safr_study.features.paper.runs import RunPlan, RunRequest
+    from safr_study.features.paper.runs import RunRequest
     from safr_study.home import Home
-    from safr_study.records.run_line import RunLine
 
 
 def reproduce(
@@ -138,49 +134,6 @@ def reproduce(
         _run(request, at, out, as_json=json)
 
 
-class RunReport:
-    """Progress of the runs, a line each."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-
-    def planned(self, plan: RunPlan) -> None:
-        """What is there and what is to come."""
-        for line in _plan_lines(plan):
-            self._say(line)
-
-    def finished(self, wanted: WantedRun, line: RunLine, left: int, seconds: float) -> None:
-        """One more line on disk."""
-        srs = line.test.value("srs@30")
-        rest = f"; {left} left, about {duration(seconds)}" if left else ""
-        self._say(
-            f"{wanted.label}: accuracy {line.test.accuracy:.2f}, SRS(30) {srs:.2f}, "
-            f"{line.epochs} epochs in {duration(line.seconds)}{rest}"
-        )
-
-    def failed(self, wanted: WantedRun, sentence: str) -> None:
-        """One run that cannot be had."""
-        self._say(f"warning: {wanted.label} failed: {sentence}")
-
-    def _say(self, sentence: str) -> None:
-        self._console.print(sentence, soft_wrap=True)
-
-
-def _plan_lines(plan: RunPlan) -> list[str]:
-    request, missing = plan.request, len(plan.missing)
-    head = (
-        f"{request.item} on {request.spec.dataset}, preset {request.preset}: "
-        f"{len(plan.wanted)} runs, {len(plan.wanted) - missing} of them in {plan.file}"
-    )
-    if not missing:
-        return [head]
-    known = plan.seconds is not None
-    left = f"about {duration(plan.seconds or 0.0)}" if known else "how long, the first tells"
-    room = "as many at once as the cluster has room for"
-    at_once = room if plan.workers is None else f"{plan.workers} at once"
-    return [head, f"{missing} to do, {at_once}, {left}"]
-
-
 def _dry_run(request: RunRequest, home: Home, *, as_json: bool) -> None:
     from safr_study.features.paper.runs import plan_runs
     from safr_study.records import to_plain
@@ -202,7 +155,7 @@ def _dry_run(request: RunRequest, home: Home, *, as_json: bool) -> None:
             }
         )
         return
-    for line in [*_plan_lines(plan), *(f"  {run.label}" for run in plan.missing)]:
+    for line in [*plan.lines(), *(f"  {run.label}" for run in plan.missing)]:
         output.out().print(line, soft_wrap=True)
 
 
@@ -212,7 +165,7 @@ def _run(request: RunRequest, home: Home, out: Path | None, *, as_json: bool) ->
 
     if out is not None and out.exists() and not out.is_dir():
         raise BadInput("out", f"{out} is no folder; choose another")
-    result = run(request, home, progress=RunReport(output.err()))
+    result = run(request, home, say=Reporter(output.err()).say)
     written = write_item(result, out) if out is not None else []
     if as_json:
         paths = [str(path) for path in written]

@@ -10,8 +10,8 @@ from safr_study.features.paper.result import Reproduction, reproduce_item
 from safr_study.features.paper.rows import item_rows, paper_dataset
 from safr_study.features.paper.runs import (
     Drive,
-    RunProgress,
     RunRequest,
+    Say,
     drive_on_ray,
     plan_runs,
     run_missing,
@@ -20,14 +20,14 @@ from safr_study.home import Home
 
 
 def reproduce(
-    request: RunRequest, home: Home, *, progress: RunProgress, drive: Drive = drive_on_ray
+    request: RunRequest, home: Home, *, say: Say, drive: Drive = drive_on_ray
 ) -> Reproduction:
     """Do the runs that an item lacks, and set all of them next to the paper.
 
     Args:
         request: what was asked for.
         home: keeps trained models and, of an interrupted run, its last epoch.
-        progress: shown what happens.
+        say: shows what happens, a sentence each.
         drive: does the runs.
 
     Raises:
@@ -45,8 +45,9 @@ def reproduce(
         lock.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(lock, timeout=0):
             plan = plan_runs(request, home)
-            progress.planned(plan)
-            outcome = run_missing(plan, home, progress=progress, drive=drive)
+            for line in plan.lines():
+                say(line)
+            outcome = run_missing(plan, home, say=say, drive=drive)
     except Timeout:
         raise BadInput(
             "results",

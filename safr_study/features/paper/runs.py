@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
@@ -28,6 +27,7 @@ from safr_study.runner.source import FixedSource
 from safr_study.runner.task import RunTask
 from safr_study.runner.trial_dir import make_trial_root
 from safr_study.settings import CorpusSpec, Preset, Resources, fingerprint_of
+from safr_study.text import duration
 
 _FOLDER = "reproduce"
 """Name of the folder of the trained models, and beginning of that of Ray's own state."""
@@ -69,18 +69,20 @@ class RunPlan:
     seconds: float | None
     """Wall time of what is missing, from the runs that are there; ``None``: not known."""
 
-
-class RunProgress(Protocol):
-    """What shows the runs to people."""
-
-    def planned(self, plan: RunPlan) -> None:
-        """The missing runs are about to begin."""
-
-    def finished(self, wanted: WantedRun, line: RunLine, left: int, seconds: float) -> None:
-        """A run is on disk; `left` are to come, in about so many seconds."""
-
-    def failed(self, wanted: WantedRun, sentence: str) -> None:
-        """A run cannot be had; the others go on."""
+    def lines(self) -> list[str]:
+        """Sentences on what is there, what is to be done, and what it will cost."""
+        request, missing = self.request, len(self.missing)
+        head = (
+            f"{request.item} on {request.spec.dataset}, preset {request.preset}: "
+            f"{len(self.wanted)} runs, {len(self.wanted) - missing} of them in {self.file}"
+        )
+        if not missing:
+            return [head]
+        known = self.seconds is not None
+        left = f"about {duration(self.seconds or 0.0)}" if known else "how long, the first tells"
+        room = "as many at once as the cluster has room for"
+        at_once = room if self.workers is None else f"{self.workers} at once"
+        return [head, f"{missing} to do, {at_once}, {left}"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,8 @@ class RunOutcome:
     """Each with its sentence."""
 
 
+Say = Callable[[str], None]
+"""Shows a sentence about the progress to people."""
 Drive = Callable[[Callable[[float], FixedSource], RunPlan, Home], bool]
 """Does the runs of the source that it is given for a share of a GPU; whether it was interrupted."""
 
@@ -171,15 +175,13 @@ def drive_on_ray(source_for: Callable[[float], FixedSource], plan: RunPlan, home
     return ended is EndReason.INTERRUPTED
 
 
-def run_missing(
-    plan: RunPlan, home: Home, *, progress: RunProgress, drive: Drive = drive_on_ray
-) -> RunOutcome:
+def run_missing(plan: RunPlan, home: Home, *, say: Say, drive: Drive = drive_on_ray) -> RunOutcome:
     """Do the runs that are missing; each line is appended as it ends.
 
     Args:
         plan: what is missing, from the lines as they are now.
         home: has the trained models and, of an interrupted run, its last epoch.
-        progress: shown what ends.
+        say: shows what ends, a sentence each.
         drive: does the runs.
 
     Raises:
@@ -193,7 +195,7 @@ def run_missing(
         wanted = plan.missing[task.number]
         if result.line is None:
             failures.append((wanted, str(result.failure)))
-            progress.failed(wanted, str(result.failure))
+            say(f"warning: {wanted.label} failed: {result.failure}")
             return
         line = RunLine.from_json(result.line)
         if not wanted.is_met_by(line):
@@ -201,7 +203,13 @@ def run_missing(
         line = append_line(request.results, line)
         tidy_states(task.folder)
         assert source is not None
-        progress.finished(wanted, line, source.left, source.seconds_left)
+        left, seconds = source.left, source.seconds_left
+        rest = f"; {left} left, about {duration(seconds)}" if left else ""
+        srs = line.test.value("srs@30")
+        say(
+            f"{wanted.label}: accuracy {line.test.accuracy:.2f}, SRS(30) {srs:.2f}, "
+            f"{line.epochs} epochs in {duration(line.seconds)}{rest}"
+        )
 
     source: FixedSource | None = None
 

@@ -329,7 +329,7 @@ def test_missing_runs_are_done_once(
     heard = runs.Heard()
     append_line(folder, runs.line_of(wanted[1]))
     plan = plan_of(wanted, home, folder)
-    outcome = run_missing(plan, home, progress=heard, drive=runs.drive_by(runs.line_of))
+    outcome = run_missing(plan, home, say=heard, drive=runs.drive_by(runs.line_of))
     assert [line.row for line in outcome.lines] == [run.row for run in wanted]
     assert heard.done == ["baseline seed 0", "safr(1, 0.1) seed 0"]
     assert heard.left == [1, 0]
@@ -337,7 +337,7 @@ def test_missing_runs_are_done_once(
     # What would fail is not even tried.
     plan = plan_of(wanted, home, folder)
     drive = runs.drive_by(runs.do_but_fail_vmask)
-    assert run_missing(plan, home, progress=again, drive=drive) == outcome
+    assert run_missing(plan, home, say=again, drive=drive) == outcome
     assert again.done == []
     assert len(runs.file_lines(line_path(folder, "sst2-treebank", "masked"))) == 3
 
@@ -347,7 +347,7 @@ def test_a_failed_run_does_not_end_the_others_and_stays_missing(
 ) -> None:
     heard, folder = runs.Heard(), tmp_path / "results"
     drive = runs.drive_by(runs.do_but_fail_vmask)
-    outcome = run_missing(plan_of(wanted, home, folder), home, progress=heard, drive=drive)
+    outcome = run_missing(plan_of(wanted, home, folder), home, say=heard, drive=drive)
     assert [line.row.name for line in outcome.lines] == ["baseline", "safr(1, 0.1)"]
     assert [run.label for run, _ in outcome.failures] == ["vmask seed 0"]
     assert "not a finite number" in heard.troubles["vmask seed 0"]
@@ -361,7 +361,7 @@ def test_the_line_of_another_run_is_never_kept(
     folder = tmp_path / "results"
     plan = plan_of(wanted, home, folder)
     with pytest.raises(RuntimeError, match="gave the line of another run"):
-        run_missing(plan, home, progress=runs.Heard(), drive=runs.drive_by(runs.do_another))
+        run_missing(plan, home, say=runs.Heard(), drive=runs.drive_by(runs.do_another))
     assert read_lines(folder) == ()
 
 
@@ -380,11 +380,11 @@ def test_an_interruption_keeps_what_is_finished_and_the_command_resumes(
 
     plan = plan_of(wanted, home, folder)
     with pytest.raises(StudyInterrupted, match=r"1 of 3 runs in .*the same command goes on"):
-        run_missing(plan, home, progress=runs.Heard(), drive=interrupted)
+        run_missing(plan, home, say=runs.Heard(), drive=interrupted)
     assert [line.row.name for line in read_lines(folder)] == ["baseline"]
     heard = runs.Heard()
     plan = plan_of(wanted, home, folder)
-    outcome = run_missing(plan, home, progress=heard, drive=runs.drive_by(runs.line_of))
+    outcome = run_missing(plan, home, say=heard, drive=runs.drive_by(runs.line_of))
     assert len(outcome.lines) == 3
     assert "baseline seed 0" not in heard.done
 
@@ -398,9 +398,7 @@ def test_a_task_says_all_that_decides_a_runs_numbers(
         tasks.extend(iter(source_for(0.25).next, None))
         return False
 
-    run_missing(
-        plan_of(wanted, home, tmp_path / "results"), home, progress=runs.Heard(), drive=look
-    )
+    run_missing(plan_of(wanted, home, tmp_path / "results"), home, say=runs.Heard(), drive=look)
     assert [task.train for task in tasks] == [run.config for run in wanted]
     assert {(task.evaluation, task.gpus) for task in tasks} == {(EvaluationConfig(), 0.25)}
     folders = [home.checkpoints("reproduce") / run.key for run in wanted]
@@ -416,7 +414,7 @@ def test_running_states_of_finished_runs_go(
     # A driver was killed when it had written a line, and before it removed the state.
     append_line(folder, runs.line_of(wanted[0]))
     drive = runs.drive_by(runs.do_but_fail_vmask)
-    run_missing(plan_of(wanted, home, folder), home, progress=runs.Heard(), drive=drive)
+    run_missing(plan_of(wanted, home, folder), home, say=runs.Heard(), drive=drive)
     states = [(home.checkpoints("reproduce") / run.key / "state").exists() for run in wanted]
     assert states == [False, True, False], "a failed run may resume"
 
@@ -448,7 +446,7 @@ def test_an_item_without_any_run_is_incomplete(
         reproduce(
             request,
             home,
-            progress=runs.Heard(),
+            say=runs.Heard(),
             drive=runs.drive_by(lambda _: "epoch 1: the loss is not a finite number"),
         )
 
@@ -458,4 +456,4 @@ def test_two_processes_do_not_fill_one_file(spec: CorpusSpec, home: Home, tmp_pa
     lock = tmp_path / "results" / ".sst2-treebank-masked.lock"
     lock.parent.mkdir()
     with FileLock(lock), pytest.raises(BadInput, match=r"results: .*another process"):
-        reproduce(request, home, progress=runs.Heard(), drive=runs.drive_by(runs.line_of))
+        reproduce(request, home, say=runs.Heard(), drive=runs.drive_by(runs.line_of))
