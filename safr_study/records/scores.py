@@ -24,7 +24,7 @@ class Measure(NamedTuple):
 
 
 Values = Mapping[str, Measure]
-"""Measures by name, without what was not measured or is undefined for the model."""
+"""Measures by name; what was not measured, or is undefined for the model, is not in it."""
 
 
 @dataclass(frozen=True, slots=True)
