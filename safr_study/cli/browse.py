@@ -91,9 +91,9 @@ def spaces(
     from safr_study.settings.space_files import built_in_spaces, find_space
 
     if action is None:
-        found = [find_space(name) for name in built_in_spaces()]
+        built_in = [find_space(name) for name in built_in_spaces()]
         if json:
-            output.print_json({"spaces": [space.model_dump(mode="json") for space in found]})
+            output.print_json({"spaces": [space.model_dump(mode="json") for space in built_in]})
             return
         rows = [
             (
@@ -102,7 +102,7 @@ def spaces(
                 ", ".join(constraint.text for constraint in known.constraints),
                 known.description,
             )
-            for known in found
+            for known in built_in
         ]
         output.show(TextTable("", ("space", "varies", "constraints", "what it is for"), rows))
         return

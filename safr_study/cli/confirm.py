@@ -115,12 +115,12 @@ def _show(outcome: ConfirmOutcome, out: Path | None, *, as_json: bool) -> None:
     from safr_study.features.confirm.output import confirmation_json, write_confirmation
     from safr_study.records import to_plain
 
-    found = outcome.found
-    written = write_confirmation(found, out) if out is not None else []
+    confirmation = outcome.found
+    written = write_confirmation(confirmation, out) if out is not None else []
     if as_json:
         output.print_json(
             {
-                **confirmation_json(found),
+                **confirmation_json(confirmation),
                 "models": to_plain(outcome.models),
                 "problem": None if outcome.problem is None else str(outcome.problem),
                 "unmeasured": list(outcome.unmeasured),
@@ -154,7 +154,7 @@ def _show_tables(outcome: ConfirmOutcome) -> None:
 
 def _complain(outcome: ConfirmOutcome) -> None:
     """What is still to be mended decides the exit code."""
-    found = outcome.found
+    confirmation = outcome.found
     again = "the same command tries again"
     if outcome.problem is not None:
         error = SafrError(
@@ -163,12 +163,12 @@ def _complain(outcome: ConfirmOutcome) -> None:
         )
         error.exit_code = outcome.problem.exit_code
         raise error
-    if found.failures:
-        runs = len(found.trials) * len(found.seeds)
-        first = found.failures[0]
+    if confirmation.failures:
+        runs = len(confirmation.trials) * len(confirmation.seeds)
+        first = confirmation.failures[0]
         raise StudyIncomplete(
-            f"{len(found.failures)} of {runs} runs failed (trial {first.trial}, seed {first.seed}: "
-            f"{first.failure}); {again}"
+            f"{len(confirmation.failures)} of {runs} runs failed (trial {first.trial}, "
+            f"seed {first.seed}: {first.failure}); {again}"
         )
     if outcome.unmeasured:
         raise StudyIncomplete(

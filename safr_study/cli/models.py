@@ -132,26 +132,25 @@ def sync(
 
     stores = open_stores(home, tracking_uri=tracking_uri, storage=storage, reads=True)
     names = [study] if study is not None else unsynced(stores)
-    found = [sync_study(name, stores) for name in names]
+    synced = [sync_study(name, stores) for name in names]
     if json:
-        output.print_json({"studies": to_plain(found)})
+        output.print_json({"studies": to_plain(synced)})
     else:
-        for one in found:
+        for one in synced:
             output.out().print(_sentence(one), soft_wrap=True)
-        if not found:
+        if not synced:
             output.out().print("MLflow has everything of every study here.")
-    missing = [one.missing for one in found if one.missing is not None]
+    missing = [one.missing for one in synced if one.missing is not None]
     if missing:
         again = shlex.join(["safr-study", "sync", *([study] if study else [])])
         raise ServiceUnreachable(f"{'; '.join(missing)}; try again: {again}")
 
 
-def _sentence(found: Synced) -> str:
-    if found.missing is not None:
-        return f"Study {found.study}: {found.to} still lacks something of it."
-    written = f"{found.points} metric points written" if found.points else "nothing was missing"
-    count = len(found.models)
+def _sentence(synced: Synced) -> str:
+    if synced.missing is not None:
+        return f"Study {synced.study}: {synced.to} still lacks something of it."
+    written = f"{synced.points} metric points written" if synced.points else "nothing was missing"
+    count = len(synced.models)
     models = f"; its front is registered, {count} model{'' if count == 1 else 's'}" if count else ""
-    return (
-        f"Study {found.study}: all of its {found.runs} runs are in {found.to}, {written}{models}."
-    )
+    runs = f"all of its {synced.runs} runs are in {synced.to}"
+    return f"Study {synced.study}: {runs}, {written}{models}."

@@ -179,13 +179,13 @@ def compare(
         write_comparison,
     )
 
-    found = run(studies, open_stores(home, storage=storage, reads=True), anyway=anyway)
-    written = write_comparison(found, out) if out is not None else []
+    comparison = run(studies, open_stores(home, storage=storage, reads=True), anyway=anyway)
+    written = write_comparison(comparison, out) if out is not None else []
     if json:
         paths = [str(path) for path in written]
-        output.print_json({**comparison_json(found), "written": paths})
+        output.print_json({**comparison_json(comparison), "written": paths})
         return
-    page = comparison_page(found)
+    page = comparison_page(comparison)
     output.show(*page.tables)
     for sentence in page.notes:
         output.out().print(sentence, soft_wrap=True)

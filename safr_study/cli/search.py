@@ -271,7 +271,7 @@ def spec_of(options: Mapping[str, Any]) -> StudySpec:
 
 
 def _dry_run(spec: StudySpec, stores: Stores, *, fresh: bool, as_json: bool) -> None:
-    from safr_study.features.search.search import plan_study
+    from safr_study.features.search.plan import plan_study
     from safr_study.records import to_plain
 
     plan = plan_study(spec, stores, cpus=float(os.cpu_count() or 1), gpus=0.0, fresh=fresh)
@@ -378,9 +378,9 @@ def _next_commands(
     # All of these point to models of this study.
     aliases = {alias: model for model in outcome.models for alias in model.aliases}
     for role in ROLES:
-        found = sorted((a for a in aliases if a == role or a.endswith(f"-{role}")), key=len)
-        if found:
-            reference = f"{aliases[found[0]].name}@{found[0]}"
+        matching = sorted((a for a in aliases if a == role or a.endswith(f"-{role}")), key=len)
+        if matching:
+            reference = f"{aliases[matching[0]].name}@{matching[0]}"
             yield [*program, "pull", reference, "--to", "model", *at_home, *tracked]
             yield [*program, "evaluate", "model", *at_home]
             break

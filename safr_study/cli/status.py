@@ -68,15 +68,15 @@ def status(
         return
     from safr_study.features.search.status import study_status
 
-    found = study_status(study, stores)
+    current = study_status(study, stores)
     if json:
-        output.print_json(_as_json(found))
+        output.print_json(_as_json(current))
         return
-    if watch and found.running:
-        found = _watch(study, stores, found)
+    if watch and current.running:
+        current = _watch(study, stores, current)
     else:
-        output.out().print(_page(found))
-    _say_command(found)
+        output.out().print(_page(current))
+    _say_command(current)
 
 
 def stop(
@@ -170,18 +170,18 @@ def _studies_table(studies: list[StudySummary]) -> TextTable:
     return TextTable("", list(cells), list(zip(*cells.values(), strict=True)))
 
 
-def _watch(study: str, stores: Stores, found: StudyStatus) -> StudyStatus:
+def _watch(study: str, stores: Stores, current: StudyStatus) -> StudyStatus:
     """Show a study every two seconds until it has ended; its last status."""
     from rich.live import Live
 
     from safr_study.features.search.status import study_status
 
-    with Live(_page(found), console=output.out(), auto_refresh=False) as live:
-        while found.running:
+    with Live(_page(current), console=output.out(), auto_refresh=False) as live:
+        while current.running:
             time.sleep(WATCH_SECONDS)
-            found = study_status(study, stores)
-            live.update(_page(found), refresh=True)
-    return found
+            current = study_status(study, stores)
+            live.update(_page(current), refresh=True)
+    return current
 
 
 def _say_command(status: StudyStatus) -> None:
@@ -293,15 +293,15 @@ def _as_json(status: StudyStatus) -> dict[str, Any]:
     from safr_study.records import to_plain
     from safr_study.render.result_tables import result_json
 
-    found = result_json(status.result)
+    document = result_json(status.result)
     front = [
         {key: trial[key] for key in ("trial", "label", "values", "knee", "saturated")}
-        for trial in found["trials"]
+        for trial in document["trials"]
         if trial["on_front"]
     ]
     kept = ("study", "dataset", "objectives", "reference_point", "hypervolume")
     return {
-        **{key: found[key] for key in kept},
+        **{key: document[key] for key in kept},
         "front": front,
         "running": status.running,
         **{

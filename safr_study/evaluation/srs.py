@@ -178,7 +178,7 @@ class Deleted:
     """Measures of one deletion, and what was predicted after it."""
 
     values: dict[str, Measure]
-    """By name, as in `Scores.values`."""
+    """Measures by name, as in `Scores.values`."""
     top: Classes
     """`[N]`, the class predicted without the top tokens."""
     random: Classes | None

@@ -24,7 +24,7 @@ class Measure(NamedTuple):
 
 
 Values = Mapping[str, Measure]
-"""By name; what was not measured, or is undefined for the model, is not in it."""
+"""Measures by name; what was not measured, or is undefined for the model, is not in it."""
 
 
 @dataclass(frozen=True, slots=True)

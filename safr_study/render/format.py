@@ -86,7 +86,7 @@ def heading(objective: Objective) -> str:
 
 
 def trial_badges(ranked: RankedTrial) -> str:
-    """What is special about a trial: ``knee``, ``baseline``, ``saturated``."""
+    """Special properties of a trial: ``knee``, ``baseline``, ``saturated``."""
     said = (
         ("knee", ranked.knee),
         ("baseline", ranked.trial.baseline is not None),
@@ -99,9 +99,9 @@ def trial_sentence(ranked: RankedTrial, objectives: tuple[Objective, ...]) -> st
     """Several lines about a trial: its name, its values, its place."""
     trial = ranked.trial
     lines = [f"Trial {trial.number}: {trial.label}"]
-    found = zip(objectives, values_of(ranked), half_widths(trial, objectives), strict=True)
+    shown = zip(objectives, values_of(ranked), half_widths(trial, objectives), strict=True)
     covers: dict[str, None] = {}
-    for objective, value, spread in found:
+    for objective, value, spread in shown:
         lines.append(f"{heading(objective)} {value_text(objective, value, spread)}")
         covers |= {} if spread is None else {spread.covers: None}
     lines += [f"± 95 %, {covered}" for covered in covers]

@@ -180,13 +180,13 @@ def confirmation(
     members = {ranked.trial.number for ranked in result.front}
     trials = []
     for trial in searched.trials:
-        found = [runs[trial.number, seed] for seed in seeds if (trial.number, seed) in runs]
-        ended = [run for run in found if run.failure is None]
+        trial_runs = [runs[trial.number, seed] for seed in seeds if (trial.number, seed) in runs]
+        ended = [run for run in trial_runs if run.failure is None]
         tested = [run.test for run in ended if run.test is not None]
         trials.append(
             ConfirmedTrial(
                 trial=trial,
-                runs=tuple(found),
+                runs=tuple(trial_runs),
                 member=trial.number in members,
                 dev=_estimates(objectives, [run.dev for run in ended if run.dev is not None]),
                 test=_estimates(objectives, tested) if ended and len(tested) == len(ended) else (),
@@ -314,8 +314,8 @@ def _front_probabilities(
 
 
 def _texts(trials: Sequence[ConfirmedTrial], of: Callable[[RunResult], Measured | None]) -> int:
-    found = (of(run) for one in trials for run in one.finished)
-    return next((measured.answers.examples for measured in found if measured is not None), 0)
+    splits = (of(run) for one in trials for run in one.finished)
+    return next((measured.answers.examples for measured in splits if measured is not None), 0)
 
 
 def _more_seeds(

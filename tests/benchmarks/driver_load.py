@@ -30,7 +30,7 @@ from benchmarks.searches import Lookup
 from benchmarks.synthetic import SyntheticTable
 from safr_study.cli.progress import Reporter
 from safr_study.cluster.slots import TrialSlots
-from safr_study.features.search.search import StudyPlan
+from safr_study.features.search.plan import StudyPlan
 from safr_study.features.study_base.cost import Cost
 from safr_study.home import open_home
 from safr_study.ledger.ledger import Ledger, StudyFacts

@@ -18,47 +18,48 @@ from safr_study.render.result_tables import result_table
 from safr_study.render.text_table import TextPage, TextTable
 
 
-def comparison_page(found: StudyComparison) -> TextPage:
+def comparison_page(comparison: StudyComparison) -> TextPage:
     """The studies, the joint front, and what differs between the settings."""
-    tables = [_studies(found), _joint(found)]
-    if found.differences:
-        rows = [(setting, *shown) for setting, shown in found.differences.items()]
-        columns = ("setting", *found.names)
+    tables = [_studies(comparison), _joint(comparison)]
+    if comparison.differences:
+        rows = [(setting, *shown) for setting, shown in comparison.differences.items()]
+        columns = ("setting", *comparison.names)
         tables.append(TextTable("What differs between their settings", columns, rows))
     notes = [
-        f"All hypervolumes are from one reference point ({_reference(found)}): "
-        f"{found.reference_said}. That of the joint front is {found.hypervolume:.1f}.",
+        f"All hypervolumes are from one reference point ({_reference(comparison)}): "
+        f"{comparison.reference_said}. That of the joint front is {comparison.hypervolume:.1f}.",
         "On joint: members that no other study dominates. Of joint: the study's share of the "
         "joint front's hypervolume. Alone: what that would lose without the study.",
-        *(f"Warning: {sentence}" for sentence in found.warnings),
+        *(f"Warning: {sentence}" for sentence in comparison.warnings),
     ]
-    if not found.differences:
+    if not comparison.differences:
         notes.append("Their settings are the same in everything that changes a number.")
-    return TextPage(f"Studies {', '.join(found.names)}", tuple(tables), tuple(notes))
+    return TextPage(f"Studies {', '.join(comparison.names)}", tuple(tables), tuple(notes))
 
 
-def write_comparison(found: StudyComparison, folder: Path) -> list[Path]:
+def write_comparison(comparison: StudyComparison, folder: Path) -> list[Path]:
     """The fronts over each other as PNG and SVG, and all ranked trials as CSV.
 
     Raises:
         BadInput: the folder cannot be written, or no study has a ranked trial.
     """
-    if not any(study.result.ranked for study in found.studies):
+    if not any(study.result.ranked for study in comparison.studies):
         raise BadInput("study", "none of them has a ranked trial yet: nothing to draw")
-    volumes = ", ".join(f"{one.name} {one.result.hypervolume:.5g}" for one in found.studies)
+    volumes = ", ".join(f"{one.name} {one.result.hypervolume:.5g}" for one in comparison.studies)
     caption = (
-        f"hypervolume from ({_reference(found)}): {volumes}; joint front {found.hypervolume:.5g}"
+        f"hypervolume from ({_reference(comparison)}): {volumes}; "
+        f"joint front {comparison.hypervolume:.5g}"
     )
-    fronts = [plotted_front(study) for study in found.studies]
-    draw = partial(comparison_figure, fronts, found.objectives, caption=caption)
-    stem = f"compare-{'-'.join(found.names)}"[:200]
+    fronts = [plotted_front(study) for study in comparison.studies]
+    draw = partial(comparison_figure, fronts, comparison.objectives, caption=caption)
+    stem = f"compare-{'-'.join(comparison.names)}"[:200]
     return write_files(
         folder,
-        {f"{stem}.png": draw, f"{stem}.svg": draw, f"{stem}.csv": comparison_table(found)},
+        {f"{stem}.png": draw, f"{stem}.svg": draw, f"{stem}.csv": comparison_table(comparison)},
     )
 
 
-def comparison_json(found: StudyComparison) -> dict[str, Any]:
+def comparison_json(comparison: StudyComparison) -> dict[str, Any]:
     """Everything as JSON values.
 
     Keys: ``objectives``, ``reference_point`` (by objective), ``reference`` (which one that is),
@@ -68,13 +69,15 @@ def comparison_json(found: StudyComparison) -> dict[str, Any]:
     ``front`` and ``joint`` (trial numbers) and ``history`` (as `HistoryPoint`).
     """
     return {
-        "objectives": [objective.name for objective in found.objectives],
+        "objectives": [objective.name for objective in comparison.objectives],
         "reference_point": {
             objective.name: value
-            for objective, value in zip(found.objectives, found.reference_point, strict=True)
+            for objective, value in zip(
+                comparison.objectives, comparison.reference_point, strict=True
+            )
         },
-        "reference": found.reference_said,
-        "hypervolume": found.hypervolume,
+        "reference": comparison.reference_said,
+        "hypervolume": comparison.hypervolume,
         "studies": [
             {
                 "study": one.name,
@@ -82,29 +85,29 @@ def comparison_json(found: StudyComparison) -> dict[str, Any]:
                 "complete": len(one.result.ranked) + len(one.result.infeasible),
                 "epochs": one.epochs,
                 "hypervolume": one.result.hypervolume,
-                "share": _share(one.result.hypervolume, found),
+                "share": _share(one.result.hypervolume, comparison),
                 "exclusive": one.exclusive,
                 "front": [ranked.trial.number for ranked in one.result.front],
                 "joint": list(one.joint),
                 "history": to_plain(one.history),
             }
-            for one in found.studies
+            for one in comparison.studies
         ],
         "differences": [
             {
                 "setting": setting,
-                "values": dict(zip(found.names, shown, strict=True)),
+                "values": dict(zip(comparison.names, shown, strict=True)),
             }
-            for setting, shown in found.differences.items()
+            for setting, shown in comparison.differences.items()
         ],
-        "warnings": list(found.warnings),
+        "warnings": list(comparison.warnings),
     }
 
 
-def comparison_table(found: StudyComparison) -> pd.DataFrame:
+def comparison_table(comparison: StudyComparison) -> pd.DataFrame:
     """Every ranked trial of every study: `result_table` with ``study`` and ``on_joint_front``."""
     tables = []
-    for one in found.studies:
+    for one in comparison.studies:
         table = result_table(one.result)
         table.insert(0, "study", one.name)
         table.insert(2, "on_joint_front", [number in one.joint for number in table["trial"]])
@@ -112,10 +115,10 @@ def comparison_table(found: StudyComparison) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def _studies(found: StudyComparison) -> TextTable:
+def _studies(comparison: StudyComparison) -> TextTable:
     rows = []
-    for one in found.studies:
-        share = _share(one.result.hypervolume, found)
+    for one in comparison.studies:
+        share = _share(one.result.hypervolume, comparison)
         rows.append(
             (
                 one.name,
@@ -132,25 +135,31 @@ def _studies(found: StudyComparison) -> TextTable:
     return TextTable("Studies", ("study", *(f">{name}" for name in numbers)), rows)
 
 
-def _joint(found: StudyComparison) -> TextTable:
+def _joint(comparison: StudyComparison) -> TextTable:
     members = [
         (one.name, ranked)
-        for one in found.studies
+        for one in comparison.studies
         for ranked in one.result.front
         if ranked.trial.number in one.joint
     ]
-    members.sort(key=lambda member: -values_of(member[1])[0] * found.objectives[0].sign)
+    members.sort(key=lambda member: -values_of(member[1])[0] * comparison.objectives[0].sign)
     rows = [
         (
             name,
             str(ranked.trial.number),
             ranked.trial.label,
-            *map(value_text, found.objectives, values_of(ranked)),
+            *map(value_text, comparison.objectives, values_of(ranked)),
             trial_badges(ranked),
         )
         for name, ranked in members
     ]
-    columns = ("study", ">trial", "setting", *(f">{o.label}" for o in found.objectives), "note")
+    columns = (
+        "study",
+        ">trial",
+        "setting",
+        *(f">{o.label}" for o in comparison.objectives),
+        "note",
+    )
     return TextTable("The joint front (dev)", columns, rows)
 
 
@@ -164,10 +173,10 @@ def plotted_front(study: ComparedStudy) -> PlottedFront:
     )
 
 
-def _reference(found: StudyComparison) -> str:
-    pairs = zip(found.objectives, found.reference_point, strict=True)
+def _reference(comparison: StudyComparison) -> str:
+    pairs = zip(comparison.objectives, comparison.reference_point, strict=True)
     return ", ".join(f"{objective.label} {value:.4g}" for objective, value in pairs)
 
 
-def _share(hypervolume: float, found: StudyComparison) -> float | None:
-    return hypervolume / found.hypervolume if found.hypervolume > 0 else None
+def _share(hypervolume: float, comparison: StudyComparison) -> float | None:
+    return hypervolume / comparison.hypervolume if comparison.hypervolume > 0 else None

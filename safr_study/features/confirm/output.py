@@ -16,7 +16,7 @@ from safr_study.records.run import Measured, RunResult, run_to_plain
 from safr_study.uncertainty.confirmation import Confirmation, ConfirmedTrial, Estimate
 
 
-def write_confirmation(found: Confirmation, folder: Path) -> list[Path]:
+def write_confirmation(confirmation: Confirmation, folder: Path) -> list[Path]:
     """Write STUDY-confirmed as .md, .csv, .png and .svg, and STUDY-confirmed-runs.csv.
 
     The pictures are left out where no trial is confirmed.
@@ -24,27 +24,27 @@ def write_confirmation(found: Confirmation, folder: Path) -> list[Path]:
     Raises:
         BadInput: the folder cannot be written.
     """
-    stem = f"{found.study}-confirmed"
+    stem = f"{confirmation.study}-confirmed"
     draw = partial(
         confirmation_figure,
-        found.result,
-        [Move.of(one) for one in found.trials],
-        title=f"Study {found.study} on {found.dataset}, confirmed",
-        caption=_caption(found),
+        confirmation.result,
+        [Move.of(one) for one in confirmation.trials],
+        title=f"Study {confirmation.study} on {confirmation.dataset}, confirmed",
+        caption=_caption(confirmation),
     )
-    pictures = {f"{stem}.png": draw, f"{stem}.svg": draw} if found.result.ranked else {}
+    pictures = {f"{stem}.png": draw, f"{stem}.svg": draw} if confirmation.result.ranked else {}
     return write_files(
         folder,
         {
-            f"{stem}.md": confirmation_page(found, wide=True).markdown(),
-            f"{stem}.csv": trials_table(found),
-            f"{stem}-runs.csv": runs_table(found),
+            f"{stem}.md": confirmation_page(confirmation, wide=True).markdown(),
+            f"{stem}.csv": trials_table(confirmation),
+            f"{stem}-runs.csv": runs_table(confirmation),
             **pictures,
         },
     )
 
 
-def trials_table(found: Confirmation) -> pd.DataFrame:
+def trials_table(confirmation: Confirmation) -> pd.DataFrame:
     """One row for each trial.
 
     Columns: ``trial``, ``label``, ``baseline`` (name or empty), ``was_on_front`` (the search's),
@@ -53,16 +53,16 @@ def trials_table(found: Confirmation) -> pd.DataFrame:
     ``KEY_search``, ``KEY_mean``, ``KEY_low``, ``KEY_high``, ``KEY_method``, ``KEY_change`` (mean
     minus search), and ``test_KEY_mean``, ``test_KEY_low``, ``test_KEY_high``.
     """
-    return pd.DataFrame([_row(found, one) for one in found.trials])
+    return pd.DataFrame([_row(confirmation, one) for one in confirmation.trials])
 
 
-def runs_table(found: Confirmation) -> pd.DataFrame:
+def runs_table(confirmation: Confirmation) -> pd.DataFrame:
     """One row for each run: trial, seed, every objective on dev and test, how it ran, its model."""
     rows = []
-    for one in found.trials:
+    for one in confirmation.trials:
         for run in one.runs:
             row: dict[str, Any] = {"trial": run.trial, "label": one.trial.label, "seed": run.seed}
-            row |= _values(found, "dev", run.dev) | _values(found, "test", run.test)
+            row |= _values(confirmation, "dev", run.dev) | _values(confirmation, "test", run.test)
             row |= {
                 "saturated": run.saturated,
                 "epochs": run.epochs,
@@ -77,7 +77,7 @@ def runs_table(found: Confirmation) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def confirmation_json(found: Confirmation) -> dict[str, Any]:
+def confirmation_json(confirmation: Confirmation) -> dict[str, Any]:
     """Everything as JSON values.
 
     Keys: ``study``, ``dataset``, ``objectives``, ``seeds``, ``dev_texts``, ``test_texts``,
@@ -86,47 +86,52 @@ def confirmation_json(found: Confirmation) -> dict[str, Any]:
     `trials_table` has, its objectives as ``dev`` and ``test`` by name with the points of each
     seed, ``parameters`` and ``runs``.
     """
-    knees = [one.trial.number for one in found.trials if one.ranked is not None and one.ranked.knee]
+    knees = [
+        one.trial.number
+        for one in confirmation.trials
+        if one.ranked is not None and one.ranked.knee
+    ]
     return {
-        "study": found.study,
-        "dataset": found.dataset,
-        "objectives": [objective.name for objective in found.objectives],
-        "seeds": list(found.seeds),
-        "dev_texts": found.dev_texts,
-        "test_texts": found.test_texts,
-        "front_before": [one.trial.number for one in found.members],
-        "front": [ranked.trial.number for ranked in found.result.front],
-        "stayed": len(found.stayed),
+        "study": confirmation.study,
+        "dataset": confirmation.dataset,
+        "objectives": [objective.name for objective in confirmation.objectives],
+        "seeds": list(confirmation.seeds),
+        "dev_texts": confirmation.dev_texts,
+        "test_texts": confirmation.test_texts,
+        "front_before": [one.trial.number for one in confirmation.members],
+        "front": [ranked.trial.number for ranked in confirmation.result.front],
+        "stayed": len(confirmation.stayed),
         "knee": knees[0] if knees else None,
-        "trials": [_trial_json(found, one) for one in found.trials],
-        "test_readings": to_plain(found.readings),
-        "notes": list(confirmation_notes(found)),
+        "trials": [_trial_json(confirmation, one) for one in confirmation.trials],
+        "test_readings": to_plain(confirmation.readings),
+        "notes": list(confirmation_notes(confirmation)),
     }
 
 
-def _caption(found: Confirmation) -> str:
+def _caption(confirmation: Confirmation) -> str:
+    seeds, stayed = len(confirmation.seeds), len(confirmation.stayed)
     return (
-        f"means over {len(found.seeds)} new seeds on {found.dev_texts:,} dev texts; bars: 95 % "
-        f"intervals; {len(found.stayed)} of {len(found.members)} members stay on the front"
+        f"means over {seeds} new seeds on {confirmation.dev_texts:,} dev texts; bars: 95 % "
+        f"intervals; {stayed} of {len(confirmation.members)} members stay on the front"
     )
 
 
-def _row(found: Confirmation, one: ConfirmedTrial) -> dict[str, Any]:
+def _row(confirmation: Confirmation, one: ConfirmedTrial) -> dict[str, Any]:
     row = _facts(one)
-    for axis, objective in enumerate(found.objectives):
+    for axis, objective in enumerate(confirmation.objectives):
         new = one.dev[axis]
         row[f"{objective.key}_search"] = one.search[axis]
         row |= {f"{objective.key}_{name}": value for name, value in _ends(new).items()}
         row[f"{objective.key}_change"] = one.shifts[axis]
-    for axis, objective in enumerate(found.objectives):
+    for axis, objective in enumerate(confirmation.objectives):
         ends = _ends(one.test[axis] if one.test else Estimate(None))
         row |= {f"test_{objective.key}_{name}": ends[name] for name in ("mean", "low", "high")}
     return row
 
 
-def _trial_json(found: Confirmation, one: ConfirmedTrial) -> dict[str, Any]:
+def _trial_json(confirmation: Confirmation, one: ConfirmedTrial) -> dict[str, Any]:
     dev, test = {}, {}
-    for axis, objective in enumerate(found.objectives):
+    for axis, objective in enumerate(confirmation.objectives):
         dev[objective.name] = {
             "search": one.search[axis],
             **_estimate_json(one.dev[axis]),
@@ -184,8 +189,8 @@ def _run_json(run: RunResult) -> dict[str, Any]:
     return plain
 
 
-def _values(found: Confirmation, split: str, measured: Measured | None) -> dict[str, Any]:
-    empty = (None,) * len(found.objectives)
+def _values(confirmation: Confirmation, split: str, measured: Measured | None) -> dict[str, Any]:
+    empty = (None,) * len(confirmation.objectives)
     numbers = empty if measured is None else measured.values  # noqa: PD011 (a record)
-    pairs = zip(found.objectives, numbers, strict=True)
+    pairs = zip(confirmation.objectives, numbers, strict=True)
     return {f"{split}_{objective.key}": value for objective, value in pairs}

@@ -22,67 +22,68 @@ _MARKS = {
 }
 
 
-def confirmation_page(found: Confirmation, *, wide: bool) -> TextPage:
+def confirmation_page(confirmation: Confirmation, *, wide: bool) -> TextPage:
     """The tables (dev under the new seeds, the search's own values, test) and how to read them.
 
     Args:
-        found: the confirmation.
+        confirmation: the confirmation.
         wide: intervals by their ends and all objectives side by side, for files; else by half
             their width, and as many tables as fit 80 columns, for a terminal.
     """
-    axes = range(len(found.objectives))
+    axes = range(len(confirmation.objectives))
     size = len(axes) if wide else _NARROW_OBJECTIVES
     groups = [axes[start : start + size] for start in range(0, len(axes), size)]
-    made = [_dev(found, group, wide) for group in groups]
-    made += [_search(found, group) for group in groups]
-    if found.test_texts:
-        made += [_test(found, group, wide) for group in groups]
+    made = [_dev(confirmation, group, wide) for group in groups]
+    made += [_search(confirmation, group) for group in groups]
+    if confirmation.test_texts:
+        made += [_test(confirmation, group, wide) for group in groups]
     title = (
-        f"Confirmation of {found.study} ({found.dataset}): {plural(len(found.trials), 'trial')}, "
-        f"{plural(len(found.seeds), 'new seed')} ({_listed(found.seeds)})"
+        f"Confirmation of {confirmation.study} ({confirmation.dataset}): "
+        f"{plural(len(confirmation.trials), 'trial')}, "
+        f"{plural(len(confirmation.seeds), 'new seed')} ({_listed(confirmation.seeds)})"
     )
-    return TextPage(title, tuple(made), confirmation_notes(found))
+    return TextPage(title, tuple(made), confirmation_notes(confirmation))
 
 
-def confirmation_notes(found: Confirmation) -> tuple[str, ...]:
+def confirmation_notes(confirmation: Confirmation) -> tuple[str, ...]:
     """What the tables mean, a sentence or two each."""
-    said = [_stayed(found), _selection_bias(found), _method(found)]
-    said += [*_unconfirmed(found), *_saturated(found), *_test_readings(found)]
-    if found.more_seeds:
-        total = len(found.seeds) + found.more_seeds
+    said = [_stayed(confirmation), _selection_bias(confirmation), _method(confirmation)]
+    said += [*_unconfirmed(confirmation), *_saturated(confirmation), *_test_readings(confirmation)]
+    if confirmation.more_seeds:
+        total = len(confirmation.seeds) + confirmation.more_seeds
         said.append(f"More seeds are finished in the ledger: --seeds {total} shows them all.")
     return tuple(said)
 
 
-def _dev(found: Confirmation, group: Sequence[int], wide: bool) -> TextTable:
+def _dev(confirmation: Confirmation, group: Sequence[int], wide: bool) -> TextTable:
     rows = [
         (
             *_name(one),
-            *(_cell(found.objectives[axis], one.dev[axis], wide) for axis in group),
+            *(_cell(confirmation.objectives[axis], one.dev[axis], wide) for axis in group),
             "" if one.front_probability is None else f"{one.front_probability:.2f}",
             _place(one),
         )
-        for one in found.trials
+        for one in confirmation.trials
     ]
     return TextTable(
-        f"On dev, {found.dev_texts:,} texts: mean {_shown(wide)} over the new seeds; "
-        f"P: share of resamples on the front{_key(found)}",
-        (">trial", "setting", *_headers(found, group), ">P", "front"),
+        f"On dev, {confirmation.dev_texts:,} texts: mean {_shown(wide)} over the new seeds; "
+        f"P: share of resamples on the front{_key(confirmation)}",
+        (">trial", "setting", *_headers(confirmation, group), ">P", "front"),
         rows,
     )
 
 
-def _search(found: Confirmation, group: Sequence[int]) -> TextTable:
+def _search(confirmation: Confirmation, group: Sequence[int]) -> TextTable:
     rows = []
-    for one in found.trials:
+    for one in confirmation.trials:
         cells = []
         for axis in group:
-            objective, old = found.objectives[axis], one.search[axis]
+            objective, old = confirmation.objectives[axis], one.search[axis]
             shift = one.shifts[axis]
             cells.append(value_text(objective, old))
             cells.append("" if shift is None else value_text(objective, shift, sign="+"))
         rows.append((*_name(one), *cells))
-    headers = [text for header in _headers(found, group) for text in (header, ">change")]
+    headers = [text for header in _headers(confirmation, group) for text in (header, ">change")]
     return TextTable(
         "The search's own values on dev, and how far the new mean is from each",
         (">trial", "setting", *headers),
@@ -90,24 +91,27 @@ def _search(found: Confirmation, group: Sequence[int]) -> TextTable:
     )
 
 
-def _test(found: Confirmation, group: Sequence[int], wide: bool) -> TextTable:
+def _test(confirmation: Confirmation, group: Sequence[int], wide: bool) -> TextTable:
     rows = [
-        (*_name(one), *(_cell(found.objectives[axis], one.test[axis], wide) for axis in group))
-        for one in found.trials
+        (
+            *_name(one),
+            *(_cell(confirmation.objectives[axis], one.test[axis], wide) for axis in group),
+        )
+        for one in confirmation.trials
         if one.test
     ]
     return TextTable(
-        f"On test, {found.test_texts:,} texts: mean {_shown(wide)} over the same models",
-        (">trial", "setting", *_headers(found, group)),
+        f"On test, {confirmation.test_texts:,} texts: mean {_shown(wide)} over the same models",
+        (">trial", "setting", *_headers(confirmation, group)),
         rows,
     )
 
 
-def _stayed(found: Confirmation) -> str:
-    members, stayed = found.members, found.stayed
+def _stayed(confirmation: Confirmation) -> str:
+    members, stayed = confirmation.members, confirmation.stayed
     left = [one for one in members if one.ranked is not None and not one.on_front]
     unknown = [one for one in members if one.ranked is None]
-    joined = [one for one in found.trials if one.on_front and not one.member]
+    joined = [one for one in confirmation.trials if one.on_front and not one.member]
     said = [f"{len(stayed)} {'stays' if len(stayed) == 1 else 'stay'} on the front of the new means"
             f"{_named(stayed)}"]  # fmt: skip
     if left:
@@ -121,26 +125,26 @@ def _stayed(found: Confirmation) -> str:
     )
 
 
-def _selection_bias(found: Confirmation) -> str:
-    rest = [one for one in found.trials if not one.member]
+def _selection_bias(confirmation: Confirmation) -> str:
+    rest = [one for one in confirmation.trials if not one.member]
     control = ""
     if any(one.finished for one in rest):
         control = (
             f" Of the {plural(len(rest), 'baseline')} off that front, which nobody selected: "
-            f"{_mean_gains(found, rest)}."
+            f"{_mean_gains(confirmation, rest)}."
         )
+    gains = _mean_gains(confirmation, confirmation.members)
     return (
         "Winner's curse: the front was selected on the search's own numbers. Over its members "
-        "these are better than the new means by "
-        f"{_mean_gains(found, found.members)} on average (below 0: worse), and better than the "
-        f"whole interval in {_beyond(found)}.{control}"
+        f"these are better than the new means by {gains} on average (below 0: worse), and better "
+        f"than the whole interval in {_beyond(confirmation)}.{control}"
     )
 
 
-def _mean_gains(found: Confirmation, trials: Sequence[ConfirmedTrial]) -> str:
+def _mean_gains(confirmation: Confirmation, trials: Sequence[ConfirmedTrial]) -> str:
     """Mean gain of the search's values over the new means, per objective, in words."""
     parts = []
-    for axis, objective in enumerate(found.objectives):
+    for axis, objective in enumerate(confirmation.objectives):
         shifts = [shift for one in trials if (shift := one.shifts[axis]) is not None]
         if shifts:
             gain = -objective.sign * sum(shifts) / len(shifts)
@@ -148,23 +152,23 @@ def _mean_gains(found: Confirmation, trials: Sequence[ConfirmedTrial]) -> str:
     return " and ".join(parts) or "nothing known"
 
 
-def _beyond(found: Confirmation) -> str:
+def _beyond(confirmation: Confirmation) -> str:
     """How many search values are better than the whole new interval, of each objective."""
     parts = []
-    for axis, objective in enumerate(found.objectives):
+    for axis, objective in enumerate(confirmation.objectives):
         known = [
             one.search[axis] > new.interval.high
             if objective.maximise
             else one.search[axis] < new.interval.low
-            for one in found.members
+            for one in confirmation.members
             if (new := one.dev[axis]).interval is not None
         ]
         parts.append(f"{sum(known)} of {len(known)} for {objective.label}")
     return " and ".join(parts)
 
 
-def _method(found: Confirmation) -> str:
-    seeds = len(found.seeds)
+def _method(confirmation: Confirmation) -> str:
+    seeds = len(confirmation.seeds)
     if seeds < BOOTSTRAP_SEEDS:
         return (
             f"Intervals: 95 %, Student-t over {seeds} seeds; they cover the mean over seeds on "
@@ -177,16 +181,16 @@ def _method(found: Confirmation) -> str:
     )
 
 
-def _unconfirmed(found: Confirmation) -> Iterator[str]:
-    for one in found.trials:
+def _unconfirmed(confirmation: Confirmation) -> Iterator[str]:
+    for one in confirmation.trials:
         for run in one.failures:
             yield f"Trial {run.trial} failed under seed {run.seed}: {run.failure}"
         if any(miss > 0 for miss in one.violations):
             yield f"Trial {one.trial.number} misses a constraint by its new means: not confirmed."
 
 
-def _saturated(found: Confirmation) -> Iterator[str]:
-    collapsed = [one for one in found.trials if one.saturated]
+def _saturated(confirmation: Confirmation) -> Iterator[str]:
+    collapsed = [one for one in confirmation.trials if one.saturated]
     if collapsed:
         names = ", ".join(
             f"{one.trial.number} ({one.saturated} of {len(one.finished)} seeds)"
@@ -198,19 +202,20 @@ def _saturated(found: Confirmation) -> Iterator[str]:
         )
 
 
-def _test_readings(found: Confirmation) -> Iterator[str]:
+def _test_readings(confirmation: Confirmation) -> Iterator[str]:
     """When the test set was read, for whom, and what was chosen by then."""
-    if not found.readings:
+    if not confirmation.readings:
         return
-    for place, reading in enumerate(found.readings):
+    for place, reading in enumerate(confirmation.readings):
         chosen = ", ".join(f"{role} {trial}" for role, trial in reading.chosen.items())
+        first = "first " if place == 0 and len(confirmation.readings) > 1 else ""
         yield (
-            f"The test set was {'first ' if place == 0 and len(found.readings) > 1 else ''}read "
+            f"The test set was {first}read "
             f"{reading.at} for {_models(reading)}; chosen on dev by then: "
             f"{f'trial by role: {chosen}' if chosen else 'nothing'}. "
             "It is not read again for these models."
         )
-    if len(found.readings) > 1 and _has_new_trials(found.readings):
+    if len(confirmation.readings) > 1 and _has_new_trials(confirmation.readings):
         yield (
             "Some trials were first read on test when numbers of others were known: between these, "
             "test is no longer a blind judge."
@@ -243,28 +248,28 @@ def _place(one: ConfirmedTrial) -> str:
     return "joins" if one.on_front else ""
 
 
-def _cell(objective: Objective, found: Estimate, wide: bool) -> str:
-    if found.mean is None:
+def _cell(objective: Objective, estimate: Estimate, wide: bool) -> str:
+    if estimate.mean is None:
         return "none"
-    mean = value_text(objective, found.mean)
-    if found.interval is None or found.half is None:
+    mean = value_text(objective, estimate.mean)
+    if estimate.interval is None or estimate.half is None:
         return mean
     if not wide:
-        return f"{mean} ±{value_text(objective, found.half)}"
+        return f"{mean} ±{value_text(objective, estimate.half)}"
     low, high = (
-        value_text(objective, found.interval.low),
-        value_text(objective, found.interval.high),
+        value_text(objective, estimate.interval.low),
+        value_text(objective, estimate.interval.high),
     )
     return f"{mean} [{low}, {high}]"
 
 
-def _key(found: Confirmation) -> str:
-    used = {mark for one in found.trials for mark in _MARKS if mark in _name(one)[0]}
+def _key(confirmation: Confirmation) -> str:
+    used = {mark for one in confirmation.trials for mark in _MARKS if mark in _name(one)[0]}
     return "".join(f"; {mark} {meaning}" for mark, meaning in _MARKS.items() if mark in used)
 
 
-def _headers(found: Confirmation, group: Sequence[int]) -> tuple[str, ...]:
-    return tuple(f">{found.objectives[axis].label}" for axis in group)
+def _headers(confirmation: Confirmation, group: Sequence[int]) -> tuple[str, ...]:
+    return tuple(f">{confirmation.objectives[axis].label}" for axis in group)
 
 
 def _shown(wide: bool) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from safr_study.features.paper.compare import PAPER_K, lines_of
 from safr_study.features.paper.numbers import PaperCapacity, PaperNumbers, PaperRow
-from safr_study.records.runs import Row, RunLine
+from safr_study.records.run_line import Row, RunLine
 from safr_study.records.scores import is_saturated
 from safr_study.settings import at_k
 from safr_study.uncertainty.intervals import Interval, t_interval, t_or_normal_interval
@@ -103,10 +103,10 @@ def compare_capacities(
     outcomes = []
     for layer in ("pre", "post"):
         for pad in ("out", "in"):
-            found = [getattr(getattr(run, layer), f"pad_{pad}") for run in measured]
+            by_run = [getattr(getattr(run, layer), f"pad_{pad}") for run in measured]
             numbers = []
             for group in GROUPS:
-                values = [float(getattr(means, group)) for means in found]
+                values = [float(getattr(means, group)) for means in by_run]
                 numbers.append(
                     CapacityNumber(
                         group=group,
@@ -125,10 +125,10 @@ def sentiment_difference(lines: Sequence[RunLine]) -> Interval | None:
 
     Over the seeds; of one run from its standard error over texts. ``None``: not measured.
     """
-    found = [line.sentiment_capacity for line in lines if line.sentiment_capacity is not None]
-    if not found:
+    capacities = [line.sentiment_capacity for line in lines if line.sentiment_capacity is not None]
+    if not capacities:
         return None
-    return t_or_normal_interval([run.difference for run in found], found[0].difference_se)
+    return t_or_normal_interval([run.difference for run in capacities], capacities[0].difference_se)
 
 
 def accuracy_curves(

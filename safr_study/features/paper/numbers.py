@@ -13,7 +13,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
-from safr_study.records.runs import Row
+from safr_study.records.run_line import Row
 
 Metric = Literal["accuracy", "accuracy_random_deletion", "accuracy_capacity_deletion", "srs"]
 METRICS: tuple[Metric, ...] = (
@@ -122,7 +122,9 @@ def paper() -> Paper:
 def _row(plain: Mapping[str, Any]) -> PaperRow:
     rest = dict(plain)
     fixed = {name: rest.pop(name) for name in ("name", "vmask", "lambda_imp", "lambda_inter")}
-    return PaperRow(**fixed, numbers={name: PaperNumbers(**found) for name, found in rest.items()})
+    return PaperRow(
+        **fixed, numbers={name: PaperNumbers(**numbers) for name, numbers in rest.items()}
+    )
 
 
 def _names(plain: Mapping[str, list[str]]) -> dict[str, tuple[str, ...]]:

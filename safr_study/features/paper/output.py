@@ -19,7 +19,7 @@ from safr_study.figures.capacity_means import CapacityReading, capacity_means_fi
 from safr_study.figures.curves import AccuracyCurve, curves_figure
 from safr_study.figures.tradeoff import TradeoffPoint, tradeoff_figure
 from safr_study.records import to_plain
-from safr_study.records.runs import Row
+from safr_study.records.run_line import Row
 from safr_study.uncertainty.intervals import Interval
 
 
@@ -98,8 +98,8 @@ def reproduction_json(result: Reproduction) -> dict[str, Any]:
         for row, outcome in zip(plain["comparison"]["rows"], result.comparison.rows, strict=True):
             row["name"] = outcome.entry.name
             row["same_sign"], row["same_gain"] = outcome.same_sign, outcome.same_gain
-            for metric, found in zip(row["metrics"], outcome.metrics, strict=True):
-                metric["inside"], metric["verdict"] = found.inside, found.verdict
+            for metric, compared in zip(row["metrics"], outcome.metrics, strict=True):
+                metric["inside"], metric["verdict"] = compared.inside, compared.verdict
     for reading, capacity in zip(plain["capacities"], result.capacities, strict=True):
         reading["distance"] = capacity.distance
         for number, value in zip(reading["numbers"], capacity.numbers, strict=True):
@@ -166,24 +166,24 @@ def _reading(outcome: CapacityOutcome) -> CapacityReading:
 def _ranking_names(result: Reproduction) -> list[str]:
     """Rankings that every row has: without VMASK there is no keep-probability."""
     names: dict[str, set[str]] = {}
-    for found in result.rankings:
-        names.setdefault(found.ranking, set()).add(found.row.name)
-    rows = {found.row.name for found in result.rankings}
+    for outcome in result.rankings:
+        names.setdefault(outcome.ranking, set()).add(outcome.row.name)
+    rows = {outcome.row.name for outcome in result.rankings}
     return [name for name, having in names.items() if having == rows]
 
 
 def _ranking_readings(result: Reproduction) -> list[CapacityReading]:
     shown = _ranking_names(result)
     by_row: dict[str, dict[str, Interval]] = {}
-    for found in result.rankings:
-        by_row.setdefault(found.row.name, {})[found.ranking] = found.average_precision
+    for outcome in result.rankings:
+        by_row.setdefault(outcome.row.name, {})[outcome.ranking] = outcome.average_precision
     return [
         CapacityReading(
             name=row,
-            values=tuple(found[name].mean for name in shown),
-            intervals=tuple(found[name].ends for name in shown),
+            values=tuple(intervals[name].mean for name in shown),
+            intervals=tuple(intervals[name].ends for name in shown),
         )
-        for row, found in by_row.items()
+        for row, intervals in by_row.items()
     ]
 
 
@@ -222,17 +222,17 @@ def _records(result: Reproduction) -> Iterator[dict[str, Any]]:
 
 
 def _rationale_records(result: Reproduction) -> Iterator[dict[str, Any]]:
-    for found in result.rankings:
+    for outcome in result.rankings:
         for metric in ("average_precision", "auroc", "precision_at_gold", "srs"):
-            interval = getattr(found, metric)
+            interval = getattr(outcome, metric)
             if interval is not None:
                 yield {
-                    **_row_columns(found.row),
+                    **_row_columns(outcome.row),
                     "metric": metric,
-                    "runs": found.seeds,
+                    "runs": outcome.seeds,
                     **_interval_columns(interval, interval.mean),
-                    "ranking": found.ranking,
-                    "saturated_runs": found.saturated if metric == "srs" else None,
+                    "ranking": outcome.ranking,
+                    "saturated_runs": outcome.saturated if metric == "srs" else None,
                 }
     for one in result.sentiments:
         yield {
@@ -244,21 +244,21 @@ def _rationale_records(result: Reproduction) -> Iterator[dict[str, Any]]:
 
 
 def _row_records(outcome: RowOutcome, comparison: PaperComparison) -> Iterator[dict[str, Any]]:
-    for found in outcome.metrics:
-        gain = found.difference
+    for number in outcome.metrics:
+        gain = number.difference
         yield {
             **_row_columns(outcome.entry.row),
-            "metric": found.metric,
+            "metric": number.metric,
             "runs": len(outcome.seeds),
-            **_interval_columns(found.ours, found.ours.mean),
-            "paper": found.paper,
-            "inside": found.inside,
+            **_interval_columns(number.ours, number.ours.mean),
+            "paper": number.paper,
+            "inside": number.inside,
             "difference": None if gain is None else gain.mean,
             "difference_low": None if gain is None else gain.low,
             "difference_high": None if gain is None else gain.high,
-            "paper_difference": found.paper_difference,
-            "noise_floor": comparison.noise[found.metric],
-            "verdict": found.verdict,
+            "paper_difference": number.paper_difference,
+            "noise_floor": comparison.noise[number.metric],
+            "verdict": number.verdict,
             "saturated_runs": outcome.saturated,
             "rank": outcome.rank,
             "paper_rank": outcome.paper_rank,

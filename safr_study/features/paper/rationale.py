@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from safr_study.features.paper.compare import PAPER_K, lines_of
 from safr_study.features.paper.curves import sentiment_difference
 from safr_study.features.paper.numbers import PaperRow
-from safr_study.records.runs import Row, RunLine
+from safr_study.records.run_line import Row, RunLine
 from safr_study.records.scores import Values, is_saturated
 from safr_study.settings import CONTROLS, at_k
 from safr_study.uncertainty.intervals import Interval, t_or_normal_interval
@@ -65,16 +65,17 @@ def compare_sentiment(
     outcomes = []
     for entry in entries:
         runs = lines_of(entry, lines)
-        found = [run.sentiment_capacity for run in runs if run.sentiment_capacity is not None]
+        capacities = [run.sentiment_capacity for run in runs if run.sentiment_capacity is not None]
         difference = sentiment_difference(runs)
         if difference is None:
             continue
         outcomes.append(
             SentimentOutcome(
                 row=entry.row,
-                seeds=len(found),
-                with_sentiment=sum(run.with_sentiment for run in found) / len(found),
-                without_sentiment=sum(run.without_sentiment for run in found) / len(found),
+                seeds=len(capacities),
+                with_sentiment=sum(run.with_sentiment for run in capacities) / len(capacities),
+                without_sentiment=sum(run.without_sentiment for run in capacities)
+                / len(capacities),
                 difference=difference,
             )
         )

@@ -9,7 +9,7 @@ from safr_study.features.paper.compare import PaperComparison, RowOutcome
 from safr_study.features.paper.curves import CapacityNumber, CurvePoint
 from safr_study.features.paper.numbers import METRICS, Metric
 from safr_study.features.paper.result import Reproduction
-from safr_study.records.runs import VMASK_ROW
+from safr_study.records.run_line import VMASK_ROW
 from safr_study.render.text_table import TextPage, TextTable
 from safr_study.text import plural
 from safr_study.uncertainty.intervals import Interval
@@ -74,8 +74,8 @@ def _levels(result: Reproduction, comparison: PaperComparison, wide: bool) -> Te
     names = METRIC_NAMES if wide else _SHORT
     rows: list[tuple[str, ...]] = []
     for outcome in comparison.rows:
-        ours = tuple(_cell(found.ours, wide) for found in outcome.metrics)
-        papers = tuple(f"{found.paper:.2f} {_in(found.inside)}" for found in outcome.metrics)
+        ours = tuple(_cell(metric.ours, wide) for metric in outcome.metrics)
+        papers = tuple(f"{metric.paper:.2f} {_in(metric.inside)}" for metric in outcome.metrics)
         name = _marked(outcome)
         if wide:
             runs = len(outcome.seeds)
@@ -111,13 +111,13 @@ def _differences(comparison: PaperComparison, wide: bool) -> TextTable:
 
 
 def _difference_cells(outcome: RowOutcome, wide: bool) -> tuple[str, str, str]:
-    found = outcome.srs
+    srs = outcome.srs
     if outcome.entry.row == VMASK_ROW:
         return "", "", "is compared with"
-    paper = "" if found.paper_difference is None else f"{found.paper_difference:+.2f}"
-    if found.difference is None:
+    paper = "" if srs.paper_difference is None else f"{srs.paper_difference:+.2f}"
+    if srs.difference is None:
         return "", paper, ""
-    return _cell(found.difference, wide, sign="+"), paper, found.verdict or ""
+    return _cell(srs.difference, wide, sign="+"), paper, srs.verdict or ""
 
 
 def _front(result: Reproduction, comparison: PaperComparison, wide: bool) -> TextTable:
@@ -195,14 +195,16 @@ def _curves(result: Reproduction, wide: bool) -> TextTable:
 def _rankings(result: Reproduction, wide: bool) -> TextTable:
     rows = [
         (
-            found.row.name,
-            found.ranking.replace("_", " "),
-            _cell(found.average_precision, wide, decimals=3),
-            _cell(found.auroc, wide, decimals=3),
-            _cell(found.precision_at_gold, wide, decimals=3),
-            "" if found.srs is None else _cell(found.srs, wide) + (" !" if found.saturated else ""),
+            outcome.row.name,
+            outcome.ranking.replace("_", " "),
+            _cell(outcome.average_precision, wide, decimals=3),
+            _cell(outcome.auroc, wide, decimals=3),
+            _cell(outcome.precision_at_gold, wide, decimals=3),
+            ""
+            if outcome.srs is None
+            else _cell(outcome.srs, wide) + (" !" if outcome.saturated else ""),
         )
-        for found in result.rankings
+        for outcome in result.rankings
     ]
     return TextTable(
         f"Agreement with the rationale, {result.rankings[0].texts:,} texts, 0 to 1, and SRS by "
@@ -215,12 +217,12 @@ def _rankings(result: Reproduction, wide: bool) -> TextTable:
 def _sentiments(result: Reproduction, wide: bool) -> TextTable:
     rows = [
         (
-            found.row.name,
-            f"{found.with_sentiment:.3f}",
-            f"{found.without_sentiment:.3f}",
-            _cell(found.difference, wide, decimals=3, sign="+"),
+            outcome.row.name,
+            f"{outcome.with_sentiment:.3f}",
+            f"{outcome.without_sentiment:.3f}",
+            _cell(outcome.difference, wide, decimals=3, sign="+"),
         )
-        for found in result.sentiments
+        for outcome in result.sentiments
     ]
     return TextTable(
         "Mean capacity of the words of the rationale, and of the others of their text",
@@ -247,11 +249,11 @@ def _paper(point: CurvePoint) -> str:
     return f"{point.paper:.2f} {_in(point.ours.contains(point.paper))}"
 
 
-def _cell(found: Interval, wide: bool, *, decimals: int = 2, sign: str = "") -> str:
+def _cell(interval: Interval, wide: bool, *, decimals: int = 2, sign: str = "") -> str:
     shown = f"{sign}.{decimals}f"
     if wide:
-        return f"{found.mean:{shown}} [{found.low:{shown}}, {found.high:{shown}}]"
-    return f"{found.mean:{shown}} ± {found.half:.{decimals - 1}f}"
+        return f"{interval.mean:{shown}} [{interval.low:{shown}}, {interval.high:{shown}}]"
+    return f"{interval.mean:{shown}} ± {interval.half:.{decimals - 1}f}"
 
 
 def _in(inside: bool) -> str:
@@ -266,7 +268,7 @@ def _any_saturated(result: Reproduction) -> bool:
     """Whether any run of the item predicts one class without the top tokens."""
     rows = () if result.comparison is None else result.comparison.rows
     points = (point for curve in result.curves for point in curve.points)
-    rankings = any(found.saturated for found in result.rankings)
+    rankings = any(ranking.saturated for ranking in result.rankings)
     return rankings or any(row.saturated for row in rows) or any(p.saturated for p in points)
 
 
@@ -274,10 +276,10 @@ def _notes(result: Reproduction) -> Iterator[str]:
     if result.comparison is not None:
         yield from _agreement_notes(result.comparison)
     if result.sentiment is not None:
-        found = result.sentiment
+        sentiment = result.sentiment
         yield (
             "Capacity of words with sentiment minus that of the other words of their text: "
-            f"{found.mean:+.4f} [{found.low:+.4f}, {found.high:+.4f}]."
+            f"{sentiment.mean:+.4f} [{sentiment.low:+.4f}, {sentiment.high:+.4f}]."
         )
     if _any_saturated(result):
         yield (
@@ -384,9 +386,9 @@ def _reading_notes(result: Reproduction) -> Iterator[str]:
 def _intervals(result: Reproduction) -> Iterator[Interval]:
     if result.comparison is not None:
         for row in result.comparison.rows:
-            yield from (found.ours for found in row.metrics)
+            yield from (metric.ours for metric in row.metrics)
     for reading in result.capacities:
         yield from (n.interval for n in reading.numbers if n.interval is not None)
     for curve in result.curves:
         yield from (point.ours for point in curve.points)
-    yield from (found.average_precision for found in result.rankings)
+    yield from (ranking.average_precision for ranking in result.rankings)

@@ -50,7 +50,11 @@ def parse_hook(command: str) -> Hook:
     if read.returncode:
         said = read.stderr.strip().rpartition(": ")[2]
         raise BadInput("on-finish", f"{command!r} is badly quoted ({said})")
-    words = [word for word in shlex.split(command) if "=" not in word]
+    try:
+        words = shlex.split(command)
+    except ValueError:  # A quote in a comment, which the shell does not read.
+        words = command.split()
+    words = [word for word in words if "=" not in word]
     if not words:
         raise BadInput("on-finish", "is empty; give a program and its arguments")
     # Anything else in its place, a bracket or a quoted blank, is left to the shell.

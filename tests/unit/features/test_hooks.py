@@ -80,6 +80,13 @@ def test_a_shell_reads_it(stores: Stores, tmp_path: Path, monkeypatch: pytest.Mo
     assert int((tmp_path / "count").read_text()) == (tmp_path / "whole").stat().st_size > 100
 
 
+@pytest.mark.parametrize(
+    "line", ["echo hi # it's done", "ANSWER=42 env", "(exit 0)", "cd /", "if true; then :; fi"]
+)
+def test_what_the_shell_can_run_is_run(line: str, stores: Stores) -> None:
+    assert run_hook(parse_hook(line), "s", stores, "complete") is None
+
+
 def test_nothing_of_ours_gets_into_it(
     stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
