@@ -72,6 +72,12 @@ class StudyInterrupted(SafrError):
     exit_code = 130
 
 
+EXPECTED_CODES = tuple(
+    kind.exit_code for kind in (BadInput, StudyIncomplete, ServiceUnreachable, StudyInterrupted)
+)
+"""Exit codes of safr-study other than 0 and 1, its own fault."""
+
+
 class TrialFailure(SafrError):
     """One trial cannot go on (a non-finite loss, say); the study does."""
 

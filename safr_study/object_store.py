@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from safr_study.errors import BadInput, CorruptCheckpoint, ServiceUnreachable
-from safr_study.text import first_line, redacted_address
+from safr_study.text import redacted_address, summary
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -250,6 +250,6 @@ def _answering(place: str) -> Iterator[None]:
         # pyarrow's errors are one or the other: no answer, no such bucket, no name of a bucket.
         raise ServiceUnreachable(
             f"checkpoints: {redacted_address(place)} does not take or give files "
-            f"({first_line(error)}); check that the store runs, that the bucket is there, and "
+            f"({summary(error)}); check that the store runs, that the bucket is there, and "
             "the keys and AWS_ENDPOINT_URL of this node"
         ) from error

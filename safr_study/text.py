@@ -16,11 +16,17 @@ Z95 = 1.959964
 _LONGEST = 300
 """Characters of an error that are shown."""
 _HIDDEN = "***"
-_SECRET = (
-    r"passw(?:or)?d|passphrase|(?:^|_)(?:pass|pwd|pw|key|auth|sig)$|token(?!s|iz)|secret|credential"
-    r"|signature|authorization|api[-_]?key|access[-_]?key"
+_CERTAIN = (
+    r"passw(?:or)?d|passphrase|token(?!s|iz)|secret(?!s)|credential(?!s)|signature|jwt"
+    r"|api[-_]?key|access[-_]?key"
 )
-_SECRET_NAME = re.compile(_SECRET, re.IGNORECASE)
+_CERTAIN_NAME = re.compile(rf"{_CERTAIN}|^pwd$", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    rf"{_CERTAIN}|authorization|(?:^|_)(?:pass|pwd|pw|key|auth|sig)$", re.IGNORECASE
+)
+"""Names of variables and parameters; in a sentence or a path a ``key=7`` is none."""
+_COLON = re.compile(rf"(?<![\w-])([\w-]*(?:{_CERTAIN})):(\s*)(?!//)[^\s,;]+", re.IGNORECASE)
+"""``password: ...`` of a settings file or a header."""
 _HARMLESS = re.compile(r"file$|_path$|_mode$|^sslkey$", re.IGNORECASE)
 """Names of files that have a secret in them, and of switches."""
 _ENDS = r"\s'\"<>`"
@@ -42,6 +48,7 @@ _PAIR = re.compile(
 """``password=...`` of libpq and of a shell, ``'password': '...'`` of a dictionary."""
 _BEARER = re.compile(r"\b(authorization:\s*\w+|bearer)\s+[\w.~+/=-]{6,}", re.IGNORECASE)
 _QUERY_PAIR = re.compile(r"[?&#;]([^=&;?#]*)=([^&;#]*)")
+_PATH_PAIR = re.compile(r";([^=;/]*)=[^;/]*")
 _SHORTEST = 8
 """Characters of an environment variable's value that is looked for in a text."""
 
@@ -57,8 +64,9 @@ def redacted(text: str) -> str:
     text = _ENCODED.sub(lambda match: unquote(match[0]), text)
     text = _ADDRESS.sub(lambda match: redacted_address(match[0]), text)
     text = _BARE.sub(r"\1@", text)
-    text = _PAIR.sub(_hidden_pair, text)
     text = _BEARER.sub(rf"\1 {_HIDDEN}", text)
+    text = _PAIR.sub(_hidden_pair, text)
+    text = _COLON.sub(rf"\1:\2{_HIDDEN}", text)
     for name, value in os.environ.items():
         # PWD is the shell's working directory.
         if name != "PWD" and len(value) >= _SHORTEST and value in text and is_secret_name(name):
@@ -75,12 +83,13 @@ def redacted_address(address: str) -> str:
     nested = None if re.match(_PASSWORD, rest) else _NESTED.search(rest)
     inner = "" if nested is None else redacted_address(nested[0])
     rest = rest if nested is None else rest[: nested.start()]
-    secrets = [found for found in _QUERY_PAIR.finditer(rest) if is_secret_name(unquote(found[1]))]
+    secrets = [found for found in _QUERY_PAIR.finditer(rest) if _is_secret_parameter(found[1])]
     user, tail = _without_user(rest, [found.span() for found in secrets])
     keep_user = bool(user) and scheme.lower().startswith(_DATABASES)
     path, _, query = tail.partition("#")[0].partition("?")
     pairs = [pair for pair in re.split("[&;]", query) if pair]
-    pairs = [pair for pair in pairs if not is_secret_name(unquote(pair.partition("=")[0]))]
+    pairs = [pair for pair in pairs if not _is_secret_parameter(pair.partition("=")[0])]
+    path = _PATH_PAIR.sub(lambda pair: "" if _is_secret_parameter(pair[1]) else pair[0], path)
     shown = "&".join(redacted(pair) for pair in pairs)
     asked = f"?{shown}" if shown else ""
     return f"{option}{scheme}://{f'{user}@' if keep_user else ''}{path}{asked}{inner}"
@@ -105,6 +114,14 @@ def first_line(error: BaseException) -> str:
     """The first line of an error's message without secrets, at most 300 characters."""
     lines = str(error).strip().splitlines()
     return redacted(lines[0]).rstrip()[:_LONGEST] if lines else type(error).__name__
+
+
+def summary(error: BaseException) -> str:
+    """The whole message of an error in one line without secrets, at most 300 characters.
+
+    Several lines of it may matter, as in the errors of Ray and torch.
+    """
+    return redacted(" ".join(str(error).split()))[:_LONGEST]
 
 
 def plural(count: int, noun: str, nouns: str | None = None) -> str:
@@ -163,8 +180,17 @@ def _without_user(rest: str, secrets: Sequence[tuple[int, int]]) -> tuple[str, s
     return (before, tail) if not re.search("[/?#]", before) else ("", rest)
 
 
+def _is_secret_parameter(name: str) -> bool:
+    """Whether a parameter of an address, percent-encoded or not, holds a secret."""
+    plain = unquote(name)
+    return plain.lower() == "code" or is_secret_name(plain)
+
+
 def _hidden_pair(found: re.Match[str]) -> str:
     name = found["name"].strip("'\" \t=:")
     value = found["value"]
-    hidden = _HIDDEN if is_secret_name(name) else _PAIR.sub(_hidden_pair, value)
+    # A variable is written in capitals.
+    secret = _CERTAIN_NAME.search(name) or (name.isupper() and _SECRET_NAME.search(name))
+    harmless = not secret or _HARMLESS.search(name)
+    hidden = _PAIR.sub(_hidden_pair, value) if harmless else _HIDDEN
     return f"{found['name']}{hidden}"

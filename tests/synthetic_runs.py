@@ -17,7 +17,7 @@ from safr_study.features.paper.runs import Drive, RunPlan
 from safr_study.home import Home
 from safr_study.records import Scores
 from safr_study.records.run import Answers, RunResult
-from safr_study.records.runs import (
+from safr_study.records.run_line import (
     DevResult,
     EffectiveWeights,
     Ffn1Capacities,

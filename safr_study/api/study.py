@@ -15,7 +15,7 @@ from safr_study.errors import BadInput
 from safr_study.features.models import registered_models
 from safr_study.features.study_base.results import load_result, write_result
 from safr_study.features.study_base.stores import Stores
-from safr_study.figures import front_figure
+from safr_study.figures.front import front_figure
 from safr_study.records import StudyResult, TrialRecord
 from safr_study.render.history import hypervolume_history
 from safr_study.render.notebook import front_html, study_html

@@ -28,10 +28,8 @@ from safr_study.cli import (
     status,
     submit,
 )
-from safr_study.errors import BadInput, BadInputs, SafrError, one_line
+from safr_study.errors import BadInput, BadInputs, SafrError, StudyInterrupted, one_line
 from safr_study.text import first_line, redacted
-
-INTERRUPTED = 130
 
 app = typer.Typer(
     name="safr-study",
@@ -103,7 +101,7 @@ def main() -> None:
     try:
         _check_words(sys.argv[1:])
         code = app(standalone_mode=False)
-        if code == INTERRUPTED:
+        if code == StudyInterrupted.exit_code:
             # Typer turns Ctrl-C into this code.
             raise KeyboardInterrupt
     except BadInputs as error:
@@ -120,7 +118,7 @@ def main() -> None:
         code = error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         _complain("interrupted; the same command goes on with what is unfinished")
-        code = INTERRUPTED
+        code = StudyInterrupted.exit_code
     except BrokenPipeError:
         # The reader of our output went away (``| head``): not an error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

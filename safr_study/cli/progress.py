@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console, Group
     from rich.live import Live
 
-    from safr_study.features.search.search import StudyPlan
+    from safr_study.features.search.plan import StudyPlan
 
 Vector = tuple[float, ...]
 FAILURES = 10

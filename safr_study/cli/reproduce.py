@@ -11,7 +11,6 @@ from safr_study.cli import output
 from safr_study.cli.completion import complete_dataset
 from safr_study.cli.options import (
     AddressOption,
-    CheckpointsOption,
     DevLimitOption,
     EpochsOption,
     HomeOption,
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from safr_study.features.paper.rows import WantedRun
     from safr_study.features.paper.runs import RunPlan, RunRequest
     from safr_study.home import Home
-    from safr_study.records.runs import RunLine
+    from safr_study.records.run_line import RunLine
 
 
 def reproduce(
@@ -74,7 +73,14 @@ def reproduce(
         int | None, option("--max-concurrent", "Runs at once; else one per core.", min=1)
     ] = None,
     address: AddressOption = None,
-    checkpoints: CheckpointsOption = None,
+    checkpoints: Annotated[
+        str | None,
+        option(
+            "--checkpoints",
+            "URL of an object store for the trained models; else the home.",
+            panel="Where things are",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, option("--dry-run", "List the runs that are missing; do none.")
     ] = False,
@@ -170,7 +176,9 @@ def _plan_lines(plan: RunPlan) -> list[str]:
         return [head]
     known = plan.seconds is not None
     left = f"about {duration(plan.seconds or 0.0)}" if known else "how long, the first tells"
-    return [head, f"{missing} to do, {plan.workers} at once, {left}"]
+    room = "as many at once as the cluster has room for"
+    at_once = room if plan.workers is None else f"{plan.workers} at once"
+    return [head, f"{missing} to do, {at_once}, {left}"]
 
 
 def _dry_run(request: RunRequest, home: Home, *, as_json: bool) -> None:

@@ -271,7 +271,7 @@ def spec_of(options: Mapping[str, Any]) -> StudySpec:
 
 
 def _dry_run(spec: StudySpec, stores: Stores, *, fresh: bool, as_json: bool) -> None:
-    from safr_study.features.search.search import plan_study
+    from safr_study.features.search.plan import plan_study
     from safr_study.records import to_plain
 
     plan = plan_study(spec, stores, cpus=float(os.cpu_count() or 1), gpus=0.0, fresh=fresh)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,10 @@ from safr_study.cluster.jobs.code import Code, shipped_code
 from safr_study.cluster.jobs.job import Job, submit_job
 from safr_study.cluster.jobs.server import JobServer
 from safr_study.errors import BadInput
-from safr_study.text import has_secret, is_secret_name, redacted_command
+from safr_study.text import has_secret, redacted_command
 
+_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL", re.IGNORECASE)
+"""Wider than what is hidden: a variable that is refused by mistake can be given to the nodes."""
 _SECRETS_HINT = (
     "which the cluster's dashboard would show; give it to the cluster's nodes instead, in their "
     "environment or a file that only they read (SAFR_STUDY_STORAGE, PGPASSFILE, "
@@ -78,7 +81,7 @@ def _passed(names: Sequence[str]) -> Mapping[str, str]:
     for name in names:
         if name not in os.environ:
             raise BadInput("env", f"{name} is not set here; export it, or leave --env out")
-        if is_secret_name(name) or has_secret(os.environ[name]):
+        if _SECRET_NAME.search(name) or has_secret(os.environ[name]):
             raise BadInput("env", f"{name} looks like a secret, {_SECRETS_HINT}")
         found[name] = os.environ[name]
     return found

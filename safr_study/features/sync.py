@@ -11,7 +11,7 @@ from safr_study.features.search.publish import finish_tracking, tracked_study
 from safr_study.features.search.search import register
 from safr_study.features.study_base.results import find_ledger, load_ledger, rank_ledger
 from safr_study.features.study_base.stores import Stores
-from safr_study.ledger.driver_lock import driver_lock, drivers
+from safr_study.ledger.driver_lock import Lease, driver_lock, drivers
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.notes import Delivery, delivery_begins, delivery_ends
 from safr_study.ledger.retention import is_finished
@@ -72,13 +72,13 @@ def sync_study(name: str, stores: Stores) -> Synced:
     """
     # Asked first: an unknown name leaves no lock behind.
     close_storage(load_ledger(name, stores).storage)
-    with driver_lock(stores.home, name, stores.storage_url):
+    with driver_lock(stores.home, name, stores.storage_url) as lease:
         storage = open_storage(stores.home, stores.storage_url, name, create=True)
         assert storage is not None
         ledger = Ledger.load(storage, name)
         assert ledger is not None
         try:
-            return _sync(ledger, _where_it_was(ledger, stores))
+            return _sync(ledger, _where_it_was(ledger, stores), lease)
         finally:
             close_storage(storage)
 
@@ -90,14 +90,17 @@ def _where_it_was(ledger: Ledger, stores: Stores) -> Stores:
     return replace(stores, tracking_uri=delivery.server)
 
 
-def _sync(ledger: Ledger, stores: Stores) -> Synced:
+def _sync(ledger: Ledger, stores: Stores, lease: Lease) -> Synced:
+    title = f"study {ledger.spec.name!r}"
     before = Delivery.of(ledger)
     store = open_store(stores.home, stores.tracking_uri)
     writer = StudyWriter(store, tracked_study(ledger), runs_now=False)
     writer.start(ledger.trials())
     ended = is_finished(ledger) or (before is not None and before.ended)
     delivery_begins(ledger, stores.tracking_uri, ended=ended)
+    lease.check(title)
     missing = finish_tracking(writer, ledger, interrupted=not ended)
+    lease.check(title)
     models: Sequence[RegisteredModel] = ()
     result = rank_ledger(ledger)
     if missing is None and ended and result.front:

@@ -1,4 +1,4 @@
-"""What all figures share: colours, an empty page, and how it becomes a file or part of a page."""
+"""Common parts of all figures: colours, an empty page, its way into a file or an HTML page."""
 
 from __future__ import annotations
 
@@ -135,9 +135,7 @@ def chart(width: float, height: float, draw: Callable[[Axes], object]) -> Chart:
         # Where letters are enlarged, on small screens, numbers stay clear of the axis' name.
         axes.yaxis.labelpad = 9
         draw(axes)
-        handles, names = axes.get_legend_handles_labels()
-        signs = dict(zip(names, handles, strict=True))
-        legend = tuple((_sign(cast("Line2D", sign)), name) for name, sign in signs.items())
+        legend = tuple((_sign(sign), name) for name, sign in _legend_entries(axes).items())
         return Chart(svg_text(figure), legend)
 
 
@@ -145,6 +143,19 @@ def add_grid(axes: Axes, axis: Any = "both") -> None:
     """Faint lines behind what is drawn, across ``x``, ``y`` or ``both``."""
     axes.grid(axis=axis, color=LIGHT_GREY, linewidth=0.6)
     axes.set_axisbelow(True)
+
+
+def add_legend(figure: Figure, axes: Axes) -> None:
+    """What the panel draws with a label, right of the panels; each label once."""
+    entries = _legend_entries(axes)
+    if entries:
+        figure.legend(
+            list(entries.values()),
+            list(entries),
+            loc="outside right upper",
+            frameon=False,
+            labelspacing=0.9,
+        )
 
 
 def set_plane(axes: Axes, objectives: tuple[Objective, Objective], points: Sequence[Point]) -> None:
@@ -217,6 +228,11 @@ def svg_text(figure: Figure) -> str:
     figure.savefig(target, format="svg", metadata={"Date": None})
     drawn = target.getvalue()
     return _NO_XML.sub("\N{REPLACEMENT CHARACTER}", drawn[drawn.index("<svg") :])
+
+
+def _legend_entries(axes: Axes) -> dict[str, Line2D]:
+    handles, names = axes.get_legend_handles_labels()
+    return {name: cast("Line2D", handle) for name, handle in zip(names, handles, strict=True)}
 
 
 def _with_margin(values: Sequence[float], objective: Objective) -> Point:

@@ -31,7 +31,7 @@ class PlottedFront:
     values: tuple[tuple[float, ...], ...]
     """The objectives of each member."""
     joint: tuple[bool, ...]
-    """Whether no other study dominates it."""
+    """True where no other study dominates the member."""
 
 
 def comparison_figure(

@@ -29,9 +29,9 @@ class Move:
     intervals: tuple[Ends | None, ...]
     """Ends of the interval of each mean; ``None``: there is none."""
     member: bool
-    """Whether it was on the search's first front."""
+    """True for members of the search's first front."""
     on_front: bool
-    """Whether it is on the front of the means."""
+    """True for members of the front of the means."""
 
     @classmethod
     def of(cls, one: ConfirmedTrial, *, partly: bool = False) -> Self:

@@ -60,7 +60,7 @@ class ModelCurve:
     values: tuple[float, ...]
     """Percentage points, one for each share."""
     saturated: tuple[bool, ...]
-    """Whether the predictions have collapsed at that share."""
+    """True where the predictions have collapsed at that share."""
 
 
 def curves_figure(

@@ -27,6 +27,7 @@ from safr_study.figures.canvas import (
     WHITE,
     Chart,
     Point,
+    add_legend,
     chart,
     front_corners,
     page,
@@ -320,7 +321,7 @@ def draw_panels(
         for panel in panels:
             panel.draw()
             add(panel)
-        _add_legend(figure, panels[0].axes)
+        add_legend(figure, panels[0].axes)
         # Labels are placed in pixels, so the layout must be final.
         figure.draw_without_rendering()
         for panel in panels:
@@ -365,19 +366,6 @@ def _numbers(here: Sequence[RankedTrial]) -> str:
     shown = " ".join(f"#{number}" for number in numbers[:_MOST_NUMBERS])
     hidden = len(numbers) - _MOST_NUMBERS
     return f"{shown} +{hidden}" if hidden > 0 else shown
-
-
-def _add_legend(figure: Figure, axes: Axes) -> None:
-    handles, names = axes.get_legend_handles_labels()
-    entries = dict(zip(names, handles, strict=True))
-    if entries:
-        figure.legend(
-            list(entries.values()),
-            list(entries),
-            loc="outside right upper",
-            frameon=False,
-            labelspacing=0.9,
-        )
 
 
 def _caption(result: StudyResult) -> str:

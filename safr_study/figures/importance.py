@@ -1,4 +1,4 @@
-"""How much each hyperparameter says about an objective: bars in units of chance."""
+"""Importance of hyperparameters for an objective: bars in units of chance."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def layers_page(explanation: Explanation) -> Figure:
     words = explanation.highest(MOST_WORDS)
     maps: list[Axes] = []
     for row, views in enumerate(rows):
-        # The columns of the blocks stand below each other.
+        # The columns of the blocks are below each other.
         for column, view in enumerate(views, start=columns - len(views)):
             bars = figure.add_subplot(grid[2 * row, column])
             kind = f"{view.layer}-{view.block}"

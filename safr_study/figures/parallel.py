@@ -19,6 +19,7 @@ from safr_study.figures.canvas import (
     VERMILLION,
     WHITE,
     Chart,
+    add_legend,
     chart,
     page,
     say_empty,
@@ -71,10 +72,12 @@ def parallel_figure(result: StudyResult, path: Path) -> None:
     scales = _axes(result)
     width = max(_LEAST_WIDTH, _AXIS_WIDTH * len(scales))
     title = f"Study {result.name} on {result.dataset}"
-    with page(path, width, _HEIGHT, title=title, caption="better is up") as figure:
-        _draw(figure.subplots(), result, scales)
-        if result.ranked:
-            figure.legend(loc="outside lower center", ncols=len(_LOOKS), frameon=False)
+    with page(
+        path, width, _HEIGHT, title=title, caption="better is up on the axes of the objectives"
+    ) as figure:
+        axes = figure.subplots()
+        _draw(axes, result, scales)
+        add_legend(figure, axes)
 
 
 def parallel_chart(result: StudyResult) -> Chart:

@@ -28,7 +28,8 @@ def stress_layout(targets: Array) -> Array:
     if count < 2:
         return np.zeros((count, 2))
     wished = {row: dict(enumerate(values)) for row, values in enumerate(targets.tolist())}
-    found = nx.kamada_kawai_layout(nx.complete_graph(count), dist=wished)
+    start = dict(enumerate(_classical(targets)))
+    found = nx.kamada_kawai_layout(nx.complete_graph(count), dist=wished, pos=start)
     places = np.array([found[row] for row in range(count)])
     # The library scales them to [-1, 1]: back to the size that fits the targets best.
     pairs = np.triu_indices(count, 1)
@@ -68,3 +69,16 @@ def separate(centres: Array, halves: Array, room: tuple[float, float]) -> Array 
         pushed = push.sum(axis=1) - push.sum(axis=0)
         moved = moved + 0.6 * pushed
     return None
+
+
+def _classical(targets: Array) -> Array:
+    """Torgerson's scaling `[n, 2]`: the two main axes of the doubly centred squares."""
+    squares = np.where(np.eye(len(targets), dtype=bool), 0.0, targets) ** 2
+    means = squares.mean(axis=0)
+    values, vectors = np.linalg.eigh(-0.5 * (squares - means[:, None] - means + means.mean()))
+    axes = vectors[:, ::-1][:, :2] * np.sqrt(np.maximum(values[::-1][:2], 0.0))
+    signs = np.sign(axes[np.abs(axes).argmax(axis=0), [0, 1]])
+    # Equal words would stay on one point for ever: part them a little.
+    spread = np.random.default_rng(1).normal(scale=1e-3 * targets.max(), size=axes.shape)
+    places: Array = axes * np.where(signs == 0, 1.0, signs) + spread
+    return places

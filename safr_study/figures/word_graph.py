@@ -47,7 +47,7 @@ class Edge(NamedTuple):
 
 
 class GraphFacts(NamedTuple):
-    """What a caption says of the graph."""
+    """Facts of the graph for its caption."""
 
     edges: int
     pairs: int
@@ -61,7 +61,7 @@ def drawn_pairs(cosine: Array) -> list[Edge]:
     """The correlated pairs that get an edge, the strongest first.
 
     With all of them nothing could be seen: the strongest of all, and the strongest positive and
-    the strongest negative one of each word, so that no correlated word stands alone and both signs
+    the strongest negative one of each word, so that no correlated word is alone and both signs
     are seen.
 
     Args:

@@ -1,4 +1,4 @@
-"""Which words of a text are drawn, and how they are written."""
+"""Words of a text in a picture: labels, and those that are left out."""
 
 from __future__ import annotations
 

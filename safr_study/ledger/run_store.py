@@ -1,4 +1,4 @@
-"""What the ledger keeps of a confirmation, and which seeds it takes.
+"""What the ledger keeps of a confirmation.
 
 Attributes of the Optuna study, each plain JSON with its schema:
 
@@ -9,13 +9,13 @@ Attributes of the Optuna study, each plain JSON with its schema:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from safr_study.errors import BadInput
 from safr_study.ledger.ledger import Ledger
-from safr_study.records import TrialRecord, to_plain
+from safr_study.records import to_plain
 from safr_study.records.confirmation import ReadingOfTest, reading_from_plain
 from safr_study.records.run import (
     Measured,
@@ -25,34 +25,12 @@ from safr_study.records.run import (
     run_from_plain,
     run_to_plain,
 )
-from safr_study.settings import StudySpec
 
 SCHEMA_VERSION = 1
 """Schema of what the ledger keeps of a run; raise it when a field changes."""
 _RUN = "confirm:"
 _TEST = "confirm-test:"
 _READ = "confirm-read:"
-_SEEDS_IN_ALL = 2**63
-"""A seed is below this."""
-
-
-def new_seeds(spec: StudySpec, trials: Iterable[TrialRecord], count: int) -> tuple[int, ...]:
-    """Seeds that the search did not use: the first whole numbers above the study's own.
-
-    The front was selected on the numbers of the search's seeds, so these are biased for the better
-    and have no part in a confirmation. All trials share the new seeds, and are so compared in
-    pairs; more seeds begin with the same ones.
-    """
-    used = {spec.seed + extra for extra in range(spec.seeds_per_trial)}
-    for trial in trials:
-        used |= {trial.seed, *(replicate.seed for replicate in trial.replicates)}
-    found: list[int] = []
-    candidate = spec.seed
-    while len(found) < count:
-        candidate = (candidate + 1) % _SEEDS_IN_ALL
-        if candidate not in used:
-            found.append(candidate)
-    return tuple(found)
 
 
 def confirmed_runs(ledger: Ledger) -> dict[RunKey, RunResult]:

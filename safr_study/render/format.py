@@ -86,7 +86,7 @@ def heading(objective: Objective) -> str:
 
 
 def trial_badges(ranked: RankedTrial) -> str:
-    """What is special about a trial: ``knee``, ``baseline``, ``saturated``."""
+    """Special properties of a trial: ``knee``, ``baseline``, ``saturated``."""
     said = (
         ("knee", ranked.knee),
         ("baseline", ranked.trial.baseline is not None),

@@ -19,7 +19,7 @@ _ENDED = {TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED}
 
 
 def hypervolume_history(result: StudyResult) -> tuple[HistoryPoint, ...]:
-    """What the study's hypervolume was after each of its trials, in the order in which they ended.
+    """The study's hypervolume after each of its trials, in the order in which they ended.
 
     Trials whose time is not recorded come last, by number. The epochs of trials that have not
     ended are not counted.

@@ -113,7 +113,7 @@ def number(value: float | None, digits: int, *, shown: str | None = None) -> str
     Args:
         value: ``None``: there is none.
         digits: decimals.
-        shown: what stands there instead.
+        shown: text in its place.
     """
     if value is None:
         return '<td class="number" data-value="">–</td>'
@@ -131,7 +131,7 @@ def definitions(facts: Mapping[str, str], kind: str = "") -> str:
 
 
 def details(summary: str, content: str) -> str:
-    """What is shown on request, and always on paper; ``content`` is HTML."""
+    """A part that is shown on request, and always on paper; ``content`` is HTML."""
     return f"<details><summary>{escape(summary)}</summary>\n{content}</details>"
 
 

@@ -41,7 +41,7 @@ _LARGEST = 1.6
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What the page says of something drawn, and lights up with it."""
+    """A sentence about something drawn, and its trial."""
 
     sentence: str | None = None
     """Shown when it is pointed at or focused; the first line is its name; ``None``: nothing."""
@@ -52,7 +52,7 @@ class Mark:
 
 
 def inline_svg(svg: str, *, name: str, label: str, titles: Mapping[str, str | list[str]]) -> str:
-    """An SVG element ready to stand in HTML beside others, in the figure's own colours.
+    """An SVG element for HTML, next to others, in the figure's own colours.
 
     Every id gets the prefix ``NAME:``. A mark whose id has a title shows it when pointed at.
 

@@ -12,7 +12,7 @@ from safr_study.render.words import TINT_COLOURS, tint, word_facts
 from safr_study.settings import Objective
 
 FRONT_COLUMNS = ("trial", "label", "saturated", "knee", "baseline")
-"""Shown of each member of the front, beside the objectives."""
+"""Columns of each member of the front, besides the objectives."""
 
 
 def front_html(result: StudyResult, svg: str) -> str:

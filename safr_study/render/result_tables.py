@@ -38,7 +38,7 @@ def result_table(result: StudyResult) -> pd.DataFrame:
     ``run_id`` and ``crowding`` (infinite at the ends of a front). Where trials have several seeds,
     each objective is followed by ``_half_width``, that of its 95 % interval over them.
     """
-    import pandas as pd  # slow to import, and most who read a study make no table
+    import pandas as pd  # slow to import, and most readers of a study make no table
 
     trials = [ranked.trial for ranked in result.ranked]
     columns: dict[str, Any] = {
@@ -73,7 +73,7 @@ def write_csv(result: StudyResult, path: Path) -> None:
 
 
 def infeasible_lines(result: StudyResult) -> list[str]:
-    """Which complete trials have no place in the ranking, for missing which constraint.
+    """Complete trials without a place in the ranking, and the constraint that each misses.
 
     One sentence each, with by how much, for the first few; then how many more there are.
     """

@@ -1,4 +1,4 @@
-"""What stopping trials early decided, whether the rungs foretold the end, and what it cost."""
+"""Decisions of early stopping, the rungs' agreement with the end, and the cost."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ENOUGH = 10
 
 @dataclass(frozen=True, slots=True)
 class RungCorrelation:
-    """Whether an objective at a rung orders the trials as it does at their end."""
+    """Agreement of an objective's order at a rung with that at the end."""
 
     objective: str
     tau: float | None
@@ -52,7 +52,7 @@ class RungReport:
     run_ons_ended: int
     """Run-ons of this rung that reached their end and keep every constraint."""
     front_missed: int
-    """How many of those would be on the study's front, had they counted."""
+    """Number of those that would be on the study's front, had they counted."""
     hypervolume_missed: float
     """Hypervolume that they would have added to the front, in its unit; at least 0."""
 

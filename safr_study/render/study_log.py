@@ -22,7 +22,7 @@ def study_log(result: StudyResult, *, command: str, began: float | None) -> str:
 
     Args:
         result: the study.
-        command: by which it goes on.
+        command: that resumes it.
         began: when its first trial was begun, in seconds since the epoch.
     """
     return "\n".join(_lines(result, command, began)) + "\n"

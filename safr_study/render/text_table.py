@@ -44,7 +44,7 @@ class TextTable:
 
     @property
     def right(self) -> tuple[bool, ...]:
-        """Whether each column is aligned to the right."""
+        """True for each column that is aligned to the right."""
         return tuple(column.startswith(">") for column in self.columns)
 
 

@@ -33,7 +33,7 @@ from safr_study.runner.tune_adapter import (
     trial_resources,
 )
 from safr_study.runner.worker import trainable
-from safr_study.text import first_line, is_secret_name
+from safr_study.text import is_secret_name, summary
 
 WORKER_DEATHS = 1
 """Number of times that a run whose worker process dies resumes from its last epoch."""
@@ -77,6 +77,8 @@ def run(
     # Ray Tune would write the keys of this process into its runtime environment, and so into a log
     # that everybody may read. Workers on this machine inherit them, nodes have their own.
     class_cache.ENV_VARS_TO_PROPAGATE.difference_update(filter(is_secret_name, os.environ))
+    # Left by a driver that was killed.
+    shutil.rmtree(scratch, ignore_errors=True)
     with _stop_on_signal() as stopped:
         searcher = SourceSearcher(source, lease)
         stopper = SourceStopper(source, lease, stopped, time_budget)
@@ -118,7 +120,7 @@ def run(
             shutil.rmtree(scratch, ignore_errors=True)
     if stopper.lock_lost:
         raise LockLost(source.title)
-    if stopped.is_set():
+    if stopped.is_set() and searcher.ended < source.remaining:
         return EndReason.INTERRUPTED
     return EndReason.OUT_OF_TIME if stopper.out_of_time else EndReason.DONE
 
@@ -148,7 +150,7 @@ def _as_ours(error: Exception, source: RunSource) -> SafrError:
     if isinstance(error, SafrError):
         return error
     sentence = (
-        f"study: it could not go on ({type(error).__name__}: {first_line(error)}); what was "
+        f"study: it could not go on ({type(error).__name__}: {summary(error)}); what was "
         f"finished is in {source.results}, and the same command goes on from there"
     )
     if isinstance(error, ledger_errors()):

@@ -20,6 +20,7 @@ from safr_study.runner.task import RunTask
 from safr_study.runner.worker import Work, train_run
 from safr_study.sampling.asha import Asha, Decision
 from safr_study.sampling.fixed_trials import planned_trials
+from safr_study.sampling.seeds import trial_seeds
 from safr_study.settings import StudySpec, trial_config
 
 
@@ -146,7 +147,7 @@ class SearchSource:
         folder = trial_folder(self._checkpoints, trial.number)
         return replace(
             trial_task(spec, trial, seed=trial.seed, folder=folder, gpus=self._gpus),
-            more_seeds=tuple(trial.seed + extra for extra in range(1, spec.seeds_per_trial)),
+            more_seeds=trial_seeds(spec, trial.seed)[1:],
             rungs=self._asha.rungs,
             rung_texts=spec.scheduler.texts,
             system_metrics=spec.system_metrics,

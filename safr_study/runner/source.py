@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -61,8 +62,9 @@ class FixedSource:
             stop_requested: whether to end early.
         """
         self.title, self.results, self.work = title, results, work
-        self.remaining = len(tasks)
-        self.on_end = store
+        self.remaining = self.left = len(tasks)
+        self._store = store
+        self._began = time.monotonic()
         self.stop_requested = stop_requested
         self._waiting = list(tasks)
 
@@ -73,3 +75,14 @@ class FixedSource:
     def on_epoch(self, _task: RunTask, _report: EpochReport) -> Decision:
         """Every run is trained to its end."""
         return Decision.CONTINUE
+
+    def on_end(self, task: RunTask, result: RunResult) -> None:
+        """Hand a run to the store."""
+        self.left -= 1
+        self._store(task, result)
+
+    @property
+    def seconds_left(self) -> float:
+        """Wall time of the remaining runs, at the pace of those that have ended."""
+        ended = self.remaining - self.left
+        return (time.monotonic() - self._began) / max(1, ended) * self.left

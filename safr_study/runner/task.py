@@ -43,6 +43,8 @@ class RunTask:
     """Number of texts in that part."""
     system_metrics: bool = False
     """Whether each epoch says what it took of its machine."""
+    answers: bool = False
+    """Whether the right answers of each text are kept."""
     extras: tuple[str, ...] = ()
     """Names of what a table of the paper needs beside its scores: ``curve``, ``capacities``."""
 
@@ -68,6 +70,8 @@ class SharedFault:
     sentence: str
     unreachable: bool = False
     """Whether a service gives no answer."""
+    bad_input: str | None = None
+    """Field that was given wrongly, if that is the fault."""
 
 
 Event = EpochReport | RunResult | SharedFault

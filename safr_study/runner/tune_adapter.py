@@ -20,7 +20,7 @@ from ray.tune.search import Searcher
 
 from safr_study.cluster.head_watch import HeadWatch
 from safr_study.cluster.slots import TrialSlots
-from safr_study.errors import SafrError, ServiceUnreachable, StudyIncomplete
+from safr_study.errors import BadInput, SafrError, ServiceUnreachable, StudyIncomplete
 from safr_study.ledger.driver_lock import Lease
 from safr_study.ledger.storage import ledger_errors
 from safr_study.records import EpochReport
@@ -48,6 +48,8 @@ class SourceSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         super().__init__()
         self.fault: Exception | None = None
         """What ended the runs from inside; Ray wraps and re-raises it."""
+        self.ended = 0
+        """Number of runs whose end is kept."""
         self._source = source
         self._lease = lease
         self._running: dict[str, RunTask] = {}
@@ -70,10 +72,10 @@ class SourceSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             decision = self._guarded(lambda: self._source.on_epoch(task, reported))
             if decision is Decision.PRUNE:
                 del self._running[trial_id]
+                self.ended += 1
             return decision is Decision.PRUNE
         if isinstance(reported, SharedFault):
-            kind = ServiceUnreachable if reported.unreachable else StudyIncomplete
-            self.fault = kind(f"{self._source.title} cannot go on: {reported.sentence}")
+            self.fault = _as_error(reported, self._source.title)
             raise self.fault
         if isinstance(reported, RunResult):
             self._end(trial_id, reported)
@@ -105,6 +107,7 @@ class SourceSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
     def _end(self, trial_id: str, result: RunResult) -> None:
         task = self._running.pop(trial_id)
         self._guarded(lambda: self._source.on_end(task, result))
+        self.ended += 1
 
     def _guarded(self, step: Callable[[], _Answer]) -> _Answer:
         faults: tuple[type[Exception], ...] = (SafrError, OSError, ValueError, *ledger_errors())
@@ -114,6 +117,13 @@ class SourceSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         except faults as error:
             self.fault = error
             raise
+
+
+def _as_error(fault: SharedFault, title: str) -> SafrError:
+    if fault.bad_input is not None:
+        return BadInput(fault.bad_input, fault.sentence)
+    kind = ServiceUnreachable if fault.unreachable else StudyIncomplete
+    return kind(f"{title} cannot go on: {fault.sentence}")
 
 
 class SourceScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types

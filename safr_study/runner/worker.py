@@ -26,7 +26,7 @@ from safr_study.runner.system_metrics import SystemWatch
 from safr_study.runner.task import NODE, Event, RunTask, SharedFault, event, replicate_event
 from safr_study.runner.trial_dir import Upload, trial_dir, with_remote_uri
 from safr_study.settings import Constraint, Objective, Wanted, wanted
-from safr_study.text import first_line, redacted
+from safr_study.text import redacted, summary
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from safr_study.training import FitResult
 
 Report = Callable[[dict[str, str]], None]
-Work = Callable[[RunTask, EncodedCorpus, Report], RunResult]
+Work = Callable[[RunTask, EncodedCorpus, Report], RunResult | SharedFault]
 """What a worker does with a task; importable by name."""
 _Result = TypeVar("_Result")
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -238,6 +238,9 @@ def _measure(
         preset=task.train.preset,
         device=device,
     )
+    values = tuple(found.scores.value(objective.name) for objective in task.objectives)
+    if not task.answers:
+        return Measured(found.scores, values)
     right = {
         k: (
             deleted.top == split.labels,
@@ -245,11 +248,7 @@ def _measure(
         )
         for k, deleted in found.deleted.items()
     }
-    return Measured(
-        scores=found.scores,
-        values=tuple(found.scores.value(objective.name) for objective in task.objectives),
-        answers=Answers.pack(found.full == split.labels, right),
-    )
+    return Measured(found.scores, values, Answers.pack(found.full == split.labels, right))
 
 
 def objective_values(objectives: tuple[Objective, ...], scores: Scores) -> tuple[float, ...]:
@@ -340,18 +339,18 @@ def _faulty(error: Exception, task: RunTask, location: str) -> RunResult | Share
     A disk without room ends all, as every run after this one would fail too.
     """
     folder = Path(task.folder)
-    summary = first_line(error)
+    reason = summary(error)
     if _no_room(error):
         return SharedFault(
-            f"there is no room to write to {folder} ({summary}); make some, and give the "
+            f"there is no room to write to {folder} ({reason}); make some, and give the "
             "same command again"
         )
     trace = folder / "error.txt"
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         trace.write_text(redacted(traceback.format_exc()), encoding="utf-8")
-        summary += f" (details in {join(location, trace.name)})"
-    return RunResult(*task.key, failure=f"{type(error).__name__}: {summary}")
+        reason += f" (details in {join(location, trace.name)})"
+    return RunResult(*task.key, failure=f"{type(error).__name__}: {reason}")
 
 
 def _no_room(error: Exception) -> bool:

@@ -77,6 +77,11 @@ FORMS = {
     "AWS variable": f"AWS_SECRET_ACCESS_KEY={SECRET}",
     "option": f"--storage=postgresql+psycopg://u:{SECRET}@{AT}/db",
     "token of a header": f"Authorization: Bearer {SECRET}",
+    "key of a header": f"x-api-key: {SECRET}",
+    "setting of a file": f"client_secret: {SECRET}",
+    "query jwt": f"http://{AT}/?jwt={SECRET}",
+    "query code": f"http://{AT}/?code={SECRET}",
+    "parameter of a path": f"http://{AT}/;token={SECRET}",
 }
 
 
@@ -325,8 +330,20 @@ def test_a_secret_of_the_environment_is_taken_out(monkeypatch: pytest.MonkeyPatc
             assert SECRET not in str(BadInput("x", f"refused {SECRET} there"))
 
 
+@pytest.mark.parametrize("name", ["MY_KEY_1", "DB_PASS_PROD", "API_KEYS", "HF_TOKEN"])
+def test_a_variable_with_the_name_of_a_secret_is_not_sent(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, SECRET)
+    submission = Submission("s", (), command=(), code="image", variables=(name,))
+    assert "looks like a secret" in refused(
+        lambda: submit(JobServer("http://h", Client()), submission)
+    )
+
+
 def test_a_command_without_secrets_stays_as_it_is() -> None:
     words = ["search", "--dataset", "my reviews.csv", "--storage", "postgresql://u@h/db", "-q"]
+    words += ["/data/run key=7/x.csv", "--study", "auth=1"]
     assert redacted_command(words) == words
     assert redacted("postgresql://u@h/db?sslmode=require") == "postgresql://u@h/db?sslmode=require"
 

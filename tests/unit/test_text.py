@@ -50,6 +50,13 @@ def test_a_secret_is_taken_out_of_an_address(address: str, shown: str) -> None:
         (f"AWS_SECRET_ACCESS_KEY={SECRET} given", "AWS_SECRET_ACCESS_KEY=*** given"),
         (f'{{"password": "{SECRET}", "user": "u"}}', '{"password": ***, "user": "u"}'),
         (f"Authorization: Bearer {SECRET}", "Authorization: Bearer ***"),
+        (f"password: {SECRET} of u", "password: *** of u"),
+        (f"client_secret: {SECRET}", "client_secret: ***"),
+        (f"x-api-key: {SECRET}, user: u", "x-api-key: ***, user: u"),
+        (f"DB_PASS={SECRET} MY_KEY={SECRET}", "DB_PASS=*** MY_KEY=***"),
+        (f"http://h/x?jwt={SECRET}&a=1", "http://h/x?a=1"),
+        (f"http://h/x?code={SECRET}", "http://h/x"),
+        (f"http://h/;token={SECRET}", "http://h/"),
     ],
 )
 def test_a_secret_is_taken_out_of_a_sentence(sentence: str, shown: str) -> None:
@@ -65,7 +72,10 @@ def test_a_secret_is_taken_out_of_a_sentence(sentence: str, shown: str) -> None:
         "sqlite:////tmp/a@b/x.db",
         "s3://bucket/pre@x/y",
         "postgresql+psycopg://u@h:5432/db?sslmode=require&passfile=/p",
-        "max_tokens=4 and the key of a dictionary; token: must be a word",
+        "max_tokens=4 and the key of a dictionary; tokens: 4",
+        "/data/run key=7/x.csv",
+        "auth=1",
+        "http://h/a;version=2",
         "git@github.com:a/b",
     ],
 )
@@ -86,6 +96,8 @@ def test_an_error_is_told_by_its_first_line() -> None:
     assert text.first_line(ValueError("\n it broke \n and more")) == "it broke"
     assert text.first_line(ValueError()) == "ValueError"
     assert len(text.first_line(ValueError("x" * 1000))) == 300
+    assert text.summary(ValueError(" it broke\n  and more ")) == "it broke and more"
+    assert SECRET not in text.summary(OSError(f"no\nhttp://u:{SECRET}@h"))
     assert SECRET not in text.first_line(OSError(f"http://u:{SECRET}@h"))
 
 

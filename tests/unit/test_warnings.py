@@ -12,7 +12,7 @@ from synthetic_study import complete_trial, ranked_study, study_spec
 
 from safr_study.cli.progress import Reporter
 from safr_study.cluster.slots import TrialSlots
-from safr_study.features.search.search import StudyPlan
+from safr_study.features.search.plan import StudyPlan
 from safr_study.features.study_base.cost import Cost
 from safr_study.records import CheckpointRef, EpochReport, LossTerms, TrialRecord, TrialState
 from safr_study.records.warnings import study_warnings, trial_warnings

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from safr_study.cluster.jobs.server import JobServer
-from safr_study.errors import BadInput, ServiceUnreachable
+from safr_study.errors import EXPECTED_CODES, BadInput, ServiceUnreachable, StudyInterrupted
 from safr_study.text import redacted
 
 COMMAND_VARIABLE = "SAFR_STUDY_COMMAND"
@@ -34,9 +34,6 @@ _STATES = {
 _LOOK_SECONDS = 1.0
 _LOST_TIMES = 5
 """A connection that breaks is opened again so often before it is given up."""
-_INTERRUPTED, _BROKEN = 130, 4
-_OURS = (0, 2, 3, 4, 130)
-"""Exit codes that safr-study itself gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,10 +250,10 @@ def _exit_code(status: str, of_driver: int | None) -> int | None:
     if status == "SUCCEEDED":
         return 0
     if status == "STOPPED":
-        return _INTERRUPTED
+        return StudyInterrupted.exit_code
     if status != "FAILED":
         return None
-    return of_driver if of_driver in _OURS[1:] else _BROKEN
+    return of_driver if of_driver in EXPECTED_CODES else ServiceUnreachable.exit_code
 
 
 def _seconds(milliseconds: int | None) -> float | None:

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from safr_study.errors import BadInput, SafrError, ServiceUnreachable
-from safr_study.text import first_line, has_secret
+from safr_study.text import has_secret, summary
 
 ADDRESS_VARIABLE = "RAY_API_SERVER_ADDRESS"
 TOKEN_VARIABLES = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
@@ -123,7 +123,7 @@ def _told(address: str) -> Iterator[None]:
         if "ray[default]" in str(error):
             raise _not_installed() from error
         raise ServiceUnreachable(
-            f"ray: {address} failed or refused the request ({first_line(error)}); check that it "
+            f"ray: {address} failed or refused the request ({summary(error)}); check that it "
             "is the dashboard of a Ray cluster"
         ) from None
 

@@ -78,6 +78,7 @@ def confirm(request: ConfirmRequest, stores: Stores, *, say: Say) -> ConfirmOutc
         work = ConfirmWork(request, stores, ledger, _same_corpus(ledger, stores), searched)
         unmeasured = work.run(lease, say)
         found = work.found()
+        lease.check(work.title)
         models, problem = _publish(work, found)
     return ConfirmOutcome(found, tuple(models), problem, unmeasured)
 

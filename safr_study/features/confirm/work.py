@@ -22,7 +22,6 @@ from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.retention import tidy_states
 from safr_study.ledger.run_store import (
     confirmed_runs,
-    new_seeds,
     readings_of_test,
     record_reading,
     record_run,
@@ -37,6 +36,7 @@ from safr_study.runner.source import FixedSource
 from safr_study.runner.task import RunTask
 from safr_study.runner.trial_dir import make_trial_root
 from safr_study.runner.worker import measure_on_test, train_run
+from safr_study.sampling.seeds import new_seeds
 from safr_study.settings import Resources
 from safr_study.text import duration
 from safr_study.tracking import role_holders
@@ -161,18 +161,13 @@ class ConfirmWork:
 
     def _train(self, slots: TrialSlots, lease: Lease, say: Say) -> None:
         missing = self._missing(confirmed_runs(self.ledger))
-        began, ended = datetime.now(UTC), 0
 
         def store(task: RunTask, result: RunResult) -> None:
-            nonlocal ended
-            ended += 1
             run = _kept(replace(result, ended=_now()))
             record_run(self.ledger, run)
             if run.dev is not None:
                 tidy_states(task.folder)
-            left = len(missing) - ended
-            elapsed = (datetime.now(UTC) - began).total_seconds()
-            self._say_run(run, left, elapsed / ended * left, say)
+            self._say_run(run, source.left, source.seconds_left, say)
 
         make_trial_root(self._folder)
         tasks = [self._task(self._trials[number], seed, slots) for number, seed in missing]
@@ -199,18 +194,15 @@ class ConfirmWork:
         record_reading(self.ledger, unread, chosen, at)
         say(f"reading the test set: {self.test_texts:,} texts for {len(unread)} models")
         unmeasured: list[str] = []
-        left = len(unread)
 
         def store(task: RunTask, result: RunResult) -> None:
-            nonlocal left
-            left -= 1
             number, seed = task.key
             if result.test is None:
                 unmeasured.append(f"trial {number} under seed {seed}: {result.failure}")
                 say(f"warning: not measured on test: {unmeasured[-1]}")
             else:
                 record_test(self.ledger, task.key, result.test, at)
-                rest = f"; {left} left" if left else ""
+                rest = f"; {source.left} left" if source.left else ""
                 label = self._trials[number].label
                 say(f"trial {number} ({label}), seed {seed}: measured on test{rest}")
 
@@ -250,7 +242,8 @@ class ConfirmWork:
         """The search's task of this trial, with another seed, a folder of its own, no rungs."""
         folder = self._run_folder((trial.number, seed))
         gpus = slots.gpus_per_trial
-        return trial_task(self.ledger.spec, trial, seed=seed, folder=folder, gpus=gpus)
+        task = trial_task(self.ledger.spec, trial, seed=seed, folder=folder, gpus=gpus)
+        return replace(task, answers=True)
 
     @contextlib.contextmanager
     def _told_when_interrupted(self) -> Iterator[None]:

@@ -97,7 +97,7 @@ def _figure(name: str, svg: str, explanation: Explanation) -> str:
 
 
 def _titles(explanation: Explanation) -> dict[str, str | list[str]]:
-    """What the marks of the pictures say when they are pointed at, by their ids."""
+    """Sentences of the pictures' marks, by their ids."""
     words = explanation.highest(MOST_PICTURED)
     cosine, interference = explanation.view.cosine, explanation.view.interference
     titles: dict[str, str | list[str]] = {

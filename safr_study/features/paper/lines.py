@@ -8,7 +8,7 @@ from pathlib import Path
 
 from safr_study.data import slugify
 from safr_study.errors import BadInput
-from safr_study.records.runs import RunLine
+from safr_study.records.run_line import RunLine
 
 
 def line_path(folder: Path, dataset: str, preset: str) -> Path:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from safr_study.checkpoint.model_files import LoadedModel, load_model
 from safr_study.data import EncodedCorpus, EncodedSplit
-from safr_study.errors import BadInput
+from safr_study.errors import BadInput, CorruptCheckpoint
 from safr_study.evaluation.capacity import capacity
 from safr_study.evaluation.dev import measure_dev
 from safr_study.evaluation.prediction import Predictor
@@ -30,7 +30,7 @@ from safr_study.features.study_base.provenance import provenance
 from safr_study.ledger.retention import MODEL
 from safr_study.model import SafrOutput
 from safr_study.records.run import Answers, RunResult
-from safr_study.records.runs import (
+from safr_study.records.run_line import (
     DevResult,
     Ffn1Capacities,
     Limits,
@@ -39,7 +39,7 @@ from safr_study.records.runs import (
     RunLine,
     SentimentCapacity,
 )
-from safr_study.runner.task import RunTask
+from safr_study.runner.task import RunTask, SharedFault
 from safr_study.runner.worker import Report, with_gpu_share
 from safr_study.settings import CONTROLS, PAD, EvaluationConfig, Wanted, everything
 from safr_study.training import computing, effective_weights
@@ -48,7 +48,9 @@ SHARE = 0.3
 """k of the paper's tables."""
 
 
-def measure_paper_run(task: RunTask, corpus: EncodedCorpus, report: Report) -> RunResult:
+def measure_paper_run(
+    task: RunTask, corpus: EncodedCorpus, report: Report
+) -> RunResult | SharedFault:
     """Train one row under one seed, or find it trained, and measure it on test: on a worker.
 
     Raises:
@@ -66,7 +68,12 @@ def measure_paper_run(task: RunTask, corpus: EncodedCorpus, report: Report) -> R
             line=line.to_json(),
         )
 
-    return with_gpu_share(task, step)
+    try:
+        return with_gpu_share(task, step)
+    except CorruptCheckpoint:
+        raise
+    except BadInput as error:
+        return SharedFault(error.problem, bad_input=error.field)
 
 
 def measure_run(

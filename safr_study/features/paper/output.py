@@ -19,7 +19,7 @@ from safr_study.figures.capacity_means import CapacityReading, capacity_means_fi
 from safr_study.figures.curves import AccuracyCurve, curves_figure
 from safr_study.figures.tradeoff import TradeoffPoint, tradeoff_figure
 from safr_study.records import to_plain
-from safr_study.records.runs import Row
+from safr_study.records.run_line import Row
 from safr_study.uncertainty.intervals import Interval
 
 

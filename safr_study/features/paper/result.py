@@ -21,7 +21,7 @@ from safr_study.features.paper.rationale import (
     compare_rankings,
     compare_sentiment,
 )
-from safr_study.records.runs import Limits, RunLine
+from safr_study.records.run_line import Limits, RunLine
 from safr_study.uncertainty.intervals import Interval
 
 TABLES = ("table1", "table2", "table6")

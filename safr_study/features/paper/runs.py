@@ -23,14 +23,14 @@ from safr_study.ledger.driver_lock import Lease
 from safr_study.ledger.retention import tidy_states
 from safr_study.object_store import check_place, is_url, join
 from safr_study.records.run import RunResult
-from safr_study.records.runs import RunLine
+from safr_study.records.run_line import RunLine
 from safr_study.runner.source import FixedSource
 from safr_study.runner.task import RunTask
 from safr_study.runner.trial_dir import make_trial_root
-from safr_study.settings import CorpusSpec, Preset, Resources
+from safr_study.settings import CorpusSpec, Preset, Resources, fingerprint_of
 
 _FOLDER = "reproduce"
-"""Name of the folder of the trained models, and of Ray's own state meanwhile."""
+"""Name of the folder of the trained models, and beginning of that of Ray's own state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +64,10 @@ class RunPlan:
     file: Path
     wanted: tuple[WantedRun, ...]
     missing: tuple[WantedRun, ...]
-    workers: int
+    workers: int | None
+    """Runs at once; ``None``: as many as the cluster at the address has room for."""
     seconds: float | None
-    """Wall time of what is missing, from the runs that are there; ``None``: there are none."""
+    """Wall time of what is missing, from the runs that are there; ``None``: not known."""
 
 
 class RunProgress(Protocol):
@@ -119,9 +120,15 @@ def plan_runs(request: RunRequest, home: Home) -> RunPlan:
     file = line_path(request.results, request.spec.dataset, request.preset)
     lines = read_file(file)
     missing = tuple(run for run in wanted if find_line(run, lines) is None)
-    workers = min(request.workers or _at_once(), max(1, len(missing)))
+    workers = request.workers
+    if workers is None and request.address is None:
+        workers = _at_once()
+    if workers is not None:
+        workers = min(workers, max(1, len(missing)))
     alike = [line.seconds for line in lines if line.corpus == corpus.fingerprint]
-    seconds = sum(alike) / len(alike) * len(missing) / workers if alike else None
+    seconds = None
+    if alike and workers is not None:
+        seconds = sum(alike) / len(alike) * len(missing) / workers
     return RunPlan(request, corpus, file, wanted, missing, workers, seconds)
 
 
@@ -140,13 +147,27 @@ def drive_on_ray(source_for: Callable[[float], FixedSource], plan: RunPlan, home
         from safr_study.runner.driver import EndReason, run
 
         nodes = cluster_nodes()
-        gpus = sum(node.gpus for node in nodes)
-        share = min(1.0, gpus / plan.workers)
-        slots = plan_slots(Resources(max_concurrent=plan.workers, gpus_per_trial=share), nodes)
+        at_once = plan.workers
+        # What was planned is what runs: the cores and GPUs of all nodes are shared evenly.
+        shares: dict[str, float] = {}
+        if at_once is not None:
+            cpus, gpus = (sum(getattr(node, name) for node in nodes) for name in ("cpus", "gpus"))
+            shares = {
+                "cpus_per_trial": min(1.0, cpus / at_once),
+                "gpus_per_trial": min(1.0, gpus / at_once),
+            }
+        asked = Resources.model_validate({"max_concurrent": at_once, **shares})
+        slots = plan_slots(asked, nodes)
         # The results file is locked by the caller: no other driver fills it.
         lease = Lease(time.time(), ())
-        scratch = home.scratch / _FOLDER
-        ended = run(source_for(share), plan.corpus, slots=slots, lease=lease, scratch=scratch)
+        results = fingerprint_of([str(plan.file.resolve())])[:12]
+        ended = run(
+            source_for(slots.gpus_per_trial),
+            plan.corpus,
+            slots=slots,
+            lease=lease,
+            scratch=home.scratch / f"{_FOLDER}-{results}",
+        )
     return ended is EndReason.INTERRUPTED
 
 
@@ -167,11 +188,8 @@ def run_missing(
     """
     request, folder = plan.request, _models(plan.request, home)
     failures: list[tuple[WantedRun, str]] = []
-    began, ended = time.monotonic(), 0
 
     def store(task: RunTask, result: RunResult) -> None:
-        nonlocal ended
-        ended += 1
         wanted = plan.missing[task.number]
         if result.line is None:
             failures.append((wanted, str(result.failure)))
@@ -182,17 +200,21 @@ def run_missing(
             raise RuntimeError(f"{wanted.label} gave the line of another run: {line.key}")
         line = append_line(request.results, line)
         tidy_states(task.folder)
-        left = len(plan.missing) - ended
-        progress.finished(wanted, line, left, (time.monotonic() - began) / ended * left)
+        assert source is not None
+        progress.finished(wanted, line, source.left, source.seconds_left)
+
+    source: FixedSource | None = None
 
     def source_for(gpus: float) -> FixedSource:
-        return FixedSource(
+        nonlocal source
+        source = FixedSource(
             [_task(number, run, folder, gpus) for number, run in enumerate(plan.missing)],
             store,
             title=f"{request.item} on {request.spec.dataset}",
             results=str(plan.file),
             work=measure_paper_run,
         )
+        return source
 
     interrupted = False
     if plan.missing:
@@ -208,8 +230,8 @@ def run_missing(
         for run, line in zip(plan.wanted, kept, strict=True):
             if line is not None:
                 tidy_states(join(folder, run.key))
-    if interrupted:
-        count = sum(line is not None for line in kept)
+    count = sum(line is not None for line in kept)
+    if interrupted and count < len(kept):
         raise StudyInterrupted(
             f"interrupted with {count} of {len(kept)} runs in {request.results}; the same command "
             "goes on with the others, each from its last epoch"

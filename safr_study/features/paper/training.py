@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 
 from safr_study.checkpoint.manifest import verify_model
 from safr_study.checkpoint.model_files import save_model
@@ -48,9 +49,14 @@ def trained(task: RunTask, corpus: EncodedCorpus, report: Report, device: torch.
         TrialFailure: a loss is not finite.
     """
     folder = Path(task.folder)
-    facts = folder / _FACTS
-    if (existing := _finished(folder / MODEL, facts)) is not None:
-        return existing
+    folder.mkdir(parents=True, exist_ok=True)
+    # Commands with results of their own share the models: one at a time trains here.
+    with FileLock(folder / "lock"):
+        return _finished(folder) or _train(task, corpus, report, device)
+
+
+def _train(task: RunTask, corpus: EncodedCorpus, report: Report, device: torch.device) -> Trained:
+    folder = Path(task.folder)
     began = time.perf_counter()
     fitted = fit(
         task.train,
@@ -72,14 +78,14 @@ def trained(task: RunTask, corpus: EncodedCorpus, report: Report, device: torch.
     # Epochs of an interrupted run count by their own clocks.
     seconds = max(time.perf_counter() - began, sum(epoch.seconds for epoch in fitted.epochs))
     done = Trained(len(fitted.epochs), seconds)
-    facts.write_text(json.dumps(asdict(done)) + "\n", encoding="utf-8")
+    (folder / _FACTS).write_text(json.dumps(asdict(done)) + "\n", encoding="utf-8")
     return done
 
 
-def _finished(model: Path, facts: Path) -> Trained | None:
+def _finished(folder: Path) -> Trained | None:
     try:
-        verify_model(model)
-        plain = json.loads(facts.read_text(encoding="utf-8"))
+        verify_model(folder / MODEL)
+        plain = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
         return Trained(int(plain["epochs"]), float(plain["seconds"]))
     except (CorruptCheckpoint, OSError, ValueError, KeyError, TypeError):
         return None

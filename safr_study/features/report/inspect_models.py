@@ -48,13 +48,13 @@ class InspectedModel:
 
     trial: int
     role: str
-    """Why it was chosen: ``knee``, ``best-srs``, the name of a baseline."""
+    """Reason for its choice: ``knee``, ``best-srs``, the name of a baseline."""
     curve: Scores | None = None
     """Scores on dev texts, deleted at the k of the curves; ``None``: not measured."""
     explanations: tuple[Explanation, ...] = ()
     """One for each example, in their order; empty: not made."""
     problem: str | None = None
-    """Why something is missing, in a sentence."""
+    """Reason why something is missing, a sentence."""
 
     @property
     def name(self) -> str:
@@ -64,23 +64,23 @@ class InspectedModel:
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """What the models were shown."""
+    """Texts that the models were shown."""
 
     texts: tuple[Example, ...] = ()
     rule: str = ""
-    """How they were chosen, in a sentence."""
+    """Rule of their choice, a sentence."""
     curve_texts: int = 0
-    """Dev texts behind the curves."""
+    """Number of dev texts that the curves are measured on."""
     dev_texts: int = 0
     """Dev texts in all."""
     problem: str | None = None
-    """Why there are none, in a sentence."""
+    """Reason why there are none, a sentence."""
 
 
 def chosen_trials(result: StudyResult) -> dict[int, str]:
     """The knee, the baselines, and the best of each objective: trial number and role.
 
-    Of equals the first in the ranking; a saturated trial is nobody's best.
+    The first of equals in the ranking; a saturated trial is never the best.
     """
     chosen = {ranked.trial.number: "knee" for ranked in result.ranked if ranked.knee}
     for ranked in result.ranked:

@@ -110,7 +110,7 @@ def capacity_section(report: StudyReport) -> str:
 
 
 def examples_section(report: StudyReport) -> str:
-    """What the chosen models make of a few dev texts."""
+    """Explanations of a few dev texts by the chosen models."""
     found = report.examples
     explained = [one for one in report.models if one.explanations]
     if not explained:

@@ -36,12 +36,12 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class ReportRequest:
-    """What was asked for."""
+    """Study and options of a report."""
 
     study: str
     out: Path
     others: tuple[str, ...] = ()
-    """Studies to be set beside it."""
+    """Names of studies to compare it with."""
     anyway: bool = False
     """Compare also what is of other data."""
     quick: bool = False

@@ -52,7 +52,7 @@ def front_section(report: StudyReport) -> str:
 
 
 def warnings_section(report: StudyReport) -> str:
-    """What is wrong with trials, in sentences; nothing where nothing is."""
+    """Warnings of trials, in sentences; nothing without any."""
     trials = [ranked.trial for ranked in report.result.ranked]
     found = study_warnings(trials)
     if not found:
@@ -89,7 +89,7 @@ def history_section(report: StudyReport) -> str:
 
 
 def importance_section(report: StudyReport) -> str:
-    """How much each hyperparameter says about each objective."""
+    """Importance of each hyperparameter for each objective."""
     found = report.importance
     if not found:
         return ""
@@ -147,7 +147,7 @@ def parallel_section(report: StudyReport) -> str:
 
 
 def confirmation_section(report: StudyReport) -> str:
-    """What new seeds say of the front."""
+    """Values of the front's trials under new seeds."""
     found = report.confirmation
     if found is None:
         return ""
@@ -188,7 +188,7 @@ def comparison_section(comparison: StudyComparison | None) -> str:
 
 
 def stopping_section(report: StudyReport) -> str:
-    """What early stopping decided, and what it cost."""
+    """Decisions of early stopping, and their cost."""
     lines = rung_lines(report.result)
     if not lines:
         return ""
@@ -261,7 +261,7 @@ def trials_section(report: StudyReport) -> str:
 
 
 def provenance_section(report: StudyReport) -> str:
-    """What made these numbers, and how to make them again."""
+    """Source of the numbers, and the commands that repeat them."""
     spec, facts = report.spec, report.provenance
     versions = facts.get("versions")
     known = versions.items() if isinstance(versions, Mapping) else ()
@@ -317,7 +317,7 @@ def _state(trial: TrialRecord) -> str:
 
 
 def _axes_mean(objectives: Sequence[Objective]) -> str:
-    """What the axes are, for a reader who knows neither."""
+    """Meaning of the axes."""
     said = ["Both axes are measured on dev; better is up and to the right."]
     shares = [objective for objective in objectives if objective.metric == "srs"]
     if shares and shares[0].k is not None:
@@ -371,7 +371,7 @@ def _importance_chart(importance: Sequence[Importance], place: int) -> str:
 
 
 def _direction(one: Importance) -> str:
-    """Which way the objective goes as the parameter grows."""
+    """Direction of the objective as the parameter grows."""
     if one.rho is None:
         return "no order"
     if abs(one.rho) < 0.2:

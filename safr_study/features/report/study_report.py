@@ -35,15 +35,15 @@ class StudyReport:
     provenance: Mapping[str, Any]
     """Provenance in the ledger: commit, versions, fingerprint of the corpus."""
     command: str
-    """That repeats the study, or goes on with it."""
+    """Command that repeats or resumes the study."""
     report_command: str
-    """That makes this page again."""
+    """Command that makes this page again."""
     written: str
-    """When, ISO 8601 in UTC."""
+    """Time, ISO 8601 in UTC."""
     safr_study: str
     """Version that made the page."""
     running: bool = False
-    """Whether somebody runs the study now."""
+    """True while a driver runs the study."""
     confirmation: Confirmation | None = None
     models: tuple[InspectedModel, ...] = ()
     examples: Examples = field(default_factory=Examples)
@@ -56,7 +56,7 @@ class StudyReport:
 
     @property
     def trials(self) -> tuple[TrialRecord, ...]:
-        """All of them, by number."""
+        """All trials, by number."""
         members = (*(ranked.trial for ranked in self.result.ranked), *self.result.unranked)
         return tuple(sorted(members, key=lambda trial: trial.number))
 

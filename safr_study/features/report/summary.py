@@ -11,7 +11,7 @@ from safr_study.text import duration
 
 
 def lead(report: StudyReport) -> str:
-    """What the study found, in sentences that someone who reads nothing else can use."""
+    """The study's results in sentences, enough for a reader of nothing else."""
     result = report.result
     if not result.ranked:
         return "No trial is complete yet: there is no front to show."

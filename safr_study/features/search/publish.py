@@ -11,7 +11,7 @@ import yaml
 
 from safr_study.data import EncodedCorpus
 from safr_study.features.study_base.results import rank_ledger
-from safr_study.figures import front_figure
+from safr_study.figures.front import front_figure
 from safr_study.figures.history import history_figure
 from safr_study.figures.parallel import parallel_figure
 from safr_study.ledger.ledger import Ledger

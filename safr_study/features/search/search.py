@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 from safr_study.cluster.gpu_pilot import measured_slots
 from safr_study.cluster.ray_cluster import cluster
-from safr_study.cluster.slots import NodeCapacity, TrialSlots, plan_slots
-from safr_study.data import EncodedCorpus, describe, encoded_corpus
+from safr_study.cluster.slots import TrialSlots
+from safr_study.data import EncodedCorpus, encoded_corpus
 from safr_study.errors import BadInput, ServiceUnreachable, StudyInterrupted
-from safr_study.features.search.publish import corpus_facts, finish_tracking, tracked_study
-from safr_study.features.study_base.cost import Cost, estimate, measured_objectives
+from safr_study.features.search.plan import (
+    PER_TRIAL,
+    StudyPlan,
+    check_measurable,
+    check_same_study,
+    done_count,
+    study_facts,
+    study_plan,
+    warm_start_trials,
+)
+from safr_study.features.search.publish import finish_tracking, tracked_study
+from safr_study.features.study_base.cost import estimate
 from safr_study.features.study_base.disk import free_space_check
 from safr_study.features.study_base.provenance import provenance
-from safr_study.features.study_base.results import load_ledger, rank_ledger
+from safr_study.features.study_base.results import rank_ledger
 from safr_study.features.study_base.stores import Stores
 from safr_study.home import Home
-from safr_study.ledger.driver_lock import driver_lock
-from safr_study.ledger.ledger import Ledger, StudyFacts, first_trials, warm_trials
+from safr_study.ledger.driver_lock import Lease, driver_lock
+from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.notes import delivery_begins, delivery_ends, remember_command
 from safr_study.ledger.retention import tidy_study
 from safr_study.ledger.storage import open_storage
@@ -30,51 +40,12 @@ from safr_study.records import (
     StudyObserver,
     StudyResult,
     TrialRecord,
-    TrialState,
-    to_plain,
 )
 from safr_study.runner.search_source import SearchSource
 from safr_study.runner.trial_dir import make_trial_root
 from safr_study.sampling.fixed_trials import planned_trials
-from safr_study.settings import Objective, StudySpec, reference_point
+from safr_study.settings import StudySpec
 from safr_study.tracking import Store, StudyWriter, close_open_runs, open_store, register_front
-
-FIRST_TRIALS = 8
-"""Shown by a dry run: what a sampler draws after that depends on what the first ones find."""
-PER_TRIAL = "see each trial"
-"""Device of a study: every trial's run names its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class StudyPlan:
-    """What is about to be done."""
-
-    name: str
-    corpus: str
-    """One line about the data."""
-    trials: int
-    """Trials to finish in all."""
-    done: int
-    """Complete or stopped early already."""
-    unfinished: int
-    """Begun, and gone on with."""
-    epochs: int
-    objectives: tuple[Objective, ...]
-    reference_point: tuple[float, ...]
-    slots: TrialSlots
-    cost: Cost
-    """Cost of the remaining trials."""
-    baselines: tuple[str, ...]
-    rungs: tuple[int, ...] = ()
-    """Epochs after which trials may be stopped."""
-    time_budget: float | None = None
-    """Seconds after which the study ends; ``None``: never."""
-    epoch_budget: int | None = None
-    """Epochs in all after which no trial begins."""
-    warm_start: str | None = None
-    """The study from which the sampler learns."""
-    first: tuple[TrialRecord, ...] = ()
-    """The trials that would begin first, where that was asked."""
 
 
 class Progress(StudyObserver, Protocol):
@@ -113,28 +84,6 @@ class SearchOutcome:
         return f"study {result.name!r} ended with {done} good trials of {self.planned}; {reason}"
 
 
-def plan_study(
-    spec: StudySpec, stores: Stores, *, cpus: float, gpus: float, fresh: bool = False
-) -> StudyPlan:
-    """What ``search`` would do on a machine of this size; nothing is written but caches.
-
-    Raises:
-        BadInput: as ``search``.
-    """
-    corpus = encoded_corpus(spec.corpus, stores.home.corpora)
-    _check_measurable(spec, corpus)
-    storage = open_storage(stores.home, stores.storage_url, spec.name, create=False)
-    ledger = Ledger.load(storage, spec.name) if storage is not None and not fresh else None
-    if ledger is not None:
-        check_same_study(ledger, spec, corpus.fingerprint)
-    plan = _plan(spec, corpus, plan_slots(spec.resources, [NodeCapacity(cpus, gpus)]), ledger)
-    if ledger is not None:
-        begun = [t for t in ledger.trials() if t.state is TrialState.RUNNING]
-        return replace(plan, first=tuple(begun))
-    facts, known = _study_facts(spec, corpus), _known(spec, stores)
-    return replace(plan, first=tuple(first_trials(spec, facts, FIRST_TRIALS, known)))
-
-
 def search(
     spec: StudySpec,
     stores: Stores,
@@ -160,7 +109,7 @@ def search(
     home = stores.home
     with driver_lock(home, spec.name, stores.storage_url) as lease:
         corpus = encoded_corpus(spec.corpus, home.corpora)
-        _check_measurable(spec, corpus)
+        check_measurable(spec, corpus)
         store = open_store(home, stores.tracking_uri)
         storage = open_storage(home, stores.storage_url, spec.name, create=True)
         assert storage is not None
@@ -173,18 +122,19 @@ def search(
         if url is not None:
             url = check_place(url, "checkpoints")
         before = ledger.trials() if ledger is not None else []
-        left = planned_trials(spec) - _counted(before)
+        left = planned_trials(spec) - done_count(before)
         # The cluster first: nothing is written for a study that it has no room for.
         with cluster(stores.address) if left > 0 else contextlib.nullcontext():
             slots = measured_slots(spec, corpus) if left > 0 else None
             if slots is not None and url is None:
                 free_space_check(home, estimate(spec, corpus, slots, left).disk_bytes)
+            lease.check(f"study {spec.name!r}")
             if ledger is None:
                 # One of another version is not read, and stays as it is.
                 with contextlib.suppress(BadInput):
                     _abandon(Ledger.load(storage, spec.name), store, home)
-                known = _known(spec, stores)
-                facts = _study_facts(spec, corpus)
+                known = warm_start_trials(spec, stores)
+                facts = study_facts(spec, corpus)
                 ledger = Ledger.create(storage, spec, facts, known, checkpoints=url)
             ledger.update_spec(spec)
             remember_command(ledger, command)
@@ -192,34 +142,12 @@ def search(
             writer = StudyWriter(store, tracked_study(ledger, here))
             delivery_begins(ledger, stores.tracking_uri)
             writer.start(before)
-            out_of_time = False
+            if slots is not None:
+                progress.planned(study_plan(spec, corpus, slots, ledger), before)
             try:
-                if slots is not None:
-                    from safr_study.runner.driver import EndReason, run
-
-                    progress.planned(_plan(spec, corpus, slots, ledger), before)
-                    checkpoints = ledger.checkpoints(home)
-                    make_trial_root(checkpoints)
-                    ended = run(
-                        SearchSource(
-                            ledger,
-                            spec,
-                            checkpoints=checkpoints,
-                            gpus_per_trial=slots.gpus_per_trial,
-                            observers=[writer, progress],
-                        ),
-                        corpus,
-                        slots=slots,
-                        lease=lease,
-                        scratch=home.scratch / ledger.uid,
-                        time_budget=spec.time_budget,
-                    )
-                    out_of_time = ended is EndReason.OUT_OF_TIME
-                    if ended is EndReason.INTERRUPTED:
-                        raise StudyInterrupted(
-                            f"study {spec.name!r} was interrupted; the same command goes on where "
-                            "it stopped"
-                        )
+                out_of_time = _run_trials(
+                    spec, corpus, ledger, slots, stores, lease, [writer, progress]
+                )
                 lease.check(f"study {spec.name!r}")
             except BaseException:
                 if lease.still_held():
@@ -235,6 +163,7 @@ def search(
         result = rank_ledger(ledger)
         models: Sequence[RegisteredModel] = ()
         if untracked is None:
+            lease.check(f"study {spec.name!r}")
             models, untracked = register(store, ledger, result)
         return SearchOutcome(
             result,
@@ -244,6 +173,49 @@ def search(
             budget=_budget_sentence(spec, ledger.trials(), out_of_time=out_of_time),
             sampler=spec.sampler,
         )
+
+
+def _run_trials(
+    spec: StudySpec,
+    corpus: EncodedCorpus,
+    ledger: Ledger,
+    slots: TrialSlots | None,
+    stores: Stores,
+    lease: Lease,
+    observers: Sequence[StudyObserver],
+) -> bool:
+    """Run what the ledger still lacks; whether the time budget ended it.
+
+    Raises:
+        StudyInterrupted: by Ctrl-C, SIGTERM or a request in the ledger.
+        SafrError: as `runner.driver.run`.
+    """
+    if slots is None:
+        return False
+    from safr_study.runner.driver import EndReason, run
+
+    checkpoints = ledger.checkpoints(stores.home)
+    make_trial_root(checkpoints)
+    source = SearchSource(
+        ledger,
+        spec,
+        checkpoints=checkpoints,
+        gpus_per_trial=slots.gpus_per_trial,
+        observers=observers,
+    )
+    ended = run(
+        source,
+        corpus,
+        slots=slots,
+        lease=lease,
+        scratch=stores.home.scratch / ledger.uid,
+        time_budget=spec.time_budget,
+    )
+    if ended is EndReason.INTERRUPTED:
+        raise StudyInterrupted(
+            f"study {spec.name!r} was interrupted; the same command goes on where it stopped"
+        )
+    return ended is EndReason.OUT_OF_TIME
 
 
 def register(
@@ -270,29 +242,6 @@ def _abandon(ledger: Ledger | None, store: Store, home: Home) -> None:
         close_open_runs(store, dataset=ledger.facts.slug, uid=ledger.uid)
 
 
-def check_same_study(ledger: Ledger, spec: StudySpec, corpus_fingerprint: str) -> None:
-    """A study goes on only with the settings and the data that it began with.
-
-    Raises:
-        BadInput: they are others; says which.
-    """
-    different = _differences(
-        ledger.spec.settings_that_change_numbers(), spec.settings_that_change_numbers()
-    )
-    if different:
-        raise BadInput(
-            "study",
-            f"{spec.name!r} exists with other settings ({'; '.join(different[:4])}); repeat its "
-            "command to go on with it, begin anew with --fresh, or choose another --study",
-        )
-    if ledger.facts.corpus_fingerprint != corpus_fingerprint:
-        raise BadInput(
-            "dataset",
-            f"the data of study {spec.name!r} changed since it began; give the old data back, "
-            "begin anew with --fresh, or choose another --study",
-        )
-
-
 def _check_same_place(ledger: Ledger, stores: Stores) -> None:
     """A study keeps its checkpoints where it began to.
 
@@ -308,51 +257,10 @@ def _check_same_place(ledger: Ledger, stores: Stores) -> None:
         )
 
 
-def _check_measurable(spec: StudySpec, corpus: EncodedCorpus) -> None:
-    for metric in measured_objectives(spec):
-        if "rationale" in metric.measure.needs and corpus.dev.rationale is None:
-            raise BadInput(
-                "objective",
-                f"{metric.name} needs texts with a gold rationale, which {corpus.name} has not; "
-                "choose another metric, or sst2-treebank or planted",
-            )
-
-
-def _study_facts(spec: StudySpec, corpus: EncodedCorpus) -> StudyFacts:
-    return StudyFacts(
-        corpus_fingerprint=corpus.fingerprint,
-        slug=corpus.slug,
-        reference_point=reference_point(
-            (objective.measure for objective in spec.objectives), corpus.majority_accuracy("dev")
-        ),
-        provenance=to_plain(provenance(corpus.fingerprint, device=PER_TRIAL)),
-        corpus=corpus_facts(corpus),
-    )
-
-
-def _differences(before: Any, now: Any, path: str = "") -> list[str]:
-    if isinstance(before, Mapping) and isinstance(now, Mapping):
-        keys = [*before, *(key for key in now if key not in before)]
-        return [
-            difference
-            for key in keys
-            for difference in _differences(
-                before.get(key), now.get(key), f"{path}.{key}" if path else str(key)
-            )
-        ]
-    return [] if before == now else [f"{path}: {before} before, {now} now"]
-
-
-def _known(spec: StudySpec, stores: Stores) -> list[Any]:
-    if spec.warm_start is None:
-        return []
-    return warm_trials(load_ledger(spec.warm_start, stores), spec)
-
-
 def _budget_sentence(
     spec: StudySpec, trials: Sequence[TrialRecord], *, out_of_time: bool
 ) -> str | None:
-    missing = planned_trials(spec) - _counted(trials)
+    missing = planned_trials(spec) - done_count(trials)
     epochs = sum(len(trial.epochs) for trial in trials)
     if missing <= 0:
         return None
@@ -363,34 +271,3 @@ def _budget_sentence(
     else:
         return None
     return f"{spent}, {missing} trials are not done; the same command with a larger one goes on"
-
-
-def _plan(
-    spec: StudySpec, corpus: EncodedCorpus, slots: TrialSlots, ledger: Ledger | None
-) -> StudyPlan:
-    trials = ledger.trials() if ledger is not None else []
-    total = planned_trials(spec)
-    done = min(total, _counted(trials))
-    return StudyPlan(
-        name=spec.name,
-        corpus=describe(corpus),
-        trials=total,
-        done=done,
-        unfinished=sum(trial.state is TrialState.RUNNING for trial in trials),
-        epochs=spec.train.epochs,
-        objectives=spec.objectives,
-        reference_point=reference_point(
-            (objective.measure for objective in spec.objectives), corpus.majority_accuracy("dev")
-        ),
-        slots=slots,
-        cost=estimate(spec, corpus, slots, total - done),
-        baselines=tuple(baseline.name for baseline in spec.space.baselines),
-        rungs=spec.scheduler.rungs(spec.train.epochs),
-        time_budget=spec.time_budget,
-        epoch_budget=spec.epoch_budget,
-        warm_start=spec.warm_start,
-    )
-
-
-def _counted(trials: Sequence[TrialRecord]) -> int:
-    return sum(trial.counts for trial in trials)

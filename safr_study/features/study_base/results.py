@@ -108,7 +108,7 @@ def write_result(result: StudyResult, folder: Path) -> list[Path]:
     if not result.ranked:
         raise BadInput("study", f"{result.name!r} has no ranked trial yet: nothing to draw")
     # matplotlib is slow to import, and most who read a study ask for no picture.
-    from safr_study.figures import front_figure
+    from safr_study.figures.front import front_figure
     from safr_study.figures.history import history_figure
 
     history = hypervolume_history(result)

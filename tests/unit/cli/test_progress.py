@@ -11,7 +11,7 @@ from rich.console import Console
 
 from safr_study.cli.progress import Reporter, StudyProgress, plan_lines
 from safr_study.cluster.slots import TrialSlots
-from safr_study.features.search.search import StudyPlan
+from safr_study.features.search.plan import StudyPlan
 from safr_study.features.study_base.cost import Cost
 from safr_study.pareto import hypervolume
 from safr_study.records import EpochReport, LossTerms, TrialRecord, TrialState

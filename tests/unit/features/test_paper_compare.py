@@ -29,7 +29,7 @@ from safr_study.features.paper.result import (
     reproduce_item,
 )
 from safr_study.features.paper.view import paper_page
-from safr_study.records.runs import BASELINE_ROW, VMASK_ROW, Limits, RunLine
+from safr_study.records.run_line import BASELINE_ROW, VMASK_ROW, Limits, RunLine
 from safr_study.render.text_table import TextPage, TextTable, latex_escaped
 
 TABLE1 = paper().named(paper().table1["sst2"])

@@ -23,7 +23,7 @@ from safr_study.features.paper.runs import RunPlan, RunRequest, find_line, plan_
 from safr_study.features.paper.training import training_key
 from safr_study.home import Home, open_home
 from safr_study.records.run import Answers, RunResult
-from safr_study.records.runs import BASELINE_ROW, VMASK_ROW, Row, RunLine
+from safr_study.records.run_line import BASELINE_ROW, VMASK_ROW, Row, RunLine
 from safr_study.runner.source import FixedSource
 from safr_study.runner.task import RunTask
 from safr_study.settings import CorpusSpec, EvaluationConfig

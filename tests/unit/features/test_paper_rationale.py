@@ -20,7 +20,7 @@ from safr_study.features.paper.result import (
 )
 from safr_study.features.paper.rows import item_rows
 from safr_study.features.paper.view import paper_page
-from safr_study.records.runs import RunLine
+from safr_study.records.run_line import RunLine
 
 TABLE1 = paper().named(paper().table1["sst2"])
 SAFR = TABLE1[-1]

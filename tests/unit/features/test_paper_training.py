@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from safr_study.data import EncodedCorpus, encoded_corpus
+from safr_study.evaluation.superposition import CapacityMeans
 from safr_study.features.paper.measure import measure_paper_run
 from safr_study.records.run import RunResult
-from safr_study.records.runs import RunLine
-from safr_study.runner.task import RunTask
+from safr_study.records.run_line import RunLine
+from safr_study.runner.task import RunTask, SharedFault
 from safr_study.settings import CorpusSpec, EvaluationConfig, TrainConfig
 from safr_study.training.steps import train_epoch
 
@@ -57,8 +58,9 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return epochs
 
 
-def line_of(result: RunResult) -> RunLine:
+def line_of(result: RunResult | SharedFault) -> RunLine:
     """The line, without its time."""
+    assert isinstance(result, RunResult)
     assert result.line is not None
     return replace(RunLine.from_json(result.line), seconds=0.0)
 
@@ -81,9 +83,21 @@ def test_a_run_killed_in_its_training_resumes_to_the_same_line(
     resumed = measure_paper_run(task(tmp_path / "killed"), corpus, lambda _: None)
     assert trained == [1, 2, 3]
     assert line_of(resumed) == line_of(whole)
+    assert isinstance(resumed, RunResult)
     assert (resumed.key, resumed.epochs) == ((2, 0), EPOCHS)
     assert line_of(whole).evaluation == EvaluationConfig()
     assert line_of(whole).right.draws == EvaluationConfig().draws
+
+
+def test_texts_that_are_too_short_for_a_table_are_told_of_all_runs_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, corpus: EncodedCorpus
+) -> None:
+    none = CapacityMeans(None, None, None)
+    monkeypatch.setattr("safr_study.features.paper.measure.capacity_means", lambda _: none)
+    ended = measure_paper_run(task(tmp_path, "capacities"), corpus, lambda _: None)
+    assert isinstance(ended, SharedFault)
+    assert ended.bad_input == "dataset"
+    assert "too short for Table 3" in ended.sentence
 
 
 def test_a_table_that_needs_more_measures_the_model_that_is_there(

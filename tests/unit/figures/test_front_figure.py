@@ -14,7 +14,7 @@ from matplotlib.text import Annotation
 from plain_scores import plain_scores
 
 from safr_study.errors import BadInput
-from safr_study.figures import front_figure
+from safr_study.figures.front import front_figure
 from safr_study.pareto import rank_study
 from safr_study.records import StudyResult, TrialRecord, TrialState
 

@@ -4,25 +4,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from stored_study import ask, begin, complete, study_spec
 from synthetic_confirmation import draw, measured, run
-from synthetic_study import trial
 
 from safr_study.errors import BadInput
 from safr_study.home import open_home
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.run_store import (
     confirmed_runs,
-    new_seeds,
     readings_of_test,
     record_reading,
     record_run,
     record_test,
 )
 from safr_study.ledger.storage import open_storage
-from safr_study.records import Replicate
 from safr_study.records.run import RunResult
 
 AT = "2026-01-03T00:00:00+00:00"
@@ -39,31 +34,6 @@ def reopened(ledger: Ledger, tmp_path: Path) -> Ledger:
     found = Ledger.load(storage, "s")
     assert found is not None
     return found
-
-
-@given(
-    seed=st.integers(0, 2**63 - 1),
-    repeats=st.integers(1, 5),
-    others=st.lists(st.integers(0, 2**63 - 1), max_size=5),
-    count=st.integers(0, 12),
-)
-def test_seeds_are_new_and_more_of_them_begin_with_the_same(
-    seed: int, repeats: int, others: list[int], count: int
-) -> None:
-    spec = study_spec(seed=seed, seeds_per_trial=repeats)
-    near = [(seed + 2) % 2**63, *others]
-    trials = [replace(trial(0), seed=seed, replicates=tuple(Replicate(s, ()) for s in near))]
-    found = new_seeds(spec, trials, count)
-    assert len(set(found)) == count
-    assert all(0 <= one < 2**63 for one in found)
-    assert not set(found) & {*near, *(seed + extra for extra in range(repeats))}
-    assert new_seeds(spec, trials, count + 3)[:count] == found
-
-
-def test_they_are_the_first_above_the_studys_own() -> None:
-    assert new_seeds(study_spec(seed=0), [], 5) == (1, 2, 3, 4, 5)
-    # Three seeds for each trial: 7, 8 and 9 are the search's.
-    assert new_seeds(study_spec(seed=7, seeds_per_trial=3), [], 2) == (10, 11)
 
 
 def test_runs_and_test_results_are_kept_in_the_ledger(ledger: Ledger, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from ray.tune.search import Searcher
 from run_results import run_result
 from stored_study import epoch
 
-from safr_study.errors import LockLost, ServiceUnreachable, StudyIncomplete
+from safr_study.errors import BadInput, LockLost, ServiceUnreachable, StudyIncomplete
 from safr_study.ledger.driver_lock import Lease
 from safr_study.records import EpochReport, Replicate
 from safr_study.records.run import RunResult
@@ -58,7 +58,8 @@ class Runs:
     def __init__(self, count: int = 2, kind: type[FixedSource] = FixedSource) -> None:
         self.stored: list[tuple[int, RunResult]] = []
         self.lock = Lock()
-        self.searcher = SourceSearcher(self._source(kind, count), Lease(0.0, (self.lock,)))  # type: ignore[arg-type]
+        self.source = self._source(kind, count)
+        self.searcher = SourceSearcher(self.source, Lease(0.0, (self.lock,)))  # type: ignore[arg-type]
 
     def _source(self, kind: type[FixedSource], count: int) -> FixedSource:
         return kind(
@@ -130,6 +131,27 @@ def test_a_fault_that_all_share_ends_them_and_fails_none(
         runs.searcher.stops("a", event(fault))
     assert isinstance(runs.searcher.fault, kind)
     assert runs.stored == []
+
+
+def test_a_wrong_input_that_a_worker_finds_is_told_as_one() -> None:
+    runs = Runs()
+    runs.begin("a")
+    with pytest.raises(BadInput, match=r"^dataset: its test texts are too short") as told:
+        runs.searcher.stops(
+            "a", event(SharedFault("its test texts are too short", bad_input="dataset"))
+        )
+    assert told.value.exit_code == 2
+    assert runs.stored == []
+
+
+def test_a_source_counts_what_is_left() -> None:
+    runs = Runs(count=3)
+    runs.begin("ab")
+    assert (runs.source.left, runs.searcher.ended) == (3, 0)
+    runs.searcher.stops("a", event(DONE))
+    runs.searcher.on_trial_complete("b", error=True)
+    assert (runs.source.left, runs.searcher.ended) == (1, 2)
+    assert runs.source.seconds_left >= 0
 
 
 @pytest.mark.parametrize("call", ["suggest", "epoch", "end", "death"])

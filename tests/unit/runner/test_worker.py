@@ -514,7 +514,8 @@ def test_what_a_worker_reports_survives_its_way_to_the_driver(
 
 def test_the_answers_to_each_text_make_the_objectives(task: RunTask, corpus: EncodedCorpus) -> None:
     objectives = (*OBJECTIVES, Objective(name="srs_excess@30"))
-    dev = train_run(replace(task, objectives=objectives), corpus, lambda _: None).dev
+    asked = replace(task, objectives=objectives, answers=True)
+    dev = train_run(asked, corpus, lambda _: None).dev
     assert dev is not None
     full, top = dev.answers.whole(), dev.answers.without_top(0.3)
     random = dev.answers.without_random(0.3)
@@ -528,6 +529,7 @@ def test_the_answers_to_each_text_make_the_objectives(task: RunTask, corpus: Enc
 def test_the_test_set_is_measured_with_the_kept_model(
     task: RunTask, corpus: EncodedCorpus, reported: list[dict[str, str]]
 ) -> None:
+    task = replace(task, answers=True)
     trainable(task.to_config(), corpus, measure_on_test)
     assert "model.json cannot be read" in (last(reported).failure or "")
     train_run(task, corpus, lambda _: None)

@@ -1,4 +1,4 @@
-"""A run: one row of the paper's tables, trained under one seed and measured on test.
+"""A line of results: one row of the paper's tables, trained under one seed and measured on test.
 
 A finished run is one line of JSON (schema 1). Accuracies and what derives from them are in
 percentage points; results have 8 significant digits in the line.

@@ -1,0 +1,184 @@
+"""What a search is about to do, and whether it may: for a dry run, and before the first trial."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from safr_study.cluster.slots import NodeCapacity, TrialSlots, plan_slots
+from safr_study.data import EncodedCorpus, describe, encoded_corpus
+from safr_study.errors import BadInput
+from safr_study.features.search.publish import corpus_facts
+from safr_study.features.study_base.cost import Cost, estimate, measured_objectives
+from safr_study.features.study_base.provenance import provenance
+from safr_study.features.study_base.results import load_ledger
+from safr_study.features.study_base.stores import Stores
+from safr_study.ledger.ledger import Ledger, StudyFacts, first_trials, warm_trials
+from safr_study.ledger.storage import open_storage
+from safr_study.records import TrialRecord, TrialState, to_plain
+from safr_study.sampling.fixed_trials import planned_trials
+from safr_study.settings import Objective, StudySpec, reference_point
+
+FIRST_TRIALS = 8
+"""Shown by a dry run: what a sampler draws after that depends on what the first ones find."""
+PER_TRIAL = "see each trial"
+"""Device of a study: every trial's run names its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyPlan:
+    """What is about to be done."""
+
+    name: str
+    corpus: str
+    """One line about the data."""
+    trials: int
+    """Trials to finish in all."""
+    done: int
+    """Complete or stopped early already."""
+    unfinished: int
+    """Begun, and gone on with."""
+    epochs: int
+    objectives: tuple[Objective, ...]
+    reference_point: tuple[float, ...]
+    slots: TrialSlots
+    cost: Cost
+    """Cost of the remaining trials."""
+    baselines: tuple[str, ...]
+    rungs: tuple[int, ...] = ()
+    """Epochs after which trials may be stopped."""
+    time_budget: float | None = None
+    """Seconds after which the study ends; ``None``: never."""
+    epoch_budget: int | None = None
+    """Epochs in all after which no trial begins."""
+    warm_start: str | None = None
+    """The study from which the sampler learns."""
+    first: tuple[TrialRecord, ...] = ()
+    """The trials that would begin first, where that was asked."""
+
+
+def plan_study(
+    spec: StudySpec, stores: Stores, *, cpus: float, gpus: float, fresh: bool = False
+) -> StudyPlan:
+    """What ``search`` would do on a machine of this size; nothing is written but caches.
+
+    Raises:
+        BadInput: as ``search``.
+    """
+    corpus = encoded_corpus(spec.corpus, stores.home.corpora)
+    check_measurable(spec, corpus)
+    storage = open_storage(stores.home, stores.storage_url, spec.name, create=False)
+    ledger = Ledger.load(storage, spec.name) if storage is not None and not fresh else None
+    if ledger is not None:
+        check_same_study(ledger, spec, corpus.fingerprint)
+    plan = study_plan(spec, corpus, plan_slots(spec.resources, [NodeCapacity(cpus, gpus)]), ledger)
+    if ledger is not None:
+        begun = [t for t in ledger.trials() if t.state is TrialState.RUNNING]
+        return replace(plan, first=tuple(begun))
+    facts, known = study_facts(spec, corpus), warm_start_trials(spec, stores)
+    return replace(plan, first=tuple(first_trials(spec, facts, FIRST_TRIALS, known)))
+
+
+def check_same_study(ledger: Ledger, spec: StudySpec, corpus_fingerprint: str) -> None:
+    """A study goes on only with the settings and the data that it began with.
+
+    Raises:
+        BadInput: they are others; says which.
+    """
+    different = _differences(
+        ledger.spec.settings_that_change_numbers(), spec.settings_that_change_numbers()
+    )
+    if different:
+        raise BadInput(
+            "study",
+            f"{spec.name!r} exists with other settings ({'; '.join(different[:4])}); repeat its "
+            "command to go on with it, begin anew with --fresh, or choose another --study",
+        )
+    if ledger.facts.corpus_fingerprint != corpus_fingerprint:
+        raise BadInput(
+            "dataset",
+            f"the data of study {spec.name!r} changed since it began; give the old data back, "
+            "begin anew with --fresh, or choose another --study",
+        )
+
+
+def check_measurable(spec: StudySpec, corpus: EncodedCorpus) -> None:
+    """Refuse an objective that the data cannot have.
+
+    Raises:
+        BadInput: it needs a gold rationale.
+    """
+    for metric in measured_objectives(spec):
+        if "rationale" in metric.measure.needs and corpus.dev.rationale is None:
+            raise BadInput(
+                "objective",
+                f"{metric.name} needs texts with a gold rationale, which {corpus.name} has not; "
+                "choose another metric, or sst2-treebank or planted",
+            )
+
+
+def study_facts(spec: StudySpec, corpus: EncodedCorpus) -> StudyFacts:
+    """What is fixed when a study over these data begins."""
+    return StudyFacts(
+        corpus_fingerprint=corpus.fingerprint,
+        slug=corpus.slug,
+        reference_point=reference_point(
+            (objective.measure for objective in spec.objectives), corpus.majority_accuracy("dev")
+        ),
+        provenance=to_plain(provenance(corpus.fingerprint, device=PER_TRIAL)),
+        corpus=corpus_facts(corpus),
+    )
+
+
+def _differences(before: Any, now: Any, path: str = "") -> list[str]:
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        keys = [*before, *(key for key in now if key not in before)]
+        return [
+            difference
+            for key in keys
+            for difference in _differences(
+                before.get(key), now.get(key), f"{path}.{key}" if path else str(key)
+            )
+        ]
+    return [] if before == now else [f"{path}: {before} before, {now} now"]
+
+
+def warm_start_trials(spec: StudySpec, stores: Stores) -> list[Any]:
+    """Trials of the study that a new one starts from; none where it starts from nothing."""
+    if spec.warm_start is None:
+        return []
+    return warm_trials(load_ledger(spec.warm_start, stores), spec)
+
+
+def study_plan(
+    spec: StudySpec, corpus: EncodedCorpus, slots: TrialSlots, ledger: Ledger | None
+) -> StudyPlan:
+    """What is about to be done, with these slots."""
+    trials = ledger.trials() if ledger is not None else []
+    total = planned_trials(spec)
+    done = min(total, done_count(trials))
+    return StudyPlan(
+        name=spec.name,
+        corpus=describe(corpus),
+        trials=total,
+        done=done,
+        unfinished=sum(trial.state is TrialState.RUNNING for trial in trials),
+        epochs=spec.train.epochs,
+        objectives=spec.objectives,
+        reference_point=reference_point(
+            (objective.measure for objective in spec.objectives), corpus.majority_accuracy("dev")
+        ),
+        slots=slots,
+        cost=estimate(spec, corpus, slots, total - done),
+        baselines=tuple(baseline.name for baseline in spec.space.baselines),
+        rungs=spec.scheduler.rungs(spec.train.epochs),
+        time_budget=spec.time_budget,
+        epoch_budget=spec.epoch_budget,
+        warm_start=spec.warm_start,
+    )
+
+
+def done_count(trials: Sequence[TrialRecord]) -> int:
+    """Number of trials that count: complete, or pruned."""
+    return sum(trial.counts for trial in trials)
