@@ -80,7 +80,7 @@ def open_home(folder: Path | str | None = None, *, must_exist: bool = False) -> 
             unfinished.replace(marker)
         found = json.loads(marker.read_text(encoding="utf-8")).get("schema")
     except (OSError, ValueError, AttributeError, RuntimeError) as error:
-        # RuntimeError: a link to itself, or the home of nobody.
+        # RuntimeError: a link to itself, or an unknown user's home.
         raise BadInput(
             "home", f"{root} cannot be used ({error}); give a writable folder with --home"
         ) from error

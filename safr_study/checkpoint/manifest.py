@@ -79,7 +79,7 @@ class ModelFacts:
     scores: Scores | None
     """Scores recorded when it was saved."""
     epoch: int
-    """Whose state it is, from 1."""
+    """Epoch of the state, from 1."""
     ref: CheckpointRef
 
 

@@ -29,7 +29,7 @@ _WEIGHTS = ".safetensors"
 class StoredBest:
     """The best epoch's state of a model, in the file of a running state.
 
-    It is read when it is needed: in memory it would be one more model beside each training.
+    It is read when it is needed: in memory it would be one more model next to each training.
     """
 
     _weights: Path
@@ -52,7 +52,7 @@ class StoredBest:
 
 @dataclass(frozen=True, slots=True)
 class RunningState:
-    """A training after an epoch, beside its model and optimiser."""
+    """A training after an epoch, next to its model and optimiser."""
 
     reports: tuple[EpochReport, ...]
     """All the epochs so far, at least one."""

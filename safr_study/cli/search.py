@@ -276,7 +276,13 @@ def _dry_run(spec: StudySpec, stores: Stores, *, fresh: bool, as_json: bool) -> 
 
     plan = plan_study(spec, stores, cpus=float(os.cpu_count() or 1), gpus=0.0, fresh=fresh)
     if as_json:
-        output.print_json(to_plain(plan))
+        document = to_plain(plan)
+        document["objectives"] = [objective.name for objective in plan.objectives]
+        document["allotment"] = document.pop("slots")
+        for trial in document["first"]:
+            trial["run_on"] = trial.pop("control")
+            trial["run_on_values"] = trial.pop("control_values")
+        output.print_json(document)
         return
     for line in plan_lines(plan):
         output.out().print(line)

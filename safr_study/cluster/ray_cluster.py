@@ -36,7 +36,7 @@ _QUIET = {
     "TUNE_FORCE_TRIAL_CLEANUP_S": "5",
     "TUNE_RESULT_BUFFER_LENGTH": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # The state of the Tuner, all trials each time: nobody reads it back, the ledger has it all.
+    # The state of the Tuner, all trials each time: it is never read back, the ledger has it all.
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
     # The trace of a worker that died: the ledger has the sentence.
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",

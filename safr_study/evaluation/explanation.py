@@ -1,4 +1,4 @@
-"""The numbers of one text: what the model predicts, and where its words stand in its layers."""
+"""The numbers of one text: what the model predicts, and where its words are in its layers."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Predictor:
     pad_to: int | None
     """Length of every batch; ``None``: its longest text."""
     device: torch.device
-    """Where the model's weights are."""
+    """Device of the model's weights."""
     _inference: list[Inference] = field(default_factory=list, init=False, repr=False)
     """Made when it is first needed."""
 

@@ -1,4 +1,4 @@
-"""Scores by which tokens are ranked: capacity, and the controls beside it (definitions, 3.9)."""
+"""Scores by which tokens are ranked: capacity, and the controls next to it (definitions, 3.9)."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def word_counts(train: EncodedSplit, vocabulary_size: int) -> Ints:
 def recomputed_ranks(
     predictor: Predictor, split: EncodedSplit, counts: Ints, layer: CapacityLayer
 ) -> Ints:
-    """Ranks by capacity, measured anew after every token removed (option ``recompute``).
+    """Ranks by capacity, measured again after every token removed (option ``recompute``).
 
     Each text loses its token of highest capacity, ties by position; then the capacity of the
     others is measured on what is left, and so on. All texts advance together: max(counts) passes

@@ -170,7 +170,7 @@ class _Measuring:
     measured: Mapping[Ranking, Floats]
     """`[T]` scores that the first pass gave."""
     recomputed: NDArray[np.int64] | None
-    """`[T]`, ranks by capacity measured anew after each deletion, where that is asked for."""
+    """`[T]`, ranks by capacity measured again after each deletion, where that is asked for."""
     train_counts: NDArray[np.int64] | None
 
     @property

@@ -1,4 +1,4 @@
-"""Clean: free the disk of what nobody will read again."""
+"""Clean: free the disk of what is never read again."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from safr_study.ledger.storage import close_storage, open_storage, stored_studie
 
 @dataclass(frozen=True, slots=True)
 class CleanRequest:
-    """What may be freed beside running states of ended trials, scratch and orphans."""
+    """What may be freed in addition to running states of ended trials, scratch and orphans."""
 
     study: str | None = None
     """One study alone; ``None``: all, and what belongs to none."""
@@ -97,7 +97,7 @@ def plan_cleaning(request: CleanRequest, stores: Stores) -> Cleaning:
 def clean(plan: Cleaning, request: CleanRequest, stores: Stores) -> Cleaning:
     """Remove what a plan has, as far as it still may go.
 
-    Each study is held meanwhile, so that nobody begins to run it.
+    Each study is held meanwhile, so that no driver begins to run it.
 
     Returns:
         What went; no error of the file system ends it.
@@ -127,7 +127,7 @@ def clean(plan: Cleaning, request: CleanRequest, stores: Stores) -> Cleaning:
 
 
 def _of_study(name: str, request: CleanRequest, stores: Stores) -> tuple[list[Removal], list[str]]:
-    """What may go of a study that nobody runs, its scratch and its orphans."""
+    """What may go of a study that no driver runs, its scratch and its orphans."""
     try:
         ledgers, known = _ledgers(name, stores)
     except BadInput as error:

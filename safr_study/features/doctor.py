@@ -1,4 +1,4 @@
-"""A check of everything that a study stands on: what there is, what is wrong, what to do."""
+"""A check of everything that a study needs: what there is, what is wrong, what to do."""
 
 from __future__ import annotations
 

@@ -13,9 +13,9 @@ from safr_study.records.explanation import ExplainedWord, LayerView
 _FEWEST = 5
 """Words for which there is always room, so that a single bar stays a bar."""
 _WITH_VALUES = 24
-"""Words beside which there is room for their values."""
+"""Words next to which there is room for their values."""
 _UPRIGHT = 12
-"""Words beside which there is room for horizontal labels of _SHORT characters in all."""
+"""Words next to which there is room for horizontal labels of _SHORT characters in all."""
 _SHORT = 70
 
 

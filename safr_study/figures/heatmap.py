@@ -85,7 +85,7 @@ def add_words(
 
 
 def add_colour_bar(axes: Axes, mesh: QuadMesh) -> None:
-    """The scale beside the map, its marks at equal steps of the colour."""
+    """The scale next to the map, its marks at equal steps of the colour."""
     bar = axes.figure.colorbar(mesh, ax=axes, shrink=0.9, pad=0.02)
     marks = np.linspace(0, 1, 5) ** 2 * cast("float", mesh.norm.vmax)
     bar.set_ticks(marks.tolist(), labels=[f"{mark:.2g}" for mark in marks])

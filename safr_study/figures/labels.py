@@ -1,4 +1,4 @@
-"""Labels beside points, placed so that they cover neither each other nor the points."""
+"""Labels next to points, placed so that they cover neither each other nor the points."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from safr_study.figures.canvas import (
 from safr_study.figures.labels import Label, place_labels
 
 _WIDTH, _HEIGHT = 10.6, 5.0
-"""Inches: two panels beside each other, on one scale."""
+"""Inches: two panels next to each other, on one scale."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ class LedgerAddress:
 
     kind: Literal["journal", "sqlite", "postgres", "other"]
     url: str | None = field(repr=False)
-    """As SQLAlchemy takes it, with its secrets; ``None``: a journal."""
+    """Address as SQLAlchemy takes it, with its secrets; ``None``: a journal."""
     file: Path | None
     """File of an SQLite database; ``None`` for others, and for one in memory."""
     shown: str

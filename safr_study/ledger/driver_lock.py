@@ -1,7 +1,7 @@
 """One driver per study, wherever its ledger is: locks that vanish with the process that holds them.
 
 The kernel keeps one on a file in the home, which is enough for a journal. A database may serve
-several homes, so it has a second one: PostgreSQL keeps it itself (``AdvisoryLock``), and beside an
+several homes, so it has a second one: PostgreSQL keeps it itself (``AdvisoryLock``), and next to an
 SQLite file lies another locked file. Other databases have no lock of their own: one home only.
 """
 
@@ -120,7 +120,7 @@ def driver_lock(home: Home, study: str, storage_url: str | None = None) -> Itera
 
 
 def driver_of(home: Home, study: str, storage_url: str | None = None) -> Driver | None:
-    """Who runs the study now; ``None``: nobody."""
+    """The driver that runs the study now; ``None``: none."""
     return drivers(home, [study], storage_url).get(study)
 
 

@@ -34,7 +34,7 @@ def parameter_importance(ledger: Ledger, *, shuffles: int = SHUFFLES) -> tuple[I
 
     PED-ANOVA over the complete trials' points in the space's box (see `box`), in which a parameter
     has a place also where it is exactly zero or does not exist; baselines outside the box are left
-    out. With few trials it is above 0 for anything, so each number stands beside what shuffled
+    out. With few trials it is above 0 for anything, so each number is next to what shuffled
     objectives reach.
 
     Args:

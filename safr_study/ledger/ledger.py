@@ -43,7 +43,7 @@ _WARM = "warm_start"
 
 @dataclass(frozen=True, slots=True)
 class StudyFacts:
-    """What is fixed when a study begins, beside its settings."""
+    """What is fixed when a study begins, in addition to its settings."""
 
     corpus_fingerprint: str
     slug: str

@@ -32,7 +32,7 @@ def began(ledger: Ledger) -> float | None:
 
 
 def remember_command(ledger: Ledger, arguments: Sequence[str]) -> None:
-    """Keep the command by which the study goes on, without the passwords in it.
+    """Keep the command by which the study resumes, without the passwords in it.
 
     Args:
         ledger: the study.
@@ -43,7 +43,7 @@ def remember_command(ledger: Ledger, arguments: Sequence[str]) -> None:
 
 
 def command_of(ledger: Ledger) -> str:
-    """The command by which the study goes on, for a shell."""
+    """The command by which the study resumes, for a shell."""
     kept = ledger.study.user_attrs.get(COMMAND)
     if kept:
         return shlex.join(["safr-study", *redacted_command(kept)])

@@ -49,10 +49,10 @@ class AdvisoryLock:
         self._connection: Connection | None = None
 
     def take(self, holder: str) -> bool:
-        """Take it, unless somebody else has it.
+        """Take it, unless another driver has it.
 
         Args:
-            holder: a text that others get to see beside it.
+            holder: a text that others get to see next to it.
 
         Raises:
             ServiceUnreachable: the database does not answer.

@@ -90,14 +90,14 @@ def removable(
 ) -> list[Removal]:
     """The folders of one generation of a study that may go.
 
-    Running states of trials that have ended, or that nobody will go on with; and half-written
+    Running states of trials that have ended, or that are never resumed; and half-written
     models of them.
 
     Args:
-        ledger: of a study that nobody runs.
+        ledger: of a study that no driver runs.
         home: where its checkpoints are.
-        superseded: a newer generation has taken its place, so none of its trials goes on.
-        keep: where models may go too: trials that keep theirs, beside the baselines.
+        superseded: a newer generation has taken its place, so none of its trials resumes.
+        keep: where models may go too: trials that keep theirs, in addition to the baselines.
     """
     trials = {trial.number: trial for trial in ledger.trials()}
     found = []

@@ -14,7 +14,7 @@ STOP = "stop_requested"
 
 
 def request_stop(ledger: Ledger) -> None:
-    """Ask whoever runs the study to end it; what is unfinished waits for the next start.
+    """Ask the driver that runs the study to end it; what is unfinished waits for the next start.
 
     A driver that is just starting, or whose clock is ahead, takes the request for an old one: ask
     again until it has ended.

@@ -1,4 +1,4 @@
-"""What a confirmation writes beside its runs."""
+"""What a confirmation writes in addition to its runs."""
 
 from __future__ import annotations
 

@@ -43,11 +43,11 @@ class ModelSource:
     sha256: str
     """Digest of its weights."""
     epoch: int
-    """Whose state it is, from 1."""
+    """Epoch of the state, from 1."""
     preset: str
     """``masked`` or ``reference``."""
     dataset: str
-    """That it was trained on."""
+    """Name of the data set of its training."""
     corpus_fingerprint: str
     max_len: int
     """Words that it reads of a text."""

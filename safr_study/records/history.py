@@ -12,10 +12,10 @@ class HistoryPoint:
     trial: int
     """The number of that trial."""
     ended: float | None
-    """When, in seconds since the epoch; ``None``: not recorded."""
+    """Time of its end in seconds since the epoch; ``None``: not recorded."""
     trials: int
-    """That had ended by then, failed and stopped ones too."""
+    """Number of trials that had ended by then, failed and pruned ones too."""
     epochs: int
-    """That these had trained, all seeds of a trial counted as its first."""
+    """Epochs that these had trained, all seeds of a trial counted as its first."""
     hypervolume: float
     """Hypervolume of the front by then, in the product of the objectives' units."""

@@ -26,7 +26,7 @@ class Importance:
     """Spearman's rank correlation of parameter and objective, in [-1, 1]; ``None`` for a parameter
     without an order, or where all values are equal."""
     trials: int
-    """That it was estimated from."""
+    """Number of trials that it was estimated from."""
 
     @property
     def strength(self) -> float:

@@ -13,7 +13,7 @@ _SCALARS = frozenset((str, int, float, bool, type(None)))
 def to_plain(record: Any) -> Any:
     """A record as JSON values (dataclasses to dicts, tuples to lists), for ledgers and output.
 
-    A record with a method ``to_plain`` of its own decides its form.
+    A record with a method ``to_plain`` of its own decides its form; settings are pydantic models.
     """
     kind: Any = type(record)
     if kind in _SCALARS:
@@ -23,6 +23,8 @@ def to_plain(record: Any) -> Any:
     names = _field_names(kind)
     if names is not None:
         return {name: to_plain(getattr(record, name)) for name in names}
+    if hasattr(kind, "model_dump"):
+        return record.model_dump(mode="json")
     if isinstance(record, Mapping):
         return {str(key): to_plain(value) for key, value in record.items()}
     if isinstance(record, (list, tuple)):

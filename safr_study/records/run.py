@@ -128,12 +128,12 @@ class RunResult:
     """Training and evaluation on dev, on the worker."""
     device: str = ""
     ended: str = ""
-    """When it ended, ISO 8601 in UTC."""
+    """Time of its end, ISO 8601 in UTC."""
     failure: str | None = None
     """The sentence, for a run that failed."""
     test: Measured | None = None
     test_read: str | None = None
-    """When the test set was read for this model, ISO 8601 in UTC."""
+    """Time at which the test set was read for this model, ISO 8601 in UTC."""
     node: str = ""
     """Ray's id of the node on which it ended."""
     replicates: tuple[Replicate, ...] = ()

@@ -135,9 +135,9 @@ class RunLine:
     seed: int
     limits: Limits
     epochs: int
-    """That ran."""
+    """Number of epochs trained."""
     best_epoch: int
-    """Whose state was measured, from 1."""
+    """Epoch of the state that was measured, from 1."""
     max_epochs: int
     learning_rate: float
     evaluation: EvaluationConfig

@@ -79,13 +79,13 @@ class TrialRecord:
     seconds: float = 0.0
     """Training and evaluation, on the worker."""
     device: str | None = None
-    """Where it ran."""
+    """Device on which it ran."""
     node: str | None = None
     """Ray's id of the node on which it ended."""
     run_id: str | None = None
     """MLflow run."""
     ended: float | None = None
-    """When it ended, in seconds since the epoch."""
+    """Time of its end, in seconds since the epoch."""
 
     @property
     def saturated(self) -> bool:
@@ -187,7 +187,7 @@ class RegisteredModel:
 
 
 class StudyObserver(Protocol):
-    """Who wants to know how a study goes on; called on the driver, must not raise or block."""
+    """Listener to the progress of a study; called on the driver, must not raise or block."""
 
     def trial_started(self, trial: TrialRecord) -> None:
         """A trial begins, or goes on after an interruption."""

@@ -67,14 +67,14 @@ class EffectiveWeights:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointRef:
-    """Where a trained state lies, and how to know it is whole."""
+    """Location of a trained state, and the checksum that shows whether it is whole."""
 
     uri: str
     """Absolute path of the folder."""
     sha256: str
     """Digest of the weights file, hexadecimal."""
     epoch: int
-    """Whose state it is."""
+    """Epoch of the state."""
 
 
 def epoch_from_plain(plain: Mapping[str, Any]) -> EpochReport:

@@ -20,7 +20,7 @@ Ranking = Literal[
     "gradient_x_input",
 ]
 LAYERS = ("embedding", "vmask", "attention", "ffn1_pre", "ffn1_post", "ffn2", "block")
-"""Where superposition is measured; the first two once, the others in every block."""
+"""Layers whose superposition is measured; the first two once, the others in every block."""
 CURVE_SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 """k of the deletion curves (definitions, section 3.5)."""
 
@@ -31,7 +31,7 @@ class EvaluationConfig(Settings):
     draws: int = Field(default=10, ge=1)
     """B: random deletions per text."""
     capacity_layer: CapacityLayer = "ffn1_pre_relu"
-    """Whose rows are the tokens' capacity vectors; of the last block."""
+    """Layer of the last block whose rows are the tokens' capacity vectors."""
     batch_size: int = Field(default=128, ge=1)
     """Texts per evaluation batch: fixed by the settings, so that numbers repeat exactly."""
     seed: int = Field(default=0, ge=0)

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 from safr_study.settings.evaluation import CURVE_SHARES, LAYERS, Ranking
 
 Need = Literal["random", "bottom", "alone", "curve", "leave_one_out", "rationale", "superposition"]
-"""What a metric takes beside one pass over the texts and one for each k."""
+"""What a metric takes in addition to one pass over the texts and one for each k."""
 _PERCENT = re.compile(r"[1-9]\d{0,2}(\.\d+)?\Z", re.ASCII)
 """One way to write a number, as it becomes a name."""
 POINTS = "points"
@@ -68,7 +68,7 @@ class Wanted:
     agreements: tuple[Ranking, ...] = ()
     """Rankings to compare with a gold rationale, where the data have one."""
     controls: tuple[Ranking, ...] = ()
-    """Rankings to delete by, beside capacity."""
+    """Rankings to delete by, next to capacity."""
     control_shares: tuple[float, ...] = (0.3,)
     """k of their deletions."""
 

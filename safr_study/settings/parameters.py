@@ -99,7 +99,7 @@ Parameter = Annotated[
 
 
 def exists(name: str, parameter: Parameter, values: Mapping[str, Value]) -> bool:
-    """Whether a parameter exists beside these values: no lambda without VMASK."""
+    """Whether a parameter exists with these values: no lambda without VMASK."""
     if name in WEIGHTS and values.get("vmask", True) is False:
         return False
     return all(values.get(other) == wanted for other, wanted in parameter.when.items())

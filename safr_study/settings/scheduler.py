@@ -1,4 +1,4 @@
-"""When trials are stopped early."""
+"""Settings of the scheduler that prunes trials early."""
 
 from __future__ import annotations
 

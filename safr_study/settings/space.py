@@ -44,7 +44,7 @@ class SearchSpace(Settings):
     """Settings of every trial but the baselines that say otherwise."""
     points: tuple[dict[str, Value], ...] = ()
     """What the grid sampler runs, in this order, where that is no product of the parameters'
-    values; each names every parameter that exists beside its values."""
+    values; each names every parameter that exists with its values."""
     constraints: tuple[Constraint, ...] = ()
     """What a trial must reach to be ranked; samplers learn to keep them."""
     baselines: tuple[Baseline, ...] = DEFAULT_BASELINES

@@ -56,7 +56,7 @@ class Penalties(Settings):
 
 
 class TrainConfig(Settings):
-    """Everything that decides the numbers of one training run, beside the corpus."""
+    """Everything that decides the numbers of one training run, in addition to the corpus."""
 
     preset: Preset = "masked"
     """Padding-aware semantics, or those of the authors' released code."""

@@ -1,4 +1,4 @@
-"""MLflow: runs while a study goes on, the registry of its front, the page to look at them."""
+"""MLflow: runs while a study runs, the registry of its front, the page to look at them."""
 
 # First: it sets what MLflow reads while it is imported.
 import safr_study.tracking._environment  # noqa: F401, I001

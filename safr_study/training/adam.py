@@ -146,7 +146,10 @@ class EmbeddingAdam:
 
 
 class DenseAdam:
-    """torch's fused step of some parameters, without its bookkeeping for each of them.
+    """torch's fused step of some parameters, without its compiler.
+
+    The optimiser's own step takes as long (within 1 %) and gives the same numbers, but imports
+    the compiler at its first call: a second and 80 MB of every process.
 
     A context manager; afterwards the optimiser's state is that of as many steps of its own.
 

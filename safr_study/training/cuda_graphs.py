@@ -51,7 +51,7 @@ class GraphedSteps:
 
     def __init__(self, device: torch.device, longest: int) -> None:
         self.noise = torch.Generator(device)
-        """Decides dropout and gates; the graphs know this one, so each epoch seeds it anew."""
+        """Decides dropout and gates; the graphs know this one, so each epoch seeds it again."""
         self._device = device
         self._longest = longest
         self._records = os.environ.get(SWITCH) != "0"

@@ -1,4 +1,4 @@
-"""How much each penalty pulls at the model, beside the cross-entropy (definitions, section 1)."""
+"""How much each penalty pulls at the model, next to the cross-entropy (definitions, section 1)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SEED = 0
 """Seed of the texts and of the noise: no part of a trial, so that all trials of a corpus
 compare."""
 _PENALTIES = ("importance", "interaction", "vmask_information")
-"""The terms beside the cross-entropy, in the order of the weights."""
+"""The terms next to the cross-entropy, in the order of the weights."""
 
 
 def effective_weights(

@@ -35,7 +35,7 @@ class FitResult:
     epochs: tuple[EpochReport, ...]
     """All of them, those before a resume included."""
     best_epoch: int
-    """Whose state it is, from 1: the best dev epoch; in ``reference`` the last."""
+    """Epoch of the state, from 1: the best on dev; in ``reference`` the last."""
 
 
 def fit(

@@ -1,4 +1,4 @@
-"""Where and how it is computed: device, threads, determinism."""
+"""Device, threads and determinism of a computation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KEPT = 2**30
 _SHIELDED = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
 """Methods of torch's optimisers that it keeps its compiler out of."""
 _SHIELD = "__dynamo_disable"
-"""Where torch remembers what such a method becomes."""
+"""Attribute in which torch remembers what such a method becomes."""
 
 
 @contextmanager

@@ -198,7 +198,7 @@ def _check(
 
 
 def _check_moments(config: TrainConfig, epoch: int, optimizer: torch.optim.Adam) -> None:
-    """Refuse squares of gradients that overflowed: Adam divides by them, so training stands still.
+    """Refuse squares of gradients that overflowed: Adam divides by them, so training stops.
 
     The losses stay finite then, and nothing else would tell.
     """

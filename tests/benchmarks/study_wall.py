@@ -83,7 +83,7 @@ def bare_seconds(run: Run, processes: int, folder: Path) -> list[float]:
 
 
 def _warm(spec: StudySpec, folder: Path, _index: int) -> None:
-    import safr_study.evaluation
+    import safr_study.evaluation.scoring
     import safr_study.training  # noqa: F401
 
     encoded_corpus(spec.corpus, folder)

@@ -53,7 +53,7 @@ class Worker:
 
     def idle(self) -> int:
         """Private bytes once all is imported that a trial imports."""
-        import safr_study.evaluation
+        import safr_study.evaluation.scoring
         import safr_study.runner.worker
         import safr_study.training  # noqa: F401
 

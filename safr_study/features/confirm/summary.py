@@ -38,7 +38,7 @@ def searched_part(ledger: Ledger) -> Searched:
 
 
 def stored_confirmation(ledger: Ledger) -> Confirmation | None:
-    """The confirmation that a ledger holds; ``None`` where nothing was trained anew.
+    """The confirmation that a ledger holds; ``None`` where nothing was retrained.
 
     Of the seeds that all of the front and the baselines have finished; where there is none yet,
     of all that any of them has.

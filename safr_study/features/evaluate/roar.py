@@ -1,4 +1,4 @@
-"""ROAR(k): remove the top tokens of every text, train anew, and compare with a random removal.
+"""ROAR(k): remove the top tokens of every text, retrain, and compare with a random removal.
 
 Of Hooker et al. (2019), "A Benchmark for Interpretability Methods in Deep Neural Networks". A model
 that is trained on the texts as they are left cannot fail for their being unusual, as it can when
@@ -107,7 +107,7 @@ def model_roar(
     """ROAR of a model's own ranking, by capacity.
 
     Args:
-        loaded: the model, on ``device``. It ranks; its settings are trained anew.
+        loaded: the model, on ``device``. It ranks; its settings are retrained.
         splits: train, dev and the one measured on, whole, in the model's words and classes.
         split: the one measured on.
         original: the model's accuracy on it.

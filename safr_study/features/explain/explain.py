@@ -102,7 +102,7 @@ def write_files(
     png: Path | None = None,
     svg: Path | None = None,
 ) -> list[Path]:
-    """Write the page and the pictures; those of the layers go to ``NAME-layers`` beside them.
+    """Write the page and the pictures; those of the layers go to ``NAME-layers`` next to them.
 
     A text without words has a page, but no picture.
 

@@ -1,4 +1,4 @@
-"""How a study stands: who runs it, how far it is, what it found so far."""
+"""State of a study: the driver that runs it, how far it is, what it found so far."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class StudyStatus:
     result: StudyResult
     """What it found so far."""
     driver: Driver | None
-    """Who runs it; ``None``: nobody."""
+    """The driver that runs it; ``None``: none."""
     ending: bool
     """Whether its driver was asked to end."""
     planned: int
@@ -50,7 +50,7 @@ class StudyStatus:
     """Early, by the scheduler."""
     failed: int
     begun: tuple[TrialProgress, ...]
-    """Trials that run, or that wait for the next start where nobody runs the study."""
+    """Trials that run, or that wait for the next start where no driver runs the study."""
     waiting: int
     """Trials still to begin."""
     began: float | None
@@ -67,12 +67,12 @@ class StudyStatus:
 
     @property
     def running(self) -> bool:
-        """Whether somebody runs it."""
+        """Whether a driver runs it."""
         return self.driver is not None
 
 
 def study_status(name: str, stores: Stores) -> StudyStatus:
-    """How a study stands; reads only, also while a driver writes.
+    """State of a study; reads only, also while a driver writes.
 
     Raises:
         BadInput: there is no such study.

@@ -45,7 +45,7 @@ def stop_study(
             seconds waited.
 
     Raises:
-        BadInput: there is no such study, or nobody runs it.
+        BadInput: there is no such study, or no driver runs it.
         ServiceUnreachable: it did not end in time, or the ledger does not answer.
     """
     home, url = stores.home, stores.storage_url

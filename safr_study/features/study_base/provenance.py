@@ -1,4 +1,4 @@
-"""What made a number, beside the settings: sources, libraries, device."""
+"""What made a number, in addition to the settings: sources, libraries, device."""
 
 from __future__ import annotations
 

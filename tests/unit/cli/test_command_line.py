@@ -223,3 +223,20 @@ def test_what_to_do_next_names_the_program_where_the_shell_knows_it(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "argv", ["/opt/site/safr_study/__main__.py"])
     assert called_as() == ["safr-study"]
+
+
+def test_a_dry_run_as_json_has_what_is_planned(
+    run: Callable[..., tuple[int, None]],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    options = ("--space", "smoke", "--trials", "3", "--epochs", "2", "--study", "later")
+    home = ("--home", str(tmp_path / "home"))
+    code, _ = run("search", "--dataset", "planted", *options, *home, "--dry-run", "--json")
+    assert code == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert (plan["name"], plan["trials"], plan["epochs"]) == ("later", 3, 2)
+    assert plan["objectives"] == ["accuracy", "srs@30"]
+    assert plan["allotment"]["max_concurrent"] >= 1
+    assert plan["first"][0]["number"] == 0
+    assert plan["first"][0]["run_on"] is False

@@ -83,7 +83,7 @@ TRAINING = """
 import sys, tempfile, torch
 from pathlib import Path
 from safr_study.data import encoded_corpus
-from safr_study.evaluation import score_model
+from safr_study.evaluation.scoring import score_model
 from safr_study.settings import CorpusSpec, EvaluationConfig, TrainConfig, wanted
 from safr_study.checkpoint.model_files import load_model, save_model
 from safr_study.training import computing, fit
