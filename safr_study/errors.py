@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
-from safr_study.text import redacted
+from safr_study.redaction import redacted
 
 MOST_CHARACTERS = 600
 """Characters of a sentence: a name may be as long as its giver likes."""

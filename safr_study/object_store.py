@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from safr_study.errors import BadInput, CorruptCheckpoint, ServiceUnreachable
-from safr_study.text import redacted_address, summary
+from safr_study.redaction import redacted_address
+from safr_study.text import summary
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem

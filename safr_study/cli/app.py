@@ -29,7 +29,8 @@ from safr_study.cli import (
     submit,
 )
 from safr_study.errors import BadInput, BadInputs, SafrError, StudyInterrupted, one_line
-from safr_study.text import first_line, redacted
+from safr_study.redaction import redacted
+from safr_study.text import first_line
 
 app = typer.Typer(
     name="safr-study",

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from safr_study.text import redacted
+from safr_study.redaction import redacted
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -43,9 +43,9 @@ from safr_study.errors import (
     StudyIncomplete,
     StudyInterrupted,
 )
+from safr_study.redaction import has_secret, redacted_address
 from safr_study.render.text_table import TextTable
 from safr_study.settings.study import parse_duration
-from safr_study.text import has_secret, redacted_address
 
 if TYPE_CHECKING:
     from safr_study.features.search.search import SearchOutcome

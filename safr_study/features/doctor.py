@@ -23,7 +23,8 @@ from safr_study.features.study_base.provenance import LIBRARIES, source_commit
 from safr_study.features.study_base.results import list_studies
 from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.storage import stored_studies
-from safr_study.text import plural, redacted
+from safr_study.redaction import redacted
+from safr_study.text import plural
 from safr_study.tracking import list_models, open_store
 
 State = Literal["ok", "warning", "failed"]

@@ -12,7 +12,7 @@ from safr_study.cluster.jobs.code import Code, shipped_code
 from safr_study.cluster.jobs.job import Job, submit_job
 from safr_study.cluster.jobs.server import JobServer
 from safr_study.errors import BadInput
-from safr_study.text import has_secret, redacted_command
+from safr_study.redaction import has_secret, redacted_command
 
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL", re.IGNORECASE)
 """Wider than what is hidden: a variable that is refused by mistake can be given to the nodes."""

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal, Self
 
 from safr_study.errors import BadInput
-from safr_study.text import first_line, redacted_address
+from safr_study.redaction import redacted_address
+from safr_study.text import first_line
 
 
 @dataclass(frozen=True, slots=True)

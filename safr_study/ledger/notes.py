@@ -13,7 +13,7 @@ from typing import Self
 
 from safr_study.ledger.ledger import Ledger
 from safr_study.records import to_plain
-from safr_study.text import redacted_address, redacted_command
+from safr_study.redaction import redacted_address, redacted_command
 
 COMMAND = "command"
 """Attribute of a study: the arguments of ``safr-study`` by which it was last run."""

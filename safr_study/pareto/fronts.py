@@ -11,9 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 
 Points = NDArray[np.float64]
 
-_BALANCE_DECIMALS = 9
-"""Scaled sums closer than this are a tie: they differ by the rounding of floats alone."""
-
 
 def front_numbers(points: ArrayLike) -> NDArray[np.int64]:
     """Non-dominated sorting: on which front each point lies.
@@ -60,7 +57,7 @@ def crowding_distances(points: ArrayLike, fronts: ArrayLike) -> NDArray[np.float
     Raises:
         ValueError: not a matrix, a value is not finite, or the lengths differ.
     """
-    checked, numbers = _checked(points), np.asarray(fronts)
+    checked, numbers = checked_points(points), np.asarray(fronts)
     if numbers.shape != (len(checked),):
         raise ValueError(f"{len(checked)} points need as many front numbers, got {numbers.shape}")
     distances = np.zeros(len(checked))
@@ -109,44 +106,6 @@ def hypervolume(points: ArrayLike, reference: ArrayLike) -> float:
     return math.inf if math.isnan(volume) else volume
 
 
-def knee_index(points: ArrayLike, eligible: ArrayLike | None = None) -> int | None:
-    """The front's best compromise: farthest from the line through its extremes, towards the ideal.
-
-    Each objective is scaled to [0, 1] over the eligible members. With two objectives the extremes
-    are then (1, 0) and (0, 1), and the distance from their line is (sum of the scaled objectives
-    - 1) / sqrt(2). With more the plane through the unit points takes the line's place, so the knee
-    is always the member with the largest sum. An objective in which all are equal has no say.
-    Ties go to the member whose worst objective is best, then to the better first objective (then
-    the second, ...), then to the first row: so a straight front has its knee in the middle, and a
-    front that bends away from the ideal, or has two members, has it at the best first objective.
-
-    Args:
-        points: `[n, M]`, the members of one front, every objective maximised.
-        eligible: `[n]` bool, the members that may be the knee and set the scale; ``None``: all.
-
-    Returns:
-        A row of `points`, or ``None`` when none is eligible.
-
-    Raises:
-        ValueError: not a matrix, a value is not finite, or the lengths differ.
-    """
-    checked = _checked(points)
-    allowed = np.ones(len(checked), bool) if eligible is None else np.asarray(eligible, bool)
-    if allowed.shape != (len(checked),):
-        raise ValueError(f"{len(checked)} points need as many eligible flags, got {allowed.shape}")
-    rows = np.flatnonzero(allowed)
-    if not len(rows):
-        return None
-    members = checked[rows]
-    low, high = members.min(axis=0), members.max(axis=0)
-    varied = high > low
-    scaled = (members - low)[:, varied] / (high - low)[varied]
-    sums = scaled.sum(axis=1).round(_BALANCE_DECIMALS)
-    worst = scaled.min(axis=1, initial=1.0).round(_BALANCE_DECIMALS)
-    order = np.lexsort((*-members.T[::-1], -worst, -sums))
-    return int(rows[order[0]])
-
-
 def ordered_values(points: ArrayLike) -> Points:
     """Points as a matrix whose values can be compared: finite or infinite, and no NaN.
 
@@ -166,7 +125,12 @@ def ordered_values(points: ArrayLike) -> Points:
     return values
 
 
-def _checked(points: ArrayLike) -> Points:
+def checked_points(points: ArrayLike) -> Points:
+    """Points as a matrix ``[n, M]`` of finite values.
+
+    Raises:
+        ValueError: not a matrix, or a value is not finite.
+    """
     values = ordered_values(points)
     if not np.isfinite(values).all():
         raise ValueError("points hold a value that is not finite; leave failed trials out")

@@ -7,12 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from safr_study.pareto.fronts import (
-    crowding_distances,
-    front_numbers,
-    hypervolume,
-    knee_index,
-)
+from safr_study.pareto.fronts import crowding_distances, front_numbers, hypervolume
+from safr_study.pareto.knee import knee_index
 from safr_study.records import RankedTrial, StudyResult, TrialRecord, TrialState
 from safr_study.settings import Objective
 

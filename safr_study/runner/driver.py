@@ -23,6 +23,7 @@ from safr_study.data import EncodedCorpus
 from safr_study.errors import LockLost, SafrError, ServiceUnreachable, StudyIncomplete
 from safr_study.ledger.driver_lock import Lease
 from safr_study.ledger.storage import ledger_errors
+from safr_study.redaction import is_secret_name
 from safr_study.runner.source import RunSource
 from safr_study.runner.tune_adapter import (
     LostNodes,
@@ -33,7 +34,7 @@ from safr_study.runner.tune_adapter import (
     trial_resources,
 )
 from safr_study.runner.worker import trainable
-from safr_study.text import is_secret_name, summary
+from safr_study.text import summary
 
 WORKER_DEATHS = 1
 """Number of times that a run whose worker process dies resumes from its last epoch."""

@@ -22,11 +22,12 @@ from safr_study.ledger.retention import MODEL, STATE
 from safr_study.object_store import join
 from safr_study.records import EpochReport, Replicate, Scores
 from safr_study.records.run import Answers, Measured, RunResult
+from safr_study.redaction import redacted
 from safr_study.runner.system_metrics import SystemWatch
 from safr_study.runner.task import NODE, Event, RunTask, SharedFault, event, replicate_event
 from safr_study.runner.trial_dir import Upload, trial_dir, with_remote_uri
 from safr_study.settings import Constraint, Objective, Wanted, wanted
-from safr_study.text import redacted, summary
+from safr_study.text import summary
 
 if TYPE_CHECKING:
     import torch

@@ -2,6 +2,7 @@
 
 from safr_study.settings.base import Settings as Settings
 from safr_study.settings.base import fingerprint_of as fingerprint_of
+from safr_study.settings.baseline import Baseline as Baseline
 from safr_study.settings.constraints import Constraint as Constraint
 from safr_study.settings.corpus import PAD as PAD
 from safr_study.settings.corpus import UNK as UNK
@@ -22,7 +23,6 @@ from safr_study.settings.metrics import Wanted as Wanted
 from safr_study.settings.metrics import at_k as at_k
 from safr_study.settings.metrics import everything as everything
 from safr_study.settings.metrics import find_metric as find_metric
-from safr_study.settings.metrics import reference_point as reference_point
 from safr_study.settings.metrics import wanted as wanted
 from safr_study.settings.objective import Objective as Objective
 from safr_study.settings.parameters import SWITCH_SUFFIX as SWITCH_SUFFIX
@@ -34,7 +34,6 @@ from safr_study.settings.parameters import Value as Value
 from safr_study.settings.parameters import exists as exists
 from safr_study.settings.scheduler import SchedulerConfig as SchedulerConfig
 from safr_study.settings.scheduler import SchedulerName as SchedulerName
-from safr_study.settings.space import Baseline as Baseline
 from safr_study.settings.space import SearchSpace as SearchSpace
 from safr_study.settings.space import trial_config as trial_config
 from safr_study.settings.study import STUDY_NAME_PATTERN as STUDY_NAME_PATTERN

@@ -194,16 +194,6 @@ def wanted(names: Iterable[str]) -> Wanted:
     )
 
 
-def reference_point(metrics: Iterable[Metric], majority: float) -> tuple[float, ...]:
-    """Reference point of a front's hypervolume: of each metric the value of a useless model.
-
-    Args:
-        metrics: objectives of the study, in its order.
-        majority: accuracy of the largest class on dev, percentage points.
-    """
-    return tuple(metric.reference_value(majority) for metric in metrics)
-
-
 def at_k(kind: str, k: float) -> str:
     """Name of a number of the deletion of the share k: ``srs@30`` of ``srs`` and 0.3."""
     return f"{kind}@{100 * k:g}"

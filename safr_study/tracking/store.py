@@ -21,7 +21,8 @@ from mlflow.utils.rest_utils import http_request
 
 from safr_study.errors import BadInput, ServiceUnreachable
 from safr_study.home import Home
-from safr_study.text import first_line, redacted_address
+from safr_study.redaction import redacted_address
+from safr_study.text import first_line
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 _PROBE_SECONDS = 4.0

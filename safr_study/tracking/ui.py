@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from safr_study.errors import BadInput, ServiceUnreachable
-from safr_study.text import redacted
+from safr_study.redaction import redacted
 from safr_study.tracking.runs import EXPERIMENT_PREFIX
 from safr_study.tracking.store import Store
 

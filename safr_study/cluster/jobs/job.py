@@ -15,7 +15,7 @@ from typing import Any
 
 from safr_study.cluster.jobs.server import JobServer
 from safr_study.errors import EXPECTED_CODES, BadInput, ServiceUnreachable, StudyInterrupted
-from safr_study.text import redacted
+from safr_study.redaction import redacted
 
 COMMAND_VARIABLE = "SAFR_STUDY_COMMAND"
 """Arguments, as JSON, by which a job was submitted; for those that look at the study."""

@@ -12,7 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from safr_study.errors import BadInput, SafrError, ServiceUnreachable
-from safr_study.text import has_secret, summary
+from safr_study.redaction import has_secret
+from safr_study.text import summary
 
 ADDRESS_VARIABLE = "RAY_API_SERVER_ADDRESS"
 TOKEN_VARIABLES = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")

@@ -16,9 +16,10 @@ from safr_study.features.study_base.results import load_ledger
 from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.ledger import Ledger, StudyFacts, first_trials, warm_trials
 from safr_study.ledger.storage import open_storage
+from safr_study.pareto.reference_point import reference_point
 from safr_study.records import TrialRecord, TrialState, to_plain
 from safr_study.sampling.fixed_trials import planned_trials
-from safr_study.settings import Objective, StudySpec, reference_point
+from safr_study.settings import Objective, StudySpec
 
 FIRST_TRIALS = 8
 """Shown by a dry run: what a sampler draws after that depends on what the first ones find."""
