@@ -31,6 +31,7 @@ LONGEST = (
 """Groups of tests that begin first, as they end last."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tell pytest-xdist which tests belong to one process, and begin with the longest of them.
 
