@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 # The width of the terminal, which pytest-xdist passes on: a test that needs one gives it itself.
 os.environ.pop("COLUMNS", None)
@@ -21,33 +22,44 @@ settings.register_profile("push", deadline=None, max_examples=30, derandomize=Tr
 settings.register_profile("night", deadline=None, max_examples=int(_EXAMPLES or 300))
 settings.load_profile("push" if _EXAMPLES is None else "night")
 
-LONGEST = (
-    "tests/integration/test_readme.py",
-    "planted study",
-    "tests/integration/test_confirm.py",
-    "tests/integration/test_crash_safety.py",
-    "tests/integration/test_old_homes.py",
+PLANTED = (
+    "test_search.py",
+    "test_report.py",
+    "test_crash_safety.py",
+    "test_explain_page.py",
+    "test_dashboard.py",
+    "test_mlflow_page.py",
 )
-"""Groups of tests that begin first, as they end last."""
+"""Files of tests that look at the one planted study: one process runs them, and trains it once."""
+LONGEST = ("test_readme.py", *PLANTED, "test_confirm.py", "test_old_homes.py")
+"""Files of integration tests that begin first, as they end last."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for the groups
+class ByFile(LoadScopeScheduling):
+    """Tests of one file, or of all files with the planted study, stay in one process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = Path(nodeid.partition("::")[0])
+        return "planted study" if _is_of(file, PLANTED) else str(file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """How pytest-xdist gives tests to processes."""
+    return ByFile(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tell pytest-xdist which tests belong to one process, and begin with the longest of them.
+    """Begin with the longest files."""
 
-    All that look at the one planted study are together, so that it is trained once; the others by
-    their file.
-    """
+    def place(item: pytest.Item) -> int:
+        long = _is_of(item.path, LONGEST)
+        return LONGEST.index(item.path.name) if long else len(LONGEST)
 
-    def group(item: pytest.Item) -> str:
-        looks = {"planted", "finished"} & set(getattr(item, "fixturenames", ()))
-        file = item.nodeid.partition("::")[0]
-        return "planted study" if looks and "integration" in item.path.parts else file
+    items.sort(key=place)
 
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group(item)))
-    order = {name: number for number, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: order.get(group(item), len(order)))
+
+def _is_of(file: Path, names: tuple[str, ...]) -> bool:
+    return file.parent.name == "integration" and file.name in names
 
 
 @pytest.fixture(autouse=True)
