@@ -42,7 +42,7 @@ TESTS ?= tests/integration tests/nets tests/unit tests/benchmarks
 test: install
 	# Where PYTHONDONTWRITEBYTECODE is set, every process that a test starts would compile them for itself.
 	$(BIN)/python -m compileall -q safr_study tests
-	$(PYTEST) --numprocesses 3 --dist loadfile $(TESTS)
+	$(PYTEST) --numprocesses 3 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 # The newest versions that pyproject.toml allows, and whether what it uses of their insides is still there.
 CANARY := .venv-canary
