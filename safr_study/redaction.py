@@ -29,7 +29,12 @@ _ENDS = r"\s'\"<>`"
 _SCHEME = r"(?<![\w+.-])[a-zA-Z][\w+.-]*://"
 _PASSWORD = r"[^:/?#@\s\[]*:(?!\d*(?:[/?#\s]|$))"
 """The beginning ``user:`` of an address where no port follows."""
-_ADDRESS = re.compile(rf"{_SCHEME}(?:{_PASSWORD}[^@]*@)?(?:(?!(?<=[=,&?(]){_SCHEME})[^{_ENDS}])*")
+_REST = rf"(?:(?!(?<=[=,&?(]){_SCHEME})[^{_ENDS}])*"
+_ADDRESS = re.compile(
+    rf"(?<='){_SCHEME}(?:{_PASSWORD}(?:(?!'[\s,;:.)])[^@])*@)?{_REST}"
+    rf"|{_SCHEME}(?:{_PASSWORD}[^@]*@)?{_REST}"
+)
+"""An address in a sentence. Where a quote opens it, the quote before a blank or a stop ends it."""
 _WHOLE = re.compile(r"((?:--[\w-]+=)?)([a-zA-Z][\w+.-]*)://(.*)", re.DOTALL)
 _NESTED = re.compile(rf"(?<=[=,&?(]){_SCHEME}.*", re.DOTALL)
 _DATABASES = ("postgres", "mysql", "mariadb", "mssql", "oracle", "sqlite", "cockroach")

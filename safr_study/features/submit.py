@@ -49,7 +49,9 @@ def submit(server: JobServer, submission: Submission) -> Job:
     """
     for argument in submission.arguments:
         if has_secret(argument):
-            raise BadInput("command line", f"an address has a secret in it, {_SECRETS_HINT}")
+            raise BadInput(
+                "command line", f"an address has a password or token in it, {_SECRETS_HINT}"
+            )
     variables = _passed(submission.variables)
     with shipped_code(submission.code, submission.space_file) as packages:
         return submit_job(

@@ -15,7 +15,7 @@ def test_the_wheel_holds_the_spaces_the_types_and_the_licence(tmp_path: Path) ->
     assert spaces
     assert names >= {"safr_study/py.typed", "safr_study/__init__.pyi", "safr_study/cli/app.py"}
     assert names >= {"safr_study/tracking/model_code.py", *spaces}
-    assets = {f"safr_study/report/assets/{name}" for name in ("base.css", "study.css", "study.js")}
-    assert names >= assets | {"safr_study/report/assets/sort.js"}
+    assets = {f"safr_study/render/assets/{name}" for name in ("base.css", "study.css", "study.js")}
+    assert names >= assets | {"safr_study/render/assets/sort.js"}
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not [name for name in names if name.startswith(("tests", "deploy", "docs"))]
