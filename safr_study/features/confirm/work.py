@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -35,7 +35,7 @@ from safr_study.runner.search_source import trial_task
 from safr_study.runner.source import FixedSource
 from safr_study.runner.task import RunTask
 from safr_study.runner.trial_dir import make_trial_root
-from safr_study.runner.worker import measure_on_test, train_run
+from safr_study.runner.worker import Work, measure_on_test, train_run
 from safr_study.sampling.seeds import new_seeds
 from safr_study.settings import Resources
 from safr_study.text import duration
@@ -171,14 +171,7 @@ class ConfirmWork:
 
         make_trial_root(self._folder)
         tasks = [self._task(self._trials[number], seed, slots) for number, seed in missing]
-        source = FixedSource(
-            tasks,
-            store,
-            title=self.title,
-            results="the ledger",
-            work=train_run,
-            stop_requested=lambda since: stop_requested(self.ledger, since),
-        )
+        source = self._source(tasks, store, train_run)
         self._drive(source, slots, lease)
 
     def _read_test(self, slots: TrialSlots, lease: Lease, say: Say) -> tuple[str, ...]:
@@ -207,16 +200,22 @@ class ConfirmWork:
                 say(f"trial {number} ({label}), seed {seed}: measured on test{rest}")
 
         tasks = [self._task(self._trials[number], seed, slots) for number, seed in unread]
-        source = FixedSource(
+        source = self._source(tasks, store, measure_on_test)
+        self._drive(source, slots, lease)
+        return tuple(unmeasured)
+
+    def _source(
+        self, tasks: Sequence[RunTask], store: Callable[[RunTask, RunResult], None], work: Work
+    ) -> FixedSource:
+        """Source of these runs; each that ends is handed to ``store``."""
+        return FixedSource(
             tasks,
             store,
             title=self.title,
             results="the ledger",
-            work=measure_on_test,
+            work=work,
             stop_requested=lambda since: stop_requested(self.ledger, since),
         )
-        self._drive(source, slots, lease)
-        return tuple(unmeasured)
 
     def _drive(self, source: FixedSource, slots: TrialSlots, lease: Lease) -> None:
         from safr_study.runner.driver import EndReason, run
