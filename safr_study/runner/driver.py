@@ -18,6 +18,7 @@ from types import FrameType
 from ray import tune
 from ray.tune.execution import class_cache
 
+from safr_study.cluster.head_watch import HeadWatch
 from safr_study.cluster.slots import TrialSlots
 from safr_study.data import EncodedCorpus
 from safr_study.errors import LockLost, SafrError, ServiceUnreachable, StudyIncomplete
@@ -80,9 +81,14 @@ def run(
     class_cache.ENV_VARS_TO_PROPAGATE.difference_update(filter(is_secret_name, os.environ))
     # Left by a driver that was killed.
     shutil.rmtree(scratch, ignore_errors=True)
-    with _stop_on_signal() as stopped:
+    head_lost = ServiceUnreachable(
+        "cluster: the head of the Ray cluster was killed or is out of reach; what was "
+        f"finished is in {source.results}, and the same command goes on from there"
+    )
+    head = HeadWatch(head_lost)
+    with _stop_on_signal() as stopped, head.watching():
         searcher = SourceSearcher(source, lease)
-        stopper = SourceStopper(source, lease, stopped, time_budget)
+        stopper = SourceStopper(source, lease, head, stopped, time_budget)
         tuner = tune.Tuner(
             tune.with_resources(
                 tune.with_parameters(trainable, corpus=corpus, work=source.work),
@@ -109,10 +115,7 @@ def run(
         try:
             tuner.fit()
         except RayIsDead:
-            raise ServiceUnreachable(
-                "cluster: the head of the Ray cluster was killed or is out of reach; what was "
-                f"finished is in {source.results}, and the same command goes on from there"
-            ) from None
+            raise head_lost from None
         except Exception as error:
             # Whatever ended Ray's loop: the searcher knows if it was ours.
             raise _as_ours(searcher.fault or error, source) from error

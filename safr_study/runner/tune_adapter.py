@@ -154,7 +154,12 @@ class SourceStopper(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
     """Ends all runs, each as unfinished: on a signal, on request, without the lock or the time."""
 
     def __init__(
-        self, source: RunSource, lease: Lease, stopped: threading.Event, seconds: float | None
+        self,
+        source: RunSource,
+        lease: Lease,
+        head: HeadWatch,
+        stopped: threading.Event,
+        seconds: float | None,
     ) -> None:
         self.out_of_time = self.lock_lost = False
         self._source = source
@@ -162,7 +167,7 @@ class SourceStopper(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
         self._stopped = stopped
         self._began = time.time()
         self._seconds = math.inf if seconds is None else seconds
-        self._head = HeadWatch()
+        self._head = head
         self._asked = time.monotonic()
 
     def __getstate__(self) -> dict[str, Any]:

@@ -440,7 +440,7 @@ CANARIES = (
         ),
     ),
 )
-OWN = {"_repr_html_", "_private", "_asdict", "_replace", "_fields"}
+OWN = {"_repr_html_", "_private", "_asdict", "_replace", "_fields", "_exit"}
 """Attributes with an underscore that are public by a convention, or named by the canary of what
 is behind them."""
 
