@@ -8,18 +8,9 @@ from typing import Annotated
 
 import typer
 
-from safr_study.cli import output
+from safr_study.cli import options, output
 from safr_study.cli.completion import complete_dataset, complete_space
-from safr_study.cli.options import (
-    HomeOption,
-    JsonOption,
-    LabelColumnOption,
-    TextColumnOption,
-    TrackingOption,
-    corpus_spec,
-    open_stores,
-    option,
-)
+from safr_study.cli.options import corpus_spec, open_stores, option
 from safr_study.errors import BadInput
 from safr_study.render.text_table import TextTable
 from safr_study.text import unit_words
@@ -33,10 +24,10 @@ def datasets(
         str | None,
         typer.Argument(help="Which one, with prefetch.", autocompletion=complete_dataset),
     ] = None,
-    text_column: TextColumnOption = None,
-    label_column: LabelColumnOption = None,
-    json: JsonOption = False,
-    home: HomeOption = None,
+    text_column: options.TextColumn = None,
+    label_column: options.LabelColumn = None,
+    json: options.Json = False,
+    home: options.Home = None,
 ) -> None:
     """List the known data sets, or prefetch one.
 
@@ -78,7 +69,7 @@ def spaces(
         str | None,
         typer.Argument(help="Its file or name, with validate.", autocompletion=complete_space),
     ] = None,
-    json: JsonOption = False,
+    json: options.Json = False,
 ) -> None:
     """List the search spaces that come with safr-study, or check a file.
 
@@ -122,7 +113,7 @@ def spaces(
         output.out().print(f"{space} is valid: {', '.join(counts)}.")
 
 
-def metrics(json: JsonOption = False) -> None:
+def metrics(json: options.Json = False) -> None:
     """List the metrics: what a study can optimise, with unit and direction.
 
     Example:
@@ -167,8 +158,8 @@ def metrics(json: JsonOption = False) -> None:
 
 def ui(
     port: Annotated[int, option("--port", "Port on 127.0.0.1.", min=1)] = 5000,
-    home: HomeOption = None,
-    tracking_uri: TrackingOption = None,
+    home: options.Home = None,
+    tracking_uri: options.Tracking = None,
 ) -> None:
     """Open the MLflow page on this home, on this machine alone; Ctrl-C ends it.
 

@@ -6,15 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from safr_study.cli import output
-from safr_study.cli.options import (
-    AnyStudyArgument,
-    HomeOption,
-    JsonOption,
-    StorageOption,
-    open_stores,
-    option,
-)
+from safr_study.cli import options, output
+from safr_study.cli.options import open_stores, option
 from safr_study.errors import BadInput
 from safr_study.render.text_table import TextTable
 from safr_study.text import size
@@ -25,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def clean(
-    study: AnyStudyArgument = None,
+    study: options.AnyStudy = None,
     models: Annotated[
         bool, option("--models", "Models off the front of finished studies too.")
     ] = False,
@@ -36,9 +29,9 @@ def clean(
     dry_run: Annotated[
         bool, option("--dry-run", "Say what would be freed, and free nothing.")
     ] = False,
-    json: JsonOption = False,
-    home: HomeOption = None,
-    storage: StorageOption = None,
+    json: options.Json = False,
+    home: options.Home = None,
+    storage: options.Storage = None,
 ) -> None:
     """Free disk: running states of ended trials, scratch of dead runs, orphaned checkpoints.
 

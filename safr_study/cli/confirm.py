@@ -7,19 +7,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from safr_study.cli import output
-from safr_study.cli.options import (
-    AddressOption,
-    DryRunOption,
-    HomeOption,
-    JsonOption,
-    QuietOption,
-    StorageOption,
-    StudyArgument,
-    TrackingOption,
-    open_stores,
-    option,
-)
+from safr_study.cli import options, output
+from safr_study.cli.options import open_stores, option
 from safr_study.cli.progress import Reporter
 from safr_study.errors import BadInput, SafrError, StudyIncomplete
 from safr_study.render.text_table import TextTable
@@ -30,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def confirm(
-    study: StudyArgument,
+    study: options.Study,
     seeds: Annotated[int, option("--seeds", "New ones for each trial, at least 2.", min=2)] = 5,
     test: Annotated[bool, option("--test/--no-test", "Read the test set once, at the end.")] = True,
     out: Annotated[
@@ -39,13 +28,13 @@ def confirm(
     max_concurrent: Annotated[
         int | None, option("--max-concurrent", "Runs at once.", min=1, panel="Resources")
     ] = None,
-    address: AddressOption = None,
-    dry_run: DryRunOption = False,
-    quiet: QuietOption = False,
-    json: JsonOption = False,
-    home: HomeOption = None,
-    tracking_uri: TrackingOption = None,
-    storage: StorageOption = None,
+    address: options.Address = None,
+    dry_run: options.DryRun = False,
+    quiet: options.Quiet = False,
+    json: options.Json = False,
+    home: options.Home = None,
+    tracking_uri: options.Tracking = None,
+    storage: options.Storage = None,
 ) -> None:
     """Train a study's front and baselines anew with new seeds, and move its aliases to what stays.
 

@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from safr_study.cli import output
-from safr_study.cli.options import (
-    AddressOption,
-    HomeOption,
-    JsonOption,
-    StorageOption,
-    TrackingOption,
-    open_stores,
-    option,
-)
+from safr_study.cli import options, output
+from safr_study.cli.options import open_stores, option
 from safr_study.errors import BadInput, ServiceUnreachable
 
 if TYPE_CHECKING:
@@ -25,11 +17,11 @@ _STYLES = {"ok": "green", "warning": "yellow", "failed": "red"}
 
 def doctor(
     quiet: Annotated[bool, option("--quiet", "Only what is not in order.")] = False,
-    json: JsonOption = False,
-    home: HomeOption = None,
-    tracking_uri: TrackingOption = None,
-    storage: StorageOption = None,
-    address: AddressOption = None,
+    json: options.Json = False,
+    home: options.Home = None,
+    tracking_uri: options.Tracking = None,
+    storage: options.Storage = None,
+    address: options.Address = None,
 ) -> None:
     """Check machine, versions, home, disk, ledger, tracking, Ray, hub and data; say what to do.
 

@@ -7,18 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from safr_study.cli import output
+from safr_study.cli import options, output
 from safr_study.cli.completion import complete_dataset, complete_model
-from safr_study.cli.options import (
-    HomeOption,
-    JsonOption,
-    LabelColumnOption,
-    TextColumnOption,
-    TrackingOption,
-    corpus_spec,
-    open_stores,
-    option,
-)
+from safr_study.cli.options import corpus_spec, open_stores, option
 from safr_study.cli.progress import Reporter
 from safr_study.records.scores import Scores, Values, is_saturated, shares_of
 from safr_study.render.text_table import TextTable
@@ -72,11 +63,11 @@ def evaluate(
     roar_seeds: Annotated[
         int, option("--roar-seeds", "Retrain with seeds 0 .. N-1; 1: the model's own.", min=1)
     ] = 1,
-    text_column: TextColumnOption = None,
-    label_column: LabelColumnOption = None,
-    json: JsonOption = False,
-    home: HomeOption = None,
-    tracking_uri: TrackingOption = None,
+    text_column: options.TextColumn = None,
+    label_column: options.LabelColumn = None,
+    json: options.Json = False,
+    home: options.Home = None,
+    tracking_uri: options.Tracking = None,
 ) -> None:
     """Measure one model: every metric, each with its direction, unit and deletion mode.
 

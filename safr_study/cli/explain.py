@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from safr_study.cli import output
+from safr_study.cli import options, output
 from safr_study.cli.completion import complete_model
-from safr_study.cli.options import HomeOption, JsonOption, TrackingOption, open_stores, option
+from safr_study.cli.options import open_stores, option
 from safr_study.errors import BadInput
 from safr_study.render.text_table import TextTable
 
@@ -52,9 +52,9 @@ def explain(
         Layer | None, option("--layer", "Where capacity is measured; else as in the model's study.")
     ] = None,
     top: Annotated[int, option("--top", "Rows of the table of words.", min=0)] = 10,
-    json: JsonOption = False,
-    home: HomeOption = None,
-    tracking_uri: TrackingOption = None,
+    json: options.Json = False,
+    home: options.Home = None,
+    tracking_uri: options.Tracking = None,
 ) -> None:
     """Show which words a model gives neurons of their own: prediction and capacity per word.
 

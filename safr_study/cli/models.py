@@ -8,17 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from safr_study.cli import output
-from safr_study.cli.options import (
-    AnyStudyArgument,
-    HomeOption,
-    JsonOption,
-    StorageOption,
-    StudyArgument,
-    TrackingOption,
-    open_stores,
-    option,
-)
+from safr_study.cli import options, output
+from safr_study.cli.options import open_stores, option
 from safr_study.errors import ServiceUnreachable
 
 if TYPE_CHECKING:
@@ -26,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def list_models(
-    json: JsonOption = False, home: HomeOption = None, tracking_uri: TrackingOption = None
+    json: options.Json = False, home: options.Home = None, tracking_uri: options.Tracking = None
 ) -> None:
     """List the registered models, their versions and aliases.
 
@@ -49,11 +40,11 @@ def list_models(
 
 
 def promote(
-    study: StudyArgument,
-    json: JsonOption = False,
-    home: HomeOption = None,
-    tracking_uri: TrackingOption = None,
-    storage: StorageOption = None,
+    study: options.Study,
+    json: options.Json = False,
+    home: options.Home = None,
+    tracking_uri: options.Tracking = None,
+    storage: options.Storage = None,
 ) -> None:
     """Register a study's front and move knee, best-accuracy and best-srs to it.
 
@@ -83,9 +74,9 @@ def pull(
         ),
     ],
     to: Annotated[Path, option("--to", "A new or empty folder.", file_okay=False)],
-    json: JsonOption = False,
-    home: HomeOption = None,
-    tracking_uri: TrackingOption = None,
+    json: options.Json = False,
+    home: options.Home = None,
+    tracking_uri: options.Tracking = None,
 ) -> None:
     """Download a registered model, its checksums verified.
 
@@ -106,11 +97,11 @@ def pull(
 
 
 def sync(
-    study: AnyStudyArgument = None,
-    json: JsonOption = False,
-    home: HomeOption = None,
-    tracking_uri: TrackingOption = None,
-    storage: StorageOption = None,
+    study: options.AnyStudy = None,
+    json: options.Json = False,
+    home: options.Home = None,
+    tracking_uri: options.Tracking = None,
+    storage: options.Storage = None,
 ) -> None:
     """Bring to MLflow what it lacks of a study: runs, metrics, files and models.
 

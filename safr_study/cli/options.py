@@ -40,7 +40,7 @@ def option(
     return typer.Option(flag, help=text, rich_help_panel=panel, autocompletion=complete, **rules)
 
 
-HomeOption = Annotated[
+Home = Annotated[
     Path | None,
     option(
         "--home",
@@ -49,7 +49,7 @@ HomeOption = Annotated[
         panel=_PLACES,
     ),
 ]
-TrackingOption = Annotated[
+Tracking = Annotated[
     str | None,
     option(
         "--tracking-uri",
@@ -57,7 +57,7 @@ TrackingOption = Annotated[
         panel=_PLACES,
     ),
 ]
-StorageOption = Annotated[
+Storage = Annotated[
     str | None,
     option(
         "--storage",
@@ -66,7 +66,7 @@ StorageOption = Annotated[
         panel=_PLACES,
     ),
 ]
-CheckpointsOption = Annotated[
+Checkpoints = Annotated[
     str | None,
     option(
         "--checkpoints",
@@ -75,35 +75,25 @@ CheckpointsOption = Annotated[
         panel=_PLACES,
     ),
 ]
-JsonOption = Annotated[
-    bool, option("--json", "One JSON document on standard output, nothing else.")
-]
-QuietOption = Annotated[bool, option("--quiet", "No progress, only the result.")]
-DryRunOption = Annotated[bool, option("--dry-run", "Say what would be done and what it costs.")]
-EpochsOption = Annotated[int, option("--epochs", "At most; early stopping may end before.", min=1)]
-PresetOption = Annotated[
+Json = Annotated[bool, option("--json", "One JSON document on standard output, nothing else.")]
+Quiet = Annotated[bool, option("--quiet", "No progress, only the result.")]
+DryRun = Annotated[bool, option("--dry-run", "Say what would be done and what it costs.")]
+Epochs = Annotated[int, option("--epochs", "At most; early stopping may end before.", min=1)]
+Preset = Annotated[
     Literal["masked", "reference"],
     option("--preset", "Padding-aware, or as the authors' released code."),
 ]
-TextColumnOption = Annotated[
-    str | None, option("--text-column", "Column of the texts.", panel="Data")
-]
-LabelColumnOption = Annotated[
-    str | None, option("--label-column", "Column of the labels.", panel="Data")
-]
-TrainLimitOption = Annotated[
-    int | None, option("--train-limit", "Use at most N texts.", panel="Data")
-]
-DevLimitOption = Annotated[int | None, option("--dev-limit", "Use at most N texts.", panel="Data")]
-TestLimitOption = Annotated[
-    int | None, option("--test-limit", "Use at most N texts.", panel="Data")
-]
-AddressOption = Annotated[
+TextColumn = Annotated[str | None, option("--text-column", "Column of the texts.", panel="Data")]
+LabelColumn = Annotated[str | None, option("--label-column", "Column of the labels.", panel="Data")]
+TrainLimit = Annotated[int | None, option("--train-limit", "Use at most N texts.", panel="Data")]
+DevLimit = Annotated[int | None, option("--dev-limit", "Use at most N texts.", panel="Data")]
+TestLimit = Annotated[int | None, option("--test-limit", "Use at most N texts.", panel="Data")]
+Address = Annotated[
     str | None,
     option("--address", "A running Ray cluster; else one on this machine.", panel=_PLACES),
 ]
 
-RayOption = Annotated[
+Ray = Annotated[
     str | None,
     option(
         "--ray", "URL of a Ray dashboard: the jobs of submit there, not the ledger.", panel=_PLACES
@@ -170,7 +160,7 @@ def check_study(name: str | None) -> str | None:
     return name
 
 
-StudyArgument = Annotated[
+Study = Annotated[
     str,
     typer.Argument(
         help="Name of the study (see safr-study list).",
@@ -179,7 +169,7 @@ StudyArgument = Annotated[
         metavar="STUDY",
     ),
 ]
-AnyStudyArgument = Annotated[
+AnyStudy = Annotated[
     str | None,
     typer.Argument(
         help="Name of a study; all of them without it.",

@@ -7,19 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from safr_study.cli import output
+from safr_study.cli import options, output
 from safr_study.cli.completion import complete_dataset
-from safr_study.cli.options import (
-    AddressOption,
-    DevLimitOption,
-    EpochsOption,
-    HomeOption,
-    JsonOption,
-    PresetOption,
-    TestLimitOption,
-    TrainLimitOption,
-    option,
-)
+from safr_study.cli.options import option
 from safr_study.cli.progress import Reporter
 from safr_study.errors import BadInput, StudyIncomplete
 from safr_study.home import open_home
@@ -48,11 +38,11 @@ def reproduce(
     row: Annotated[
         list[str] | None, option("--row", "This row alone, as 'safr(1, 0.1)'; may be given again.")
     ] = None,
-    preset: PresetOption = "masked",
-    epochs: EpochsOption = 100,
-    train_limit: TrainLimitOption = None,
-    dev_limit: DevLimitOption = None,
-    test_limit: TestLimitOption = None,
+    preset: options.Preset = "masked",
+    epochs: options.Epochs = 100,
+    train_limit: options.TrainLimit = None,
+    dev_limit: options.DevLimit = None,
+    test_limit: options.TestLimit = None,
     results: Annotated[
         Path | None,
         option(
@@ -68,7 +58,7 @@ def reproduce(
     max_concurrent: Annotated[
         int | None, option("--max-concurrent", "Runs at once; else one per core.", min=1)
     ] = None,
-    address: AddressOption = None,
+    address: options.Address = None,
     checkpoints: Annotated[
         str | None,
         option(
@@ -80,8 +70,8 @@ def reproduce(
     dry_run: Annotated[
         bool, option("--dry-run", "List the runs that are missing; do none.")
     ] = False,
-    json: JsonOption = False,
-    home: HomeOption = None,
+    json: options.Json = False,
+    home: options.Home = None,
 ) -> None:
     """Run what a table or figure of the paper lacks, and show ours beside the paper's.
 

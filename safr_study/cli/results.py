@@ -9,16 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from safr_study.cli import output
+from safr_study.cli import options, output
 from safr_study.cli.completion import complete_study
-from safr_study.cli.options import (
-    HomeOption,
-    JsonOption,
-    StorageOption,
-    StudyArgument,
-    open_stores,
-    option,
-)
+from safr_study.cli.options import open_stores, option
 from safr_study.text import size
 
 if TYPE_CHECKING:
@@ -32,14 +25,14 @@ ROWS = 100
 
 
 def pareto(
-    study: StudyArgument,
+    study: options.Study,
     out: Annotated[
         Path | None, option("--out", "Folder for the pictures and tables.", file_okay=False)
     ] = None,
     rows: Annotated[int, option("--rows", "Trials in the table, the best; 0: all.", min=0)] = ROWS,
-    json: JsonOption = False,
-    home: HomeOption = None,
-    storage: StorageOption = None,
+    json: options.Json = False,
+    home: options.Home = None,
+    storage: options.Storage = None,
 ) -> None:
     """Rank all trials of a study: fronts, knee, hypervolume.
 
@@ -84,7 +77,7 @@ def _show(result: StudyResult, rows: int) -> None:
 
 
 def report(
-    study: StudyArgument,
+    study: options.Study,
     out: Annotated[
         Path | None, option("--out", "The page; else STUDY-report.html.", dir_okay=False)
     ] = None,
@@ -104,9 +97,9 @@ def report(
     texts: Annotated[
         int, option("--texts", "Example texts of dev on the page.", min=0, max=50)
     ] = 6,
-    json: JsonOption = False,
-    home: HomeOption = None,
-    storage: StorageOption = None,
+    json: options.Json = False,
+    home: options.Home = None,
+    storage: options.Storage = None,
 ) -> None:
     """Write a study as one page: front, what matters, curves, explanations, provenance.
 
@@ -155,9 +148,9 @@ def compare(
         Path | None, option("--out", "Folder for the picture and the table.", file_okay=False)
     ] = None,
     anyway: AnywayOption = False,
-    json: JsonOption = False,
-    home: HomeOption = None,
-    storage: StorageOption = None,
+    json: options.Json = False,
+    home: options.Home = None,
+    storage: options.Storage = None,
 ) -> None:
     """Set studies beside each other: joint front, hypervolume from one point, what differs.
 

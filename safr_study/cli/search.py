@@ -10,31 +10,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from safr_study.cli import output
+from safr_study.cli import options, output
 from safr_study.cli.completion import (
     complete_dataset,
     complete_metric,
     complete_space,
     complete_study,
 )
-from safr_study.cli.options import (
-    AddressOption,
-    CheckpointsOption,
-    DevLimitOption,
-    DryRunOption,
-    EpochsOption,
-    HomeOption,
-    JsonOption,
-    LabelColumnOption,
-    PresetOption,
-    QuietOption,
-    StorageOption,
-    TextColumnOption,
-    TrackingOption,
-    TrainLimitOption,
-    open_stores,
-    option,
-)
+from safr_study.cli.options import open_stores, option
 from safr_study.cli.progress import Reporter, plan_lines
 from safr_study.errors import (
     BadInput,
@@ -67,10 +50,10 @@ def search(
             panel="Data",
         ),
     ],
-    text_column: TextColumnOption = None,
-    label_column: LabelColumnOption = None,
-    train_limit: TrainLimitOption = None,
-    dev_limit: DevLimitOption = None,
+    text_column: options.TextColumn = None,
+    label_column: options.LabelColumn = None,
+    train_limit: options.TrainLimit = None,
+    dev_limit: options.DevLimit = None,
     study: Annotated[
         str | None, option("--study", "Its name; else one from the data set and the settings.")
     ] = None,
@@ -78,7 +61,7 @@ def search(
         str, option("--space", "A search space: name or YAML file.", complete=complete_space)
     ] = "lambda",
     trials: Annotated[int, option("--trials", "To finish; the baselines count.", min=1)] = 24,
-    epochs: EpochsOption = 20,
+    epochs: options.Epochs = 20,
     k: Annotated[float, option("--k", "Percent of the tokens deleted for SRS.")] = 30.0,
     objective: Annotated[
         list[str] | None,
@@ -121,7 +104,7 @@ def search(
     seed: Annotated[
         int, option("--seed", "Of the sampler and of every training.", min=0, max=2**63 - 1)
     ] = 0,
-    preset: PresetOption = "masked",
+    preset: options.Preset = "masked",
     precision: Annotated[
         Literal["auto", "float32"],
         option("--precision", "auto: bfloat16 on CUDA, float32 on the CPU.", panel="Resources"),
@@ -148,17 +131,17 @@ def search(
             panel="Resources",
         ),
     ] = False,
-    address: AddressOption = None,
+    address: options.Address = None,
     fresh: Annotated[
         bool, option("--fresh", "Begin anew; what was finished is kept aside.")
     ] = False,
-    dry_run: DryRunOption = False,
-    quiet: QuietOption = False,
-    json: JsonOption = False,
-    home: HomeOption = None,
-    tracking_uri: TrackingOption = None,
-    storage: StorageOption = None,
-    checkpoints: CheckpointsOption = None,
+    dry_run: options.DryRun = False,
+    quiet: options.Quiet = False,
+    json: options.Json = False,
+    home: options.Home = None,
+    tracking_uri: options.Tracking = None,
+    storage: options.Storage = None,
+    checkpoints: options.Checkpoints = None,
 ) -> None:
     """Run a study: trials over the workers, the Pareto front, its models in the registry.
 

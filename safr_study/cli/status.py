@@ -5,17 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
-from safr_study.cli import output
-from safr_study.cli.options import (
-    AnyStudyArgument,
-    HomeOption,
-    JsonOption,
-    RayOption,
-    StorageOption,
-    StudyArgument,
-    open_stores,
-    option,
-)
+from safr_study.cli import options, output
+from safr_study.cli.options import open_stores, option
 from safr_study.cli.submit import show_jobs, stop_jobs
 from safr_study.errors import BadInput
 from safr_study.render.text_table import TextTable
@@ -34,14 +25,14 @@ WATCH_SECONDS = 2.0
 
 
 def status(
-    study: AnyStudyArgument = None,
+    study: options.AnyStudy = None,
     watch: Annotated[
         bool, option("--watch", "Look again every two seconds until it has ended.")
     ] = False,
-    ray: RayOption = None,
-    json: JsonOption = False,
-    home: HomeOption = None,
-    storage: StorageOption = None,
+    ray: options.Ray = None,
+    json: options.Json = False,
+    home: options.Home = None,
+    storage: options.Storage = None,
 ) -> None:
     """Show how a study stands: who runs it, its trials, the front so far, the time left.
 
@@ -80,14 +71,14 @@ def status(
 
 
 def stop(
-    study: StudyArgument,
+    study: options.Study,
     timeout: Annotated[
         float, option("--timeout", "Seconds to wait until it has ended.", min=0.0)
     ] = 120.0,
-    ray: RayOption = None,
-    json: JsonOption = False,
-    home: HomeOption = None,
-    storage: StorageOption = None,
+    ray: options.Ray = None,
+    json: options.Json = False,
+    home: options.Home = None,
+    storage: options.Storage = None,
 ) -> None:
     """Have a running study end cleanly, wherever it runs; its command goes on with it later.
 
@@ -124,7 +115,7 @@ def stop(
 
 
 def list_studies(
-    json: JsonOption = False, home: HomeOption = None, storage: StorageOption = None
+    json: options.Json = False, home: options.Home = None, storage: options.Storage = None
 ) -> None:
     """List the studies of this home or ledger database.
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from safr_study.cli import output
-from safr_study.cli.options import JsonOption, option
+from safr_study.cli import options, output
+from safr_study.cli.options import option
 from safr_study.cli.search import search, spec_of
 from safr_study.errors import BadInput, ServiceUnreachable, StudyInterrupted
 from safr_study.render.text_table import TextTable
@@ -47,7 +47,7 @@ def submit(
         list[str] | None,
         option("--env", "A variable to pass on, no secret; repeat.", metavar="NAME"),
     ] = None,
-    json: JsonOption = False,
+    json: options.Json = False,
 ) -> None:
     """Run the study of a search command as a job of a Ray cluster; takes all options of search.
 
