@@ -33,11 +33,9 @@ from safr_study.features.models import registered_models
 from safr_study.features.search.build_spec import study_spec
 from safr_study.features.search.search import search as run_search
 from safr_study.features.study_base.results import list_studies, load_result
-from safr_study.features.study_base.stores import Stores, stores
-from safr_study.home import open_home
+from safr_study.features.study_base.stores import open_stores
 from safr_study.records import RegisteredModel
 from safr_study.settings import Preset, SamplerName, SchedulerName, SearchSpace
-from safr_study.settings.study import parse_duration
 
 
 def search(
@@ -111,37 +109,8 @@ def search(
         StudyInterrupted: by Ctrl-C or ``safr-study stop``; the same call resumes.
         ServiceUnreachable: hub, ledger, cluster or tracking server do not answer.
     """
-    if isinstance(time_budget, str):
-        time_budget = parse_duration(time_budget)
-    spec = study_spec(
-        corpus={
-            "dataset": dataset,
-            "text_column": text_column,
-            "label_column": label_column,
-            "train_limit": train_limit,
-            "dev_limit": dev_limit,
-        },
-        space=space if isinstance(space, SearchSpace) else str(space),
-        study=study,
-        trials=trials,
-        objectives=objectives or ["accuracy", f"srs@{k:g}"],
-        search={
-            "sampler": sampler,
-            "scheduler": {"name": scheduler},
-            "seeds_per_trial": seeds_per_trial,
-            "warm_start": warm_start,
-            "time_budget": time_budget,
-            "epoch_budget": epoch_budget,
-        },
-        seed=seed,
-        train={"epochs": epochs, "preset": preset, "precision": precision, "seed": seed},
-        resources={
-            "cpus_per_trial": cpus_per_trial,
-            "gpus_per_trial": gpus_per_trial,
-            "max_concurrent": max_concurrent,
-        },
-    )
-    where = _stores(home, tracking_uri, storage, address)
+    spec = study_spec({**locals(), "objective": objectives})
+    where = open_stores(home, tracking_uri=tracking_uri, storage=storage, address=address)
     with Reporter(None if quiet else output.err()) as progress:
         outcome = run_search(spec, where, progress=progress, fresh=fresh)
     if outcome.untracked is not None:
@@ -160,7 +129,7 @@ def open_study(
     Raises:
         BadInput: there is no such study; says which there are.
     """
-    where = _stores(home, tracking_uri, storage)
+    where = open_stores(home, tracking_uri=tracking_uri, storage=storage)
     return Study(load_result(name, where), where)
 
 
@@ -170,7 +139,7 @@ def studies(*, home: str | Path | None = None, storage: str | None = None) -> pd
     Columns: ``name``, ``dataset``, ``asked``, ``complete``, ``stopped``, ``failed``,
     ``unfinished``, ``running`` and ``hypervolume``.
     """
-    found, skipped = list_studies(_stores(home, None, storage))
+    found, skipped = list_studies(open_stores(home, storage=storage))
     for sentence in skipped:
         output.warn(sentence)
     return pd.DataFrame([asdict(study) for study in found])
@@ -185,7 +154,7 @@ def models(*, home: str | Path | None = None, tracking_uri: str | None = None) -
         ServiceUnreachable: the tracking server does not answer.
     """
     columns = ["reference", "name", "version", "study", "trial", "aliases"]
-    found = registered_models(_stores(home, tracking_uri))
+    found = registered_models(open_stores(home, tracking_uri=tracking_uri))
     return pd.DataFrame([_version_row(version) for version in found], columns=columns)
 
 
@@ -204,16 +173,7 @@ def load(
         CorruptCheckpoint: its files are not those that were registered.
         ServiceUnreachable: the tracking server does not answer.
     """
-    return opened(str(reference), _stores(home, tracking_uri))
-
-
-def _stores(
-    home: str | Path | None,
-    tracking_uri: str | None = None,
-    storage: str | None = None,
-    address: str | None = None,
-) -> Stores:
-    return stores(open_home(home), tracking_uri=tracking_uri, storage_url=storage, address=address)
+    return opened(str(reference), open_stores(home, tracking_uri=tracking_uri))
 
 
 def _version_row(version: RegisteredModel) -> tuple[object, ...]:

@@ -10,8 +10,9 @@ import typer
 
 from safr_study.cli import options, output
 from safr_study.cli.completion import complete_dataset, complete_space
-from safr_study.cli.options import corpus_spec, open_stores, option
+from safr_study.cli.options import corpus_spec, option
 from safr_study.errors import BadInput
+from safr_study.features.study_base.stores import open_stores
 from safr_study.render.text_table import TextTable
 from safr_study.text import unit_words
 
@@ -167,7 +168,7 @@ def ui(
 
       safr-study ui --port 5001
     """
-    from safr_study.features.ui import browse_runs
+    from safr_study.features.models import browse_runs
 
     def say(url: str, pages: Mapping[str, str]) -> None:
         for name, page in pages.items():

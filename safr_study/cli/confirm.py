@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from safr_study.cli import options, output
-from safr_study.cli.options import open_stores, option
+from safr_study.cli.options import option
 from safr_study.cli.progress import Reporter
 from safr_study.errors import BadInput, SafrError, StudyIncomplete
+from safr_study.features.study_base.stores import open_stores
 from safr_study.render.text_table import TextTable
 
 if TYPE_CHECKING:

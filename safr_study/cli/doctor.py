@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from safr_study.cli import options, output
-from safr_study.cli.options import open_stores, option
+from safr_study.cli.options import option
 from safr_study.errors import BadInput, ServiceUnreachable
+from safr_study.features.study_base.stores import open_stores
 
 if TYPE_CHECKING:
     from safr_study.features.doctor import Check

@@ -9,8 +9,9 @@ import typer
 
 from safr_study.cli import options, output
 from safr_study.cli.completion import complete_dataset, complete_model
-from safr_study.cli.options import corpus_spec, open_stores, option
+from safr_study.cli.options import corpus_spec, option
 from safr_study.cli.progress import Reporter
+from safr_study.features.study_base.stores import open_stores
 from safr_study.records.scores import Scores, Values, is_saturated, shares_of
 from safr_study.render.text_table import TextTable
 from safr_study.settings import at_k

@@ -10,8 +10,9 @@ import typer
 
 from safr_study.cli import options, output
 from safr_study.cli.completion import complete_model
-from safr_study.cli.options import open_stores, option
+from safr_study.cli.options import option
 from safr_study.errors import BadInput
+from safr_study.features.study_base.stores import open_stores
 from safr_study.render.text_table import TextTable
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from safr_study.cli import options, output
-from safr_study.cli.options import open_stores, option
+from safr_study.cli.options import option
 from safr_study.errors import ServiceUnreachable
+from safr_study.features.study_base.stores import open_stores
 
 if TYPE_CHECKING:
     from safr_study.features.sync import Synced
@@ -86,7 +87,7 @@ def pull(
 
       safr-study pull safr-sst2/3 --to model
     """
-    from safr_study.features.study_base.model_folder import pull_model
+    from safr_study.features.study_base.stores import pull_model
 
     folder = pull_model(model, to, open_stores(home, tracking_uri=tracking_uri, reads=True))
     if json:

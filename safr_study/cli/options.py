@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they open."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ import typer
 
 from safr_study.cli.completion import complete_study
 from safr_study.errors import BadInput
-from safr_study.home import open_home
 
 if TYPE_CHECKING:
-    from safr_study.features.study_base.stores import Stores
     from safr_study.settings import CorpusSpec
 
 _PLACES = "Where things are"
@@ -99,38 +97,6 @@ Ray = Annotated[
         "--ray", "URL of a Ray dashboard: the jobs of submit there, not the ledger.", panel=_PLACES
     ),
 ]
-
-
-def open_stores(
-    home: Path | None,
-    *,
-    tracking_uri: str | None = None,
-    storage: str | None = None,
-    address: str | None = None,
-    checkpoints: str | None = None,
-    reads: bool = False,
-) -> Stores:
-    """The home and services of these options.
-
-    Args:
-        home: of ``--home``.
-        tracking_uri: of ``--tracking-uri``.
-        storage: of ``--storage``.
-        address: of ``--address``.
-        checkpoints: of ``--checkpoints``.
-        reads: the command shows what is there, so that a home which is not there is a mistake,
-            unless what it reads is in a database or on a server.
-    """
-    from safr_study.features.study_base.stores import stores
-
-    elsewhere = storage is not None or tracking_uri is not None
-    return stores(
-        open_home(home, must_exist=reads and not elsewhere),
-        tracking_uri=tracking_uri,
-        storage_url=storage,
-        address=address,
-        checkpoints_url=checkpoints,
-    )
 
 
 def corpus_spec(dataset: str, *, text_column: str | None, label_column: str | None) -> CorpusSpec:

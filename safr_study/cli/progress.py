@@ -33,31 +33,31 @@ QUIET_SECONDS = 20.0
 
 def plan_lines(plan: StudyPlan) -> list[str]:
     """Lines on what is about to be done, and what it will cost."""
-    left = plan.trials - plan.done
-    baselines = ", ".join(plan.baselines)
+    spec, left = plan.spec, plan.trials - plan.done
+    baselines = ", ".join(baseline.name for baseline in spec.space.baselines)
+    rungs = spec.scheduler.rungs(spec.train.epochs)
     lines = [
-        f"Study {plan.name} on {plan.corpus}",
-        f"{plural(plan.trials, 'trial')} of at most {plural(plan.epochs, 'epoch')} "
+        f"Study {spec.name} on {plan.corpus}",
+        f"{plural(plan.trials, 'trial')} of at most {plural(spec.train.epochs, 'epoch')} "
         f"{f'(first the baselines: {baselines})' if baselines else '(no baselines)'}, "
-        f"objectives {' and '.join(o.label for o in plan.objectives)} on dev; "
+        f"objectives {' and '.join(o.label for o in spec.objectives)} on dev; "
         f"{plan.slots.sentence()}",
     ]
     if plan.done or plan.unfinished:
         lines.append(f"going on: {plan.done} done, {plan.unfinished} begun, {left} to finish")
-    if plan.rungs:
-        rungs = ", ".join(str(rung) for rung in plan.rungs)
-        epochs = "epoch" if len(plan.rungs) == 1 else "epochs"
-        lines.append(f"trials that others beat in every objective are stopped at {epochs} {rungs}")
-    if plan.warm_start is not None:
-        lines.append(f"the sampler begins with what study {plan.warm_start} found")
-    if plan.time_budget is not None:
+    if rungs:
+        listed = f"{'epoch' if len(rungs) == 1 else 'epochs'} {', '.join(map(str, rungs))}"
+        lines.append(f"trials that others beat in every objective are stopped at {listed}")
+    if spec.warm_start is not None:
+        lines.append(f"the sampler begins with what study {spec.warm_start} found")
+    if spec.time_budget is not None:
         lines.append(
-            f"it ends after {duration(plan.time_budget)} at the latest; the same command with a "
+            f"it ends after {duration(spec.time_budget)} at the latest; the same command with a "
             "longer --time-budget goes on with what is unfinished"
         )
-    if plan.epoch_budget is not None:
-        lines.append(f"no trial begins after {plan.epoch_budget:,} epochs in all")
-    all_of_it = " for all of it" if plan.time_budget is not None else ""
+    if spec.epoch_budget is not None:
+        lines.append(f"no trial begins after {spec.epoch_budget:,} epochs in all")
+    all_of_it = " for all of it" if spec.time_budget is not None else ""
     lines.append(
         f"about {duration(plan.cost.seconds)}{all_of_it} (a guess until the first epoch is "
         f"measured; early stopping may make it less), {size(plan.cost.disk_bytes)} of disk"
@@ -113,17 +113,16 @@ class Reporter:
 
     def epoch_ended(self, trial: TrialRecord, report: EpochReport) -> None:
         """An epoch of a trial has ended: said where nothing was said for a while."""
-        study = self._update(trial, report)
+        study = self._update(trial)
         if study is None or self._is_live:
             return
-        left = study.seconds_left()
-        if not self._estimated and left is not None:
+        if not self._estimated and (left := study.seconds_left()) is not None:
             self._estimated = True
             self.say(f"first epoch: {report.seconds:.1f} s; about {duration(left)} in all")
         else:
             self.say(
                 f"trial {trial.number} ({trial.label}): epoch {report.epoch} of at most "
-                f"{study.plan.epochs}, dev accuracy {report.dev_accuracy:.2f}",
+                f"{study.plan.spec.train.epochs}, dev accuracy {report.dev_accuracy:.2f}",
                 rarely=True,
             )
 
@@ -138,11 +137,9 @@ class Reporter:
                 self.say(f"  warning: {sentence}")
         self.say(f"  {study.summary()}")
 
-    def _update(
-        self, trial: TrialRecord, report: EpochReport | None = None
-    ) -> StudyProgress | None:
+    def _update(self, trial: TrialRecord) -> StudyProgress | None:
         if self._study is not None:
-            self._study.update(trial, report)
+            self._study.update(trial)
             self._refresh()
         return self._study
 
@@ -157,6 +154,8 @@ class StudyProgress:
     def __init__(self, plan: StudyPlan, trials: Sequence[TrialRecord]) -> None:
         """Begin with the trials that the ledger has already."""
         self.plan = plan
+        from safr_study.features.study_base.cost import TrialTimes  # it imports the data sets
+
         self.left = plan.trials - plan.done
         self.trials: dict[int, TrialRecord] = {}
         """All trials by number."""
@@ -169,37 +168,24 @@ class StudyProgress:
         self._warned: list[TrialRecord] = []
         self._front: list[Vector] = []
         """Values of the feasible trials that no other dominates, all better when larger."""
-        self._best: list[float | None] = [None] * len(plan.objectives)
+        self._best: list[float | None] = [None] * len(plan.spec.objectives)
         self._infeasible = 0
         self._ended = 0
         self._began = time.monotonic()
-        self._epochs_timed, self._epoch_seconds = 0, 0.0
-        self._finished, self._epochs_of_finished = 0, 0
+        self._times = TrialTimes(plan.spec)
         for trial in trials:
             self._take_in(trial)
 
-    def update(self, trial: TrialRecord, report: EpochReport | None = None) -> None:
+    def update(self, trial: TrialRecord) -> None:
         """Take in a trial's new state."""
         self._take_in(trial)
-        if report is not None:
-            self._epochs_timed += 1
-            self._epoch_seconds += report.seconds
-        if trial.state is not TrialState.RUNNING:
-            self._ended += 1
-            if trial.counts:
-                self._finished += 1
-                self._epochs_of_finished += len(trial.epochs)
+        self._ended += trial.state is not TrialState.RUNNING
 
     def seconds_left(self) -> float | None:
         """Wall time to the end from the measured epochs; ``None`` before the first."""
-        if not self._epochs_timed:
-            return None
-        per_epoch = self._epoch_seconds / self._epochs_timed
-        whole = self.plan.epochs
-        expected = self._epochs_of_finished / self._finished if self._finished else whole
-        begun = sum(max(0.0, expected - len(t.epochs)) for t in self._running.values())
         waiting = max(0, self.left - self._ended - len(self._running))
-        return per_epoch * (begun + waiting * expected) / self.plan.slots.max_concurrent
+        at_once = self.plan.slots.max_concurrent
+        return self._times.left(self._running.values(), waiting, at_once)
 
     def summary(self) -> str:
         """One line: trials, best of each objective, hypervolume, time left."""
@@ -214,7 +200,7 @@ class StudyProgress:
         if states[TrialState.FAILED]:
             parts.append(f"{states[TrialState.FAILED]} failed")
         if self._front:
-            objectives = self.plan.objectives
+            objectives = self.plan.spec.objectives
             for objective, best in zip(objectives, self._best, strict=True):
                 parts += [] if best is None else [f"best {objective.label} {best:.2f}"]
             reference = self._signed(self.plan.reference_point)
@@ -228,6 +214,7 @@ class StudyProgress:
     def _take_in(self, trial: TrialRecord) -> None:
         before = self.trials.get(trial.number)
         self.trials[trial.number] = trial
+        self._times.add(trial, before)
         if before is not None:
             self._states[before.state] -= 1
         self._states[trial.state] += 1
@@ -252,7 +239,7 @@ class StudyProgress:
             self._infeasible += 1
             return
         self._rank(self._signed(trial.values))
-        for axis, objective in enumerate(self.plan.objectives):
+        for axis, objective in enumerate(self.plan.spec.objectives):
             # The SRS of a collapsed prediction is no best.
             if objective.name == "accuracy" or not trial.saturated:
                 pick = max if objective.maximise else min
@@ -268,7 +255,7 @@ class StudyProgress:
 
     def _signed(self, values: Sequence[float]) -> Vector:
         """All better when larger."""
-        signs = (objective.sign for objective in self.plan.objectives)
+        signs = (objective.sign for objective in self.plan.spec.objectives)
         return tuple(sign * value for sign, value in zip(signs, values, strict=True))
 
 
@@ -278,7 +265,7 @@ def _page(study: StudyProgress) -> Group:
 
     from safr_study.render.terminal import TerminalTable
 
-    objectives = [f">{objective.label}" for objective in study.plan.objectives]
+    objectives = [f">{objective.label}" for objective in study.plan.spec.objectives]
     columns = (">trial", "setting", ">epoch", ">last dev", *objectives, "state")
     rows = []
     for number in sorted(study.trials)[-ROWS:]:
@@ -289,7 +276,7 @@ def _page(study: StudyProgress) -> Group:
             (
                 str(trial.number),
                 trial.label,
-                f"{len(trial.epochs)}/{study.plan.epochs}",
+                f"{len(trial.epochs)}/{study.plan.spec.train.epochs}",
                 "" if last is None else f"{last.dev_accuracy:.2f}",
                 *("" if value is None else f"{value:.2f}" for value in values),
                 _state(trial),
@@ -320,7 +307,7 @@ def _outcome(trial: TrialRecord, study: StudyProgress) -> str:
         return f"stopped at epoch {trial.stopped_at}: others are better in every objective"
     if trial.values is None:
         return f"{trial.state.value}: {trial.failure}"
-    pairs = zip(study.plan.objectives, trial.values, strict=True)
+    pairs = zip(study.plan.spec.objectives, trial.values, strict=True)
     saturated = " (saturated)" if trial.saturated else ""
     missed = "" if trial.feasible else " (misses a constraint: not ranked)"
     return ", ".join(f"{o.label} {value:.2f}" for o, value in pairs) + saturated + missed

@@ -11,7 +11,8 @@ import typer
 
 from safr_study.cli import options, output
 from safr_study.cli.completion import complete_study
-from safr_study.cli.options import open_stores, option
+from safr_study.cli.options import option
+from safr_study.features.study_base.stores import open_stores
 from safr_study.text import size
 
 if TYPE_CHECKING:

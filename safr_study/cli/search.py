@@ -6,9 +6,9 @@ import contextlib
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from safr_study.cli import options, output
 from safr_study.cli.completion import (
@@ -17,7 +17,7 @@ from safr_study.cli.completion import (
     complete_space,
     complete_study,
 )
-from safr_study.cli.options import open_stores, option
+from safr_study.cli.options import option
 from safr_study.cli.progress import Reporter, plan_lines
 from safr_study.errors import (
     BadInput,
@@ -26,9 +26,9 @@ from safr_study.errors import (
     StudyIncomplete,
     StudyInterrupted,
 )
+from safr_study.features.study_base.stores import open_stores
 from safr_study.redaction import has_secret, redacted_address
 from safr_study.render.text_table import TextTable
-from safr_study.settings.study import parse_duration
 
 if TYPE_CHECKING:
     from safr_study.features.search.search import SearchOutcome
@@ -155,8 +155,9 @@ def search(
 
       safr-study search --dataset reviews.csv --text-column review --label-column stars
     """
-    # Before any other name: these are the options.
-    spec = spec_of(locals())
+    from safr_study.features.search.build_spec import study_spec
+
+    spec = study_spec(locals())
     stores = open_stores(
         home,
         tracking_uri=tracking_uri,
@@ -223,36 +224,6 @@ def _run(
         raise ServiceUnreachable(undelivered)
 
 
-def spec_of(options: Mapping[str, Any]) -> StudySpec:
-    """The study that these options of ``search`` ask for, by the names of its parameters.
-
-    Raises:
-        BadInput: a value that cannot be.
-        BadInputs: several of them.
-    """
-    from safr_study.features.search.build_spec import study_spec
-
-    def part(*names: str) -> dict[str, Any]:
-        return {name: options[name] for name in names}
-
-    budget = options["time_budget"]
-    return study_spec(
-        corpus=part("dataset", "text_column", "label_column", "train_limit", "dev_limit"),
-        space=options["space"],
-        study=options["study"],
-        trials=options["trials"],
-        objectives=options["objective"] or ["accuracy", f"srs@{options['k']:g}"],
-        search={
-            **part("sampler", "seeds_per_trial", "warm_start", "epoch_budget", "system_metrics"),
-            "scheduler": {"name": options["scheduler"]},
-            "time_budget": None if budget is None else parse_duration(budget),
-        },
-        seed=options["seed"],
-        train=part("epochs", "preset", "precision", "seed"),
-        resources=part("cpus_per_trial", "gpus_per_trial", "max_concurrent"),
-    )
-
-
 def _dry_run(spec: StudySpec, stores: Stores, *, fresh: bool, as_json: bool) -> None:
     from safr_study.features.search.plan import plan_study
     from safr_study.records import to_plain
@@ -260,12 +231,25 @@ def _dry_run(spec: StudySpec, stores: Stores, *, fresh: bool, as_json: bool) -> 
     plan = plan_study(spec, stores, cpus=float(os.cpu_count() or 1), gpus=0.0, fresh=fresh)
     if as_json:
         document = to_plain(plan)
-        document["objectives"] = [objective.name for objective in plan.objectives]
-        document["allotment"] = document.pop("slots")
         for trial in document["first"]:
             trial["run_on"] = trial.pop("control")
             trial["run_on_values"] = trial.pop("control_values")
-        output.print_json(document)
+        output.print_json(
+            {
+                "name": spec.name,
+                **{name: document[name] for name in ("corpus", "trials", "done", "unfinished")},
+                "epochs": spec.train.epochs,
+                "objectives": [objective.name for objective in spec.objectives],
+                **{name: document[name] for name in ("reference_point", "cost")},
+                "baselines": [baseline.name for baseline in spec.space.baselines],
+                "rungs": spec.scheduler.rungs(spec.train.epochs),
+                "time_budget": spec.time_budget,
+                "epoch_budget": spec.epoch_budget,
+                "warm_start": spec.warm_start,
+                "first": document["first"],
+                "allotment": document["slots"],
+            }
+        )
         return
     for line in plan_lines(plan):
         output.out().print(line)

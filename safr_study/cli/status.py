@@ -6,9 +6,10 @@ import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 from safr_study.cli import options, output
-from safr_study.cli.options import open_stores, option
+from safr_study.cli.options import option
 from safr_study.cli.submit import show_jobs, stop_jobs
 from safr_study.errors import BadInput
+from safr_study.features.study_base.stores import open_stores
 from safr_study.render.text_table import TextTable
 from safr_study.text import duration, size
 
@@ -97,8 +98,7 @@ def stop(
     if ray is not None:
         stop_jobs(ray, study, timeout=timeout, as_json=json)
         return
-    from safr_study.features.search.status import study_status
-    from safr_study.features.search.stop import stop_study
+    from safr_study.features.search.status import stop_study, study_status
 
     def say(driver: Driver, seconds: float) -> None:
         waited = f", since {duration(seconds)}" if seconds else ""

@@ -12,7 +12,7 @@ import typer
 
 from safr_study.cli import options, output
 from safr_study.cli.options import option
-from safr_study.cli.search import search, spec_of
+from safr_study.cli.search import search
 from safr_study.errors import BadInput, ServiceUnreachable, StudyInterrupted
 from safr_study.render.text_table import TextTable
 from safr_study.text import duration
@@ -73,6 +73,7 @@ def submit(
       safr-study stop s1 --ray http://127.0.0.1:8265
     """
     from safr_study.cluster.jobs.server import connect
+    from safr_study.features.search.build_spec import study_spec
     from safr_study.features.submit import Submission
     from safr_study.features.submit import submit as run
 
@@ -82,7 +83,7 @@ def submit(
         if options.get(name):
             flag = f"--{name.replace('_', '-')}"
             raise BadInput(flag[2:], f"is no option of submit; give {flag} to safr-study search")
-    spec = spec_of(options)
+    spec = study_spec(options)
     space_file = _space_file(str(options["space"]))
     submission = Submission(
         study=spec.name,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import heapq
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from safr_study.errors import BadInput
@@ -13,6 +14,21 @@ GPU_SHARE = 0.25
 well under a quarter of any current one."""
 _TINY = 1e-9
 """Tolerance for what floating-point numbers lose: three thirds are one."""
+
+
+def time_left(seconds: Iterable[float], at_once: int) -> float:
+    """Wall time until runs have ended, each begun in this order as soon as a slot is free.
+
+    The one formula of every time that is shown: before a study, while it runs, and from outside.
+
+    Args:
+        seconds: that each run still takes, those that run already first.
+        at_once: number of slots.
+    """
+    slots = [0.0] * at_once
+    for run in seconds:
+        heapq.heapreplace(slots, slots[0] + run)
+    return max(slots)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from safr_study.errors import BadInput
-from safr_study.features.study_base.results import load_ledger, rank_ledger
+from safr_study.features.study_base.results import open_ledger, rank_ledger
 from safr_study.features.study_base.stores import Stores
 from safr_study.home import Home
 from safr_study.ledger.address import JOURNAL, LedgerAddress
@@ -72,8 +72,8 @@ def plan_cleaning(request: CleanRequest, stores: Stores) -> Cleaning:
     """
     home = stores.home
     if request.study is not None:
-        close_storage(load_ledger(request.study, stores).storage)
-        names = [request.study]
+        with open_ledger(request.study, stores):
+            names = [request.study]
     else:
         named = (study_of(folder.name) for folder in _folders_of_studies(home))
         stored = stored_studies(home, stores.storage_url)

@@ -18,7 +18,7 @@ from safr_study.cluster.ray_cluster import survey
 from safr_study.data import known_datasets
 from safr_study.data.library import hub_answers
 from safr_study.errors import SafrError, ServiceUnreachable
-from safr_study.features.study_base.disk import RESERVE_BYTES
+from safr_study.features.study_base.cost import RESERVE_BYTES
 from safr_study.features.study_base.provenance import LIBRARIES, source_commit
 from safr_study.features.study_base.results import list_studies
 from safr_study.features.study_base.stores import Stores

@@ -1,12 +1,21 @@
-"""The registry's use cases: promote a study's front, list models."""
+"""MLflow's use cases: promote a study's front, list models, open the page on a home."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from safr_study.errors import BadInput
-from safr_study.features.study_base.results import load_ledger, rank_ledger
+from safr_study.features.study_base.results import open_ledger, rank_ledger
 from safr_study.features.study_base.stores import Stores
 from safr_study.records import RegisteredModel
-from safr_study.tracking import list_models, open_store, register_front, store_exists
+from safr_study.tracking import (
+    experiment_pages,
+    list_models,
+    open_store,
+    register_front,
+    serve_ui,
+    store_exists,
+)
 
 
 def promote_study(name: str, stores: Stores) -> list[RegisteredModel]:
@@ -16,12 +25,12 @@ def promote_study(name: str, stores: Stores) -> list[RegisteredModel]:
         BadInput: there is no such study, or none of its trials is complete.
         ServiceUnreachable: the tracking server does not answer.
     """
-    ledger = load_ledger(name, stores)
-    result = rank_ledger(ledger)
-    if not result.ranked:
-        raise BadInput("study", f"{name!r} has no complete trial yet: nothing to promote")
-    store = open_store(stores.home, stores.tracking_uri)
-    return register_front(store, result, uid=ledger.uid, spec=ledger.spec, promote=True)
+    with open_ledger(name, stores) as ledger:
+        result = rank_ledger(ledger)
+        if not result.ranked:
+            raise BadInput("study", f"{name!r} has no complete trial yet: nothing to promote")
+        store = open_store(stores.home, stores.tracking_uri)
+        return register_front(store, result, uid=ledger.uid, spec=ledger.spec, promote=True)
 
 
 def registered_models(stores: Stores) -> list[RegisteredModel]:
@@ -29,3 +38,22 @@ def registered_models(stores: Stores) -> list[RegisteredModel]:
     if not store_exists(stores.home, stores.tracking_uri):
         return []
     return list_models(open_store(stores.home, stores.tracking_uri))
+
+
+def browse_runs(stores: Stores, port: int, ready: Callable[[str, Mapping[str, str]], None]) -> None:
+    """Serve the page on 127.0.0.1 until it is interrupted.
+
+    Args:
+        stores: whose runs.
+        port: on the loopback interface.
+        ready: called with the address once it answers, and the pages of the data sets by name.
+
+    Raises:
+        BadInput: the runs are on a server, which has a page of its own.
+    """
+    if stores.tracking_uri is not None and stores.tracking_uri.startswith("http"):
+        raise BadInput("tracking-uri", f"open {stores.tracking_uri} itself in a browser")
+    store = open_store(stores.home, stores.tracking_uri)
+    with serve_ui(store, port) as server:
+        ready(server.url, experiment_pages(store, server.url))
+        server.wait()

@@ -9,13 +9,13 @@ from safr_study.errors import BadInput, SafrError
 from safr_study.features.confirm.confirm import publish_confirmation
 from safr_study.features.search.publish import finish_tracking, tracked_study
 from safr_study.features.search.search import register
-from safr_study.features.study_base.results import find_ledger, load_ledger, rank_ledger
+from safr_study.features.study_base.results import driven_ledger, find_ledger, rank_ledger
 from safr_study.features.study_base.stores import Stores
-from safr_study.ledger.driver_lock import Lease, driver_lock, drivers
+from safr_study.ledger.driver_lock import Lease, drivers
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.notes import Delivery, delivery_begins, delivery_ends
 from safr_study.ledger.retention import is_finished
-from safr_study.ledger.storage import close_storage, open_storage, stored_studies
+from safr_study.ledger.storage import close_storage, stored_studies
 from safr_study.records import RegisteredModel
 from safr_study.tracking import StudyWriter, open_store
 
@@ -70,29 +70,15 @@ def sync_study(name: str, stores: Stores) -> Synced:
         BadInput: there is no such study, or it has a driver, which brings everything itself.
         ServiceUnreachable: the tracking server does not answer.
     """
-    # Asked first: an unknown name leaves no lock behind.
-    close_storage(load_ledger(name, stores).storage)
-    with driver_lock(stores.home, name, stores.storage_url) as lease:
-        storage = open_storage(stores.home, stores.storage_url, name, create=True)
-        assert storage is not None
-        ledger = Ledger.load(storage, name)
-        assert ledger is not None
-        try:
-            return _sync(ledger, _where_it_was(ledger, stores), lease)
-        finally:
-            close_storage(storage)
+    with driven_ledger(name, stores) as (ledger, lease):
+        before = Delivery.of(ledger)
+        if stores.tracking_uri is None and before is not None:
+            stores = replace(stores, tracking_uri=before.server)
+        return _sync(ledger, before, stores, lease)
 
 
-def _where_it_was(ledger: Ledger, stores: Stores) -> Stores:
-    delivery = Delivery.of(ledger)
-    if stores.tracking_uri is not None or delivery is None:
-        return stores
-    return replace(stores, tracking_uri=delivery.server)
-
-
-def _sync(ledger: Ledger, stores: Stores, lease: Lease) -> Synced:
+def _sync(ledger: Ledger, before: Delivery | None, stores: Stores, lease: Lease) -> Synced:
     title = f"study {ledger.spec.name!r}"
-    before = Delivery.of(ledger)
     store = open_store(stores.home, stores.tracking_uri)
     writer = StudyWriter(store, tracked_study(ledger), runs_now=False)
     writer.start(ledger.trials())

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from safr_study.cluster.slots import time_left
 from safr_study.records import EpochReport
-from safr_study.records.run import RunResult
+from safr_study.records.run import RunKey, RunResult
 from safr_study.runner.task import RunTask
 from safr_study.runner.worker import Work
 from safr_study.sampling.asha import Decision
@@ -64,13 +65,19 @@ class FixedSource:
         self.title, self.results, self.work = title, results, work
         self.remaining = self.left = len(tasks)
         self._store = store
-        self._began = time.monotonic()
+        self._began: dict[RunKey, float] = {}
+        self._took: list[float] = []
+        self._at_once = 1
         self.stop_requested = stop_requested
         self._waiting = list(tasks)
 
     def next(self) -> RunTask | None:
         """The next of them."""
-        return self._waiting.pop(0) if self._waiting else None
+        if not self._waiting:
+            return None
+        self._began[self._waiting[0].key] = time.monotonic()
+        self._at_once = max(self._at_once, len(self._began))
+        return self._waiting.pop(0)
 
     def on_epoch(self, _task: RunTask, _report: EpochReport) -> Decision:
         """Every run is trained to its end."""
@@ -79,10 +86,12 @@ class FixedSource:
     def on_end(self, task: RunTask, result: RunResult) -> None:
         """Hand a run to the store."""
         self.left -= 1
+        self._took.append(time.monotonic() - self._began.pop(task.key))
         self._store(task, result)
 
     @property
     def seconds_left(self) -> float:
-        """Wall time of the remaining runs, at the pace of those that have ended."""
-        ended = self.remaining - self.left
-        return (time.monotonic() - self._began) / max(1, ended) * self.left
+        """Wall time of the remaining runs, each as long as the mean of those that have ended."""
+        each, now = sum(self._took) / max(1, len(self._took)), time.monotonic()
+        running = [max(0.0, each - (now - began)) for began in self._began.values()]
+        return time_left([*running, *[each] * len(self._waiting)], self._at_once)

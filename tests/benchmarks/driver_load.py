@@ -183,17 +183,14 @@ def _writer(root: Path, spec: StudySpec, ledger: Ledger) -> StudyWriter:
 
 def _plan(spec: StudySpec, concurrent: int, reference: tuple[float, ...]) -> StudyPlan:
     return StudyPlan(
-        name=spec.name,
+        spec=spec,
         corpus="made-up curves",
         trials=spec.trials,
         done=0,
         unfinished=0,
-        epochs=spec.train.epochs,
-        objectives=spec.objectives,
         reference_point=reference,
         slots=TrialSlots(1.0, 0.0, concurrent, float(concurrent), 0.0),
         cost=Cost(0.0, 0, 0),
-        baselines=(),
     )
 
 

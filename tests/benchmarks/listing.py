@@ -23,7 +23,7 @@ import stored_study
 from benchmarks.driver_load import in_memory
 from benchmarks.measured import Measured, report
 from safr_study.features.study_base.results import load_ledger
-from safr_study.features.study_base.stores import stores
+from safr_study.features.study_base.stores import open_stores
 from safr_study.home import Home, open_home
 from safr_study.ledger.ledger import Ledger
 from safr_study.pareto import rank_study
@@ -64,7 +64,7 @@ def measure(trials: int, repeats: int) -> list[Measured]:
         read, ranked = [], []
         for _ in range(repeats):
             began = time.perf_counter()
-            ledger = load_ledger(NAME, stores(home))
+            ledger = load_ledger(NAME, open_stores(home.root))
             records = ledger.trials()
             middle = time.perf_counter()
             facts, spec = ledger.facts, ledger.spec

@@ -25,7 +25,7 @@ from pathlib import Path
 from benchmarks.measured import Measured, report
 from safr_study.data import encoded_corpus
 from safr_study.features.study_base.results import load_ledger
-from safr_study.features.study_base.stores import stores
+from safr_study.features.study_base.stores import open_stores
 from safr_study.home import Home, open_home
 from safr_study.records import TrialRecord, TrialState
 from safr_study.settings import StudySpec, trial_config
@@ -58,7 +58,7 @@ def run_command(home: Home, given: Sequence[str]) -> Run:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     seconds = time.perf_counter() - began
     watch.join()
-    ledger = load_ledger(NAME, stores(home))
+    ledger = load_ledger(NAME, open_stores(home.root))
     trials = ledger.trials()
     earliest = min((t for t in trials if t.epochs), key=lambda t: t.number)
     return Run(seconds, first[0] - began - earliest.epochs[0].seconds, tuple(trials), ledger.spec)

@@ -19,8 +19,7 @@ import safr_study.runner.worker as real
 from safr_study.checkpoint.manifest import verify_model
 from safr_study.cli.progress import Reporter
 from safr_study.features.search.search import search
-from safr_study.features.study_base.stores import stores
-from safr_study.home import open_home
+from safr_study.features.study_base.stores import open_stores
 from safr_study.records import Replicate
 from safr_study.runner.task import RunTask, event
 from safr_study.settings import CorpusSpec, SchedulerConfig, StudySpec, TrainConfig
@@ -63,7 +62,7 @@ def main(home: str, name: str, seed: str, address: str, ledger: str, tracking: s
         train=TrainConfig(epochs=EPOCHS),
         resources={"max_concurrent": 1},
     )
-    places = stores(open_home(home), tracking_uri=tracking, storage_url=ledger, address=address)
+    places = open_stores(home, tracking_uri=tracking, storage=ledger, address=address)
     outcome = search(spec, places, progress=Reporter(None))
     front = sorted(ranked.trial.number for ranked in outcome.result.front)
     sys.stdout.write(json.dumps({"front": front, "untracked": outcome.untracked}) + "\n")

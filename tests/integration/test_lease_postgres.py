@@ -14,8 +14,7 @@ from stored_study import ask, begin, study_spec
 from study_holder import holder
 
 from safr_study.errors import BadInput, LockLost
-from safr_study.features.search.status import study_status
-from safr_study.features.search.stop import stop_study
+from safr_study.features.search.status import stop_study, study_status
 from safr_study.features.study_base.results import list_studies
 from safr_study.features.study_base.stores import Stores
 from safr_study.home import Home, open_home

@@ -11,7 +11,7 @@ from stored_study import ask, begin, complete, finished_study, study_spec
 
 import safr_study as ss
 from safr_study.features.explain import explain as explaining
-from safr_study.features.study_base.stores import stores
+from safr_study.features.study_base.stores import open_stores
 from safr_study.home import Home, open_home
 from safr_study.render.words import TINT_COLOURS
 
@@ -97,7 +97,7 @@ def test_a_model_explains_and_predicts_as_the_command_line_does(registered: Home
     model = ss.load("models:/safr-planted@knee", home=registered.root)
     text = "the film was <good> and bad"
     explained = model.explain(text)
-    expected = explaining.explain("models:/safr-planted@knee", text, stores(registered))
+    expected = explaining.explain("models:/safr-planted@knee", text, open_stores(registered.root))
     assert explained.prediction == expected.prediction
     assert list(explained.words["capacity"]) == [word.capacity for word in expected.words]
     assert list(explained.words["word"]) == text.split()

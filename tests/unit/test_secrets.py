@@ -25,10 +25,10 @@ from safr_study.cluster.jobs.job import find_job
 from safr_study.cluster.jobs.server import JobServer, connect
 from safr_study.errors import BadInput, SafrError, ServiceUnreachable, TrialFailure
 from safr_study.features.doctor import Check, _safely
+from safr_study.features.models import browse_runs
 from safr_study.features.study_base.results import rank_ledger
 from safr_study.features.study_base.stores import Stores
 from safr_study.features.submit import Submission, submit
-from safr_study.features.ui import browse_runs
 from safr_study.home import Home, open_home
 from safr_study.ledger.address import LedgerAddress
 from safr_study.ledger.driver_lock import driver_lock, storages_of

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import stored_study
 from plain_scores import plain_scores
 from rich.console import Console
 from synthetic_study import complete_trial, ranked_study, study_spec
@@ -17,20 +18,16 @@ from safr_study.features.study_base.cost import Cost
 from safr_study.records import CheckpointRef, EpochReport, LossTerms, TrialRecord, TrialState
 from safr_study.records.warnings import study_warnings, trial_warnings
 from safr_study.render.result_tables import result_json, result_notes
-from safr_study.settings import Objective
 
 PLAN = StudyPlan(
-    name="s1",
+    spec=stored_study.study_spec("s1", trials=9),
     corpus="planted",
     trials=9,
     done=0,
     unfinished=0,
-    epochs=10,
-    objectives=(Objective(name="accuracy"), Objective(name="srs@30")),
     reference_point=(50.0, 0.0),
     slots=TrialSlots(1.0, 0.0, 2, 2.0, 0.0),
     cost=Cost(seconds=600.0, disk_bytes=14_000_000, parameters=1),
-    baselines=(),
 )
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from safr_study.errors import BadInput
 from safr_study.features.compare.compare import ComparedStudy, StudyComparison
-from safr_study.features.study_base.files import write_files
+from safr_study.features.study_base.results import write_files
 from safr_study.figures.comparison import PlottedFront, comparison_figure
 from safr_study.records import to_plain
 from safr_study.render.format import trial_badges, value_text, values_of

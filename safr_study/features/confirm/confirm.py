@@ -19,12 +19,10 @@ from safr_study.features.confirm.plan import (
 from safr_study.features.confirm.summary import searched_part, stored_confirmation
 from safr_study.features.confirm.work import ConfirmWork
 from safr_study.features.study_base.provenance import provenance
-from safr_study.features.study_base.results import load_ledger
+from safr_study.features.study_base.results import driven_ledger, open_ledger
 from safr_study.features.study_base.stores import Stores
-from safr_study.ledger.driver_lock import driver_lock
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.notes import Delivery, delivery_ends
-from safr_study.ledger.storage import open_storage
 from safr_study.records import RegisteredModel
 from safr_study.tracking import (
     Store,
@@ -47,10 +45,10 @@ def plan_confirmation(
     Raises:
         BadInput: as ``confirm``.
     """
-    ledger = load_ledger(request.study, stores)
-    searched = searched_part(ledger)
-    work = ConfirmWork(request, stores, ledger, _same_corpus(ledger, stores), searched)
-    return work.plan(plan_slots(work.resources, [NodeCapacity(cpus, gpus)]))
+    with open_ledger(request.study, stores) as ledger:
+        searched = searched_part(ledger)
+        work = ConfirmWork(request, stores, ledger, _same_corpus(ledger, stores), searched)
+        return work.plan(plan_slots(work.resources, [NodeCapacity(cpus, gpus)]))
 
 
 def confirm(request: ConfirmRequest, stores: Stores, *, say: Say) -> ConfirmOutcome:
@@ -66,13 +64,7 @@ def confirm(request: ConfirmRequest, stores: Stores, *, say: Say) -> ConfirmOutc
         BadInput: there is no such study, it has no complete trial, or its data changed.
         ServiceUnreachable: the ledger, the hub or the cluster does not answer.
     """
-    # Asked first: an unknown name leaves no lock behind.
-    load_ledger(request.study, stores)
-    with driver_lock(stores.home, request.study, stores.storage_url) as lease:
-        storage = open_storage(stores.home, stores.storage_url, request.study, create=True)
-        assert storage is not None
-        ledger = Ledger.load(storage, request.study)
-        assert ledger is not None
+    with driven_ledger(request.study, stores) as (ledger, lease):
         searched = searched_part(ledger)
         _look_for_tracking(stores, say)
         work = ConfirmWork(request, stores, ledger, _same_corpus(ledger, stores), searched)

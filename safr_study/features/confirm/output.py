@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from safr_study.features.confirm.view import confirmation_notes, confirmation_page
-from safr_study.features.study_base.files import write_files
+from safr_study.features.study_base.results import write_files
 from safr_study.figures.confirmation import Move, confirmation_figure
 from safr_study.records import to_plain
 from safr_study.records.run import Measured, RunResult, run_to_plain

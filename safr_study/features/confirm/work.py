@@ -11,7 +11,7 @@ from functools import cached_property
 
 from safr_study.cluster.gpu_pilot import measured_slots
 from safr_study.cluster.ray_cluster import cluster
-from safr_study.cluster.slots import NodeCapacity, TrialSlots, plan_slots
+from safr_study.cluster.slots import NodeCapacity, TrialSlots, plan_slots, time_left
 from safr_study.data import EncodedCorpus, describe
 from safr_study.errors import StudyInterrupted
 from safr_study.features.confirm.plan import ConfirmPlan, ConfirmRequest, Say
@@ -89,7 +89,7 @@ class ConfirmWork:
         missing = self._missing(runs)
         # Replicates of the search's trials count: their times are of all seeds.
         each = {t.number: t.seconds / max(1, len(t.replicates)) for t in self.searched.trials}
-        seconds = sum(each[number] for number, _ in missing) / slots.max_concurrent
+        seconds = time_left((each[number] for number, _ in missing), slots.max_concurrent)
         unread = [key for key in self._wanted if key not in runs or runs[key].test is None]
         cost = estimate(spec, self.corpus, slots, len(missing))
         return ConfirmPlan(

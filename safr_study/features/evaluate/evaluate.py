@@ -14,8 +14,7 @@ from safr_study.errors import BadInput
 from safr_study.evaluation.rankings import word_counts
 from safr_study.evaluation.scoring import score_model
 from safr_study.features.evaluate.roar import RoarPlan, RoarStep, model_roar
-from safr_study.features.study_base.model_folder import model_folder
-from safr_study.features.study_base.stores import Stores
+from safr_study.features.study_base.stores import Stores, model_folder
 from safr_study.records import Scores
 from safr_study.records.roar import RoarScores
 from safr_study.settings import CorpusSpec, DeletionMode, everything

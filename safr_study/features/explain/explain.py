@@ -13,8 +13,7 @@ from safr_study.data import MAX_TEXT
 from safr_study.errors import BadInput
 from safr_study.evaluation.explanation import explain_text
 from safr_study.features.explain.page import explanation_page
-from safr_study.features.study_base.model_folder import model_folder
-from safr_study.features.study_base.stores import Stores
+from safr_study.features.study_base.stores import Stores, model_folder
 from safr_study.figures.explanation import explanation_figure, explanation_svgs, layers_figure
 from safr_study.records.explanation import Explanation
 from safr_study.training import computing

@@ -14,7 +14,7 @@ from safr_study.features.paper.curves import GROUPS, CapacityOutcome, CurveOutco
 from safr_study.features.paper.numbers import METRICS
 from safr_study.features.paper.result import Reproduction
 from safr_study.features.paper.view import paper_page, paper_title
-from safr_study.features.study_base.files import write_files
+from safr_study.features.study_base.results import write_files
 from safr_study.figures.capacity_means import CapacityReading, capacity_means_figure
 from safr_study.figures.curves import AccuracyCurve, curves_figure
 from safr_study.figures.tradeoff import TradeoffPoint, tradeoff_figure

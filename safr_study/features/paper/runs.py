@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from safr_study.cluster.ray_cluster import cluster, cluster_nodes
-from safr_study.cluster.slots import plan_slots
+from safr_study.cluster.slots import plan_slots, time_left
 from safr_study.data import EncodedCorpus, encoded_corpus
 from safr_study.errors import BadInput, StudyInterrupted
 from safr_study.features.paper.lines import append_line, line_path, read_file
@@ -132,7 +132,7 @@ def plan_runs(request: RunRequest, home: Home) -> RunPlan:
     alike = [line.seconds for line in lines if line.corpus == corpus.fingerprint]
     seconds = None
     if alike and workers is not None:
-        seconds = sum(alike) / len(alike) * len(missing) / workers
+        seconds = time_left([sum(alike) / len(alike)] * len(missing), workers)
     return RunPlan(request, corpus, file, wanted, missing, workers, seconds)
 
 

@@ -2,66 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
 from safr_study.data import canonical_dataset, slugify
 from safr_study.settings import Objective, Resources, SearchSpace, StudySpec
 from safr_study.settings.space_files import find_space
+from safr_study.settings.study import parse_duration
 
 
-def study_spec(
-    *,
-    corpus: Mapping[str, object],
-    space: str | SearchSpace,
-    study: str | None,
-    trials: int,
-    objectives: Sequence[str],
-    search: Mapping[str, object],
-    seed: int,
-    train: Mapping[str, object],
-    resources: Mapping[str, object],
-) -> StudySpec:
+def study_spec(options: Mapping[str, Any]) -> StudySpec:
     """The settings of a study, checked, from what was asked for.
 
     Args:
-        corpus: fields of `CorpusSpec`; the data set as its user names it.
-        space: name or YAML file of a search space, or a space.
-        study: name of the study; ``None``: one from the data set and the settings.
-        trials: to finish.
-        objectives: names of metrics.
-        search: further fields of `StudySpec`.
-        seed: of the sampler.
-        train: fields of `TrainConfig`.
-        resources: fields of `Resources`; those that are ``None`` keep their defaults.
+        options: of ``search``, by the names of its parameters. ``space`` may be a space itself,
+            ``time_budget`` a number of seconds; without ``study`` the name is made from the data
+            set and the settings. Others than those of the settings are left alone.
 
     Raises:
         BadInput: an unknown objective, space or data set.
         BadInputs: values that cannot be, all at once.
     """
-    wanted = [Objective.named(name) for name in objectives]
-    found = find_space(space) if isinstance(space, str) else space
+
+    def part(*names: str) -> dict[str, Any]:
+        return {name: options[name] for name in names}
+
+    budget = options["time_budget"]
+    seconds = parse_duration(budget) if isinstance(budget, str) else budget
+    names = options["objective"] or ["accuracy", f"srs@{options['k']:g}"]
+    wanted = [Objective.named(name) for name in names]
+    space = options["space"]
+    found = space if isinstance(space, SearchSpace) else find_space(str(space))
     if any(objective.needs_vmask for objective in wanted):
         # A model without VMASK has no such number, so it could only fail.
         kept = tuple(one for one in found.baselines if one.values.get("vmask") is not False)
         found = found.model_copy(update={"baselines": kept})
-    given = {name: value for name, value in resources.items() if value is not None}
+    asked = part("cpus_per_trial", "gpus_per_trial", "max_concurrent")
+    given = {name: value for name, value in asked.items() if value is not None}
     checked = Resources.parse(given, where="resources")
     # Part of the numbers, as it orders the sums: a trial computes with the cores that it has.
     threads = max(1, int(checked.cpus_per_trial))
+    dataset = {"dataset": canonical_dataset(str(options["dataset"]))}
     spec = StudySpec.parse(
         {
-            "name": study or "unnamed",
-            "corpus": {**corpus, "dataset": canonical_dataset(str(corpus["dataset"]))},
+            "name": options["study"] or "unnamed",
+            "corpus": part("text_column", "label_column", "train_limit", "dev_limit") | dataset,
             "space": found.model_dump(),
             "objectives": [objective.model_dump() for objective in wanted],
-            "trials": trials,
-            **search,
-            "seed": seed,
-            "train": {**train, "threads": threads},
+            **part("trials", "sampler", "seeds_per_trial", "warm_start", "epoch_budget", "seed"),
+            "system_metrics": options.get("system_metrics", False),
+            "scheduler": {"name": options["scheduler"]},
+            "time_budget": seconds,
+            "train": part("epochs", "preset", "precision", "seed") | {"threads": threads},
             "resources": given,
         }
     )
-    if study is None:
+    if options["study"] is None:
         # From the data set and the settings: the same command finds its study again.
         name = f"{slugify(spec.corpus.dataset)[:48]}-{spec.identity()[:8]}"
         return spec.model_copy(update={"name": name})

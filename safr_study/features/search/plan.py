@@ -19,7 +19,7 @@ from safr_study.ledger.storage import open_storage
 from safr_study.pareto.reference_point import reference_point
 from safr_study.records import TrialRecord, TrialState, to_plain
 from safr_study.sampling.fixed_trials import planned_trials
-from safr_study.settings import Objective, StudySpec
+from safr_study.settings import StudySpec
 
 FIRST_TRIALS = 8
 """Shown by a dry run: what a sampler draws after that depends on what the first ones find."""
@@ -31,7 +31,7 @@ PER_TRIAL = "see each trial"
 class StudyPlan:
     """What is about to be done."""
 
-    name: str
+    spec: StudySpec
     corpus: str
     """One line about the data."""
     trials: int
@@ -40,21 +40,10 @@ class StudyPlan:
     """Complete or stopped early already."""
     unfinished: int
     """Begun, and gone on with."""
-    epochs: int
-    objectives: tuple[Objective, ...]
     reference_point: tuple[float, ...]
     slots: TrialSlots
     cost: Cost
     """Cost of the remaining trials."""
-    baselines: tuple[str, ...]
-    rungs: tuple[int, ...] = ()
-    """Epochs after which trials may be stopped."""
-    time_budget: float | None = None
-    """Seconds after which the study ends; ``None``: never."""
-    epoch_budget: int | None = None
-    """Epochs in all after which no trial begins."""
-    warm_start: str | None = None
-    """The study from which the sampler learns."""
     first: tuple[TrialRecord, ...] = ()
     """The trials that would begin first, where that was asked."""
 
@@ -160,23 +149,16 @@ def study_plan(
     total = planned_trials(spec)
     done = min(total, done_count(trials))
     return StudyPlan(
-        name=spec.name,
+        spec=spec,
         corpus=describe(corpus),
         trials=total,
         done=done,
         unfinished=sum(trial.state is TrialState.RUNNING for trial in trials),
-        epochs=spec.train.epochs,
-        objectives=spec.objectives,
         reference_point=reference_point(
             (objective.measure for objective in spec.objectives), corpus.majority_accuracy("dev")
         ),
         slots=slots,
         cost=estimate(spec, corpus, slots, total - done),
-        baselines=tuple(baseline.name for baseline in spec.space.baselines),
-        rungs=spec.scheduler.rungs(spec.train.epochs),
-        time_budget=spec.time_budget,
-        epoch_budget=spec.epoch_budget,
-        warm_start=spec.warm_start,
     )
 
 

@@ -23,8 +23,7 @@ from safr_study.features.search.plan import (
     warm_start_trials,
 )
 from safr_study.features.search.publish import finish_tracking, tracked_study
-from safr_study.features.study_base.cost import estimate
-from safr_study.features.study_base.disk import free_space_check
+from safr_study.features.study_base.cost import estimate, free_space_check
 from safr_study.features.study_base.provenance import provenance
 from safr_study.features.study_base.results import rank_ledger
 from safr_study.features.study_base.stores import Stores

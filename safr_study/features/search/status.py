@@ -1,22 +1,29 @@
-"""State of a study: the driver that runs it, how far it is, what it found so far."""
+"""A study from outside: its driver, how far it is, what it found so far; and how it is stopped."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from safr_study.features.study_base.results import load_ledger, rank_ledger
+from safr_study.errors import BadInput, ServiceUnreachable
+from safr_study.features.study_base.cost import TrialTimes
+from safr_study.features.study_base.results import find_ledger, open_ledger, rank_ledger
 from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.driver_lock import Driver, driver_of
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.notes import Delivery, began, command_of
 from safr_study.ledger.retention import is_inside, keys_of, tree_size
-from safr_study.ledger.stop_flag import stop_requested
+from safr_study.ledger.stop_flag import request_stop, stop_requested
 from safr_study.ledger.storage import close_storage
 from safr_study.records import StudyResult, TrialRecord, TrialState
 from safr_study.sampling.fixed_trials import planned_trials
 from safr_study.settings import StudySpec
+
+LOOK_SECONDS = 0.5
+"""Seconds between two looks whether it has ended."""
+ASK_SECONDS = 5.0
+"""Seconds between two requests: the first may come before the driver listens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,15 @@ class StudyStatus:
         return self.driver is not None
 
 
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A driver that has ended."""
+
+    driver: Driver
+    seconds: float
+    """Seconds since the request."""
+
+
 def study_status(name: str, stores: Stores) -> StudyStatus:
     """State of a study; reads only, also while a driver writes.
 
@@ -78,31 +94,58 @@ def study_status(name: str, stores: Stores) -> StudyStatus:
         BadInput: there is no such study.
         ServiceUnreachable: the ledger's database does not answer.
     """
-    ledger = load_ledger(name, stores)
-    try:
+    with open_ledger(name, stores) as ledger:
         return _status(ledger, name, stores)
-    finally:
-        close_storage(ledger.storage)
 
 
-def seconds_left(spec: StudySpec, trials: Sequence[TrialRecord], waiting: int) -> float | None:
-    """Wall time until a study has its trials, judged by those so far.
+def stop_study(
+    name: str,
+    stores: Stores,
+    *,
+    timeout: float,
+    on_wait: Callable[[Driver, float], None] = lambda _driver, _seconds: None,
+) -> Stopped:
+    """Have a study's driver end it; what is unfinished waits for the next start.
 
-    What a trial takes is the mean of those that have ended; before there are any, its epochs at
-    most, at the mean of those that have ended. As many run at once as do now.
+    Args:
+        name: of the study.
+        stores: where its ledger is.
+        timeout: seconds to wait.
+        on_wait: called at once and at each request after it, with who runs the study and the
+            seconds waited.
 
-    Returns:
-        ``None`` before the first epoch has ended.
+    Raises:
+        BadInput: there is no such study, or no driver runs it.
+        ServiceUnreachable: it did not end in time, or the ledger does not answer.
     """
-    epochs = [epoch.seconds for trial in trials for epoch in trial.epochs]
-    if not epochs:
-        return None
-    ended = [max(trial.seconds, _trained(trial)) for trial in trials if trial.counts]
-    whole = sum(epochs) / len(epochs) * spec.train.epochs * spec.seeds_per_trial
-    each = sum(ended) / len(ended) if ended else whole
-    begun = [trial for trial in trials if trial.state is TrialState.RUNNING]
-    left = sum(max(0.0, each - _trained(trial)) for trial in begun) + waiting * each
-    return left / max(1, len(begun))
+    home, url = stores.home, stores.storage_url
+    driver = driver_of(home, name, url)
+    if driver is None:
+        # An unknown name is told first.
+        with open_ledger(name, stores):
+            raise BadInput("study", f"{name!r} is not running: there is nothing to stop")
+    began = time.monotonic()
+    asked = -ASK_SECONDS
+    while (now := driver_of(home, name, url)) is not None:
+        if None not in (driver.since, now.since) and now != driver:
+            # It ended, and the next one has begun: that one was not meant.
+            break
+        waited = time.monotonic() - began
+        if waited - asked >= ASK_SECONDS:
+            asked = waited
+            # A driver that begins a study is its driver before there is a ledger.
+            ledger = find_ledger(name, stores)
+            if ledger is not None:
+                request_stop(ledger)
+                close_storage(ledger.storage)
+            on_wait(driver, waited if waited > LOOK_SECONDS else 0.0)
+        if waited >= timeout:
+            raise ServiceUnreachable(
+                f"study {name!r} has not ended within {timeout:g} s; its driver ({driver}) is "
+                "asked and may still be ending: look with safr-study status, or end that process"
+            )
+        time.sleep(min(LOOK_SECONDS, timeout - waited))
+    return Stopped(driver, time.monotonic() - began)
 
 
 def _status(ledger: Ledger, name: str, stores: Stores) -> StudyStatus:
@@ -114,6 +157,9 @@ def _status(ledger: Ledger, name: str, stores: Stores) -> StudyStatus:
     waiting = max(0, planned - len(done) - len(begun))
     unfinished = bool(begun) or waiting > 0
     delivery = Delivery.of(ledger)
+    times = TrialTimes(spec)
+    for trial in trials:
+        times.add(trial)
     return StudyStatus(
         result=rank_ledger(ledger),
         driver=driver,
@@ -125,15 +171,11 @@ def _status(ledger: Ledger, name: str, stores: Stores) -> StudyStatus:
         begun=tuple(_progress(trial, spec) for trial in begun),
         waiting=waiting,
         began=began(ledger),
-        seconds_left=None if driver is None else seconds_left(spec, trials, waiting),
+        seconds_left=None if driver is None else times.left(begun, waiting, len(begun)),
         disk=_disk(ledger, name, stores),
         command=command_of(ledger) if driver is None and unfinished else None,
         undelivered=None if driver is not None or delivery is None else delivery.missing,
     )
-
-
-def _trained(trial: TrialRecord) -> float:
-    return sum(epoch.seconds for epoch in trial.epochs)
 
 
 def _progress(trial: TrialRecord, spec: StudySpec) -> TrialProgress:

@@ -1,14 +1,23 @@
-"""What a study will cost, before it begins."""
+"""What a study will cost: its time, before it begins and while it runs, and its disk."""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from safr_study.cluster.slots import TrialSlots
-from safr_study.data import EncodedCorpus, EncodedSplit
+from safr_study.cluster.slots import TrialSlots, time_left
+from safr_study.errors import BadInput
+from safr_study.home import Home
+from safr_study.records import TrialRecord
 from safr_study.settings import ModelShape, Objective, StudySpec, wanted
+
+# A running study's times need no data, which are slow to import.
+if TYPE_CHECKING:
+    from safr_study.data import EncodedCorpus, EncodedSplit
 
 ASSUMED_FLOPS = {"cpu": 45e9, "gpu": 2e12}
 """Useful operations a second of one CPU core or GPU share in small matrices: a cautious guess,
@@ -21,6 +30,9 @@ STEP_SECONDS = 0.005
 """Seconds of a step next to its operations."""
 FORWARD_SHARE = 1 / 3
 """A forward pass of forward + backward."""
+
+RESERVE_BYTES = 200_000_000
+"""Left for the ledger, the tracking database and logs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +66,73 @@ def estimate(spec: StudySpec, corpus: EncodedCorpus, slots: TrialSlots, trials: 
     steps = spec.train.epochs * np.ceil(corpus.train.examples / spec.train.batch_size)
     seconds = total / ASSUMED_FLOPS[device] + float(steps) * STEP_SECONDS + TRIAL_SECONDS
     seconds *= spec.seeds_per_trial
-    rounds = int(np.ceil(trials / slots.max_concurrent))
     parameters = count_parameters(shape, corpus.vocabulary_size, len(corpus.class_names))
     # A finished trial keeps its model; a running one also Adam's two moments and two best states.
     disk = 4 * parameters * (trials + 8 * slots.max_concurrent)
-    return Cost(START_SECONDS + rounds * seconds, disk, parameters)
+    wall = START_SECONDS + time_left([seconds] * trials, slots.max_concurrent)
+    return Cost(wall, disk, parameters)
+
+
+class TrialTimes:
+    """What the trials of a study took so far, and what the remaining ones will take.
+
+    What a trial takes is the mean of those that have ended; before there are any, its epochs at
+    most, at the mean of those that have ended.
+    """
+
+    def __init__(self, spec: StudySpec) -> None:
+        self._most_epochs = spec.train.epochs * spec.seeds_per_trial
+        self._epochs = self._trials = 0
+        self._epoch_seconds = self._trial_seconds = 0.0
+
+    def add(self, trial: TrialRecord, before: TrialRecord | None = None) -> None:
+        """Count what is new of a trial since it was counted last, if it was."""
+        new = trial.epochs[len(before.epochs) :] if before is not None else trial.epochs
+        self._epochs += len(new)
+        self._epoch_seconds += sum(epoch.seconds for epoch in new)
+        if trial.counts and not (before is not None and before.counts):
+            self._trials += 1
+            self._trial_seconds += max(trial.seconds, _trained(trial))
+
+    def left(self, running: Collection[TrialRecord], waiting: int, at_once: int) -> float | None:
+        """Wall time until these trials have ended; ``None`` before the first epoch has.
+
+        Args:
+            running: trials that run now.
+            waiting: number of trials still to begin.
+            at_once: number of trials at once.
+        """
+        if not self._epochs:
+            return None
+        each = self._epoch_seconds / self._epochs * self._most_epochs
+        if self._trials:
+            each = self._trial_seconds / self._trials
+        begun = [max(0.0, each - _trained(trial)) for trial in running]
+        slots = max(1, at_once, len(begun))
+        # Whole rounds add as much to every slot.
+        rounds, more = divmod(waiting, slots)
+        return rounds * each + time_left([*begun, *[each] * more], slots)
+
+
+def free_space_check(home: Home, needed_bytes: float) -> None:
+    """Refuse to begin what the disk cannot hold.
+
+    Args:
+        home: on that disk.
+        needed_bytes: that are still to be written, for example ``Cost.disk_bytes``.
+
+    Raises:
+        BadInput: there is less.
+    """
+    free = shutil.disk_usage(home.root).free
+    needed = needed_bytes + RESERVE_BYTES
+    if needed > free:
+        raise BadInput(
+            "home",
+            f"about {needed / 1e9:.1f} GB are needed below {home.root}, where {free / 1e9:.1f} GB "
+            "are free; free some (safr-study clean), choose another disk with --home, or ask for "
+            "fewer trials",
+        )
 
 
 def measured_objectives(spec: StudySpec) -> list[Objective]:
@@ -72,6 +146,10 @@ def count_parameters(shape: ModelShape, vocabulary: int, classes: int) -> int:
     vmask = e * m + m + 2 * m + 2 if shape.vmask else 0
     block = 4 * (e * e + e) + (e * d + d) + (d * e + e) + 4 * e
     return vocabulary * e + vmask + shape.layers * block + e * classes + classes
+
+
+def _trained(trial: TrialRecord) -> float:
+    return sum(epoch.seconds for epoch in trial.epochs)
 
 
 def _operations(shape: ModelShape, split: EncodedSplit) -> float:

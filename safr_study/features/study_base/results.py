@@ -1,15 +1,17 @@
-"""Read past studies: their ranking, their pictures, their list."""
+"""Past studies: their ledgers, their ranking, their files, their list."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from safr_study.errors import BadInput
-from safr_study.features.study_base.files import write_files
 from safr_study.features.study_base.stores import Stores
-from safr_study.ledger.driver_lock import drivers
+from safr_study.ledger.driver_lock import Lease, driver_lock, drivers
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.run_store import confirmed_seeds
 from safr_study.ledger.storage import close_storage, open_storage, stored_studies
@@ -17,6 +19,12 @@ from safr_study.pareto import rank_study
 from safr_study.records import StudyResult, TrialState
 from safr_study.render.history import hypervolume_history, write_history_csv
 from safr_study.render.result_tables import result_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Content: TypeAlias = "str | pd.DataFrame | Callable[[Path], object]"
+"""A text, a table for CSV, or a function that writes the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +95,49 @@ def load_ledger(name: str, stores: Stores) -> Ledger:
     return ledger
 
 
+@contextmanager
+def open_ledger(name: str, stores: Stores) -> Iterator[Ledger]:
+    """The newest generation of a study, to be read in the block.
+
+    Raises:
+        BadInput: there is no such study; says which there are.
+    """
+    ledger = load_ledger(name, stores)
+    try:
+        yield ledger
+    finally:
+        close_storage(ledger.storage)
+
+
+@contextmanager
+def driven_ledger(name: str, stores: Stores) -> Iterator[tuple[Ledger, Lease]]:
+    """The newest generation of a study that no other driver has in the block, to be written.
+
+    Raises:
+        BadInput: there is no such study, or another driver runs it.
+    """
+    # Asked first: an unknown name leaves no lock behind.
+    with open_ledger(name, stores):
+        pass
+    with driver_lock(stores.home, name, stores.storage_url) as lease:
+        storage = open_storage(stores.home, stores.storage_url, name, create=True)
+        assert storage is not None
+        try:
+            ledger = Ledger.load(storage, name)
+            assert ledger is not None
+            yield ledger, lease
+        finally:
+            close_storage(storage)
+
+
 def load_result(name: str, stores: Stores) -> StudyResult:
     """A study's trials, ranked.
 
     Raises:
         BadInput: there is no such study.
     """
-    ledger = load_ledger(name, stores)
-    result = rank_ledger(ledger)
-    close_storage(ledger.storage)
-    return result
+    with open_ledger(name, stores) as ledger:
+        return rank_ledger(ledger)
 
 
 def write_result(result: StudyResult, folder: Path) -> list[Path]:
@@ -126,6 +167,27 @@ def write_result(result: StudyResult, folder: Path) -> list[Path]:
             f"{grown}.csv": partial(write_history_csv, history),
         },
     )
+
+
+def write_files(folder: Path, contents: Mapping[str, Content]) -> list[Path]:
+    """Write files by their names into a folder, which is made where it is missing.
+
+    Raises:
+        BadInput: the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            path = folder / name
+            if isinstance(content, str):
+                path.write_text(content, encoding="utf-8")
+            elif callable(content):
+                content(path)
+            else:
+                content.to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
+    except OSError as error:
+        raise BadInput("out", f"{folder} cannot be written ({error}); choose another") from error
+    return [folder / name for name in contents]
 
 
 def list_studies(stores: Stores) -> tuple[list[StudySummary], list[str]]:

@@ -1,12 +1,19 @@
-"""Where a study's services are: embedded in the home, or servers by their addresses."""
+"""Where a study's services and models are: embedded in the home, or servers by their addresses."""
 
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from safr_study.home import Home
+from safr_study.errors import BadInput
+from safr_study.home import Home, open_home
 from safr_study.ledger.address import LedgerAddress
+
+REGISTRY_SCHEME = "models:/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,24 +31,70 @@ class Stores:
     """URL below which a new study has its checkpoints; ``None``: in the home."""
 
 
-def stores(
-    home: Home,
+def open_stores(
+    home: Path | str | None = None,
     *,
     tracking_uri: str | None = None,
-    storage_url: str | None = None,
+    storage: str | None = None,
     address: str | None = None,
-    checkpoints_url: str | None = None,
+    checkpoints: str | None = None,
+    reads: bool = False,
 ) -> Stores:
-    """The stores of these options; ``MLFLOW_TRACKING_URI`` stands in for a missing one.
+    """The home, which is made where it is missing, and the services of these options.
+
+    Args:
+        home: its folder; ``None``: ``SAFR_STUDY_HOME``, else ``./.safr-study``.
+        tracking_uri: of MLflow; ``None``: ``MLFLOW_TRACKING_URI``.
+        storage: URL of the ledger's database.
+        address: of a Ray cluster.
+        checkpoints: URL of an object store.
+        reads: the command shows what is there, so that a home which is not there is a mistake,
+            unless what it reads is in a database or on a server.
 
     Raises:
-        BadInput: the ledger's URL is none.
+        BadInput: the home cannot be used, or the ledger's URL is none.
     """
-    LedgerAddress.parse(storage_url)
-    return Stores(
-        home=home,
-        tracking_uri=tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or None,
-        storage_url=storage_url,
-        address=address,
-        checkpoints_url=checkpoints_url,
-    )
+    elsewhere = storage is not None or tracking_uri is not None
+    found = open_home(home, must_exist=reads and not elsewhere)
+    LedgerAddress.parse(storage)
+    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or None
+    return Stores(found, uri, storage, address, checkpoints)
+
+
+@contextmanager
+def model_folder(reference: str, stores: Stores) -> Iterator[Path]:
+    """The folder of a model while it is needed.
+
+    Args:
+        reference: a model's folder, or ``NAME@alias`` or ``models:/NAME@alias`` in the registry.
+        stores: where the registry is.
+
+    Raises:
+        BadInput: there is no such model.
+        CorruptCheckpoint: what the registry gave is not what was registered.
+        ServiceUnreachable: the tracking server does not answer.
+    """
+    if reference.startswith(REGISTRY_SCHEME) or "@" in reference:
+        with tempfile.TemporaryDirectory() as folder:
+            yield pull_model(reference, Path(folder) / "model", stores)
+        return
+    path = Path(reference).expanduser()
+    if not path.is_dir():
+        raise BadInput(
+            "model",
+            f"{reference!r} is no folder; give a pulled model's, or models:/NAME@alias "
+            "(see safr-study models)",
+        )
+    yield path
+
+
+def pull_model(reference: str, to: Path, stores: Stores) -> Path:
+    """Download a version into a folder, its checksums verified.
+
+    Raises:
+        BadInput: there is no such model, or the folder is not empty.
+        CorruptCheckpoint: what came is not what was registered.
+    """
+    from safr_study.tracking import open_store, pull  # MLflow is slow to import
+
+    return pull(open_store(stores.home, stores.tracking_uri), reference, to)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_scores import plain_scores
 from rich.console import Console
+from stored_study import study_spec
 
 from safr_study.cli.progress import Reporter, StudyProgress, plan_lines
 from safr_study.cluster.slots import TrialSlots
@@ -16,20 +17,17 @@ from safr_study.features.study_base.cost import Cost
 from safr_study.pareto import hypervolume
 from safr_study.records import EpochReport, LossTerms, TrialRecord, TrialState
 from safr_study.records.warnings import study_warnings
-from safr_study.settings import Objective
+from safr_study.settings import TrainConfig
 
 PLAN = StudyPlan(
-    name="s1",
+    spec=study_spec("s1", trials=4, train=TrainConfig(epochs=10), scheduler={"name": "none"}),
     corpus="planted: 2,000 train / 500 dev",
     trials=4,
     done=0,
     unfinished=0,
-    epochs=10,
-    objectives=(Objective(name="accuracy"), Objective(name="srs@30")),
     reference_point=(50.0, 0.0),
     slots=TrialSlots(1.0, 0.0, 2, 2.0, 0.0),
     cost=Cost(seconds=600.0, disk_bytes=14_000_000, parameters=1),
-    baselines=("no-vmask", "vmask-only"),
 )
 RUNNING = TrialRecord(
     number=0,
@@ -67,12 +65,13 @@ def test_the_time_left_follows_the_measured_epochs() -> None:
     assert study.seconds_left() is None
     study.update(RUNNING)
     one = replace(RUNNING, epochs=(report(1, 2.0),))
-    study.update(one, report(1, 2.0))
-    # 9 epochs of this trial and 3 whole trials of 10, at 2 s, two at once.
-    assert study.seconds_left() == pytest.approx(2.0 * (9 + 30) / 2)
+    study.update(one)
+    # 9 epochs of this trial and 3 whole trials of 10, at 2 s, two at once: the last of them begins
+    # when the first has ended.
+    assert study.seconds_left() == pytest.approx(2.0 * (10 + 10))
     # A trial that stopped after 4 epochs: the others are expected to do the same.
     study.update(complete(0, (80.0, 10.0), 4))
-    assert study.seconds_left() == pytest.approx(2.0 * (3 * 4) / 2)
+    assert study.seconds_left() == pytest.approx(2.0 * (4 + 4))
 
 
 def test_the_summary_has_the_best_values_and_the_hypervolume() -> None:
@@ -174,8 +173,8 @@ def test_what_is_counted_as_it_happens_is_what_there_is(
 def test_the_plan_says_what_may_end_it_early_and_from_what_it_learns() -> None:
     plain = " ".join(plan_lines(PLAN))
     assert "at the latest" not in plain
-    limited = replace(PLAN, time_budget=7200.0, epoch_budget=1500, warm_start="s0")
-    lines = plan_lines(limited)
+    limits = {"time_budget": 7200.0, "epoch_budget": 1500, "warm_start": "s0"}
+    lines = plan_lines(replace(PLAN, spec=PLAN.spec.model_copy(update=limits)))
     assert "the sampler begins with what study s0 found" in lines
     assert any(line.startswith("it ends after 2 h") for line in lines)
     assert "no trial begins after 1,500 epochs in all" in lines

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from safr_study.errors import BadInput
-from safr_study.features.study_base.disk import RESERVE_BYTES, free_space_check
+from safr_study.features.study_base.cost import RESERVE_BYTES, free_space_check
 from safr_study.home import open_home
 
 

@@ -10,7 +10,8 @@ from stored_study import ask, begin, complete, epoch, stop_early, study_spec, wr
 from study_holder import holder
 
 from safr_study.errors import BadInput
-from safr_study.features.search.status import seconds_left, study_status
+from safr_study.features.search.status import study_status
+from safr_study.features.study_base.cost import TrialTimes
 from safr_study.features.study_base.results import list_studies
 from safr_study.features.study_base.stores import Stores
 from safr_study.home import Home, open_home
@@ -143,6 +144,15 @@ def trial(number: int, state: TrialState, epochs: int, seconds: float = 0.0) -> 
 SPEC = study_spec(train=TrainConfig(epochs=10))
 
 
+def seconds_left(spec: StudySpec, trials: list[TrialRecord], waiting: int) -> float | None:
+    """Time left as ``status`` counts it: as many at once as run now."""
+    times = TrialTimes(spec)
+    for one in trials:
+        times.add(one)
+    running = [one for one in trials if one.state is TrialState.RUNNING]
+    return times.left(running, waiting, len(running))
+
+
 @pytest.mark.parametrize(
     ("spec", "trials", "waiting", "expected"),
     [
@@ -151,8 +161,8 @@ SPEC = study_spec(train=TrainConfig(epochs=10))
         # Before any has ended: ten epochs of 3 s each, 2 done.
         (SPEC, [trial(0, TrialState.RUNNING, 2)], 5, 24 + 5 * 30),
         (SPEC.model_copy(update={"seeds_per_trial": 2}), [trial(0, TrialState.RUNNING, 2)], 0, 54),
-        # Two at once share what is left.
-        (SPEC, [trial(n, TrialState.RUNNING, 2) for n in range(2)], 5, (2 * 24 + 5 * 30) / 2),
+        # Two at once: one of them does three of the five that wait.
+        (SPEC, [trial(n, TrialState.RUNNING, 2) for n in range(2)], 5, 24 + 3 * 30),
         # As those that have ended: (20 + 10) / 2 each, the failed one left out.
         (
             SPEC,

@@ -7,7 +7,7 @@ from stored_study import begin, study_spec
 from study_holder import holder
 
 from safr_study.errors import BadInput, ServiceUnreachable
-from safr_study.features.search.stop import stop_study
+from safr_study.features.search.status import stop_study
 from safr_study.features.study_base.stores import Stores
 from safr_study.home import Home, open_home
 from safr_study.ledger.driver_lock import Driver, driver_of
