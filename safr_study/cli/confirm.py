@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from safr_study.cli import options, output
-from safr_study.cli.options import option
+from safr_study.cli.options import option, out_folder
 from safr_study.cli.progress import Reporter
-from safr_study.errors import BadInput, SafrError, StudyIncomplete
+from safr_study.errors import SafrError, StudyIncomplete
 from safr_study.features.study_base.stores import open_stores
 from safr_study.render.text_table import TextTable
 
@@ -23,9 +23,7 @@ def confirm(
     study: options.Study,
     seeds: Annotated[int, option("--seeds", "New ones for each trial, at least 2.", min=2)] = 5,
     test: Annotated[bool, option("--test/--no-test", "Read the test set once, at the end.")] = True,
-    out: Annotated[
-        Path | None, option("--out", "Folder for .md, .csv, .png and .svg.", file_okay=False)
-    ] = None,
+    out: Annotated[Path | None, out_folder("Folder for .md, .csv, .png and .svg.")] = None,
     max_concurrent: Annotated[
         int | None, option("--max-concurrent", "Runs at once.", min=1, panel="Resources")
     ] = None,
@@ -61,31 +59,26 @@ def confirm(
     if dry_run:
         _dry_run(request, stores, as_json=json)
         return
-    if out is not None and out.exists() and not out.is_dir():
-        raise BadInput("out", f"{out} is no folder; choose another")
     from safr_study.features.confirm.confirm import confirm as run
 
-    progress = Reporter(None if quiet else output.err())
-    outcome = run(request, stores, say=progress.say)
+    outcome = run(request, stores, say=Reporter(None if quiet else output.err()).say)
     _show(outcome, out, as_json=json)
     _complain(outcome)
 
 
 def _dry_run(request: ConfirmRequest, stores: Stores, *, as_json: bool) -> None:
     from safr_study.features.confirm.confirm import plan_confirmation
-    from safr_study.records import to_plain
 
     plan = plan_confirmation(request, stores, cpus=float(os.cpu_count() or 1), gpus=0.0)
     if as_json:
-        trials = [{"trial": t.number, "label": t.label} for t in plan.trials]
         output.print_json(
             {
                 "study": plan.study,
-                "trials": trials,
-                "seeds": list(plan.seeds),
+                "trials": [{"trial": t.number, "label": t.label} for t in plan.trials],
+                "seeds": plan.seeds,
                 "wanted": plan.wanted,
                 "missing": [{"trial": number, "seed": seed} for number, seed in plan.missing],
-                "allotment": to_plain(plan.slots),
+                "allotment": plan.slots,
                 "seconds": plan.seconds,
                 "disk_bytes": plan.disk_bytes,
                 "test_texts": plan.test_texts,
@@ -103,7 +96,8 @@ def _dry_run(request: ConfirmRequest, stores: Stores, *, as_json: bool) -> None:
 
 def _show(outcome: ConfirmOutcome, out: Path | None, *, as_json: bool) -> None:
     from safr_study.features.confirm.output import confirmation_json, write_confirmation
-    from safr_study.records import to_plain
+    from safr_study.features.confirm.view import confirmation_page
+    from safr_study.render.result_tables import models_table
 
     confirmation = outcome.found
     written = write_confirmation(confirmation, out) if out is not None else []
@@ -111,35 +105,22 @@ def _show(outcome: ConfirmOutcome, out: Path | None, *, as_json: bool) -> None:
         output.print_json(
             {
                 **confirmation_json(confirmation),
-                "models": to_plain(outcome.models),
+                "models": outcome.models,
                 "problem": None if outcome.problem is None else str(outcome.problem),
-                "unmeasured": list(outcome.unmeasured),
-                "written": [str(path) for path in written],
+                "unmeasured": outcome.unmeasured,
+                "written": written,
             }
         )
         return
-    _show_tables(outcome)
-    for path in written:
-        output.err().print(f"wrote {path}")
-
-
-def _show_tables(outcome: ConfirmOutcome) -> None:
-    from safr_study.features.confirm.view import confirmation_page
-    from safr_study.render.result_tables import models_table
-
-    console, page = output.out(), confirmation_page(outcome.found, wide=False)
-    console.print(page.title, soft_wrap=True)
-    console.print()
-    output.show(*page.tables)
-    for note in page.notes:
-        console.print(note)
+    output.show_page(confirmation_page(confirmation, wide=False))
     if outcome.models:
-        console.print()
+        output.out().print()
         output.show(models_table(outcome.models))
-        console.print(
+        output.out().print(
             "Each version is the trial's typical run, the one nearest to its means on dev: not a "
             "lucky one. The means and intervals are its tags."
         )
+    output.wrote(written)
 
 
 def _complain(outcome: ConfirmOutcome) -> None:

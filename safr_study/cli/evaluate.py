@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
-
 from safr_study.cli import options, output
-from safr_study.cli.completion import complete_dataset, complete_model
+from safr_study.cli.completion import complete_dataset
 from safr_study.cli.options import corpus_spec, option
 from safr_study.cli.progress import Reporter
 from safr_study.features.study_base.stores import open_stores
@@ -24,14 +22,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="A pulled model's folder, or models:/NAME@alias.",
-            autocompletion=complete_model,
-            metavar="MODEL",
-        ),
-    ],
+    model: options.Model,
     dataset: Annotated[
         str | None,
         option(

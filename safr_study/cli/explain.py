@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from safr_study.cli import options, output
-from safr_study.cli.completion import complete_model
 from safr_study.cli.options import option
 from safr_study.errors import BadInput
 from safr_study.features.study_base.stores import open_stores
@@ -30,14 +29,7 @@ _MOST_CLASSES = 6
 
 
 def explain(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="A pulled model's folder, or models:/NAME@alias.",
-            autocompletion=complete_model,
-            metavar="MODEL",
-        ),
-    ],
+    model: options.Model,
     text: Annotated[str, typer.Argument(help="The text; - reads standard input.", metavar="TEXT")],
     html: Annotated[
         Path | None, option("--html", "Write one self-contained page.", dir_okay=False)
@@ -84,8 +76,7 @@ def explain(
         output.print_json(explanation_to_plain(found))
     else:
         _show(found, top)
-    for path in written:
-        output.err().print(f"wrote {path}", soft_wrap=True)
+    output.wrote(written)
     if not found.words and (png or svg):
         output.err().print("no picture was drawn: the text has no word")
 

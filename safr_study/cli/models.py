@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,8 @@ from safr_study.cli import options, output
 from safr_study.cli.options import option
 from safr_study.errors import ServiceUnreachable
 from safr_study.features.study_base.stores import open_stores
+from safr_study.records import RegisteredModel
+from safr_study.text import plural
 
 if TYPE_CHECKING:
     from safr_study.features.sync import Synced
@@ -27,17 +30,9 @@ def list_models(
       safr-study models
     """
     from safr_study.features.models import registered_models
-    from safr_study.records import to_plain
 
-    models = registered_models(open_stores(home, tracking_uri=tracking_uri, reads=True))
-    if json:
-        output.print_json({"models": to_plain(models)})
-    elif models:
-        from safr_study.render.result_tables import models_table
-
-        output.show(models_table(models))
-    else:
-        output.out().print("No model yet; a finished search registers its front.")
+    stores = open_stores(home, tracking_uri=tracking_uri, reads=True)
+    _show(registered_models(stores), as_json=json)
 
 
 def promote(
@@ -54,25 +49,25 @@ def promote(
       safr-study promote s1
     """
     from safr_study.features.models import promote_study
-    from safr_study.records import to_plain
 
     stores = open_stores(home, tracking_uri=tracking_uri, storage=storage, reads=True)
-    models = promote_study(study, stores)
-    if json:
-        output.print_json({"models": to_plain(models)})
-    else:
-        from safr_study.render.result_tables import models_table
+    _show(promote_study(study, stores), as_json=json)
 
+
+def _show(models: Sequence[RegisteredModel], *, as_json: bool) -> None:
+    from safr_study.render.result_tables import models_table
+
+    if as_json:
+        output.print_json({"models": models})
+    elif models:
         output.show(models_table(models))
+    else:
+        output.out().print("No model yet; a finished search registers its front.")
 
 
 def pull(
     model: Annotated[
-        str,
-        typer.Argument(
-            help="NAME, NAME@alias or NAME/version.",
-            metavar="MODEL",
-        ),
+        str, typer.Argument(help="NAME, NAME@alias or NAME/version.", metavar="MODEL")
     ],
     to: Annotated[Path, option("--to", "A new or empty folder.", file_okay=False)],
     json: options.Json = False,
@@ -91,7 +86,7 @@ def pull(
 
     folder = pull_model(model, to, open_stores(home, tracking_uri=tracking_uri, reads=True))
     if json:
-        output.print_json({"model": model, "folder": str(folder)})
+        output.print_json({"model": model, "folder": folder})
         return
     output.out().print(f"{model} is in {folder}")
     output.err().print(f"next: safr-study evaluate {folder}")
@@ -120,13 +115,12 @@ def sync(
       safr-study sync --tracking-uri http://mlflow:5000
     """
     from safr_study.features.sync import sync_study, unsynced
-    from safr_study.records import to_plain
 
     stores = open_stores(home, tracking_uri=tracking_uri, storage=storage, reads=True)
     names = [study] if study is not None else unsynced(stores)
     synced = [sync_study(name, stores) for name in names]
     if json:
-        output.print_json({"studies": to_plain(synced)})
+        output.print_json({"studies": synced})
     else:
         for one in synced:
             output.out().print(_sentence(one), soft_wrap=True)
@@ -143,6 +137,6 @@ def _sentence(synced: Synced) -> str:
         return f"Study {synced.study}: {synced.to} still lacks something of it."
     written = f"{synced.points} metric points written" if synced.points else "nothing was missing"
     count = len(synced.models)
-    models = f"; its front is registered, {count} model{'' if count == 1 else 's'}" if count else ""
+    models = f"; its front is registered, {plural(count, 'model')}" if count else ""
     runs = f"all of its {synced.runs} runs are in {synced.to}"
     return f"Study {synced.study}: {runs}, {written}{models}."

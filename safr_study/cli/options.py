@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from safr_study.cli.completion import complete_study
+from safr_study.cli.completion import complete_model, complete_study
 from safr_study.errors import BadInput
 
 if TYPE_CHECKING:
@@ -73,6 +73,14 @@ Checkpoints = Annotated[
         panel=_PLACES,
     ),
 ]
+Model = Annotated[
+    str,
+    typer.Argument(
+        help="A pulled model's folder, or models:/NAME@alias.",
+        autocompletion=complete_model,
+        metavar="MODEL",
+    ),
+]
 Json = Annotated[bool, option("--json", "One JSON document on standard output, nothing else.")]
 Quiet = Annotated[bool, option("--quiet", "No progress, only the result.")]
 DryRun = Annotated[bool, option("--dry-run", "Say what would be done and what it costs.")]
@@ -97,6 +105,17 @@ Ray = Annotated[
         "--ray", "URL of a Ray dashboard: the jobs of submit there, not the ledger.", panel=_PLACES
     ),
 ]
+
+
+def out_folder(text: str) -> Any:
+    """The option ``--out`` of a command that writes files into a folder, for ``Annotated``."""
+    return option("--out", text, file_okay=False, callback=_check_folder)
+
+
+def _check_folder(path: Path | None) -> Path | None:
+    if path is not None and path.exists() and not path.is_dir():
+        raise BadInput("out", f"{path} is no folder; choose another")
+    return path
 
 
 def corpus_spec(dataset: str, *, text_column: str | None, label_column: str | None) -> CorpusSpec:

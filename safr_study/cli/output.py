@@ -8,16 +8,17 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from safr_study.records.plain import to_plain
 from safr_study.redaction import redacted
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from safr_study.render.text_table import TextTable
+    from safr_study.render.text_table import TextPage, TextTable
 
 PIPED = 110
 """Characters of a line where no terminal says how many it has."""
@@ -57,11 +58,30 @@ def show(*tables: TextTable) -> None:
         out().print(TerminalTable(table))
 
 
+def show_page(page: TextPage) -> None:
+    """A page among the results: its title, its tables, and what has to be said with them."""
+    console = out()
+    console.print(page.title, soft_wrap=True)
+    console.print()
+    show(*page.tables)
+    for note in page.notes:
+        console.print(note)
+
+
+def wrote(paths: Iterable[Path]) -> None:
+    """Say which files were written."""
+    for path in paths:
+        err().print(f"wrote {path}", soft_wrap=True)
+
+
 def print_json(document: Any) -> None:
-    """One JSON document on standard output; indented, unless it is too long to be looked at."""
-    text = json.dumps(document, ensure_ascii=False, allow_nan=False)
+    """One JSON document on standard output; indented, unless it is too long to be looked at.
+
+    It may hold records and paths.
+    """
+    text = json.dumps(document, default=_plain, ensure_ascii=False, allow_nan=False)
     if len(text) < LONG_JSON:
-        text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(document, default=_plain, indent=2, ensure_ascii=False, allow_nan=False)
     sys.stdout.write(text + "\n")
 
 
@@ -88,6 +108,10 @@ def called_as() -> list[str]:
     if Path(sys.argv[0]).name == "__main__.py":
         return [sys.orig_argv[0], "-m", "safr_study"]
     return [sys.argv[0]]
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else to_plain(value)
 
 
 def _console(stream: TextIO) -> Console:

@@ -9,13 +9,12 @@ import typer
 
 from safr_study.cli import options, output
 from safr_study.cli.completion import complete_dataset
-from safr_study.cli.options import option
+from safr_study.cli.options import option, out_folder
 from safr_study.cli.progress import Reporter
-from safr_study.errors import BadInput, StudyIncomplete
+from safr_study.errors import StudyIncomplete
 from safr_study.home import open_home
 
 if TYPE_CHECKING:
-    from safr_study.features.paper.result import Reproduction
     from safr_study.features.paper.runs import RunRequest
     from safr_study.home import Home
 
@@ -52,9 +51,7 @@ def reproduce(
             panel="Where things are",
         ),
     ] = None,
-    out: Annotated[
-        Path | None, option("--out", "Folder for .md, .tex, .csv, .png and .svg.", file_okay=False)
-    ] = None,
+    out: Annotated[Path | None, out_folder("Folder for .md, .tex, .csv, .png and .svg.")] = None,
     max_concurrent: Annotated[
         int | None, option("--max-concurrent", "Runs at once; else one per core.", min=1)
     ] = None,
@@ -152,31 +149,17 @@ def _dry_run(request: RunRequest, home: Home, *, as_json: bool) -> None:
 def _run(request: RunRequest, home: Home, out: Path | None, *, as_json: bool) -> None:
     from safr_study.features.paper.output import reproduction_json, write_item
     from safr_study.features.paper.reproduce import reproduce as run
+    from safr_study.features.paper.view import paper_page
 
-    if out is not None and out.exists() and not out.is_dir():
-        raise BadInput("out", f"{out} is no folder; choose another")
     result = run(request, home, say=Reporter(output.err()).say)
     written = write_item(result, out) if out is not None else []
     if as_json:
-        paths = [str(path) for path in written]
-        output.print_json({**reproduction_json(result), "written": paths})
+        output.print_json({**reproduction_json(result), "written": written})
     else:
-        _show(result)
-        for path in written:
-            output.err().print(f"wrote {path}")
+        output.show_page(paper_page(result, wide=False))
+        output.wrote(written)
     if result.failures:
         raise StudyIncomplete(
             f"{len(result.failures)} of {result.runs + len(result.failures)} runs failed "
             f"({result.failures[0]}); the same command tries them again"
         )
-
-
-def _show(result: Reproduction) -> None:
-    from safr_study.features.paper.view import paper_page
-
-    console, page = output.out(), paper_page(result, wide=False)
-    console.print(page.title)
-    console.print()
-    output.show(*page.tables)
-    for note in page.notes:
-        console.print(note)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +9,7 @@ import typer
 
 from safr_study.cli import options, output
 from safr_study.cli.completion import complete_study
-from safr_study.cli.options import option
+from safr_study.cli.options import option, out_folder
 from safr_study.features.study_base.stores import open_stores
 from safr_study.text import size
 
@@ -27,9 +25,7 @@ ROWS = 100
 
 def pareto(
     study: options.Study,
-    out: Annotated[
-        Path | None, option("--out", "Folder for the pictures and tables.", file_okay=False)
-    ] = None,
+    out: Annotated[Path | None, out_folder("Folder for the pictures and tables.")] = None,
     rows: Annotated[int, option("--rows", "Trials in the table, the best; 0: all.", min=0)] = ROWS,
     json: options.Json = False,
     home: options.Home = None,
@@ -52,11 +48,10 @@ def pareto(
         result = load_result(study, open_stores(home, storage=storage, reads=True))
         written = write_result(result, out) if out is not None else []
         if json:
-            output.print_json({**result_json(result), "written": [str(path) for path in written]})
+            output.print_json({**result_json(result), "written": written})
             return
         _show(result, rows or len(result.ranked))
-    for path in written:
-        output.err().print(f"wrote {path}")
+    output.wrote(written)
 
 
 def _show(result: StudyResult, rows: int) -> None:
@@ -125,8 +120,10 @@ def report(
         quick=quick,
         texts=texts,
     )
-    with _progress() as say:
-        written = write_report(request, open_stores(home, storage=storage, reads=True), say=say)
+    stores = open_stores(home, storage=storage, reads=True)
+    # What is being done, on a terminal alone.
+    with output.err().status("") as status:
+        written = write_report(request, stores, say=lambda said: status.update(f"{said} ..."))
     facts = written.facts()
     if json:
         output.print_json(facts)
@@ -145,9 +142,7 @@ def compare(
             metavar="STUDY STUDY...",
         ),
     ],
-    out: Annotated[
-        Path | None, option("--out", "Folder for the picture and the table.", file_okay=False)
-    ] = None,
+    out: Annotated[Path | None, out_folder("Folder for the picture and the table.")] = None,
     anyway: AnywayOption = False,
     json: options.Json = False,
     home: options.Home = None,
@@ -176,23 +171,10 @@ def compare(
     comparison = run(studies, open_stores(home, storage=storage, reads=True), anyway=anyway)
     written = write_comparison(comparison, out) if out is not None else []
     if json:
-        paths = [str(path) for path in written]
-        output.print_json({**comparison_json(comparison), "written": paths})
+        output.print_json({**comparison_json(comparison), "written": written})
         return
     page = comparison_page(comparison)
     output.show(*page.tables)
     for sentence in page.notes:
         output.out().print(sentence, soft_wrap=True)
-    for path in written:
-        output.err().print(f"wrote {path}", soft_wrap=True)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """What is being done, on a terminal alone."""
-    console = output.err()
-    if not console.is_terminal:
-        yield lambda _: None
-        return
-    with console.status("") as status:
-        yield lambda said: status.update(f"{said} ...")
+    output.wrote(written)

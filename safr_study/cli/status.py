@@ -129,13 +129,12 @@ def list_studies(
 def _show_studies(stores: Stores, *, as_json: bool) -> None:
     """Show all studies, one line each."""
     from safr_study.features.study_base.results import list_studies
-    from safr_study.records import to_plain
 
     studies, skipped = list_studies(stores)
     for sentence in skipped:
         output.warn(sentence)
     if as_json:
-        output.print_json({"studies": to_plain(studies)})
+        output.print_json({"studies": studies})
     elif studies:
         output.show(_studies_table(studies))
     else:
@@ -144,19 +143,16 @@ def _show_studies(stores: Stores, *, as_json: bool) -> None:
 
 def _studies_table(studies: list[StudySummary]) -> TextTable:
     """One line each; what is the same nothing for all of them gets no column."""
-    cells: dict[str, list[str]] = {
+    counts = ("asked", "complete", "stopped", "failed", "unfinished")
+    cells = {
         "study": [study.name for study in studies],
         "data": [study.dataset for study in studies],
-        ">asked": [str(study.asked) for study in studies],
-        ">complete": [str(study.complete) for study in studies],
-        ">stopped": [str(study.stopped) for study in studies],
-        ">failed": [str(study.failed) for study in studies],
-        ">unfinished": [str(study.unfinished) for study in studies],
+        **{f">{name}": [str(getattr(study, name)) for study in studies] for name in counts},
         ">hypervolume": [f"{study.hypervolume:.1f}" for study in studies],
         "now": ["running" if study.running else "" for study in studies],
     }
     for name in (">stopped", ">failed", ">unfinished", "now"):
-        if not any(cell not in ("", "0") for cell in cells[name]):
+        if set(cells[name]) <= {"", "0"}:
             del cells[name]
     return TextTable("", list(cells), list(zip(*cells.values(), strict=True)))
 
@@ -193,15 +189,10 @@ def _page(status: StudyStatus) -> RenderableType:
     from safr_study.render.terminal import TerminalTable
 
     result = status.result
-    if status.driver is None:
-        now = "not running"
-    elif status.ending:
-        now = f"ending, as asked ({status.driver})"
-    else:
-        now = f"running ({status.driver})"
+    now = "ending, as asked" if status.ending else "running"
+    now = "not running" if status.driver is None else f"{now} ({status.driver})"
     parts: list[RenderableType] = [
-        Text(f"Study {result.name} on {result.dataset}: {now}"),
-        Text(f"{_counts(status)}."),
+        Text(f"Study {result.name} on {result.dataset}: {now}\n{_counts(status)}.")
     ]
     if status.begun:
         rows = [
@@ -268,20 +259,15 @@ def _front_table(status: StudyStatus) -> TextTable:
 
 
 def _times(status: StudyStatus) -> str:
-    from safr_study.features.search.status import seconds_since
-
     said = []
-    if status.began is not None:
-        said.append(f"Begun {duration(seconds_since(status.began))} ago")
+    if status.seconds_since_begin is not None:
+        said.append(f"Begun {duration(status.seconds_since_begin)} ago")
     if status.seconds_left is not None:
         said.append(f"about {duration(status.seconds_left)} left")
-    said.append(f"{size(status.disk)} of disk")
-    return ", ".join(said)
+    return ", ".join([*said, f"{size(status.disk)} of disk"])
 
 
 def _as_json(status: StudyStatus) -> dict[str, Any]:
-    from safr_study.features.search.status import seconds_since
-    from safr_study.records import to_plain
     from safr_study.render.result_tables import result_json
 
     document = result_json(status.result)
@@ -290,21 +276,15 @@ def _as_json(status: StudyStatus) -> dict[str, Any]:
         for trial in document["trials"]
         if trial["on_front"]
     ]
-    kept = ("study", "dataset", "objectives", "reference_point", "hypervolume")
+    of_result = ("study", "dataset", "objectives", "reference_point", "hypervolume")
+    now = ("running", "driver", "ending", "planned", "complete", "stopped", "failed", "begun",
+           "waiting", "seconds_since_begin", "seconds_left")  # fmt: skip
     return {
-        **{key: document[key] for key in kept},
+        **{key: document[key] for key in of_result},
         "front": front,
-        "running": status.running,
-        **{
-            key: to_plain(getattr(status, key))
-            for key in ("driver", "ending", "planned", "complete", "stopped", "failed")
-        },
-        "begun": to_plain(status.begun),
-        "waiting": status.waiting,
-        "seconds_since_begin": None if status.began is None else seconds_since(status.began),
-        "seconds_left": status.seconds_left,
+        **{key: getattr(status, key) for key in now},
         "disk_bytes": status.disk,
-        "confirmed_seeds": list(status.result.confirmed_seeds),
+        "confirmed_seeds": status.result.confirmed_seeds,
         "command": status.command,
         "undelivered": status.undelivered,
     }

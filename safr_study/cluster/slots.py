@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from safr_study.errors import BadInput
@@ -16,19 +15,16 @@ _TINY = 1e-9
 """Tolerance for what floating-point numbers lose: three thirds are one."""
 
 
-def time_left(seconds: Iterable[float], at_once: int) -> float:
-    """Wall time until runs have ended, each begun in this order as soon as a slot is free.
+def time_left(seconds: Sequence[float], at_once: int) -> float:
+    """Wall time until runs have ended: what they take, shared evenly by the slots that are used.
 
     The one formula of every time that is shown: before a study, while it runs, and from outside.
 
     Args:
-        seconds: that each run still takes, those that run already first.
+        seconds: that each run still takes, whether it runs or is still to begin.
         at_once: number of slots.
     """
-    slots = [0.0] * at_once
-    for run in seconds:
-        heapq.heapreplace(slots, slots[0] + run)
-    return max(slots)
+    return sum(seconds) / max(1, min(at_once, len(seconds)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,12 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+import psutil
 from packaging.requirements import Requirement
 
 from safr_study.cluster.ray_cluster import survey
@@ -49,60 +50,51 @@ class Check:
     """Whether a service that the user named gave no answer."""
 
 
+class _Problem(Exception):
+    """A look that found something to be mended: state, what was found, what to do."""
+
+    def __init__(self, state: State, found: str, advice: str, *, unreachable: bool = False) -> None:
+        super().__init__(found)
+        self.state, self.found, self.advice, self.unreachable = state, found, advice, unreachable
+
+
 def diagnose(stores: Stores) -> Iterator[Check]:
     """Look at machine, versions, home, disk, ledger, tracking, Ray, hub and data, one by one.
 
     Nothing is written but a file in the home that is removed at once.
     """
-    for name, check in (
-        ("machine", _machine),
-        ("versions", _versions),
-        ("device", _device),
-        ("home", _home),
-        ("disk", _disk),
-        ("ledger", _ledger),
-        ("tracking", _tracking),
-        ("ray", _ray),
-        ("hub", _hub),
-        ("data sets", _data_sets),
-    ):
-        yield _safely(name, check, stores)
+    looks = (_machine, _versions, _device, _home, _disk, _ledger, _tracking, _ray, _hub, _data_sets)
+    for look in looks:
+        yield _safely(look.__name__[1:].replace("_", " "), look, stores)
 
 
-def _safely(name: str, check: Callable[[Stores], Check], stores: Stores) -> Check:
+def _safely(name: str, look: Callable[[Stores], str], stores: Stores) -> Check:
     try:
-        result = check(stores)
-        return replace(result, found=redacted(result.found), advice=redacted(result.advice))
+        return Check(name, "ok", redacted(look(stores)))
+    except _Problem as problem:
+        found, advice = redacted(problem.found), redacted(problem.advice)
+        return Check(name, problem.state, found, advice, problem.unreachable)
     except SafrError as error:
         # The sentence says what is wrong and what to do, after its field.
-        problem = str(error).partition(": ")[2] or str(error)
-        found, _, advice = problem.partition("; ")
+        sentence = str(error).partition(": ")[2] or str(error)
+        found, _, advice = sentence.partition("; ")
         return Check(name, "failed", found, advice, isinstance(error, ServiceUnreachable))
 
 
-def _machine(stores: Stores) -> Check:  # noqa: ARG001
+def _machine(_stores: Stores) -> str:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    memory = _memory()
     found = f"{platform.system()} {platform.machine()}, {cores} cores"
-    if memory is None:
-        return Check("machine", "ok", found)
+    memory = psutil.virtual_memory().total
     found += f", {memory / 1e9:.1f} GB of memory"
     if memory < _LOW_MEMORY:
-        return Check(
-            "machine",
-            "warning",
-            found,
-            "use --max-concurrent 1: each trial at once needs a process with torch",
-        )
-    return Check("machine", "ok", found)
+        advice = "use --max-concurrent 1: each trial at once needs a process with torch"
+        raise _Problem("warning", found, advice)
+    return found
 
 
-def _versions(stores: Stores) -> Check:  # noqa: ARG001
+def _versions(_stores: Stores) -> str:
     commit = source_commit()
     shown = ", ".join(f"{name} {_version(name) or 'missing'}" for name in LIBRARIES)
-    found = f"Python {platform.python_version()}, {shown}"
-    if commit is not None:
-        found += f", commit {commit[:12]}"
     wrong = [
         f"{needed.name} {there or 'is missing'} (needs {needed.specifier or 'any'})"
         for needed in map(Requirement, metadata.requires("safr-study") or ())
@@ -110,11 +102,10 @@ def _versions(stores: Stores) -> Check:  # noqa: ARG001
         and ((there := _version(needed.name)) is None or not _fits(needed, there))
     ]
     if wrong:
-        return Check(
-            "versions", "warning", f"out of range: {', '.join(wrong)}",
-            "install with the project's constraints.txt",
-        )  # fmt: skip
-    return Check("versions", "ok", found)
+        found = f"out of range: {', '.join(wrong)}"
+        raise _Problem("warning", found, "install with the project's constraints.txt")
+    sources = "" if commit is None else f", commit {commit[:12]}"
+    return f"Python {platform.python_version()}, {shown}{sources}"
 
 
 def _version(name: str) -> str | None:
@@ -128,103 +119,83 @@ def _fits(needed: Requirement, version: str) -> bool:
     return needed.specifier.contains(version, prereleases=True)
 
 
-def _device(stores: Stores) -> Check:  # noqa: ARG001
+def _device(_stores: Stores) -> str:
     import torch
 
     if not torch.cuda.is_available():
-        return Check("device", "ok", "no GPU is used: trials run on CPU cores, one thread each")
+        return "no GPU is used: trials run on CPU cores, one thread each"
     names = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
-    return Check("device", "ok", f"{len(names)} GPUs: {', '.join(sorted(set(names)))}")
+    return f"{len(names)} GPUs: {', '.join(sorted(set(names)))}"
 
 
-def _home(stores: Stores) -> Check:
+def _home(stores: Stores) -> str:
     root = stores.home.root
     try:
         with tempfile.TemporaryFile(dir=root):
-            pass
+            return f"{root} is writable"
     except OSError as error:
-        return Check(
-            "home", "failed", f"{root} cannot be written ({error.strerror})",
-            "give a writable folder with --home",
-        )  # fmt: skip
-    return Check("home", "ok", f"{root} is writable")
+        found = f"{root} cannot be written ({error.strerror})"
+        raise _Problem("failed", found, "give a writable folder with --home") from None
 
 
-def _disk(stores: Stores) -> Check:
+def _disk(stores: Stores) -> str:
     free = shutil.disk_usage(stores.home.root).free
     found = f"{free / 1e9:.1f} GB free below {stores.home.root}"
     if free < RESERVE_BYTES:
-        return Check("disk", "failed", found, "free some (safr-study clean) or use another --home")
+        raise _Problem("failed", found, "free some (safr-study clean) or use another --home")
     if free < _LOW_DISK:
         advice = "search --dry-run says what a study needs; safr-study clean frees what can go"
-        return Check("disk", "warning", found, advice)
-    return Check("disk", "ok", found)
+        raise _Problem("warning", found, advice)
+    return found
 
 
-def _ledger(stores: Stores) -> Check:
+def _ledger(stores: Stores) -> str:
     where = "a database" if stores.storage_url is not None else "journal files in the home"
     names = stored_studies(stores.home, stores.storage_url)
-    unreadable = list_studies(stores)[1] if stores.storage_url is None else []
     found = f"{where}, {plural(len(names), 'study', 'studies')}"
+    unreadable = list_studies(stores)[1] if stores.storage_url is None else []
     if unreadable:
-        return Check("ledger", "warning", f"{found}; {unreadable[0]}", "see safr-study list")
-    return Check("ledger", "ok", found)
+        raise _Problem("warning", f"{found}; {unreadable[0]}", "see safr-study list")
+    return found
 
 
-def _tracking(stores: Stores) -> Check:
+def _tracking(stores: Stores) -> str:
     if stores.tracking_uri is None and not stores.home.tracking_database.exists():
-        return Check("tracking", "ok", "SQLite in the home, made by the first study")
+        return "SQLite in the home, made by the first study"
     store = open_store(stores.home, stores.tracking_uri)
     versions = len(list_models(store))
     where = "SQLite in the home" if stores.tracking_uri is None else store.shown_uri
-    return Check(
-        "tracking", "ok", f"{where} answers, {plural(versions, 'model version', 'model versions')}"
-    )
+    return f"{where} answers, {plural(versions, 'model version')}"
 
 
-def _ray(stores: Stores) -> Check:
+def _ray(stores: Stores) -> str:
     if stores.address is not None:
-        found = survey(stores.address)
-        return Check(
-            "ray", "ok",
-            f"{stores.address} answers: {found.nodes} nodes, {found.cpus:g} CPUs, "
-            f"{found.gpus:g} GPUs",
-        )  # fmt: skip
+        there = survey(stores.address)
+        room = f"{there.nodes} nodes, {there.cpus:g} CPUs, {there.gpus:g} GPUs"
+        return f"{stores.address} answers: {room}"
     shared = Path("/dev/shm")
-    if shared.is_dir() and shutil.disk_usage(shared).total < _LOW_SHARED:
-        size = shutil.disk_usage(shared).total / 1e6
-        return Check(
-            "ray", "warning", f"starts here with each study, but /dev/shm has {size:.0f} MB",
-            "give the container more, for example --shm-size 2g",
-        )  # fmt: skip
-    return Check("ray", "ok", "starts here with each study, on the loopback interface alone")
+    if shared.is_dir() and (bytes_there := shutil.disk_usage(shared).total) < _LOW_SHARED:
+        found = f"starts here with each study, but /dev/shm has {bytes_there / 1e6:.0f} MB"
+        raise _Problem("warning", found, "give the container more, for example --shm-size 2g")
+    return "starts here with each study, on the loopback interface alone"
 
 
-def _hub(stores: Stores) -> Check:  # noqa: ARG001
+def _hub(_stores: Stores) -> str:
     answer = hub_answers()
-    local = "put copies into SAFR_STUDY_DATA (see README), or use planted"
     if answer.offline:
-        return Check("hub", "ok", f"switched off by {answer.offline}; caches and copies are read")
+        return f"switched off by {answer.offline}; caches and copies are read"
     if answer.problem is None:
-        return Check("hub", "ok", f"{answer.endpoint} answers")
-    state: State = "failed" if answer.chosen else "warning"
+        return f"{answer.endpoint} answers"
     found = f"{answer.endpoint} does not answer ({answer.problem})"
-    return Check("hub", state, found, local, unreachable=answer.chosen)
+    advice = "put copies into SAFR_STUDY_DATA (see README), or use planted"
+    state: State = "failed" if answer.chosen else "warning"
+    raise _Problem(state, found, advice, unreachable=answer.chosen)
 
 
-def _data_sets(stores: Stores) -> Check:  # noqa: ARG001
+def _data_sets(_stores: Stores) -> str:
     folder = os.environ.get("SAFR_STUDY_DATA")
     if folder and not Path(folder).expanduser().is_dir():
-        return Check(
-            "data sets", "failed", f"SAFR_STUDY_DATA names {folder}, which is no folder",
-            "correct or unset it",
-        )  # fmt: skip
+        found = f"SAFR_STUDY_DATA names {folder}, which is no folder"
+        raise _Problem("failed", found, "correct or unset it")
     named = [f"{name} ({where})" for name, _, where in known_datasets() if where != "built in"]
-    return Check("data sets", "ok", f"planted (built in), {', '.join(named)}")
-
-
-def _memory() -> int | None:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):
-        return None
+    return f"planted (built in), {', '.join(named)}"

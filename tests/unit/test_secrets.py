@@ -24,7 +24,7 @@ from safr_study.cli.search import _next_commands, _secret_hint, _sync_command
 from safr_study.cluster.jobs.job import find_job
 from safr_study.cluster.jobs.server import JobServer, connect
 from safr_study.errors import BadInput, SafrError, ServiceUnreachable, TrialFailure
-from safr_study.features.doctor import Check, _safely
+from safr_study.features.doctor import _Problem, _safely
 from safr_study.features.models import browse_runs
 from safr_study.features.study_base.results import rank_ledger
 from safr_study.features.study_base.stores import Stores
@@ -235,14 +235,17 @@ def shown_of(address: str) -> str:
 
 
 def doctor(address: str, home: Home, patch: pytest.MonkeyPatch) -> str:
-    def well(stores: Stores) -> Check:
-        return Check("ray", "ok", f"{stores.address} answers", f"see {stores.address}")
+    def well(stores: Stores) -> str:
+        return f"{stores.address} answers"
 
-    def broken(stores: Stores) -> Check:
+    def odd(stores: Stores) -> str:
+        raise _Problem("warning", f"{stores.address} is slow", f"see {stores.address}")
+
+    def broken(stores: Stores) -> str:
         raise ServiceUnreachable(f"ray: {stores.address} is gone; start {stores.address}")
 
     stores = Stores(home, address=address)
-    return f"{_safely('ray', well, stores)} {_safely('ray', broken, stores)}"
+    return " ".join(str(_safely("ray", look, stores)) for look in (well, odd, broken))
 
 
 def page(address: str, home: Home, patch: pytest.MonkeyPatch) -> str:

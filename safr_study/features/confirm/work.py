@@ -89,7 +89,7 @@ class ConfirmWork:
         missing = self._missing(runs)
         # Replicates of the search's trials count: their times are of all seeds.
         each = {t.number: t.seconds / max(1, len(t.replicates)) for t in self.searched.trials}
-        seconds = time_left((each[number] for number, _ in missing), slots.max_concurrent)
+        seconds = time_left([each[number] for number, _ in missing], slots.max_concurrent)
         unread = [key for key in self._wanted if key not in runs or runs[key].test is None]
         cost = estimate(spec, self.corpus, slots, len(missing))
         return ConfirmPlan(

@@ -60,15 +60,14 @@ class StudyStatus:
     """Trials that run, or that wait for the next start where no driver runs the study."""
     waiting: int
     """Trials still to begin."""
-    began: float | None
-    """When its first trial was begun, in seconds since the epoch."""
+    seconds_since_begin: float | None
+    """Seconds since its first trial was begun."""
     seconds_left: float | None
     """An estimate from its trials so far; ``None``: it does not run, or no epoch has ended."""
     disk: int
     """Bytes of its checkpoints and its journal."""
     command: str | None
     """Command that resumes it; ``None``: it runs, or it has all its trials."""
-
     undelivered: str | None
     """Why MLflow may lack something, where nobody runs the study; ``None``: it has everything."""
 
@@ -156,7 +155,7 @@ def _status(ledger: Ledger, name: str, stores: Stores) -> StudyStatus:
     begun = [trial for trial in trials if trial.state is TrialState.RUNNING]
     waiting = max(0, planned - len(done) - len(begun))
     unfinished = bool(begun) or waiting > 0
-    delivery = Delivery.of(ledger)
+    delivery, first = Delivery.of(ledger), began(ledger)
     times = TrialTimes(spec)
     for trial in trials:
         times.add(trial)
@@ -170,7 +169,7 @@ def _status(ledger: Ledger, name: str, stores: Stores) -> StudyStatus:
         failed=sum(trial.state is TrialState.FAILED for trial in trials),
         begun=tuple(_progress(trial, spec) for trial in begun),
         waiting=waiting,
-        began=began(ledger),
+        seconds_since_begin=None if first is None else max(0.0, time.time() - first),
         seconds_left=None if driver is None else times.left(begun, waiting, len(begun)),
         disk=_disk(ledger, name, stores),
         command=command_of(ledger) if driver is None and unfinished else None,
@@ -198,8 +197,3 @@ def _disk(ledger: Ledger, name: str, stores: Stores) -> int:
     if stores.storage_url is None and journal.exists():
         size += journal.stat().st_size
     return size
-
-
-def seconds_since(moment: float) -> float:
-    """Seconds since a moment, which is in seconds since 1970."""
-    return max(0.0, time.time() - moment)

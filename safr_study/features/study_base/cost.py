@@ -108,10 +108,7 @@ class TrialTimes:
         if self._trials:
             each = self._trial_seconds / self._trials
         begun = [max(0.0, each - _trained(trial)) for trial in running]
-        slots = max(1, at_once, len(begun))
-        # Whole rounds add as much to every slot.
-        rounds, more = divmod(waiting, slots)
-        return rounds * each + time_left([*begun, *[each] * more], slots)
+        return time_left([*begun, *[each] * waiting], max(at_once, len(begun)))
 
 
 def free_space_check(home: Home, needed_bytes: float) -> None:

@@ -66,12 +66,11 @@ def test_the_time_left_follows_the_measured_epochs() -> None:
     study.update(RUNNING)
     one = replace(RUNNING, epochs=(report(1, 2.0),))
     study.update(one)
-    # 9 epochs of this trial and 3 whole trials of 10, at 2 s, two at once: the last of them begins
-    # when the first has ended.
-    assert study.seconds_left() == pytest.approx(2.0 * (10 + 10))
+    # 9 epochs of this trial and 3 whole trials of 10, at 2 s, two at once.
+    assert study.seconds_left() == pytest.approx(2.0 * (9 + 30) / 2)
     # A trial that stopped after 4 epochs: the others are expected to do the same.
     study.update(complete(0, (80.0, 10.0), 4))
-    assert study.seconds_left() == pytest.approx(2.0 * (4 + 4))
+    assert study.seconds_left() == pytest.approx(2.0 * (3 * 4) / 2)
 
 
 def test_the_summary_has_the_best_values_and_the_hypervolume() -> None:
