@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 SCHEMES = ("s3", "gs", "abfs", "abfss", "file")
 """Schemes of the file systems that pyarrow has."""
 _CONNECT_SECONDS, _REQUEST_SECONDS = 10.0, 60.0
-_CHUNK = 8 * 1024 * 1024
 
 
 def is_url(place: str) -> bool:
@@ -154,17 +153,14 @@ class Mirror:
             ServiceUnreachable: the store does not answer.
             CorruptCheckpoint: a name there leads out of the folder.
         """
+        from pyarrow.fs import LocalFileSystem, copy_files
+
         with _answering(self._place):
             system, path = _open(self._place)
             for _, name in _files(system, path):
                 target = _inside(self._folder, name)
                 target.parent.mkdir(parents=True, exist_ok=True)
-                with (
-                    system.open_input_stream(f"{path}/{name}") as source,
-                    target.open("wb") as file,
-                ):
-                    while chunk := source.read(_CHUNK):
-                        file.write(chunk)
+                copy_files(f"{path}/{name}", str(target), system, LocalFileSystem())
         self._known = self._found()
 
     def push(self) -> None:
@@ -223,11 +219,11 @@ def _inside(folder: Path, name: str) -> Path:
 
 
 def _put(system: FileSystem, file: Path, path: str) -> None:
+    from pyarrow.fs import LocalFileSystem, copy_files
+
     if system.type_name == "local":
         system.create_dir(path.rpartition("/")[0], recursive=True)
-    with file.open("rb") as source, system.open_output_stream(path) as target:
-        while chunk := source.read(_CHUNK):
-            target.write(chunk)
+    copy_files(str(file), path, LocalFileSystem(), system)
 
 
 def _files(system: FileSystem, path: str) -> list[tuple[int, str]]:

@@ -34,7 +34,6 @@ from safr_study.features.search.build_spec import study_spec
 from safr_study.features.search.search import search as run_search
 from safr_study.features.study_base.results import list_studies, load_result
 from safr_study.features.study_base.stores import open_stores
-from safr_study.records import RegisteredModel
 from safr_study.settings import Preset, SamplerName, SchedulerName, SearchSpace
 
 
@@ -153,9 +152,17 @@ def models(*, home: str | Path | None = None, tracking_uri: str | None = None) -
     Raises:
         ServiceUnreachable: the tracking server does not answer.
     """
-    columns = ["reference", "name", "version", "study", "trial", "aliases"]
     found = registered_models(open_stores(home, tracking_uri=tracking_uri))
-    return pd.DataFrame([_version_row(version) for version in found], columns=columns)
+    rows = [
+        (
+            f"models:/{one.name}/{one.version}",
+            *(one.name, one.version, one.tags.get("study"), one.tags.get("trial")),
+            ", ".join(sorted(one.aliases)),
+        )
+        for one in found
+    ]
+    columns = ["reference", "name", "version", "study", "trial", "aliases"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def load(
@@ -174,10 +181,3 @@ def load(
         ServiceUnreachable: the tracking server does not answer.
     """
     return opened(str(reference), open_stores(home, tracking_uri=tracking_uri))
-
-
-def _version_row(version: RegisteredModel) -> tuple[object, ...]:
-    reference = f"models:/{version.name}/{version.version}"
-    tags = version.tags
-    aliases = ", ".join(sorted(version.aliases))
-    return (reference, version.name, version.version, tags.get("study"), tags.get("trial"), aliases)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,7 +15,7 @@ from safr_study.features.models import registered_models
 from safr_study.features.study_base.results import load_result, write_result
 from safr_study.features.study_base.stores import Stores
 from safr_study.figures.front import front_figure
-from safr_study.records import StudyResult, TrialRecord
+from safr_study.records import StudyResult
 from safr_study.render.history import hypervolume_history
 from safr_study.render.notebook import front_html, study_html
 from safr_study.render.result_tables import result_notes, result_table
@@ -101,10 +100,14 @@ class Study:
 
         Columns: ``trial``, ``state``, ``label``, ``epochs``, ``seconds``, ``failure``.
         """
-        ranked = [one.trial for one in self.result.ranked]
+        ranked = (one.trial for one in self.result.ranked)
         trials = sorted([*ranked, *self.result.unranked], key=lambda trial: trial.number)
+        rows = [
+            (one.number, one.state.value, one.label, len(one.epochs), one.seconds, one.failure)
+            for one in trials
+        ]
         columns = ["trial", "state", "label", "epochs", "seconds", "failure"]
-        return pd.DataFrame([_row(trial) for trial in trials], columns=columns)
+        return pd.DataFrame(rows, columns=columns)
 
     def history(self) -> pd.DataFrame:
         """How the hypervolume grew: one row after each trial that ended.
@@ -141,14 +144,3 @@ class Study:
     def _repr_html_(self) -> str:
         front = self.front._repr_html_() if self.result.ranked else ""
         return study_html(self.result, front, self.warnings)
-
-
-def _row(trial: TrialRecord) -> Mapping[str, object]:
-    return {
-        "trial": trial.number,
-        "state": trial.state.value,
-        "label": trial.label,
-        "epochs": len(trial.epochs),
-        "seconds": trial.seconds,
-        "failure": trial.failure,
-    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 import typer
@@ -14,6 +14,7 @@ from safr_study.cli.options import corpus_spec, option
 from safr_study.errors import BadInput
 from safr_study.features.study_base.stores import open_stores
 from safr_study.render.text_table import TextTable
+from safr_study.settings.constraints import Constraint
 from safr_study.text import unit_words
 
 
@@ -85,15 +86,10 @@ def spaces(
     if action is None:
         built_in = [find_space(name) for name in built_in_spaces()]
         if json:
-            output.print_json({"spaces": [space.model_dump(mode="json") for space in built_in]})
+            output.print_json({"spaces": built_in})
             return
         rows = [
-            (
-                known.name,
-                ", ".join(known.parameters),
-                ", ".join(constraint.text for constraint in known.constraints),
-                known.description,
-            )
+            (known.name, ", ".join(known.parameters), _texts(known.constraints), known.description)
             for known in built_in
         ]
         output.show(TextTable("", ("space", "varies", "constraints", "what it is for"), rows))
@@ -102,16 +98,19 @@ def spaces(
         raise BadInput("spaces", "say spaces validate FILE, or nothing to list them")
     checked = find_space(space)
     if json:
-        output.print_json(checked.model_dump(mode="json"))
+        output.print_json(checked)
     else:
         counts = [f"{len(checked.parameters)} parameters ({', '.join(checked.parameters)})"]
         if checked.points:
             counts.append(f"{len(checked.points)} points for the grid")
         if checked.constraints:
-            kept = ", ".join(constraint.text for constraint in checked.constraints)
-            counts.append(f"constraints ({kept})")
+            counts.append(f"constraints ({_texts(checked.constraints)})")
         counts.append(f"{len(checked.baselines)} baselines")
         output.out().print(f"{space} is valid: {', '.join(counts)}.")
+
+
+def _texts(constraints: Iterable[Constraint]) -> str:
+    return ", ".join(constraint.text for constraint in constraints)
 
 
 def metrics(json: options.Json = False) -> None:
@@ -124,31 +123,20 @@ def metrics(json: options.Json = False) -> None:
     from safr_study.settings import AT_K, LAYERS, OF_LAYER, OF_MODEL
 
     groups = {"": OF_MODEL, "@K": AT_K, ".LAYER": OF_LAYER}
-    rows = [
+    metrics = [
         (f"{name}{suffix}", metric)
         for suffix, group in groups.items()
         for name, metric in group.items()
     ]
+    rows = [(name, one.label, one.unit, one.direction) for name, one in metrics]
     if json:
-        document = [
-            {
-                "name": name,
-                "label": metric.label,
-                "unit": metric.unit,
-                "better": "higher" if metric.maximise else "lower",
-            }
-            for name, metric in rows
-        ]
-        output.print_json({"metrics": document, "layers": list(LAYERS)})
+        names = ("name", "label", "unit", "better")
+        document = [dict(zip(names, row, strict=True)) for row in rows]
+        output.print_json({"metrics": document, "layers": LAYERS})
         return
     cells = [
-        (
-            name,
-            metric.label,
-            unit_words(metric.unit, share="0 to 1"),
-            "higher" if metric.maximise else "lower",
-        )
-        for name, metric in rows
+        (name, label, unit_words(unit, share="0 to 1"), better)
+        for name, label, unit, better in rows
     ]
     output.show(TextTable("Metrics", ("objective", "what", "unit", "better"), cells))
     output.out().print(
@@ -158,7 +146,7 @@ def metrics(json: options.Json = False) -> None:
 
 
 def ui(
-    port: Annotated[int, option("--port", "Port on 127.0.0.1.", min=1)] = 5000,
+    port: Annotated[int, option("Port on 127.0.0.1.", min=1)] = 5000,
     home: options.Home = None,
     tracking_uri: options.Tracking = None,
 ) -> None:
@@ -171,9 +159,8 @@ def ui(
     from safr_study.features.models import browse_runs
 
     def say(url: str, pages: Mapping[str, str]) -> None:
-        for name, page in pages.items():
-            output.err().print(f"{name}: {page}", soft_wrap=True)
-        output.err().print(f"MLflow is at {url} (Ctrl-C ends it)")
+        output.hint(*(f"{name}: {page}" for name, page in pages.items()))
+        output.hint(f"MLflow is at {url} (Ctrl-C ends it)")
 
     # Ctrl-C is how it is meant to end.
     with contextlib.suppress(KeyboardInterrupt):

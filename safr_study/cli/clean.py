@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 def clean(
     study: options.AnyStudy = None,
     models: Annotated[
-        bool, option("--models", "Models off the front of finished studies too.")
+        bool, option("Models off the front of finished studies too.", "--models")
     ] = False,
     caches: Annotated[
-        bool, option("--caches", "Encoded data sets too; they are made again.")
+        bool, option("Encoded data sets too; they are made again.", "--caches")
     ] = False,
-    yes: Annotated[bool, option("--yes", "Remove without asking.")] = False,
+    yes: Annotated[bool, option("Remove without asking.", "--yes")] = False,
     dry_run: Annotated[
-        bool, option("--dry-run", "Say what would be freed, and free nothing.")
+        bool, option("Say what would be freed, and free nothing.", "--dry-run")
     ] = False,
     json: options.Json = False,
     home: options.Home = None,
@@ -59,7 +59,12 @@ def clean(
     plan = plan_cleaning(request, stores)
     if json:
         done = plan if dry_run else run(plan, request, stores)
-        output.print_json(_as_json(done, dry_run=dry_run))
+        removed = [
+            {"path": one.path, "what": one.what, "study": one.study, "bytes": one.size}
+            for one in done.removals
+        ]
+        document = {"bytes": done.size, "kept": done.kept, "failed": done.failed}
+        output.print_json({"dry_run": dry_run, "removed": removed, **document})
     else:
         _show(plan, stores)
         if dry_run or not plan.removals:
@@ -68,18 +73,16 @@ def clean(
             output.err().print("nothing was removed")
             return
         done = run(plan, request, stores)
-        for sentence in done.kept[len(plan.kept) :]:
-            output.err().print(f"kept: {sentence}", soft_wrap=True)
-        output.out().print(f"Freed {size(done.size)}.")
+        output.hint(*(f"kept: {sentence}" for sentence in done.kept[len(plan.kept) :]))
+        output.say(f"Freed {size(done.size)}.")
     if done.failed:
         raise BadInput("home", f"not everything could be removed: {'; '.join(done.failed)}")
 
 
 def _show(plan: Cleaning, stores: Stores) -> None:
-    for sentence in plan.kept:
-        output.err().print(f"kept: {sentence}", soft_wrap=True)
+    output.hint(*(f"kept: {sentence}" for sentence in plan.kept))
     if not plan.removals:
-        output.out().print("There is nothing to free.")
+        output.say("There is nothing to free.")
         return
     root = stores.home.root
     rows = [
@@ -96,21 +99,3 @@ def _agreed(plan: Cleaning) -> bool:
     except typer.Abort:
         output.err().print()  # The question has left its line open.
         raise BadInput("yes", "nobody answered, and nothing was removed; give --yes") from None
-
-
-def _as_json(cleaning: Cleaning, *, dry_run: bool) -> dict[str, Any]:
-    return {
-        "dry_run": dry_run,
-        "removed": [
-            {
-                "path": str(removal.path),
-                "what": removal.what,
-                "study": removal.study,
-                "bytes": removal.size,
-            }
-            for removal in cleaning.removals
-        ],
-        "bytes": cleaning.size,
-        "kept": list(cleaning.kept),
-        "failed": list(cleaning.failed),
-    }

@@ -21,12 +21,10 @@ if TYPE_CHECKING:
 
 def confirm(
     study: options.Study,
-    seeds: Annotated[int, option("--seeds", "New ones for each trial, at least 2.", min=2)] = 5,
-    test: Annotated[bool, option("--test/--no-test", "Read the test set once, at the end.")] = True,
+    seeds: Annotated[int, option("New ones for each trial, at least 2.", min=2)] = 5,
+    test: Annotated[bool, option("Read the test set once, at the end.", "--test/--no-test")] = True,
     out: Annotated[Path | None, out_folder("Folder for .md, .csv, .png and .svg.")] = None,
-    max_concurrent: Annotated[
-        int | None, option("--max-concurrent", "Runs at once.", min=1, panel="Resources")
-    ] = None,
+    max_concurrent: Annotated[int | None, option("Runs at once.", min=1, panel="Resources")] = None,
     address: options.Address = None,
     dry_run: options.DryRun = False,
     quiet: options.Quiet = False,
@@ -86,8 +84,7 @@ def _dry_run(request: ConfirmRequest, stores: Stores, *, as_json: bool) -> None:
             }
         )
         return
-    for line in plan.lines():
-        output.out().print(line, soft_wrap=True)
+    output.say(*plan.lines())
     if plan.missing:
         runs = Counter(number for number, _ in plan.missing)
         rows = [(str(one.number), one.label, str(runs[one.number])) for one in plan.trials]

@@ -17,7 +17,7 @@ _STYLES = {"ok": "green", "warning": "yellow", "failed": "red"}
 
 
 def doctor(
-    quiet: Annotated[bool, option("--quiet", "Only what is not in order.")] = False,
+    quiet: Annotated[bool, option("Only what is not in order.", "--quiet")] = False,
     json: options.Json = False,
     home: options.Home = None,
     tracking_uri: options.Tracking = None,

@@ -25,35 +25,26 @@ def evaluate(
     model: options.Model,
     dataset: Annotated[
         str | None,
-        option(
-            "--dataset",
-            "Data set or path; else the one it was trained on.",
-            complete=complete_dataset,
-        ),
+        option("Data set or path; else the one it was trained on.", complete=complete_dataset),
     ] = None,
-    split: Annotated[
-        Literal["dev", "test"], option("--split", "Which texts to measure on.")
-    ] = "dev",
+    split: Annotated[Literal["dev", "test"], option("Which texts to measure on.")] = "dev",
     mode: Annotated[
         Literal["remove", "unk", "attn", "gate"] | None,
-        option("--mode", "How tokens are deleted; else as the model's study did."),
+        option("How tokens are deleted; else as the model's study did."),
     ] = None,
     quick: Annotated[
-        bool, option("--quick", "Without leave-one-out, other rankings and the layers.")
+        bool, option("Without leave-one-out, other rankings and the layers.", "--quick")
     ] = False,
-    out: Annotated[
-        Path | None, option("--out", "Write every metric to FILE.csv or FILE.json too.")
-    ] = None,
+    out: Annotated[Path | None, option("Write every metric to FILE.csv or FILE.json too.")] = None,
     roar: Annotated[
         list[float] | None,
         option(
-            "--roar",
             "Retrain without the top K % of the tokens, and without K % at random; repeat.",
             metavar="K",
         ),
     ] = None,
     roar_seeds: Annotated[
-        int, option("--roar-seeds", "Retrain with seeds 0 .. N-1; 1: the model's own.", min=1)
+        int, option("Retrain with seeds 0 .. N-1; 1: the model's own.", min=1)
     ] = 1,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,

@@ -31,20 +31,18 @@ _MOST_CLASSES = 6
 def explain(
     model: options.Model,
     text: Annotated[str, typer.Argument(help="The text; - reads standard input.", metavar="TEXT")],
-    html: Annotated[
-        Path | None, option("--html", "Write one self-contained page.", dir_okay=False)
-    ] = None,
+    html: Annotated[Path | None, option("Write one self-contained page.", dir_okay=False)] = None,
     png: Annotated[
-        Path | None, option("--png", "Draw capacities, graph and interference.", dir_okay=False)
+        Path | None, option("Draw capacities, graph and interference.", dir_okay=False)
     ] = None,
-    svg: Annotated[Path | None, option("--svg", "The same as SVG.", dir_okay=False)] = None,
+    svg: Annotated[Path | None, option("The same as SVG.", dir_okay=False)] = None,
     layers: Annotated[
-        bool, option("--layers", "Every layer too, in NAME-layers.png or .svg.")
+        bool, option("Every layer too, in NAME-layers.png or .svg.", "--layers")
     ] = False,
     layer: Annotated[
-        Layer | None, option("--layer", "Where capacity is measured; else as in the model's study.")
+        Layer | None, option("Where capacity is measured; else as in the model's study.")
     ] = None,
-    top: Annotated[int, option("--top", "Rows of the table of words.", min=0)] = 10,
+    top: Annotated[int, option("Rows of the table of words.", min=0)] = 10,
     json: options.Json = False,
     home: options.Home = None,
     tracking_uri: options.Tracking = None,

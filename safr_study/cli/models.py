@@ -69,7 +69,7 @@ def pull(
     model: Annotated[
         str, typer.Argument(help="NAME, NAME@alias or NAME/version.", metavar="MODEL")
     ],
-    to: Annotated[Path, option("--to", "A new or empty folder.", file_okay=False)],
+    to: Annotated[Path, option("A new or empty folder.", file_okay=False)],
     json: options.Json = False,
     home: options.Home = None,
     tracking_uri: options.Tracking = None,
@@ -122,10 +122,8 @@ def sync(
     if json:
         output.print_json({"studies": synced})
     else:
-        for one in synced:
-            output.out().print(_sentence(one), soft_wrap=True)
-        if not synced:
-            output.out().print("MLflow has everything of every study here.")
+        nothing = ["MLflow has everything of every study here."]
+        output.say(*(map(_sentence, synced) if synced else nothing))
     missing = [one.missing for one in synced if one.missing is not None]
     if missing:
         again = shlex.join(["safr-study", "sync", *([study] if study else [])])

@@ -19,9 +19,8 @@ _PLACES = "Where things are"
 
 
 def option(
-    flag: str,
     text: str,
-    *,
+    *flags: str,
     panel: str | None = None,
     complete: Callable[..., Any] | None = None,
     **rules: Any,
@@ -29,19 +28,19 @@ def option(
     """An option of a command, for ``Annotated``.
 
     Args:
-        flag: its name, ``--trials``.
         text: its line of ``--help``.
+        flags: its name, where it is not that of its parameter; always for a switch, which would
+            have an opposite without one.
         panel: heading under which ``--help`` shows it.
         complete: what a shell offers for its value.
         rules: more for ``typer.Option``: ``min``, ``metavar``, ``envvar``.
     """
-    return typer.Option(flag, help=text, rich_help_panel=panel, autocompletion=complete, **rules)
+    return typer.Option(*flags, help=text, rich_help_panel=panel, autocompletion=complete, **rules)
 
 
 Home = Annotated[
     Path | None,
     option(
-        "--home",
         "Folder of everything; else SAFR_STUDY_HOME, else ./.safr-study.",
         file_okay=False,
         panel=_PLACES,
@@ -49,16 +48,11 @@ Home = Annotated[
 ]
 Tracking = Annotated[
     str | None,
-    option(
-        "--tracking-uri",
-        "MLflow server; else MLFLOW_TRACKING_URI, else SQLite in the home.",
-        panel=_PLACES,
-    ),
+    option("MLflow server; else MLFLOW_TRACKING_URI, else SQLite in the home.", panel=_PLACES),
 ]
 Storage = Annotated[
     str | None,
     option(
-        "--storage",
         "Database URL of the ledger; else a file in the home.",
         envvar="SAFR_STUDY_STORAGE",
         panel=_PLACES,
@@ -67,7 +61,6 @@ Storage = Annotated[
 Checkpoints = Annotated[
     str | None,
     option(
-        "--checkpoints",
         "URL of an object store, as s3://BUCKET/PREFIX; else the home, which all nodes share.",
         envvar="SAFR_STUDY_CHECKPOINTS",
         panel=_PLACES,
@@ -81,35 +74,31 @@ Model = Annotated[
         metavar="MODEL",
     ),
 ]
-Json = Annotated[bool, option("--json", "One JSON document on standard output, nothing else.")]
-Quiet = Annotated[bool, option("--quiet", "No progress, only the result.")]
-DryRun = Annotated[bool, option("--dry-run", "Say what would be done and what it costs.")]
-Epochs = Annotated[int, option("--epochs", "At most; early stopping may end before.", min=1)]
+Json = Annotated[bool, option("One JSON document on standard output, nothing else.", "--json")]
+Quiet = Annotated[bool, option("No progress, only the result.", "--quiet")]
+DryRun = Annotated[bool, option("Say what would be done and what it costs.", "--dry-run")]
+Epochs = Annotated[int, option("At most; early stopping may end before.", min=1)]
 Preset = Annotated[
-    Literal["masked", "reference"],
-    option("--preset", "Padding-aware, or as the authors' released code."),
+    Literal["masked", "reference"], option("Padding-aware, or as the authors' released code.")
 ]
-TextColumn = Annotated[str | None, option("--text-column", "Column of the texts.", panel="Data")]
-LabelColumn = Annotated[str | None, option("--label-column", "Column of the labels.", panel="Data")]
-TrainLimit = Annotated[int | None, option("--train-limit", "Use at most N texts.", panel="Data")]
-DevLimit = Annotated[int | None, option("--dev-limit", "Use at most N texts.", panel="Data")]
-TestLimit = Annotated[int | None, option("--test-limit", "Use at most N texts.", panel="Data")]
+TextColumn = Annotated[str | None, option("Column of the texts.", panel="Data")]
+LabelColumn = Annotated[str | None, option("Column of the labels.", panel="Data")]
+TrainLimit = Annotated[int | None, option("Use at most N texts.", panel="Data")]
+DevLimit = Annotated[int | None, option("Use at most N texts.", panel="Data")]
+TestLimit = Annotated[int | None, option("Use at most N texts.", panel="Data")]
 Address = Annotated[
-    str | None,
-    option("--address", "A running Ray cluster; else one on this machine.", panel=_PLACES),
+    str | None, option("A running Ray cluster; else one on this machine.", panel=_PLACES)
 ]
 
 Ray = Annotated[
     str | None,
-    option(
-        "--ray", "URL of a Ray dashboard: the jobs of submit there, not the ledger.", panel=_PLACES
-    ),
+    option("URL of a Ray dashboard: the jobs of submit there, not the ledger.", panel=_PLACES),
 ]
 
 
 def out_folder(text: str) -> Any:
     """The option ``--out`` of a command that writes files into a folder, for ``Annotated``."""
-    return option("--out", text, file_okay=False, callback=_check_folder)
+    return option(text, file_okay=False, callback=_check_folder)
 
 
 def _check_folder(path: Path | None) -> Path | None:

@@ -50,6 +50,18 @@ def silence() -> None:
     _quiet = True
 
 
+def say(*sentences: str) -> None:
+    """Sentences among the results, each in a line of its own, however long."""
+    for sentence in sentences:
+        out().print(sentence, soft_wrap=True)
+
+
+def hint(*sentences: str) -> None:
+    """Sentences about progress, or what to do next, each in a line of its own, however long."""
+    for sentence in sentences:
+        err().print(sentence, soft_wrap=True)
+
+
 def show(*tables: TextTable) -> None:
     """Tables among the results."""
     from safr_study.render.terminal import TerminalTable
@@ -70,8 +82,7 @@ def show_page(page: TextPage) -> None:
 
 def wrote(paths: Iterable[Path]) -> None:
     """Say which files were written."""
-    for path in paths:
-        err().print(f"wrote {path}", soft_wrap=True)
+    hint(*(f"wrote {path}" for path in paths))
 
 
 def print_json(document: Any) -> None:

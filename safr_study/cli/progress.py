@@ -193,12 +193,12 @@ class StudyProgress:
 
         states = self._states
         parts = [f"{states[TrialState.COMPLETE]} of {self.plan.trials} trials complete"]
-        if self._infeasible:
-            parts.append(f"{self._infeasible} of them not feasible")
-        if states[TrialState.PRUNED]:
-            parts.append(f"{states[TrialState.PRUNED]} stopped early")
-        if states[TrialState.FAILED]:
-            parts.append(f"{states[TrialState.FAILED]} failed")
+        counted = (
+            (self._infeasible, "of them not feasible"),
+            (states[TrialState.PRUNED], "stopped early"),
+            (states[TrialState.FAILED], "failed"),
+        )
+        parts += [f"{count} {what}" for count, what in counted if count]
         if self._front:
             objectives = self.plan.spec.objectives
             for objective, best in zip(objectives, self._best, strict=True):

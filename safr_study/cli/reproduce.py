@@ -27,15 +27,14 @@ def reproduce(
     dataset: Annotated[
         str,
         option(
-            "--dataset",
             "sst2-treebank (the paper's SST-2), imdb, or sst2 (unfiltered).",
             complete=complete_dataset,
             panel="Data",
         ),
     ] = "sst2-treebank",
-    seeds: Annotated[int, option("--seeds", "Runs of each row, with seeds 0 .. N-1.", min=1)] = 3,
+    seeds: Annotated[int, option("Runs of each row, with seeds 0 .. N-1.", min=1)] = 3,
     row: Annotated[
-        list[str] | None, option("--row", "This row alone, as 'safr(1, 0.1)'; may be given again.")
+        list[str] | None, option("This row alone, as 'safr(1, 0.1)'; may be given again.")
     ] = None,
     preset: options.Preset = "masked",
     epochs: options.Epochs = 100,
@@ -45,27 +44,23 @@ def reproduce(
     results: Annotated[
         Path | None,
         option(
-            "--results",
             "Folder of the finished runs; else results in the home.",
             file_okay=False,
             panel="Where things are",
         ),
     ] = None,
     out: Annotated[Path | None, out_folder("Folder for .md, .tex, .csv, .png and .svg.")] = None,
-    max_concurrent: Annotated[
-        int | None, option("--max-concurrent", "Runs at once; else one per core.", min=1)
-    ] = None,
+    max_concurrent: Annotated[int | None, option("Runs at once; else one per core.", min=1)] = None,
     address: options.Address = None,
     checkpoints: Annotated[
         str | None,
         option(
-            "--checkpoints",
             "URL of an object store for the trained models; else the home.",
             panel="Where things are",
         ),
     ] = None,
     dry_run: Annotated[
-        bool, option("--dry-run", "List the runs that are missing; do none.")
+        bool, option("List the runs that are missing; do none.", "--dry-run")
     ] = False,
     json: options.Json = False,
     home: options.Home = None,
@@ -142,8 +137,7 @@ def _dry_run(request: RunRequest, home: Home, *, as_json: bool) -> None:
             }
         )
         return
-    for line in [*plan.lines(), *(f"  {run.label}" for run in plan.missing)]:
-        output.out().print(line, soft_wrap=True)
+    output.say(*plan.lines(), *(f"  {run.label}" for run in plan.missing))
 
 
 def _run(request: RunRequest, home: Home, out: Path | None, *, as_json: bool) -> None:

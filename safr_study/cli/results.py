@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from safr_study.records import StudyResult
 
 AnywayOption = Annotated[
-    bool, option("--anyway", "Compare also studies of other data; it is said then.")
+    bool, option("Compare also studies of other data; it is said then.", "--anyway")
 ]
 ROWS = 100
 """Rows of the ranking that are shown by default."""
@@ -26,7 +26,7 @@ ROWS = 100
 def pareto(
     study: options.Study,
     out: Annotated[Path | None, out_folder("Folder for the pictures and tables.")] = None,
-    rows: Annotated[int, option("--rows", "Trials in the table, the best; 0: all.", min=0)] = ROWS,
+    rows: Annotated[int, option("Trials in the table, the best; 0: all.", min=0)] = ROWS,
     json: options.Json = False,
     home: options.Home = None,
     storage: options.Storage = None,
@@ -57,42 +57,33 @@ def pareto(
 def _show(result: StudyResult, rows: int) -> None:
     from safr_study.render.result_tables import ranking_table, result_notes
 
-    console = output.out()
     if result.ranked:
         output.show(ranking_table(result, rows=rows))
     else:
-        console.print(f"Study {result.name}: no trial is complete yet.")
+        output.say(f"Study {result.name}: no trial is complete yet.")
     more = len(result.ranked) - rows
     if more > 0:
-        console.print(
-            f"{more:,} more trials; --rows 0 shows all, --out FOLDER writes all as CSV.",
-            soft_wrap=True,
-        )
-    for line in result_notes(result):
-        console.print(line, soft_wrap=True)
+        output.say(f"{more:,} more trials; --rows 0 shows all, --out FOLDER writes all as CSV.")
+    output.say(*result_notes(result))
 
 
 def report(
     study: options.Study,
-    out: Annotated[
-        Path | None, option("--out", "The page; else STUDY-report.html.", dir_okay=False)
-    ] = None,
+    out: Annotated[Path | None, option("The page; else STUDY-report.html.", dir_okay=False)] = None,
     others: Annotated[
         list[str] | None,
         option(
-            "--with",
             "Set another study beside it; may be given again.",
+            "--with",
             complete=complete_study,
             metavar="STUDY",
         ),
     ] = None,
     anyway: AnywayOption = False,
     quick: Annotated[
-        bool, option("--quick", "From the ledger alone: no curves over k, no example texts.")
+        bool, option("From the ledger alone: no curves over k, no example texts.", "--quick")
     ] = False,
-    texts: Annotated[
-        int, option("--texts", "Example texts of dev on the page.", min=0, max=50)
-    ] = 6,
+    texts: Annotated[int, option("Example texts of dev on the page.", min=0, max=50)] = 6,
     json: options.Json = False,
     home: options.Home = None,
     storage: options.Storage = None,
@@ -128,9 +119,8 @@ def report(
     if json:
         output.print_json(facts)
         return
-    for sentence in facts["missing"]:
-        output.err().print(f"note: {sentence}", soft_wrap=True)
-    output.out().print(f"wrote {written.path} ({size(written.bytes)})", soft_wrap=True)
+    output.hint(*(f"note: {sentence}" for sentence in facts["missing"]))
+    output.say(f"wrote {written.path} ({size(written.bytes)})")
 
 
 def compare(
@@ -162,11 +152,7 @@ def compare(
       safr-study compare s1 s2 --json | jq '.studies[] | {study, hypervolume, share}'
     """
     from safr_study.features.compare.compare import compare as run
-    from safr_study.features.compare.view import (
-        comparison_json,
-        comparison_page,
-        write_comparison,
-    )
+    from safr_study.features.compare.view import comparison_json, comparison_page, write_comparison
 
     comparison = run(studies, open_stores(home, storage=storage, reads=True), anyway=anyway)
     written = write_comparison(comparison, out) if out is not None else []
@@ -175,6 +161,5 @@ def compare(
         return
     page = comparison_page(comparison)
     output.show(*page.tables)
-    for sentence in page.notes:
-        output.out().print(sentence, soft_wrap=True)
+    output.say(*page.notes)
     output.wrote(written)

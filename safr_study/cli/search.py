@@ -44,7 +44,6 @@ def search(
     dataset: Annotated[
         str,
         option(
-            "--dataset",
             "planted[:variant], sst2, sst2-treebank, imdb, a hub id, or a path.",
             complete=complete_dataset,
             panel="Data",
@@ -55,85 +54,68 @@ def search(
     train_limit: options.TrainLimit = None,
     dev_limit: options.DevLimit = None,
     study: Annotated[
-        str | None, option("--study", "Its name; else one from the data set and the settings.")
+        str | None, option("Its name; else one from the data set and the settings.")
     ] = None,
     space: Annotated[
-        str, option("--space", "A search space: name or YAML file.", complete=complete_space)
+        str, option("A search space: name or YAML file.", complete=complete_space)
     ] = "lambda",
-    trials: Annotated[int, option("--trials", "To finish; the baselines count.", min=1)] = 24,
+    trials: Annotated[int, option("To finish; the baselines count.", min=1)] = 24,
     epochs: options.Epochs = 20,
-    k: Annotated[float, option("--k", "Percent of the tokens deleted for SRS.")] = 30.0,
+    k: Annotated[float, option("Percent of the tokens deleted for SRS.")] = 30.0,
     objective: Annotated[
         list[str] | None,
         option(
-            "--objective",
             "A metric (see safr-study metrics); repeat. Default: accuracy, srs@k.",
             complete=complete_metric,
         ),
     ] = None,
     sampler: Annotated[
-        Literal["tpe", "nsga2", "gp", "qmc", "random", "grid"],
-        option("--sampler", "Who chooses settings."),
+        Literal["tpe", "nsga2", "gp", "qmc", "random", "grid"], option("Who chooses settings.")
     ] = "tpe",
     scheduler: Annotated[
-        Literal["mo-asha", "none"], option("--scheduler", "Who stops trials that others beat.")
+        Literal["mo-asha", "none"], option("Who stops trials that others beat.")
     ] = "mo-asha",
-    seeds_per_trial: Annotated[
-        int, option("--seeds-per-trial", "Trainings of each trial; means count.", min=1)
-    ] = 1,
+    seeds_per_trial: Annotated[int, option("Trainings of each trial; means count.", min=1)] = 1,
     warm_start: Annotated[
         str | None,
         option(
-            "--from",
             "A study over the same space, from which the sampler learns.",
+            "--from",
             complete=complete_study,
         ),
     ] = None,
-    time_budget: Annotated[
-        str | None, option("--time-budget", "End after so long, for example 2h or 90m.")
-    ] = None,
+    time_budget: Annotated[str | None, option("End after so long, for example 2h or 90m.")] = None,
     epoch_budget: Annotated[
-        int | None, option("--epoch-budget", "Begin no trial after so many epochs in all.", min=1)
+        int | None, option("Begin no trial after so many epochs in all.", min=1)
     ] = None,
     on_finish: Annotated[
-        str | None,
-        option(
-            "--on-finish", "Run a command at the end; it gets the result as JSON.", metavar="CMD"
-        ),
+        str | None, option("Run a command at the end; it gets the result as JSON.", metavar="CMD")
     ] = None,
-    seed: Annotated[
-        int, option("--seed", "Of the sampler and of every training.", min=0, max=2**63 - 1)
-    ] = 0,
+    seed: Annotated[int, option("Of the sampler and of every training.", min=0, max=2**63 - 1)] = 0,
     preset: options.Preset = "masked",
     precision: Annotated[
         Literal["auto", "float32"],
-        option("--precision", "auto: bfloat16 on CUDA, float32 on the CPU.", panel="Resources"),
+        option("auto: bfloat16 on CUDA, float32 on the CPU.", panel="Resources"),
     ] = "auto",
     max_concurrent: Annotated[
-        int | None, option("--max-concurrent", "Trials at once.", min=1, panel="Resources")
+        int | None, option("Trials at once.", min=1, panel="Resources")
     ] = None,
-    cpus_per_trial: Annotated[
-        float | None, option("--cpus-per-trial", "Default: 1.", panel="Resources")
-    ] = None,
+    cpus_per_trial: Annotated[float | None, option("Default: 1.", panel="Resources")] = None,
     gpus_per_trial: Annotated[
         float | None,
-        option(
-            "--gpus-per-trial",
-            "Fractions share one. Default: a share where there are GPUs.",
-            panel="Resources",
-        ),
+        option("Fractions share one. Default: a share where there are GPUs.", panel="Resources"),
     ] = None,
     system_metrics: Annotated[
         bool,
         option(
-            "--system-metrics",
             "Track what each epoch takes of processor, memory and GPU.",
+            "--system-metrics",
             panel="Resources",
         ),
     ] = False,
     address: options.Address = None,
     fresh: Annotated[
-        bool, option("--fresh", "Begin anew; what was finished is kept aside.")
+        bool, option("Begin anew; what was finished is kept aside.", "--fresh")
     ] = False,
     dry_run: options.DryRun = False,
     quiet: options.Quiet = False,
@@ -159,11 +141,7 @@ def search(
 
     spec = study_spec(locals())
     stores = open_stores(
-        home,
-        tracking_uri=tracking_uri,
-        storage=storage,
-        address=address,
-        checkpoints=checkpoints,
+        home, tracking_uri=tracking_uri, storage=storage, address=address, checkpoints=checkpoints
     )
     if dry_run:
         _dry_run(spec, stores, fresh=fresh, as_json=json)
@@ -231,23 +209,21 @@ def _dry_run(spec: StudySpec, stores: Stores, *, fresh: bool, as_json: bool) -> 
     plan = plan_study(spec, stores, cpus=float(os.cpu_count() or 1), gpus=0.0, fresh=fresh)
     if as_json:
         document = to_plain(plan)
+        del document["spec"]
         for trial in document["first"]:
             trial["run_on"] = trial.pop("control")
             trial["run_on_values"] = trial.pop("control_values")
+        of_spec = ("time_budget", "epoch_budget", "warm_start")
         output.print_json(
             {
                 "name": spec.name,
-                **{name: document[name] for name in ("corpus", "trials", "done", "unfinished")},
                 "epochs": spec.train.epochs,
                 "objectives": [objective.name for objective in spec.objectives],
-                **{name: document[name] for name in ("reference_point", "cost")},
                 "baselines": [baseline.name for baseline in spec.space.baselines],
                 "rungs": spec.scheduler.rungs(spec.train.epochs),
-                "time_budget": spec.time_budget,
-                "epoch_budget": spec.epoch_budget,
-                "warm_start": spec.warm_start,
-                "first": document["first"],
-                "allotment": document["slots"],
+                **{name: getattr(spec, name) for name in of_spec},
+                "allotment": document.pop("slots"),
+                **document,
             }
         )
         return
@@ -269,7 +245,6 @@ def _show_front_so_far(spec: StudySpec, stores: Stores) -> None:
 
 
 def _show(outcome: SearchOutcome, stores: Stores, *, home: Path | None, as_json: bool) -> None:
-    from safr_study.records import to_plain
     from safr_study.render.result_tables import (
         models_table,
         ranking_table,
@@ -277,52 +252,40 @@ def _show(outcome: SearchOutcome, stores: Stores, *, home: Path | None, as_json:
         result_notes,
     )
 
+    result, models = outcome.result, outcome.models
     if as_json:
-        output.print_json(
-            {
-                **result_json(outcome.result),
-                "models": to_plain(outcome.models),
-                "untracked": outcome.untracked,
-                "budget": outcome.budget,
-            }
-        )
+        more = {name: getattr(outcome, name) for name in ("models", "untracked", "budget")}
+        output.print_json({**result_json(result), **more})
         return
-    console = output.out()
-    output.show(ranking_table(outcome.result))
-    for line in result_notes(outcome.result):
-        console.print(line, soft_wrap=True)
+    output.show(ranking_table(result))
+    output.say(*result_notes(result))
     if outcome.budget is not None:
-        console.print(f"Study {outcome.result.name}: {outcome.budget}.", soft_wrap=True)
-    if outcome.models:
-        console.print()
-        output.show(models_table(outcome.models))
-    aliases = {alias for model in outcome.models for alias in model.aliases}
-    if outcome.models and not aliases & set(ROLES):
-        console.print(
+        output.say(f"Study {result.name}: {outcome.budget}.")
+    if models:
+        output.out().print()
+        output.show(models_table(models))
+    if models and not {alias for model in models for alias in model.aliases} & set(ROLES):
+        output.say(
             f"The plain aliases {', '.join(ROLES)} belong to the first study of this data; "
-            f"safr-study promote {outcome.result.name} moves them here.",
-            soft_wrap=True,
+            f"safr-study promote {result.name} moves them here."
         )
-    console.print("Next:")
-    for command in _next_commands(outcome, stores, home):
-        console.print(f"  {shlex.join(command)}", soft_wrap=True)
-    if hint := _secret_hint(stores):
-        console.print(hint, soft_wrap=True)
+    commands = _next_commands(outcome, stores, home)
+    output.say("Next:", *(f"  {shlex.join(command)}" for command in commands))
+    output.say(*_secret_hints(stores))
 
 
 def _sync_command(study: str, stores: Stores, home: Path | None) -> list[str]:
     """What brings a study to the tracking server that it was meant for, without a password."""
     # Without --tracking-uri: the ledger knows it, but for a database, which needs its password.
     uri = stores.tracking_uri
-    at_home = ["--home", str(home)] if home is not None else []
-    ledger = _option("--storage", stores.storage_url)
     database = uri is not None and not uri.startswith("http")
+    ledger = _option("--storage", stores.storage_url)
     tracked = _option("--tracking-uri", uri if database else None)
-    return ["safr-study", "sync", study, *at_home, *ledger, *tracked]
+    return ["safr-study", "sync", study, *_option("--home", home), *ledger, *tracked]
 
 
-def _secret_hint(stores: Stores) -> str | None:
-    """Where the secrets belong that the commands lack; ``None``: they lack none."""
+def _secret_hints(stores: Stores) -> Iterator[str]:
+    """Where the secrets belong that the commands lack; nothing where they lack none."""
     places = []
     if stores.storage_url is not None and has_secret(stores.storage_url):
         places.append("the ledger's password in PGPASSWORD or a file of PGPASSFILE")
@@ -331,20 +294,20 @@ def _secret_hint(stores: Stores) -> str | None:
             "MLflow's in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or in "
             "MLFLOW_TRACKING_TOKEN"
         )
-    return f"Addresses are shown without secrets: give {'; '.join(places)}." if places else None
+    if places:
+        yield f"Addresses are shown without secrets: give {'; '.join(places)}."
 
 
-def _option(name: str, address: str | None) -> list[str]:
-    """An option with its address, which shows no secret."""
-    return [] if address is None else [name, redacted_address(address)]
+def _option(name: str, value: str | Path | None) -> list[str]:
+    """An option with its value, an address without secrets; nothing where there is none."""
+    return [] if value is None else [name, redacted_address(str(value))]
 
 
 def _next_commands(
     outcome: SearchOutcome, stores: Stores, home: Path | None
 ) -> Iterator[list[str]]:
     """What shows and uses what a search found."""
-    program = output.called_as()
-    at_home = ["--home", str(home)] if home is not None else []
+    program, at_home = output.called_as(), _option("--home", home)
     ledger = _option("--storage", stores.storage_url)
     tracked = _option("--tracking-uri", stores.tracking_uri)
     yield [*program, "pareto", outcome.result.name, "--out", "figures", *at_home, *ledger]

@@ -28,7 +28,7 @@ WATCH_SECONDS = 2.0
 def status(
     study: options.AnyStudy = None,
     watch: Annotated[
-        bool, option("--watch", "Look again every two seconds until it has ended.")
+        bool, option("Look again every two seconds until it has ended.", "--watch")
     ] = False,
     ray: options.Ray = None,
     json: options.Json = False,
@@ -73,9 +73,7 @@ def status(
 
 def stop(
     study: options.Study,
-    timeout: Annotated[
-        float, option("--timeout", "Seconds to wait until it has ended.", min=0.0)
-    ] = 120.0,
+    timeout: Annotated[float, option("Seconds to wait until it has ended.", min=0.0)] = 120.0,
     ray: options.Ray = None,
     json: options.Json = False,
     home: options.Home = None,
@@ -110,7 +108,7 @@ def stop(
     if json:
         output.print_json({"seconds": ended.seconds, **_as_json(left)})
         return
-    output.out().print(f"Study {study} has ended: {_counts(left)}.", soft_wrap=True)
+    output.say(f"Study {study} has ended: {_counts(left)}.")
     _say_command(left)
 
 
@@ -173,13 +171,12 @@ def _watch(study: str, stores: Stores, current: StudyStatus) -> StudyStatus:
 
 def _say_command(status: StudyStatus) -> None:
     if status.undelivered is not None:
-        output.out().print(
+        output.say(
             f"MLflow may lack something of it ({status.undelivered}): safr-study sync "
-            f"{status.result.name} brings it there.",
-            soft_wrap=True,
+            f"{status.result.name} brings it there."
         )
     if status.command is not None:
-        output.out().print(f"Go on with it: {status.command}", soft_wrap=True)
+        output.say(f"Go on with it: {status.command}")
 
 
 def _page(status: StudyStatus) -> RenderableType:

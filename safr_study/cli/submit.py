@@ -31,21 +31,17 @@ def submit(
     ray: Annotated[
         str,
         option(
-            "--ray",
-            "URL of the cluster's dashboard: http://HEAD:8265.",
-            envvar="RAY_API_SERVER_ADDRESS",
+            "URL of the cluster's dashboard: http://HEAD:8265.", envvar="RAY_API_SERVER_ADDRESS"
         ),
     ],
     follow: Annotated[
-        bool, option("--follow", "Show its log until it ends; exit with its code.")
+        bool, option("Show its log until it ends; exit with its code.", "--follow")
     ] = False,
     code: Annotated[
-        Literal["ship", "image"],
-        option("--code", "Send this safr-study along, or use the one of the nodes."),
+        Literal["ship", "image"], option("Send this safr-study along, or use the one of the nodes.")
     ] = "ship",
     env: Annotated[
-        list[str] | None,
-        option("--env", "A variable to pass on, no secret; repeat.", metavar="NAME"),
+        list[str] | None, option("A variable to pass on, no secret; repeat.", metavar="NAME")
     ] = None,
     json: options.Json = False,
 ) -> None:
@@ -74,35 +70,34 @@ def submit(
     """
     from safr_study.cluster.jobs.server import connect
     from safr_study.features.search.build_spec import study_spec
-    from safr_study.features.submit import Submission
     from safr_study.features.submit import submit as run
 
     arguments = list(context.args)
-    options = _search_options(arguments)
+    searched = _search_options(arguments)
     for name in _HERE_ALONE:
-        if options.get(name):
+        if searched.get(name):
             flag = f"--{name.replace('_', '-')}"
             raise BadInput(flag[2:], f"is no option of submit; give {flag} to safr-study search")
-    spec = study_spec(options)
-    space_file = _space_file(str(options["space"]))
-    submission = Submission(
+    spec = study_spec(searched)
+    space_file = _space_file(str(searched["space"]))
+    server = connect(ray)
+    job = run(
+        server,
+        _for_cluster(arguments, spec.name, spec.corpus.dataset, space_file),
         study=spec.name,
-        arguments=tuple(_for_cluster(arguments, spec.name, spec.corpus.dataset, space_file)),
-        command=tuple(sys.argv[1:]),
+        command=sys.argv[1:],
         code=code,
         space_file=space_file,
-        variables=tuple(env or ()),
+        variables=env or (),
     )
-    server = connect(ray)
-    job = run(server, submission)
-    output.err().print(f"Job {job.id} of study {job.study} is submitted.", soft_wrap=True)
+    output.hint(f"Job {job.id} of study {job.study} is submitted.")
     if follow:
         _follow(server, job, as_json=json)
     if json:
-        output.print_json(_job_json(job))
+        output.print_json(job)
     else:
-        output.out().print(f"Follow it: {_watch_command(server, job)}", soft_wrap=True)
-        output.out().print(f"End it: {_stop_command(server, job)}", soft_wrap=True)
+        output.say(f"Follow it: {_watch_command(server, job)}")
+        output.say(f"End it: {_stop_command(server, job)}")
 
 
 def _search_options(arguments: Sequence[str]) -> Mapping[str, Any]:
@@ -136,47 +131,50 @@ def _for_cluster(
 
 def show_jobs(address: str, study: str | None, *, watch: bool, as_json: bool) -> None:
     """The jobs of a study, or all, on a cluster; or the log of a study's last one."""
-    from safr_study.cluster.jobs.job import jobs_of
-    from safr_study.cluster.jobs.server import connect
-
     if watch and study is None:
         raise BadInput("watch", "needs the name of one study")
-    server = connect(address)
-    jobs = jobs_of(server, study)
-    if study is not None and not jobs:
-        raise _unknown(study, server)
+    server, jobs = _jobs(address, study)
     if watch:
         _follow(server, jobs[0], as_json=as_json)
     elif as_json:
-        output.print_json({"jobs": [_job_json(job) for job in jobs]})
+        output.print_json({"jobs": jobs})
     elif jobs:
         output.show(_jobs_table(jobs))
     else:
-        output.out().print("No job yet; begin one: safr-study submit")
+        output.say("No job yet; begin one: safr-study submit")
 
 
 def stop_jobs(address: str, study: str, *, timeout: float, as_json: bool) -> None:
     """End the running job of a study, and wait until it has ended."""
-    from safr_study.cluster.jobs.job import jobs_of, stop_job, wait
-    from safr_study.cluster.jobs.server import connect
+    from safr_study.cluster.jobs.job import stop_job, wait
 
-    server = connect(address)
-    jobs = jobs_of(server, study)
-    if not jobs:
-        raise _unknown(study, server)
+    server, jobs = _jobs(address, study)
     running = [job for job in jobs if not job.ended_yet]
     if not running:
         raise BadInput("study", f"no job of {study!r} is running: there is nothing to stop")
     for job in running:
         stop_job(server, job)
-        output.err().print(f"asked job {job.id} to end; waiting", soft_wrap=True)
+        output.hint(f"asked job {job.id} to end; waiting")
     ended = [wait(server, job, timeout=timeout) for job in running]
     if as_json:
-        output.print_json({"jobs": [_job_json(job) for job in ended]})
+        output.print_json({"jobs": ended})
         return
-    for job in ended:
-        output.out().print(f"Job {job.id} of study {study}: {job.state}.", soft_wrap=True)
-    output.out().print("The command that submitted it goes on with the study.", soft_wrap=True)
+    output.say(*(f"Job {job.id} of study {study}: {job.state}." for job in ended))
+    output.say("The command that submitted it goes on with the study.")
+
+
+def _jobs(address: str, study: str | None) -> tuple[JobServer, list[Job]]:
+    """A cluster, and the jobs of a study there, or all."""
+    from safr_study.cluster.jobs.job import jobs_of
+    from safr_study.cluster.jobs.server import connect
+
+    server = connect(address)
+    jobs = jobs_of(server, study)
+    if study is not None and not jobs:
+        raise BadInput(
+            "study", f"{study!r} has no job at {server.address}; see safr-study status --ray"
+        )
+    return server, jobs
 
 
 def _follow(server: JobServer, job: Job, *, as_json: bool) -> None:
@@ -197,20 +195,12 @@ def _follow(server: JobServer, job: Job, *, as_json: bool) -> None:
             f"again, {_stop_command(server, job)} ends it"
         ) from None
     if as_json:
-        output.print_json(_job_json(ended))
+        output.print_json(ended)
     if ended.state == "failed" and ended.exit_code == ServiceUnreachable.exit_code:
         raise ServiceUnreachable(
             f"job {ended.id} failed ({ended.message}); the same command goes on with the study"
         )
     raise typer.Exit(ended.exit_code or 0)
-
-
-def _job_json(job: Job) -> dict[str, Any]:
-    """A job as JSON."""
-    from safr_study.records import to_plain
-
-    plain: dict[str, Any] = to_plain(job)
-    return plain
 
 
 def _watch_command(server: JobServer, job: Job) -> str:
@@ -224,18 +214,15 @@ def _stop_command(server: JobServer, job: Job) -> str:
 
 
 def _jobs_table(jobs: Sequence[Job]) -> TextTable:
-    rows = []
-    for job in jobs:
-        began = "" if job.began is None else f"{datetime.fromtimestamp(job.began):%F %T}"
-        took = ""
-        if job.began is not None and job.ended is not None:
-            took = duration(job.ended - job.began)
-        code = "" if job.exit_code is None else str(job.exit_code)
-        rows.append((job.id, job.study, job.state, began, took, code))
+    rows = [
+        (
+            job.id,
+            job.study,
+            job.state,
+            "" if job.began is None else f"{datetime.fromtimestamp(job.began):%F %T}",
+            "" if job.began is None or job.ended is None else duration(job.ended - job.began),
+            "" if job.exit_code is None else str(job.exit_code),
+        )
+        for job in jobs
+    ]
     return TextTable("", ("job", "study", "now", "submitted", ">took", ">exit code"), rows)
-
-
-def _unknown(study: str, server: JobServer) -> BadInput:
-    return BadInput(
-        "study", f"{study!r} has no job at {server.address}; see safr-study status --ray"
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
@@ -14,12 +14,7 @@ from safr_study.features.study_base.results import open_ledger, rank_ledger
 from safr_study.features.study_base.stores import Stores
 from safr_study.home import Home
 from safr_study.ledger.address import JOURNAL, LedgerAddress
-from safr_study.ledger.driver_lock import (
-    driver_lock,
-    driver_of,
-    drivers,
-    storages_of,
-)
+from safr_study.ledger.driver_lock import driver_lock, driver_of, drivers, storages_of
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.retention import (
     Removal,
@@ -49,12 +44,12 @@ class CleanRequest:
 
 @dataclass(frozen=True, slots=True)
 class Cleaning:
-    """What may go, or went, and what is left alone."""
+    """What may go, or went, and what is left alone; filled as it is looked at."""
 
-    removals: tuple[Removal, ...]
-    kept: tuple[str, ...]
+    removals: list[Removal] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
     """A sentence each."""
-    failed: tuple[str, ...] = ()
+    failed: list[str] = field(default_factory=list)
     """Sentences on what could not be removed."""
 
     @property
@@ -70,7 +65,7 @@ def plan_cleaning(request: CleanRequest, stores: Stores) -> Cleaning:
         BadInput: there is no such study.
         ServiceUnreachable: the ledger's database does not answer.
     """
-    home = stores.home
+    home, plan = stores.home, Cleaning()
     if request.study is not None:
         with open_ledger(request.study, stores):
             names = [request.study]
@@ -78,20 +73,14 @@ def plan_cleaning(request: CleanRequest, stores: Stores) -> Cleaning:
         named = (study_of(folder.name) for folder in _folders_of_studies(home))
         stored = stored_studies(home, stores.storage_url)
         names = sorted({*stored, *(name for name in named if name is not None)})
-    removals: list[Removal] = []
-    kept: list[str] = []
     for name in names:
         if driver_of(home, name, stores.storage_url) or driver_of(home, name):
-            kept.append(f"study {name!r} is running: nothing of it is touched")
-            continue
-        found, sentences = _of_study(name, request, stores)
-        removals += found
-        kept += sentences
+            plan.kept.append(f"study {name!r} is running: nothing of it is touched")
+        else:
+            _add_study(plan, name, request, stores)
     if request.study is None and request.caches:
-        found, sentences = _caches(home)
-        removals += found
-        kept += sentences
-    return Cleaning(tuple(removals), tuple(kept))
+        _add_caches(plan, home)
+    return plan
 
 
 def clean(plan: Cleaning, request: CleanRequest, stores: Stores) -> Cleaning:
@@ -102,89 +91,84 @@ def clean(plan: Cleaning, request: CleanRequest, stores: Stores) -> Cleaning:
     Returns:
         What went; no error of the file system ends it.
     """
-    removed: list[Removal] = []
-    kept: list[str] = []
-    failed: list[str] = []
+    done = Cleaning(kept=[*plan.kept])
     for name, group in groupby(plan.removals, key=lambda removal: removal.study):
         wanted = list(group)
         if name is None:
             for removal in wanted:
                 try:
                     with FileLock(removal.path.with_suffix(".lock"), timeout=0):
-                        _remove(stores.home, removal, removed, failed)
+                        _remove(stores.home, removal, done)
                 except Timeout:
-                    kept.append(f"{removal.path} is being used")
+                    done.kept.append(f"{removal.path} is being used")
             continue
         try:
             with driver_lock(stores.home, name, stores.storage_url):
-                still = {one.path for one in _of_study(name, request, stores)[0]}
+                still = Cleaning()
+                _add_study(still, name, request, stores)
+                paths = {removal.path for removal in still.removals}
                 for removal in wanted:
-                    if removal.path in still:
-                        _remove(stores.home, removal, removed, failed)
+                    if removal.path in paths:
+                        _remove(stores.home, removal, done)
         except BadInput:
-            kept.append(f"study {name!r} has begun to run: nothing of it is touched")
-    return Cleaning(tuple(removed), (*plan.kept, *kept), tuple(failed))
+            done.kept.append(f"study {name!r} has begun to run: nothing of it is touched")
+    return done
 
 
-def _of_study(name: str, request: CleanRequest, stores: Stores) -> tuple[list[Removal], list[str]]:
+def _add_study(plan: Cleaning, name: str, request: CleanRequest, stores: Stores) -> None:
     """What may go of a study that no driver runs, its scratch and its orphans."""
     try:
         ledgers, known = _ledgers(name, stores)
     except BadInput as error:
-        return [], [f"{error.problem}: its files are kept"]
+        plan.kept.append(f"{error.problem}: its files are kept")
+        return
     try:
-        ended, kept = _ended(name, ledgers, request, stores.home)
+        for ledger in ledgers:
+            _add_ended(plan, ledger, request, stores.home, superseded=ledger is not ledgers[-1])
     finally:
         for ledger in ledgers:
             close_storage(ledger.storage)
-    left, unknown = _leftovers(name, known, stores)
-    return ended + left, kept + unknown
+    _add_leftovers(plan, name, known, stores)
 
 
-def _ended(
-    name: str, ledgers: list[Ledger], request: CleanRequest, home: Home
-) -> tuple[list[Removal], list[str]]:
+def _add_ended(
+    plan: Cleaning, ledger: Ledger, request: CleanRequest, home: Home, *, superseded: bool
+) -> None:
     """Files of trials that are over."""
-    removals: list[Removal] = []
-    kept: list[str] = []
-    for ledger in ledgers:
-        superseded = ledger is not ledgers[-1]
-        keep = None
-        if request.models and (superseded or is_finished(ledger)):
-            keep = {ranked.trial.number for ranked in rank_ledger(ledger).front}
-        elif request.models:
-            kept.append(f"study {name!r} is not finished: it keeps its models")
-        removals += removable(ledger, home, superseded=superseded, keep=keep)
-        if ledger.checkpoints_url is not None:
-            kept.append(
-                f"study {name!r} keeps its checkpoints at {ledger.checkpoints(home)}: only folders "
-                "of the home are cleaned, a store has tools of its own"
-            )
-    return removals, kept
+    name, keep = ledger.spec.name, None
+    if request.models and (superseded or is_finished(ledger)):
+        keep = {ranked.trial.number for ranked in rank_ledger(ledger).front}
+    elif request.models:
+        plan.kept.append(f"study {name!r} is not finished: it keeps its models")
+    plan.removals.extend(removable(ledger, home, superseded=superseded, keep=keep))
+    if ledger.checkpoints_url is not None:
+        plan.kept.append(
+            f"study {name!r} keeps its checkpoints at {ledger.checkpoints(home)}: only folders "
+            "of the home are cleaned, a store has tools of its own"
+        )
 
 
-def _leftovers(name: str, known: set[str], stores: Stores) -> tuple[list[Removal], list[str]]:
+def _add_leftovers(plan: Cleaning, name: str, known: set[str], stores: Stores) -> None:
     """Folders of the study's runs that no ledger leads to any more."""
     home = stores.home
-    removals: list[Removal] = []
-    kept: list[str] = []
     for folder in _folders_of_studies(home):
         if study_of(folder.name) != name:
             continue
+        what = None
         if folder.parent == home.scratch:
-            removals.append(Removal(folder, "scratch of an ended run", tree_size(folder), name))
+            what = "scratch of an ended run"
         elif folder.name not in known:
             # In a ledger that is not looked at now, perhaps.
             places = storages_of(home, name)
             if places and places <= {JOURNAL, LedgerAddress.parse(stores.storage_url).shown}:
                 what = "checkpoints of a study that is in no ledger"
-                removals.append(Removal(folder, what, tree_size(folder), name))
             else:
-                kept.append(
+                plan.kept.append(
                     f"{folder} is of no ledger that is known here: give its database with "
                     "--storage, or remove it yourself"
                 )
-    return removals, kept
+        if what is not None:
+            plan.removals.append(Removal(folder, what, tree_size(folder), name))
 
 
 def _ledgers(name: str, stores: Stores) -> tuple[list[Ledger], set[str]]:
@@ -206,22 +190,22 @@ def _folders_of_studies(home: Home) -> list[Path]:
     return [*folders(home, home.checkpoints("x").parent), *folders(home, home.scratch)]
 
 
-def _caches(home: Home) -> tuple[list[Removal], list[str]]:
-    studies = [path.stem for path in (home.root / "ledgers").glob("*.lock")]
-    running = sorted(drivers(home, studies))
+def _add_caches(plan: Cleaning, home: Home) -> None:
+    running = sorted(drivers(home, [path.stem for path in (home.root / "ledgers").glob("*.lock")]))
     if running:
-        return [], [f"study {running[0]!r} is running: the cached corpora are kept"]
+        plan.kept.append(f"study {running[0]!r} is running: the cached corpora are kept")
+        return
     found = folders(home, home.corpora)
-    return [Removal(path, "encoded corpus", tree_size(path)) for path in found], []
+    plan.removals.extend(Removal(path, "encoded corpus", tree_size(path)) for path in found)
 
 
-def _remove(home: Home, removal: Removal, removed: list[Removal], failed: list[str]) -> None:
+def _remove(home: Home, removal: Removal, done: Cleaning) -> None:
     # Once more, as it may have changed since it was planned.
     if not is_inside(home, removal.path) or not removal.path.is_dir():
         return
     try:
         shutil.rmtree(removal.path)
     except OSError as error:
-        failed.append(f"{removal.path} cannot be removed ({error.strerror or error})")
+        done.failed.append(f"{removal.path} cannot be removed ({error.strerror or error})")
     else:
-        removed.append(removal)
+        done.removals.append(removal)

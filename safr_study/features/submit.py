@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from safr_study.cluster.jobs.code import Code, shipped_code
@@ -23,44 +22,42 @@ _SECRETS_HINT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """A study for a cluster."""
-
-    study: str
-    """Its name."""
-    arguments: tuple[str, ...]
-    """Arguments of ``safr-study search`` on the cluster."""
-    command: tuple[str, ...]
-    """The arguments of ``safr-study`` that asked for it, from ``submit`` on."""
-    code: Code = "ship"
-    space_file: Path | None = None
-    """A search space that the cluster does not have."""
-    variables: tuple[str, ...] = ()
-    """Names from this environment that the job gets."""
-
-
-def submit(server: JobServer, submission: Submission) -> Job:
+def submit(
+    server: JobServer,
+    arguments: Sequence[str],
+    *,
+    study: str,
+    command: Sequence[str],
+    code: Code = "ship",
+    space_file: Path | None = None,
+    variables: Sequence[str] = (),
+) -> Job:
     """Begin a study on a cluster.
+
+    Args:
+        server: of the cluster.
+        arguments: of ``safr-study search`` there.
+        study: its name.
+        command: the arguments of ``safr-study`` that asked for it, from ``submit`` on.
+        code: where the cluster has safr-study from.
+        space_file: a search space that the cluster does not have.
+        variables: names from this environment that the job gets.
 
     Raises:
         BadInput: a secret would be shown, or a job of this study runs already.
         ServiceUnreachable: the cluster does not take it.
     """
-    for argument in submission.arguments:
-        if has_secret(argument):
-            raise BadInput(
-                "command line", f"an address has a password or token in it, {_SECRETS_HINT}"
-            )
-    variables = _passed(submission.variables)
-    with shipped_code(submission.code, submission.space_file) as packages:
+    if any(map(has_secret, arguments)):
+        raise BadInput("command line", f"an address has a password or token in it, {_SECRETS_HINT}")
+    passed = _passed(variables)
+    with shipped_code(code, space_file) as packages:
         return submit_job(
             server,
-            ["search", *submission.arguments, "--address", "auto"],
-            study=submission.study,
+            ["search", *arguments, "--address", "auto"],
+            study=study,
             packages=packages,
-            variables=variables,
-            command=redacted_command(submission.command),
+            variables=passed,
+            command=redacted_command(command),
         )
 
 

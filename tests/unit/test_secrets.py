@@ -10,7 +10,7 @@ import contextlib
 import io
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +20,7 @@ from rich.console import Console
 from stored_study import FACTS, ask, begin, complete, study_spec
 
 from safr_study.cli import app, output
-from safr_study.cli.search import _next_commands, _secret_hint, _sync_command
+from safr_study.cli.search import _next_commands, _secret_hints, _sync_command
 from safr_study.cluster.jobs.job import find_job
 from safr_study.cluster.jobs.server import JobServer, connect
 from safr_study.errors import BadInput, SafrError, ServiceUnreachable, TrialFailure
@@ -28,7 +28,7 @@ from safr_study.features.doctor import _Problem, _safely
 from safr_study.features.models import browse_runs
 from safr_study.features.study_base.results import rank_ledger
 from safr_study.features.study_base.stores import Stores
-from safr_study.features.submit import Submission, submit
+from safr_study.features.submit import submit
 from safr_study.home import Home, open_home
 from safr_study.ledger.address import LedgerAddress
 from safr_study.ledger.driver_lock import driver_lock, storages_of
@@ -189,7 +189,7 @@ def next_and_sync(address: str, home: Home, patch: pytest.MonkeyPatch) -> str:
     stores = Stores(home, tracking_uri=address, storage_url=address)
     outcome: Any = SimpleNamespace(result=SimpleNamespace(name="s"), models=())
     words = [*_next_commands(outcome, stores, None), _sync_command("s", stores, None)]
-    return f"{words} {_secret_hint(stores)}"
+    return f"{words} {list(_secret_hints(stores))}"
 
 
 def ledger(address: str, home: Home, patch: pytest.MonkeyPatch) -> str:
@@ -272,15 +272,31 @@ def job_server(address: str, home: Home, patch: pytest.MonkeyPatch) -> str:
 def job_argument(address: str, home: Home, patch: pytest.MonkeyPatch) -> str:
     client = Client()
     arguments = ("--study", "s", "--storage", address)
-    submission = Submission("s", arguments, command=("submit", address), code="image")
-    said = refused(lambda: submit(JobServer("http://h", client), submission))
+    said = refused(lambda: send(client, arguments, command=("submit", address)))
     return f"{said} {client.sent}"
+
+
+def send(
+    client: Client,
+    arguments: Sequence[str] = (),
+    *,
+    command: Sequence[str] = (),
+    variables: Sequence[str] = (),
+) -> None:
+    """Submit study ``s`` to a cluster that has safr-study in its image."""
+    submit(
+        JobServer("http://h", client),
+        arguments,
+        study="s",
+        command=command,
+        code="image",
+        variables=variables,
+    )
 
 
 def job_command(address: str, home: Home, patch: pytest.MonkeyPatch) -> str:
     client = Client()
-    submission = Submission("s", ("--study", "s"), command=("submit", address), code="image")
-    submit(JobServer("http://h", client), submission)
+    send(client, ("--study", "s"), command=("submit", address))
     assert client.sent
     return repr(client.sent)
 
@@ -288,8 +304,7 @@ def job_command(address: str, home: Home, patch: pytest.MonkeyPatch) -> str:
 def job_variable(address: str, home: Home, patch: pytest.MonkeyPatch) -> str:
     patch.setenv("MY_PLACE", address)
     client = Client()
-    submission = Submission("s", (), command=(), code="image", variables=("MY_PLACE",))
-    return f"{refused(lambda: submit(JobServer('http://h', client), submission))} {client.sent}"
+    return f"{refused(lambda: send(client, variables=('MY_PLACE',)))} {client.sent}"
 
 
 def job_message(address: str, home: Home, patch: pytest.MonkeyPatch) -> str:
@@ -339,10 +354,7 @@ def test_a_variable_with_the_name_of_a_secret_is_not_sent(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, SECRET)
-    submission = Submission("s", (), command=(), code="image", variables=(name,))
-    assert "looks like a secret" in refused(
-        lambda: submit(JobServer("http://h", Client()), submission)
-    )
+    assert "looks like a secret" in refused(lambda: send(Client(), variables=(name,)))
 
 
 def test_a_command_without_secrets_stays_as_it_is() -> None:

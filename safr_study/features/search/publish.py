@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import yaml
 
 from safr_study.data import EncodedCorpus
-from safr_study.features.study_base.results import rank_ledger
-from safr_study.figures.front import front_figure
-from safr_study.figures.history import history_figure
+from safr_study.features.study_base.results import rank_ledger, result_files, write_files
 from safr_study.figures.parallel import parallel_figure
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.notes import began, command_of, delivery_ends
 from safr_study.records import Provenance, StudyResult
 from safr_study.records.history import HistoryPoint
 from safr_study.render.front_page import front_page
-from safr_study.render.history import history_table, hypervolume_history, write_history_csv
-from safr_study.render.result_tables import result_table, write_csv
+from safr_study.render.history import history_table, hypervolume_history
+from safr_study.render.result_tables import result_table
 from safr_study.render.rungs import result_rungs, rung_rows
 from safr_study.render.study_log import study_log
 from safr_study.settings import StudySpec
@@ -87,22 +86,17 @@ def study_files(
 
     One more artifact is one more entry here.
     """
-    files = {
-        "space.yaml": _space(ledger.spec),
-        "study.log": study_log(result, command=command_of(ledger), began=began(ledger)).encode(),
-    }
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        write_csv(result, folder / "front.csv")
-        write_history_csv(history, folder / "hypervolume.csv")
-        if result.ranked:
-            for kind in ("png", "svg"):
-                front_figure(result, folder / f"front.{kind}")
-                history_figure(result, history, folder / f"hypervolume.{kind}")
-                parallel_figure(result, folder / f"parallel-coordinates.{kind}")
-            (folder / "front.html").write_text(front_page(result), encoding="utf-8")
-        files |= {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
-    return files
+    contents = result_files(result, history)
+    if result.ranked:
+        draw = partial(parallel_figure, result)
+        contents |= {f"parallel-coordinates.{kind}": draw for kind in ("png", "svg")}
+        contents["front.html"] = front_page(result)
+    else:
+        contents = {name: made for name, made in contents.items() if name.endswith(".csv")}
+    log = study_log(result, command=command_of(ledger), began=began(ledger))
+    contents |= {"space.yaml": _space(ledger.spec), "study.log": log}
+    with tempfile.TemporaryDirectory() as folder:
+        return {path.name: path.read_bytes() for path in write_files(Path(folder), contents)}
 
 
 def study_tables(
@@ -118,7 +112,6 @@ def study_tables(
     return tables
 
 
-def _space(spec: StudySpec) -> bytes:
+def _space(spec: StudySpec) -> str:
     plain = spec.space.model_dump(mode="json", exclude_defaults=True)
-    text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
-    return text.encode()
+    return str(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))

@@ -17,6 +17,7 @@ from safr_study.ledger.run_store import confirmed_seeds
 from safr_study.ledger.storage import close_storage, open_storage, stored_studies
 from safr_study.pareto import rank_study
 from safr_study.records import StudyResult, TrialState
+from safr_study.records.history import HistoryPoint
 from safr_study.render.history import hypervolume_history, write_history_csv
 from safr_study.render.result_tables import result_table
 
@@ -148,25 +149,26 @@ def write_result(result: StudyResult, folder: Path) -> list[Path]:
     """
     if not result.ranked:
         raise BadInput("study", f"{result.name!r} has no ranked trial yet: nothing to draw")
+    files = result_files(result, hypervolume_history(result))
+    return write_files(folder, {f"{result.name}-{name}": made for name, made in files.items()})
+
+
+def result_files(result: StudyResult, history: tuple[HistoryPoint, ...]) -> dict[str, Content]:
+    """The front, and how the hypervolume grew, by the names of their files."""
     # matplotlib is slow to import, and most who read a study ask for no picture.
     from safr_study.figures.front import front_figure
     from safr_study.figures.history import history_figure
 
-    history = hypervolume_history(result)
     draw_front = partial(front_figure, result)
     draw_history = partial(history_figure, result, history)
-    front, grown = f"{result.name}-front", f"{result.name}-hypervolume"
-    return write_files(
-        folder,
-        {
-            f"{front}.png": draw_front,
-            f"{front}.svg": draw_front,
-            f"{front}.csv": result_table(result),
-            f"{grown}.png": draw_history,
-            f"{grown}.svg": draw_history,
-            f"{grown}.csv": partial(write_history_csv, history),
-        },
-    )
+    return {
+        "front.png": draw_front,
+        "front.svg": draw_front,
+        "front.csv": result_table(result),
+        "hypervolume.png": draw_history,
+        "hypervolume.svg": draw_history,
+        "hypervolume.csv": partial(write_history_csv, history),
+    }
 
 
 def write_files(folder: Path, contents: Mapping[str, Content]) -> list[Path]:

@@ -98,8 +98,8 @@ def test_states_of_ended_trials_go_and_nothing_else(
     assert plan.size == sum(len(before[p]) for p in before if str(Path(p).parent) in expected)
     done = run(stores)
     assert gone(before, home) == expected
-    assert (set(done.removals), done.kept, done.failed) == (set(plan.removals), (), ())
-    assert run(stores).removals == ()
+    assert (set(done.removals), done.kept, done.failed) == (set(plan.removals), [], [])
+    assert run(stores).removals == []
 
 
 def test_models_off_the_front_go_when_they_are_asked_for(
@@ -126,10 +126,10 @@ def test_an_unfinished_study_keeps_its_models_and_what_it_goes_on_with(
     before = files(home.root, LOCKS)
     done = run(stores, models=True)
     assert gone(before, home) == set()
-    assert done.kept == ("study 's' is not finished: it keeps its models",)
+    assert done.kept == ["study 's' is not finished: it keeps its models"]
     # With all its trials, but one of them begun, it is not finished either.
     ledger.update_spec(study_spec(trials=5))
-    assert run(stores, models=True).removals == ()
+    assert run(stores, models=True).removals == []
 
 
 def test_a_study_that_somebody_runs_is_left_alone(
@@ -143,7 +143,7 @@ def test_a_study_that_somebody_runs_is_left_alone(
     before = files(home.root, LOCKS)
     with holder(home.root, "s"):
         idle = plan_cleaning(request, stores)
-        assert idle.removals == ()
+        assert idle.removals == []
         assert idle.kept[0] == "study 's' is running: nothing of it is touched"
         # It began after the plan was shown.
         done = clean(plan, request, stores)
@@ -200,7 +200,7 @@ def test_scratch_of_a_dead_driver_goes_and_that_of_a_live_one_stays(
         done = run(stores)
     assert gone(before, home) == {"ray/s-00000000/tune"}
     assert not dead.exists()
-    assert done.kept == ("study 't' is running: nothing of it is touched",)
+    assert done.kept == ["study 't' is running: nothing of it is touched"]
 
 
 def test_checkpoints_go_with_the_ledger_that_was_removed(
@@ -294,10 +294,10 @@ def test_cached_corpora_go_when_they_are_asked_for(home: Home, stores: Stores) -
     for one in (entry, used, torn):
         write_state(one)
     before = files(home.root, LOCKS)
-    assert run(stores).removals == ()
+    assert run(stores).removals == []
     with FileLock(used.with_suffix(".lock")):
         done = run(stores, caches=True)
-    assert done.kept == (f"{used} is being used",)
+    assert done.kept == [f"{used} is being used"]
     assert gone(before, home) == {"cache/corpora/0123", "cache/corpora/0123.abcd"}
 
 
@@ -305,8 +305,8 @@ def test_no_cache_goes_while_a_study_runs(home: Home, stores: Stores) -> None:
     write_state(home.corpora / "0123")
     with driver_lock(home, "s"):
         done = run(stores, caches=True)
-    assert done.removals == ()
-    assert done.kept == ("study 's' is running: the cached corpora are kept",)
+    assert done.removals == []
+    assert done.kept == ["study 's' is running: the cached corpora are kept"]
 
 
 def test_a_cleaned_study_goes_on(home: Home, stores: Stores) -> None:
