@@ -105,12 +105,9 @@ def main() -> None:
         if code == StudyInterrupted.exit_code:
             # Typer turns Ctrl-C into this code.
             raise KeyboardInterrupt
-    except BadInputs as error:
-        for fault in error.faults:
-            _complain(str(fault))
-        code = error.exit_code
     except SafrError as error:
-        _complain(str(error))
+        for fault in error.faults if isinstance(error, BadInputs) else (error,):
+            _complain(str(fault))
         code = error.exit_code
     except typer.TyperException as error:
         text = error.format_message().replace("Value error, ", "")

@@ -131,11 +131,10 @@ def _complain(outcome: ConfirmOutcome) -> None:
         )
         error.exit_code = outcome.problem.exit_code
         raise error
-    if confirmation.failures:
-        runs = len(confirmation.trials) * len(confirmation.seeds)
-        first = confirmation.failures[0]
+    if failures := confirmation.failures:
+        runs, first = len(confirmation.trials) * len(confirmation.seeds), failures[0]
         raise StudyIncomplete(
-            f"{len(confirmation.failures)} of {runs} runs failed (trial {first.trial}, "
+            f"{len(failures)} of {runs} runs failed (trial {first.trial}, "
             f"seed {first.seed}: {first.failure}); {again}"
         )
     if outcome.unmeasured:

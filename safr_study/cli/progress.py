@@ -153,9 +153,10 @@ class StudyProgress:
 
     def __init__(self, plan: StudyPlan, trials: Sequence[TrialRecord]) -> None:
         """Begin with the trials that the ledger has already."""
-        self.plan = plan
-        from safr_study.features.study_base.cost import TrialTimes  # it imports the data sets
+        # It imports numpy, which a command's help does without.
+        from safr_study.features.study_base.cost import TrialTimes
 
+        self.plan = plan
         self.left = plan.trials - plan.done
         self.trials: dict[int, TrialRecord] = {}
         """All trials by number."""

@@ -103,10 +103,10 @@ def stop(
         output.err().print(f"asked its driver ({driver}) to end it; waiting{waited}")
 
     stores = open_stores(home, storage=storage, reads=True)
-    ended = stop_study(study, stores, timeout=timeout, on_wait=say)
+    seconds = stop_study(study, stores, timeout=timeout, on_wait=say)
     left = study_status(study, stores)
     if json:
-        output.print_json({"seconds": ended.seconds, **_as_json(left)})
+        output.print_json({"seconds": seconds, **_as_json(left)})
         return
     output.say(f"Study {study} has ended: {_counts(left)}.")
     _say_command(left)

@@ -58,29 +58,28 @@ class Progress(StudyObserver, Protocol):
 class SearchOutcome:
     """A study's end."""
 
+    spec: StudySpec
     result: StudyResult
-    planned: int
-    """Trials that the study could finish: those asked for, or all that its grid has."""
     models: tuple[RegisteredModel, ...]
     untracked: str | None
     """What the tracking server did not get, in a sentence; ``None``: nothing."""
     budget: str | None = None
     """The budget that ended it before all its trials were done, in a sentence."""
-    sampler: str = ""
 
     @property
     def shortfall(self) -> str | None:
         """Why there are fewer good trials than asked, in a sentence; ``None``: there are not."""
-        result = self.result
-        done = len(result.ranked) + sum(trial.counts for trial in result.unranked)
-        if done >= self.planned or self.budget is not None:
+        # Those asked for, or all that the study's grid has.
+        result, planned = self.result, planned_trials(self.spec)
+        done = len(result.ranked) + done_count(result.unranked)
+        if done >= planned or self.budget is not None:
             return None
         reason = (
             "its grid has no more points"
-            if self.sampler == "grid"
+            if self.spec.sampler == "grid"
             else "the same command tries as many more"
         )
-        return f"study {result.name!r} ended with {done} good trials of {self.planned}; {reason}"
+        return f"study {result.name!r} ended with {done} good trials of {planned}; {reason}"
 
 
 def search(
@@ -165,12 +164,11 @@ def search(
             lease.check(f"study {spec.name!r}")
             models, untracked = register(store, ledger, result)
         return SearchOutcome(
+            spec,
             result,
-            planned_trials(spec),
             tuple(models),
             untracked,
             budget=_budget_sentence(spec, ledger.trials(), out_of_time=out_of_time),
-            sampler=spec.sampler,
         )
 
 

@@ -77,15 +77,6 @@ class StudyStatus:
         return self.driver is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    """A driver that has ended."""
-
-    driver: Driver
-    seconds: float
-    """Seconds since the request."""
-
-
 def study_status(name: str, stores: Stores) -> StudyStatus:
     """State of a study; reads only, also while a driver writes.
 
@@ -103,7 +94,7 @@ def stop_study(
     *,
     timeout: float,
     on_wait: Callable[[Driver, float], None] = lambda _driver, _seconds: None,
-) -> Stopped:
+) -> float:
     """Have a study's driver end it; what is unfinished waits for the next start.
 
     Args:
@@ -112,6 +103,9 @@ def stop_study(
         timeout: seconds to wait.
         on_wait: called at once and at each request after it, with who runs the study and the
             seconds waited.
+
+    Returns:
+        Seconds from the request until the driver had ended.
 
     Raises:
         BadInput: there is no such study, or no driver runs it.
@@ -144,7 +138,7 @@ def stop_study(
                 "asked and may still be ending: look with safr-study status, or end that process"
             )
         time.sleep(min(LOOK_SECONDS, timeout - waited))
-    return Stopped(driver, time.monotonic() - began)
+    return time.monotonic() - began
 
 
 def _status(ledger: Ledger, name: str, stores: Stores) -> StudyStatus:

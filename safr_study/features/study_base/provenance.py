@@ -15,15 +15,9 @@ LIBRARIES = ("safr-study", "torch", "numpy", "ray", "optuna", "mlflow", "dataset
 
 def provenance(corpus_fingerprint: str, *, device: str) -> Provenance:
     """The provenance of what runs now."""
-    versions = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        versions[name] = metadata.version(name)
-    return Provenance(
-        commit=source_commit(),
-        versions=versions,
-        corpus_fingerprint=corpus_fingerprint,
-        device=device,
-    )
+    libraries = {name: metadata.version(name) for name in LIBRARIES}
+    versions = {"python": platform.python_version(), **libraries}
+    return Provenance(source_commit(), versions, corpus_fingerprint, device)
 
 
 def source_commit() -> str | None:
@@ -31,14 +25,13 @@ def source_commit() -> str | None:
     folder = Path(__file__).resolve().parents[3]
     if not (folder / ".git").exists():
         return None
+    describe = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40"]
     try:
-        described = subprocess.run(
-            ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
+        return (
+            subprocess.check_output(
+                describe, stderr=subprocess.DEVNULL, timeout=10, text=True
+            ).strip()
+            or None
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return described.stdout.strip() or None
