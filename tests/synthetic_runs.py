@@ -12,13 +12,7 @@ import numpy as np
 from plain_scores import a_deletion, made_scores
 
 from safr_study.evaluation import srs
-from safr_study.features.paper.numbers import PaperRow
-from safr_study.features.paper.rows import WantedRun
-from safr_study.features.paper.runs import Drive, RunPlan
-from safr_study.home import Home
-from safr_study.records import Scores
-from safr_study.records.run import Answers, RunResult
-from safr_study.records.run_line import (
+from safr_study.features.paper.lines import (
     DevResult,
     EffectiveWeights,
     Ffn1Capacities,
@@ -29,6 +23,12 @@ from safr_study.records.run_line import (
     RunLine,
     SentimentCapacity,
 )
+from safr_study.features.paper.numbers import PaperRow
+from safr_study.features.paper.rows import WantedRun
+from safr_study.features.paper.runs import Drive, RunPlan
+from safr_study.home import Home
+from safr_study.records import Scores
+from safr_study.records.run import Answers, RunResult
 from safr_study.runner.source import FixedSource
 from safr_study.settings import CURVE_SHARES, EvaluationConfig
 from safr_study.settings.metrics import OF_CURVE

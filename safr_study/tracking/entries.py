@@ -20,7 +20,7 @@ from safr_study.records import (
     TrialRecord,
     TrialState,
 )
-from safr_study.records.history import HistoryPoint
+from safr_study.records.study import HistoryPoint
 from safr_study.records.warnings import trial_warnings
 from safr_study.settings import OF_LAYER, OF_MODEL, Objective, StudySpec, trial_config
 from safr_study.tracking.descriptions import metrics_note

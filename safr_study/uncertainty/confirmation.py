@@ -11,8 +11,7 @@ import numpy as np
 
 from safr_study.pareto import rank_study
 from safr_study.records import RankedTrial, StudyResult, TrialRecord
-from safr_study.records.confirmation import ReadingOfTest
-from safr_study.records.run import Answers, Measured, RunResult
+from safr_study.records.run import Answers, Measured, ReadingOfTest, RunResult
 from safr_study.settings import Objective
 from safr_study.uncertainty.bootstrap import Values
 from safr_study.uncertainty.intervals import Interval

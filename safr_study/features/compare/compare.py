@@ -14,7 +14,7 @@ from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.storage import close_storage
 from safr_study.pareto import hypervolume, rank_study
 from safr_study.records import RankedTrial, StudyResult, TrialRecord
-from safr_study.records.history import HistoryPoint
+from safr_study.records.study import HistoryPoint
 from safr_study.render.format import values_of
 from safr_study.render.history import hypervolume_history
 from safr_study.settings import Objective, StudySpec

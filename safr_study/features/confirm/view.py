@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from safr_study.records.confirmation import ReadingOfTest
+from safr_study.records.run import ReadingOfTest
 from safr_study.render.format import value_text
 from safr_study.render.text_table import TextPage, TextTable
 from safr_study.settings import Objective

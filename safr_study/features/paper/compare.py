@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
+from safr_study.features.paper.lines import VMASK_ROW, RunLine
 from safr_study.features.paper.numbers import METRICS, Metric, PaperRow
 from safr_study.pareto import front_numbers
-from safr_study.records.run_line import VMASK_ROW, RunLine
 from safr_study.records.scores import is_saturated
 from safr_study.uncertainty.bootstrap import Values
 from safr_study.uncertainty.intervals import Interval, noise_floor

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 
 from safr_study.features.paper.compare import PAPER_K, lines_of
+from safr_study.features.paper.lines import Row, RunLine
 from safr_study.features.paper.numbers import PaperCapacity, PaperNumbers, PaperRow
-from safr_study.records.run_line import Row, RunLine
 from safr_study.records.scores import is_saturated
 from safr_study.settings import at_k
 from safr_study.uncertainty.intervals import Interval, t_interval, t_or_normal_interval

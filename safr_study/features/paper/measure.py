@@ -25,12 +25,7 @@ from safr_study.evaluation.superposition import (
     capacity_means,
     capacity_table,
 )
-from safr_study.features.paper.training import Trained, trained, training_key
-from safr_study.features.study_base.provenance import provenance
-from safr_study.ledger.retention import MODEL
-from safr_study.model import SafrOutput
-from safr_study.records.run import Answers, RunResult
-from safr_study.records.run_line import (
+from safr_study.features.paper.lines import (
     DevResult,
     Ffn1Capacities,
     Limits,
@@ -39,6 +34,11 @@ from safr_study.records.run_line import (
     RunLine,
     SentimentCapacity,
 )
+from safr_study.features.paper.training import Trained, trained, training_key
+from safr_study.features.study_base.provenance import provenance
+from safr_study.ledger.retention import MODEL
+from safr_study.model import SafrOutput
+from safr_study.records.run import Answers, RunResult
 from safr_study.runner.task import RunTask, SharedFault
 from safr_study.runner.worker import Report, with_gpu_share
 from safr_study.settings import CONTROLS, PAD, EvaluationConfig, Wanted, everything

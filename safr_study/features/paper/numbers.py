@@ -13,7 +13,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
-from safr_study.records.run_line import Row
+from safr_study.features.paper.lines import Row
 
 Metric = Literal["accuracy", "accuracy_random_deletion", "accuracy_capacity_deletion", "srs"]
 METRICS: tuple[Metric, ...] = (

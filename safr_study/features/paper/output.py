@@ -11,6 +11,7 @@ import pandas as pd
 
 from safr_study.features.paper.compare import PaperComparison, RowOutcome
 from safr_study.features.paper.curves import GROUPS, CapacityOutcome, CurveOutcome
+from safr_study.features.paper.lines import Row
 from safr_study.features.paper.numbers import METRICS
 from safr_study.features.paper.result import Reproduction
 from safr_study.features.paper.view import paper_page, paper_title
@@ -19,7 +20,6 @@ from safr_study.figures.capacity_means import CapacityReading, capacity_means_fi
 from safr_study.figures.curves import AccuracyCurve, curves_figure
 from safr_study.figures.tradeoff import TradeoffPoint, tradeoff_figure
 from safr_study.records import to_plain
-from safr_study.records.run_line import Row
 from safr_study.uncertainty.intervals import Interval
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from safr_study.features.paper.compare import PAPER_K, lines_of
 from safr_study.features.paper.curves import sentiment_difference
+from safr_study.features.paper.lines import Row, RunLine
 from safr_study.features.paper.numbers import PaperRow
-from safr_study.records.run_line import Row, RunLine
 from safr_study.records.scores import Values, is_saturated
 from safr_study.settings import CONTROLS, at_k
 from safr_study.uncertainty.intervals import Interval, t_or_normal_interval

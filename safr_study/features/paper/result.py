@@ -14,6 +14,7 @@ from safr_study.features.paper.curves import (
     compare_capacities,
     sentiment_difference,
 )
+from safr_study.features.paper.lines import Limits, RunLine
 from safr_study.features.paper.numbers import PaperRow, paper
 from safr_study.features.paper.rationale import (
     RankingOutcome,
@@ -21,7 +22,6 @@ from safr_study.features.paper.rationale import (
     compare_rankings,
     compare_sentiment,
 )
-from safr_study.records.run_line import Limits, RunLine
 from safr_study.uncertainty.intervals import Interval
 
 TABLES = ("table1", "table2", "table6")

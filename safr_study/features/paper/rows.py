@@ -8,9 +8,9 @@ from typing import Literal, get_args
 
 from safr_study.data import EncodedCorpus
 from safr_study.errors import BadInput
+from safr_study.features.paper.lines import Row, RunLine
 from safr_study.features.paper.numbers import PaperRow, paper
 from safr_study.features.paper.training import training_key
-from safr_study.records.run_line import Row, RunLine
 from safr_study.settings import (
     CorpusSpec,
     EvaluationConfig,

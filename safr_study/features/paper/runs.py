@@ -14,7 +14,7 @@ from safr_study.cluster.ray_cluster import cluster, cluster_nodes
 from safr_study.cluster.slots import plan_slots
 from safr_study.data import EncodedCorpus, encoded_corpus
 from safr_study.errors import BadInput, StudyInterrupted
-from safr_study.features.paper.lines import append_line, line_path, read_file
+from safr_study.features.paper.lines import RunLine, append_line, line_path, read_file
 from safr_study.features.paper.measure import measure_paper_run
 from safr_study.features.paper.rows import PAPER_EPOCHS, Item, WantedRun, wanted_runs
 from safr_study.home import Home
@@ -22,7 +22,6 @@ from safr_study.ledger.driver_lock import Lease
 from safr_study.ledger.retention import tidy_states
 from safr_study.object_store import check_place, is_url, join
 from safr_study.records.run import RunResult
-from safr_study.records.run_line import RunLine
 from safr_study.runner.source import FixedSource
 from safr_study.runner.task import RunTask
 from safr_study.runner.trial_dir import make_trial_root

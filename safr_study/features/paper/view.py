@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from safr_study.features.paper.compare import PaperComparison, RowOutcome
 from safr_study.features.paper.curves import CapacityNumber, CurvePoint
+from safr_study.features.paper.lines import VMASK_ROW
 from safr_study.features.paper.numbers import METRICS, Metric
 from safr_study.features.paper.result import Reproduction
-from safr_study.records.run_line import VMASK_ROW
 from safr_study.render.text_table import TextPage, TextTable
 from safr_study.text import plural
 from safr_study.uncertainty.intervals import Interval

@@ -14,8 +14,7 @@ from safr_study.figures.history import Over, history_chart, rises
 from safr_study.figures.importance import importance_chart
 from safr_study.figures.parallel import parallel_chart
 from safr_study.records import TrialRecord
-from safr_study.records.history import HistoryPoint
-from safr_study.records.importance import Importance
+from safr_study.records.study import HistoryPoint, Importance
 from safr_study.records.warnings import study_warnings, warning_names
 from safr_study.render.format import heading, trial_badges, trial_sentence
 from safr_study.render.front_page import front_chart, front_table, trial_cells

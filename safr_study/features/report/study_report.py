@@ -11,8 +11,7 @@ from safr_study.features.compare.view import comparison_json
 from safr_study.features.confirm.output import confirmation_json
 from safr_study.features.report.inspect_models import Examples, InspectedModel
 from safr_study.records import StudyResult, TrialRecord, TrialState, to_plain
-from safr_study.records.history import HistoryPoint
-from safr_study.records.importance import Importance
+from safr_study.records.study import HistoryPoint, Importance
 from safr_study.render.format import half_widths
 from safr_study.render.result_tables import result_json
 from safr_study.settings import Objective, StudySpec

@@ -16,10 +16,9 @@ import synthetic_runs as runs
 from safr_study.cli.app import main
 from safr_study.data import encoded_corpus
 from safr_study.features.paper import reproduce
-from safr_study.features.paper.lines import append_line
+from safr_study.features.paper.lines import RunLine, append_line
 from safr_study.features.paper.numbers import paper
 from safr_study.features.paper.rows import Item, wanted_runs
-from safr_study.records.run_line import RunLine
 from safr_study.settings import CorpusSpec
 
 Run = Callable[..., int]

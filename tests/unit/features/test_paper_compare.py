@@ -22,6 +22,7 @@ from safr_study.features.paper.curves import (
     compare_capacities,
     sentiment_difference,
 )
+from safr_study.features.paper.lines import BASELINE_ROW, VMASK_ROW, Limits, RunLine
 from safr_study.features.paper.numbers import METRICS, PaperRow, paper
 from safr_study.features.paper.output import reproduction_json, reproduction_table
 from safr_study.features.paper.result import (
@@ -29,7 +30,6 @@ from safr_study.features.paper.result import (
     reproduce_item,
 )
 from safr_study.features.paper.view import paper_page
-from safr_study.records.run_line import BASELINE_ROW, VMASK_ROW, Limits, RunLine
 from safr_study.render.text_table import TextPage, TextTable, latex_escaped
 
 TABLE1 = paper().named(paper().table1["sst2"])

@@ -16,14 +16,22 @@ from plain_scores import changed, deletions_of
 
 from safr_study.data import EncodedCorpus, encoded_corpus
 from safr_study.errors import BadInput, StudyIncomplete, StudyInterrupted
-from safr_study.features.paper.lines import append_line, line_path, read_file, read_lines
+from safr_study.features.paper.lines import (
+    BASELINE_ROW,
+    VMASK_ROW,
+    Row,
+    RunLine,
+    append_line,
+    line_path,
+    read_file,
+    read_lines,
+)
 from safr_study.features.paper.reproduce import reproduce
 from safr_study.features.paper.rows import ITEMS, WantedRun, item_rows, row_config, wanted_runs
 from safr_study.features.paper.runs import RunPlan, RunRequest, find_line, plan_runs, run_missing
 from safr_study.features.paper.training import training_key
 from safr_study.home import Home, open_home
 from safr_study.records.run import Answers, RunResult
-from safr_study.records.run_line import BASELINE_ROW, VMASK_ROW, Row, RunLine
 from safr_study.runner.source import FixedSource
 from safr_study.runner.task import RunTask
 from safr_study.settings import CorpusSpec, EvaluationConfig

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from safr_study.evaluation.deletion import deletion_counts
+from safr_study.features.paper.lines import BASELINE_ROW, VMASK_ROW, Row
 from safr_study.features.paper.numbers import METRICS, PaperCapacity, paper
 from safr_study.pareto import front_numbers
-from safr_study.records.run_line import BASELINE_ROW, VMASK_ROW, Row
 
 DATASETS = ("sst2", "imdb")
 TEXTS = {"sst2": 1749, "imdb": 25_000}

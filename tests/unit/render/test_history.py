@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from safr_study.pareto import rank_study
 from safr_study.records import EpochReport, LossTerms, Replicate, StudyResult, TrialRecord
 from safr_study.records import TrialState as State
-from safr_study.records.history import HistoryPoint
+from safr_study.records.study import HistoryPoint
 from safr_study.render.history import hypervolume_by_epoch, hypervolume_history, write_history_csv
 
 REFERENCE = (3, 2)

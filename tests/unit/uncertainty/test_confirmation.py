@@ -10,8 +10,7 @@ from scipy import stats
 from synthetic_confirmation import Right, draw, drawn_runs, measured, run, searched
 
 from safr_study.features.confirm.output import confirmation_json, runs_table, trials_table
-from safr_study.records.confirmation import ReadingOfTest
-from safr_study.records.run import Answers, Measured, RunResult
+from safr_study.records.run import Answers, Measured, ReadingOfTest, RunResult
 from safr_study.settings import Objective
 from safr_study.uncertainty.confirmation import Confirmation, confirmation, contributions
 
