@@ -40,7 +40,8 @@ def from_plain(kind: type[Record], plain: Any) -> Record:
     Raises:
         ValueError: it is no mapping, lacks a field that has no default, or has an unknown one.
     """
-    required, readers = _fields_read(kind)
+    made_of: Any = kind
+    required, readers = _fields_read(made_of)
     if not isinstance(plain, Mapping):
         raise ValueError(f"its {kind.__name__} is missing or no object")
     if missing := sorted(required - plain.keys()):
@@ -88,4 +89,4 @@ def _reader(hint: Any) -> _Reader:
     if hasattr(hint, "from_plain"):
         read: _Reader = hint.from_plain
         return read
-    return partial(from_plain, hint) if dataclasses.is_dataclass(hint) else None
+    return partial(from_plain, hint) if _field_names(hint) else None

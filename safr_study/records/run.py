@@ -9,18 +9,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Self
 
 from safr_study.records.plain import to_plain
 from safr_study.records.scores import Scores
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Right = NDArray[np.bool_]
+    """Right answers, text by text."""
+
 RunKey = tuple[int, int]
 """Trial number and seed."""
-Right = NDArray[np.bool_]
-"""Right answers, text by text."""
 MAX_DRAWS = 35
 """Random deletions whose number of right answers one base-36 character can hold."""
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -175,10 +177,14 @@ class Answers:
         digits = self.random.get(_percent(k))
         if digits is None:
             return None
+        import numpy as np  # slow to import: the commands that show help do without
+
         codes = np.frombuffer(digits.encode("ascii"), dtype=np.uint8).astype(np.int64)
         return np.where(codes >= ord("a"), codes - ord("a") + 10, codes - ord("0")) / self.draws
 
     def _unpacked(self, digits: str) -> Right:
+        import numpy as np
+
         packed = np.frombuffer(bytes.fromhex(digits), dtype=np.uint8)
         return np.unpackbits(packed, count=self.examples).astype(bool)
 
@@ -278,6 +284,8 @@ class ReadingOfTest:
 
 
 def _packed(right: Right) -> str:
+    import numpy as np
+
     return np.packbits(right).tobytes().hex()
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from written_commands import commands_in, faults, shell_blocks
 
+from safr_study.features.paper.compare import reproduce_item
 from safr_study.features.paper.lines import RunLine, read_file
-from safr_study.features.paper.result import reproduce_item
 from safr_study.features.paper.rows import item_rows, paper_dataset
 from safr_study.features.paper.view import paper_page
 

@@ -9,11 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from safr_study.features.paper.compare import PaperComparison, RowOutcome
+from safr_study.features.paper.compare import PaperComparison, Reproduction, RowOutcome
 from safr_study.features.paper.curves import GROUPS, CapacityOutcome, CurveOutcome
 from safr_study.features.paper.lines import Row
-from safr_study.features.paper.numbers import METRICS
-from safr_study.features.paper.result import Reproduction
+from safr_study.features.paper.rows import METRICS
 from safr_study.features.paper.view import paper_page, paper_title
 from safr_study.features.study_base.files import write_files
 from safr_study.figures.capacity_means import CapacityReading, capacity_means_figure

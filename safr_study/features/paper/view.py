@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from safr_study.features.paper.compare import PaperComparison, RowOutcome
+from safr_study.features.paper.compare import PaperComparison, Reproduction, RowOutcome
 from safr_study.features.paper.curves import CapacityNumber, CurvePoint
 from safr_study.features.paper.lines import VMASK_ROW
-from safr_study.features.paper.numbers import METRICS, Metric
-from safr_study.features.paper.result import Reproduction
+from safr_study.features.paper.rows import METRICS, Metric
 from safr_study.render.text_table import TextPage, TextTable
 from safr_study.text import plural
 from safr_study.uncertainty.intervals import Interval
