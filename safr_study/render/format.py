@@ -1,8 +1,10 @@
-"""A trial in words: its values with their intervals, and what is special about it."""
+"""A trial and a setting in words: values with their intervals, what is special about a trial."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from safr_study.records import RankedTrial, TrialRecord
 from safr_study.settings import POINTS, Objective
@@ -109,3 +111,17 @@ def trial_sentence(ranked: RankedTrial, objectives: tuple[Objective, ...]) -> st
     special = trial_badges(ranked)
     lines.append(place + (f", {special}" if special else ""))
     return "\n".join(lines)
+
+
+def shown_setting(value: Any) -> str:
+    """A setting's value for people."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(
+            " ".join(map(shown_setting, one.values()))
+            if isinstance(one, Mapping)
+            else shown_setting(one)
+            for one in value
+        )
+    return "none" if value is None else str(value)

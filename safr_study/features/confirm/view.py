@@ -10,7 +10,7 @@ from safr_study.render.text_table import TextPage, TextTable
 from safr_study.settings import Objective
 from safr_study.text import plural
 from safr_study.uncertainty.confirmation import Confirmation, ConfirmedTrial, Estimate
-from safr_study.uncertainty.intervals_over_seeds import BOOTSTRAP_SEEDS
+from safr_study.uncertainty.intervals import BOOTSTRAP_SEEDS
 
 _NARROW_OBJECTIVES = 2
 """Objectives that fit next to each other in 80 columns."""

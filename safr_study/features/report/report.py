@@ -11,13 +11,13 @@ from typing import Any
 
 import safr_study
 from safr_study.errors import BadInput
-from safr_study.features.compare.compare import (
+from safr_study.features.compare import (
     StudyComparison,
     StudyView,
     compare_studies,
     study_view,
 )
-from safr_study.features.confirm.summary import stored_confirmation
+from safr_study.features.confirm.plan import stored_confirmation
 from safr_study.features.report.inspect_models import Examples, InspectedModel, inspect_models
 from safr_study.features.report.page import study_page
 from safr_study.features.report.study_report import StudyReport

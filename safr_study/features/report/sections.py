@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from safr_study.features.compare.compare import StudyComparison, flat_settings, shown_setting
-from safr_study.features.compare.view import comparison_page, plotted_front
+from safr_study.features.compare import (
+    StudyComparison,
+    comparison_page,
+    plotted_front,
+)
 from safr_study.features.confirm.view import confirmation_page
 from safr_study.features.report.study_report import StudyReport
 from safr_study.figures.comparison import comparison_charts
@@ -16,7 +19,7 @@ from safr_study.figures.parallel import parallel_chart
 from safr_study.records import TrialRecord
 from safr_study.records.study import HistoryPoint, Importance
 from safr_study.records.warnings import study_warnings, warning_names
-from safr_study.render.format import heading, trial_badges, trial_sentence
+from safr_study.render.format import heading, shown_setting, trial_badges, trial_sentence
 from safr_study.render.front_page import front_chart, front_table, trial_cells
 from safr_study.render.html import (
     cell,
@@ -32,7 +35,7 @@ from safr_study.render.html import (
 from safr_study.render.inline_svg import Mark, inline_chart, legend
 from safr_study.render.result_tables import infeasible_lines
 from safr_study.render.rungs import result_rungs, rung_lines
-from safr_study.settings import Objective
+from safr_study.settings import Objective, flat_settings
 
 
 def front_section(report: StudyReport) -> str:

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from safr_study.features.compare.compare import StudyComparison
-from safr_study.features.compare.view import comparison_json
+from safr_study.features.compare import StudyComparison, comparison_json
 from safr_study.features.confirm.output import confirmation_json
 from safr_study.features.report.inspect_models import Examples, InspectedModel
 from safr_study.records import StudyResult, TrialRecord, TrialState, to_plain
