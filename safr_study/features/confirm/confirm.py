@@ -26,13 +26,9 @@ from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.notes import Delivery, delivery_ends
 from safr_study.ledger.storage import open_storage
 from safr_study.records import RegisteredModel
-from safr_study.tracking import (
-    Store,
-    TrackedStudy,
-    open_store,
-    register_confirmed,
-    track_confirmation,
-)
+from safr_study.tracking.confirm_runs import register_confirmed, track_confirmation
+from safr_study.tracking.store import Store, open_store
+from safr_study.tracking.study_runs import TrackedStudy
 from safr_study.uncertainty.confirmation import Confirmation
 
 PER_RUN = "see each run"

@@ -39,7 +39,7 @@ from safr_study.runner.worker import Work, measure_on_test, train_run
 from safr_study.sampling.seeds import new_seeds
 from safr_study.settings import Resources
 from safr_study.text import duration
-from safr_study.tracking import role_holders
+from safr_study.tracking.registry import role_holders
 from safr_study.uncertainty.confirmation import Confirmation, Searched, confirmation
 
 

@@ -24,7 +24,8 @@ from safr_study.render.result_tables import result_table, write_csv
 from safr_study.render.rungs import result_rungs, rung_rows
 from safr_study.render.study_log import study_log
 from safr_study.settings import StudySpec
-from safr_study.tracking import StudyEnd, StudyWriter, TrackedStudy
+from safr_study.tracking.study_runs import StudyEnd, TrackedStudy
+from safr_study.tracking.writer import StudyWriter
 
 
 def corpus_facts(corpus: EncodedCorpus) -> dict[str, int | str]:
