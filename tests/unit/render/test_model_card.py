@@ -9,7 +9,7 @@ from synthetic_study import complete_trial
 from tiny_model import save_tiny_model
 
 from safr_study.checkpoint.model_files import LoadedModel, load_model
-from safr_study.records import Replicate
+from safr_study.records import Replicate, TrialRecord
 from safr_study.render.model_card import ModelCard, shortened
 from safr_study.settings import Objective
 from safr_study.uncertainty.confirmation import ConfirmedTrial, Estimate
@@ -43,6 +43,11 @@ def test_it_has_numbers_with_intervals_limits_data_and_the_citation(loaded: Load
     assert "bad, fair, good" in card
 
 
+def plain_card(loaded: LoadedModel, trial: TrialRecord | None = None) -> str:
+    trial = trial or complete_trial(4, 80.504, 12.25)
+    return ModelCard("safr-planted", "s1", trial, OBJECTIVES).markdown(loaded)
+
+
 def interval(mean: float, low: float, high: float) -> Interval:
     return Interval(mean, low, high, "student-t", ())
 
@@ -63,7 +68,7 @@ def test_a_confirmed_model_shows_the_means_over_new_seeds_first(loaded: LoadedMo
 def test_seeds_of_the_search_give_an_interval_over_them(loaded: LoadedModel) -> None:
     trial = complete_trial(4, 80.0, 10.0)
     trial = replace(trial, replicates=(Replicate(0, (79.0, 9.0)), Replicate(1, (81.0, 11.0))))
-    card = ModelCard("safr-planted", "s1", trial, OBJECTIVES).markdown(loaded)
+    card = plain_card(loaded, trial)
     # t(0.975, 1) * sqrt(2) / sqrt(2) = 12.7062
     assert "| accuracy | dev | 80.00 | 67.29 to 92.71 | points |" in card
 
