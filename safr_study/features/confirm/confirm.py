@@ -55,14 +55,10 @@ from safr_study.runner.worker import Work, measure_on_test, train_run
 from safr_study.sampling.seeds import new_seeds
 from safr_study.settings import Resources
 from safr_study.text import duration
-from safr_study.tracking import (
-    Store,
-    TrackedStudy,
-    open_store,
-    register_confirmed,
-    role_holders,
-    track_confirmation,
-)
+from safr_study.tracking.confirm_runs import register_confirmed, track_confirmation
+from safr_study.tracking.registry import role_holders
+from safr_study.tracking.store import Store, open_store
+from safr_study.tracking.study_runs import TrackedStudy
 from safr_study.uncertainty.confirmation import Confirmation, Searched, confirmation
 
 PER_RUN = "see each run"
