@@ -26,11 +26,6 @@ class Estimate:
     interval: Interval | None = None
     """95 %; ``None`` for fewer than two values."""
 
-    @property
-    def half(self) -> float | None:
-        """Half the interval's width."""
-        return None if self.interval is None else self.interval.half
-
 
 @dataclass(frozen=True, slots=True)
 class ConfirmedTrial:

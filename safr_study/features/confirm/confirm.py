@@ -325,9 +325,9 @@ class ConfirmWork:
         """Do the work of these runs; each that ends is handed to ``store``, with their source."""
         from safr_study.runner.driver import EndReason, run
 
-        source: FixedSource = FixedSource(
+        source = FixedSource(
             [self._task(self._trials[number], seed, slots) for number, seed in keys],
-            lambda task, result: store(task, result, source),
+            store,
             title=self.title,
             results="the ledger",
             work=work,

@@ -195,7 +195,7 @@ def run_missing(
     request, folder = plan.request, _models(plan.request, home)
     failures: list[str] = []
 
-    def store(task: RunTask, result: RunResult) -> None:
+    def store(task: RunTask, result: RunResult, source: FixedSource) -> None:
         wanted = plan.missing[task.number]
         if result.line is None:
             failures.append(f"{wanted.label} failed: {result.failure}")
@@ -206,27 +206,22 @@ def run_missing(
             raise RuntimeError(f"{wanted.label} gave the line of another run: {line.key}")
         line = append_line(request.results, line)
         tidy_states(task.folder)
-        assert source is not None
-        left, seconds = source.left, source.seconds_left
-        rest = f"; {left} left, about {duration(seconds)}" if left else ""
+        left = source.left
+        rest = f"; {left} left, about {duration(source.seconds_left)}" if left else ""
         srs = line.test.value("srs@30")
         say(
             f"{wanted.label}: accuracy {line.test.accuracy:.2f}, SRS(30) {srs:.2f}, "
             f"{line.epochs} epochs in {duration(line.seconds)}{rest}"
         )
 
-    source: FixedSource | None = None
-
     def source_for(gpus: float) -> FixedSource:
-        nonlocal source
-        source = FixedSource(
+        return FixedSource(
             [_task(number, run, folder, gpus) for number, run in enumerate(plan.missing)],
             store,
             title=f"{request.item} on {request.spec.dataset}",
             results=str(plan.file),
             work=measure_paper_run,
         )
-        return source
 
     interrupted = False
     if plan.missing:

@@ -54,7 +54,7 @@ def test_means_and_intervals_are_students_over_the_seeds() -> None:
                 assert new.interval.method == "student-t"
                 assert new.mean == pytest.approx(np.mean(points))
                 assert (new.interval.low, new.interval.high) == pytest.approx((low, high))
-                assert new.half == pytest.approx((high - low) / 2)
+                assert new.interval.half == pytest.approx((high - low) / 2)
 
 
 def test_the_front_of_the_means_is_that_of_brute_force() -> None:
