@@ -142,7 +142,7 @@ def _dry_run(request: RunRequest, home: Home, *, as_json: bool) -> None:
 
 def _run(request: RunRequest, home: Home, out: Path | None, *, as_json: bool) -> None:
     from safr_study.features.paper.output import reproduction_json, write_item
-    from safr_study.features.paper.reproduce import reproduce as run
+    from safr_study.features.paper.runs import reproduce as run
     from safr_study.features.paper.view import paper_page
 
     result = run(request, home, say=Reporter(output.err()).say)

@@ -152,8 +152,8 @@ def compare(
 
       safr-study compare s1 s2 --json | jq '.studies[] | {study, hypervolume, share}'
     """
-    from safr_study.features.compare.compare import compare as run
-    from safr_study.features.compare.view import comparison_json, comparison_page, write_comparison
+    from safr_study.features.compare import compare as run
+    from safr_study.features.compare import comparison_json, comparison_page, write_comparison
 
     comparison = run(studies, open_stores(home, storage=storage, reads=True), anyway=anyway)
     written = write_comparison(comparison, out) if out is not None else []

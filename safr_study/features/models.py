@@ -8,14 +8,9 @@ from safr_study.errors import BadInput
 from safr_study.features.study_base.results import open_ledger, rank_ledger
 from safr_study.features.study_base.stores import Stores
 from safr_study.records import RegisteredModel
-from safr_study.tracking import (
-    experiment_pages,
-    list_models,
-    open_store,
-    register_front,
-    serve_ui,
-    store_exists,
-)
+from safr_study.tracking.registry import list_models, register_front
+from safr_study.tracking.store import open_store, store_exists
+from safr_study.tracking.ui import experiment_pages, serve_ui
 
 
 def promote_study(name: str, stores: Stores) -> list[RegisteredModel]:

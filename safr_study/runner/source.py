@@ -45,7 +45,7 @@ class FixedSource:
     def __init__(
         self,
         tasks: Sequence[RunTask],
-        store: Callable[[RunTask, RunResult], None],
+        store: Callable[[RunTask, RunResult, FixedSource], None],
         *,
         title: str,
         results: str,
@@ -56,7 +56,7 @@ class FixedSource:
 
         Args:
             tasks: in the order in which they begin.
-            store: called with each run as it ends, failed ones too.
+            store: called with each run as it ends, failed ones too, and with this source.
             title: as of `RunSource`, as the next three.
             results: where the store is.
             work: what is done.
@@ -87,7 +87,7 @@ class FixedSource:
         """Hand a run to the store."""
         self.left -= 1
         self._took.append(time.monotonic() - self._began.pop(task.key))
-        self._store(task, result)
+        self._store(task, result, self)
 
     @property
     def seconds_left(self) -> float:

@@ -16,14 +16,15 @@ from safr_study.figures.parallel import parallel_figure
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.notes import began, command_of, delivery_ends
 from safr_study.records import Provenance, StudyResult
-from safr_study.records.history import HistoryPoint
+from safr_study.records.study import HistoryPoint
 from safr_study.render.front_page import front_page
 from safr_study.render.history import history_table, hypervolume_history
 from safr_study.render.result_tables import result_table
 from safr_study.render.rungs import result_rungs, rung_rows
 from safr_study.render.study_log import study_log
 from safr_study.settings import StudySpec
-from safr_study.tracking import StudyEnd, StudyWriter, TrackedStudy
+from safr_study.tracking.study_runs import StudyEnd, TrackedStudy
+from safr_study.tracking.writer import StudyWriter
 
 
 def corpus_facts(corpus: EncodedCorpus) -> dict[str, int | str]:

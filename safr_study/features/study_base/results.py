@@ -18,7 +18,7 @@ from safr_study.ledger.storage import close_storage, open_storage, stored_studie
 from safr_study.pareto import rank_study
 from safr_study.records import StudyResult, TrialState
 from safr_study.records.history import HistoryPoint
-from safr_study.render.history import hypervolume_history, write_history_csv
+from safr_study.render.history import history_table, hypervolume_history
 from safr_study.render.result_tables import result_table
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def result_files(result: StudyResult, history: tuple[HistoryPoint, ...]) -> dict
         "front.csv": result_table(result),
         "hypervolume.png": draw_history,
         "hypervolume.svg": draw_history,
-        "hypervolume.csv": partial(write_history_csv, history),
+        "hypervolume.csv": history_table(history),
     }
 
 

@@ -95,6 +95,8 @@ def pull_model(reference: str, to: Path, stores: Stores) -> Path:
         BadInput: there is no such model, or the folder is not empty.
         CorruptCheckpoint: what came is not what was registered.
     """
-    from safr_study.tracking import open_store, pull  # MLflow is slow to import
+    # MLflow is slow to import.
+    from safr_study.tracking.pull import pull
+    from safr_study.tracking.store import open_store
 
     return pull(open_store(stores.home, stores.tracking_uri), reference, to)
