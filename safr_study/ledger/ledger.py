@@ -30,8 +30,8 @@ from safr_study.records import (
 from safr_study.records.run import RunResult
 from safr_study.sampling import experimental_allowed
 from safr_study.sampling.asha import Decision
-from safr_study.sampling.fixed_trials import planned
-from safr_study.sampling.imputation import EPOCH
+from safr_study.sampling.fixed_trials import flat_settings, planned
+from safr_study.sampling.observations import EPOCH
 from safr_study.sampling.sampler import build_sampler, enqueued, replay, suggest
 from safr_study.settings import StudySpec, Value, trial_config
 
@@ -327,11 +327,7 @@ class Ledger:
 def _varied(spec: StudySpec, values: Mapping[str, Value]) -> dict[str, Value | None]:
     """The settings by which trials differ, as the model gets them: nulls without VMASK."""
     config = trial_config(spec.train, dict(values), seed=spec.seed)
-    resolved = {
-        **config.model_dump(),
-        **config.shape.model_dump(),
-        **config.penalties.model_dump(),
-    }
+    resolved = flat_settings(config)
     names = dict.fromkeys(("vmask", "lambda_imp", "lambda_inter", *spec.space.parameters))
     return {name: resolved[name] for name in names}
 

@@ -17,7 +17,7 @@ from safr_study.records import (
     scores_from_plain,
 )
 from safr_study.sampling.asha import Decision
-from safr_study.sampling.imputation import EPOCH
+from safr_study.sampling.observations import EPOCH
 
 RUNG = "rung:"
 """Attribute of a trial, with the epoch's number: the scheduler's decision."""
