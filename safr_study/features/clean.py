@@ -23,7 +23,6 @@ from safr_study.ledger.driver_lock import (
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.retention import (
     Removal,
-    all_generations,
     folders,
     is_finished,
     is_inside,
@@ -196,7 +195,7 @@ def _ledgers(name: str, stores: Stores) -> tuple[list[Ledger], set[str]]:
         if storage is not None:
             known |= set(keys_of(storage, name))
             if url == stores.storage_url:
-                ledgers = all_generations(storage, name)
+                ledgers = Ledger.load_all(storage, name)
             if not ledgers or url != stores.storage_url:
                 close_storage(storage)
     return ledgers, known

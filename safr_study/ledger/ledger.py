@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Self
 
 import optuna
@@ -21,12 +22,7 @@ from safr_study.home import Home
 from safr_study.ledger.storage import generations
 from safr_study.ledger.trial_codec import RUNG, record_of, run_of, run_page
 from safr_study.object_store import join
-from safr_study.records import (
-    EpochReport,
-    TrialRecord,
-    TrialState,
-    to_plain,
-)
+from safr_study.records import EpochReport, TrialRecord, TrialState, to_plain
 from safr_study.records.run import RunResult
 from safr_study.sampling import experimental_allowed
 from safr_study.sampling.asha import Decision
@@ -117,19 +113,30 @@ class Ledger:
         found = [stored for _, stored in generations(storage, name) if "spec" in stored.user_attrs]
         if not found:
             return None
-        study = optuna.load_study(
-            study_name=found[-1].study_name,
-            storage=storage,
-            sampler=build_sampler("random", seed=0, number=0),
-        )
-        schema = study.user_attrs.get("schema")
+        schema = found[-1].user_attrs.get("schema")
         if schema != SCHEMA_VERSION:
             raise BadInput(
                 "study",
                 f"{name!r} has ledger schema {schema}, this version reads {SCHEMA_VERSION}; use "
                 "the version of safr-study that made it, or another name",
             )
-        return cls(study.user_attrs["uid"], study, storage)
+        return cls._stored(storage, found[-1])
+
+    @classmethod
+    def load_all(cls, storage: optuna.storages.BaseStorage, name: str) -> list[Self]:
+        """Every whole generation of a study that this version reads, oldest first."""
+        attrs = [(stored, stored.user_attrs) for _, stored in generations(storage, name)]
+        return [
+            cls._stored(storage, stored)
+            for stored, found in attrs
+            if "spec" in found and found.get("schema") == SCHEMA_VERSION
+        ]
+
+    @classmethod
+    def _stored(cls, storage: optuna.storages.BaseStorage, stored: Any) -> Self:
+        sampler = build_sampler("random", seed=0, number=0)
+        study = optuna.load_study(study_name=stored.study_name, storage=storage, sampler=sampler)
+        return cls(stored.user_attrs["uid"], study, storage)
 
     @property
     def spec(self) -> StudySpec:
@@ -145,8 +152,8 @@ class Ledger:
     @property
     def checkpoints_url(self) -> str | None:
         """URL below which its checkpoints are; ``None``: in the home of its driver."""
-        found = self.study.user_attrs.get(_CHECKPOINTS)
-        return None if found is None else str(found)
+        found: str | None = self.study.user_attrs.get(_CHECKPOINTS)
+        return found
 
     def checkpoints(self, home: Home) -> str:
         """Where its checkpoints are, one folder per trial number: a path or an URL."""
@@ -188,14 +195,16 @@ class Ledger:
             return None
         if plan is not None and not waiting:
             self.study.enqueue_trial(enqueued(plan.point, spec.space))
+        return self._settle(self.study.ask, number, spec)
+
+    def _settle(
+        self, begin: Callable[[], optuna.Trial], number: int, spec: StudySpec
+    ) -> TrialRecord:
+        """Decide a trial's settings and write them."""
         self.study.sampler = build_sampler(
             spec.sampler, seed=spec.seed, number=number, space=spec.space
         )
-        return self._settle(self.study.ask(), number, spec)
-
-    def _settle(self, trial: optuna.Trial, number: int, spec: StudySpec) -> TrialRecord:
-        """Decide a new trial's settings and write them."""
-        plan = planned(spec, number)
+        trial, plan = begin(), planned(spec, number)
         if plan is None:
             values = suggest(trial, spec.space)
         else:
@@ -225,17 +234,19 @@ class Ledger:
         if not all(math.isfinite(value) for value in values):
             raise ValueError(f"trial {number}: objectives {values} are not all finite")
         assert result.dev is not None
-        self._set(number, "scores", to_plain(result.dev.scores))
-        self._set(number, "checkpoint", to_plain(result.checkpoint))
-        self._set(number, "seconds", result.seconds)
-        self._set(number, "device", result.device)
-        if result.node:
-            self._set(number, "node", result.node)
-        if len(result.replicates) > 1:
-            self._set(number, "replicates", to_plain(result.replicates))
-        if result.violations:
-            self._set(number, "violations", list(result.violations))
-            self._set_constraints(number, result.violations)
+        facts = {
+            "scores": to_plain(result.dev.scores),
+            "checkpoint": to_plain(result.checkpoint),
+            "seconds": result.seconds,
+            "device": result.device,
+            "node": result.node or None,
+            "replicates": to_plain(result.replicates) if len(result.replicates) > 1 else None,
+            "violations": list(result.violations) or None,
+        }
+        for key, value in facts.items():
+            if value is not None:
+                self._set(number, key, value)
+        self._set_constraints(number, result.violations)
         if self.trial(number).control:
             self._set(number, "run_on_values", list(values))
             self._tell(number, state=optuna.trial.TrialState.PRUNED)
@@ -244,6 +255,8 @@ class Ledger:
         return self.trial(number)
 
     def _set_constraints(self, number: int, violations: Sequence[float]) -> None:
+        if not violations:
+            return
         # Opening a trial asks the sampler for what it draws together: this one draws nothing.
         self.study.sampler = build_sampler("random", seed=0, number=number)
         trial = self._open(number)
@@ -281,15 +294,13 @@ class Ledger:
 
         One that was cut off before its settings were written gets those that it would have had.
         """
-        running = [trial for trial in self.trials() if trial.state is TrialState.RUNNING]
-        return [trial if trial.parameters else self._settle_again(trial, spec) for trial in running]
-
-    def _settle_again(self, trial: TrialRecord, spec: StudySpec) -> TrialRecord:
-        number = trial.number
-        self.study.sampler = build_sampler(
-            spec.sampler, seed=spec.seed, number=number, space=spec.space
-        )
-        return self._settle(self._open(number), number, spec)
+        return [
+            trial
+            if trial.parameters
+            else self._settle(partial(self._open, trial.number), trial.number, spec)
+            for trial in self.trials()
+            if trial.state is TrialState.RUNNING
+        ]
 
     def set_run_ids(self, run_ids: Mapping[int, str]) -> None:
         """Remember the MLflow runs of trials; on the study, as finished trials are closed."""

@@ -44,8 +44,11 @@ def confirmed_runs(ledger: Ledger) -> dict[RunKey, RunResult]:
     for name, plain in attrs.items():
         if name.startswith(_RUN):
             run = run_from_plain(_checked(name, plain))
-            test = attrs.get(f"{_TEST}{run.trial}:{run.seed}")
-            found[run.trial, run.seed] = run if test is None else _with_test(run, test)
+            tested = f"{_TEST}{run.trial}:{run.seed}"
+            if tested in attrs:
+                test = _checked(tested, attrs[tested])
+                run = replace(run, test=measured_from_plain(test), test_read=test["at"])
+            found[run.key] = run
     return found
 
 
@@ -87,11 +90,6 @@ def readings_of_test(ledger: Ledger) -> tuple[ReadingOfTest, ...]:
     attrs = ledger.study.user_attrs
     names = sorted(name for name in attrs if name.startswith(_READ))
     return tuple(reading_from_plain(_checked(name, attrs[name])) for name in names)
-
-
-def _with_test(run: RunResult, plain: Mapping[str, Any]) -> RunResult:
-    checked = _checked(f"{_TEST}{run.trial}:{run.seed}", plain)
-    return replace(run, test=measured_from_plain(checked), test_read=checked["at"])
 
 
 def _stamped(record: Any) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from safr_study.features.study_base.cost import START_SECONDS, estimate
 from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.driver_lock import Lease
 from safr_study.ledger.ledger import Ledger
+from safr_study.ledger.notes import stop_requested
 from safr_study.ledger.retention import tidy_states
 from safr_study.ledger.run_store import (
     confirmed_runs,
@@ -27,7 +28,6 @@ from safr_study.ledger.run_store import (
     record_run,
     record_test,
 )
-from safr_study.ledger.stop_flag import stop_requested
 from safr_study.object_store import is_url, join
 from safr_study.records import TrialRecord
 from safr_study.records.run import RunKey, RunResult

@@ -10,9 +10,8 @@ from safr_study.features.study_base.results import load_ledger, rank_ledger
 from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.driver_lock import Driver, driver_of
 from safr_study.ledger.ledger import Ledger
-from safr_study.ledger.notes import Delivery, began, command_of
+from safr_study.ledger.notes import Delivery, began, command_of, stop_requested
 from safr_study.ledger.retention import is_inside, keys_of, tree_size
-from safr_study.ledger.stop_flag import stop_requested
 from safr_study.ledger.storage import close_storage
 from safr_study.records import StudyResult, TrialRecord, TrialState
 from safr_study.sampling.fixed_trials import planned_trials

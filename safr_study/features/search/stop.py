@@ -10,7 +10,7 @@ from safr_study.errors import BadInput, ServiceUnreachable
 from safr_study.features.study_base.results import find_ledger, load_ledger
 from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.driver_lock import Driver, driver_of
-from safr_study.ledger.stop_flag import request_stop
+from safr_study.ledger.notes import request_stop
 from safr_study.ledger.storage import close_storage
 
 LOOK_SECONDS = 0.5
