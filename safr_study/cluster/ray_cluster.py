@@ -67,13 +67,10 @@ def cluster(address: str | None = None) -> Iterator[None]:
         return
     if address is not None:
         _probe(address)
-    options = {"log_to_driver": False, "logging_level": "ERROR"}
+    alone = {"include_dashboard": False} if address is None else {}
     with _errors_go_to_the_log():
         try:
-            if address is None:
-                ray.init(address="local", include_dashboard=False, **options)
-            else:
-                ray.init(address=address, **options)
+            ray.init(address or "local", log_to_driver=False, logging_level="ERROR", **alone)
         except Exception as error:
             # A node that is not up in time is a bare Exception of Ray's.
             raise ServiceUnreachable(
@@ -161,16 +158,11 @@ def _speaks_grpc(connection: socket.socket) -> bool:
     if os.environ.get("RAY_USE_TLS") == "1":
         return True
     connection.sendall(_HTTP2_PREFACE + _EMPTY_SETTINGS)
-    header = b""
     try:
-        while len(header) < len(_EMPTY_SETTINGS):
-            received = connection.recv(len(_EMPTY_SETTINGS) - len(header))
-            if not received:
-                return False
-            header += received
+        with connection.makefile("rb") as answer:
+            return answer.read(len(_EMPTY_SETTINGS))[3:4] == bytes([_SETTINGS])
     except OSError:
         return False
-    return header[3] == _SETTINGS
 
 
 def cluster_nodes() -> list[NodeCapacity]:

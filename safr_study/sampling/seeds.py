@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 
 from safr_study.records import TrialRecord
@@ -34,10 +35,5 @@ def new_seeds(spec: StudySpec, trials: Iterable[TrialRecord], count: int) -> tup
     used = set(trial_seeds(spec))
     for trial in trials:
         used |= {trial.seed, *(replicate.seed for replicate in trial.replicates)}
-    seeds: list[int] = []
-    candidate = spec.seed
-    while len(seeds) < count:
-        candidate = (candidate + 1) % _SEEDS_IN_ALL
-        if candidate not in used:
-            seeds.append(candidate)
-    return tuple(seeds)
+    candidates = (seed % _SEEDS_IN_ALL for seed in itertools.count(spec.seed + 1))
+    return tuple(itertools.islice((seed for seed in candidates if seed not in used), count))

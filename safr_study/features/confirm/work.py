@@ -31,10 +31,8 @@ from safr_study.ledger.run_store import (
 from safr_study.object_store import is_url, join
 from safr_study.records import TrialRecord
 from safr_study.records.run import RunKey, RunResult
-from safr_study.runner.search_source import trial_task
-from safr_study.runner.source import FixedSource
-from safr_study.runner.task import RunTask
-from safr_study.runner.trial_dir import make_trial_root
+from safr_study.runner.source import FixedSource, trial_task
+from safr_study.runner.task import RunTask, make_trial_root
 from safr_study.runner.worker import Work, measure_on_test, train_run
 from safr_study.sampling.seeds import new_seeds
 from safr_study.settings import Resources

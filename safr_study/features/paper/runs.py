@@ -24,8 +24,7 @@ from safr_study.object_store import check_place, is_url, join
 from safr_study.records.run import RunResult
 from safr_study.records.run_line import RunLine
 from safr_study.runner.source import FixedSource
-from safr_study.runner.task import RunTask
-from safr_study.runner.trial_dir import make_trial_root
+from safr_study.runner.task import RunTask, make_trial_root
 from safr_study.settings import CorpusSpec, Preset, Resources, fingerprint_of
 from safr_study.text import duration
 

@@ -41,8 +41,8 @@ from safr_study.records import (
     StudyResult,
     TrialRecord,
 )
-from safr_study.runner.search_source import SearchSource
-from safr_study.runner.trial_dir import make_trial_root
+from safr_study.runner.source import SearchSource
+from safr_study.runner.task import make_trial_root
 from safr_study.sampling.fixed_trials import planned_trials
 from safr_study.settings import StudySpec
 from safr_study.tracking import Store, StudyWriter, close_open_runs, open_store, register_front
