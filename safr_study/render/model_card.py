@@ -204,7 +204,7 @@ def _limits(trial: TrialRecord, loaded: ModelFacts, *, confirmed: bool) -> list[
 
 
 def _data(loaded: ModelFacts) -> str:
-    spec = loaded.corpus_spec
+    spec = loaded.corpus
     limits = [
         f"{limit:,} {split} texts"
         for split, limit in (("train", spec.train_limit), ("dev", spec.dev_limit))

@@ -113,7 +113,7 @@ def _evaluate(
 ) -> Evaluation:
     device = pick_device(1.0)
     loaded = load_model(folder, device=device)
-    used = _same_data(loaded.corpus_spec, spec)
+    used = _same_data(loaded.corpus, spec)
     corpus = load_corpus(used)
     texts = {"train": corpus.train, "dev": corpus.dev, "test": corpus.test}[split]
     if texts is None:
@@ -139,7 +139,7 @@ def _evaluate(
             device=device,
             # The model's own training texts: those of other data say nothing about it.
             train_counts=word_counts(encoded["train"], len(loaded.vocabulary))
-            if used.dataset == loaded.corpus_spec.dataset
+            if used.dataset == loaded.corpus.dataset
             else None,
         )
     retrained: tuple[RoarScores, ...] = ()

@@ -263,7 +263,7 @@ def _capacities(
 
 def _corpus(loaded: LoadedModel, splits: Mapping[SplitName, EncodedSplit]) -> EncodedCorpus:
     """The texts under the model's vocabulary and classes, for training."""
-    dataset = loaded.corpus_spec.dataset
+    dataset = loaded.corpus.dataset
     return EncodedCorpus(
         name=dataset,
         slug=slugify(dataset),

@@ -156,7 +156,7 @@ def test_a_trial_is_trained_measured_and_kept(task: RunTask, corpus: EncodedCorp
     assert finished.dev is not None
     assert finished.checkpoint == verify_model(Path(task.folder) / "model")
     model = load_model(Path(task.folder) / "model")
-    assert (model.config, model.corpus_spec, model.scores) == (
+    assert (model.config, model.corpus, model.scores) == (
         task.train,
         SPEC,
         finished.dev.scores,
