@@ -7,7 +7,6 @@ import logging
 import os
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from safr_study.cluster.slots import NodeCapacity
@@ -105,17 +104,8 @@ def _errors_go_to_the_log() -> Iterator[None]:
         worker.print_to_stdstream = before
 
 
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """What a running cluster has."""
-
-    nodes: int
-    cpus: float
-    gpus: float
-
-
-def survey(address: str) -> Survey:
-    """Join the cluster at an address for a moment.
+def cluster_size(address: str) -> str:
+    """What the cluster at an address has, in words, joined for a moment.
 
     Raises:
         ServiceUnreachable: it does not answer.
@@ -125,7 +115,7 @@ def survey(address: str) -> Survey:
 
         total = ray.cluster_resources()
         alive = sum(node["Alive"] for node in ray.nodes())
-        return Survey(alive, total.get("CPU", 0.0), total.get("GPU", 0.0))
+        return f"{alive} nodes, {total.get('CPU', 0.0):g} CPUs, {total.get('GPU', 0.0):g} GPUs"
 
 
 def _probe(address: str) -> None:

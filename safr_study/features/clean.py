@@ -71,8 +71,8 @@ def plan_cleaning(request: CleanRequest, stores: Stores) -> Cleaning:
     """
     home = stores.home
     if request.study is not None:
-        close_storage(load_ledger(request.study, stores).storage)
-        names = [request.study]
+        with load_ledger(request.study, stores):
+            names = [request.study]
     else:
         named = (study_of(folder.name) for folder in _folders_of_studies(home))
         stored = stored_studies(home, stores.storage_url)

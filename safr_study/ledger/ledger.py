@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from safr_study.errors import BadInput
 from safr_study.home import Home
-from safr_study.ledger.storage import generations
+from safr_study.ledger.storage import close_storage, generations, open_storage
 from safr_study.ledger.trial_codec import RUNG, record_of, run_of, run_page
 from safr_study.object_store import join
 from safr_study.records import EpochReport, TrialRecord, TrialState, to_plain
@@ -101,6 +101,34 @@ class Ledger:
         # Last: a study without its settings was cut off while it was made, and is passed over.
         study.set_user_attr("spec", spec.model_dump(mode="json"))
         return cls(uid, study, storage)
+
+    @classmethod
+    def open(
+        cls, home: Home, storage_url: str | None, name: str, *, drive: bool = False
+    ) -> Self | None:
+        """The newest generation of a study from where it is stored; ``None`` if there is none.
+
+        Args:
+            home: where journal files live.
+            storage_url: SQLAlchemy URL, or ``None`` for the journal file.
+            name: the study's name.
+            drive: for the one driver of the study; see `open_storage`.
+
+        Raises:
+            BadInput: the URL or the file cannot be used, or it was written by another version.
+            ServiceUnreachable: the database gives no answer.
+        """
+        storage = open_storage(home, storage_url, name, create=drive)
+        ledger = None if storage is None else cls.load(storage, name)
+        if ledger is None:
+            close_storage(storage)
+        return ledger
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        close_storage(self.storage)
 
     @classmethod
     def load(cls, storage: optuna.storages.BaseStorage, name: str) -> Self | None:

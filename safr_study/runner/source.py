@@ -21,7 +21,6 @@ from safr_study.runner.task import RunTask
 from safr_study.runner.worker import Work, train_run
 from safr_study.sampling.asha import Asha, Decision
 from safr_study.sampling.fixed_trials import planned_trials
-from safr_study.sampling.seeds import trial_seeds
 from safr_study.settings import StudySpec, trial_config
 
 
@@ -206,7 +205,7 @@ class SearchSource:
         folder, gpus = trial_folder(self.checkpoints, trial.number), self.gpus_per_trial
         return replace(
             trial_task(spec, trial, seed=trial.seed, folder=folder, gpus=gpus),
-            more_seeds=trial_seeds(spec, trial.seed)[1:],
+            more_seeds=tuple(range(trial.seed + 1, trial.seed + spec.seeds_per_trial)),
             rungs=self._asha.rungs,
             rung_texts=spec.scheduler.texts,
             system_metrics=spec.system_metrics,

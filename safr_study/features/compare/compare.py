@@ -11,7 +11,6 @@ import numpy as np
 from safr_study.errors import BadInput
 from safr_study.features.study_base.results import load_ledger, rank_ledger
 from safr_study.features.study_base.stores import Stores
-from safr_study.ledger.storage import close_storage
 from safr_study.pareto import hypervolume, rank_study
 from safr_study.records import RankedTrial, StudyResult, TrialRecord
 from safr_study.records.history import HistoryPoint
@@ -95,11 +94,8 @@ def study_view(name: str, stores: Stores) -> StudyView:
     Raises:
         BadInput: there is no such study.
     """
-    ledger = load_ledger(name, stores)
-    try:
+    with load_ledger(name, stores) as ledger:
         return StudyView(rank_ledger(ledger), ledger.spec, ledger.facts.corpus_fingerprint)
-    finally:
-        close_storage(ledger.storage)
 
 
 def compare_studies(views: Sequence[StudyView], *, anyway: bool = False) -> StudyComparison:

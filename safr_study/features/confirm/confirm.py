@@ -24,7 +24,6 @@ from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.driver_lock import driver_lock
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.notes import Delivery, delivery_ends
-from safr_study.ledger.storage import open_storage
 from safr_study.records import RegisteredModel
 from safr_study.tracking import (
     Store,
@@ -69,10 +68,7 @@ def confirm(request: ConfirmRequest, stores: Stores, *, say: Say) -> ConfirmOutc
     # Asked first: an unknown name leaves no lock behind.
     load_ledger(request.study, stores)
     with driver_lock(stores.home, request.study, stores.storage_url) as lease:
-        storage = open_storage(stores.home, stores.storage_url, request.study, create=True)
-        assert storage is not None
-        ledger = Ledger.load(storage, request.study)
-        assert ledger is not None
+        ledger = load_ledger(request.study, stores, drive=True)
         searched = searched_part(ledger)
         _look_for_tracking(stores, say)
         work = ConfirmWork(request, stores, ledger, _same_corpus(ledger, stores), searched)

@@ -14,7 +14,7 @@ from safr_study.cluster.ray_cluster import cluster
 from safr_study.cluster.slots import NodeCapacity, TrialSlots, plan_slots
 from safr_study.data import EncodedCorpus, describe
 from safr_study.errors import StudyInterrupted
-from safr_study.features.confirm.plan import ConfirmPlan, ConfirmRequest, Say
+from safr_study.features.confirm.plan import ConfirmPlan, ConfirmRequest, Say, new_seeds
 from safr_study.features.study_base.cost import START_SECONDS, estimate
 from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.driver_lock import Lease
@@ -34,7 +34,6 @@ from safr_study.records.run import RunKey, RunResult
 from safr_study.runner.source import FixedSource, trial_task
 from safr_study.runner.task import RunTask, make_trial_root
 from safr_study.runner.worker import Work, measure_on_test, train_run
-from safr_study.sampling.seeds import new_seeds
 from safr_study.settings import Resources
 from safr_study.text import duration
 from safr_study.tracking import role_holders

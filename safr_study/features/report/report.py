@@ -26,7 +26,6 @@ from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.driver_lock import driver_of
 from safr_study.ledger.importance import parameter_importance
 from safr_study.ledger.notes import command_of
-from safr_study.ledger.storage import close_storage
 from safr_study.render.history import hypervolume_history
 
 TEXTS = 6
@@ -115,8 +114,7 @@ def study_report(
         ServiceUnreachable: the ledger's database does not answer.
     """
     say("reading the ledger")
-    ledger = load_ledger(request.study, stores)
-    try:
+    with load_ledger(request.study, stores) as ledger:
         result, spec, facts = rank_ledger(ledger), ledger.spec, ledger.facts
         view = StudyView(result, spec, facts.corpus_fingerprint)
         comparison = _comparison(view, request, stores)
@@ -124,8 +122,6 @@ def study_report(
         importance = parameter_importance(ledger)
         confirmation = stored_confirmation(ledger)
         command = command_of(ledger)
-    finally:
-        close_storage(ledger.storage)
     models: Sequence[InspectedModel] = ()
     examples = Examples()
     if not request.quick:

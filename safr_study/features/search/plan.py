@@ -12,10 +12,9 @@ from safr_study.errors import BadInput
 from safr_study.features.search.publish import corpus_facts
 from safr_study.features.study_base.cost import Cost, estimate, measured_objectives
 from safr_study.features.study_base.provenance import provenance
-from safr_study.features.study_base.results import load_ledger
+from safr_study.features.study_base.results import find_ledger, load_ledger
 from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.ledger import Ledger, StudyFacts, first_trials, warm_trials
-from safr_study.ledger.storage import open_storage
 from safr_study.pareto.reference_point import reference_point
 from safr_study.records import TrialRecord, TrialState, to_plain
 from safr_study.sampling.fixed_trials import planned_trials
@@ -69,8 +68,7 @@ def plan_study(
     """
     corpus = encoded_corpus(spec.corpus, stores.home.corpora)
     check_measurable(spec, corpus)
-    storage = open_storage(stores.home, stores.storage_url, spec.name, create=False)
-    ledger = Ledger.load(storage, spec.name) if storage is not None and not fresh else None
+    ledger = None if fresh else find_ledger(spec.name, stores)
     if ledger is not None:
         check_same_study(ledger, spec, corpus.fingerprint)
     plan = study_plan(spec, corpus, plan_slots(spec.resources, [NodeCapacity(cpus, gpus)]), ledger)
