@@ -43,7 +43,7 @@ class LedgerAddress:
             raise no_database_url(error) from None
         if "@" in (parts.host or ""):
             raise BadInput("storage", "has a password with an @ in it; write it as %40")
-        kinds: dict[str, Literal["sqlite", "postgres"]]
+        kinds: dict[str, Literal["sqlite", "postgres", "other"]]
         kinds = {"sqlite": "sqlite", "postgresql": "postgres"}
         kind = kinds.get(parts.get_backend_name(), "other")
         file = None

@@ -74,10 +74,11 @@ def stop_requested(ledger: Ledger, since: float) -> bool:
         ledger: the study.
         since: when this driver began, in seconds since the epoch; older requests were for another.
     """
+    silent: tuple[type[Exception], ...] = (*ledger_errors(), OSError, TypeError, ValueError)
     try:
         asked = ledger.study.user_attrs.get(STOP)
         return asked is not None and datetime.fromisoformat(asked).timestamp() >= since
-    except (*ledger_errors(), OSError, TypeError, ValueError):
+    except silent:
         return False
 
 
@@ -128,5 +129,5 @@ def delivery_ends(ledger: Ledger, missing: str | None, *, ended: bool) -> None:
         ended: the study has ended.
     """
     before = Delivery.of(ledger)
-    delivery = Delivery(before and before.to, missing, ended)
+    delivery = Delivery(None if before is None else before.to, missing, ended)
     ledger.study.set_user_attr(DELIVERY, to_plain(delivery))

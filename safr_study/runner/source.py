@@ -31,10 +31,12 @@ class RunSource(Protocol):
     """What is run, as sentences name it: ``study 's1'``."""
     results: str
     """Where finished runs are, as sentences name it: ``the ledger``."""
-    work: Work
-    """What a worker does with each task."""
     remaining: int
     """Number of runs to do when the driver begins."""
+
+    @property
+    def work(self) -> Work:
+        """What a worker does with each task."""
 
     def next(self) -> RunTask | None:
         """The next run; ``None``: there is none."""
