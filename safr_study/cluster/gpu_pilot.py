@@ -126,28 +126,18 @@ def measured_slots(spec: StudySpec, corpus: EncodedCorpus) -> TrialSlots:
     Raises:
         BadInput: no node has what one trial asks for.
     """
-    nodes, resources = cluster_nodes(), spec.resources
-    if resources.gpus_per_trial is None and any(node.gpus >= 1 for node in nodes):
-        peak = run_pilot(spec, corpus)
-        if peak is not None:
-            share = gpu_share(peak, nodes, resources.cpus_per_trial)
-            resources = resources.model_copy(update={"gpus_per_trial": share})
-    return plan_slots(resources, nodes)
-
-
-def run_pilot(spec: StudySpec, corpus: EncodedCorpus) -> float | None:
-    """Measure on one GPU of the running cluster; ``None``: it could not be measured.
-
-    A pilot that fails decides nothing: the trials will say what is wrong with them.
-    """
     import ray
     from ray.exceptions import RayError
 
-    measure = ray.remote(measure_peak).options(
-        num_cpus=min(1.0, spec.resources.cpus_per_trial), num_gpus=1, max_retries=1
-    )
-    try:
-        found: float | None = ray.get(measure.remote(spec, corpus))
-    except RayError:
-        return None
-    return found
+    nodes, resources = cluster_nodes(), spec.resources
+    if resources.gpus_per_trial is None and any(node.gpus >= 1 for node in nodes):
+        pilot = ray.remote(measure_peak).options(
+            num_cpus=min(1.0, resources.cpus_per_trial), num_gpus=1, max_retries=1
+        )
+        # A pilot that fails decides nothing: the trials will say what is wrong with them.
+        with contextlib.suppress(RayError):
+            peak: float | None = ray.get(pilot.remote(spec, corpus))
+            if peak is not None:
+                share = gpu_share(peak, nodes, resources.cpus_per_trial)
+                resources = resources.model_copy(update={"gpus_per_trial": share})
+    return plan_slots(resources, nodes)

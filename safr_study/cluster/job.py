@@ -223,16 +223,13 @@ def follow(server: JobServer, job: Job, write: Callable[[str], None]) -> Job:
     return wait(server, job)
 
 
-def wait(
-    server: JobServer, job: Job, *, timeout: float | None = None, seconds: float = _LOOK_SECONDS
-) -> Job:
+def wait(server: JobServer, job: Job, *, timeout: float | None = None) -> Job:
     """A job, once it has ended.
 
     Args:
         server: of the cluster.
         job: of any state.
         timeout: seconds to wait at most.
-        seconds: between two looks.
 
     Raises:
         ServiceUnreachable: the cluster does not answer, or the time is up.
@@ -244,7 +241,7 @@ def wait(
                 f"job {job.id} has not ended within {timeout:g} s; it is asked to and may still be "
                 f"ending: look with safr-study status {job.study} --ray {server.address}"
             )
-        time.sleep(seconds)
+        time.sleep(_LOOK_SECONDS)
         job = find_job(server, job.id)
     return job
 

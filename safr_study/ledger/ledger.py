@@ -33,8 +33,6 @@ from safr_study.settings import StudySpec, Value, trial_config
 
 SCHEMA_VERSION = 1
 _CHECKPOINTS = "checkpoints"
-_WARM = "warm_start"
-"""Attribute of a trial of another study: the sampler knows it, this study does not count it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +74,7 @@ class Ledger:
             storage: of the ledger.
             spec: the study.
             facts: fixed from now on.
-            known: ``warm_trials`` of the study that it starts from.
+            known: `warm_trials` of the study that it starts from.
             checkpoints: URL below which its checkpoints are; ``None``: the home of its driver.
         """
         taken = [number for number, _ in generations(storage, spec.name)]
@@ -369,37 +367,6 @@ def _varied(spec: StudySpec, values: Mapping[str, Value]) -> dict[str, Value | N
     resolved = flat_settings(config)
     names = dict.fromkeys(("vmask", "lambda_imp", "lambda_inter", *spec.space.parameters))
     return {name: resolved[name] for name in names}
-
-
-def warm_trials(ledger: Ledger, spec: StudySpec) -> list[FrozenTrial]:
-    """A study's complete trials, for the sampler of another over the same space and objectives.
-
-    Raises:
-        BadInput: their parameters, constraints or objectives are others.
-    """
-    theirs = ledger.spec
-    same = (
-        theirs.objectives == spec.objectives
-        and theirs.space.parameters == spec.space.parameters
-        and theirs.space.constraints == spec.space.constraints
-    )
-    if not same:
-        raise BadInput(
-            "from",
-            f"study {theirs.name!r} has other objectives, parameters or constraints than this "
-            "one; a study can start from one of the same space and objectives alone",
-        )
-    complete = (optuna.trial.TrialState.COMPLETE,)
-    return [
-        optuna.trial.create_trial(
-            params=trial.params,
-            distributions=trial.distributions,
-            values=trial.values,
-            user_attrs={_WARM: theirs.name},
-            system_attrs=trial.system_attrs,
-        )
-        for trial in ledger.study.get_trials(deepcopy=False, states=complete)
-    ]
 
 
 def first_trials(

@@ -12,15 +12,18 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.study import StudyDirection
+from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from safr_study.errors import BadInput
 from safr_study.pareto import top_k
 from safr_study.sampling.unit_cube import box, to_box
-from safr_study.settings import SearchSpace
+from safr_study.settings import SearchSpace, StudySpec
 
 EPOCH = "epoch:"
 """Key of a trial's report of an epoch, before the epoch's number."""
+_WARM = "warm_start"
+"""Attribute of a trial of another study: the sampler knows it, this study does not count it."""
 WINDOW = 150
 """Finished trials that a model is fitted to; a study of up to so many is taken whole."""
 BEST = 50
@@ -121,3 +124,37 @@ def _at_rungs(trial: FrozenTrial) -> Mapping[int, Sequence[float]]:
         for key, report in trial.user_attrs.items()
         if key.startswith(EPOCH) and report.get("objectives") is not None
     }
+
+
+def warm_trials(study: Study, theirs: StudySpec, ours: StudySpec) -> list[FrozenTrial]:
+    """The complete trials of a study, for the sampler of another over the same space.
+
+    Args:
+        study: the one that was.
+        theirs: its settings.
+        ours: settings of the new one.
+
+    Raises:
+        BadInput: their parameters, constraints or objectives are others.
+    """
+    same = (
+        theirs.objectives == ours.objectives
+        and theirs.space.parameters == ours.space.parameters
+        and theirs.space.constraints == ours.space.constraints
+    )
+    if not same:
+        raise BadInput(
+            "from",
+            f"study {theirs.name!r} has other objectives, parameters or constraints than this "
+            "one; a study can start from one of the same space and objectives alone",
+        )
+    return [
+        create_trial(
+            params=trial.params,
+            distributions=trial.distributions,
+            values=trial.values,
+            user_attrs={_WARM: theirs.name},
+            system_attrs=trial.system_attrs,
+        )
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    ]

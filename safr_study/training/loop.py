@@ -107,17 +107,17 @@ def _fit(
     stored: StoredBest | None = None
     in_memory: dict[str, Tensor] = {}
     if folder is not None:
-        state = read_running(folder, fingerprint, model, optimizer)
-        if state is not None:
-            reports, stored = list(state.reports), state.best
-            on_resume(state.reports)
+        known, stored = read_running(folder, fingerprint, model, optimizer)
+        reports.extend(known)
+        if known:
+            on_resume(known)
     # The authors keep a reference to the state, not a copy: their best state is the last.
     keeps_best = config.preset == "masked"
     while not _finished(config, reports):
         report = _epoch(config, corpus, model, optimizer, device, graphed, reports, measure)
         reports.append(report)
         if folder is not None:
-            written = write_running(
+            stored = write_running(
                 folder,
                 fingerprint,
                 model,
@@ -126,7 +126,6 @@ def _fit(
                 keeps_best=keeps_best,
                 best=stored,
             )
-            stored = written.best
         elif report.best and keeps_best:
             in_memory = {name: value.clone() for name, value in model.state_dict().items()}
         on_epoch(report)

@@ -43,9 +43,9 @@ from safr_study.records import (
     TrialState,
 )
 from safr_study.records.run import RunResult
+from safr_study.runner.driver import SourceSearcher
 from safr_study.runner.source import SearchSource
 from safr_study.runner.task import RunTask, SharedFault, event
-from safr_study.runner.tune_adapter import SourceSearcher
 from safr_study.sampling.asha import Decision
 from safr_study.settings import CorpusSpec, StudySpec
 from safr_study.settings.space_files import find_space

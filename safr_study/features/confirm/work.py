@@ -215,12 +215,10 @@ class ConfirmWork:
         )
 
     def _drive(self, source: FixedSource, slots: TrialSlots, lease: Lease) -> None:
-        from safr_study.runner.driver import EndReason, run
+        from safr_study.runner.driver import run
 
         scratch = self.stores.home.scratch / self.ledger.uid
-        ended = run(source, self.corpus, slots=slots, lease=lease, scratch=scratch)
-        if ended is EndReason.INTERRUPTED:
-            raise StudyInterrupted(self.title)
+        run(source, self.corpus, slots=slots, lease=lease, scratch=scratch)
 
     @cached_property
     def _trials(self) -> dict[int, TrialRecord]:

@@ -147,7 +147,7 @@ def drive_on_ray(source_for: Callable[[float], FixedSource], plan: RunPlan, home
         SafrError: as `runner.driver.run`.
     """
     with cluster(plan.request.address):
-        from safr_study.runner.driver import EndReason, run
+        from safr_study.runner.driver import run
 
         nodes = cluster_nodes()
         at_once = plan.workers
@@ -164,14 +164,17 @@ def drive_on_ray(source_for: Callable[[float], FixedSource], plan: RunPlan, home
         # The results file is locked by the caller: no other driver fills it.
         lease = Lease(time.time())
         results = fingerprint_of([str(plan.file.resolve())])[:12]
-        ended = run(
-            source_for(slots.gpus_per_trial),
-            plan.corpus,
-            slots=slots,
-            lease=lease,
-            scratch=home.scratch / f"{_FOLDER}-{results}",
-        )
-    return ended is EndReason.INTERRUPTED
+        try:
+            run(
+                source_for(slots.gpus_per_trial),
+                plan.corpus,
+                slots=slots,
+                lease=lease,
+                scratch=home.scratch / f"{_FOLDER}-{results}",
+            )
+        except StudyInterrupted:
+            return True
+    return False
 
 
 def run_missing(plan: RunPlan, home: Home, *, say: Say, drive: Drive = drive_on_ray) -> RunOutcome:

@@ -14,10 +14,11 @@ from safr_study.features.study_base.cost import Cost, estimate, measured_objecti
 from safr_study.features.study_base.provenance import provenance
 from safr_study.features.study_base.results import find_ledger, load_ledger
 from safr_study.features.study_base.stores import Stores
-from safr_study.ledger.ledger import Ledger, StudyFacts, first_trials, warm_trials
+from safr_study.ledger.ledger import Ledger, StudyFacts, first_trials
 from safr_study.pareto.reference_point import reference_point
 from safr_study.records import TrialRecord, TrialState, to_plain
 from safr_study.sampling.fixed_trials import planned_trials
+from safr_study.sampling.observations import warm_trials
 from safr_study.settings import Objective, StudySpec
 
 FIRST_TRIALS = 8
@@ -147,7 +148,8 @@ def warm_start_trials(spec: StudySpec, stores: Stores) -> list[Any]:
     """Trials of the study that a new one starts from; none where it starts from nothing."""
     if spec.warm_start is None:
         return []
-    return warm_trials(load_ledger(spec.warm_start, stores), spec)
+    with load_ledger(spec.warm_start, stores) as known:
+        return warm_trials(known.study, known.spec, spec)
 
 
 def study_plan(
