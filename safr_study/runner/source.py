@@ -57,8 +57,8 @@ class FixedSource:
 
     tasks: Sequence[RunTask]
     """Runs in the order in which they begin."""
-    store: Callable[[RunTask, RunResult], None]
-    """Called with each run as it ends, failed ones too."""
+    store: Callable[[RunTask, RunResult, FixedSource], None]
+    """Called with each run as it ends, failed ones too, and with this source."""
     _: KW_ONLY
     title: str
     results: str
@@ -81,7 +81,7 @@ class FixedSource:
     def on_end(self, task: RunTask, result: RunResult) -> None:
         """Hand a run to the store."""
         self.left -= 1
-        self.store(task, result)
+        self.store(task, result, self)
 
     @property
     def seconds_left(self) -> float:
