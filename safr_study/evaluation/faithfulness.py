@@ -8,27 +8,23 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from safr_study.records import Measure
+
 Floats = NDArray[np.float64]
 
 
-class MeanOverTexts(NamedTuple):
-    """A mean over texts and what it is worth."""
+def mean_over_texts(values: Floats) -> Measure:
+    """Mean of one finite value per text `[N]`, N at least 1, with its standard error.
 
-    mean: float
-    se: float | None
-    """Standard error: sample standard deviation / sqrt(N); ``None`` for a single text."""
-
-
-def mean_over_texts(values: Floats) -> MeanOverTexts:
-    """Mean of one finite value per text `[N]`, N at least 1, with its standard error."""
+    The error is the sample standard deviation / sqrt(N); ``None`` for a single text.
+    """
     texts = len(values)
     spread = float(values.std(ddof=1)) / math.sqrt(texts) if texts > 1 else None
-    return MeanOverTexts(float(values.mean()), spread)
+    return Measure(float(values.mean()), spread)
 
 
 def log_probability(logits: Floats, classes: NDArray[np.int64]) -> Floats:
@@ -45,7 +41,7 @@ def log_probability(logits: Floats, classes: NDArray[np.int64]) -> Floats:
     return chosen
 
 
-def comprehensiveness(p_full: Floats, p_without: Floats) -> MeanOverTexts:
+def comprehensiveness(p_full: Floats, p_without: Floats) -> Measure:
     """100 mean[p(y|x) - p(y|x without T_k)]: what the top tokens were needed for.
 
     DeYoung et al. (ACL 2020). Percentage points in [-100, 100]; higher is better.
@@ -57,7 +53,7 @@ def comprehensiveness(p_full: Floats, p_without: Floats) -> MeanOverTexts:
     return mean_over_texts(100.0 * (p_full - p_without))
 
 
-def sufficiency(p_full: Floats, p_alone: Floats) -> MeanOverTexts:
+def sufficiency(p_full: Floats, p_alone: Floats) -> Measure:
     """100 mean[p(y|x) - p(y|T_k only)]: what the top tokens alone do not give.
 
     DeYoung et al. (ACL 2020). Percentage points in [-100, 100]; lower is better.
@@ -69,7 +65,7 @@ def sufficiency(p_full: Floats, p_alone: Floats) -> MeanOverTexts:
     return mean_over_texts(100.0 * (p_full - p_alone))
 
 
-def log_odds(log_p_full: Floats, log_p_without: Floats) -> MeanOverTexts:
+def log_odds(log_p_full: Floats, log_p_without: Floats) -> Measure:
     """mean log(p(y|x without T_k) / p(y|x)), in nats; lower is better.
 
     Taken from log-probabilities, so that a probability that underflows has a finite value.
@@ -81,7 +77,7 @@ def log_odds(log_p_full: Floats, log_p_without: Floats) -> MeanOverTexts:
     return mean_over_texts(log_p_without - log_p_full)
 
 
-def flip_rate(full: NDArray[np.int64], without: NDArray[np.int64]) -> MeanOverTexts:
+def flip_rate(full: NDArray[np.int64], without: NDArray[np.int64]) -> Measure:
     """100 mean[the prediction changes], percentage points in [0, 100].
 
     Args:
@@ -109,27 +105,20 @@ def kendall_tau_b(scores: Floats, reference: Floats, offsets: NDArray[np.int64])
     return np.array([_tau_b(scores[a:b], reference[a:b]) for a, b in pairwise(offsets)])
 
 
-class MeanKendall(NamedTuple):
-    """Mean tau-b over the texts that have one."""
-
-    mean: float | None
-    """Mean in [-1, 1]; ``None`` when no text has a tau."""
-    se: float | None
-    """Standard error over the texts; ``None`` for fewer than two."""
-    texts: int
-    """Texts that have a tau."""
-
-
-def mean_kendall(taus: Floats) -> MeanKendall:
+def mean_kendall(taus: Floats) -> dict[str, Measure]:
     """Mean over texts of `kendall_tau_b`, the undefined (NaN) left out.
 
     Args:
         taus: `[N]`.
+
+    Returns:
+        ``kendall_tau`` in [-1, 1], and ``kendall_texts``, the number of texts that have a tau;
+        nothing when none has.
     """
     defined = taus[~np.isnan(taus)]
     if not len(defined):
-        return MeanKendall(None, None, 0)
-    return MeanKendall(*mean_over_texts(defined), len(defined))
+        return {}
+    return {"kendall_tau": mean_over_texts(defined), "kendall_texts": Measure(len(defined))}
 
 
 def _tau_b(scores: Floats, reference: Floats) -> float:

@@ -13,10 +13,9 @@ from torch import Tensor, nn
 
 from safr_study.data import Batch, EncodedSplit, evaluation_batches
 from safr_study.errors import TrialFailure
-from safr_study.evaluation.capacity import capacity
 from safr_study.evaluation.deletion import hide_tokens, remove_tokens, take_texts, tokens_of
 from safr_study.model import Inference, SafrClassifier, SafrOutput, kernels
-from safr_study.settings import PAD, CapacityLayer, DeletionMode
+from safr_study.settings import DeletionMode
 
 Floats = NDArray[np.float64]
 Measures = Callable[[SafrOutput, Tensor], Mapping[str, Tensor]]
@@ -26,6 +25,10 @@ _GRADIENT_POSITIONS = 2**13
 """Most positions in a batch with gradients, which holds every inner value: bounds the memory."""
 _TOKENS_AT_ONCE = 2**21
 """Tokens of the texts that are run together, before the deletion: bounds the memory."""
+
+
+def _no_measures(output: SafrOutput, ids: Tensor) -> dict[str, Tensor]:  # noqa: ARG001
+    return {}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +68,7 @@ class Predictor:
             TrialFailure: a logit is not finite.
         """
         if keep is None:
-            return self._run(split, _no_measures)[0] if known is None else known.copy()
+            return self.measure(split)[0] if known is None else known.copy()
         if known is not None:
             logits = known.copy()
             lost = np.flatnonzero(_lost(split, keep))
@@ -74,11 +77,11 @@ class Predictor:
                 logits[lost] = self.logits(take_texts(split, lost), kept, mode)
             return logits
         if mode == "remove":
-            return self._run(remove_tokens(split, keep), _no_measures)[0]
+            return self.measure(remove_tokens(split, keep))[0]
         if mode == "unk":
-            return self._run(hide_tokens(split, keep), _no_measures)[0]
+            return self.measure(hide_tokens(split, keep))[0]
         argument = {"attn": "visible", "gate": "gate"}[mode]
-        return self._run(split, _no_measures, {argument: keep})[0]
+        return self.measure(split, marks={argument: keep})[0]
 
     def logits_of_each(
         self,
@@ -130,32 +133,39 @@ class Predictor:
         classes: NDArray[np.int64] = self.logits(split).argmax(axis=1)
         return classes
 
-    def measure(self, split: EncodedSplit, of: Measures) -> tuple[Floats, dict[str, Floats]]:
+    def measure(
+        self,
+        split: EncodedSplit,
+        of: Measures = _no_measures,
+        marks: Mapping[str, NDArray[np.bool_]] | None = None,
+    ) -> tuple[Floats, dict[str, Floats]]:
         """Logits `[N, C]`, and named measures `[T]` of each token, from one pass.
 
         Args:
             split: the texts, at least one.
             of: takes the measures from each batch; what it gives for PAD is left out.
+            marks: `[T]`, further arguments of the model by name; true for PAD.
 
         Raises:
             TrialFailure: a logit or a measure is not finite.
         """
-        return self._run(split, of)
-
-    def logits_and_capacity(
-        self, split: EncodedSplit, layer: CapacityLayer
-    ) -> tuple[Floats, Floats]:
-        """Logits `[N, C]`, and each token's capacity `[T]` in `layer` of the last block.
-
-        Raises:
-            TrialFailure: a logit or a capacity is not finite.
-        """
-
-        def of(output: SafrOutput, ids: Tensor) -> dict[str, Tensor]:
-            return {"capacity": capacity(getattr(output, layer)[-1], ids != PAD)}
-
-        logits, measures = self._run(split, of)
-        return logits, measures["capacity"]
+        rows: list[NDArray[np.int64]] = []
+        logits: list[Floats] = []
+        measures: dict[str, Floats] = {}
+        with _evaluation_mode(self.model), torch.inference_mode():
+            for batch in evaluation_batches(split, self.batch_size, pad_to=self.pad_to):
+                real, places = _places(split, batch)
+                arguments = {}
+                for name, mark in (marks or {}).items():
+                    arguments[name] = np.ones(real.shape, dtype=np.bool_)
+                    arguments[name][real] = mark[places]
+                found, measured = self._batch(batch, of, real, arguments)
+                rows.append(batch.index)
+                logits.append(found)
+                for name, values in measured.items():
+                    measures.setdefault(name, np.zeros(len(split.tokens)))[places] = values
+        order = np.argsort(np.concatenate(rows))
+        return np.concatenate(logits)[order], measures
 
     def gradient_x_input(self, split: EncodedSplit, classes: NDArray[np.int64]) -> Floats:
         """|sum over E of embedding * d logit / d embedding| of each token `[T]`.
@@ -191,31 +201,6 @@ class Predictor:
         (gradient,) = torch.autograd.grad(chosen.sum(), scale)
         return gradient
 
-    def _run(
-        self,
-        split: EncodedSplit,
-        of: Measures,
-        marks: Mapping[str, NDArray[np.bool_]] | None = None,
-    ) -> tuple[Floats, dict[str, Floats]]:
-        """Logits and measures; `marks [T]` are arguments of the model, true for PAD."""
-        rows: list[NDArray[np.int64]] = []
-        logits: list[Floats] = []
-        measures: dict[str, Floats] = {}
-        with _evaluation_mode(self.model), torch.inference_mode():
-            for batch in evaluation_batches(split, self.batch_size, pad_to=self.pad_to):
-                real, places = _places(split, batch)
-                arguments = {}
-                for name, mark in (marks or {}).items():
-                    arguments[name] = np.ones(real.shape, dtype=np.bool_)
-                    arguments[name][real] = mark[places]
-                found, measured = self._batch(batch, of, real, arguments)
-                rows.append(batch.index)
-                logits.append(found)
-                for name, values in measured.items():
-                    measures.setdefault(name, np.zeros(len(split.tokens)))[places] = values
-        order = np.argsort(np.concatenate(rows))
-        return np.concatenate(logits)[order], measures
-
     def _batch(
         self,
         batch: Batch,
@@ -236,10 +221,6 @@ class Predictor:
         return _finite(output.logits, "logits"), {
             name: _finite(values, f"values of {name}", real) for name, values in measured.items()
         }
-
-
-def _no_measures(output: SafrOutput, ids: Tensor) -> dict[str, Tensor]:  # noqa: ARG001
-    return {}
 
 
 def _lost(split: EncodedSplit, keep: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -132,7 +132,6 @@ def measurer(corpus: EncodedCorpus, evaluation: EvaluationConfig, device: torch.
             model,
             dev,
             split_name="dev",
-            classes=len(corpus.class_names),
             config=evaluation,
             want=wanted(OBJECTIVES),
             preset="masked",

@@ -29,7 +29,7 @@ from safr_study.evaluation.deletion import (
     without_top,
 )
 from safr_study.evaluation.prediction import Predictor
-from safr_study.evaluation.rankings import recomputed_ranks
+from safr_study.evaluation.rankings import measured_scores, recomputed_ranks
 from safr_study.records import EpochReport
 from safr_study.records.metric_values import MeasuredMetric
 from safr_study.records.roar import RoarRun, RoarScores
@@ -258,7 +258,7 @@ def _capacities(
     if evaluation.recompute:
         counts = deletion_counts(split.lengths, most)
         return -recomputed_ranks(predictor, split, counts, layer).astype(np.float64)
-    return predictor.logits_and_capacity(split, layer)[1]
+    return measured_scores(predictor, split, {"capacity"}, layer)[1]["capacity"]
 
 
 def _corpus(loaded: LoadedModel, splits: Mapping[SplitName, EncodedSplit]) -> EncodedCorpus:

@@ -104,7 +104,6 @@ def measure_run(
             loaded.model,
             test,
             split_name="test",
-            classes=len(corpus.class_names),
             config=evaluation,
             want=replace(want, agreements=("capacity", *CONTROLS)),
             preset=config.preset,

@@ -123,14 +123,15 @@ def test_kendall_is_undefined_without_two_tokens_that_differ() -> None:
     reference = np.array([0.5, 0.1, 0.7, 0.4, 0.4, 0.8, 0.1])
     found = kendall_tau_b(scores, reference, offsets)
     assert np.isnan(found).tolist() == [True, True, True, True, False]
-    assert mean_kendall(found) == (1.0, None, 1)
-    assert mean_kendall(found[:4]) == (None, None, 0)
+    assert mean_kendall(found) == {"kendall_tau": (1.0, None), "kendall_texts": (1, None)}
+    assert mean_kendall(found[:4]) == {}
 
 
 def test_mean_kendall_leaves_out_texts_without_a_tau() -> None:
     taus = np.array([0.5, math.nan, -0.25, 0.0])
-    mean, se, texts = mean_kendall(taus)
-    assert texts == 3
+    found = mean_kendall(taus)
+    mean, se = found["kendall_tau"]
+    assert found["kendall_texts"].value == 3
     assert mean == pytest.approx(0.25 / 3)
     assert se == pytest.approx(stats.sem([0.5, -0.25, 0.0]))
     # An undefined tau is not a tau of 0.

@@ -14,6 +14,7 @@ from safr_study.data import EncodedSplit
 from safr_study.errors import TrialFailure
 from safr_study.evaluation.capacity import capacity
 from safr_study.evaluation.prediction import Predictor
+from safr_study.evaluation.rankings import measured_scores
 from safr_study.model import SafrClassifier, SafrOutput, build_model
 from safr_study.settings import UNK, DeletionMode, ModelShape, Preset
 
@@ -179,9 +180,9 @@ def test_capacity_is_one_of_the_measures(ragged_split: EncodedSplit) -> None:
     def of(output: SafrOutput, ids: Tensor) -> dict[str, Tensor]:
         return {"c": capacity(output.ffn1_post_relu[-1], ids != 0)}
 
-    logits, capacities = predictor.logits_and_capacity(ragged_split, "ffn1_post_relu")
+    logits, scores = measured_scores(predictor, ragged_split, {"capacity"}, "ffn1_post_relu")
     other_logits, measures = predictor.measure(ragged_split, of)
-    np.testing.assert_array_equal(capacities, measures["c"])
+    np.testing.assert_array_equal(scores["capacity"], measures["c"])
     np.testing.assert_array_equal(logits, other_logits)
 
 

@@ -28,7 +28,7 @@ from safr_study.evaluation.deletion import (
     without_top,
 )
 from safr_study.evaluation.prediction import Predictor
-from safr_study.evaluation.rankings import recomputed_ranks
+from safr_study.evaluation.rankings import measured_scores, recomputed_ranks
 from safr_study.features.evaluate.roar import (
     RoarPlan,
     RoarStep,
@@ -324,7 +324,8 @@ def test_the_ranking_is_the_models_capacity(corpus: EncodedCorpus, tmp_path: Pat
     predictor = Predictor(loaded.model, 32, None, CPU)
     texts = splits_of(corpus)
     capacities = {
-        name: predictor.logits_and_capacity(split, layer)[1] for name, split in texts.items()
+        name: measured_scores(predictor, split, {"capacity"}, layer)[1]["capacity"]
+        for name, split in texts.items()
     }
     expected = ranked_roar(capacities, config, corpus, plan, evaluation=evaluation)
     assert roar_of(loaded, corpus, plan) == expected
