@@ -1,7 +1,7 @@
-"""How far the predicted probability follows a ranking of the tokens (definitions, 3.6 and 3.7).
+"""How far the predicted probability follows a ranking of the tokens; what each alone is worth.
 
-Everywhere y is the class predicted for the whole text x, and an array `[N]` holds one number per
-text of a split, in one and the same order in all.
+Sections 3.6 and 3.7 of the definitions. Everywhere y is the class predicted for the whole text x,
+and an array `[N]` holds one number per text of a split, in one and the same order in all.
 """
 
 from __future__ import annotations
@@ -11,10 +11,18 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
+from safr_study.data import EncodedSplit
+from safr_study.evaluation.deletion import positions_in_text, take_texts
+from safr_study.evaluation.prediction import Predictor
 from safr_study.records import Measure
+from safr_study.settings import DeletionMode
 
 Floats = NDArray[np.float64]
+
+_TOKENS_AT_ONCE = 2**21
+"""Tokens of the copies that are made at once: bounds the memory."""
 
 
 def mean_over_texts(values: Floats) -> Measure:
@@ -37,7 +45,7 @@ def log_probability(logits: Floats, classes: NDArray[np.int64]) -> Floats:
     Returns:
         `[N]`, at most 0: the log-softmax of the logits at the classes.
     """
-    chosen: Floats = log_probabilities(logits)[np.arange(len(classes)), classes]
+    chosen: Floats = special.log_softmax(logits, axis=1)[np.arange(len(classes)), classes]
     return chosen
 
 
@@ -87,6 +95,60 @@ def flip_rate(full: NDArray[np.int64], without: NDArray[np.int64]) -> Measure:
     return mean_over_texts(100.0 * (full != without))
 
 
+def leave_one_out(
+    predictor: Predictor,
+    split: EncodedSplit,
+    logits: NDArray[np.float64],
+    mode: DeletionMode = "remove",
+) -> NDArray[np.float64]:
+    """p(y|x) - p(y|x without token i) of every token, y = the class predicted for the whole text.
+
+    A text of n tokens is run n times, batched with the others of its length.
+
+    Args:
+        predictor: of the model.
+        split: the whole texts.
+        logits: `[N, C]` of the whole texts.
+        mode: what deleting a token means.
+
+    Returns:
+        `[T]` in [-1, 1].
+
+    Raises:
+        TrialFailure: a logit is not finite.
+    """
+    classes = logits.argmax(axis=1)
+    p_full = special.softmax(logits, axis=1)[np.arange(len(logits)), classes]
+    text = np.repeat(np.arange(split.examples), split.lengths)  # [T]
+    p_without = [np.empty(0)]
+    for rows in _portions(split.lengths):
+        texts = take_texts(split, rows)
+        if len(texts.tokens):
+            its_class = np.repeat(classes[rows], texts.lengths)
+            p_without.append(_without_each(predictor, texts, its_class, mode))
+    lost: NDArray[np.float64] = p_full[text] - np.concatenate(p_without)
+    return lost
+
+
+def _portions(lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Rows in portions whose copies, one per token, hold few enough tokens."""
+    tokens = lengths**2
+    portion = (np.cumsum(tokens) - tokens) // _TOKENS_AT_ONCE
+    return np.split(np.arange(len(lengths)), np.flatnonzero(np.diff(portion)) + 1)
+
+
+def _without_each(
+    predictor: Predictor, split: EncodedSplit, classes: NDArray[np.int64], mode: DeletionMode
+) -> NDArray[np.float64]:
+    """p(class of token t | its text without t) `[T]`, for `classes [T]`."""
+    copies = take_texts(split, np.repeat(np.arange(split.examples), split.lengths))
+    keep = np.ones(len(copies.tokens), dtype=np.bool_)
+    keep[copies.offsets[:-1] + positions_in_text(split.offsets)] = False
+    p_without = special.softmax(predictor.logits(copies, keep, mode), axis=1)
+    chosen: NDArray[np.float64] = p_without[np.arange(len(classes)), classes]
+    return chosen
+
+
 def kendall_tau_b(scores: Floats, reference: Floats, offsets: NDArray[np.int64]) -> Floats:
     """Rank correlation of two scores over the tokens of each text.
 
@@ -134,17 +196,3 @@ def _orders(values: Floats) -> NDArray[np.int8]:
     """`[n, n]`: 1, 0 or -1 as value i is above, equal to or below value j."""
     above = (values[:, None] > values).astype(np.int8)
     return above - above.T
-
-
-def probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """p(class | x) in [0, 1]: the softmax of finite logits `[N, C]` over C."""
-    shares: NDArray[np.float64] = np.exp(logits - logits.max(axis=1, keepdims=True))
-    shares /= shares.sum(axis=1, keepdims=True)
-    return shares
-
-
-def log_probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """log p(class | x) in nats `[N, C]`, finite however small the probability is."""
-    below: NDArray[np.float64] = logits - logits.max(axis=1, keepdims=True)
-    below -= np.log(np.exp(below).sum(axis=1, keepdims=True))
-    return below

@@ -27,10 +27,6 @@ _TOKENS_AT_ONCE = 2**21
 """Tokens of the texts that are run together, before the deletion: bounds the memory."""
 
 
-def _no_measures(output: SafrOutput, ids: Tensor) -> dict[str, Tensor]:  # noqa: ARG001
-    return {}
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictor:
     """A model and the way its texts are batched, so that a number is repeated exactly."""
@@ -51,8 +47,6 @@ class Predictor:
         split: EncodedSplit,
         keep: NDArray[np.bool_] | None = None,
         mode: DeletionMode = "remove",
-        *,
-        known: Floats | None = None,
     ) -> Floats:
         """Logits `[N, C]` of the split's texts, of which some tokens may be deleted.
 
@@ -60,22 +54,12 @@ class Predictor:
             split: the whole texts, at least one.
             keep: `[T]`, false for the deleted tokens; ``None``: none is.
             mode: what deleting a token means; ``attn`` and ``gate`` need a `SafrClassifier`.
-            known: `[N, C]`, the logits of the whole texts. With them only the texts that lost a
-                token are run, as a split of their own: its other batches move a logit of float32
-                by about 1e-6.
 
         Raises:
             TrialFailure: a logit is not finite.
         """
         if keep is None:
-            return self.measure(split)[0] if known is None else known.copy()
-        if known is not None:
-            logits = known.copy()
-            lost = np.flatnonzero(_lost(split, keep))
-            if len(lost):
-                kept = keep[tokens_of(split.offsets, lost)]
-                logits[lost] = self.logits(take_texts(split, lost), kept, mode)
-            return logits
+            return self.measure(split)[0]
         if mode == "remove":
             return self.measure(remove_tokens(split, keep))[0]
         if mode == "unk":
@@ -93,8 +77,9 @@ class Predictor:
     ) -> Floats:
         """Logits `[K, N, C]` after each of K deletions, all run together.
 
-        A text that loses the same tokens in several deletions is run once, and the batches of
-        many texts hold less padding.
+        Only the texts that lose a token are run, as a split of their own: its other batches move
+        a logit of float32 by about 1e-6. One that loses the same tokens in several deletions is
+        run once, and the batches of many texts hold less padding.
 
         Args:
             split: the whole texts, at least one.
@@ -124,26 +109,18 @@ class Predictor:
             found[start + deletion, row] = self.logits(texts, kept, mode)[place]
         return found
 
-    def classes(self, split: EncodedSplit) -> NDArray[np.int64]:
-        """Predicted classes `[N]`; the first of equal logits.
-
-        Raises:
-            TrialFailure: a logit is not finite.
-        """
-        classes: NDArray[np.int64] = self.logits(split).argmax(axis=1)
-        return classes
-
     def measure(
         self,
         split: EncodedSplit,
-        of: Measures = _no_measures,
+        of: Measures | None = None,
         marks: Mapping[str, NDArray[np.bool_]] | None = None,
     ) -> tuple[Floats, dict[str, Floats]]:
         """Logits `[N, C]`, and named measures `[T]` of each token, from one pass.
 
         Args:
             split: the texts, at least one.
-            of: takes the measures from each batch; what it gives for PAD is left out.
+            of: takes the measures from each batch; what it gives for PAD is left out. ``None``:
+                there are none.
             marks: `[T]`, further arguments of the model by name; true for PAD.
 
         Raises:
@@ -204,20 +181,20 @@ class Predictor:
     def _batch(
         self,
         batch: Batch,
-        of: Measures,
+        of: Measures | None,
         real: NDArray[np.bool_],
         arguments: Mapping[str, NDArray[np.bool_]],
     ) -> tuple[Floats, dict[str, Floats]]:
         """Logits `[B, C]`, measures of the real tokens; frees all else before the next batch."""
         ids = torch.from_numpy(batch.ids).to(self.device)
-        plain = of is _no_measures and not arguments and kernels.fast()
+        plain = of is None and not arguments and kernels.fast()
         if plain and isinstance(self.model, SafrClassifier):
             if not self._inference:
                 self._inference.append(Inference(self.model))
             return _finite(self._inference[0](ids), "logits"), {}
         moved = {name: torch.from_numpy(a).to(self.device) for name, a in arguments.items()}
         output: SafrOutput = self.model(ids, **moved)
-        measured = of(output, ids)
+        measured = {} if of is None else of(output, ids)
         return _finite(output.logits, "logits"), {
             name: _finite(values, f"values of {name}", real) for name, values in measured.items()
         }

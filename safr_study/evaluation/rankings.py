@@ -19,15 +19,13 @@ from safr_study.evaluation.deletion import (
     take_texts,
     tokens_of,
 )
-from safr_study.evaluation.prediction import Measures, Predictor
+from safr_study.evaluation.prediction import Predictor
 from safr_study.model import SafrOutput
 from safr_study.settings import PAD, CapacityLayer, Ranking
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-MEASURED: frozenset[Ranking] = frozenset({"capacity", "keep_probability", "norm"})
-"""Rankings that one pass over the texts gives."""
 CONTROL_DRAW = -1
 """Draw of the ranking ``random``: no random deletion has it."""
 
@@ -43,7 +41,7 @@ def measured_scores(
     Args:
         predictor: of the model.
         split: the whole texts, at least one.
-        rankings: which ones; those not in `MEASURED` are left out.
+        rankings: which ones; all but ``capacity``, ``keep_probability`` and ``norm`` are left out.
         layer: whose rows give capacity and norm; of the last block.
 
     Returns:
@@ -53,7 +51,19 @@ def measured_scores(
     Raises:
         TrialFailure: a logit or a score is not finite.
     """
-    logits, measures = predictor.measure(split, _measures(MEASURED.intersection(rankings), layer))
+
+    def of(output: SafrOutput, ids: Tensor) -> dict[str, Tensor]:
+        rows: Tensor = getattr(output, layer)[-1]
+        found = {}
+        if "capacity" in rankings:
+            found["capacity"] = capacity(rows, ids != PAD)
+        if "norm" in rankings:
+            found["norm"] = _norms(rows)
+        if "keep_probability" in rankings and output.keep_probability is not None:
+            found["keep_probability"] = output.keep_probability
+        return found
+
+    logits, measures = predictor.measure(split, of)
     return logits, {name: measures[name] for name in rankings if name in measures}
 
 
@@ -139,21 +149,6 @@ def recomputed_ranks(
         scores = measured_scores(predictor, left, {"capacity"}, layer)[1]
         turn_of[places[kept][rank_tokens(scores["capacity"], left.offsets) == 0]] = turn
     return rank_tokens(-turn_of.astype(np.float64), split.offsets)
-
-
-def _measures(wanted: Collection[Ranking], layer: CapacityLayer) -> Measures:
-    def of(output: SafrOutput, ids: Tensor) -> dict[str, Tensor]:
-        rows: Tensor = getattr(output, layer)[-1]
-        found = {}
-        if "capacity" in wanted:
-            found["capacity"] = capacity(rows, ids != PAD)
-        if "norm" in wanted:
-            found["norm"] = _norms(rows)
-        if "keep_probability" in wanted and output.keep_probability is not None:
-            found["keep_probability"] = output.keep_probability
-        return found
-
-    return of
 
 
 def _norms(rows: Tensor) -> Tensor:

@@ -14,9 +14,19 @@ from safr_study.data import EncodedSplit
 from safr_study.errors import BadInput
 from safr_study.evaluation import srs
 from safr_study.evaluation.agreement import rationale_agreement
-from safr_study.evaluation.deletion import deletion_counts, rank_tokens, take_texts, tokens_of
-from safr_study.evaluation.faithfulness import kendall_tau_b, log_probability, mean_kendall
-from safr_study.evaluation.leave_one_out import leave_one_out, sample_rows
+from safr_study.evaluation.deletion import (
+    deletion_counts,
+    rank_tokens,
+    sample_rows,
+    take_texts,
+    tokens_of,
+)
+from safr_study.evaluation.faithfulness import (
+    kendall_tau_b,
+    leave_one_out,
+    log_probability,
+    mean_kendall,
+)
 from safr_study.evaluation.prediction import Predictor
 from safr_study.evaluation.rankings import measured_scores, recomputed_ranks, token_scores
 from safr_study.evaluation.srs import Deleted, delete_and_score
@@ -213,18 +223,18 @@ class _Measuring:
 
 def _of_curve(values: Mapping[str, Measure]) -> dict[str, Measure]:
     """Numbers of the whole curve, where all of its k were measured."""
-    shares = [values.get(at_k("realised_share", k)) for k in _CURVE]
 
-    def curve(kind: str) -> list[float]:
-        return [one.value for k in _CURVE if (one := values.get(at_k(kind, k))) is not None]
+    def curve(kind: str) -> list[float] | None:
+        found = [values.get(at_k(kind, k)) for k in _CURVE]
+        return None if None in found else [one.value for one in found if one is not None]
 
-    if None in shares:
+    if (shares := curve("realised_share")) is None:
         return {}
     numbers: dict[str, float | None] = {}
     for kind in ("srs", "srs_excess"):
-        if len(heights := curve(kind)) == len(_CURVE):
-            numbers[f"{kind}_auc"] = srs.area_under_curve(curve("realised_share"), heights)
+        if (heights := curve(kind)) is not None:
+            numbers[f"{kind}_auc"] = srs.area_under_curve(shares, heights)
     for kind in ("comprehensiveness", "sufficiency"):
-        if len(heights := curve(kind)) == len(_CURVE):
+        if (heights := curve(kind)) is not None:
             numbers[f"{kind}_aopc"] = srs.aopc(heights)
     return {name: Measure(number) for name, number in numbers.items() if number is not None}

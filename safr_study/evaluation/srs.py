@@ -138,14 +138,9 @@ def area_under_curve(realised_shares: Sequence[float], values: Sequence[float]) 
 
     Returns:
         ``None`` when nothing is deleted at any k: there is no curve then.
-
-    Raises:
-        ValueError: as many shares as values are needed, and none below the one before.
     """
     shares = np.array([0.0, *realised_shares])
     heights = np.array([0.0, *values])
-    if len(shares) != len(heights) or (np.diff(shares) < 0).any():
-        raise ValueError("a curve needs one value for each share, and its shares in order")
     if shares[-1] == 0:
         return None
     return float(np.trapezoid(heights, shares) / shares[-1])
@@ -158,12 +153,7 @@ def aopc(values: Sequence[float]) -> float:
 
     Args:
         values: the metric at each k above 0; at least one.
-
-    Raises:
-        ValueError: no values.
     """
-    if not values:
-        raise ValueError("a mean over k needs at least one k")
     return float(np.mean(values))
 
 
@@ -218,7 +208,7 @@ def delete_and_score(
     counts = deletion_counts(split.lengths, k)
 
     def predict(keep: NDArray[np.bool_]) -> Floats:
-        return predictor.logits(split, keep, mode, known=full)
+        return predictor.logits_of_each(split, keep[None], mode, known=full)[0]
 
     top = without_top(ranks if removed is None else removed, split.offsets, counts)
     logits = predict(top)

@@ -160,7 +160,7 @@ def _train(task: RunTask, corpus: EncodedCorpus, report: Report, device: torch.d
 def _fit_first_seed(
     task: RunTask, corpus: EncodedCorpus, report: Report, device: torch.device
 ) -> FitResult:
-    from safr_study.evaluation.leave_one_out import sample_texts
+    from safr_study.evaluation.deletion import sample_texts
     from safr_study.training import fit
 
     # The same texts for every trial, and for each rung.

@@ -93,7 +93,7 @@ def _warm(spec: StudySpec, folder: Path, _index: int) -> None:
 def _bare(spec: StudySpec, folder: Path, trial: TrialRecord) -> float:
     import torch
 
-    from safr_study.evaluation.leave_one_out import sample_texts
+    from safr_study.evaluation.deletion import sample_texts
     from safr_study.evaluation.scoring import evaluate_model
     from safr_study.model import SafrClassifier
     from safr_study.settings import wanted

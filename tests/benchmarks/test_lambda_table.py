@@ -23,7 +23,7 @@ from benchmarks.lambda_table import (
 from benchmarks.table_lines import COARSE, FileTable, TableLine, read_lines
 from safr_study.data import encoded_corpus
 from safr_study.errors import BadInput
-from safr_study.evaluation.leave_one_out import sample_texts
+from safr_study.evaluation.deletion import sample_texts
 from safr_study.evaluation.scoring import evaluate_model
 from safr_study.settings import CorpusSpec, EvaluationConfig, ModelShape, wanted
 from safr_study.training import fit

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from safr_study.errors import BadInput
-from safr_study.features.compare.compare import ComparedStudy, StudyComparison
+from safr_study.features.compare.compare import StudyComparison
 from safr_study.features.study_base.files import write_files
-from safr_study.figures.comparison import PlottedFront, comparison_figure
+from safr_study.figures.comparison import comparison_figure
 from safr_study.records import to_plain
 from safr_study.render.format import trial_badges, value_text, values_of
 from safr_study.render.result_tables import result_table
@@ -50,8 +50,8 @@ def write_comparison(comparison: StudyComparison, folder: Path) -> list[Path]:
         f"hypervolume from ({_reference(comparison)}): {volumes}; "
         f"joint front {comparison.hypervolume:.5g}"
     )
-    fronts = [plotted_front(study) for study in comparison.studies]
-    draw = partial(comparison_figure, fronts, comparison.objectives, caption=caption)
+    fronts = [(study.result, study.joint) for study in comparison.studies]
+    draw = partial(comparison_figure, fronts, caption=caption)
     stem = f"compare-{'-'.join(comparison.names)}"[:200]
     return write_files(
         folder,
@@ -161,16 +161,6 @@ def _joint(comparison: StudyComparison) -> TextTable:
         "note",
     )
     return TextTable("The joint front (dev)", columns, rows)
-
-
-def plotted_front(study: ComparedStudy) -> PlottedFront:
-    """A study's front as the figures take it."""
-    members = study.result.front
-    return PlottedFront(
-        name=study.name,
-        values=tuple(values_of(ranked) for ranked in members),
-        joint=tuple(ranked.trial.number in study.joint for ranked in members),
-    )
 
 
 def _reference(comparison: StudyComparison) -> str:

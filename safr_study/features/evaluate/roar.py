@@ -303,7 +303,7 @@ def _retrained(
     predictor = Predictor(fitted.model, evaluation.batch_size, pad_to, device)
     texts = corpus.split(split)
     with computing(config.threads):
-        right: Right = predictor.classes(texts) == texts.labels
+        right: Right = predictor.logits(texts).argmax(axis=1) == texts.labels
     return right
 
 

@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from safr_study.records.explanation import MOST_PICTURED, Explanation, LayerView
+from safr_study.records.explanation import MOST_PICTURED, Explanation
 from safr_study.render.html import cell, definitions, document, head, number, section, table
 from safr_study.render.inline_svg import inline_svg
 from safr_study.render.words import TINTS, marked_word, word_facts
@@ -49,13 +49,13 @@ def explanation_page(explanation: Explanation, pictures: Mapping[str, str]) -> s
     parts = [
         f"<h1>Prediction: <strong>{escape(explanation.prediction)}</strong> "
         f"<small>probability {explanation.probability:.4f}</small></h1>",
-        _text(explanation),
+        _text(explanation) if explanation.words else "",
         *(f'<p class="note">{escape(note)}</p>' for note in explanation.notes),
         _probabilities(explanation),
         *(_figure(name, svg, explanation) for name, svg in pictures.items()),
-        _words_table(explanation),
-        _layers_table(explanation),
-        _pairs_table(explanation),
+        _words_table(explanation) if explanation.words else "",
+        _layers_table(explanation) if explanation.words and explanation.layers else "",
+        _pairs_table(explanation) if len(explanation.words) > 1 else "",
         _provenance(explanation),
     ]
     body = "\n".join(filter(None, parts))
@@ -63,8 +63,6 @@ def explanation_page(explanation: Explanation, pictures: Mapping[str, str]) -> s
 
 
 def _text(explanation: Explanation) -> str:
-    if not explanation.words:
-        return ""
     capacities = [word.capacity for word in explanation.words]
     spans = " ".join(marked_word(word, max(capacities)) for word in explanation.words)
     scale = " ".join(f'<span class="w t{step}">&nbsp;&nbsp;</span>' for step in range(TINTS))
@@ -132,14 +130,10 @@ def _words_table(explanation: Explanation) -> str:
         for word in explanation.words
     ]
     columns = ["Place", "Word", "Capacity", "Rank", "Top 30 %", "Keep-probability", "Note"]
-    if not rows:
-        return ""
     return section("words", "All words", table(columns, rows, sortable=True))
 
 
 def _layers_table(explanation: Explanation) -> str:
-    if not (explanation.layers and explanation.words):
-        return ""
     blocks = explanation.source.blocks
     columns = ["Place", "Word", *(view.title(blocks) for view in explanation.layers)]
     rows = [
@@ -155,38 +149,23 @@ def _layers_table(explanation: Explanation) -> str:
 
 
 def _pairs_table(explanation: Explanation) -> str:
+    words, view = explanation.words, explanation.view
+    first, second = np.triu_indices(len(words), 1)
+    columns = (view.cosine, view.dot, view.interference)
+    values = np.stack([column[first, second] for column in columns], axis=1)
+    strongest = np.argsort(-np.nan_to_num(np.abs(values[:, 0])), kind="stable")[:STRONGEST_PAIRS]
     rows = [
         [
-            head(explanation.words[first].shown),
-            cell(explanation.words[second].shown),
-            *(number(value, 4) for value in values),
+            head(words[first[pair]].shown),
+            cell(words[second[pair]].shown),
+            *(number(None if np.isnan(value) else value, 4) for value in values[pair].tolist()),
         ]
-        for first, second, *values in _strongest(explanation.view)
+        for pair in strongest
     ]
-    if not rows:
-        return ""
-    count = len(explanation.words)
-    heading = f"The {len(rows)} strongest of {count * (count - 1) // 2} pairs"
-    columns = ["Word", "Word", "Cosine", "Dot product", "Interference"]
+    heading = f"The {len(rows)} strongest of {len(first)} pairs"
+    names = ["Word", "Word", "Cosine", "Dot product", "Interference"]
     note = "<p>By |cosine|; <code>safr-study explain --json</code> has all of them.</p>"
-    return section("pairs", heading, note + table(columns, rows, sortable=True))
-
-
-def _strongest(view: LayerView) -> list[tuple[int, int, float | None, float, float]]:
-    cosine, interference = view.cosine, view.interference
-    first, second = np.triu_indices(len(cosine), 1)
-    strength = np.nan_to_num(np.abs(cosine[first, second]))
-    pairs = np.argsort(-strength, kind="stable")[:STRONGEST_PAIRS]
-    return [
-        (
-            int(i),
-            int(j),
-            None if np.isnan(cosine[i, j]) else float(cosine[i, j]),
-            float(view.dot[i, j]),
-            float(interference[i, j]),
-        )
-        for i, j in zip(first[pairs], second[pairs], strict=True)
-    ]
+    return section("pairs", heading, note + table(names, rows, sortable=True))
 
 
 def _provenance(explanation: Explanation) -> str:

@@ -20,7 +20,6 @@ from safr_study.evaluation.prediction import Predictor
 from safr_study.evaluation.rankings import word_counts
 from safr_study.evaluation.scoring import Evaluated, evaluate_model
 from safr_study.evaluation.superposition import (
-    CapacityMeans,
     TokenCapacities,
     capacity_means,
     capacity_table,
@@ -34,7 +33,6 @@ from safr_study.records.run_line import (
     DevResult,
     Ffn1Capacities,
     Limits,
-    MeanCapacities,
     PaddedCapacities,
     RunLine,
     SentimentCapacity,
@@ -175,6 +173,7 @@ def _capacities(
     parts: dict[tuple[str, bool], list[TokenCapacities]] = {}
 
     def add(output: SafrOutput, ids: Tensor) -> Mapping[str, Tensor]:
+        assert output.keep_probability is not None
         for layer in ("ffn1_pre_relu", "ffn1_post_relu"):
             rows = getattr(output, layer)[-1]
             for pad_in in (False, True):
@@ -186,15 +185,11 @@ def _capacities(
 
     def means(layer: str) -> PaddedCapacities:
         out, inside = (capacity_means(parts[layer, pad_in]) for pad_in in (False, True))
-        return PaddedCapacities(pad_out=_plain(out), pad_in=_plain(inside))
+        if out is None or inside is None:
+            raise BadInput("dataset", "its test texts are too short for Table 3; give longer ones")
+        return PaddedCapacities(pad_out=out, pad_in=inside)
 
     return Ffn1Capacities(pre=means("ffn1_pre_relu"), post=means("ffn1_post_relu"))
-
-
-def _plain(means: CapacityMeans) -> MeanCapacities:
-    if means.all is None or means.important is None or means.less_important is None:
-        raise BadInput("dataset", "its test texts are too short for Table 3; give longer ones")
-    return MeanCapacities(means.all, means.important, means.less_important)
 
 
 def _sentiment(

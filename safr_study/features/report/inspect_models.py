@@ -10,8 +10,8 @@ import torch
 from safr_study.checkpoint.model_files import LoadedModel, load_model
 from safr_study.data import Corpus, EncodedCorpus, EncodedSplit, encoded_corpus, load_corpus
 from safr_study.errors import SafrError
+from safr_study.evaluation.deletion import sample_rows, sample_texts
 from safr_study.evaluation.explanation import explain_text
-from safr_study.evaluation.leave_one_out import sample_rows, sample_texts
 from safr_study.evaluation.scoring import evaluate_model
 from safr_study.home import Home
 from safr_study.object_store import local_copy

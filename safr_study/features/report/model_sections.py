@@ -7,7 +7,7 @@ from html import escape
 
 from safr_study.features.report.inspect_models import Example, InspectedModel
 from safr_study.features.report.study_report import StudyReport
-from safr_study.figures.curves import ModelCurve, curves_chart
+from safr_study.figures.curves import Curve, curves_chart
 from safr_study.records import LayerMeasures, RankedTrial
 from safr_study.records.explanation import Explanation
 from safr_study.records.scores import Scores, is_saturated
@@ -150,7 +150,7 @@ def _curves_charts(models: Sequence[tuple[InspectedModel, Scores]]) -> str:
             halves = ["", *("" if se is None else f" ± {Z95 * se:.2f}" for se in errors)]
             shares = (0.0, *scores.shares)
             saturated = (False, *(is_saturated(scores.values, k) for k in scores.shares))
-            curves.append(ModelCurve(model.name, shares, tuple(values), saturated))
+            curves.append(Curve(model.name, shares, tuple(values), saturated=saturated))
             marks[f"curve-{row}"] = Mark(trial=model.trial)
             marks[f"points-{row}"] = [
                 Mark(

@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from safr_study.features.compare.compare import StudyComparison, flat_settings, shown_setting
-from safr_study.features.compare.view import comparison_page, plotted_front
+from safr_study.features.compare.view import comparison_page
 from safr_study.features.confirm.view import confirmation_page
 from safr_study.features.report.study_report import StudyReport
 from safr_study.figures.comparison import comparison_charts
 from safr_study.figures.history import Over, history_chart, rises
-from safr_study.figures.importance import importance_chart
-from safr_study.figures.parallel import parallel_chart
+from safr_study.figures.parameters import importance_chart, parallel_chart
 from safr_study.records import TrialRecord
 from safr_study.records.history import HistoryPoint
 from safr_study.records.importance import Importance
@@ -175,9 +174,9 @@ def comparison_section(comparison: StudyComparison | None) -> str:
                 f"{study.name}: {trial_sentence(ranked, objectives)}\n"
                 + ("on the joint front" if joint else "dominated by another study")
             )
-    fronts = [plotted_front(study) for study in studies]
+    fronts = [(study.result, study.joint) for study in studies]
     label = f"The fronts of {', '.join(comparison.names)}"
-    for place, chart in enumerate(comparison_charts(fronts, objectives)):
+    for place, chart in enumerate(comparison_charts(fronts)):
         drawn = inline_chart(chart, name="fronts", label=label, marks=marks, place=place)
         key = legend(chart, f"fronts{place}")
         content += f'<figure class="hero">{drawn}<figcaption>{key}</figcaption></figure>'

@@ -40,11 +40,11 @@ def test_drops_of_probability_are_means_over_the_texts_in_points(probabilities) 
 
 def test_a_lower_probability_without_the_tokens_is_positive() -> None:
     full, without = np.array([0.9, 0.8]), np.array([0.4, 0.7])
-    assert comprehensiveness(full, without).mean == pytest.approx(30.0)
+    assert comprehensiveness(full, without).value == pytest.approx(30.0)
     assert comprehensiveness(full, without).se == pytest.approx(20.0)
     # The population's standard deviation would give another error.
     assert comprehensiveness(full, without).se != pytest.approx(20 / math.sqrt(2), abs=1)
-    assert log_odds(np.log(full), np.log(without)).mean < 0
+    assert log_odds(np.log(full), np.log(without)).value < 0
 
 
 def test_log_odds_is_the_mean_log_ratio() -> None:
@@ -62,7 +62,7 @@ def test_log_odds_of_a_probability_that_underflows_is_finite() -> None:
     classes = np.array([0])
     assert special.softmax(without)[0, 0] == 0.0
     found = log_odds(log_probability(full, classes), log_probability(without, classes))
-    assert found.mean == pytest.approx(-900.0)
+    assert found.value == pytest.approx(-900.0)
     assert found.se is None
 
 
@@ -75,9 +75,9 @@ def test_log_probability_is_the_log_softmax_at_the_class(logits, label: int) -> 
 
 def test_flip_rate_counts_changed_predictions() -> None:
     full, without = np.array([0, 1, 2, 2]), np.array([0, 2, 1, 2])
-    assert flip_rate(full, without).mean == pytest.approx(50.0)
+    assert flip_rate(full, without).value == pytest.approx(50.0)
     assert flip_rate(full, without).se == pytest.approx(stats.sem([0, 100, 100, 0]))
-    assert flip_rate(full, full).mean == 0
+    assert flip_rate(full, full).value == 0
 
 
 # Few distinct values: most texts have ties, and some nothing else.
