@@ -208,7 +208,8 @@ def delete_and_score(
     counts = deletion_counts(split.lengths, k)
 
     def predict(keep: NDArray[np.bool_]) -> Floats:
-        return predictor.logits_of_each(split, keep[None], mode, known=full)[0]
+        left: Floats = predictor.logits_of_each(split, keep[None], mode, known=full)[0]
+        return left
 
     top = without_top(ranks if removed is None else removed, split.offsets, counts)
     logits = predict(top)

@@ -27,6 +27,8 @@ from safr_study.settings import POINTS, Objective
 Point = tuple[float, float]
 Ends = tuple[float, float]
 """Lower and upper end of an interval."""
+Look = dict[str, Any]
+"""Keyword arguments of one of matplotlib's artists."""
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"

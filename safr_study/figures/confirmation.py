@@ -8,13 +8,13 @@ from typing import Any
 
 from matplotlib.lines import Line2D
 
-from safr_study.figures.canvas import BLUE, DARK_GREY, GREEN, GREY, WHITE
+from safr_study.figures.canvas import BLUE, DARK_GREY, GREEN, GREY, WHITE, Look
 from safr_study.figures.front import Panel, draw_panels
 from safr_study.uncertainty.confirmation import Confirmation, ConfirmedTrial
 
 Trials = Sequence[ConfirmedTrial]
 
-_BEFORE: dict[str, Any] = {"color": GREY, "linestyle": "--", "linewidth": 1.0, "zorder": 1.5}
+_BEFORE: Look = {"color": GREY, "linestyle": "--", "linewidth": 1.0, "zorder": 1.5}
 
 
 def confirmation_figure(
@@ -41,12 +41,12 @@ def confirmation_figure(
 
     def add(panel: Panel) -> None:
         members = [one.search for one in confirmation.members]
-        look = {"gid": "front-before", "label": "the search's front", **_BEFORE}
-        panel.lines.append(panel.draw_front(members, **look))
+        label = "the search's front"
+        panel.lines.append(panel.draw_front(members, gid="front-before", label=label, **_BEFORE))
         for one in confirmation.trials:
             panel.marks.append(panel.place(one.search))
-            look = {"gid": f"before-{one.trial.number}", "zorder": 1.8}
-            panel.mark(one.search, "o", 4.5, WHITE, GREY, "the search's value", **look)
+            gid, label = f"before-{one.trial.number}", "the search's value"
+            panel.mark(one.search, "o", 4.5, WHITE, GREY, gid, label, zorder=1.8)
         for one in confirmed:
             way = {"color": GREY, "alpha": 0.8, "zorder": 1.6}
             colour = BLUE if one.on_front else DARK_GREY
@@ -68,8 +68,8 @@ def draw_confirmed(panel: Panel, trials: Trials) -> None:
         way = {"color": GREEN, "linestyle": ":", "zorder": 2.4}
         _draw_means(panel, one, way, color=GREEN, alpha=0.6)
         panel.marks.append(panel.place(means))
-        look = {"gid": f"confirmed-{one.trial.number}", "markeredgewidth": 0.6, "zorder": 4.2}
-        panel.mark(means, "D", 5.5, GREEN, WHITE, "mean over new seeds", **look)
+        gid, look = f"confirmed-{one.trial.number}", {"markeredgewidth": 0.6, "zorder": 4.2}
+        panel.mark(means, "D", 5.5, GREEN, WHITE, gid, "mean over new seeds", **look)
 
 
 def mean_corners(trials: Trials) -> list[tuple[float, ...]]:
@@ -89,7 +89,7 @@ def _means(one: ConfirmedTrial) -> tuple[float, ...] | None:
     return means if len(means) == len(one.dev) else None
 
 
-def _draw_means(panel: Panel, one: ConfirmedTrial, way: dict[str, Any], **look: Any) -> None:
+def _draw_means(panel: Panel, one: ConfirmedTrial, way: Look, **look: Any) -> None:
     """The way from the search's value to the mean, and the intervals through the mean."""
     means, number = _means(one), one.trial.number
     assert means is not None

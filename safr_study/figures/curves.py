@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from matplotlib.axes import Axes
 
@@ -15,6 +15,7 @@ from safr_study.figures.canvas import (
     WHITE,
     Chart,
     Ends,
+    Look,
     add_grid,
     add_legend,
     chart,
@@ -101,10 +102,11 @@ def _draw(axes: Axes, curve: Curve, place: int, line: str, name: str, gid: str) 
     percent = [100 * share for share in curve.shares]
     points = list(zip(percent, curve.values, strict=True))
     if curve.intervals:
-        band = {"color": colour, "alpha": 0.18 if top else 0.08, "linewidth": 0}
-        axes.fill_between(percent, *zip(*curve.intervals, strict=True), gid=f"band-{gid}", **band)
+        low, high = zip(*curve.intervals, strict=True)
+        band: Look = {"color": colour, "alpha": 0.18 if top else 0.08, "linewidth": 0}
+        axes.fill_between(percent, low, high, gid=f"band-{gid}", **band)
     axes.plot(percent, curve.values, color=colour, linestyle=line, gid=f"curve-{gid}")
-    sign: dict[str, Any] = {
+    sign: Look = {
         "color": colour,
         "marker": marker,
         "markersize": 5,
@@ -123,7 +125,7 @@ def _draw(axes: Axes, curve: Curve, place: int, line: str, name: str, gid: str) 
     cross_saturated(axes, bad)
 
 
-def _star(colour: str, *, filled: bool) -> dict[str, Any]:
+def _star(colour: str, *, filled: bool) -> Look:
     """Looks of a number of the paper."""
     return {
         "marker": "*",

@@ -27,6 +27,7 @@ from safr_study.figures.canvas import (
     WHITE,
     Chart,
     Ends,
+    Look,
     Point,
     add_legend,
     chart,
@@ -85,7 +86,7 @@ class Panel:
             return
         # A front that is nowhere beyond the reference point has no area.
         tint = 0.06 if self.result.hypervolume > 0 else 0.0
-        line: dict[str, Any] = {"color": BLUE, "linewidth": 1.4, "zorder": 2, "gid": "front"}
+        line: Look = {"color": BLUE, "linewidth": 1.4, "zorder": 2, "gid": "front"}
         members = [_values(ranked) for ranked in self.result.front]
         self.front.extend(self.draw_front(members, tint=tint, label="Pareto front", **line))
         for ranked in reversed(self.result.ranked):
@@ -93,15 +94,15 @@ class Panel:
         baselines = [ranked for ranked in self.result.ranked if ranked.trial.baseline]
         baselines.sort(key=lambda ranked: ranked.trial.number)
         for (marker, colour), ranked in zip(cycle(_BASELINE_MARKERS), baselines, strict=False):
-            look = {"gid": f"baseline-{ranked.trial.baseline}", "markeredgewidth": 1.4}
-            label = f"baseline {ranked.trial.baseline}"
-            self.mark(_values(ranked), marker, 11, "none", colour, label, zorder=4.5, **look)
+            gid, label = f"baseline-{ranked.trial.baseline}", f"baseline {ranked.trial.baseline}"
+            look: Look = {"markeredgewidth": 1.4, "zorder": 4.5}
+            self.mark(_values(ranked), marker, 11, "none", colour, gid, label, **look)
         saturated = [self._point(ranked) for ranked in self.result.ranked if ranked.trial.saturated]
         cross_saturated(self.axes, saturated, self.gid("saturated"))
         for ranked in self.result.ranked:
             if ranked.knee:
-                look = {"gid": "knee", "markeredgewidth": 0.8, "zorder": 5}
-                self.mark(_values(ranked), "*", 16, VERMILLION, WHITE, "knee", **look)
+                look = {"markeredgewidth": 0.8, "zorder": 5}
+                self.mark(_values(ranked), "*", 16, VERMILLION, WHITE, "knee", "knee", **look)
 
     def place(self, values: Sequence[float]) -> Point:
         """Where a vector of objectives lies in this panel."""
@@ -127,9 +128,8 @@ class Panel:
         size: float,
         fill: str,
         edge: str,
-        label: str | None,
-        *,
         gid: str,
+        label: str | None,
         **look: Any,
     ) -> None:
         """One marker at a vector of objectives.
@@ -140,8 +140,8 @@ class Panel:
             size: points.
             fill: colour of its face.
             edge: colour of its edge.
-            label: in the legend; ``None``: not there.
             gid: beginning of its id.
+            label: in the legend; ``None``: not there.
             look: more of the marker.
         """
         look |= {"markerfacecolor": fill, "markeredgecolor": edge, "markersize": size}
@@ -195,8 +195,9 @@ class Panel:
         )
         saturated, alpha = ranked.trial.saturated, 1.0 if ranked.on_front else 0.65
         fill, label = (WHITE, None) if saturated else (colour, name)
-        look = {"zorder": 4 if ranked.on_front else 3, "gid": f"trial-{ranked.trial.number}"}
-        self.mark(_values(ranked), "o", size, fill, colour, label, alpha=alpha, **look)
+        look: Look = {"alpha": alpha, "zorder": 4 if ranked.on_front else 3}
+        gid = f"trial-{ranked.trial.number}"
+        self.mark(_values(ranked), "o", size, fill, colour, gid, label, **look)
 
     def _label(self, point: Point, here: Sequence[RankedTrial]) -> Label | None:
         """One label for all the trials at a point; ``None`` where there is nothing to name."""

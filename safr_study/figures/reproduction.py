@@ -17,6 +17,7 @@ from safr_study.figures.canvas import (
     VERMILLION,
     WHITE,
     Ends,
+    Look,
     Point,
     add_grid,
     add_legend,
@@ -154,11 +155,9 @@ def means_figure(
             shift = _SPREAD * ((number + 0.5) / len(readings) - 0.5)
             colour, marker, _ = SERIES[number % len(SERIES)]
             xs = [place + shift for place in places]
-            for at, interval in zip(
-                zip(xs, reading.values, strict=True), reading.intervals, strict=True
-            ):
-                draw_intervals(axes, at, (None, interval), color=colour, linewidth=1.2)
-            look = {"color": colour, "markersize": 6, "gid": f"reading-{reading.name}"}
+            for x, value, interval in zip(xs, reading.values, reading.intervals, strict=True):
+                draw_intervals(axes, (x, value), (None, interval), color=colour, linewidth=1.2)
+            look: Look = {"color": colour, "markersize": 6, "gid": f"reading-{reading.name}"}
             axes.plot(xs, reading.values, marker, label=reading.name, **look)
         axes.set_xticks(list(places), list(groups))
         axes.set_ylim(bottom=0)
@@ -175,13 +174,13 @@ def _corners(point: TradeoffPoint) -> list[Point]:
 def _draw_rows(axes: Axes, side: str, points: Sequence[TradeoffPoint], colour: str) -> list[Point]:
     """The front's line, the intervals and the rows; returns the line's corners."""
     members = [point.at for point in points if point.on_front]
-    look = {"color": colour, "linewidth": 1.3, "gid": f"front-{side}"}
-    corners = draw_front(axes, members, tint=0.06, **look)
+    front: Look = {"color": colour, "linewidth": 1.3, "gid": f"front-{side}"}
+    corners = draw_front(axes, members, tint=0.06, **front)
     numbered = list(enumerate(points, start=1))
     on_front = {"ours": "on our front", "paper": "on the paper's front"}[side]
     for number, point in sorted(numbered, key=lambda pair: pair[1].on_front, reverse=True):
         shade = colour if point.on_front else GREY
-        bars = {"color": shade, "linewidth": 0.9, "alpha": 0.6, "zorder": 3}
+        bars: Look = {"color": shade, "linewidth": 0.9, "alpha": 0.6, "zorder": 3}
         draw_intervals(axes, point.at, point.intervals, **bars)
         axes.plot(
             *point.at,

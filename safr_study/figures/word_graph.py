@@ -14,7 +14,7 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 from scipy import stats
 
-from safr_study.figures.canvas import BLUE, VERMILLION
+from safr_study.figures.canvas import BLUE, VERMILLION, Look
 from safr_study.figures.words import label, mark_label
 from safr_study.records.explanation import ExplainedWord, LayerView
 
@@ -29,7 +29,7 @@ SMALLEST_RADIUS = 4.0
 
 _FONT_SIZES = (9.0, 8.0, 7.0, 6.0, 5.0)
 """Tried in turn until no two labels overlap."""
-_EDGES: dict[bool, dict[str, Any]] = {
+_EDGES: dict[bool, Look] = {
     True: {"color": VERMILLION, "linestyle": "-"},
     False: {"color": BLUE, "linestyle": (0.0, (4.0, 2.0))},
 }
