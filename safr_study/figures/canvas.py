@@ -173,7 +173,7 @@ def add_legend(figure: Figure, *panels: Axes) -> None:
             list(entries),
             loc="outside right upper",
             frameon=False,
-            labelspacing=0.5,
+            labelspacing=0.6,
         )
 
 
