@@ -21,7 +21,6 @@ from safr_study.evaluation.capacity import capacity
 from safr_study.evaluation.deletion import deletion_counts, rank_tokens, without_top
 from safr_study.model import SafrOutput
 from safr_study.records import LayerMeasures
-from safr_study.records.run_line import MeanCapacities
 
 IMPORTANT_SHARE = 0.3
 """k of the important tokens (definitions, section 2)."""
@@ -58,6 +57,14 @@ class TokenCapacities(NamedTuple):
     """`[t]` bool, on the CPU."""
 
 
+class CapacityMeans(NamedTuple):
+    """Token-weighted mean capacities, as in Table 3 of the paper."""
+
+    all: float
+    important: float
+    less_important: float
+
+
 def capacity_table(
     rows: Tensor, mask: Tensor, keep_probability: Tensor, *, pad_in: bool
 ) -> TokenCapacities:
@@ -76,7 +83,7 @@ def capacity_table(
     return TokenCapacities(found.cpu(), important_tokens(keep_probability, mask)[mask].cpu())
 
 
-def capacity_means(batches: Iterable[TokenCapacities]) -> MeanCapacities | None:
+def capacity_means(batches: Iterable[TokenCapacities]) -> CapacityMeans | None:
     """Table 3 from all the batches of a split; ``None`` where a group has no token."""
     every, important, rest = _Mean(), _Mean(), _Mean()
     for found, marked in batches:
@@ -85,7 +92,7 @@ def capacity_means(batches: Iterable[TokenCapacities]) -> MeanCapacities | None:
         rest.add(found[~marked])
     if every.value is None or important.value is None or rest.value is None:
         return None
-    return MeanCapacities(every.value, important.value, rest.value)
+    return CapacityMeans(every.value, important.value, rest.value)
 
 
 class SuperpositionMeter:

@@ -25,7 +25,7 @@ from safr_study.figures.canvas import (
     say_empty,
 )
 from safr_study.records import RankedTrial, StudyResult
-from safr_study.records.importance import Importance
+from safr_study.records.study import Importance
 from safr_study.settings import Objective
 
 _HEIGHT = 4.4

@@ -252,7 +252,7 @@ def test_table_3_equals_the_loops(pad_in: bool) -> None:
             (important if i in top[: round(0.3 * n)] else rest).append(every[-1])
     np.testing.assert_allclose(table.capacity, every, rtol=1e-12)
     means = [np.mean(every), np.mean(important), np.mean(rest)]
-    assert dataclasses.astuple(capacity_means([table])) == pytest.approx(tuple(means), rel=1e-12)
+    assert capacity_means([table]) == pytest.approx(tuple(means), rel=1e-12)
     assert len({round(mean, 6) for mean in means}) == 3
 
 
@@ -274,8 +274,8 @@ def test_table_3_of_batches_weighs_every_token_alike() -> None:
         capacity_table(rows[texts], mask[texts], keep[texts], pad_in=False)
         for texts in ([0, 1, 2], [3, 4], [5, 6, 7])
     ]
-    whole = dataclasses.astuple(capacity_means([capacity_table(rows, mask, keep, pad_in=False)]))
-    assert dataclasses.astuple(capacity_means(parts)) == pytest.approx(whole, rel=1e-12)
+    whole = capacity_means([capacity_table(rows, mask, keep, pad_in=False)])
+    assert capacity_means(parts) == pytest.approx(whole, rel=1e-12)
     (layer,) = [m for m in measured(output, mask) if (m.layer, m.block) == ("ffn1_pre", 1)]
     assert whole == pytest.approx(
         (layer.mean_capacity, layer.mean_capacity_important, layer.mean_capacity_less_important),
