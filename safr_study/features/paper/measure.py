@@ -19,7 +19,7 @@ from safr_study.data import EncodedCorpus, EncodedSplit
 from safr_study.errors import BadInput, CorruptCheckpoint
 from safr_study.evaluation.dev import measure_dev
 from safr_study.evaluation.prediction import Predictor
-from safr_study.evaluation.rankings import word_counts
+from safr_study.evaluation.rankings import measured_scores, word_counts
 from safr_study.evaluation.scoring import evaluate_model
 from safr_study.evaluation.superposition import (
     TokenCapacities,
@@ -258,7 +258,8 @@ def _sentiment(
         return None
     length = loaded.max_len if loaded.config.preset == "reference" else None
     predictor = Predictor(loaded.model, evaluation.batch_size, length, device)
-    found = predictor.logits_and_capacity(test, evaluation.capacity_layer)[1]
+    layer = evaluation.capacity_layer
+    found = measured_scores(predictor, test, {"capacity"}, layer)[1]["capacity"]
     text = np.repeat(np.arange(test.examples), test.lengths)
     marked = test.rationale != 0
     sizes = [np.bincount(text[side], minlength=test.examples) for side in (marked, ~marked)]
