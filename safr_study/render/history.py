@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from safr_study.pareto import rank_study
 from safr_study.records import StudyResult, TrialRecord, TrialState
-from safr_study.records.history import HistoryPoint
+from safr_study.records.study import HistoryPoint
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mlflow.entities import Metric
@@ -20,9 +20,17 @@ from safr_study.records import (
     TrialRecord,
     TrialState,
 )
-from safr_study.records.history import HistoryPoint
+from safr_study.records.study import HistoryPoint
 from safr_study.records.warnings import trial_warnings
-from safr_study.settings import AT_K, OF_LAYER, OF_MODEL, Objective, StudySpec, trial_config
+from safr_study.settings import (
+    AT_K,
+    OF_LAYER,
+    OF_MODEL,
+    Objective,
+    StudySpec,
+    flat_settings,
+    trial_config,
+)
 from safr_study.settings import Metric as CataloguedMetric
 from safr_study.text import unit_words
 
@@ -77,13 +85,14 @@ def study_params(spec: StudySpec) -> dict[str, str]:
 
     The others may change on resume, and MLflow's parameters may not: those are tags.
     """
-    return {_clean(key): text for key, text in _flatten(spec.settings_that_change_numbers())}
+    settings = flat_settings(spec.settings_that_change_numbers())
+    return {_clean(key): _text(value) for key, value in settings.items()}
 
 
 def study_tags(spec: StudySpec, corpus_facts: Mapping[str, int | str]) -> dict[str, str]:
     """What a study's run says next to its settings; may change when the study is resumed."""
     facts = {_clean(f"corpus.{name}"): str(value) for name, value in corpus_facts.items()}
-    resources = dict(_flatten({"resources": spec.resources.model_dump(mode="json")}))
+    resources = flat_settings({"resources": spec.resources.model_dump(mode="json")})
     objectives = ", ".join(
         f"{objective.label} ({'maximised' if objective.maximise else 'minimised'})"
         for objective in spec.objectives
@@ -108,7 +117,7 @@ def study_tags(spec: StudySpec, corpus_facts: Mapping[str, int | str]) -> dict[s
     )
     return {
         **facts,
-        **resources,
+        **{name: _text(value) for name, value in resources.items()},
         "safr.trials": str(spec.trials),
         "safr.objectives": ", ".join(objective.name for objective in spec.objectives),
         NOTE_TAG: note,
@@ -339,14 +348,6 @@ def _metrics(named: Mapping[str, float | None], step: int, at: int) -> list[Metr
         for key, value in named.items()
         if value is not None and math.isfinite(value)
     ]
-
-
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flatten(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, _text(value)
 
 
 def _text(value: Any) -> str:

@@ -8,7 +8,7 @@ from mlflow_page import browser_page, runs_page
 from synthetic_study import complete_trial, ranked_study, study_spec, writer_of
 
 from safr_study.home import open_home
-from safr_study.records.history import HistoryPoint
+from safr_study.records.study import HistoryPoint
 from safr_study.tracking.registry import register_front
 from safr_study.tracking.runs import experiment_name
 from safr_study.tracking.store import open_store

@@ -19,7 +19,7 @@ from safr_study.figures.parallel import parallel_figure
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.notes import began, command_of, delivery_ends
 from safr_study.records import Provenance, StudyResult
-from safr_study.records.history import HistoryPoint
+from safr_study.records.study import HistoryPoint
 from safr_study.render.front_page import front_page
 from safr_study.render.history import history_table, hypervolume_history
 from safr_study.render.result_tables import result_table

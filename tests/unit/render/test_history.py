@@ -11,7 +11,7 @@ from safr_study.features.study_base.files import write_files
 from safr_study.pareto import rank_study
 from safr_study.records import EpochReport, LossTerms, Replicate, StudyResult, TrialRecord
 from safr_study.records import TrialState as State
-from safr_study.records.history import HistoryPoint
+from safr_study.records.study import HistoryPoint
 from safr_study.render.history import history_table, hypervolume_history
 
 REFERENCE = (3, 2)
