@@ -176,7 +176,7 @@ class _Run:
         )
 
     def _fit_first_seed(self, report: Report) -> FitResult:
-        from safr_study.evaluation.leave_one_out import sample_texts
+        from safr_study.evaluation.deletion import sample_texts
         from safr_study.training import fit
 
         task = self.task
@@ -239,7 +239,6 @@ class _Run:
             model,
             split,
             split_name=name,
-            classes=len(self.corpus.class_names),
             config=task.evaluation,
             want=want,
             preset=task.train.preset,
