@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -14,7 +12,7 @@ from torch import Tensor
 
 from safr_study.data import Batch, EncodedSplit, training_batches
 from safr_study.errors import TrialFailure
-from safr_study.model import LossTensors, SafrClassifier, loss_terms
+from safr_study.model import SafrClassifier, loss_terms
 from safr_study.records import LossTerms
 from safr_study.settings import TrainConfig
 from safr_study.training.adam import DenseAdam, EmbeddingAdam
@@ -25,7 +23,6 @@ RELEASE_STEPS = 50
 """Steps between two calls that return freed memory: a tenth of a second each at most."""
 Step = Callable[[Batch], dict[str, Tensor]]
 """Trains on a batch, and returns its losses by term, from before the step."""
-_TERMS = tuple(field.name for field in dataclasses.fields(LossTensors))
 _NOT_COMPUTED = dict.fromkeys(("importance", "interaction", "vmask_information"))
 
 
@@ -87,7 +84,6 @@ def stepping(
     noise: torch.Generator,
     *,
     graphed: GraphedSteps | None = None,
-    optimiser_seconds: list[float] | None = None,
 ) -> Iterator[Step]:
     """One step of training after the other; model and optimiser are whole again afterwards.
 
@@ -98,14 +94,12 @@ def stepping(
         device: of the model.
         noise: on ``device``; decides dropout and gates.
         graphed: runs the steps on a GPU; its noise is ``noise``.
-        optimiser_seconds: gets the time that the optimiser took in each step.
     """
 
     def backward(ids: Tensor, labels: Tensor) -> dict[str, Tensor]:
         losses = losses_of(config, ids, labels, model, noise)
-        losses.total.backward()  # type: ignore[no-untyped-call]
-        terms = {name: getattr(losses, name) for name in _TERMS}
-        return {name: term.detach() for name, term in terms.items() if term is not None}
+        losses["total"].backward()  # type: ignore[no-untyped-call]
+        return {name: term.detach() for name, term in losses.items()}
 
     if device.type != "cpu":
         # A GPU updates the whole embedding in less time than it takes to start row-wise kernels.
@@ -118,7 +112,7 @@ def stepping(
             if graphed is not None:
                 return graphed.run(batch, work, optimizer.zero_grad)
             optimizer.zero_grad()
-            return work(*_tensors(batch, device))
+            return work(*on_device(batch, device))
 
         yield step_there
         return
@@ -129,41 +123,26 @@ def stepping(
     with EmbeddingAdam(model.embedding, optimizer) as rows, DenseAdam(others, optimizer) as dense:
 
         def step(batch: Batch) -> dict[str, Tensor]:
-            losses = backward(*_tensors(batch, device))
-            started = time.process_time()
+            losses = backward(*on_device(batch, device))
             rows.step()
             dense.step()
-            if optimiser_seconds is not None:
-                seconds = time.process_time() - started
-                optimiser_seconds.append(seconds + rows.take_seconds())
             return losses
 
         yield step
 
 
-def batch_losses(
-    config: TrainConfig,
-    batch: Batch,
-    model: SafrClassifier,
-    device: torch.device,
-    noise: torch.Generator,
-) -> LossTensors:
+def losses_of(
+    config: TrainConfig, ids: Tensor, labels: Tensor, model: SafrClassifier, noise: torch.Generator
+) -> dict[str, Tensor]:
     """The losses of a batch by term, in the precision of the training, for a backward pass.
 
     Args:
         config: of the training.
-        batch: texts and labels.
-        model: on ``device``, in training mode.
-        device: of the model.
-        noise: on ``device``; decides dropout and gates.
+        ids: ``[B, L]``, on the device of the model.
+        labels: ``[B]``, there too.
+        model: in training mode.
+        noise: on the device; decides dropout and gates.
     """
-    return losses_of(config, *_tensors(batch, device), model, noise)
-
-
-def losses_of(
-    config: TrainConfig, ids: Tensor, labels: Tensor, model: SafrClassifier, noise: torch.Generator
-) -> LossTensors:
-    """The losses of ``batch_losses``, for ids ``[B, L]`` and labels ``[B]`` on the device."""
     lowers = config.precision == "auto" and ids.is_cuda
     # Each weight is cast once in a step: a cache would outlive it, and the graph that it is in.
     with torch.autocast(ids.device.type, dtype=torch.bfloat16, enabled=lowers, cache_enabled=False):
@@ -171,7 +150,8 @@ def losses_of(
     return loss_terms(output, labels, ids, config.penalties, config.preset)
 
 
-def _tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
+def on_device(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Ids ``[B, L]`` and labels ``[B]`` of a batch."""
     return torch.from_numpy(batch.ids).to(device), torch.from_numpy(batch.labels).to(device)
 
 
