@@ -68,7 +68,7 @@ class MultiHeadAttention(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Mixed values ``[B, L, E]``, before the output projection, and attention."""
         on_cpu = real.device.type == "cpu"
-        attending = fast_attend if on_cpu and kernels.fast() else attend
+        attending = fast_attend if on_cpu and kernels.FAST else attend
         return attending(projected, self.heads, *self.masks(real, visible, projected.dtype))
 
     def masks(self, real: Tensor, visible: Tensor | None, dtype: torch.dtype) -> Masks:

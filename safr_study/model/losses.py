@@ -91,7 +91,7 @@ def importance_loss(rows: Tensor, counted: Tensor) -> Tensor:
     Returns:
         A scalar, at least 0; 0 when nothing is counted.
     """
-    if kernels.fast():
+    if kernels.FAST:
         return fast_importance(rows, counted)
     directions = rows / (NORM_EPSILON + torch.linalg.vector_norm(rows, dim=-1, keepdim=True))
     pairs = counted[:, :, None] & counted[:, None] & ~_eye(rows.shape[1], rows.device)
@@ -130,7 +130,7 @@ def interaction_loss(
         n = attention.new_full((batch,), length)
         cells = n if scale == "row" else n * n
     weights = 1.0 / (batch * heads * cells.clamp(min=1))
-    if interference == "dot" and kernels.fast():
+    if interference == "dot" and kernels.FAST:
         loss = dot_interaction(attention, weights)
     else:
         pairs = attention.masked_fill(_eye(length, attention.device), 0.0)

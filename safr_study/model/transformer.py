@@ -84,18 +84,12 @@ class Block(nn.Module):
         attended, attention = self.attention(x, real, visible)
         x = self.norm1(x + dropout(attended, self.dropout, noise))
         before = after = None
-        if noise is not None and kernels.fast():
+        if noise is not None and kernels.FAST:
             fed = perceptron(x, self.ff.linear1, self.ff.linear2)
         else:
             before, after, fed = self.ff(x)
-        return BlockValues(
-            attention=attention,
-            attention_output=attended,
-            ffn1_pre_relu=before,
-            ffn1_post_relu=after,
-            ffn2=fed,
-            block=self.norm2(x + dropout(fed, self.dropout, noise)),
-        )
+        x = self.norm2(x + dropout(fed, self.dropout, noise))
+        return BlockValues(attention, attended, before, after, ffn2=fed, block=x)
 
 
 def dropout(x: Tensor, share: float, noise: torch.Generator | None) -> Tensor:

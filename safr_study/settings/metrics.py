@@ -50,7 +50,7 @@ class Metric:
     reference: float | None
     """The value of a model that is good for nothing, from which a front's hypervolume is measured;
     ``None``: the accuracy of the majority class."""
-    needs: frozenset[Need] = frozenset()
+    needs: tuple[Need, ...] = ()
 
     @property
     def direction(self) -> str:
@@ -113,17 +113,13 @@ def everything(shares: Iterable[float] = (), *, quick: bool = False) -> Wanted:
     )
 
 
-def _of(*needs: Need) -> frozenset[Need]:
-    return frozenset(needs)
-
-
 AT_K: dict[str, Metric] = {
     "srs": Metric("SRS", POINTS, True, 0.0),
-    "srs_excess": Metric("SRS excess", POINTS, True, 0.0, _of("random")),
-    "contrast": Metric("contrast", POINTS, True, 0.0, _of("bottom")),
-    "headroom": Metric("headroom", "", True, 0.0, _of("random")),
+    "srs_excess": Metric("SRS excess", POINTS, True, 0.0, ("random",)),
+    "contrast": Metric("contrast", POINTS, True, 0.0, ("bottom",)),
+    "headroom": Metric("headroom", "", True, 0.0, ("random",)),
     "comprehensiveness": Metric("comprehensiveness", POINTS, True, 0.0),
-    "sufficiency": Metric("sufficiency", POINTS, False, 100.0, _of("alone")),
+    "sufficiency": Metric("sufficiency", POINTS, False, 100.0, ("alone",)),
     "log_odds": Metric("log-odds", "nats", False, 0.0),
     "flip_rate": Metric("flip rate", POINTS, True, 0.0),
 }
@@ -131,20 +127,20 @@ AT_K: dict[str, Metric] = {
 
 OF_MODEL: dict[str, Metric] = {
     "accuracy": Metric("accuracy", POINTS, True, None),
-    "srs_auc": Metric("AUC of SRS", POINTS, True, 0.0, _of("curve")),
-    "srs_excess_auc": Metric("AUC of SRS excess", POINTS, True, 0.0, _of("curve", "random")),
-    "comprehensiveness_aopc": Metric("AOPC of comprehensiveness", POINTS, True, 0.0, _of("curve")),
-    "sufficiency_aopc": Metric("AOPC of sufficiency", POINTS, False, 100.0, _of("curve", "alone")),
-    "kendall_tau": Metric("Kendall tau-b", "", True, 0.0, _of("leave_one_out")),
-    "average_precision": Metric("average precision", "share", True, 0.0, _of("rationale")),
-    "auroc": Metric("AUROC", "share", True, 0.5, _of("rationale")),
-    "precision_at_gold": Metric("precision@|gold|", "share", True, 0.0, _of("rationale")),
+    "srs_auc": Metric("AUC of SRS", POINTS, True, 0.0, ("curve",)),
+    "srs_excess_auc": Metric("AUC of SRS excess", POINTS, True, 0.0, ("curve", "random")),
+    "comprehensiveness_aopc": Metric("AOPC of comprehensiveness", POINTS, True, 0.0, ("curve",)),
+    "sufficiency_aopc": Metric("AOPC of sufficiency", POINTS, False, 100.0, ("curve", "alone")),
+    "kendall_tau": Metric("Kendall tau-b", "", True, 0.0, ("leave_one_out",)),
+    "average_precision": Metric("average precision", "share", True, 0.0, ("rationale",)),
+    "auroc": Metric("AUROC", "share", True, 0.5, ("rationale",)),
+    "precision_at_gold": Metric("precision@|gold|", "share", True, 0.0, ("rationale",)),
     "gate_openness": Metric("gate openness", "share", False, 1.0),
 }
 """Metrics of the whole model; those of a rationale are of the ranking by capacity."""
 
 OF_LAYER: dict[str, Metric] = {
-    name: Metric(label, unit, maximise, reference, _of("superposition"))
+    name: Metric(label, unit, maximise, reference, ("superposition",))
     for name, label, unit, maximise, reference in (
         ("mean_capacity", "mean capacity", "share", True, 0.0),
         ("mean_capacity_important", "capacity of important tokens", "share", True, 0.0),
@@ -197,7 +193,7 @@ def wanted(names: Iterable[str]) -> Wanted:
         metric = find_metric(name)
         if metric is None:
             continue
-        needs |= metric.needs
+        needs.update(metric.needs)
         if "@" in name:
             shares.add(share_of(name))
         if "curve" in metric.needs:

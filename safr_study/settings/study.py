@@ -158,18 +158,9 @@ class StudySpec(Settings):
 
     def settings_that_change_numbers(self) -> dict[str, object]:
         """All but names, texts, budgets and resources: those may change."""
-        return self.model_dump(
-            mode="json",
-            exclude={
-                "name": True,
-                "trials": True,
-                "resources": True,
-                "system_metrics": True,
-                "time_budget": True,
-                "epoch_budget": True,
-                "space": {"name", "description"},
-            },
-        )
+        whole = ("name", "trials", "resources", "system_metrics", "time_budget", "epoch_budget")
+        left_out = {**dict.fromkeys(whole, True), "space": {"name", "description"}}
+        return self.model_dump(mode="json", exclude=left_out)
 
     def identity(self) -> str:
         """Fingerprint of the settings that change a number: two studies with the same are one."""

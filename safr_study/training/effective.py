@@ -13,7 +13,7 @@ from safr_study.evaluation.deletion import take_texts
 from safr_study.model import SafrClassifier, penalty_weights
 from safr_study.records.training import EffectiveWeights
 from safr_study.settings import TrainConfig
-from safr_study.training.steps import losses_of, on_device
+from safr_study.training.steps import losses_of
 
 TEXTS = 32
 """Texts of the fixed batch: the default batch size, so that its gradients are those of a step."""
@@ -73,7 +73,8 @@ def _terms(
     # The gradient of the rows that are looked up: a dense one is as large as the vocabulary.
     model.embedding.sparse = True
     try:
-        terms = losses_of(config, *on_device(batch, device), model, noise)
+        ids, labels = (torch.from_numpy(part).to(device) for part in (batch.ids, batch.labels))
+        terms = losses_of(config, ids, labels, model, noise)
     finally:
         model.train(training)
         model.embedding.sparse = sparse
@@ -86,20 +87,16 @@ def _gradient_norm(term: Tensor, model: SafrClassifier, *, last: bool) -> float:
     gradients = torch.autograd.grad(
         term, tuple(model.parameters()), retain_graph=not last, allow_unused=True
     )
-    norms = [
-        torch.linalg.vector_norm(_entries(gradient), dtype=torch.float64)
-        for gradient in gradients
-        if gradient is not None
-    ]
+    norms = []
+    for gradient in gradients:
+        if gradient is None:
+            continue
+        if gradient.is_sparse:
+            # On the CPU the model looks up each word once, so the rows are distinct already.
+            on_cpu = gradient.device.type == "cpu"
+            gradient = (gradient if on_cpu else gradient.coalesce())._values()
+        norms.append(torch.linalg.vector_norm(gradient, dtype=torch.float64))
     return float(torch.linalg.vector_norm(torch.stack(norms)))
-
-
-def _entries(gradient: Tensor) -> Tensor:
-    """All numbers of a gradient that may differ from 0."""
-    if not gradient.is_sparse:
-        return gradient
-    # On the CPU the model looks up each word once, so the rows are distinct already.
-    return (gradient if gradient.device.type == "cpu" else gradient.coalesce())._values()
 
 
 def _ratio(pull: float, task: float) -> float | None:

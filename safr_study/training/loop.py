@@ -151,7 +151,6 @@ class _Training:
             corpus.train,
             model,
             self.optimizer,
-            device=self.device,
             epoch=epoch,
             pad_to=pad_to,
             graphed=self.graphed,

@@ -32,7 +32,6 @@ def train_epoch(
     model: SafrClassifier,
     optimizer: torch.optim.Adam,
     *,
-    device: torch.device,
     epoch: int,
     pad_to: int | None,
     graphed: GraphedSteps | None = None,
@@ -42,12 +41,12 @@ def train_epoch(
     Order of the texts, dropout and gates are decided by (seed, epoch) alone, so that a resumed
     training needs no state of a random generator.
 
-    ``graphed`` are the steps of this training on a GPU, where they are recorded.
+    ``graphed`` are the steps of this training on a GPU; ``None``: the model is on the CPU.
 
     Raises:
         TrialFailure: a loss, or the square of a gradient, is not finite.
     """
-    noise = torch.Generator(device) if graphed is None else graphed.noise
+    noise = torch.Generator() if graphed is None else graphed.noise
     noise.manual_seed(_noise_seed(config.seed, epoch))
     model.train()
     names: tuple[str, ...] = ()
@@ -56,7 +55,7 @@ def train_epoch(
     batches = training_batches(
         split, config.batch_size, seed=config.seed, epoch=epoch, pad_to=pad_to
     )
-    with stepping(config, model, optimizer, device, noise, graphed=graphed) as step:
+    with stepping(config, model, optimizer, noise, graphed) as step:
         for batch in batches:
             losses = step(batch)
             names = tuple(losses)
@@ -65,7 +64,7 @@ def train_epoch(
             if len(steps) % RELEASE_STEPS == 0:
                 release_memory()
             # On a GPU a look at each loss would wait for it; there the epoch's end is soon enough.
-            if device.type == "cpu":
+            if graphed is None:
                 _check(config, epoch, len(steps), names, steps[-1].numpy())
     table = torch.stack(steps).cpu().numpy()  # [steps, terms]
     for number, row in enumerate(table, start=1):
@@ -80,20 +79,17 @@ def stepping(
     config: TrainConfig,
     model: SafrClassifier,
     optimizer: torch.optim.Adam,
-    device: torch.device,
     noise: torch.Generator,
-    *,
     graphed: GraphedSteps | None = None,
 ) -> Iterator[Step]:
     """One step of training after the other; model and optimiser are whole again afterwards.
 
     Args:
         config: of the training.
-        model: on ``device``, in training mode.
+        model: in training mode.
         optimizer: of all the model's parameters.
-        device: of the model.
-        noise: on ``device``; decides dropout and gates.
-        graphed: runs the steps on a GPU; its noise is ``noise``.
+        noise: on the device of the model; decides dropout and gates.
+        graphed: runs the steps on a GPU; its noise is ``noise``. ``None``: the model is on the CPU.
     """
 
     def backward(ids: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -101,20 +97,14 @@ def stepping(
         losses["total"].backward()  # type: ignore[no-untyped-call]
         return {name: term.detach() for name, term in losses.items()}
 
-    if device.type != "cpu":
+    if graphed is not None:
         # A GPU updates the whole embedding in less time than it takes to start row-wise kernels.
         def work(ids: Tensor, labels: Tensor) -> dict[str, Tensor]:
             losses = backward(ids, labels)
             optimizer.step()
             return losses
 
-        def step_there(batch: Batch) -> dict[str, Tensor]:
-            if graphed is not None:
-                return graphed.run(batch, work, optimizer.zero_grad)
-            optimizer.zero_grad()
-            return work(*on_device(batch, device))
-
-        yield step_there
+        yield lambda batch: graphed.run(batch, work, optimizer.zero_grad)
         return
 
     words = model.embedding.weight
@@ -123,7 +113,7 @@ def stepping(
     with EmbeddingAdam(model.embedding, optimizer) as rows, DenseAdam(others, optimizer) as dense:
 
         def step(batch: Batch) -> dict[str, Tensor]:
-            losses = backward(*on_device(batch, device))
+            losses = backward(torch.from_numpy(batch.ids), torch.from_numpy(batch.labels))
             rows.step()
             dense.step()
             return losses
@@ -148,11 +138,6 @@ def losses_of(
     with torch.autocast(ids.device.type, dtype=torch.bfloat16, enabled=lowers, cache_enabled=False):
         output = model(ids, noise=noise)
     return loss_terms(output, labels, ids, config.penalties, config.preset)
-
-
-def on_device(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Ids ``[B, L]`` and labels ``[B]`` of a batch."""
-    return torch.from_numpy(batch.ids).to(device), torch.from_numpy(batch.labels).to(device)
 
 
 def not_finite(config: TrainConfig, when: str, term: str) -> TrialFailure:

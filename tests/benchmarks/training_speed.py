@@ -203,7 +203,7 @@ def fast_training(
         for kind, names in ((EmbeddingAdam, ("step", "_catch_up")), (DenseAdam, ("step",))):
             for name in names:
                 stack.enter_context(patch.object(kind, name, timing(getattr(kind, name), spent)))
-        yield model, stack.enter_context(stepping(config, model, optimizer, CPU, noise)), spent
+        yield model, stack.enter_context(stepping(config, model, optimizer, noise)), spent
 
 
 def timing(work: Callable[..., None], spent: list[float]) -> Callable[..., None]:

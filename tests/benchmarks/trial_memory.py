@@ -87,7 +87,7 @@ class Worker:
 
         from safr_study.data import evaluation_batches
         from safr_study.model import build_model
-        from safr_study.training.steps import losses_of, on_device
+        from safr_study.training.steps import losses_of
 
         model = build_model(
             config.shape,
@@ -115,7 +115,7 @@ class Worker:
         )
         noise = torch.Generator().manual_seed(0)
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            tensors = on_device(longest, torch.device("cpu"))
+            tensors = torch.from_numpy(longest.ids), torch.from_numpy(longest.labels)
             losses = losses_of(config, *tensors, model.train(), noise)
         del losses
         parameters = sum(p.numel() * p.element_size() for p in model.parameters())

@@ -45,7 +45,7 @@ def by_onednn(x: Tensor, cells: int) -> bool:
     """Whether the product of ``x`` and a matrix of so many elements is quicker by oneDNN here."""
     return (
         USES_ONEDNN
-        and kernels.fast()
+        and kernels.FAST
         and x.device.type == "cpu"
         and x.dtype == torch.float32
         and cells >= LARGE
