@@ -124,7 +124,7 @@ def _coloured(found: Explanation, console: Console) -> Text:
     """The text, each word on its tint, the top ones marked without colour as well."""
     from rich.text import Text
 
-    from safr_study.render.words import tint
+    from safr_study.render.format import tint
 
     largest = max(word.capacity for word in found.words)
     words = [
@@ -138,7 +138,7 @@ def _coloured(found: Explanation, console: Console) -> Text:
 
 
 def _style(step: int, top: bool, console: Console) -> str:
-    from safr_study.render.words import TINT_COLOURS
+    from safr_study.render.format import TINT_COLOURS
 
     style = "bold underline" if top else ""
     # Eight colours are no scale.
@@ -151,7 +151,7 @@ def _style(step: int, top: bool, console: Console) -> str:
 def _legend(found: Explanation, console: Console) -> Text:
     from rich.text import Text
 
-    from safr_study.render.words import TINTS
+    from safr_study.render.format import TINTS
 
     largest = max(word.capacity for word in found.words)
     legend = Text(f"capacity at {found.layer_title}")

@@ -121,7 +121,8 @@ def report(
 
       safr-study report s1 --quick --json
     """
-    from safr_study.features.report.report import ReportRequest, write_report
+    from safr_study.features.report.page import write_report
+    from safr_study.features.report.report import ReportRequest
 
     request = ReportRequest(
         study=study,

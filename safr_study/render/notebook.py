@@ -7,8 +7,8 @@ from html import escape
 
 from safr_study.records import StudyResult
 from safr_study.records.explanation import ExplainedWord, Explanation
+from safr_study.render.format import TINT_COLOURS, tint, word_facts
 from safr_study.render.result_tables import result_table
-from safr_study.render.words import TINT_COLOURS, tint, word_facts
 from safr_study.settings import Objective
 
 FRONT_COLUMNS = ("trial", "label", "saturated", "knee", "baseline")

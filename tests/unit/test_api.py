@@ -13,7 +13,7 @@ import safr_study as ss
 from safr_study.features.explain import explain as explaining
 from safr_study.features.study_base.stores import stores
 from safr_study.home import Home, open_home
-from safr_study.render.words import TINT_COLOURS
+from safr_study.render.format import TINT_COLOURS
 
 HEAVY = ("torch", "ray", "mlflow", "optuna", "datasets", "pandas", "matplotlib", "rich", "numpy")
 VALUES = {0: (80.0, 5.0), 1: (60.0, 2.0), 2: (70.0, 15.0)}
