@@ -105,9 +105,11 @@ def _read_entry(entry: Path) -> EncodedCorpus | None:
 
 
 def _corpus(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> EncodedCorpus:
-    splits = {
+    splits: dict[str, Any] = {
         name: EncodedSplit(
-            *(arrays[f"{name}.{part}"] for part in ("tokens", "offsets", "labels")),
+            arrays[f"{name}.tokens"],
+            arrays[f"{name}.offsets"],
+            arrays[f"{name}.labels"],
             arrays.get(f"{name}.rationale"),
         )
         for name in SPLIT_NAMES

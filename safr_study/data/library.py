@@ -7,14 +7,10 @@ The library is imported inside the functions: it takes a second, and a warm cach
 from __future__ import annotations
 
 import logging
-import os
 import tempfile
-import urllib.error
-import urllib.request
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +21,6 @@ from safr_study.text import first_line
 
 SAVED_MARKERS = ("dataset_dict.json", "state.json")
 """Files by which a folder of ``save_to_disk`` is known."""
-_HUB = "https://huggingface.co"
 _HUB_SECONDS = 5.0
 """Wait for the hub's first answer."""
 
@@ -81,6 +76,8 @@ def read_hub(name: str, repository: str, *, tried: str) -> tuple[Tables, str]:
     from datasets.exceptions import DatasetNotFoundError, DatasetsError
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 
+    # The base classes are those of the HTTP library that the hub's client has.
+    failed: tuple[type[Exception], ...] = (OSError, *HfHubHTTPError.__bases__)
     with _quiet():
         cached = _read_cached(repository)
         if cached is not None:
@@ -106,41 +103,11 @@ def read_hub(name: str, repository: str, *, tried: str) -> tuple[Tables, str]:
                 f"{repository} of the hub cannot be used ({_reason(error)}); "
                 "save the part you want to a file and give its path",
             ) from error
-        # The base classes are those of the HTTP library that the hub's client has.
-        except (OSError, *HfHubHTTPError.__bases__) as error:
+        except failed as error:
             raise _unreachable(
                 name, tried, f"the hub {datasets.config.HF_ENDPOINT} failed: {_reason(error)}"
             ) from error
     return dict(loaded), f"hub {repository}"
-
-
-@dataclass(frozen=True, slots=True)
-class HubAnswer:
-    """Whether the hub of data sets can be asked."""
-
-    endpoint: str
-    chosen: bool
-    """Whether the user named it by ``HF_ENDPOINT``."""
-    offline: str = ""
-    """The variable that switches it off; empty: none does."""
-    problem: str | None = None
-    """Why it does not answer; ``None``: it does, or was not asked."""
-
-
-def hub_answers() -> HubAnswer:
-    """Knock at the hub; anything that it says is an answer."""
-    chosen = os.environ.get("HF_ENDPOINT")
-    endpoint = (chosen or _HUB).rstrip("/")
-    for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
-        if os.environ.get(name, "").lower() in ("1", "true", "yes", "on"):
-            return HubAnswer(endpoint, bool(chosen), offline=name)
-    try:
-        urllib.request.urlopen(f"{endpoint}/api/datasets?limit=1", timeout=_HUB_SECONDS).close()
-    except urllib.error.HTTPError as error:
-        error.close()
-    except (OSError, ValueError) as error:
-        return HubAnswer(endpoint, bool(chosen), problem=str(getattr(error, "reason", error)))
-    return HubAnswer(endpoint, bool(chosen))
 
 
 def _read_file(path: Path) -> Any:

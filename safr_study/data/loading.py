@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from safr_study.data.catalogue import (
     DATA_VARIABLE,
@@ -59,7 +60,7 @@ def load_corpus(spec: CorpusSpec) -> Corpus:
 def load_source(source: Source, spec: CorpusSpec) -> Corpus:
     """Read a source and apply the limits; the order of the texts stays that of the source."""
     corpus = source.read()
-    limited = {
+    limited: dict[str, Any] = {
         name: limit_split(
             split, getattr(spec, f"{name}_limit"), spec.split_seed, field=f"{name}-limit"
         )

@@ -87,6 +87,7 @@ def planted_corpus(dataset: str, seed: int) -> Corpus:
         name=dataset,
         source="built in",
         class_names=tuple(str(label) for label in range(variant.classes)),
+        unlabelled_test=0,
         **splits,
     )
 

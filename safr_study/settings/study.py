@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -159,7 +159,7 @@ class StudySpec(Settings):
     def settings_that_change_numbers(self) -> dict[str, object]:
         """All but names, texts, budgets and resources: those may change."""
         whole = ("name", "trials", "resources", "system_metrics", "time_budget", "epoch_budget")
-        left_out = {**dict.fromkeys(whole, True), "space": {"name", "description"}}
+        left_out: dict[str, Any] = {**dict.fromkeys(whole, True), "space": {"name", "description"}}
         return self.model_dump(mode="json", exclude=left_out)
 
     def identity(self) -> str:

@@ -88,9 +88,7 @@ def _gradient_norm(term: Tensor, model: SafrClassifier, *, last: bool) -> float:
         term, tuple(model.parameters()), retain_graph=not last, allow_unused=True
     )
     norms = []
-    for gradient in gradients:
-        if gradient is None:
-            continue
+    for gradient in (one for one in gradients if one is not None):
         if gradient.is_sparse:
             # On the CPU the model looks up each word once, so the rows are distinct already.
             on_cpu = gradient.device.type == "cpu"
