@@ -11,7 +11,7 @@ import pandas as pd
 from safr_study.checkpoint.model_files import LoadedModel
 from safr_study.data import SplitName
 from safr_study.errors import BadInput
-from safr_study.features.evaluate.evaluate import evaluate as run_evaluation
+from safr_study.features.evaluate import evaluate as run_evaluation
 from safr_study.features.explain import explain as explaining
 from safr_study.features.study_base.stores import Stores
 from safr_study.records.explanation import Explanation

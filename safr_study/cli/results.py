@@ -173,8 +173,8 @@ def compare(
 
       safr-study compare s1 s2 --json | jq '.studies[] | {study, hypervolume, share}'
     """
-    from safr_study.features.compare.compare import compare as run
-    from safr_study.features.compare.view import (
+    from safr_study.features.compare import compare as run
+    from safr_study.features.compare import (
         comparison_json,
         comparison_page,
         write_comparison,

@@ -26,7 +26,8 @@ from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.storage import stored_studies
 from safr_study.redaction import redacted
 from safr_study.text import plural
-from safr_study.tracking import list_models, open_store
+from safr_study.tracking.registry import list_models
+from safr_study.tracking.store import open_store
 
 State = Literal["ok", "warning", "failed"]
 _HUB = "https://huggingface.co"

@@ -19,7 +19,7 @@ from safr_study.figures.canvas import (
     say_empty,
 )
 from safr_study.records import StudyResult
-from safr_study.records.history import HistoryPoint
+from safr_study.records.study import HistoryPoint
 from safr_study.settings import Objective
 
 Over = Literal["trials", "epochs"]

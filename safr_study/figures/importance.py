@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 
 from safr_study.figures.canvas import BLUE, DARK_GREY, GREY, Chart, chart
-from safr_study.records.importance import Importance
+from safr_study.records.study import Importance
 from safr_study.settings import Objective
 
 _WIDTH, _ROW, _REST = 4.6, 0.27, 0.75

@@ -1,9 +1,10 @@
-"""A trial in words: its values with their intervals, its badges; a word's capacity and its tint."""
+"""A trial, a setting and a word in words: values with intervals, badges, capacity and its tint."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from safr_study.records import RankedTrial, TrialRecord
 from safr_study.records.explanation import ExplainedWord
@@ -123,6 +124,20 @@ def trial_sentence(ranked: RankedTrial, objectives: tuple[Objective, ...]) -> st
     special = trial_badges(ranked)
     lines.append(place + (f", {special}" if special else ""))
     return "\n".join(lines)
+
+
+def shown_setting(value: Any) -> str:
+    """A setting's value for people."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(
+            " ".join(map(shown_setting, one.values()))
+            if isinstance(one, Mapping)
+            else shown_setting(one)
+            for one in value
+        )
+    return "none" if value is None else str(value)
 
 
 def tint(capacity: float, largest: float) -> int:

@@ -11,7 +11,7 @@ from torch import Tensor
 from safr_study.data import Batch, EncodedSplit, whole_batch
 from safr_study.evaluation.deletion import take_texts
 from safr_study.model import SafrClassifier, penalty_weights
-from safr_study.records.training import EffectiveWeights
+from safr_study.records.run import EffectiveWeights
 from safr_study.settings import TrainConfig
 from safr_study.training.steps import losses_of
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
 
 import pandas as pd
@@ -120,7 +121,7 @@ def test_a_notebook_shows_an_explanation_word_by_word(registered: Home) -> None:
     assert page.count("<strong ") == 1
     assert "&lt;b&gt;" in page
     assert "<b>" not in page
-    assert "1 word is not in the model's vocabulary" in page.replace("&#x27;", "'")
+    assert "1 word is not in the model's vocabulary" in unescape(page)
 
 
 def test_the_tints_are_those_of_the_pages() -> None:

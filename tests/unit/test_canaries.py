@@ -343,7 +343,7 @@ CANARIES = (
     ),
     Canary(
         "the keys model_code_path and artifacts of the python_function flavour",
-        "tracking/logged.py",
+        "tracking/versions.py",
         'flavour["model_code_path"]',
         "registered models without paths of the machine that made them",
         _pyfunc_flavour,

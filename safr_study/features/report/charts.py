@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from safr_study.features.compare.compare import StudyComparison
-from safr_study.features.compare.view import plotted_front
+from safr_study.features.compare import StudyComparison, plotted_front
 from safr_study.features.report.inspect_models import InspectedModel
 from safr_study.figures.comparison import comparison_charts
 from safr_study.figures.curves import ModelCurve, curves_chart
@@ -15,9 +14,8 @@ from safr_study.figures.history import Over, history_chart, rises
 from safr_study.figures.importance import importance_chart
 from safr_study.figures.parallel import parallel_chart
 from safr_study.records import StudyResult
-from safr_study.records.history import HistoryPoint
-from safr_study.records.importance import Importance
 from safr_study.records.scores import Scores, is_saturated
+from safr_study.records.study import HistoryPoint, Importance
 from safr_study.render.format import trial_sentence
 from safr_study.render.inline_svg import Mark, inline_chart, legend
 from safr_study.settings import Objective, at_k

@@ -10,8 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from safr_study.errors import BadInput
-from safr_study.features.compare.compare import flat_settings, shown_setting
-from safr_study.features.compare.view import comparison_page
+from safr_study.features.compare import comparison_page
 from safr_study.features.confirm.view import confirmation_page
 from safr_study.features.report import charts
 from safr_study.features.report.report import (
@@ -25,12 +24,12 @@ from safr_study.features.study_base.stores import Stores
 from safr_study.records import RankedTrial, TrialRecord, TrialState
 from safr_study.records.scores import is_saturated
 from safr_study.records.warnings import study_warnings, warning_names
-from safr_study.render.format import heading, trial_badges, value_text, values_of
+from safr_study.render.format import heading, shown_setting, trial_badges, value_text, values_of
 from safr_study.render.front_page import DATA, SCRIPTS, STYLES, front_chart
 from safr_study.render.html import document, number
 from safr_study.render.result_tables import infeasible_lines
 from safr_study.render.rungs import result_rungs
-from safr_study.settings import Objective, at_k
+from safr_study.settings import Objective, at_k, flat_settings
 from safr_study.text import Z95, duration
 
 _LAYER_MEASURES = (

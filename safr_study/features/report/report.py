@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import safr_study
-from safr_study.features.compare.compare import (
+from safr_study.features.compare import (
     StudyComparison,
     StudyView,
     compare_studies,
+    comparison_json,
     study_view,
 )
-from safr_study.features.compare.view import comparison_json
 from safr_study.features.confirm.output import confirmation_json
-from safr_study.features.confirm.summary import stored_confirmation
+from safr_study.features.confirm.plan import stored_confirmation
 from safr_study.features.report.inspect_models import Examples, InspectedModel, inspect_models
 from safr_study.features.study_base.results import load_ledger, rank_ledger
 from safr_study.features.study_base.stores import Stores
@@ -27,8 +27,7 @@ from safr_study.ledger.importance import parameter_importance
 from safr_study.ledger.notes import command_of
 from safr_study.ledger.storage import close_storage
 from safr_study.records import StudyResult, TrialRecord, TrialState, to_plain
-from safr_study.records.history import HistoryPoint
-from safr_study.records.importance import Importance
+from safr_study.records.study import HistoryPoint, Importance
 from safr_study.render.format import half_widths
 from safr_study.render.history import hypervolume_history
 from safr_study.render.result_tables import result_json

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from synthetic_study import complete_trial, study_spec
 
 from safr_study.errors import BadInput
-from safr_study.features.compare.compare import StudyComparison, StudyView, compare_studies
-from safr_study.features.compare.view import (
+from safr_study.features.compare import (
+    StudyComparison,
+    StudyView,
+    compare_studies,
     comparison_json,
     comparison_page,
     comparison_table,

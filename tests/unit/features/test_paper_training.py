@@ -10,9 +10,9 @@ import pytest
 
 from safr_study.data import EncodedCorpus, encoded_corpus
 from safr_study.evaluation.superposition import CapacityMeans
+from safr_study.features.paper.lines import RunLine
 from safr_study.features.paper.measure import measure_paper_run
 from safr_study.records.run import RunResult
-from safr_study.records.run_line import RunLine
 from safr_study.runner.task import RunTask, SharedFault
 from safr_study.settings import CorpusSpec, EvaluationConfig, TrainConfig
 from safr_study.training.steps import train_epoch

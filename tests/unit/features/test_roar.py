@@ -29,16 +29,17 @@ from safr_study.evaluation.deletion import (
 )
 from safr_study.evaluation.prediction import Predictor
 from safr_study.evaluation.rankings import recomputed_ranks
-from safr_study.features.evaluate.roar import (
+from safr_study.features.roar import (
     RoarPlan,
+    RoarScores,
     RoarStep,
-    model_roar,
+    capacity_scores,
+    model_corpus,
     plan_roar,
     roar_by,
     roar_metrics,
     without_tokens,
 )
-from safr_study.records.roar import RoarScores
 from safr_study.settings import CorpusSpec, EvaluationConfig, TrainConfig
 from safr_study.training import fit
 
@@ -120,7 +121,9 @@ def roar_of(
         "evaluation": loaded.evaluation,
         "device": CPU,
     }
-    return model_roar(loaded, splits_of(corpus), **{**given, **changes})
+    given, splits = given | changes, splits_of(corpus)
+    scores = capacity_scores(loaded, splits, plan, given["evaluation"], CPU)
+    return roar_by(scores, loaded.config, model_corpus(loaded, splits), **given)
 
 
 def ranked_roar(

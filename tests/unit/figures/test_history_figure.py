@@ -10,7 +10,7 @@ from matplotlib.image import imread
 from safr_study.errors import BadInput
 from safr_study.figures.history import history_figure
 from safr_study.pareto import rank_study
-from safr_study.records.history import HistoryPoint
+from safr_study.records.study import HistoryPoint
 
 SVG = "{http://www.w3.org/2000/svg}"
 RESULT = rank_study("s1", "sst2", ["accuracy", "srs@30"], (50.08, 0.0), [], asked=4)

@@ -14,7 +14,7 @@ import torch
 from safr_study.data import EncodedCorpus, EncodedSplit, encode_corpus, load_corpus
 from safr_study.model import SafrClassifier, build_model, loss_terms
 from safr_study.records import TrialRecord, TrialState
-from safr_study.records.training import EffectiveWeights
+from safr_study.records.run import EffectiveWeights
 from safr_study.records.warnings import trial_warnings
 from safr_study.settings import CorpusSpec, TrainConfig
 from safr_study.training import FitResult, fit

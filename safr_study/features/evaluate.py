@@ -13,11 +13,17 @@ from safr_study.data import EncodedSplit, Split, SplitName, encode_texts, load_c
 from safr_study.errors import BadInput
 from safr_study.evaluation.rankings import word_counts
 from safr_study.evaluation.scoring import score_model
-from safr_study.features.evaluate.roar import RoarPlan, RoarStep, model_roar
+from safr_study.features.roar import (
+    RoarPlan,
+    RoarScores,
+    RoarStep,
+    capacity_scores,
+    model_corpus,
+    roar_by,
+)
 from safr_study.features.study_base.model_folder import model_folder
 from safr_study.features.study_base.stores import Stores
 from safr_study.records import Scores
-from safr_study.records.roar import RoarScores
 from safr_study.settings import CorpusSpec, DeletionMode, everything
 from safr_study.training import computing, pick_device
 
@@ -73,46 +79,9 @@ def evaluate(
         CorruptCheckpoint: the model's files are not whole.
         TrialFailure: what the model, or a retrained one, computes is not finite.
     """
-    with model_folder(reference, stores) as folder:
-        return _evaluate(
-            folder,
-            reference,
-            spec,
-            split,
-            mode,
-            quick=quick,
-            roar=roar,
-            on_begin=on_begin,
-            on_roar=on_roar,
-        )
-
-
-def check_metrics_file(path: Path) -> None:
-    """See that the metrics can be written, before they are paid for.
-
-    Raises:
-        BadInput: the suffix is another, or the folder is not there.
-    """
-    if path.suffix.lower() not in (".csv", ".json"):
-        raise BadInput("out", f"{path.name} is no table; end it in .csv or .json")
-    if not path.absolute().parent.is_dir():
-        raise BadInput("out", f"{path.parent} is no folder; make it first")
-
-
-def _evaluate(
-    folder: Path,
-    reference: str,
-    spec: CorpusSpec | None,
-    split: SplitName,
-    mode: DeletionMode | None,
-    *,
-    quick: bool,
-    roar: RoarPlan | None,
-    on_begin: Callable[[int], None],
-    on_roar: Callable[[RoarStep], None],
-) -> Evaluation:
     device = pick_device(1.0)
-    loaded = load_model(folder, device=device)
+    with model_folder(reference, stores) as folder:
+        loaded = load_model(folder, device=device)
     used = _same_data(loaded.corpus_spec, spec)
     corpus = load_corpus(used)
     texts = {"train": corpus.train, "dev": corpus.dev, "test": corpus.test}[split]
@@ -144,9 +113,10 @@ def _evaluate(
         )
     retrained: tuple[RoarScores, ...] = ()
     if roar is not None:
-        retrained = model_roar(
-            loaded,
-            encoded,
+        retrained = roar_by(
+            capacity_scores(loaded, encoded, roar, config, device),
+            loaded.config,
+            model_corpus(loaded, encoded),
             split=split,
             original=scores.accuracy,
             plan=roar,
@@ -167,6 +137,18 @@ def _evaluate(
         recorded=loaded.scores,
         roar=retrained,
     )
+
+
+def check_metrics_file(path: Path) -> None:
+    """See that the metrics can be written, before they are paid for.
+
+    Raises:
+        BadInput: the suffix is another, or the folder is not there.
+    """
+    if path.suffix.lower() not in (".csv", ".json"):
+        raise BadInput("out", f"{path.name} is no table; end it in .csv or .json")
+    if not path.absolute().parent.is_dir():
+        raise BadInput("out", f"{path.parent} is no folder; make it first")
 
 
 def _same_data(trained: CorpusSpec, asked: CorpusSpec | None) -> CorpusSpec:
