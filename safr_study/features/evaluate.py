@@ -12,7 +12,7 @@ from safr_study.checkpoint.model_files import LoadedModel, load_model
 from safr_study.data import EncodedSplit, Split, SplitName, encode_texts, load_corpus
 from safr_study.errors import BadInput
 from safr_study.evaluation.rankings import word_counts
-from safr_study.evaluation.scoring import score_model
+from safr_study.evaluation.scoring import evaluate_model
 from safr_study.features.roar import (
     RoarPlan,
     RoarScores,
@@ -97,11 +97,10 @@ def evaluate(
     }
     on_begin(texts.examples)
     with computing(loaded.config.threads):
-        scores = score_model(
+        scores = evaluate_model(
             loaded.model,
             encoded[split],
             split_name=split,
-            classes=len(loaded.class_names),
             config=config,
             want=everything(recorded, quick=quick),
             preset=loaded.config.preset,
@@ -110,7 +109,7 @@ def evaluate(
             train_counts=word_counts(encoded["train"], len(loaded.vocabulary))
             if used.dataset == loaded.corpus_spec.dataset
             else None,
-        )
+        ).scores
     retrained: tuple[RoarScores, ...] = ()
     if roar is not None:
         retrained = roar_by(

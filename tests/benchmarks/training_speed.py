@@ -31,7 +31,7 @@ from torch.profiler import ProfilerActivity, profile
 from benchmarks.straightforward import Straightforward, straightforward_steps
 from benchmarks.training_flops import training_flops
 from safr_study.data import Batch, EncodedCorpus, encoded_corpus, training_batches
-from safr_study.evaluation.scoring import score_model
+from safr_study.evaluation.scoring import evaluate_model
 from safr_study.model import SafrClassifier, build_model
 from safr_study.settings import (
     CURVE_SHARES,
@@ -169,11 +169,10 @@ def measure(case: Case, *, quick: bool = False) -> Line:
 def evaluation_seconds(model: SafrClassifier, corpus: EncodedCorpus, want: Wanted) -> float:
     """Of one evaluation on dev with the default settings."""
     return timed(
-        lambda: score_model(
+        lambda: evaluate_model(
             model,
             corpus.dev,
             split_name="dev",
-            classes=len(corpus.class_names),
             config=EvaluationConfig(),
             want=want,
             preset="masked",

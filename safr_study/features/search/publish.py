@@ -15,7 +15,7 @@ from safr_study.features.study_base.files import Content, write_files
 from safr_study.features.study_base.results import rank_ledger
 from safr_study.figures.front import front_figure
 from safr_study.figures.history import history_figure
-from safr_study.figures.parallel import parallel_figure
+from safr_study.figures.parameters import parallel_figure
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.notes import began, command_of, delivery_ends
 from safr_study.records import Provenance, StudyResult

@@ -15,6 +15,7 @@ from safr_study.errors import BadInput
 from safr_study.evaluation.capacity import capacity
 from safr_study.evaluation.explanation import explain_text
 from safr_study.evaluation.prediction import Predictor
+from safr_study.evaluation.rankings import measured_scores
 from safr_study.model import SafrOutput
 from safr_study.records.explanation import (
     ExplainedWord,
@@ -86,7 +87,8 @@ def test_the_numbers_are_those_of_the_forward_pass_and_of_the_evaluation(load: L
     tokens, offsets, _ = encode_texts([TEXT], loaded.vocabulary, loaded.max_len)
     split = EncodedSplit(tokens=tokens, offsets=offsets, labels=np.zeros(1, np.int64))
     predictor = Predictor(loaded.model, 128, None, torch.device("cpu"))
-    logits, scored = predictor.logits_and_capacity(split, "ffn1_pre_relu")
+    logits, scores = measured_scores(predictor, split, {"capacity"}, "ffn1_pre_relu")
+    scored = scores["capacity"]
     np.testing.assert_allclose(capacities, scored, rtol=1e-6)
     probabilities = np.exp(logits[0]) / np.exp(logits[0]).sum()
     assert [name for name, _ in found.probabilities] == ["bad", "fair", "good"]
