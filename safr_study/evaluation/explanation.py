@@ -54,7 +54,7 @@ def explain_text(
     chosen = layer or loaded.evaluation.capacity_layer.removesuffix("_relu")
     words = text.split()
     seen = words[: loaded.max_len]
-    tokens, offsets = encode_texts([text], loaded.vocabulary, loaded.max_len)
+    tokens, offsets, _ = encode_texts([text], loaded.vocabulary, loaded.max_len)
     output = _forward(loaded, tokens.astype(np.int64))
     place = (chosen, 0 if chosen in BEFORE_THE_BLOCKS else loaded.config.shape.layers - 1)
     views = {

@@ -187,7 +187,7 @@ class Predictor:
     ) -> tuple[Floats, dict[str, Floats]]:
         """Logits `[B, C]`, measures of the real tokens; frees all else before the next batch."""
         ids = torch.from_numpy(batch.ids).to(self.device)
-        plain = of is None and not arguments and kernels.fast()
+        plain = of is None and not arguments and kernels.FAST
         if plain and isinstance(self.model, SafrClassifier):
             if not self._inference:
                 self._inference.append(Inference(self.model))

@@ -171,7 +171,7 @@ def _encode(texts: Split, class_names: tuple[str, ...], loaded: LoadedModel) -> 
             f"({', '.join(loaded.class_names[:5])}); give data with the model's classes",
         )
     places = np.array([loaded.class_names.index(name) for name in class_names], dtype=np.int64)
-    tokens, offsets = encode_texts(texts.texts, loaded.vocabulary, loaded.max_len)
+    tokens, offsets, _ = encode_texts(texts.texts, loaded.vocabulary, loaded.max_len)
     rationale = None
     if texts.rationale is not None:
         rationale = np.concatenate([marks[: loaded.max_len] for marks in texts.rationale])

@@ -62,8 +62,8 @@ def losses_and_gradients(
     model = model.to(device)
     model.zero_grad()
     losses = loss_terms(model(ids), labels, ids, PENALTIES, preset)
-    losses.total.backward()  # type: ignore[no-untyped-call]
-    found = {name: getattr(losses, name) for name in ("total", "importance", "interaction")}
+    losses["total"].backward()  # type: ignore[no-untyped-call]
+    found = {name: losses[name] for name in ("total", "importance", "interaction")}
     found |= {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
     return {name: value.detach().to(CPU, torch.float64) for name, value in found.items()}
 

@@ -426,12 +426,12 @@ CANARIES = (
         _hub_errors,
     ),
     Canary(
-        "huggingface_hub.utils.tqdm",
+        "huggingface_hub.utils",
         "data/library.py",
-        "huggingface_hub.utils.tqdm",
+        "huggingface_hub.utils",
         "no progress bars but ours",
         lambda: all(
-            callable(_attribute("huggingface_hub.utils.tqdm", name))
+            callable(_attribute("huggingface_hub.utils", name))
             for name in (
                 "are_progress_bars_disabled",
                 "disable_progress_bars",

@@ -44,7 +44,7 @@ def explain(loaded: LoadedModel, text: str, **options: object) -> Explanation:
 
 
 def forward(loaded: LoadedModel, text: str, length: int | None = None) -> SafrOutput:
-    tokens, _ = encode_texts([text], loaded.vocabulary, loaded.max_len)
+    tokens, *_ = encode_texts([text], loaded.vocabulary, loaded.max_len)
     ids = torch.zeros(1, length or len(tokens), dtype=torch.int64)
     ids[0, : len(tokens)] = torch.from_numpy(tokens)
     with torch.inference_mode():
@@ -84,7 +84,7 @@ def test_the_numbers_are_those_of_the_forward_pass_and_of_the_evaluation(load: L
     keep = [word.keep_probability for word in found.words]
     np.testing.assert_allclose(keep, output.keep_probability[0].numpy(), rtol=1e-6)
 
-    tokens, offsets = encode_texts([TEXT], loaded.vocabulary, loaded.max_len)
+    tokens, offsets, _ = encode_texts([TEXT], loaded.vocabulary, loaded.max_len)
     split = EncodedSplit(tokens=tokens, offsets=offsets, labels=np.zeros(1, np.int64))
     predictor = Predictor(loaded.model, 128, None, torch.device("cpu"))
     logits, scores = measured_scores(predictor, split, {"capacity"}, "ffn1_pre_relu")
