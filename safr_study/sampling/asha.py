@@ -78,7 +78,7 @@ class Asha:
         self._ends: dict[int, Vector] = {}
         self._controls: dict[int, int] = {}
         self._peers: dict[int, dict[int, Vector]] = {rung: {} for rung in self.rungs}
-        """By rung the trials that count there; the order in which they came means nothing."""
+        """Trials that count at each rung; the order in which they came means nothing."""
 
     def add(self, number: int, epoch: int, values: Sequence[float]) -> None:
         """Note what a trial measured; only rungs matter, and the same again changes nothing.
