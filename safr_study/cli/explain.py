@@ -57,19 +57,16 @@ def explain(
 
       safr-study explain model - --png figure.png < review.txt
     """
-    from safr_study.features.explain.explain import check_files, write_files
-    from safr_study.features.explain.explain import explain as run
+    from safr_study.features.explain import explain as explaining
     from safr_study.records.explanation import explanation_to_plain
 
-    check_files(html=html, png=png, svg=svg)
-    found = run(
-        model,
-        _standard_input() if text == "-" else text,
-        open_stores(home, tracking_uri=tracking_uri),
-        layer=layer,
-        all_layers=layers,
-    )
-    written = write_files(found, html=html, png=png, svg=svg)
+    asked = (("html", html), ("png", png), ("svg", svg))
+    files = {kind: path for kind, path in asked if path is not None}
+    explaining.check_files(files)
+    given = _standard_input() if text == "-" else text
+    loaded = explaining.load(model, open_stores(home, tracking_uri=tracking_uri))
+    found = explaining.explain(loaded, given, reference=model, layer=layer, all_layers=layers)
+    written = explaining.write_files(found, files)
     if json:
         output.print_json(explanation_to_plain(found))
     else:

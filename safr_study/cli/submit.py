@@ -18,8 +18,8 @@ from safr_study.render.text_table import TextTable
 from safr_study.text import duration
 
 if TYPE_CHECKING:
-    from safr_study.cluster.jobs.job import Job
-    from safr_study.cluster.jobs.server import JobServer
+    from safr_study.cluster.job import Job
+    from safr_study.cluster.job_server import JobServer
 
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
 """Options of ``search`` are its own to read."""
@@ -68,7 +68,7 @@ def submit(
 
       safr-study stop s1 --ray http://127.0.0.1:8265
     """
-    from safr_study.cluster.jobs.server import connect
+    from safr_study.cluster.job_server import connect
     from safr_study.features.search.build_spec import study_spec
     from safr_study.features.submit import submit as run
 
@@ -146,7 +146,7 @@ def show_jobs(address: str, study: str | None, *, watch: bool, as_json: bool) ->
 
 def stop_jobs(address: str, study: str, *, timeout: float, as_json: bool) -> None:
     """End the running job of a study, and wait until it has ended."""
-    from safr_study.cluster.jobs.job import stop_job, wait
+    from safr_study.cluster.job import stop_job, wait
 
     server, jobs = _jobs(address, study)
     running = [job for job in jobs if not job.ended_yet]
@@ -165,8 +165,8 @@ def stop_jobs(address: str, study: str, *, timeout: float, as_json: bool) -> Non
 
 def _jobs(address: str, study: str | None) -> tuple[JobServer, list[Job]]:
     """A cluster, and the jobs of a study there, or all."""
-    from safr_study.cluster.jobs.job import jobs_of
-    from safr_study.cluster.jobs.server import connect
+    from safr_study.cluster.job import jobs_of
+    from safr_study.cluster.job_server import connect
 
     server = connect(address)
     jobs = jobs_of(server, study)
@@ -179,7 +179,7 @@ def _jobs(address: str, study: str | None) -> tuple[JobServer, list[Job]]:
 
 def _follow(server: JobServer, job: Job, *, as_json: bool) -> None:
     """Show a job's log until it ends, and exit with its code."""
-    from safr_study.cluster.jobs.job import follow
+    from safr_study.cluster.job import follow
 
     stream = sys.stderr if as_json else sys.stdout
 

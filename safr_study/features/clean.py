@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from safr_study.errors import BadInput
-from safr_study.features.study_base.results import open_ledger, rank_ledger
+from safr_study.features.study_base.results import load_ledger, rank_ledger
 from safr_study.features.study_base.stores import Stores
 from safr_study.home import Home
 from safr_study.ledger.address import JOURNAL, LedgerAddress
@@ -18,7 +18,6 @@ from safr_study.ledger.driver_lock import driver_lock, driver_of, drivers, stora
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.retention import (
     Removal,
-    all_generations,
     folders,
     is_finished,
     is_inside,
@@ -67,7 +66,7 @@ def plan_cleaning(request: CleanRequest, stores: Stores) -> Cleaning:
     """
     home, plan = stores.home, Cleaning()
     if request.study is not None:
-        with open_ledger(request.study, stores):
+        with load_ledger(request.study, stores):
             names = [request.study]
     else:
         named = (study_of(folder.name) for folder in _folders_of_studies(home))
@@ -180,7 +179,7 @@ def _ledgers(name: str, stores: Stores) -> tuple[list[Ledger], set[str]]:
         if storage is not None:
             known |= set(keys_of(storage, name))
             if url == stores.storage_url:
-                ledgers = all_generations(storage, name)
+                ledgers = Ledger.load_all(storage, name)
             if not ledgers or url != stores.storage_url:
                 close_storage(storage)
     return ledgers, known

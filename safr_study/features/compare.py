@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from safr_study.errors import BadInput
-from safr_study.features.study_base.results import open_ledger, rank_ledger, write_files
+from safr_study.features.study_base.results import load_ledger, rank_ledger, write_files
 from safr_study.features.study_base.stores import Stores
-from safr_study.figures.comparison import PlottedFront, comparison_figure
+from safr_study.figures.comparison import comparison_figure
 from safr_study.pareto import front_numbers, hypervolume
 from safr_study.records import StudyResult, to_plain
 from safr_study.records.study import HistoryPoint
@@ -100,7 +100,7 @@ def study_view(name: str, stores: Stores) -> StudyView:
     Raises:
         BadInput: there is no such study.
     """
-    with open_ledger(name, stores) as ledger:
+    with load_ledger(name, stores) as ledger:
         return StudyView(rank_ledger(ledger), ledger.spec, ledger.facts.corpus_fingerprint)
 
 
@@ -187,8 +187,8 @@ def write_comparison(comparison: StudyComparison, folder: Path) -> list[Path]:
         f"hypervolume from ({_shown_reference(comparison)}): {volumes}; "
         f"joint front {comparison.hypervolume:.5g}"
     )
-    fronts = [plotted_front(study) for study in comparison.studies]
-    draw = partial(comparison_figure, fronts, comparison.objectives, caption=caption)
+    fronts = [(study.result, study.joint) for study in comparison.studies]
+    draw = partial(comparison_figure, fronts, caption=caption)
     stem = f"compare-{'-'.join(comparison.names)}"[:200]
     return write_files(
         folder,
@@ -243,16 +243,6 @@ def comparison_table(comparison: StudyComparison) -> pd.DataFrame:
         table.insert(2, "on_joint_front", [number in one.joint for number in table["trial"]])
         tables.append(table.astype(object))
     return pd.concat(tables, ignore_index=True)
-
-
-def plotted_front(study: ComparedStudy) -> PlottedFront:
-    """A study's front as the figures take it."""
-    members = study.result.front
-    return PlottedFront(
-        name=study.name,
-        values=tuple(values_of(ranked) for ranked in members),
-        joint=tuple(ranked.trial.number in study.joint for ranked in members),
-    )
 
 
 def _check(views: Sequence[StudyView]) -> None:

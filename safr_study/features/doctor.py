@@ -6,6 +6,8 @@ import os
 import platform
 import shutil
 import tempfile
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -15,9 +17,8 @@ from typing import Literal
 import psutil
 from packaging.requirements import Requirement
 
-from safr_study.cluster.ray_cluster import survey
+from safr_study.cluster.ray_cluster import cluster_size
 from safr_study.data import known_datasets
-from safr_study.data.library import hub_answers
 from safr_study.errors import SafrError, ServiceUnreachable
 from safr_study.features.study_base.cost import RESERVE_BYTES
 from safr_study.features.study_base.provenance import LIBRARIES, source_commit
@@ -30,6 +31,9 @@ from safr_study.tracking.registry import list_models
 from safr_study.tracking.store import open_store
 
 State = Literal["ok", "warning", "failed"]
+_HUB = "https://huggingface.co"
+_HUB_SECONDS = 5.0
+"""Wait for the hub's answer."""
 _LOW_DISK = 2_000_000_000
 """Bytes: 24 models with the vocabulary of IMDB take as much."""
 _LOW_MEMORY = 4_000_000_000
@@ -171,9 +175,7 @@ def _tracking(stores: Stores) -> str:
 
 def _ray(stores: Stores) -> str:
     if stores.address is not None:
-        there = survey(stores.address)
-        room = f"{there.nodes} nodes, {there.cpus:g} CPUs, {there.gpus:g} GPUs"
-        return f"{stores.address} answers: {room}"
+        return f"{stores.address} answers: {cluster_size(stores.address)}"
     shared = Path("/dev/shm")
     if shared.is_dir() and (bytes_there := shutil.disk_usage(shared).total) < _LOW_SHARED:
         found = f"starts here with each study, but /dev/shm has {bytes_there / 1e6:.0f} MB"
@@ -182,15 +184,21 @@ def _ray(stores: Stores) -> str:
 
 
 def _hub(_stores: Stores) -> str:
-    answer = hub_answers()
-    if answer.offline:
-        return f"switched off by {answer.offline}; caches and copies are read"
-    if answer.problem is None:
-        return f"{answer.endpoint} answers"
-    found = f"{answer.endpoint} does not answer ({answer.problem})"
-    advice = "put copies into SAFR_STUDY_DATA (see README), or use planted"
-    state: State = "failed" if answer.chosen else "warning"
-    raise _Problem(state, found, advice, unreachable=answer.chosen)
+    chosen = os.environ.get("HF_ENDPOINT")
+    endpoint = (chosen or _HUB).rstrip("/")
+    for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
+        if os.environ.get(name, "").lower() in ("1", "true", "yes", "on"):
+            return f"switched off by {name}; caches and copies are read"
+    try:
+        urllib.request.urlopen(f"{endpoint}/api/datasets?limit=1", timeout=_HUB_SECONDS).close()
+    except urllib.error.HTTPError as error:
+        error.close()  # Anything that it says is an answer.
+    except (OSError, ValueError) as error:
+        state: State = "failed" if chosen else "warning"
+        found = f"{endpoint} does not answer ({getattr(error, 'reason', error)})"
+        advice = "put copies into SAFR_STUDY_DATA (see README), or use planted"
+        raise _Problem(state, found, advice, unreachable=bool(chosen)) from None
+    return f"{endpoint} answers"
 
 
 def _data_sets(_stores: Stores) -> str:

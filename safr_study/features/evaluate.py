@@ -12,7 +12,7 @@ from safr_study.checkpoint.model_files import LoadedModel, load_model
 from safr_study.data import EncodedSplit, Split, SplitName, encode_texts, load_corpus
 from safr_study.errors import BadInput
 from safr_study.evaluation.rankings import word_counts
-from safr_study.evaluation.scoring import score_model
+from safr_study.evaluation.scoring import evaluate_model
 from safr_study.features.roar import (
     RoarPlan,
     RoarScores,
@@ -81,7 +81,7 @@ def evaluate(
     device = pick_device(1.0)
     with model_folder(reference, stores) as folder:
         loaded = load_model(folder, device=device)
-    used = _same_data(loaded.corpus_spec, spec)
+    used = _same_data(loaded.corpus, spec)
     corpus = load_corpus(used)
     texts = {"train": corpus.train, "dev": corpus.dev, "test": corpus.test}[split]
     if texts is None:
@@ -96,20 +96,19 @@ def evaluate(
     }
     on_begin(texts.examples)
     with computing(loaded.config.threads):
-        scores = score_model(
+        scores = evaluate_model(
             loaded.model,
             encoded[split],
             split_name=split,
-            classes=len(loaded.class_names),
             config=config,
             want=everything(recorded, quick=quick),
             preset=loaded.config.preset,
             device=device,
             # The model's own training texts: those of other data say nothing about it.
             train_counts=word_counts(encoded["train"], len(loaded.vocabulary))
-            if used.dataset == loaded.corpus_spec.dataset
+            if used.dataset == loaded.corpus.dataset
             else None,
-        )
+        ).scores
     retrained: tuple[RoarScores, ...] = ()
     if roar is not None:
         retrained = roar_by(
@@ -171,7 +170,7 @@ def _encode(texts: Split, class_names: tuple[str, ...], loaded: LoadedModel) -> 
             f"({', '.join(loaded.class_names[:5])}); give data with the model's classes",
         )
     places = np.array([loaded.class_names.index(name) for name in class_names], dtype=np.int64)
-    tokens, offsets = encode_texts(texts.texts, loaded.vocabulary, loaded.max_len)
+    tokens, offsets, _ = encode_texts(texts.texts, loaded.vocabulary, loaded.max_len)
     rationale = None
     if texts.rationale is not None:
         rationale = np.concatenate([marks[: loaded.max_len] for marks in texts.rationale])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from safr_study.errors import BadInput
-from safr_study.features.study_base.results import open_ledger, rank_ledger
+from safr_study.features.study_base.results import load_ledger, rank_ledger
 from safr_study.features.study_base.stores import Stores
 from safr_study.records import RegisteredModel
 from safr_study.tracking.registry import list_models, register_front
@@ -20,7 +20,7 @@ def promote_study(name: str, stores: Stores) -> list[RegisteredModel]:
         BadInput: there is no such study, or none of its trials is complete.
         ServiceUnreachable: the tracking server does not answer.
     """
-    with open_ledger(name, stores) as ledger:
+    with load_ledger(name, stores) as ledger:
         result = rank_ledger(ledger)
         if not result.ranked:
             raise BadInput("study", f"{name!r} has no complete trial yet: nothing to promote")

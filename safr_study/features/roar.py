@@ -30,7 +30,7 @@ from safr_study.evaluation.deletion import (
     without_top,
 )
 from safr_study.evaluation.prediction import Predictor
-from safr_study.evaluation.rankings import recomputed_ranks
+from safr_study.evaluation.rankings import measured_scores, recomputed_ranks
 from safr_study.records import EpochReport
 from safr_study.records.metric_values import MeasuredMetric
 from safr_study.settings import EvaluationConfig, TrainConfig
@@ -190,7 +190,7 @@ def roar_by(
             )
             with computing(config.threads):
                 predictor = Predictor(fitted.model, evaluation.batch_size, pad_to, device)
-                found: Right = predictor.classes(texts) == texts.labels
+                found: Right = predictor.logits(texts).argmax(axis=1) == texts.labels
         except TrialFailure as error:
             raise TrialFailure(
                 f"ROAR({100 * k:g}), retraining with seed {seed}, {removed} tokens removed: {error}"
@@ -237,13 +237,14 @@ def capacity_scores(
                 ranks = recomputed_ranks(predictor, texts, counts, layer)
                 found[name] = -ranks.astype(np.float64)
             else:
-                found[name] = predictor.logits_and_capacity(texts, layer)[1]
+                scores = measured_scores(predictor, texts, {"capacity"}, layer)[1]
+                found[name] = scores["capacity"]
     return found
 
 
 def model_corpus(loaded: LoadedModel, splits: Mapping[SplitName, EncodedSplit]) -> EncodedCorpus:
     """The whole texts under the model's vocabulary and classes, for training."""
-    dataset = loaded.corpus_spec.dataset
+    dataset = loaded.corpus.dataset
     return EncodedCorpus(
         name=dataset,
         slug=slugify(dataset),

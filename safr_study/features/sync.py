@@ -15,7 +15,7 @@ from safr_study.ledger.driver_lock import Lease, drivers
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.notes import Delivery, delivery_begins, delivery_ends
 from safr_study.ledger.retention import is_finished
-from safr_study.ledger.storage import close_storage, stored_studies
+from safr_study.ledger.storage import stored_studies
 from safr_study.records import RegisteredModel
 from safr_study.tracking.store import open_store
 from safr_study.tracking.writer import StudyWriter
@@ -50,10 +50,10 @@ def unsynced(stores: Stores) -> list[str]:
             continue  # of another version: not to be read here
         if ledger is None:
             continue
-        delivery = Delivery.of(ledger)
+        with ledger:
+            delivery = Delivery.of(ledger)
         if name not in running and delivery is not None and delivery.missing is not None:
             lacking.append(name)
-        close_storage(ledger.storage)
     return lacking
 
 

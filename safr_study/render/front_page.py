@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from safr_study.figures.canvas import BLUE
-from safr_study.figures.confirmation import Move, draw_confirmed
+from safr_study.figures.confirmation import draw_confirmed, mean_corners
 from safr_study.figures.front import Panel, front_charts
 from safr_study.records import StudyResult
 from safr_study.render.format import half_widths, trial_sentence, value_text, values_of
@@ -55,7 +55,6 @@ def front_chart(result: StudyResult, confirmation: Confirmation | None) -> tuple
     """
     objectives = tuple(Objective(name=name) for name in result.objectives)
     confirmed = () if confirmation is None else confirmation.trials
-    moves = [Move.of(one, partly=True) for one in confirmed]
 
     def add(panel: Panel) -> None:
         for ranked in result.front:
@@ -68,7 +67,7 @@ def front_chart(result: StudyResult, confirmation: Confirmation | None) -> tuple
             panel.draw_intervals(ranked.trial.number, values, ends, name="whisker", **look)
         # Labels may cross the whiskers, which cross nearly everything.
         panel.lines.clear()
-        draw_confirmed(panel, moves)
+        draw_confirmed(panel, confirmed)
 
     marks = {
         f"trial-{ranked.trial.number}": Mark(
@@ -87,7 +86,7 @@ def front_chart(result: StudyResult, confirmation: Confirmation | None) -> tuple
         # Where there is room for few names, the others keep theirs.
         if not (ranked.knee or ranked.trial.baseline):
             marks[f"label-{number}"] = Mark(kind="minor")
-    charts = front_charts(result, room=[end for move in moves for end in move.corners], add=add)
+    charts = front_charts(result, room=mean_corners(confirmed), add=add)
     label = f"The front of {len(result.ranked)} trials; the table has its numbers"
     drawn = Markup("\n").join(
         inline_chart(chart, name="front", label=label, marks=marks, place=place)

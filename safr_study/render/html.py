@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from safr_study.render.format import (
     TINT_COLOURS,
@@ -83,7 +83,8 @@ def number(value: float | None, digits: int = 0, shown: str | None = None) -> Ma
         return Markup('<td class="number" data-value="">–</td>')
     if shown is None:
         shown = f"{value:.{digits}f}" if abs(value) < 1e5 else f"{value:.{digits}e}"
-    return Markup('<td class="number" data-value="{}">{}</td>').format(repr(float(value)), shown)
+    # There are thousands on a page, and Markup.format is slow.
+    return Markup(f'<td class="number" data-value="{float(value)!r}">{escape(shown)}</td>')
 
 
 @cache

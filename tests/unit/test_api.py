@@ -98,7 +98,9 @@ def test_a_model_explains_and_predicts_as_the_command_line_does(registered: Home
     model = ss.load("models:/safr-planted@knee", home=registered.root)
     text = "the film was <good> and bad"
     explained = model.explain(text)
-    expected = explaining.explain("models:/safr-planted@knee", text, open_stores(registered.root))
+    reference = "models:/safr-planted@knee"
+    loaded = explaining.load(reference, open_stores(registered.root))
+    expected = explaining.explain(loaded, text, reference=reference)
     assert explained.prediction == expected.prediction
     assert list(explained.words["capacity"]) == [word.capacity for word in expected.words]
     assert list(explained.words["word"]) == text.split()

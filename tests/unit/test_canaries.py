@@ -274,7 +274,7 @@ CANARIES = (
     ),
     Canary(
         "the variables RAY_JOB_STOP_SIGNAL and RAY_JOB_STOP_WAIT_TIME_S",
-        "cluster/jobs/job.py",
+        "cluster/job.py",
         "RAY_JOB_STOP_SIGNAL",
         "a job that ends cleanly when it is stopped",
         lambda: _are_named(
@@ -283,7 +283,7 @@ CANARIES = (
     ),
     Canary(
         "the loggers of ray.dashboard.modules",
-        "cluster/jobs/server.py",
+        "cluster/job_server.py",
         "ray.dashboard.modules.dashboard_sdk",
         "a standard output without Ray's notices of uploads",
         lambda: all(
@@ -426,12 +426,12 @@ CANARIES = (
         _hub_errors,
     ),
     Canary(
-        "huggingface_hub.utils.tqdm",
+        "huggingface_hub.utils",
         "data/library.py",
-        "huggingface_hub.utils.tqdm",
+        "huggingface_hub.utils",
         "no progress bars but ours",
         lambda: all(
-            callable(_attribute("huggingface_hub.utils.tqdm", name))
+            callable(_attribute("huggingface_hub.utils", name))
             for name in (
                 "are_progress_bars_disabled",
                 "disable_progress_bars",

@@ -10,7 +10,7 @@ import pandas as pd
 
 from safr_study.features.confirm.view import confirmation_notes, confirmation_page
 from safr_study.features.study_base.results import write_files
-from safr_study.figures.confirmation import Move, confirmation_figure
+from safr_study.figures.confirmation import confirmation_figure
 from safr_study.records import to_plain
 from safr_study.records.run import Measured, RunResult, run_to_plain
 from safr_study.uncertainty.confirmation import Confirmation, ConfirmedTrial, Estimate
@@ -27,8 +27,7 @@ def write_confirmation(confirmation: Confirmation, folder: Path) -> list[Path]:
     stem = f"{confirmation.study}-confirmed"
     draw = partial(
         confirmation_figure,
-        confirmation.result,
-        [Move.of(one) for one in confirmation.trials],
+        confirmation,
         title=f"Study {confirmation.study} on {confirmation.dataset}, confirmed",
         caption=_caption(confirmation),
     )

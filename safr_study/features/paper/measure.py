@@ -19,7 +19,7 @@ from safr_study.data import EncodedCorpus, EncodedSplit
 from safr_study.errors import BadInput, CorruptCheckpoint
 from safr_study.evaluation.dev import measure_dev
 from safr_study.evaluation.prediction import Predictor
-from safr_study.evaluation.rankings import word_counts
+from safr_study.evaluation.rankings import measured_scores, word_counts
 from safr_study.evaluation.scoring import evaluate_model
 from safr_study.evaluation.superposition import (
     TokenCapacities,
@@ -171,7 +171,6 @@ def measure_run(
             loaded.model,
             test,
             split_name="test",
-            classes=len(corpus.class_names),
             config=evaluation,
             want=replace(want, agreements=("capacity", *CONTROLS)),
             preset=config.preset,
@@ -227,6 +226,7 @@ def _capacities(
     parts: dict[tuple[str, bool], list[TokenCapacities]] = {}
 
     def add(output: SafrOutput, ids: Tensor) -> Mapping[str, Tensor]:
+        assert output.keep_probability is not None
         for layer in ("ffn1_pre_relu", "ffn1_post_relu"):
             rows = getattr(output, layer)[-1]
             for pad_in in (False, True):
@@ -238,9 +238,9 @@ def _capacities(
 
     def means(layer: str, pad_in: bool) -> MeanCapacities:
         found = capacity_means(parts[layer, pad_in])
-        if found.all is None or found.important is None or found.less_important is None:
+        if found is None:
             raise BadInput("dataset", "its test texts are too short for Table 3; give longer ones")
-        return MeanCapacities(found.all, found.important, found.less_important)
+        return MeanCapacities(*found)
 
     return Ffn1Capacities(
         *(
@@ -258,7 +258,8 @@ def _sentiment(
         return None
     length = loaded.max_len if loaded.config.preset == "reference" else None
     predictor = Predictor(loaded.model, evaluation.batch_size, length, device)
-    found = predictor.logits_and_capacity(test, evaluation.capacity_layer)[1]
+    layer = evaluation.capacity_layer
+    found = measured_scores(predictor, test, {"capacity"}, layer)[1]["capacity"]
     text = np.repeat(np.arange(test.examples), test.lengths)
     marked = test.rationale != 0
     sizes = [np.bincount(text[side], minlength=test.examples) for side in (marked, ~marked)]

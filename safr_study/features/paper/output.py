@@ -16,9 +16,8 @@ from safr_study.features.paper.lines import Row
 from safr_study.features.paper.rows import METRICS
 from safr_study.features.paper.view import paper_page, paper_title
 from safr_study.features.study_base.results import write_files
-from safr_study.figures.capacity_means import CapacityReading, capacity_means_figure
-from safr_study.figures.curves import AccuracyCurve, curves_figure
-from safr_study.figures.tradeoff import TradeoffPoint, tradeoff_figure
+from safr_study.figures.curves import Curve, curves_figure
+from safr_study.figures.reproduction import Reading, TradeoffPoint, means_figure, tradeoff_figure
 from safr_study.records import to_plain
 from safr_study.uncertainty.intervals import Interval
 
@@ -54,7 +53,7 @@ def draw_item(result: Reproduction, path: Path) -> None:
         curves = [_curve(curve) for curve in result.curves]
         curves_figure(curves, path, title=heading, caption=caption)
     elif result.capacities:
-        capacity_means_figure(
+        means_figure(
             [group.replace("_", " ") for group in GROUPS],
             [_reading(outcome) for outcome in result.capacities],
             [number.paper for number in result.capacities[0].numbers],
@@ -63,7 +62,7 @@ def draw_item(result: Reproduction, path: Path) -> None:
             caption=caption,
         )
     elif result.rankings:
-        capacity_means_figure(
+        means_figure(
             [name.replace("_", "\n") for name in _ranking_names(result)],
             _ranking_readings(result),
             None,
@@ -121,33 +120,30 @@ def _points(comparison: PaperComparison) -> tuple[list[TradeoffPoint], list[Trad
         ours.append(
             TradeoffPoint(
                 name=name,
-                accuracy=accuracy.ours.mean,
-                srs=srs.ours.mean,
+                at=(accuracy.ours.mean, srs.ours.mean),
                 on_front=row.on_front,
-                accuracy_interval=accuracy.ours.ends,
-                srs_interval=srs.ours.ends,
+                intervals=(accuracy.ours.ends, srs.ours.ends),
                 saturated=row.saturated > 0,
             )
         )
-        papers.append(TradeoffPoint(name, accuracy.paper, srs.paper, row.on_paper_front))
+        papers.append(TradeoffPoint(name, (accuracy.paper, srs.paper), row.on_paper_front))
     return ours, papers
 
 
-def _curve(curve: CurveOutcome) -> AccuracyCurve:
-    return AccuracyCurve(
+def _curve(curve: CurveOutcome) -> Curve:
+    return Curve(
         name=curve.entry.name,
-        deletion=curve.deletion,
         shares=tuple(point.k for point in curve.points),
-        accuracy=tuple(point.ours.mean for point in curve.points),
-        low=tuple(point.ours.low for point in curve.points),
-        high=tuple(point.ours.high for point in curve.points),
+        values=tuple(point.ours.mean for point in curve.points),
+        deletion=curve.deletion,
+        intervals=tuple(point.ours.ends for point in curve.points),
         paper=tuple(point.paper for point in curve.points),
     )
 
 
-def _reading(outcome: CapacityOutcome) -> CapacityReading:
+def _reading(outcome: CapacityOutcome) -> Reading:
     nearest = ", nearest" if outcome.nearest else ""
-    return CapacityReading(
+    return Reading(
         name=f"{outcome.layer}-ReLU, PAD {outcome.pad}{nearest}",
         values=tuple(number.ours for number in outcome.numbers),
         intervals=tuple(
@@ -163,11 +159,11 @@ def _ranking_names(result: Reproduction) -> list[str]:
     return [name for name, count in counts.items() if count == len(rows)]
 
 
-def _ranking_readings(result: Reproduction) -> list[CapacityReading]:
+def _ranking_readings(result: Reproduction) -> list[Reading]:
     shown = _ranking_names(result)
     found = {(one.row.name, one.ranking): one.average_precision for one in result.rankings}
     return [
-        CapacityReading(
+        Reading(
             name=row,
             values=tuple(found[row, name].mean for name in shown),
             intervals=tuple(found[row, name].ends for name in shown),

@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from safr_study.features.compare import StudyComparison, plotted_front
+from safr_study.features.compare import StudyComparison
 from safr_study.features.report.inspect_models import InspectedModel
 from safr_study.figures.comparison import comparison_charts
-from safr_study.figures.curves import ModelCurve, curves_chart
+from safr_study.figures.curves import Curve, curves_chart
 from safr_study.figures.history import Over, history_chart, rises
-from safr_study.figures.importance import importance_chart
-from safr_study.figures.parallel import parallel_chart
+from safr_study.figures.parameters import importance_chart, parallel_chart
 from safr_study.records import StudyResult
 from safr_study.records.scores import Scores, is_saturated
 from safr_study.records.study import HistoryPoint, Importance
@@ -110,7 +109,7 @@ def compared_fronts(comparison: StudyComparison) -> list[Drawn]:
         for place, study in enumerate(studies)
         for member, ranked in enumerate(study.result.front)
     }
-    charts = comparison_charts([plotted_front(study) for study in studies], objectives)
+    charts = comparison_charts([(study.result, study.joint) for study in studies])
     label = f"The fronts of {', '.join(comparison.names)}"
     return [
         (
@@ -137,7 +136,7 @@ def curves_charts(models: Sequence[tuple[InspectedModel, Scores]]) -> Drawn:
             halves = ["", *("" if se is None else f" ± {Z95 * se:.2f}" for se in errors)]
             shares = (0.0, *scores.shares)
             saturated = (False, *(is_saturated(scores.values, k) for k in scores.shares))
-            curves.append(ModelCurve(model.name, shares, tuple(values), saturated))
+            curves.append(Curve(model.name, shares, tuple(values), saturated=saturated))
             marks[f"curve-{row}"] = Mark(trial=model.trial)
             marks[f"points-{row}"] = [
                 Mark(

@@ -20,7 +20,7 @@ from safr_study.features.compare import (
 from safr_study.features.confirm.output import confirmation_json
 from safr_study.features.confirm.plan import stored_confirmation
 from safr_study.features.report.inspect_models import Examples, InspectedModel, inspect_models
-from safr_study.features.study_base.results import open_ledger, rank_ledger
+from safr_study.features.study_base.results import load_ledger, rank_ledger
 from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.driver_lock import driver_of
 from safr_study.ledger.importance import parameter_importance
@@ -108,7 +108,7 @@ def study_report(
         ServiceUnreachable: the ledger's database does not answer.
     """
     say("reading the ledger")
-    with open_ledger(request.study, stores) as ledger:
+    with load_ledger(request.study, stores) as ledger:
         result, spec, facts = rank_ledger(ledger), ledger.spec, ledger.facts
         view = StudyView(result, spec, facts.corpus_fingerprint)
         comparison = _comparison(view, request, stores)

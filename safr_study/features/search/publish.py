@@ -12,7 +12,7 @@ import yaml
 
 from safr_study.data import EncodedCorpus
 from safr_study.features.study_base.results import rank_ledger, result_files, write_files
-from safr_study.figures.parallel import parallel_figure
+from safr_study.figures.parameters import parallel_figure
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.notes import began, command_of, delivery_ends
 from safr_study.records import Provenance, StudyResult

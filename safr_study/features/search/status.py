@@ -8,14 +8,12 @@ from dataclasses import dataclass
 
 from safr_study.errors import BadInput, ServiceUnreachable
 from safr_study.features.study_base.cost import TrialTimes
-from safr_study.features.study_base.results import find_ledger, open_ledger, rank_ledger
+from safr_study.features.study_base.results import find_ledger, load_ledger, rank_ledger
 from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.driver_lock import Driver, driver_of
 from safr_study.ledger.ledger import Ledger
-from safr_study.ledger.notes import Delivery, began, command_of
+from safr_study.ledger.notes import Delivery, began, command_of, request_stop, stop_requested
 from safr_study.ledger.retention import is_inside, keys_of, tree_size
-from safr_study.ledger.stop_flag import request_stop, stop_requested
-from safr_study.ledger.storage import close_storage
 from safr_study.records import StudyResult, TrialRecord, TrialState
 from safr_study.sampling.fixed_trials import planned_trials
 from safr_study.settings import StudySpec
@@ -84,7 +82,7 @@ def study_status(name: str, stores: Stores) -> StudyStatus:
         BadInput: there is no such study.
         ServiceUnreachable: the ledger's database does not answer.
     """
-    with open_ledger(name, stores) as ledger:
+    with load_ledger(name, stores) as ledger:
         return _status(ledger, name, stores)
 
 
@@ -115,7 +113,7 @@ def stop_study(
     driver = driver_of(home, name, url)
     if driver is None:
         # An unknown name is told first.
-        with open_ledger(name, stores):
+        with load_ledger(name, stores):
             raise BadInput("study", f"{name!r} is not running: there is nothing to stop")
     began = time.monotonic()
     asked = -ASK_SECONDS
@@ -129,8 +127,8 @@ def stop_study(
             # A driver that begins a study is its driver before there is a ledger.
             ledger = find_ledger(name, stores)
             if ledger is not None:
-                request_stop(ledger)
-                close_storage(ledger.storage)
+                with ledger:
+                    request_stop(ledger)
             on_wait(driver, waited if waited > LOOK_SECONDS else 0.0)
         if waited >= timeout:
             raise ServiceUnreachable(

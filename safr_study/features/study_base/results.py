@@ -14,10 +14,10 @@ from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.driver_lock import Lease, driver_lock, drivers
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.run_store import confirmed_seeds
-from safr_study.ledger.storage import close_storage, open_storage, stored_studies
+from safr_study.ledger.storage import stored_studies
 from safr_study.pareto import rank_study
 from safr_study.records import StudyResult, TrialState
-from safr_study.records.history import HistoryPoint
+from safr_study.records.study import HistoryPoint
 from safr_study.render.history import history_table, hypervolume_history
 from safr_study.render.result_tables import result_table
 
@@ -65,28 +65,22 @@ def rank_ledger(ledger: Ledger) -> StudyResult:
     )
 
 
-def find_ledger(name: str, stores: Stores) -> Ledger | None:
-    """The newest generation of a study, if there is one.
+def find_ledger(name: str, stores: Stores, *, drive: bool = False) -> Ledger | None:
+    """The newest generation of a study, if there is one; ``drive``: for its one driver.
 
     Raises:
         BadInput: it cannot be read by this version.
     """
-    storage = open_storage(stores.home, stores.storage_url, name, create=False)
-    if storage is None:
-        return None
-    ledger = Ledger.load(storage, name)
-    if ledger is None:
-        close_storage(storage)
-    return ledger
+    return Ledger.open(stores.home, stores.storage_url, name, drive=drive)
 
 
-def load_ledger(name: str, stores: Stores) -> Ledger:
-    """The newest generation of a study.
+def load_ledger(name: str, stores: Stores, *, drive: bool = False) -> Ledger:
+    """The newest generation of a study; ``drive``: for its one driver.
 
     Raises:
         BadInput: there is no such study; says which there are.
     """
-    ledger = find_ledger(name, stores)
+    ledger = find_ledger(name, stores, drive=drive)
     if ledger is None:
         known = [n for n in stored_studies(stores.home, stores.storage_url) if n != name]
         there = f"there are: {', '.join(known[:10])}" if known else "there is none yet"
@@ -97,20 +91,6 @@ def load_ledger(name: str, stores: Stores) -> Ledger:
 
 
 @contextmanager
-def open_ledger(name: str, stores: Stores) -> Iterator[Ledger]:
-    """The newest generation of a study, to be read in the block.
-
-    Raises:
-        BadInput: there is no such study; says which there are.
-    """
-    ledger = load_ledger(name, stores)
-    try:
-        yield ledger
-    finally:
-        close_storage(ledger.storage)
-
-
-@contextmanager
 def driven_ledger(name: str, stores: Stores) -> Iterator[tuple[Ledger, Lease]]:
     """The newest generation of a study that no other driver has in the block, to be written.
 
@@ -118,17 +98,13 @@ def driven_ledger(name: str, stores: Stores) -> Iterator[tuple[Ledger, Lease]]:
         BadInput: there is no such study, or another driver runs it.
     """
     # Asked first: an unknown name leaves no lock behind.
-    with open_ledger(name, stores):
+    with load_ledger(name, stores):
         pass
-    with driver_lock(stores.home, name, stores.storage_url) as lease:
-        storage = open_storage(stores.home, stores.storage_url, name, create=True)
-        assert storage is not None
-        try:
-            ledger = Ledger.load(storage, name)
-            assert ledger is not None
-            yield ledger, lease
-        finally:
-            close_storage(storage)
+    with (
+        driver_lock(stores.home, name, stores.storage_url) as lease,
+        load_ledger(name, stores, drive=True) as ledger,
+    ):
+        yield ledger, lease
 
 
 def load_result(name: str, stores: Stores) -> StudyResult:
@@ -137,7 +113,7 @@ def load_result(name: str, stores: Stores) -> StudyResult:
     Raises:
         BadInput: there is no such study.
     """
-    with open_ledger(name, stores) as ledger:
+    with load_ledger(name, stores) as ledger:
         return rank_ledger(ledger)
 
 
@@ -206,8 +182,8 @@ def list_studies(stores: Stores) -> tuple[list[StudySummary], list[str]]:
             continue
         if ledger is None:
             continue
-        result = rank_ledger(ledger)
-        close_storage(ledger.storage)
+        with ledger:
+            result = rank_ledger(ledger)
         states = [trial.state for trial in result.unranked]
         summaries.append(
             StudySummary(

@@ -49,7 +49,6 @@ def scores_of(model: SafrClassifier, split: EncodedSplit, want: Wanted, **change
         model,
         split,
         split_name="dev",
-        classes=2,
         config=CONFIG.model_copy(update=changes),
         want=want,
         preset="masked",

@@ -56,7 +56,7 @@ def test_the_reference_point_and_the_axes_are_named(tmp_path: Path) -> None:
     history_figure(RESULT, HISTORY, tmp_path / "history.svg")
     page = ET.parse(tmp_path / "history.svg").getroot()
     shown = ["".join(text.itertext()).strip() for text in page.iter(f"{SVG}text")]
-    assert any("reference point (accuracy 50.08, SRS(30) 0)" in text for text in shown)
+    assert "reference point (accuracy 50.08 %, SRS(30) 0)" in " ".join(shown)
     assert {"hypervolume", "trials ended"} <= set(shown)
     assert any("Study s1 on sst2" in text for text in shown)
     assert any("epochs of training" in text for text in shown)
