@@ -73,7 +73,7 @@ def show(*tables: TextTable) -> None:
 def show_page(page: TextPage) -> None:
     """A page among the results: its title, its tables, and what has to be said with them."""
     console = out()
-    console.print(page.title, soft_wrap=True)
+    console.print(page.title)
     console.print()
     show(*page.tables)
     for note in page.notes:
