@@ -9,6 +9,8 @@ from itertools import product
 
 import numpy as np
 
+from safr_study.pareto import top_k
+
 Rows = Sequence[Sequence[float]]
 OBJECTIVES = (2, 3, 4)
 
@@ -95,6 +97,20 @@ def brute_places(points: Rows, steps: int = 1_000_000) -> list[int]:
     rows = [tuple(row) for row in points]
     before = {v: sum(rows.count(u) for u in order[:i]) for i, v in enumerate(order)}
     return [before[row] for row in rows]
+
+
+def places_by_top_k(points: Rows) -> list[int]:
+    """The place of each point: how many `top_k` takes before it; of equal points the best place."""
+    values = np.asarray(points, dtype=float)
+    places = np.full(len(values), len(values))
+    before = np.zeros(len(values), dtype=bool)
+    for place in range(len(values)):
+        kept = top_k(points, place + 1)
+        (row,) = np.flatnonzero(kept & ~before)
+        equal = (values == values[row]).all(axis=1)
+        places[equal] = np.minimum(places[equal], place)
+        before = kept
+    return [int(place) for place in places]
 
 
 def grid_hypervolume(points: Rows, reference: Sequence[float]) -> float:

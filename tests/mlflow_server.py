@@ -13,7 +13,8 @@ import pytest
 from postgres_server import database
 
 from safr_study.home import open_home
-from safr_study.tracking import Store, UiServer, open_store, serve_ui
+from safr_study.tracking.store import Store, open_store
+from safr_study.tracking.ui import UiServer, serve_ui
 
 
 class Server:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from safr_study.records import Measure, Scores, scores_from_plain
+from safr_study.records import Measure, Scores
 
 
 def a_deletion(
@@ -50,7 +50,7 @@ def made_scores(
     **more: Any,
 ) -> Scores:
     """Scores of these numbers, and of others by their key in JSON."""
-    return scores_from_plain(
+    return Scores.from_plain(
         {
             "split": split,
             "examples": examples,
@@ -66,7 +66,7 @@ def made_scores(
 
 def changed(scores: Scores, **changes: Any) -> Scores:
     """Scores with other numbers, by their key in JSON."""
-    return scores_from_plain({**scores.to_plain(), **changes})
+    return Scores.from_plain({**scores.to_plain(), **changes})
 
 
 def deletions_of(scores: Scores) -> list[Any]:

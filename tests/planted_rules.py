@@ -17,7 +17,7 @@ from plain_scores import numbers
 from torch import Tensor
 
 from safr_study.data import EncodedCorpus, EncodedSplit, encode_corpus, planted_corpus
-from safr_study.evaluation.deletion import deletion_counts, rank_tokens, without_top
+from safr_study.evaluation.deletion import rank_tokens
 from safr_study.evaluation.prediction import Predictor
 from safr_study.evaluation.srs import delete_and_score
 from safr_study.settings import CorpusSpec, DeletionMode
@@ -116,13 +116,12 @@ def measured(
 ) -> Any:
     """Rank by any scores, delete, predict, score."""
     predictor = Predictor(rule, 128, None, CPU)
-    ranks = rank_tokens(scores, split.offsets)
     return numbers(
         delete_and_score(
-            lambda keep: predictor.logits(split, keep, mode),
+            predictor,
             split,
-            top=without_top(ranks, split.offsets, deletion_counts(split.lengths, k)),
-            ranks=ranks,
+            mode,
+            ranks=rank_tokens(scores, split.offsets),
             k=k,
             full=predictor.logits(split),
             draws=draws,

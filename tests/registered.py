@@ -17,7 +17,9 @@ def registered_home(folder: Path, *, count: int = 2, uri: str | None = None) -> 
     """
     from synthetic_study import complete_trial, ranked_study, study_spec, writer_of
 
-    from safr_study.tracking import StudyEnd, open_store, register_front
+    from safr_study.tracking.registry import register_front
+    from safr_study.tracking.store import open_store
+    from safr_study.tracking.study_runs import StudyEnd
 
     home = open_home(folder / "home")
     store = open_store(home, uri)

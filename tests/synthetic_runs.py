@@ -12,15 +12,8 @@ import numpy as np
 from plain_scores import a_deletion, made_scores
 
 from safr_study.evaluation import srs
-from safr_study.features.paper.numbers import PaperRow
-from safr_study.features.paper.rows import WantedRun
-from safr_study.features.paper.runs import Drive, RunPlan
-from safr_study.home import Home
-from safr_study.records import Scores
-from safr_study.records.run import Answers, RunResult
-from safr_study.records.run_line import (
+from safr_study.features.paper.lines import (
     DevResult,
-    EffectiveWeights,
     Ffn1Capacities,
     Limits,
     MeanCapacities,
@@ -28,7 +21,13 @@ from safr_study.records.run_line import (
     Row,
     RunLine,
     SentimentCapacity,
+    read_file,
 )
+from safr_study.features.paper.rows import PaperRow, WantedRun
+from safr_study.features.paper.runs import Drive, RunPlan
+from safr_study.home import Home
+from safr_study.records import Scores
+from safr_study.records.run import Answers, EffectiveWeights, RunResult
 from safr_study.runner.source import FixedSource
 from safr_study.settings import CURVE_SHARES, EvaluationConfig
 from safr_study.settings.metrics import OF_CURVE
@@ -180,6 +179,11 @@ class Heard:
 def file_lines(path: Path) -> list[str]:
     """The lines of a file without their ends."""
     return path.read_text("utf-8").splitlines()
+
+
+def all_lines(folder: Path) -> list[RunLine]:
+    """The runs of all files of a folder, file by file."""
+    return [line for path in sorted(folder.glob("*.jsonl")) for line in read_file(path)]
 
 
 def _scores(full: Any, top: Any, draws: Any, dominant: float) -> Scores:

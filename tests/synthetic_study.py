@@ -19,7 +19,9 @@ from safr_study.records import (
     TrialState,
 )
 from safr_study.settings import StudySpec
-from safr_study.tracking import Store, StudyWriter, TrackedStudy
+from safr_study.tracking.store import Store
+from safr_study.tracking.study_runs import TrackedStudy
+from safr_study.tracking.writer import StudyWriter
 
 FACTS = {"source": "built in", "train texts": 40, "empty texts (dev)": 1}
 PROVENANCE = Provenance("c0ffee", {"python": "3.11", "torch": "2.13"}, "ab" * 32, "cpu")

@@ -11,7 +11,7 @@ import pandas as pd
 from safr_study.checkpoint.model_files import LoadedModel
 from safr_study.data import SplitName
 from safr_study.errors import BadInput
-from safr_study.features.evaluate.evaluate import evaluate as run_evaluation
+from safr_study.features.evaluate import evaluate as run_evaluation
 from safr_study.features.explain import explain as explaining
 from safr_study.features.study_base.stores import Stores
 from safr_study.records.explanation import Explanation
@@ -61,8 +61,8 @@ class Explained:
         kind = path.suffix.lower().removeprefix(".")
         if kind not in ("html", "png", "svg"):
             raise BadInput("path", f"{path.name} ends in none of .html, .png and .svg")
-        explaining.check_files(**{kind: path})
-        return explaining.write_files(self.record, **{kind: path})
+        explaining.check_files({kind: path})
+        return explaining.write_files(self.record, {kind: path})
 
     def _repr_html_(self) -> str:
         return explanation_html(self.record)
@@ -96,7 +96,7 @@ class Model:
         """
         if not isinstance(text, str):
             raise BadInput("text", f"one text is explained, not a {type(text).__name__}")
-        found = explaining.explain_loaded(
+        found = explaining.explain(
             self.loaded, text, reference=self.reference, layer=layer, all_layers=layers
         )
         return Explained(found)

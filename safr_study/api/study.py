@@ -139,7 +139,7 @@ class Study:
         return Study(load_result(self.name, self.stores), self.stores)
 
     def _repr_html_(self) -> str:
-        front = self.front._repr_html_() if self.result.ranked else ""
+        front = front_html(self.result, self.front.svg) if self.result.ranked else None
         return study_html(self.result, front, self.warnings)
 
 

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer
 
 from safr_study.data import MAX_LABEL
 from safr_study.errors import BadInputs, CorruptCheckpoint
-from safr_study.records import CheckpointRef, Scores, scores_from_plain, to_plain
+from safr_study.records import CheckpointRef, Scores, to_plain
 from safr_study.settings import CorpusSpec, EvaluationConfig, Settings, TrainConfig
 
 WEIGHTS = "weights.safetensors"
@@ -33,7 +33,7 @@ def _read_scores(plain: object) -> object:
     if not isinstance(plain, dict):
         return plain
     try:
-        return scores_from_plain(plain)
+        return Scores.from_plain(plain)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"have another form ({error})") from error
 

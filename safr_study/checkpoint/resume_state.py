@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from safr_study.checkpoint.manifest import file_sha256
-from safr_study.records import EpochReport, epoch_from_plain, to_plain
+from safr_study.records import EpochReport, from_plain, to_plain
 
 _SCHEMA = 1
 _MODEL, _ADAM, _BEST = "model.", "adam.", "best."
@@ -121,7 +121,7 @@ def read_running(
     for facts in sorted(folder.glob("epoch-*.json"), reverse=True):
         try:
             plain, tensors = _read(facts, fingerprint)
-            reports = tuple(epoch_from_plain(report) for report in plain["reports"])
+            reports = tuple(from_plain(EpochReport, report) for report in plain["reports"])
             best_is_last = bool(plain["best_is_last"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError):
             continue  # damaged, or of another configuration: the one before may serve

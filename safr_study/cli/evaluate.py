@@ -27,8 +27,8 @@ from safr_study.settings.metrics import OF_RATIONALE
 from safr_study.text import unit_words
 
 if TYPE_CHECKING:
-    from safr_study.features.evaluate.evaluate import Evaluation
-    from safr_study.features.evaluate.roar import RoarStep
+    from safr_study.features.evaluate import Evaluation
+    from safr_study.features.roar import RoarStep
 
 
 def evaluate(
@@ -88,9 +88,9 @@ def evaluate(
 
       safr-study evaluate model --quick --roar 30 --roar-seeds 5
     """
-    from safr_study.features.evaluate.evaluate import check_metrics_file
-    from safr_study.features.evaluate.evaluate import evaluate as run
-    from safr_study.features.evaluate.roar import plan_roar, roar_metrics
+    from safr_study.features.evaluate import check_metrics_file
+    from safr_study.features.evaluate import evaluate as run
+    from safr_study.features.roar import plan_roar, roar_metrics
     from safr_study.records import to_plain
     from safr_study.records.metric_values import measured_metrics, other_rankings, write_metrics
 

@@ -66,19 +66,16 @@ def explain(
 
       safr-study explain model - --png figure.png < review.txt
     """
-    from safr_study.features.explain.explain import check_files, write_files
-    from safr_study.features.explain.explain import explain as run
+    from safr_study.features.explain import explain as explaining
     from safr_study.records.explanation import explanation_to_plain
 
-    check_files(html=html, png=png, svg=svg)
-    found = run(
-        model,
-        _standard_input() if text == "-" else text,
-        open_stores(home, tracking_uri=tracking_uri),
-        layer=layer,
-        all_layers=layers,
-    )
-    written = write_files(found, html=html, png=png, svg=svg)
+    asked = (("html", html), ("png", png), ("svg", svg))
+    files = {kind: path for kind, path in asked if path is not None}
+    explaining.check_files(files)
+    given = _standard_input() if text == "-" else text
+    loaded = explaining.load(model, open_stores(home, tracking_uri=tracking_uri))
+    found = explaining.explain(loaded, given, reference=model, layer=layer, all_layers=layers)
+    written = explaining.write_files(found, files)
     if json:
         output.print_json(explanation_to_plain(found))
     else:
@@ -124,7 +121,7 @@ def _coloured(found: Explanation, console: Console) -> Text:
     """The text, each word on its tint, the top ones marked without colour as well."""
     from rich.text import Text
 
-    from safr_study.render.words import tint
+    from safr_study.render.format import tint
 
     largest = max(word.capacity for word in found.words)
     words = [
@@ -138,7 +135,7 @@ def _coloured(found: Explanation, console: Console) -> Text:
 
 
 def _style(step: int, top: bool, console: Console) -> str:
-    from safr_study.render.words import TINT_COLOURS
+    from safr_study.render.format import TINT_COLOURS
 
     style = "bold underline" if top else ""
     # Eight colours are no scale.
@@ -151,7 +148,7 @@ def _style(step: int, top: bool, console: Console) -> str:
 def _legend(found: Explanation, console: Console) -> Text:
     from rich.text import Text
 
-    from safr_study.render.words import TINTS
+    from safr_study.render.format import TINTS
 
     largest = max(word.capacity for word in found.words)
     legend = Text(f"capacity at {found.layer_title}")

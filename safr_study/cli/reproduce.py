@@ -25,7 +25,7 @@ from safr_study.errors import BadInput, StudyIncomplete
 from safr_study.home import open_home
 
 if TYPE_CHECKING:
-    from safr_study.features.paper.result import Reproduction
+    from safr_study.features.paper.compare import Reproduction
     from safr_study.features.paper.runs import RunRequest
     from safr_study.home import Home
 
@@ -161,7 +161,7 @@ def _dry_run(request: RunRequest, home: Home, *, as_json: bool) -> None:
 
 def _run(request: RunRequest, home: Home, out: Path | None, *, as_json: bool) -> None:
     from safr_study.features.paper.output import reproduction_json, write_item
-    from safr_study.features.paper.reproduce import reproduce as run
+    from safr_study.features.paper.runs import reproduce as run
 
     if out is not None and out.exists() and not out.is_dir():
         raise BadInput("out", f"{out} is no folder; choose another")

@@ -121,7 +121,8 @@ def report(
 
       safr-study report s1 --quick --json
     """
-    from safr_study.features.report.report import ReportRequest, write_report
+    from safr_study.features.report.page import write_report
+    from safr_study.features.report.report import ReportRequest
 
     request = ReportRequest(
         study=study,
@@ -172,8 +173,8 @@ def compare(
 
       safr-study compare s1 s2 --json | jq '.studies[] | {study, hypervolume, share}'
     """
-    from safr_study.features.compare.compare import compare as run
-    from safr_study.features.compare.view import (
+    from safr_study.features.compare import compare as run
+    from safr_study.features.compare import (
         comparison_json,
         comparison_page,
         write_comparison,

@@ -90,7 +90,7 @@ def heaviest_texts(split: EncodedSplit, count: int) -> EncodedSplit:
 
 def rehearse(spec: StudySpec, corpus: EncodedCorpus, device: torch.device) -> None:
     """Train and evaluate the heaviest trial on the longest texts, as a trial does."""
-    from safr_study.evaluation.scoring import score_model
+    from safr_study.evaluation.scoring import evaluate_model
     from safr_study.training import computing, fit
 
     config = heaviest(spec).model_copy(update={"epochs": 1})
@@ -101,11 +101,10 @@ def rehearse(spec: StudySpec, corpus: EncodedCorpus, device: torch.device) -> No
     )
     with computing(config.threads):
         fitted = fit(config, small, device=device)
-        score_model(
+        evaluate_model(
             fitted.model,
             small.dev,
             split_name="dev",
-            classes=len(corpus.class_names),
             config=spec.evaluation,
             want=replace(wanted(o.name for o in spec.objectives), superposition=True),
             preset=config.preset,

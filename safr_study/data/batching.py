@@ -56,7 +56,7 @@ def evaluation_batches(
 
     A batch of long texts has fewer of them, as many as ``POSITIONS`` hold.
     """
-    rows = _by_length(split)
+    rows = np.argsort(split.lengths, kind="stable")
     start = 0
     while start < split.examples:
         some = rows[start : start + batch_size]
@@ -68,12 +68,7 @@ def evaluation_batches(
 
 def whole_batch(split: EncodedSplit, *, pad_to: int | None = None) -> Batch:
     """All the texts, by (length, row)."""
-    return _batch(split, _by_length(split), pad_to)
-
-
-def _by_length(split: EncodedSplit) -> Ints:
-    rows: Ints = np.argsort(split.lengths, kind="stable")
-    return rows
+    return _batch(split, np.argsort(split.lengths, kind="stable"), pad_to)
 
 
 def _batch(split: EncodedSplit, rows: Ints, pad_to: int | None) -> Batch:

@@ -71,11 +71,10 @@ def _write_entry(entry: Path, corpus: EncodedCorpus) -> None:
         arrays = named_arrays(corpus.vocabulary_bytes, corpus.splits)
         for name, array in arrays.items():
             np.save(part / f"{name}.npy", array, allow_pickle=False)
+        fields = (*_PLAIN_FIELDS, "class_names", "counts")
         facts = {
             "schema": SCHEMA_VERSION,
-            **{field: getattr(corpus, field) for field in _PLAIN_FIELDS},
-            "class_names": list(corpus.class_names),
-            "counts": dict(corpus.counts),
+            **{field: getattr(corpus, field) for field in fields},
             "sha256": {name: _sha256(array) for name, array in arrays.items()},
         }
         (part / _FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
@@ -91,7 +90,11 @@ def _read_entry(entry: Path) -> EncodedCorpus | None:
         facts = json.loads((entry / _FACTS).read_text(encoding="utf-8"))
         if facts["schema"] != SCHEMA_VERSION:
             return None
-        arrays = {name: _map(entry / f"{name}.npy") for name in facts["sha256"]}
+        # Read-only over the files; of the base class, which Ray ships without a copy.
+        arrays = {
+            name: np.asarray(np.load(entry / f"{name}.npy", mmap_mode="r", allow_pickle=False))
+            for name in facts["sha256"]
+        }
         broken = [name for name, sha in facts["sha256"].items() if _sha256(arrays[name]) != sha]
         if broken:
             raise ValueError(f"{', '.join(broken)} changed on disk")
@@ -101,29 +104,23 @@ def _read_entry(entry: Path) -> EncodedCorpus | None:
         return None
 
 
-def _map(path: Path) -> np.ndarray:
-    """A read-only array over the file; of the base class, which Ray ships without a copy."""
-    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-
-
 def _corpus(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> EncodedCorpus:
-    splits: dict[str, EncodedSplit] = {}
-    for name in SPLIT_NAMES:
-        parts = {
-            key.removeprefix(f"{name}."): array
-            for key, array in arrays.items()
-            if key.startswith(f"{name}.")
-        }
-        if parts:
-            splits[name] = EncodedSplit(**parts)
+    splits: dict[str, Any] = {
+        name: EncodedSplit(
+            arrays[f"{name}.tokens"],
+            arrays[f"{name}.offsets"],
+            arrays[f"{name}.labels"],
+            arrays.get(f"{name}.rationale"),
+        )
+        for name in SPLIT_NAMES
+        if name != "test" or "test.tokens" in arrays
+    }
     return EncodedCorpus(
         **{field: facts[field] for field in _PLAIN_FIELDS},
         class_names=tuple(facts["class_names"]),
         counts=facts["counts"],
         vocabulary_bytes=arrays["vocabulary"],
-        train=splits["train"],
-        dev=splits["dev"],
-        test=splits.get("test"),
+        **splits,
     )
 
 

@@ -22,7 +22,7 @@ class KnownDataset:
     description: str
     hub: str | None
     """Id on the hub; ``None``: only as a local copy."""
-    class_names: tuple[str, ...]
+    class_names: tuple[str, ...] = ("negative", "positive")
     """Class names by label, whatever the source calls them: every source gives the same corpus."""
     max_len: int = 128
     """Tokens kept of each text by default."""
@@ -32,34 +32,30 @@ KNOWN: dict[str, KnownDataset] = {
     "sst2": KnownDataset(
         "film review sentences, 6,920 / 872 / 1,821, 2 classes",
         hub="SetFit/sst2",
-        class_names=("negative", "positive"),
     ),
     "sst2-treebank": KnownDataset(
         "the same reviews through the filter of the SAFR authors, 6,244 / 825 / 1,743, "
         "with word sentiment as rationale",
         hub=None,
-        class_names=("negative", "positive"),
     ),
     "imdb": KnownDataset(
         "film reviews, 20,000 / 5,000 / 25,000, 2 classes",
         hub="stanfordnlp/imdb",
-        class_names=("negative", "positive"),
         max_len=256,
     ),
 }
-_OTHER_MAX_LEN = 128
-
-
-def default_max_len(dataset: str) -> int:
-    """Tokens kept of each text where the user says nothing."""
-    return KNOWN[dataset].max_len if dataset in KNOWN else _OTHER_MAX_LEN
 
 
 def known_datasets() -> list[tuple[str, str, str]]:
     """(name, description, where it is available now) of each data set with a short name."""
-    planted = [(name, description, "built in") for name, description in _planted_names()]
-    named = [(name, known.description, _where(name, known)) for name, known in KNOWN.items()]
-    return planted + named
+    found = [
+        (PLANTED if name == "single" else f"{PLANTED}:{name}", variant.description, "built in")
+        for name, variant in VARIANTS.items()
+    ]
+    for name, known in KNOWN.items():
+        hub = f"hub {known.hub}" if known.hub else f"needs a local copy in {DATA_VARIABLE}/{name}"
+        found.append((name, known.description, str(local_copy(name) or hub)))
+    return found
 
 
 def slugify(dataset: str) -> str:
@@ -83,17 +79,3 @@ def local_copy(name: str) -> Path | None:
     root = os.environ.get(DATA_VARIABLE)
     folder = Path(root).expanduser() / name if root else None
     return folder if folder is not None and folder.is_dir() else None
-
-
-def _planted_names() -> list[tuple[str, str]]:
-    return [
-        (PLANTED if name == "single" else f"{PLANTED}:{name}", variant.description)
-        for name, variant in VARIANTS.items()
-    ]
-
-
-def _where(name: str, known: KnownDataset) -> str:
-    folder = local_copy(name)
-    if folder is not None:
-        return str(folder)
-    return f"hub {known.hub}" if known.hub else f"needs a local copy in {DATA_VARIABLE}/{name}"

@@ -50,29 +50,26 @@ def corpus_of(tables: Mapping[str, Any], spec: CorpusSpec, source: str) -> Corpu
         for field, column in (("text-column", text), ("label-column", label)):
             if column not in table.column_names:
                 raise BadInput(field, f"the {name} split has no column {column!r}: {_list(table)}")
-    train_labels = _label_names(train, label)
-    class_names = _class_names(train, label, train_labels)
-    train_split = _split("train", train, text, train_labels, class_names)
-    if "dev" in tables:
-        dev_table = tables["dev"]
-        dev_split = _split("dev", dev_table, text, _label_names(dev_table, label), class_names)
-    else:
-        train_split, dev_split = split_dev(train_split, class_names, spec.split_seed)
-    test_split, unlabelled = None, 0
-    if "test" in tables:
-        test_labels = _label_names(tables["test"], label)
-        if any(_is_missing(name, class_names) for name in test_labels):
-            unlabelled = len(test_labels)
-        else:
-            test_split = _split("test", tables["test"], text, test_labels, class_names)
+    labels = {name: _label_names(table, label) for name, table in tables.items()}
+    class_names = _class_names(train, label, labels["train"])
+    unlabelled = 0
+    if any(_is_missing(name, class_names) for name in labels.get("test", ())):
+        unlabelled = len(labels.pop("test"))
+    splits = {
+        name: _split(name, tables[name], text, of_split, class_names)
+        for name, of_split in labels.items()
+    }
+    if "dev" not in splits:
+        splits["train"], splits["dev"] = split_dev(splits["train"], class_names, spec.split_seed)
+    known = KNOWN.get(spec.dataset)
+    if known is not None and len(known.class_names) == len(class_names):
+        class_names = known.class_names
     return Corpus(
         name=spec.dataset,
         source=source,
-        class_names=_shown_names(spec.dataset, class_names),
-        train=train_split,
-        dev=dev_split,
-        test=test_split,
+        class_names=class_names,
         unlabelled_test=unlabelled,
+        **splits,
     )
 
 
@@ -121,8 +118,7 @@ def _split(
             f"the {name} split has labels that train lacks: {', '.join(strangers[:5])}; "
             "add training examples of them or drop the rows",
         )
-    texts = _texts(table, text_column)
-    _check_texts(texts, name)
+    texts = _texts(table, text_column, name)
     if not any(text.strip() for text in texts):
         raise BadInput(
             "text-column", f"all texts of the {name} split are empty; name another column or file"
@@ -131,17 +127,14 @@ def _split(
     return Split(texts, numbers, _rationale(table, texts, name))
 
 
-def _texts(table: Any, column: str) -> list[str]:
+def _texts(table: Any, column: str, split: str) -> list[str]:
     values = _values(table, column)
     for kind, name in ((bytes, "bytes"), ((list, dict), "lists")):
         if any(isinstance(value, kind) for value in values):
             raise BadInput(
                 "text-column", f"{column!r} holds no texts but {name}; name another column"
             )
-    return ["" if value is None else str(value) for value in values]
-
-
-def _check_texts(texts: Sequence[str], split: str) -> None:
+    texts = ["" if value is None else str(value) for value in values]
     for row, text in enumerate(texts):
         if len(text) > MAX_TEXT:
             raise BadInput(
@@ -155,6 +148,7 @@ def _check_texts(texts: Sequence[str], split: str) -> None:
                 f"row {row} of the {split} split holds a NUL character: the file is damaged, or "
                 "not UTF-8; mend or convert it",
             )
+    return texts
 
 
 def _label_names(table: Any, column: str) -> list[str | None]:
@@ -220,11 +214,6 @@ def _check_labels(present: set[str], texts: int) -> None:
             raise BadInput(
                 "label-column", f"{label!r} holds a control character; give it a plain name"
             )
-
-
-def _shown_names(dataset: str, found: tuple[str, ...]) -> tuple[str, ...]:
-    known = KNOWN.get(dataset)
-    return known.class_names if known and len(known.class_names) == len(found) else found
 
 
 def _rationale(table: Any, texts: Sequence[str], split: str) -> list[Marks] | None:

@@ -53,7 +53,7 @@ class Corpus:
     """Class names by label."""
     train: Split
     dev: Split
-    test: Split | None
+    test: Split | None = None
     unlabelled_test: int = 0
     """Texts of a test split that was left out because labels are missing."""
 

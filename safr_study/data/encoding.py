@@ -12,11 +12,13 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from safr_study.data.catalogue import default_max_len, slugify
+from safr_study.data.catalogue import KNOWN, slugify
 from safr_study.data.corpus import Corpus, Ints, Marks, Split
 from safr_study.errors import BadInput
 from safr_study.settings import UNK, CorpusSpec
 
+MAX_LEN = 128
+"""Tokens kept of each text, where neither the user nor the data set says."""
 SPECIAL_WORDS = ("<pad>", "<unk>")
 """Words of the ids 0 and 1."""
 Bytes = npt.NDArray[np.uint8]
@@ -67,17 +69,17 @@ class EncodedCorpus:
     """No text has more tokens."""
     vocabulary_bytes: Bytes
     """The words by id, UTF-8, one per line."""
-    train: EncodedSplit
-    dev: EncodedSplit
-    test: EncodedSplit | None
     counts: Mapping[str, int]
     """Facts to report: ``vocabulary``, and for each split ``examples_``, ``tokens_``, ``empty_``
     (texts), ``truncated_`` (texts), ``unknown_`` (tokens); ``unlabelled_test``."""
+    train: EncodedSplit
+    dev: EncodedSplit
+    test: EncodedSplit | None = None
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
         """Words by id; unpacked at each call."""
-        return unpack_vocabulary(self.vocabulary_bytes)
+        return tuple(self.vocabulary_bytes.tobytes().decode().split("\n"))
 
     @property
     def vocabulary_size(self) -> int:
@@ -109,16 +111,32 @@ class EncodedCorpus:
 
 def encode_corpus(corpus: Corpus, spec: CorpusSpec) -> EncodedCorpus:
     """Build the vocabulary from the training texts alone, and encode every split with it."""
-    max_len = spec.max_len or default_max_len(spec.dataset)
+    known = KNOWN.get(spec.dataset)
+    max_len = spec.max_len or (known.max_len if known else MAX_LEN)
     vocabulary = build_vocabulary(corpus.train.texts, spec.min_count)
     packed = pack_vocabulary(vocabulary)
     counts = {"vocabulary": len(vocabulary), "unlabelled_test": corpus.unlabelled_test}
     encoded: dict[str, EncodedSplit] = {}
     for name in SPLIT_NAMES:
         split: Split | None = getattr(corpus, name)
-        if split is not None:
-            encoded[name], facts = _encode_split(split, vocabulary, max_len)
-            counts |= {f"{fact}_{name}": value for fact, value in facts.items()}
+        if split is None:
+            continue
+        tokens, offsets, full = encode_texts(split.texts, vocabulary, max_len)
+        labels, rationale = split.labels.astype(np.int64), None
+        if split.rationale is not None:
+            rationale = np.concatenate([marks[:max_len] for marks in split.rationale])
+            rationale = rationale.astype(np.int8)
+        for array in (tokens, offsets, labels, rationale):
+            if array is not None:
+                array.setflags(write=False)
+        encoded[name] = EncodedSplit(tokens, offsets, labels, rationale)
+        counts |= {
+            f"examples_{name}": split.examples,
+            f"tokens_{name}": len(tokens),
+            f"empty_{name}": int(np.count_nonzero(full == 0)),
+            f"truncated_{name}": int(np.count_nonzero(full > max_len)),
+            f"unknown_{name}": int(np.count_nonzero(tokens == UNK)),
+        }
     return EncodedCorpus(
         name=corpus.name,
         slug=slugify(corpus.name),
@@ -127,16 +145,14 @@ def encode_corpus(corpus: Corpus, spec: CorpusSpec) -> EncodedCorpus:
         class_names=corpus.class_names,
         max_len=max_len,
         vocabulary_bytes=packed,
-        train=encoded["train"],
-        dev=encoded["dev"],
-        test=encoded.get("test"),
         counts=counts,
+        **encoded,
     )
 
 
 def encode_texts(
     texts: Iterable[str], vocabulary: Sequence[str], max_len: int
-) -> tuple[Tokens, Ints]:
+) -> tuple[Tokens, Ints, Ints]:
     """Ids of the first ``max_len`` white-space tokens of each text.
 
     Args:
@@ -145,10 +161,18 @@ def encode_texts(
         max_len: tokens kept of each text.
 
     Returns:
-        tokens ``[T]`` and offsets ``[N + 1]``.
+        tokens ``[T]``, offsets ``[N + 1]``, and the lengths ``[N]`` before the cut.
     """
-    tokens, offsets, _ = _encode(texts, vocabulary, max_len)
-    return tokens, offsets
+    first = len(SPECIAL_WORDS)
+    ids = {word: number for number, word in enumerate(vocabulary[first:], start=first)}
+    words = [text.split() for text in texts]
+    full = np.fromiter(map(len, words), dtype=np.int64, count=len(words))
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.minimum(full, max_len))])
+    flat = itertools.chain.from_iterable(row[:max_len] for row in words)
+    tokens = np.fromiter(
+        map(ids.get, flat, itertools.repeat(UNK)), dtype=np.int32, count=int(offsets[-1])
+    )
+    return tokens, offsets, full
 
 
 def describe(corpus: EncodedCorpus) -> str:
@@ -170,45 +194,6 @@ def describe(corpus: EncodedCorpus) -> str:
     if counts["unlabelled_test"]:
         parts.append("test left out (labels are missing)")
     return f"{corpus.name}: {', '.join(parts)}"
-
-
-def _encode(
-    texts: Iterable[str], vocabulary: Sequence[str], max_len: int
-) -> tuple[Tokens, Ints, Ints]:
-    """Tokens, offsets and the lengths ``[N]`` before truncation."""
-    first = len(SPECIAL_WORDS)
-    ids = {word: number for number, word in enumerate(vocabulary[first:], start=first)}
-    words = [text.split() for text in texts]
-    full = np.fromiter(map(len, words), dtype=np.int64, count=len(words))
-    lengths = np.minimum(full, max_len)
-    offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
-    flat = itertools.chain.from_iterable(row[:max_len] for row in words)
-    tokens = np.fromiter(
-        map(ids.get, flat, itertools.repeat(UNK)), dtype=np.int32, count=int(offsets[-1])
-    )
-    return tokens, offsets, full
-
-
-def _encode_split(
-    split: Split, vocabulary: Sequence[str], max_len: int
-) -> tuple[EncodedSplit, dict[str, int]]:
-    tokens, offsets, full = _encode(split.texts, vocabulary, max_len)
-    rationale = None
-    if split.rationale is not None:
-        kept = [marks[:max_len].astype(np.int8) for marks in split.rationale]
-        rationale = np.concatenate(kept)
-        rationale.setflags(write=False)
-    labels = split.labels.astype(np.int64)
-    for array in (tokens, offsets, labels):
-        array.setflags(write=False)
-    facts = {
-        "examples": split.examples,
-        "tokens": len(tokens),
-        "empty": int(np.count_nonzero(full == 0)),
-        "truncated": int(np.count_nonzero(full > max_len)),
-        "unknown": int(np.count_nonzero(tokens == UNK)),
-    }
-    return EncodedSplit(tokens, offsets, labels, rationale), facts
 
 
 def _fingerprint(
@@ -252,8 +237,3 @@ def build_vocabulary(texts: Iterable[str], min_count: int) -> tuple[str, ...]:
 def pack_vocabulary(words: tuple[str, ...]) -> Bytes:
     """One array for all words, cheap to store and to share; no word holds a line break."""
     return np.frombuffer("\n".join(words).encode(), dtype=np.uint8)
-
-
-def unpack_vocabulary(packed: Bytes) -> tuple[str, ...]:
-    """The inverse of ``pack_vocabulary``."""
-    return tuple(packed.tobytes().decode().split("\n"))

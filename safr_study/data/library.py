@@ -7,14 +7,10 @@ The library is imported inside the functions: it takes a second, and a warm cach
 from __future__ import annotations
 
 import logging
-import os
 import tempfile
-import urllib.error
-import urllib.request
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +21,6 @@ from safr_study.text import first_line
 
 SAVED_MARKERS = ("dataset_dict.json", "state.json")
 """Files by which a folder of ``save_to_disk`` is known."""
-_BUILDERS = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".json": "json",
-    ".jsonl": "json",
-    ".ndjson": "json",
-    ".parquet": "parquet",
-}
-_HUB = "https://huggingface.co"
 _HUB_SECONDS = 5.0
 """Wait for the hub's first answer."""
 
@@ -84,7 +71,13 @@ def read_hub(name: str, repository: str, *, tried: str) -> tuple[Tables, str]:
         BadInput: the hub answers, but has no such data set, or one that cannot be used.
     """
     import datasets
+    import huggingface_hub
+    from datasets.data_files import EmptyDatasetError
+    from datasets.exceptions import DatasetNotFoundError, DatasetsError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 
+    # The base classes are those of the HTTP library that the hub's client has.
+    failed: tuple[type[Exception], ...] = (OSError, *HfHubHTTPError.__bases__)
     with _quiet():
         cached = _read_cached(repository)
         if cached is not None:
@@ -92,55 +85,29 @@ def read_hub(name: str, repository: str, *, tried: str) -> tuple[Tables, str]:
         if datasets.config.HF_HUB_OFFLINE:
             raise _unreachable(name, tried, "the hub is switched off by HF_HUB_OFFLINE")
         try:
-            _probe(repository)
+            # One question with a short wait: the library tries for half a minute and more.
+            hub = huggingface_hub.HfApi(endpoint=datasets.config.HF_ENDPOINT)
+            hub.dataset_info(repository, timeout=_HUB_SECONDS)
             loaded = datasets.load_dataset(repository)
-        except _not_found_errors() as error:
+        except (DatasetNotFoundError, RepositoryNotFoundError, HFValidationError) as error:
             raise BadInput(
                 "dataset",
                 f"no data set {name!r}: {tried}, the Hugging Face cache and the hub "
                 f"{datasets.config.HF_ENDPOINT} know none (a private one needs `hf auth login`); "
                 f"check the spelling, or give a path{_meant(name)}",
             ) from error
-        except _unusable_errors() as error:
+        # It has no data files, several configurations, a script, ...
+        except (DatasetsError, EmptyDatasetError, ValueError, RuntimeError) as error:
             raise BadInput(
                 "dataset",
                 f"{repository} of the hub cannot be used ({_reason(error)}); "
                 "save the part you want to a file and give its path",
             ) from error
-        except _connection_errors() as error:
+        except failed as error:
             raise _unreachable(
                 name, tried, f"the hub {datasets.config.HF_ENDPOINT} failed: {_reason(error)}"
             ) from error
     return dict(loaded), f"hub {repository}"
-
-
-@dataclass(frozen=True, slots=True)
-class HubAnswer:
-    """Whether the hub of data sets can be asked."""
-
-    endpoint: str
-    chosen: bool
-    """Whether the user named it by ``HF_ENDPOINT``."""
-    offline: str = ""
-    """The variable that switches it off; empty: none does."""
-    problem: str | None = None
-    """Why it does not answer; ``None``: it does, or was not asked."""
-
-
-def hub_answers() -> HubAnswer:
-    """Knock at the hub; anything that it says is an answer."""
-    chosen = os.environ.get("HF_ENDPOINT")
-    endpoint = (chosen or _HUB).rstrip("/")
-    for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
-        if os.environ.get(name, "").lower() in ("1", "true", "yes", "on"):
-            return HubAnswer(endpoint, bool(chosen), offline=name)
-    try:
-        urllib.request.urlopen(f"{endpoint}/api/datasets?limit=1", timeout=_HUB_SECONDS).close()
-    except urllib.error.HTTPError as error:
-        error.close()
-    except (OSError, ValueError) as error:
-        return HubAnswer(endpoint, bool(chosen), problem=str(getattr(error, "reason", error)))
-    return HubAnswer(endpoint, bool(chosen))
 
 
 def _read_file(path: Path) -> Any:
@@ -148,10 +115,11 @@ def _read_file(path: Path) -> Any:
     import pyarrow.parquet as pq
 
     scratch = Path(datasets.config.HF_CACHE_HOME).expanduser()
+    kind = path.suffix.lower()[1:]
+    builder = {"tsv": "csv", "jsonl": "json", "ndjson": "json"}.get(kind, kind)
     try:
         if path.stat().st_size == 0:
             raise BadInput("dataset", f"{path} is empty; give a file with texts and labels")
-        builder = _BUILDERS[path.suffix.lower()]
         if builder == "parquet" and pq.read_metadata(path).num_rows == 0:
             raise _no_rows(path)
         scratch.mkdir(parents=True, exist_ok=True)
@@ -159,7 +127,7 @@ def _read_file(path: Path) -> Any:
         # so a file that changes within one tick would be answered with its old content.
         with _quiet(), tempfile.TemporaryDirectory(prefix="safr-study-", dir=scratch) as folder:
             # A plain name: the library takes brackets and stars in a path for a pattern.
-            plain = Path(folder) / f"data{path.suffix.lower()}"
+            plain = Path(folder) / f"data.{kind}"
             plain.symlink_to(path.absolute())
             return datasets.load_dataset(
                 builder,
@@ -172,7 +140,7 @@ def _read_file(path: Path) -> Any:
     except (datasets.exceptions.DatasetsError, ValueError, OSError, StopIteration) as error:
         raise BadInput(
             "dataset",
-            f"{path} cannot be read as {path.suffix.lower()[1:]} ({_reason(error)}); "
+            f"{path} cannot be read as {kind} ({_reason(error)}); "
             "mend the file: UTF-8, one header line or one object per text",
         ) from error
 
@@ -220,40 +188,6 @@ def _read_cached(repository: str) -> Tables | None:
         datasets.config.HF_HUB_OFFLINE = online
 
 
-def _probe(repository: str) -> None:
-    """One question with a short wait: the library itself tries for half a minute and more."""
-    import datasets
-    import huggingface_hub
-
-    huggingface_hub.HfApi(endpoint=datasets.config.HF_ENDPOINT).dataset_info(
-        repository, timeout=_HUB_SECONDS
-    )
-
-
-def _not_found_errors() -> tuple[type[Exception], ...]:
-    """The hub answered that it has no such data set, or that the name cannot be one."""
-    from datasets.exceptions import DatasetNotFoundError
-    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
-
-    return (DatasetNotFoundError, RepositoryNotFoundError, HFValidationError)
-
-
-def _unusable_errors() -> tuple[type[Exception], ...]:
-    """The data set is there, but has no data files, several configurations, a script, ..."""
-    from datasets.data_files import EmptyDatasetError
-    from datasets.exceptions import DatasetsError
-
-    return (DatasetsError, EmptyDatasetError, ValueError, RuntimeError)
-
-
-def _connection_errors() -> tuple[type[Exception], ...]:
-    """What a failed request may raise; the base class is that of the HTTP library in use, which
-    differs between versions of the hub's client."""
-    from huggingface_hub.errors import HfHubHTTPError
-
-    return (OSError, *HfHubHTTPError.__bases__)
-
-
 def _unreachable(name: str, tried: str, why: str) -> ServiceUnreachable:
     return ServiceUnreachable(
         f"dataset: {name} was not found: {tried}, the Hugging Face cache has no copy, and {why}; "
@@ -277,11 +211,7 @@ def _reason(error: BaseException) -> str:
 def _quiet() -> Iterator[None]:
     """No progress bars, log lines or warnings of the libraries; restored afterwards."""
     import datasets
-    from huggingface_hub.utils.tqdm import (
-        are_progress_bars_disabled,
-        disable_progress_bars,
-        enable_progress_bars,
-    )
+    import huggingface_hub.utils as hub
 
     with ExitStack() as restore, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -289,10 +219,8 @@ def _quiet() -> Iterator[None]:
             logger = logging.getLogger(name)
             restore.callback(logger.setLevel, logger.level)
             logger.setLevel(logging.CRITICAL + 1)
-        if not datasets.utils.are_progress_bars_disabled():
-            datasets.utils.disable_progress_bars()
-            restore.callback(datasets.utils.enable_progress_bars)
-        if not are_progress_bars_disabled():
-            disable_progress_bars()
-            restore.callback(enable_progress_bars)
+        for bars in (datasets.utils, hub):
+            if not bars.are_progress_bars_disabled():
+                bars.disable_progress_bars()
+                restore.callback(bars.enable_progress_bars)
         yield

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from safr_study.data.catalogue import (
     DATA_VARIABLE,
@@ -59,15 +60,14 @@ def load_corpus(spec: CorpusSpec) -> Corpus:
 def load_source(source: Source, spec: CorpusSpec) -> Corpus:
     """Read a source and apply the limits; the order of the texts stays that of the source."""
     corpus = source.read()
-    seed = spec.split_seed
-    return replace(
-        corpus,
-        train=limit_split(corpus.train, spec.train_limit, seed, field="train-limit"),
-        dev=limit_split(corpus.dev, spec.dev_limit, seed, field="dev-limit"),
-        test=None
-        if corpus.test is None
-        else limit_split(corpus.test, spec.test_limit, seed, field="test-limit"),
-    )
+    limited: dict[str, Any] = {
+        name: limit_split(
+            split, getattr(spec, f"{name}_limit"), spec.split_seed, field=f"{name}-limit"
+        )
+        for name, split in (("train", corpus.train), ("dev", corpus.dev), ("test", corpus.test))
+        if split is not None
+    }
+    return replace(corpus, **limited)
 
 
 def find_source(spec: CorpusSpec) -> Source:
@@ -142,37 +142,31 @@ def _hub_source(spec: CorpusSpec) -> Source:
 
 def _path_source(path: Path, spec: CorpusSpec) -> Source:
     phrase = str(path)
+    saved = path.is_dir() and _is_saved(path)
     if path.is_file():
         if path.suffix.lower() not in SUFFIXES:
             raise BadInput(
                 "dataset", f"{path} is of no known kind; give one of {', '.join(SUFFIXES)}"
             )
-        return _files_source({"train": path}, spec, phrase)
-    if not path.is_dir():
+        files = {"train": path}
+    elif not path.is_dir():
         raise BadInput("dataset", f"there is no file or folder {phrase!r}; check the path")
-    if _is_saved(path):
+    elif saved:
         files = {str(part.relative_to(path)): part for part in path.rglob("*") if part.is_file()}
-        return Source(
-            phrase=phrase,
-            identity=f"saved {_content_hash(files)}",
-            read=lambda: corpus_of(_roles(read_saved(path), phrase), spec, phrase),
-        )
-    files = _split_files(path)
-    if not files:
-        raise BadInput(
-            "dataset",
-            f"{path} holds neither a saved data set nor a file train.csv, .tsv, .json, .jsonl "
-            "or .parquet; give such a folder, or one file",
-        )
-    return _files_source(files, spec, phrase)
+    else:
+        files = _split_files(path)
+        if not files:
+            raise BadInput(
+                "dataset",
+                f"{path} holds neither a saved data set nor a file train.csv, .tsv, .json, .jsonl "
+                "or .parquet; give such a folder, or one file",
+            )
 
+    def read() -> Corpus:
+        tables = read_saved(path) if saved else read_files(files)
+        return corpus_of(_roles(tables, phrase), spec, phrase)
 
-def _files_source(files: Mapping[str, Path], spec: CorpusSpec, phrase: str) -> Source:
-    return Source(
-        phrase=phrase,
-        identity=f"files {_content_hash(files)}",
-        read=lambda: corpus_of(_roles(read_files(files), phrase), spec, phrase),
-    )
+    return Source(phrase, f"{'saved' if saved else 'files'} {_content_hash(files)}", read)
 
 
 def _is_saved(folder: Path) -> bool:

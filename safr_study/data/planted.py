@@ -87,9 +87,8 @@ def planted_corpus(dataset: str, seed: int) -> Corpus:
         name=dataset,
         source="built in",
         class_names=tuple(str(label) for label in range(variant.classes)),
-        train=splits["train"],
-        dev=splits["dev"],
-        test=splits["test"],
+        unlabelled_test=0,
+        **splits,
     )
 
 
@@ -101,12 +100,8 @@ def _split(variant: Variant, size: int, rng: np.random.Generator) -> Split:
     for label in labels:
         fillers = _fillers(variant, int(label), cumulative, rng)
         cues = _cues(variant, int(label), rng)
-        distractors = [
-            f"dis{word:02d}"
-            for word in rng.choice(
-                CUES_PER_CLASS * variant.classes, size=variant.cues, replace=False
-            )
-        ]
+        drawn = rng.choice(CUES_PER_CLASS * variant.classes, size=variant.cues, replace=False)
+        distractors = [f"dis{word:02d}" for word in drawn]
         words, marks = _mix(cues, [*distractors, *fillers], rng)
         texts.append(" ".join(words))
         rationale.append(marks)

@@ -43,9 +43,9 @@ def rationale_agreement(
     texts = _Texts(scores[of_counting], gold[of_counting] != 0, lengths[counting])
     return {
         "rationale_texts": Measure(len(texts.lengths)),
-        "average_precision": Measure(*mean_over_texts(texts.average_precision())),
-        "auroc": Measure(*mean_over_texts(texts.auroc())),
-        "precision_at_gold": Measure(*mean_over_texts(texts.precision_at_gold())),
+        "average_precision": mean_over_texts(texts.average_precision()),
+        "auroc": mean_over_texts(texts.auroc()),
+        "precision_at_gold": mean_over_texts(texts.precision_at_gold()),
     }
 
 

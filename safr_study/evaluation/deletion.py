@@ -20,6 +20,9 @@ from safr_study.settings import UNK
 _LARGEST_DENOMINATOR = 1_000_000
 """k is the nearest fraction with at most this denominator: 0.1 + 0.2 is 3/10."""
 
+SAMPLE_DRAW = -2
+"""Draw of the sample: no random deletion and no control ranking has it."""
+
 _GOLDEN_GAMMA = 0x9E3779B97F4A7C15
 _MASK_64 = 0xFFFFFFFFFFFFFFFF
 
@@ -112,9 +115,7 @@ def without_bottom(
     ranks: NDArray[np.int64], offsets: NDArray[np.int64], counts: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
     """Keep mask `[T]` that drops the `counts[i]` worst-ranked tokens of each text i."""
-    lengths = np.diff(offsets)
-    keep: NDArray[np.bool_] = ranks < np.repeat(lengths - counts, lengths)
-    return keep
+    return ~without_top(ranks, offsets, np.diff(offsets) - counts)
 
 
 def remove_tokens(split: EncodedSplit, keep: NDArray[np.bool_]) -> EncodedSplit:
@@ -161,6 +162,35 @@ def take_texts(split: EncodedSplit, rows: NDArray[np.int64]) -> EncodedSplit:
         labels=split.labels[rows],
         rationale=None if split.rationale is None else split.rationale[places],
     )
+
+
+def sample_rows(examples: int, size: int, seed: int) -> NDArray[np.int64]:
+    """Rows of a fixed sample of a split, ascending; every row where `size` is enough.
+
+    A row's place in the draw depends on (seed, row) alone, so a smaller sample is part of a
+    larger one.
+
+    Args:
+        examples: N.
+        size: texts wanted, ``EvaluationConfig.sample_texts``.
+        seed: ``EvaluationConfig.seed``.
+
+    Returns:
+        `[min(size, N)]`.
+    """
+    drawn = random_scores(np.arange(examples + 1), 0.0, SAMPLE_DRAW, seed=seed)
+    return np.sort(np.argsort(-drawn, kind="stable")[:size])
+
+
+def sample_texts(split: EncodedSplit, size: int, *, seed: int) -> EncodedSplit:
+    """Some texts as a split of their own, the same at each call; all where ``size`` is enough.
+
+    Args:
+        split: N texts.
+        size: texts wanted.
+        seed: ``EvaluationConfig.seed``.
+    """
+    return take_texts(split, sample_rows(split.examples, size, seed))
 
 
 def tokens_of(offsets: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:

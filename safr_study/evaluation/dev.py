@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 
 from safr_study.data import EncodedSplit, evaluation_batches
-from safr_study.evaluation.gates import gate_openness, tokens_kept
 from safr_study.model import SafrClassifier
 from safr_study.settings import PAD, EvaluationConfig
 
@@ -22,7 +21,8 @@ class DevMeasures:
     loss: float
     """Mean cross-entropy."""
     gate_openness: float | None
-    """Mean keep-probability over the real tokens, in [0, 1]; ``None`` without VMASK."""
+    """Mean keep-probability over the real tokens, in [0, 1]; ``None`` without VMASK, and for a
+    split without any token."""
     mean_norm: float
     """Mean Euclidean norm of the masked embeddings of the real tokens."""
 
@@ -52,13 +52,13 @@ def measure_dev(
             totals[0] += (output.logits.argmax(dim=1) == labels).sum()
             totals[1] += F.cross_entropy(output.logits, labels, reduction="sum")
             if keep is not None:
-                totals[2] += tokens_kept(keep, real)
+                totals[2] += (keep * real).sum(dtype=torch.float64)
             totals[3] += (norms * real).sum(dtype=torch.float64)
     right, loss, kept, norm = totals.tolist()
     tokens = len(split.tokens)
     return DevMeasures(
         accuracy=100.0 * right / split.examples,
         loss=loss / split.examples,
-        gate_openness=gate_openness(None if model.vmask is None else kept, tokens),
+        gate_openness=kept / tokens if model.vmask is not None and tokens else None,
         mean_norm=norm / max(1, tokens),
     )

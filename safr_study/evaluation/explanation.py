@@ -54,7 +54,7 @@ def explain_text(
     chosen = layer or loaded.evaluation.capacity_layer.removesuffix("_relu")
     words = text.split()
     seen = words[: loaded.max_len]
-    tokens, offsets = encode_texts([text], loaded.vocabulary, loaded.max_len)
+    tokens, offsets, _ = encode_texts([text], loaded.vocabulary, loaded.max_len)
     output = _forward(loaded, tokens.astype(np.int64))
     place = (chosen, 0 if chosen in BEFORE_THE_BLOCKS else loaded.config.shape.layers - 1)
     views = {
@@ -70,7 +70,18 @@ def explain_text(
     keep = output.keep_probability
     probabilities = torch.softmax(output.logits[0].double(), dim=0).tolist()
     return Explanation(
-        source=_source(loaded, reference),
+        source=ModelSource(
+            reference=reference,
+            sha256=loaded.ref.sha256,
+            epoch=loaded.epoch,
+            preset=loaded.config.preset,
+            dataset=loaded.corpus_spec.dataset,
+            corpus_fingerprint=loaded.corpus_fingerprint,
+            max_len=loaded.max_len,
+            blocks=loaded.config.shape.layers,
+            vmask=loaded.config.shape.vmask,
+            safr_study=safr_study.__version__,
+        ),
         prediction=loaded.class_names[int(output.logits[0].argmax())],
         probabilities=tuple(zip(loaded.class_names, probabilities, strict=True)),
         words=tuple(
@@ -118,19 +129,4 @@ def _view(layer: str, block: int, rows: Tensor) -> LayerView:
 def _not_finite() -> BadInput:
     return BadInput(
         "model", "its numbers for this text are not finite, its training diverged; take another"
-    )
-
-
-def _source(loaded: LoadedModel, reference: str) -> ModelSource:
-    return ModelSource(
-        reference=reference,
-        sha256=loaded.ref.sha256,
-        epoch=loaded.epoch,
-        preset=loaded.config.preset,
-        dataset=loaded.corpus_spec.dataset,
-        corpus_fingerprint=loaded.corpus_fingerprint,
-        max_len=loaded.max_len,
-        blocks=loaded.config.shape.layers,
-        vmask=loaded.config.shape.vmask,
-        safr_study=safr_study.__version__,
     )

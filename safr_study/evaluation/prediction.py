@@ -13,10 +13,9 @@ from torch import Tensor, nn
 
 from safr_study.data import Batch, EncodedSplit, evaluation_batches
 from safr_study.errors import TrialFailure
-from safr_study.evaluation.capacity import capacity
 from safr_study.evaluation.deletion import hide_tokens, remove_tokens, take_texts, tokens_of
 from safr_study.model import Inference, SafrClassifier, SafrOutput, kernels
-from safr_study.settings import PAD, CapacityLayer, DeletionMode
+from safr_study.settings import DeletionMode
 
 Floats = NDArray[np.float64]
 Measures = Callable[[SafrOutput, Tensor], Mapping[str, Tensor]]
@@ -48,8 +47,6 @@ class Predictor:
         split: EncodedSplit,
         keep: NDArray[np.bool_] | None = None,
         mode: DeletionMode = "remove",
-        *,
-        known: Floats | None = None,
     ) -> Floats:
         """Logits `[N, C]` of the split's texts, of which some tokens may be deleted.
 
@@ -57,28 +54,18 @@ class Predictor:
             split: the whole texts, at least one.
             keep: `[T]`, false for the deleted tokens; ``None``: none is.
             mode: what deleting a token means; ``attn`` and ``gate`` need a `SafrClassifier`.
-            known: `[N, C]`, the logits of the whole texts. With them only the texts that lost a
-                token are run, as a split of their own: its other batches move a logit of float32
-                by about 1e-6.
 
         Raises:
             TrialFailure: a logit is not finite.
         """
         if keep is None:
-            return self._run(split, _no_measures)[0] if known is None else known.copy()
-        if known is not None:
-            logits = known.copy()
-            lost = np.flatnonzero(_lost(split, keep))
-            if len(lost):
-                kept = keep[tokens_of(split.offsets, lost)]
-                logits[lost] = self.logits(take_texts(split, lost), kept, mode)
-            return logits
+            return self.measure(split)[0]
         if mode == "remove":
-            return self._run(remove_tokens(split, keep), _no_measures)[0]
+            return self.measure(remove_tokens(split, keep))[0]
         if mode == "unk":
-            return self._run(hide_tokens(split, keep), _no_measures)[0]
+            return self.measure(hide_tokens(split, keep))[0]
         argument = {"attn": "visible", "gate": "gate"}[mode]
-        return self._run(split, _no_measures, {argument: keep})[0]
+        return self.measure(split, marks={argument: keep})[0]
 
     def logits_of_each(
         self,
@@ -90,8 +77,9 @@ class Predictor:
     ) -> Floats:
         """Logits `[K, N, C]` after each of K deletions, all run together.
 
-        A text that loses the same tokens in several deletions is run once, and the batches of
-        many texts hold less padding.
+        Only the texts that lose a token are run, as a split of their own: its other batches move
+        a logit of float32 by about 1e-6. One that loses the same tokens in several deletions is
+        run once, and the batches of many texts hold less padding.
 
         Args:
             split: the whole texts, at least one.
@@ -121,41 +109,40 @@ class Predictor:
             found[start + deletion, row] = self.logits(texts, kept, mode)[place]
         return found
 
-    def classes(self, split: EncodedSplit) -> NDArray[np.int64]:
-        """Predicted classes `[N]`; the first of equal logits.
-
-        Raises:
-            TrialFailure: a logit is not finite.
-        """
-        classes: NDArray[np.int64] = self.logits(split).argmax(axis=1)
-        return classes
-
-    def measure(self, split: EncodedSplit, of: Measures) -> tuple[Floats, dict[str, Floats]]:
+    def measure(
+        self,
+        split: EncodedSplit,
+        of: Measures | None = None,
+        marks: Mapping[str, NDArray[np.bool_]] | None = None,
+    ) -> tuple[Floats, dict[str, Floats]]:
         """Logits `[N, C]`, and named measures `[T]` of each token, from one pass.
 
         Args:
             split: the texts, at least one.
-            of: takes the measures from each batch; what it gives for PAD is left out.
+            of: takes the measures from each batch; what it gives for PAD is left out. ``None``:
+                there are none.
+            marks: `[T]`, further arguments of the model by name; true for PAD.
 
         Raises:
             TrialFailure: a logit or a measure is not finite.
         """
-        return self._run(split, of)
-
-    def logits_and_capacity(
-        self, split: EncodedSplit, layer: CapacityLayer
-    ) -> tuple[Floats, Floats]:
-        """Logits `[N, C]`, and each token's capacity `[T]` in `layer` of the last block.
-
-        Raises:
-            TrialFailure: a logit or a capacity is not finite.
-        """
-
-        def of(output: SafrOutput, ids: Tensor) -> dict[str, Tensor]:
-            return {"capacity": capacity(getattr(output, layer)[-1], ids != PAD)}
-
-        logits, measures = self._run(split, of)
-        return logits, measures["capacity"]
+        rows: list[NDArray[np.int64]] = []
+        logits: list[Floats] = []
+        measures: dict[str, Floats] = {}
+        with _evaluation_mode(self.model), torch.inference_mode():
+            for batch in evaluation_batches(split, self.batch_size, pad_to=self.pad_to):
+                real, places = _places(split, batch)
+                arguments = {}
+                for name, mark in (marks or {}).items():
+                    arguments[name] = np.ones(real.shape, dtype=np.bool_)
+                    arguments[name][real] = mark[places]
+                found, measured = self._batch(batch, of, real, arguments)
+                rows.append(batch.index)
+                logits.append(found)
+                for name, values in measured.items():
+                    measures.setdefault(name, np.zeros(len(split.tokens)))[places] = values
+        order = np.argsort(np.concatenate(rows))
+        return np.concatenate(logits)[order], measures
 
     def gradient_x_input(self, split: EncodedSplit, classes: NDArray[np.int64]) -> Floats:
         """|sum over E of embedding * d logit / d embedding| of each token `[T]`.
@@ -191,55 +178,26 @@ class Predictor:
         (gradient,) = torch.autograd.grad(chosen.sum(), scale)
         return gradient
 
-    def _run(
-        self,
-        split: EncodedSplit,
-        of: Measures,
-        marks: Mapping[str, NDArray[np.bool_]] | None = None,
-    ) -> tuple[Floats, dict[str, Floats]]:
-        """Logits and measures; `marks [T]` are arguments of the model, true for PAD."""
-        rows: list[NDArray[np.int64]] = []
-        logits: list[Floats] = []
-        measures: dict[str, Floats] = {}
-        with _evaluation_mode(self.model), torch.inference_mode():
-            for batch in evaluation_batches(split, self.batch_size, pad_to=self.pad_to):
-                real, places = _places(split, batch)
-                arguments = {}
-                for name, mark in (marks or {}).items():
-                    arguments[name] = np.ones(real.shape, dtype=np.bool_)
-                    arguments[name][real] = mark[places]
-                found, measured = self._batch(batch, of, real, arguments)
-                rows.append(batch.index)
-                logits.append(found)
-                for name, values in measured.items():
-                    measures.setdefault(name, np.zeros(len(split.tokens)))[places] = values
-        order = np.argsort(np.concatenate(rows))
-        return np.concatenate(logits)[order], measures
-
     def _batch(
         self,
         batch: Batch,
-        of: Measures,
+        of: Measures | None,
         real: NDArray[np.bool_],
         arguments: Mapping[str, NDArray[np.bool_]],
     ) -> tuple[Floats, dict[str, Floats]]:
         """Logits `[B, C]`, measures of the real tokens; frees all else before the next batch."""
         ids = torch.from_numpy(batch.ids).to(self.device)
-        plain = of is _no_measures and not arguments and kernels.fast()
+        plain = of is None and not arguments and kernels.FAST
         if plain and isinstance(self.model, SafrClassifier):
             if not self._inference:
                 self._inference.append(Inference(self.model))
             return _finite(self._inference[0](ids), "logits"), {}
         moved = {name: torch.from_numpy(a).to(self.device) for name, a in arguments.items()}
         output: SafrOutput = self.model(ids, **moved)
-        measured = of(output, ids)
+        measured = {} if of is None else of(output, ids)
         return _finite(output.logits, "logits"), {
             name: _finite(values, f"values of {name}", real) for name, values in measured.items()
         }
-
-
-def _no_measures(output: SafrOutput, ids: Tensor) -> dict[str, Tensor]:  # noqa: ARG001
-    return {}
 
 
 def _lost(split: EncodedSplit, keep: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 import torch
@@ -18,17 +18,14 @@ from safr_study.evaluation.deletion import (
     remove_tokens,
     take_texts,
     tokens_of,
-    without_top,
 )
-from safr_study.evaluation.prediction import Measures, Predictor
+from safr_study.evaluation.prediction import Predictor
 from safr_study.model import SafrOutput
 from safr_study.settings import PAD, CapacityLayer, Ranking
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-MEASURED: frozenset[Ranking] = frozenset({"capacity", "keep_probability", "norm"})
-"""Rankings that one pass over the texts gives."""
 CONTROL_DRAW = -1
 """Draw of the ranking ``random``: no random deletion has it."""
 
@@ -44,7 +41,7 @@ def measured_scores(
     Args:
         predictor: of the model.
         split: the whole texts, at least one.
-        rankings: which ones; those not in `MEASURED` are left out.
+        rankings: which ones; all but ``capacity``, ``keep_probability`` and ``norm`` are left out.
         layer: whose rows give capacity and norm; of the last block.
 
     Returns:
@@ -54,20 +51,31 @@ def measured_scores(
     Raises:
         TrialFailure: a logit or a score is not finite.
     """
-    logits, measures = predictor.measure(split, _measures(MEASURED.intersection(rankings), layer))
+
+    def of(output: SafrOutput, ids: Tensor) -> dict[str, Tensor]:
+        rows: Tensor = getattr(output, layer)[-1]
+        found = {}
+        if "capacity" in rankings:
+            found["capacity"] = capacity(rows, ids != PAD)
+        if "norm" in rankings:
+            found["norm"] = _norms(rows)
+        if "keep_probability" in rankings and output.keep_probability is not None:
+            found["keep_probability"] = output.keep_probability
+        return found
+
+    logits, measures = predictor.measure(split, of)
     return logits, {name: measures[name] for name in rankings if name in measures}
 
 
 def token_scores(
     predictor: Predictor,
     split: EncodedSplit,
-    rankings: Sequence[Ranking],
+    rankings: Iterable[Ranking],
     *,
-    layer: CapacityLayer,
+    measured: Mapping[Ranking, Floats],
     train_counts: Ints | None,
     seed: int,
     full: Ints,
-    measured: Mapping[Ranking, Floats] | None = None,
 ) -> dict[Ranking, Floats]:
     """The score of every token in each ranking; higher = deleted first.
 
@@ -75,29 +83,24 @@ def token_scores(
     earlier = higher. ``inverse_frequency``: 1 / (1 + count in the training texts), that of the
     unknown word being the count of all unknown tokens. ``random``: uniform in [0, 1).
     ``gradient_x_input``: |sum over E of embedding * d logit(y)/d embedding|, y = the class
-    predicted for the whole text, soft gate. It takes a forward and a backward pass of its own,
-    the first three one pass together, the others none.
+    predicted for the whole text, soft gate; it takes a forward and a backward pass.
 
     Args:
         predictor: of a `SafrClassifier`.
         split: the whole texts, at least one.
-        rankings: which ones.
-        layer: whose rows give capacity and norm; of the last block.
+        rankings: which ones, each once.
+        measured: those of `measured_scores`.
         train_counts: `[V]`, from `word_counts`; ``None`` leaves ``inverse_frequency`` out.
         seed: ``EvaluationConfig.seed``; of ``random``.
         full: `[N]`, the classes predicted for the whole texts.
-        measured: scores known from an earlier pass (`measured_scores`); not measured again.
 
     Returns:
-        scores `[T]` by ranking, in the order asked for; ``keep_probability`` is left out without
-        VMASK.
+        scores `[T]` by ranking, in the order asked for; what was not measured is left out.
 
     Raises:
         TrialFailure: a score is not finite.
     """
-    found: dict[Ranking, Floats] = dict(measured or {})
-    if missing := MEASURED.intersection(rankings).difference(found):
-        found |= measured_scores(predictor, split, missing, layer)[1]
+    rankings, found = tuple(rankings), dict(measured)
     if "inverse_frequency" in rankings and train_counts is not None:
         found["inverse_frequency"] = 1.0 / (1 + train_counts[split.tokens]).astype(np.float64)
     if "position" in rankings:
@@ -143,36 +146,9 @@ def recomputed_ranks(
         places = tokens_of(split.offsets, losing)
         kept = turn_of[places] == turns
         left = remove_tokens(take_texts(split, losing), kept)
-        _, capacities = predictor.logits_and_capacity(left, layer)
-        turn_of[places[kept][rank_tokens(capacities, left.offsets) == 0]] = turn
+        scores = measured_scores(predictor, left, {"capacity"}, layer)[1]
+        turn_of[places[kept][rank_tokens(scores["capacity"], left.offsets) == 0]] = turn
     return rank_tokens(-turn_of.astype(np.float64), split.offsets)
-
-
-def recomputed_keep(
-    predictor: Predictor, split: EncodedSplit, counts: Ints, layer: CapacityLayer
-) -> NDArray[np.bool_]:
-    """Keep mask `[T]` without the first `counts[i]` tokens of each text in `recomputed_ranks`.
-
-    Raises:
-        TrialFailure: a logit or a capacity is not finite.
-    """
-    ranks = recomputed_ranks(predictor, split, counts, layer)
-    return without_top(ranks, split.offsets, counts)
-
-
-def _measures(wanted: Collection[Ranking], layer: CapacityLayer) -> Measures:
-    def of(output: SafrOutput, ids: Tensor) -> dict[str, Tensor]:
-        rows: Tensor = getattr(output, layer)[-1]
-        found = {}
-        if "capacity" in wanted:
-            found["capacity"] = capacity(rows, ids != PAD)
-        if "norm" in wanted:
-            found["norm"] = _norms(rows)
-        if "keep_probability" in wanted and output.keep_probability is not None:
-            found["keep_probability"] = output.keep_probability
-        return found
-
-    return of
 
 
 def _norms(rows: Tensor) -> Tensor:

@@ -17,20 +17,18 @@ from safr_study.evaluation.agreement import rationale_agreement
 from safr_study.evaluation.deletion import (
     deletion_counts,
     rank_tokens,
+    sample_rows,
     take_texts,
     tokens_of,
-    without_top,
 )
 from safr_study.evaluation.faithfulness import (
-    MeanKendall,
     kendall_tau_b,
+    leave_one_out,
     log_probability,
     mean_kendall,
 )
-from safr_study.evaluation.gates import gate_openness
-from safr_study.evaluation.leave_one_out import leave_one_out, sample_rows
 from safr_study.evaluation.prediction import Predictor
-from safr_study.evaluation.rankings import MEASURED, measured_scores, recomputed_ranks, token_scores
+from safr_study.evaluation.rankings import measured_scores, recomputed_ranks, token_scores
 from safr_study.evaluation.srs import Deleted, delete_and_score
 from safr_study.evaluation.superposition import SuperpositionMeter
 from safr_study.model import SafrClassifier, SafrOutput
@@ -52,38 +50,11 @@ class Evaluated:
     """Classes predicted after deletion by capacity, by k."""
 
 
-def score_model(
-    model: SafrClassifier,
-    split: EncodedSplit,
-    *,
-    split_name: str,
-    classes: int,
-    config: EvaluationConfig,
-    want: Wanted,
-    preset: Preset,
-    device: torch.device,
-    train_counts: NDArray[np.int64] | None = None,
-) -> Scores:
-    """Measure a model; `evaluate_model` without the predictions."""
-    return evaluate_model(
-        model,
-        split,
-        split_name=split_name,
-        classes=classes,
-        config=config,
-        want=want,
-        preset=preset,
-        device=device,
-        train_counts=train_counts,
-    ).scores
-
-
 def evaluate_model(
     model: SafrClassifier,
     split: EncodedSplit,
     *,
     split_name: str,
-    classes: int,
     config: EvaluationConfig,
     want: Wanted,
     preset: Preset,
@@ -100,7 +71,6 @@ def evaluate_model(
         model: its weights are on `device`; left in the mode that it was in.
         split: the texts, with at least one.
         split_name: ``dev`` or ``test``, for the record.
-        classes: C.
         config: batches, layer, mode and draws.
         want: what to measure.
         preset: ``reference`` pads every batch to the model's maximum length, as its numbers
@@ -111,7 +81,7 @@ def evaluate_model(
 
     Raises:
         TrialFailure: a logit or a capacity is not finite.
-        BadInput: no texts, a k outside [0, 1], or a model of other classes.
+        BadInput: no texts, or a k outside [0, 1].
     """
     if not split.examples:
         raise BadInput("split", f"{split_name} holds no texts to evaluate on")
@@ -120,12 +90,6 @@ def evaluate_model(
 
     rankings: set[Ranking] = {"capacity", "keep_probability", *want.agreements, *want.controls}
     logits, tokens = measured_scores(predictor, split, rankings, config.capacity_layer)
-    if logits.shape[1] != classes:
-        raise BadInput(
-            "split",
-            f"{split_name} has {classes} classes, the model predicts {logits.shape[1]}; "
-            "evaluate it on the data set that it was trained for",
-        )
     recomputed = None
     if config.recompute and want.shares:
         most = deletion_counts(split.lengths, max(want.shares))
@@ -142,12 +106,11 @@ def evaluate_model(
         values |= one.values
     values |= _of_curve(values)
     if (keep := tokens.get("keep_probability")) is not None and len(keep):
-        values["gate_openness"] = Measure(gate_openness(float(keep.sum()), len(keep)) or 0.0)
+        values["gate_openness"] = Measure(float(keep.sum()) / len(keep))
     by_ranking = measuring.rankings(want)
     values |= by_ranking.pop("capacity", {})
-    if want.leave_one_out and (kendall := measuring.kendall()).mean is not None:
-        values["kendall_tau"] = Measure(kendall.mean, kendall.se)
-        values["kendall_texts"] = Measure(kendall.texts)
+    if want.leave_one_out:
+        values |= measuring.kendall()
     scores = Scores(
         split=split_name,
         examples=split.examples,
@@ -186,29 +149,32 @@ class _Measuring:
     def deletion(self, k: float, want: Wanted, scores: Floats | None = None) -> Deleted:
         """Delete the top k by these scores, by capacity where there are none."""
         split, config = self.split, self.config
-        ranks = rank_tokens(self.capacities if scores is None else scores, split.offsets)
-        counts = deletion_counts(split.lengths, k)
-        first = self.recomputed if scores is None and self.recomputed is not None else ranks
         return delete_and_score(
-            lambda keep: self.predictor.logits(split, keep, config.mode, known=self.logits),
+            self.predictor,
             split,
-            top=without_top(first, split.offsets, counts),
-            ranks=ranks,
+            config.mode,
+            ranks=rank_tokens(self.capacities if scores is None else scores, split.offsets),
             k=k,
             full=self.logits,
+            removed=self.recomputed if scores is None else None,
             draws=config.draws if want.random else 0,
             seed=config.seed,
             bottom=want.bottom,
             alone=want.alone,
             majority=self.majority,
-            predict_each=lambda keeps: self.predictor.logits_of_each(
-                split, keeps, config.mode, known=self.logits
-            ),
         )
 
     def rankings(self, want: Wanted) -> dict[str, dict[str, Measure]]:
         """Measures of deleting by other rankings, and each ranking's agreement with a rationale."""
-        scores_by = self.scores_by((*want.agreements, *want.controls))
+        scores_by = token_scores(
+            self.predictor,
+            self.split,
+            dict.fromkeys((*want.agreements, *want.controls)),
+            measured=self.measured,
+            train_counts=self.train_counts,
+            seed=self.config.seed,
+            full=self.logits.argmax(axis=1),
+        )
         measures: dict[str, dict[str, Measure]] = {
             name: {
                 metric: measure
@@ -228,24 +194,7 @@ class _Measuring:
                     measures.setdefault(name, {}).update(agreement)
         return measures
 
-    def scores_by(self, rankings: tuple[Ranking, ...]) -> Mapping[Ranking, Floats]:
-        """`[T]` scores by ranking; without those that the model does not have."""
-        missing = MEASURED - self.measured.keys()
-        had = [name for name in dict.fromkeys(rankings) if name not in missing]
-        if not had:
-            return {}
-        return token_scores(
-            self.predictor,
-            self.split,
-            had,
-            layer=self.config.capacity_layer,
-            train_counts=self.train_counts,
-            seed=self.config.seed,
-            full=self.logits.argmax(axis=1),
-            measured=self.measured,
-        )
-
-    def kendall(self) -> MeanKendall:
+    def kendall(self) -> dict[str, Measure]:
         """Agreement of capacity with leave-one-out on the sample."""
         rows = self._sample(self.config.sample_texts)
         texts = take_texts(self.split, rows)
@@ -274,18 +223,18 @@ class _Measuring:
 
 def _of_curve(values: Mapping[str, Measure]) -> dict[str, Measure]:
     """Numbers of the whole curve, where all of its k were measured."""
-    shares = [values.get(at_k("realised_share", k)) for k in _CURVE]
 
-    def curve(kind: str) -> list[float]:
-        return [one.value for k in _CURVE if (one := values.get(at_k(kind, k))) is not None]
+    def curve(kind: str) -> list[float] | None:
+        found = [values.get(at_k(kind, k)) for k in _CURVE]
+        return None if None in found else [one.value for one in found if one is not None]
 
-    if None in shares:
+    if (shares := curve("realised_share")) is None:
         return {}
     numbers: dict[str, float | None] = {}
     for kind in ("srs", "srs_excess"):
-        if len(heights := curve(kind)) == len(_CURVE):
-            numbers[f"{kind}_auc"] = srs.area_under_curve(curve("realised_share"), heights)
+        if (heights := curve(kind)) is not None:
+            numbers[f"{kind}_auc"] = srs.area_under_curve(shares, heights)
     for kind in ("comprehensiveness", "sufficiency"):
-        if len(heights := curve(kind)) == len(_CURVE):
+        if (heights := curve(kind)) is not None:
             numbers[f"{kind}_aopc"] = srs.aopc(heights)
     return {name: Measure(number) for name, number in numbers.items() if number is not None}

@@ -7,7 +7,7 @@ order in all; results are percentage points (definitions, section 3).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,8 +22,9 @@ from safr_study.evaluation.deletion import (
     without_bottom,
     without_top,
 )
+from safr_study.evaluation.prediction import Predictor
 from safr_study.records import Measure
-from safr_study.settings import at_k
+from safr_study.settings import DeletionMode, at_k
 
 Right = NDArray[np.bool_]
 
@@ -137,14 +138,9 @@ def area_under_curve(realised_shares: Sequence[float], values: Sequence[float]) 
 
     Returns:
         ``None`` when nothing is deleted at any k: there is no curve then.
-
-    Raises:
-        ValueError: as many shares as values are needed, and none below the one before.
     """
     shares = np.array([0.0, *realised_shares])
     heights = np.array([0.0, *values])
-    if len(shares) != len(heights) or (np.diff(shares) < 0).any():
-        raise ValueError("a curve needs one value for each share, and its shares in order")
     if shares[-1] == 0:
         return None
     return float(np.trapezoid(heights, shares) / shares[-1])
@@ -157,20 +153,12 @@ def aopc(values: Sequence[float]) -> float:
 
     Args:
         values: the metric at each k above 0; at least one.
-
-    Raises:
-        ValueError: no values.
     """
-    if not values:
-        raise ValueError("a mean over k needs at least one k")
     return float(np.mean(values))
 
 
-Classes = NDArray[np.int64]
 Floats = NDArray[np.float64]
-Keep = NDArray[np.bool_]
-Predict = Callable[[Keep], Floats]
-"""Logits `[N, C]` of the texts with the tokens deleted where the mask `[T]` is false."""
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -179,67 +167,72 @@ class Deleted:
 
     values: dict[str, Measure]
     """Measures by name, as in `Scores.values`."""
-    top: Classes
+    top: Ints
     """`[N]`, the class predicted without the top tokens."""
-    random: Classes | None
+    random: Ints | None
     """`[B, N]`, without random ones; ``None``: not drawn."""
 
 
 def delete_and_score(
-    predict: Predict,
+    predictor: Predictor,
     split: EncodedSplit,
+    mode: DeletionMode,
     *,
-    top: Keep,
-    ranks: NDArray[np.int64],
+    ranks: Ints,
     k: float,
     full: Floats,
+    removed: Ints | None = None,
     draws: int = 0,
     seed: int = 0,
     bottom: bool = False,
     alone: bool = False,
     majority: float | None = None,
-    predict_each: Predict | None = None,
 ) -> Deleted:
     """Measure what deleting the top share k of a ranking does.
 
     Args:
-        predict: the model.
+        predictor: of the model.
         split: the whole texts.
-        top: `[T]`, false for the tokens that are deleted as the top.
-        ranks: `[T]`, 0 = the top; for the bottom deletion.
+        mode: what deleting a token means.
+        ranks: `[T]`, 0 = the top.
         k: share of the tokens, in [0, 1].
         full: `[N, C]`, logits of the whole texts.
+        removed: `[T]`, ranks by which the top is deleted where it is not by ``ranks``.
         draws: random deletions of the same size to compare with; 0: none.
         seed: of the random deletions.
         bottom: whether to delete the bottom too.
         alone: whether to keep the top alone too.
         majority: accuracy of the most frequent class, for headroom.
-        predict_each: of masks `[B, T]` at once, logits `[B, N, C]`; ``None``: one after the other.
     """
     labels = split.labels
     counts = deletion_counts(split.lengths, k)
+
+    def predict(keep: NDArray[np.bool_]) -> Floats:
+        left: Floats = predictor.logits_of_each(split, keep[None], mode, known=full)[0]
+        return left
+
+    top = without_top(ranks if removed is None else removed, split.offsets, counts)
     logits = predict(top)
     classes, whole = logits.argmax(axis=1), full.argmax(axis=1)
     right_full, right_top = whole == labels, classes == labels
     log_p = faithfulness.log_probability(full, whole)
     log_p_top = faithfulness.log_probability(logits, whole)
-    kept = faithfulness.comprehensiveness(np.exp(log_p), np.exp(log_p_top))
-    share = float(counts.sum()) / max(1, len(split.tokens))
     measures = {
-        "realised_share": Measure(share),
+        "realised_share": Measure(float(counts.sum()) / max(1, len(split.tokens))),
         "accuracy_top": Measure(accuracy(right_top)),
         "srs": Measure(srs(right_full, right_top), srs_se(right_full, right_top)),
         "mcnemar_p": Measure(mcnemar_exact_p(right_full, right_top)),
-        "comprehensiveness": Measure(*kept),
-        "log_odds": Measure(faithfulness.log_odds(log_p, log_p_top).mean),
-        "flip_rate": Measure(faithfulness.flip_rate(whole, classes).mean),
+        "comprehensiveness": faithfulness.comprehensiveness(np.exp(log_p), np.exp(log_p_top)),
+        "log_odds": Measure(faithfulness.log_odds(log_p, log_p_top).value),
+        "flip_rate": Measure(faithfulness.flip_rate(whole, classes).value),
         "dominant_share": Measure(int(np.bincount(classes).max()) / len(classes)),
     }
     random = None
     if draws:
-        keeps = np.stack([_without_random(split, counts, k, draw, seed) for draw in range(draws)])
-        each = predict_each or (lambda keeps: np.stack([predict(keep) for keep in keeps]))
-        random = each(keeps).argmax(axis=2)
+        drawn = (random_scores(split.offsets, k, draw, seed=seed) for draw in range(draws))
+        places = (rank_tokens(scores, split.offsets) for scores in drawn)
+        keeps = np.stack([without_top(place, split.offsets, counts) for place in places])
+        random = predictor.logits_of_each(split, keeps, mode, known=full).argmax(axis=2)
         measures |= _next_to_random(random == labels, right_top, majority)
     if bottom:
         least = predict(without_bottom(ranks, split.offsets, counts)).argmax(axis=1) == labels
@@ -247,17 +240,8 @@ def delete_and_score(
         measures["contrast"] = Measure(contrast(least, right_top), contrast_se(least, right_top))
     if alone:
         log_p_alone = faithfulness.log_probability(predict(~top), whole)
-        measures["sufficiency"] = Measure(
-            *faithfulness.sufficiency(np.exp(log_p), np.exp(log_p_alone))
-        )
+        measures["sufficiency"] = faithfulness.sufficiency(np.exp(log_p), np.exp(log_p_alone))
     return Deleted({at_k(kind, k): one for kind, one in measures.items()}, classes, random)
-
-
-def _without_random(
-    split: EncodedSplit, counts: NDArray[np.int64], k: float, draw: int, seed: int
-) -> Keep:
-    ranks = rank_tokens(random_scores(split.offsets, k, draw, seed=seed), split.offsets)
-    return without_top(ranks, split.offsets, counts)
 
 
 def _next_to_random(

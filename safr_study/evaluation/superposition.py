@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from safr_study.errors import TrialFailure
@@ -52,51 +51,47 @@ def important_tokens(keep_probability: Tensor, mask: Tensor) -> Tensor:
 class TokenCapacities(NamedTuple):
     """Capacity of the t real tokens of a batch, and which of them are important."""
 
-    capacity: NDArray[np.float64]
-    """`[t]` in [0, 1]."""
-    important: NDArray[np.bool_] | None
-    """`[t]`; ``None`` without VMASK."""
+    capacity: Tensor
+    """`[t]` in [0, 1], on the CPU."""
+    important: Tensor
+    """`[t]` bool, on the CPU."""
 
 
 class CapacityMeans(NamedTuple):
-    """Token-weighted mean capacities, as in Table 3 of the paper; ``None``: no such token."""
+    """Token-weighted mean capacities, as in Table 3 of the paper."""
 
-    all: float | None
-    important: float | None
-    less_important: float | None
+    all: float
+    important: float
+    less_important: float
 
 
 def capacity_table(
-    rows: Tensor, mask: Tensor, keep_probability: Tensor | None, *, pad_in: bool
+    rows: Tensor, mask: Tensor, keep_probability: Tensor, *, pad_in: bool
 ) -> TokenCapacities:
     """One batch's part of Table 3.
 
     Args:
         rows: hidden vectors `[B, L, D]`.
         mask: `[B, L]` bool, true for real tokens.
-        keep_probability: `[B, L]`, the soft gate; ``None`` without VMASK.
+        keep_probability: `[B, L]`, the soft gate.
         pad_in: let the sum over j run over all L positions, PAD rows included, as a model that
             is padded to its maximum length would measure itself. The tokens whose capacity is
             reported are the real ones either way.
     """
     others = torch.ones_like(mask) if pad_in else None
     found = capacity(rows, mask, others=others)[mask]
-    important = None
-    if keep_probability is not None:
-        important = important_tokens(keep_probability, mask)[mask].cpu().numpy()
-    return TokenCapacities(found.cpu().numpy(), important)
+    return TokenCapacities(found.cpu(), important_tokens(keep_probability, mask)[mask].cpu())
 
 
-def capacity_means(batches: Iterable[TokenCapacities]) -> CapacityMeans:
-    """Table 3 from all the batches of a split."""
+def capacity_means(batches: Iterable[TokenCapacities]) -> CapacityMeans | None:
+    """Table 3 from all the batches of a split; ``None`` where a group has no token."""
     every, important, rest = _Mean(), _Mean(), _Mean()
-    for batch in batches:
-        found = torch.from_numpy(batch.capacity)
+    for found, marked in batches:
         every.add(found)
-        if batch.important is not None:
-            marked = torch.from_numpy(batch.important)
-            important.add(found[marked])
-            rest.add(found[~marked])
+        important.add(found[marked])
+        rest.add(found[~marked])
+    if every.value is None or important.value is None or rest.value is None:
+        return None
     return CapacityMeans(every.value, important.value, rest.value)
 
 
@@ -175,15 +170,12 @@ class _LayerSums:
     def add(self, rows: Tensor, important: Tensor | None, *, neurons: bool) -> None:
         """Count texts of equal length: rows `[b, n, D]` float64, important `[b, n]`."""
         found = capacity(rows, torch.ones(rows.shape[:2], dtype=torch.bool))
-        spectral = spectrum(rows)
         values = {
             "mean_capacity": found,
             "total_capacity_share": found.sum(dim=1) / min(rows.shape[1:]),
             "interference_energy": interference_energy(rows),
             "mean_cosine": mean_cosine(rows),
-            "participation_ratio": spectral.participation_ratio,
-            "effective_rank": spectral.effective_rank,
-            "stable_rank": spectral.stable_rank,
+            **spectrum(rows)._asdict(),
             "hoyer_sparsity": hoyer_sparsity(rows),
             "mean_norm": torch.linalg.vector_norm(rows, dim=-1),
         }

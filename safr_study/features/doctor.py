@@ -6,6 +6,8 @@ import os
 import platform
 import shutil
 import tempfile
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -16,7 +18,6 @@ from packaging.requirements import Requirement
 
 from safr_study.cluster.ray_cluster import survey
 from safr_study.data import known_datasets
-from safr_study.data.library import hub_answers
 from safr_study.errors import SafrError, ServiceUnreachable
 from safr_study.features.study_base.disk import RESERVE_BYTES
 from safr_study.features.study_base.provenance import LIBRARIES, source_commit
@@ -25,9 +26,13 @@ from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.storage import stored_studies
 from safr_study.redaction import redacted
 from safr_study.text import plural
-from safr_study.tracking import list_models, open_store
+from safr_study.tracking.registry import list_models
+from safr_study.tracking.store import open_store
 
 State = Literal["ok", "warning", "failed"]
+_HUB = "https://huggingface.co"
+_HUB_SECONDS = 5.0
+"""Wait for the hub's answer."""
 _LOW_DISK = 2_000_000_000
 """Bytes: 24 models with the vocabulary of IMDB take as much."""
 _LOW_MEMORY = 4_000_000_000
@@ -201,15 +206,21 @@ def _ray(stores: Stores) -> Check:
 
 
 def _hub(stores: Stores) -> Check:  # noqa: ARG001
-    answer = hub_answers()
-    local = "put copies into SAFR_STUDY_DATA (see README), or use planted"
-    if answer.offline:
-        return Check("hub", "ok", f"switched off by {answer.offline}; caches and copies are read")
-    if answer.problem is None:
-        return Check("hub", "ok", f"{answer.endpoint} answers")
-    state: State = "failed" if answer.chosen else "warning"
-    found = f"{answer.endpoint} does not answer ({answer.problem})"
-    return Check("hub", state, found, local, unreachable=answer.chosen)
+    chosen = os.environ.get("HF_ENDPOINT")
+    endpoint = (chosen or _HUB).rstrip("/")
+    for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
+        if os.environ.get(name, "").lower() in ("1", "true", "yes", "on"):
+            return Check("hub", "ok", f"switched off by {name}; caches and copies are read")
+    try:
+        urllib.request.urlopen(f"{endpoint}/api/datasets?limit=1", timeout=_HUB_SECONDS).close()
+    except urllib.error.HTTPError as error:
+        error.close()  # Anything that it says is an answer.
+    except (OSError, ValueError) as error:
+        state: State = "failed" if chosen else "warning"
+        found = f"{endpoint} does not answer ({getattr(error, 'reason', error)})"
+        local = "put copies into SAFR_STUDY_DATA (see README), or use planted"
+        return Check("hub", state, found, local, unreachable=bool(chosen))
+    return Check("hub", "ok", f"{endpoint} answers")
 
 
 def _data_sets(stores: Stores) -> Check:  # noqa: ARG001

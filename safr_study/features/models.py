@@ -6,7 +6,8 @@ from safr_study.errors import BadInput
 from safr_study.features.study_base.results import load_ledger, rank_ledger
 from safr_study.features.study_base.stores import Stores
 from safr_study.records import RegisteredModel
-from safr_study.tracking import list_models, open_store, register_front, store_exists
+from safr_study.tracking.registry import list_models, register_front
+from safr_study.tracking.store import open_store, store_exists
 
 
 def promote_study(name: str, stores: Stores) -> list[RegisteredModel]:

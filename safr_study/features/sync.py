@@ -17,7 +17,8 @@ from safr_study.ledger.notes import Delivery, delivery_begins, delivery_ends
 from safr_study.ledger.retention import is_finished
 from safr_study.ledger.storage import close_storage, open_storage, stored_studies
 from safr_study.records import RegisteredModel
-from safr_study.tracking import StudyWriter, open_store
+from safr_study.tracking.store import open_store
+from safr_study.tracking.writer import StudyWriter
 
 
 @dataclass(frozen=True, slots=True)

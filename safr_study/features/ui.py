@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 
 from safr_study.errors import BadInput
 from safr_study.features.study_base.stores import Stores
-from safr_study.tracking import experiment_pages, open_store, serve_ui
+from safr_study.tracking.store import open_store
+from safr_study.tracking.ui import experiment_pages, serve_ui
 
 
 def browse_runs(stores: Stores, port: int, ready: Callable[[str, Mapping[str, str]], None]) -> None:

@@ -21,9 +21,14 @@ from matplotlib.font_manager import get_font_names
 from matplotlib.lines import Line2D
 
 from safr_study.errors import BadInput
+from safr_study.records import StudyResult
 from safr_study.settings import POINTS, Objective
 
 Point = tuple[float, float]
+Ends = tuple[float, float]
+"""Lower and upper end of an interval."""
+Look = dict[str, Any]
+"""Keyword arguments of one of matplotlib's artists."""
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
@@ -51,8 +56,8 @@ _STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
-_TITLE_PER_INCH = 10.0
-"""Characters in a line of the title: a data set may be a long path."""
+_TITLE_PER_INCH, _CAPTION_PER_INCH = 10.0, 15.0
+"""Characters in a line: a data set may be a long path."""
 _SMALLEST_MARGIN, _SMALLEST_SHARE = 0.5, 0.01
 """Left around points, so that equal ones have room: percentage points, and other units."""
 _SIGN_WIDTH, _SIGN_HEIGHT = 0.3, 0.18
@@ -103,20 +108,34 @@ def page(path: Path, width: float, height: float, *, title: str, caption: str) -
         path: ends in .png or .svg; its folder exists.
         width: inches.
         height: inches.
-        title: above the picture, broken into lines.
-        caption: below it, with the id ``caption`` in an SVG.
+        title: as for `titled_figure`.
+        caption: likewise.
 
     Raises:
         BadInput: the file's name does not end in .png or .svg.
     """
     checked_suffix(path)
     with style():
-        figure = blank_figure(width, height)
-        filled = textwrap.fill(title, round(width * _TITLE_PER_INCH))
-        figure.suptitle(filled, fontweight="bold", x=0.01, ha="left")
-        figure.supxlabel(caption, fontsize=8, color=DARK_GREY, gid="caption")
+        figure = titled_figure(width, height, title=title, caption=caption)
         yield figure
         save_figure(figure, path)
+
+
+def titled_figure(width: float, height: float, *, title: str, caption: str) -> Figure:
+    """An empty page with its title above and its caption below; use it inside `style`.
+
+    Args:
+        width: inches.
+        height: inches.
+        title: broken into lines, with the id ``title`` in an SVG.
+        caption: likewise, with the id ``caption``.
+    """
+    figure = blank_figure(width, height)
+    filled = textwrap.fill(title, round(width * _TITLE_PER_INCH))
+    figure.suptitle(filled, fontweight="bold", x=0.01, ha="left", gid="title")
+    filled = textwrap.fill(caption, round(width * _CAPTION_PER_INCH))
+    figure.supxlabel(filled, fontsize=8, color=DARK_GREY, x=0.01, ha="left", gid="caption")
+    return figure
 
 
 def chart(width: float, height: float, draw: Callable[[Axes], object]) -> Chart:
@@ -145,16 +164,16 @@ def add_grid(axes: Axes, axis: Any = "both") -> None:
     axes.set_axisbelow(True)
 
 
-def add_legend(figure: Figure, axes: Axes) -> None:
-    """What the panel draws with a label, right of the panels; each label once."""
-    entries = _legend_entries(axes)
+def add_legend(figure: Figure, *panels: Axes) -> None:
+    """What these panels draw with a label, right of the picture; each label once."""
+    entries = _legend_entries(*panels)
     if entries:
         figure.legend(
             list(entries.values()),
             list(entries),
             loc="outside right upper",
             frameon=False,
-            labelspacing=0.9,
+            labelspacing=0.6,
         )
 
 
@@ -181,12 +200,19 @@ def say_empty(axes: Axes, sentence: str) -> None:
     axes.set(xticks=[], yticks=[])
 
 
-def front_corners(axes: Axes, points: Iterable[Point]) -> list[Point]:
-    """Corners of the line under which a front dominates, from the left edge to the bottom.
+def draw_front(
+    axes: Axes, points: Iterable[Point], *, tint: float = 0.0, **look: Any
+) -> list[Point]:
+    """Draw the line under which a front dominates, from the left edge to the bottom.
 
     Args:
         axes: limits are final; better is to the right and upwards.
         points: data coordinates of the front's members; none has no line.
+        tint: opacity of the colour below the line, where all is dominated.
+        look: of the line.
+
+    Returns:
+        The line's corners.
     """
     (left, right), bottom = axes.get_xlim(), axes.get_ylim()[0]
     members = sorted(set(points), reverse=bool(right < left))
@@ -195,7 +221,64 @@ def front_corners(axes: Axes, points: Iterable[Point]) -> list[Point]:
     corners = [(left, members[0][1])]
     for (x, y), (_, below) in pairwise([*members, (left, bottom)]):
         corners += [(x, y), (x, below)]
+    xs, ys = zip(*corners, strict=True)
+    axes.plot(xs, ys, **look)
+    if tint:
+        area = {"color": look["color"], "alpha": tint, "linewidth": 0, "zorder": 1}
+        axes.fill_between(xs, ys, bottom, **area)
     return corners
+
+
+def draw_intervals(
+    axes: Axes,
+    at: Point,
+    intervals: tuple[Ends | None, Ends | None],
+    gids: tuple[str | None, str | None] = (None, None),
+    **look: Any,
+) -> list[list[Point]]:
+    """Draw bars through a point along both axes.
+
+    Args:
+        axes: its limits are final.
+        at: the point.
+        intervals: ends of the horizontal and the vertical bar; ``None``: there is none.
+        gids: ids of the two in an SVG.
+        look: of the lines.
+
+    Returns:
+        The two ends of each bar.
+    """
+    (x, y), (across, up) = at, intervals
+    bars = [across and [(end, y) for end in across], up and [(x, end) for end in up]]
+    for bar, gid in zip(bars, gids, strict=True):
+        if bar is not None:
+            axes.add_line(Line2D(*zip(*bar, strict=True), gid=gid, **look))
+    return [bar for bar in bars if bar is not None]
+
+
+def cross_saturated(axes: Axes, points: Sequence[Point], gid: str | None = None) -> None:
+    """Draw a cross on each point at which the predictions have collapsed."""
+    if points:
+        axes.plot(
+            *zip(*points, strict=True),
+            "x",
+            markersize=9,
+            color=BLACK,
+            markeredgewidth=1.1,
+            linestyle="none",
+            zorder=4.6,
+            gid=gid,
+            label="saturated: one class\nhas over 95 % of\nthe predictions",
+        )
+
+
+def reference_words(result: StudyResult) -> str:
+    """A study's hypervolume with the point that it is measured from, for a caption."""
+    reference = ", ".join(
+        f"{Objective(name=name).label} {value:.4g}{' %' if name == 'accuracy' else ''}"
+        for name, value in zip(result.objectives, result.reference_point, strict=True)
+    )
+    return f"hypervolume {result.hypervolume:.5g} from the reference point ({reference})"
 
 
 def checked_suffix(path: Path) -> str:
@@ -230,9 +313,10 @@ def svg_text(figure: Figure) -> str:
     return _NO_XML.sub("\N{REPLACEMENT CHARACTER}", drawn[drawn.index("<svg") :])
 
 
-def _legend_entries(axes: Axes) -> dict[str, Line2D]:
-    handles, names = axes.get_legend_handles_labels()
-    return {name: cast("Line2D", handle) for name, handle in zip(names, handles, strict=True)}
+def _legend_entries(*panels: Axes) -> dict[str, Line2D]:
+    found = (axes.get_legend_handles_labels() for axes in panels)
+    pairs = (pair for handles, names in found for pair in zip(names, handles, strict=True))
+    return {name: cast("Line2D", handle) for name, handle in pairs}
 
 
 def _with_margin(values: Sequence[float], objective: Objective) -> Point:

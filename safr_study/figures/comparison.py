@@ -2,97 +2,86 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from functools import partial
 from itertools import combinations
 from pathlib import Path
 
 from matplotlib.axes import Axes
 
-from safr_study.figures.canvas import SERIES, WHITE, Chart, chart, front_corners, page, set_plane
+from safr_study.figures.canvas import (
+    SERIES,
+    WHITE,
+    Chart,
+    Point,
+    chart,
+    draw_front,
+    page,
+    set_plane,
+)
 from safr_study.figures.front import CHART_HEIGHT, CHART_WIDTH
+from safr_study.records import RankedTrial, StudyResult
 from safr_study.settings import Objective
 
 _WIDTH, _HEIGHT = 6.6, 4.6
 """Inches of a panel."""
-_CHARACTERS = 90
-"""Longest line of the caption."""
-
-Pair = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class PlottedFront:
-    """One study's front."""
-
-    name: str
-    values: tuple[tuple[float, ...], ...]
-    """The objectives of each member."""
-    joint: tuple[bool, ...]
-    """True where no other study dominates the member."""
+ComparedFront = tuple[StudyResult, Collection[int]]
+"""A study, and the numbers of its front's members that no other study dominates."""
 
 
-def comparison_figure(
-    fronts: Sequence[PlottedFront], objectives: Sequence[Objective], path: Path, *, caption: str
-) -> None:
+def comparison_figure(fronts: Sequence[ComparedFront], path: Path, *, caption: str) -> None:
     """Draw fronts over each other, a panel for each pair of objectives.
 
     Filled marks are on the joint front, empty ones dominated by another study. The artists have
     ids in an SVG: ``member-STUDY-PLACE``, both from 0, and ``line-STUDY``, the step line.
 
     Args:
-        fronts: in the order of the legend; one without members has no mark.
-        objectives: of all of them.
+        fronts: in the order of the legend, of the same objectives; one without members has no
+            mark.
         path: ends in .png or .svg; its folder exists.
         caption: under the picture.
 
     Raises:
         BadInput: another suffix.
     """
-    pairs = list(combinations(range(len(objectives)), 2))
-    title = f"The fronts of {', '.join(front.name for front in fronts)}"
-    filled = textwrap.fill(caption, _CHARACTERS)
-    with page(path, _WIDTH * len(pairs), _HEIGHT, title=title, caption=filled) as figure:
+    pairs = list(combinations(range(len(fronts[0][0].objectives)), 2))
+    title = f"The fronts of {', '.join(study.name for study, _ in fronts)}"
+    with page(path, _WIDTH * len(pairs), _HEIGHT, title=title, caption=caption) as figure:
         panels = list(figure.subplots(1, len(pairs), squeeze=False).flat)
         for axes, pair in zip(panels, pairs, strict=True):
-            _draw(axes, fronts, objectives, pair)
+            _draw(axes, fronts, pair)
         panels[-1].legend(frameon=False)
 
 
-def comparison_charts(
-    fronts: Sequence[PlottedFront], objectives: Sequence[Objective]
-) -> list[Chart]:
+def comparison_charts(fronts: Sequence[ComparedFront]) -> list[Chart]:
     """The panels of `comparison_figure` for an HTML page; none where no front has a member."""
-    if not any(front.values for front in fronts):
+    if not any(study.front for study, _ in fronts):
         return []
-    pairs = combinations(range(len(objectives)), 2)
-    draws = (partial(_draw, fronts=fronts, objectives=objectives, pair=pair) for pair in pairs)
+    pairs = combinations(range(len(fronts[0][0].objectives)), 2)
+    draws = (partial(_draw, fronts=fronts, pair=pair) for pair in pairs)
     return [chart(CHART_WIDTH, CHART_HEIGHT, draw) for draw in draws]
 
 
-def _draw(
-    axes: Axes, fronts: Sequence[PlottedFront], objectives: Sequence[Objective], pair: Pair
-) -> None:
-    members = [list(_points(front.values, pair)) for front in fronts]
-    across, up = (objectives[axis] for axis in pair)
-    set_plane(axes, (across, up), [point for points in members for point in points])
-    for place, (front, points) in enumerate(zip(fronts, members, strict=True)):
+def _draw(axes: Axes, fronts: Sequence[ComparedFront], pair: tuple[int, int]) -> None:
+    x, y = (Objective(name=fronts[0][0].objectives[axis]) for axis in pair)
+    members = [[_point(ranked, pair) for ranked in study.front] for study, _ in fronts]
+    set_plane(axes, (x, y), [point for points in members for point in points])
+    for place, ((study, joint), points) in enumerate(zip(fronts, members, strict=True)):
         colour, marker, line = SERIES[place % len(SERIES)]
-        axes.plot([], [], color=colour, marker=marker, linestyle=line, label=front.name)
-        if not points:
-            continue
-        for member, (point, joint) in enumerate(zip(points, front.joint, strict=True)):
+        axes.plot([], [], color=colour, marker=marker, linestyle=line, label=study.name)
+        for member, (ranked, point) in enumerate(zip(study.front, points, strict=True)):
             axes.plot(
-                *point, marker, markersize=6.2, markerfacecolor=colour if joint else WHITE,
-                markeredgecolor=colour, markeredgewidth=1.4, zorder=4,
+                *point, marker, markersize=6.2, markeredgecolor=colour, markeredgewidth=1.4,
+                markerfacecolor=colour if ranked.trial.number in joint else WHITE, zorder=4,
                 gid=f"member-{place}-{member}",
             )  # fmt: skip
-        if len(objectives) == 2:
-            corners = zip(*front_corners(axes, points), strict=True)
-            axes.plot(*corners, color=colour, linestyle=line, linewidth=1.4, gid=f"line-{place}")
+        if len(study.objectives) == 2:
+            look = {"color": colour, "linestyle": line, "linewidth": 1.4}
+            draw_front(axes, points, gid=f"line-{place}", **look)
 
 
-def _points(values: Iterable[tuple[float, ...]], pair: Pair) -> Iterable[tuple[float, float]]:
-    return ((vector[pair[0]], vector[pair[1]]) for vector in values)
+def _point(ranked: RankedTrial, pair: tuple[int, int]) -> Point:
+    values = ranked.trial.values or ()
+    return values[pair[0]], values[pair[1]]

@@ -3,66 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from matplotlib.lines import Line2D
 
-from safr_study.figures.canvas import BLUE, DARK_GREY, GREEN, GREY, WHITE
-from safr_study.figures.front import Ends, Panel, draw_panels
-from safr_study.records import StudyResult
-from safr_study.uncertainty.confirmation import ConfirmedTrial
+from safr_study.figures.canvas import BLUE, DARK_GREY, GREEN, GREY, WHITE, Look
+from safr_study.figures.front import Panel, draw_panels
+from safr_study.uncertainty.confirmation import Confirmation, ConfirmedTrial
 
-_BEFORE: dict[str, Any] = {"color": GREY, "linestyle": "--", "linewidth": 1.0, "zorder": 1.5}
+Trials = Sequence[ConfirmedTrial]
 
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """One trial, from the search's values to the means of new seeds."""
-
-    number: int
-    before: tuple[float, ...]
-    """The search's objectives, in the study's order."""
-    after: tuple[float, ...] | None
-    """Their means over the new seeds; ``None``: it is not confirmed."""
-    intervals: tuple[Ends | None, ...]
-    """Ends of the interval of each mean; ``None``: there is none."""
-    member: bool
-    """True for members of the search's first front."""
-    on_front: bool
-    """True for members of the front of the means."""
-
-    @classmethod
-    def of(cls, one: ConfirmedTrial, *, partly: bool = False) -> Self:
-        """The move of a trial; ``partly``: also to means of fewer seeds than were asked for."""
-        means = tuple(new.mean for new in one.dev if new.mean is not None)
-        measured = len(means) == len(one.search) if partly else one.ranked is not None
-        return cls(
-            number=one.trial.number,
-            before=one.search,
-            after=means if measured else None,
-            intervals=tuple(
-                None if new.interval is None else (new.interval.low, new.interval.high)
-                for new in one.dev
-            ),
-            member=one.member,
-            on_front=one.on_front,
-        )
-
-    @property
-    def corners(self) -> list[tuple[float, ...]]:
-        """Two corners of the box of all its intervals; none where it is not confirmed."""
-        if self.after is None:
-            return []
-        pairs = zip(self.after, self.intervals, strict=True)
-        ends = [(value, value) if interval is None else interval for value, interval in pairs]
-        low, high = zip(*ends, strict=True)
-        return [low, high]
+_BEFORE: Look = {"color": GREY, "linestyle": "--", "linewidth": 1.0, "zorder": 1.5}
 
 
 def confirmation_figure(
-    result: StudyResult, moves: Sequence[Move], path: Path, *, title: str, caption: str
+    confirmation: Confirmation, path: Path, *, title: str, caption: str
 ) -> None:
     """Draw the means as `front_figure` draws trials, with intervals, and where each came from.
 
@@ -72,8 +28,8 @@ def confirmation_figure(
     ``front-before``.
 
     Args:
-        result: the confirmed trials ranked by their means, at least one.
-        moves: of the same trials, and of those that are not confirmed.
+        confirmation: with at least one trial that is confirmed; the others are shown where they
+            were.
         path: ends in .png or .svg; its folder exists.
         title: of the page.
         caption: under it.
@@ -81,79 +37,63 @@ def confirmation_figure(
     Raises:
         BadInput: another suffix.
     """
+    confirmed = [one for one in confirmation.trials if one.ranked is not None]
 
     def add(panel: Panel) -> None:
-        _draw_front_before(panel, moves)
-        for move in moves:
-            _draw_before(panel, move)
-            if move.after is not None:
-                _draw_way(panel, move, move.after, color=GREY, alpha=0.8, zorder=1.6)
-                colour = BLUE if move.on_front else DARK_GREY
-                panel.draw_intervals(
-                    move.number, move.after, move.intervals,
-                    color=colour, linewidth=1.0, alpha=0.55, zorder=2.5,
-                )  # fmt: skip
+        members = [one.search for one in confirmation.members]
+        label = "the search's front"
+        panel.lines.append(panel.draw_front(members, gid="front-before", label=label, **_BEFORE))
+        for one in confirmation.trials:
+            panel.marks.append(panel.place(one.search))
+            gid, label = f"before-{one.trial.number}", "the search's value"
+            panel.mark(one.search, "o", 4.5, WHITE, GREY, gid, label, zorder=1.8)
+        for one in confirmed:
+            way = {"color": GREY, "alpha": 0.8, "zorder": 1.6}
+            colour = BLUE if one.on_front else DARK_GREY
+            _draw_means(panel, one, way, color=colour, alpha=0.55)
 
-    room = [corner for move in moves for corner in (move.before, *move.corners)]
-    draw_panels(result, path, title=title, caption=caption, room=room, add=add)
+    room = [one.search for one in confirmation.trials] + mean_corners(confirmed)
+    draw_panels(confirmation.result, path, title=title, caption=caption, room=room, add=add)
 
 
-def draw_confirmed(panel: Panel, moves: Sequence[Move]) -> None:
+def draw_confirmed(panel: Panel, trials: Trials) -> None:
     """Add the means of new seeds to a panel of the search's values, as diamonds.
 
-    The artists have the ids ``confirmed-NUMBER``, ``move-NUMBER``, ``interval-NUMBER-x`` and
-    ``interval-NUMBER-y``.
+    Those of fewer seeds than were asked for are drawn too. The artists have the ids
+    ``confirmed-NUMBER``, ``move-NUMBER``, ``interval-NUMBER-x`` and ``interval-NUMBER-y``.
     """
-    for move in moves:
-        if move.after is None:
+    for one in trials:
+        if (means := _means(one)) is None:
             continue
-        _draw_way(panel, move, move.after, color=GREEN, linestyle=":", zorder=2.4)
-        panel.draw_intervals(
-            move.number, move.after, move.intervals,
-            color=GREEN, linewidth=1.0, alpha=0.6, zorder=2.5,
-        )  # fmt: skip
-        panel.marks.append(panel.place(move.after))
-        panel.mark(
-            panel.place(move.after),
-            "D",
-            5.5,
-            color=GREEN,
-            markeredgecolor=WHITE,
-            markeredgewidth=0.6,
-            zorder=4.2,
-            gid=panel.gid(f"confirmed-{move.number}"),
-            label="mean over new seeds",
-        )
+        way = {"color": GREEN, "linestyle": ":", "zorder": 2.4}
+        _draw_means(panel, one, way, color=GREEN, alpha=0.6)
+        panel.marks.append(panel.place(means))
+        gid, look = f"confirmed-{one.trial.number}", {"markeredgewidth": 0.6, "zorder": 4.2}
+        panel.mark(means, "D", 5.5, GREEN, WHITE, gid, "mean over new seeds", **look)
 
 
-def _draw_front_before(panel: Panel, moves: Sequence[Move]) -> None:
-    corners = panel.steps([move.before for move in moves if move.member])
-    if corners:
-        panel.lines.append(corners)
-        panel.axes.plot(
-            *zip(*corners, strict=True),
-            gid="front-before",
-            label="the search's front",
-            **_BEFORE,
-        )
+def mean_corners(trials: Trials) -> list[tuple[float, ...]]:
+    """Two corners of the box of each trial's intervals, for which a panel needs room."""
+    corners: list[tuple[float, ...]] = []
+    for one in trials:
+        if (means := _means(one)) is not None:
+            pairs = zip(one.dev, means, strict=True)
+            ends = [new.interval.ends if new.interval else (mean, mean) for new, mean in pairs]
+            corners += zip(*ends, strict=True)
+    return corners
 
 
-def _draw_before(panel: Panel, move: Move) -> None:
-    point = panel.place(move.before)
-    panel.marks.append(point)
-    panel.mark(
-        point,
-        "o",
-        4.5,
-        markerfacecolor=WHITE,
-        markeredgecolor=GREY,
-        zorder=1.8,
-        gid=panel.gid(f"before-{move.number}"),
-        label="the search's value",
-    )
+def _means(one: ConfirmedTrial) -> tuple[float, ...] | None:
+    """The mean of each objective; ``None`` where one has none."""
+    means = tuple(new.mean for new in one.dev if new.mean is not None)
+    return means if len(means) == len(one.dev) else None
 
 
-def _draw_way(panel: Panel, move: Move, after: Sequence[float], **look: Any) -> None:
-    ends = zip(panel.place(move.before), panel.place(after), strict=True)
-    gid = panel.gid(f"move-{move.number}")
-    panel.axes.add_line(Line2D(*ends, linewidth=0.7, gid=gid, **look))
+def _draw_means(panel: Panel, one: ConfirmedTrial, way: Look, **look: Any) -> None:
+    """The way from the search's value to the mean, and the intervals through the mean."""
+    means, number = _means(one), one.trial.number
+    assert means is not None
+    ends = zip(panel.place(one.search), panel.place(means), strict=True)
+    panel.axes.add_line(Line2D(*ends, linewidth=0.7, gid=panel.gid(f"move-{number}"), **way))
+    intervals = [None if new.interval is None else new.interval.ends for new in one.dev]
+    panel.draw_intervals(number, means, intervals, linewidth=1.0, zorder=2.5, **look)

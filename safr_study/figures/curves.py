@@ -10,66 +10,48 @@ from typing import Literal
 from matplotlib.axes import Axes
 
 from safr_study.figures.canvas import (
-    BLACK,
-    BLUE,
     DARK_GREY,
-    GREEN,
-    ORANGE,
-    PURPLE,
     SERIES,
-    SKY,
-    VERMILLION,
+    WHITE,
     Chart,
+    Ends,
+    Look,
     add_grid,
+    add_legend,
     chart,
+    cross_saturated,
     page,
 )
 
-_COLOURS = (DARK_GREY, BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
-_MARKERS = "osD^vpP"
 _WIDTH, _HEIGHT = 8.4, 4.6
 _CHART_WIDTH, _CHART_HEIGHT = 4.6, 2.9
 """Inches; the chart is that of an HTML page."""
 
 
 @dataclass(frozen=True, slots=True)
-class AccuracyCurve:
+class Curve:
     """One line: a model under one kind of deletion. All sequences are of one length."""
 
     name: str
-    """Name of the model; its two lines share a colour."""
-    deletion: Literal["top", "random"]
-    shares: tuple[float, ...]
-    """k, ascending, in [0, 1]."""
-    accuracy: tuple[float, ...]
-    """Percentage points."""
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    """Upper ends of the interval."""
-    paper: tuple[float | None, ...]
-    """The paper's accuracy at the same k, where it has one."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelCurve:
-    """One line of a chart: a model whose words of the highest capacity are deleted."""
-
-    name: str
+    """Name of the model; its lines share a colour and a marker."""
     shares: tuple[float, ...]
     """k, ascending, in [0, 1]."""
     values: tuple[float, ...]
     """Percentage points, one for each share."""
-    saturated: tuple[bool, ...]
-    """True where the predictions have collapsed at that share."""
+    deletion: Literal["top", "random"] = "top"
+    intervals: tuple[Ends, ...] = ()
+    """Ends of each value's interval; none: not drawn."""
+    paper: tuple[float | None, ...] = ()
+    """The paper's value at the same k, where it has one."""
+    saturated: tuple[bool, ...] = ()
+    """True where the predictions have collapsed at that share; none: not told."""
 
 
-def curves_figure(
-    curves: Sequence[AccuracyCurve], path: Path, *, title: str, caption: str = ""
-) -> None:
+def curves_figure(curves: Sequence[Curve], path: Path, *, title: str, caption: str = "") -> None:
     """Draw accuracy against k: solid for top deletions, dashed for random ones, bands = intervals.
 
-    The paper's numbers are hollow markers. The artists have ids in an SVG: ``curve-NAME-DELETION``,
-    ``band-NAME-DELETION``, ``paper-NAME-DELETION``, ``caption``.
+    The paper's numbers are stars, filled for top deletions. The artists have ids in an SVG:
+    ``curve-ID``, ``points-ID``, ``band-ID`` and ``paper-ID`` with ID NAME-DELETION, ``caption``.
 
     Args:
         curves: at least one.
@@ -86,30 +68,22 @@ def curves_figure(
         add_grid(axes)
         names = list(dict.fromkeys(curve.name for curve in curves))
         for curve in curves:
-            place = names.index(curve.name) % len(_COLOURS)
-            _draw(axes, curve, _COLOURS[place], _MARKERS[place])
+            place, line = names.index(curve.name), "-" if curve.deletion == "top" else "--"
+            name = f"{curve.name}, {curve.deletion}"
+            _draw(axes, curve, place, line, name, f"{curve.name}-{curve.deletion}")
         if any(value is not None for curve in curves for value in curve.paper):
-            axes.plot(
-                [],
-                [],
-                "*",
-                markersize=9,
-                markerfacecolor="white",
-                markeredgecolor=DARK_GREY,
-                label="the paper\n(filled: top)",
-                linestyle="none",
-            )
+            axes.plot([], [], label="the paper\n(filled: top)", **_star(DARK_GREY, filled=False))
         axes.set_xticks([100 * share for share in curves[0].shares])
-        figure.legend(loc="outside right center", frameon=False, labelspacing=0.8)
+        add_legend(figure, axes)
 
 
-def curves_chart(curves: Sequence[ModelCurve], name: str) -> Chart:
+def curves_chart(curves: Sequence[Curve], name: str) -> Chart:
     """Draw the models' values against k for an HTML page.
 
     The artists have the ids ``curve-PLACE``, from 0, and ``points-PLACE``, one marker per share.
 
     Args:
-        curves: at least one.
+        curves: at least one, of top deletions.
         name: of the vertical axis.
     """
 
@@ -117,61 +91,47 @@ def curves_chart(curves: Sequence[ModelCurve], name: str) -> Chart:
         axes.set(xlabel="words deleted, highest capacity first (%)", ylabel=name)
         add_grid(axes)
         for place, curve in enumerate(curves):
-            colour, marker, line = SERIES[place % len(SERIES)]
-            percent = [100 * share for share in curve.shares]
-            axes.plot(percent, curve.values, color=colour, linestyle=line, gid=f"curve-{place}")
-            axes.plot(
-                percent, curve.values, color=colour, marker=marker, markersize=5, linestyle="none",
-                gid=f"points-{place}",
-            )  # fmt: skip
-            axes.plot([], [], color=colour, marker=marker, linestyle=line, label=curve.name)
-            bad = [
-                (k, value)
-                for k, value, saturated in zip(percent, curve.values, curve.saturated, strict=True)
-                if saturated
-            ]
-            if bad:
-                axes.plot(*zip(*bad, strict=True), "x", color=BLACK, markersize=9,
-                          linestyle="none", label="saturated: predictions collapsed")  # fmt: skip
+            _draw(axes, curve, place, SERIES[place % len(SERIES)][2], curve.name, str(place))
 
     return chart(_CHART_WIDTH, _CHART_HEIGHT, draw)
 
 
-def _draw(axes: Axes, curve: AccuracyCurve, colour: str, marker: str) -> None:
-    percent = [100 * share for share in curve.shares]
+def _draw(axes: Axes, curve: Curve, place: int, line: str, name: str, gid: str) -> None:
+    colour, marker, _ = SERIES[place % len(SERIES)]
     top = curve.deletion == "top"
-    gid = f"{curve.name}-{curve.deletion}"
-    axes.fill_between(
-        percent,
-        curve.low,
-        curve.high,
-        color=colour,
-        alpha=0.18 if top else 0.08,
-        linewidth=0,
-        gid=f"band-{gid}",
-    )
-    axes.plot(
-        percent,
-        curve.accuracy,
-        f"{marker}{'-' if top else '--'}",
-        color=colour,
-        markersize=4.5,
-        markerfacecolor=colour if top else "white",
-        linewidth=1.5 if top else 1.1,
-        label=f"{curve.name}, {curve.deletion}",
-        gid=f"curve-{gid}",
-        zorder=4 if top else 3,
-    )
-    known = [(k, value) for k, value in zip(percent, curve.paper, strict=True) if value is not None]
+    percent = [100 * share for share in curve.shares]
+    points = list(zip(percent, curve.values, strict=True))
+    if curve.intervals:
+        low, high = zip(*curve.intervals, strict=True)
+        band: Look = {"color": colour, "alpha": 0.18 if top else 0.08, "linewidth": 0}
+        axes.fill_between(percent, low, high, gid=f"band-{gid}", **band)
+    axes.plot(percent, curve.values, color=colour, linestyle=line, gid=f"curve-{gid}")
+    sign: Look = {
+        "color": colour,
+        "marker": marker,
+        "markersize": 5,
+        "markerfacecolor": colour if top else WHITE,
+        "zorder": 4 if top else 3,
+    }
+    axes.plot(percent, curve.values, linestyle="none", gid=f"points-{gid}", **sign)
+    axes.plot([], [], linestyle=line, label=name, **sign)
+    known = [
+        (k, value) for k, value in zip(percent, curve.paper, strict=False) if value is not None
+    ]
     if known:
-        axes.plot(
-            *zip(*known, strict=True),
-            "*",
-            markersize=11,
-            markeredgecolor=DARK_GREY if top else colour,
-            markeredgewidth=0.7 if top else 1.2,
-            markerfacecolor=colour if top else "white",
-            linestyle="none",
-            gid=f"paper-{gid}",
-            zorder=5,
-        )
+        star = _star(colour, filled=top)
+        axes.plot(*zip(*known, strict=True), gid=f"paper-{gid}", zorder=5, **star)
+    bad = [point for point, saturated in zip(points, curve.saturated, strict=False) if saturated]
+    cross_saturated(axes, bad)
+
+
+def _star(colour: str, *, filled: bool) -> Look:
+    """Looks of a number of the paper."""
+    return {
+        "marker": "*",
+        "markersize": 11,
+        "markeredgecolor": DARK_GREY if filled else colour,
+        "markeredgewidth": 0.7 if filled else 1.2,
+        "markerfacecolor": colour if filled else WHITE,
+        "linestyle": "none",
+    }

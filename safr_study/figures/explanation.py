@@ -7,38 +7,48 @@ from pathlib import Path
 from typing import cast
 
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from safr_study.figures.bars import add_details, draw_bars
 from safr_study.figures.canvas import (
     BLUE,
     DARK_GREY,
     SKY,
     blank_figure,
+    page,
     save_figure,
     style,
     svg_text,
+    titled_figure,
 )
-from safr_study.figures.heatmap import add_colour_bar, add_words, draw_heatmap
-from safr_study.figures.layers import layers_page
 from safr_study.figures.word_graph import GraphFacts, draw_graph, edge_legend
-from safr_study.figures.words import left_out
-from safr_study.records.explanation import MOST_PICTURED, ExplainedWord, Explanation
+from safr_study.figures.words import (
+    COLOURS,
+    add_colour_bar,
+    add_details,
+    add_words,
+    draw_bars,
+    draw_heatmap,
+    left_out,
+)
+from safr_study.records.explanation import MOST_PICTURED, ExplainedWord, Explanation, LayerView
 
 _BARS_HEIGHT = 2.9
 _GRAPH_LINES = 5
 """Line breaks below the graph."""
-_HEADLINE_PER_INCH = 11.0
-"""Characters of a bold line."""
-_CAPTION_PER_INCH = 15.0
+_LAYER_WORDS = 24
+"""Words of a small panel."""
+_LAYER_WIDTH, _LAYER_BARS, _LAYER_MAP = 3.2, 1.5, 3.2
+"""Inches of a layer's column, of its bars and of its map."""
 
 
 def explanation_figure(explanation: Explanation, path: Path) -> None:
     """Draw Figures 2a, 2b and 2c of a text on one page.
 
-    Ids in an SVG: those of `draw_bars`, `draw_graph` and `draw_heatmap`, ``headline``,
-    ``caption``, and ``note-bars``, ``note-graph`` and ``note-heatmap`` below the panels.
+    Ids in an SVG: those of `draw_bars`, `draw_graph`, `draw_heatmap` and `titled_figure`,
+    and ``note-bars``, ``note-graph`` and ``note-heatmap`` below the panels.
 
     Args:
         explanation: of at least one word.
@@ -49,33 +59,23 @@ def explanation_figure(explanation: Explanation, path: Path) -> None:
     """
     side = _side(explanation)
     width = 2 * side + 1.8
-    with style():
-        figure = blank_figure(width, _BARS_HEIGHT + side + 2.0)
+    title = f"{_quoted(explanation)}: {explanation.prediction} ({explanation.probability:.2f})"
+    height = _BARS_HEIGHT + side + 2.0
+    with page(path, width, height, title=title, caption=_caption(explanation)) as figure:
         grid = figure.add_gridspec(2, 2, height_ratios=[_BARS_HEIGHT, side + 0.8])
         _add_bars(figure.add_subplot(grid[0, :]), explanation, "a")
         graph = figure.add_subplot(grid[1, 0])
         _add_heatmap(figure.add_subplot(grid[1, 1]), explanation, "c")
-        figure.suptitle(
-            textwrap.fill(headline(explanation), round(width * _HEADLINE_PER_INCH)),
-            fontweight="bold",
-            x=0.01,
-            ha="left",
-            gid="headline",
-        )
-        figure.supxlabel(
-            textwrap.fill(_caption(explanation), round(width * _CAPTION_PER_INCH)),
-            fontsize=8,
-            color=DARK_GREY,
-            x=0.01,
-            ha="left",
-            gid="caption",
-        )
         _add_graph(graph, explanation, "b")
-        save_figure(figure, path)
 
 
 def layers_figure(explanation: Explanation, path: Path) -> None:
     """Draw Figures 4 to 6 of a text: capacity and interference in all layers, on one page.
+
+    One column per layer, one row of bars and maps per block; capacities share their scale. The
+    layers are the paper's: embedding, VMASK, attention, FFN1 and FFN2; FFN1 after ReLU only where
+    that is the chosen layer. Ids in an SVG: ``LAYER-BLOCK-bar-POSITION`` and
+    ``LAYER-BLOCK-heatmap``.
 
     Args:
         explanation: of at least one word, with its layers.
@@ -85,7 +85,7 @@ def layers_figure(explanation: Explanation, path: Path) -> None:
         BadInput: another suffix.
     """
     with style():
-        save_figure(layers_page(explanation), path)
+        save_figure(_layers(explanation), path)
 
 
 def explanation_svgs(explanation: Explanation) -> dict[str, str]:
@@ -110,17 +110,14 @@ def explanation_svgs(explanation: Explanation) -> dict[str, str]:
             adders[name](figure.add_subplot(), explanation, "")
             drawn[name] = svg_text(figure)
         if explanation.layers:
-            drawn["layers"] = svg_text(layers_page(explanation))
+            drawn["layers"] = svg_text(_layers(explanation))
     return drawn
 
 
-def headline(explanation: Explanation) -> str:
-    """The text's beginning and what the model makes of it."""
+def _quoted(explanation: Explanation) -> str:
+    """The text's beginning."""
     text = " ".join(word.shown for word in explanation.words)
-    return (
-        f"“{textwrap.shorten(text, 120, placeholder=' …')}”: "
-        f"{explanation.prediction} ({explanation.probability:.2f})"
-    )
+    return f"“{textwrap.shorten(text, 120, placeholder=' …')}”"
 
 
 def _side(explanation: Explanation) -> float:
@@ -178,7 +175,8 @@ def _add_heatmap(axes: Axes, explanation: Explanation, letter: str) -> None:
     axes.set_aspect("equal")
     axes.set_anchor("N")
     add_words(axes, words)
-    add_colour_bar(axes, mesh)
+    name = "interference (hᵢ·hⱼ)², colour linear in |hᵢ·hⱼ|"
+    add_colour_bar(mesh, [axes], name, shrink=0.9, pad=0.02)
     _set_title(axes, letter, f"Interference at {explanation.layer_title}")
     _set_note(axes, left_out(words, explanation.words), "note-heatmap")
 
@@ -223,3 +221,52 @@ def _caption(explanation: Explanation) -> str:
     if any(not word.known for word in explanation.words):
         parts.append("Italics: unknown words.")
     return " ".join(parts)
+
+
+def _layers(explanation: Explanation) -> Figure:
+    """The page of `layers_figure`; built and saved inside `style`."""
+    blocks = _layers_by_block(explanation)
+    columns = max(map(len, blocks))
+    words = explanation.highest(_LAYER_WORDS)
+    figure = titled_figure(
+        _LAYER_WIDTH * columns + 1.4,
+        (_LAYER_BARS + _LAYER_MAP + 0.9) * len(blocks) + 1.0,
+        title=f"{_quoted(explanation)} through the layers: capacity, and interference between "
+        "the words",
+        caption=f"Dark bars and bold words: the top 30 % at {explanation.layer_title}. "
+        + left_out(words, explanation.words),
+    )
+    heights = [_LAYER_BARS, _LAYER_MAP] * len(blocks)
+    grid = figure.add_gridspec(len(heights), columns, height_ratios=heights)
+    maps: list[Axes] = []
+    for row, views in enumerate(blocks):
+        # The columns of the blocks are below each other.
+        for column, view in enumerate(views, start=columns - len(views)):
+            first = column == columns - len(views)
+            bars = figure.add_subplot(grid[2 * row, column])
+            kind = f"{view.layer}-{view.block}"
+            draw_bars(bars, words, view, kind=f"{kind}-bar")
+            bars.set_ylim(0, 1.02)
+            bars.set_title(view.title(explanation.source.blocks), fontweight="bold")
+            bars.set_ylabel("capacity" if first else "")
+            bars.tick_params(labelleft=first)
+            cells = figure.add_subplot(grid[2 * row + 1, column])
+            mesh = draw_heatmap(cells, words, view, kind=f"{kind}-heatmap")
+            add_words(cells, words, kind=f"{kind}-", rows=first, size=7.5, turn=90.0)
+            cells.set_title(f"largest (hᵢ·hⱼ)² {mesh.norm.vmax:.2g}", fontsize=8, color=DARK_GREY)
+            maps.append(cells)
+    scale = ScalarMappable(PowerNorm(0.5, 0.0, 1.0), COLOURS)
+    name = "interference / largest of its panel"
+    add_colour_bar(scale, maps, name, shrink=0.5, pad=0.01, aspect=30)
+    return figure
+
+
+def _layers_by_block(explanation: Explanation) -> list[list[LayerView]]:
+    """The views by block, what comes before the blocks with the first."""
+    ffn1 = explanation.view.layer if explanation.view.layer.startswith("ffn1") else "ffn1_pre"
+    wanted = ("embedding", "vmask", "attention", ffn1, "ffn2")
+    views = [view for view in explanation.layers if view.layer in wanted]
+    return [
+        [view for view in views if view.block == block]
+        for block in range(explanation.source.blocks)
+    ]

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import combinations
+from itertools import combinations, cycle
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,15 +26,20 @@ from safr_study.figures.canvas import (
     VERMILLION,
     WHITE,
     Chart,
+    Ends,
+    Look,
     Point,
     add_legend,
     chart,
-    front_corners,
+    cross_saturated,
+    draw_front,
+    draw_intervals,
     page,
+    reference_words,
     say_empty,
     set_plane,
 )
-from safr_study.figures.labels import Label, place_labels
+from safr_study.figures.labels import OPTIONAL, Label, place_labels
 from safr_study.records import RankedTrial, StudyResult
 from safr_study.settings import Objective
 
@@ -46,8 +51,6 @@ CHART_WIDTH, CHART_HEIGHT = 6.6, 4.2
 _BASELINE_MARKERS = (("s", BLACK), ("D", GREEN), ("^", PURPLE), ("v", ORANGE), ("p", SKY))
 _MOST_NUMBERS = 4
 """Trial numbers named at one point."""
-
-Ends = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,8 @@ class Panel:
     """Further marks, added by what draws them, which no label may cover."""
     lines: list[list[Point]] = field(default_factory=list)
     """Corners of further lines of horizontal and vertical pieces, likewise."""
+    front: list[Point] = field(default_factory=list)
+    """Corners of the front's own line."""
 
     def draw(self) -> None:
         """Everything but the labels."""
@@ -79,37 +84,70 @@ class Panel:
         if not self.result.ranked:
             say_empty(self.axes, "no complete trial yet")
             return
-        self._draw_front()
+        # A front that is nowhere beyond the reference point has no area.
+        tint = 0.06 if self.result.hypervolume > 0 else 0.0
+        line: Look = {"color": BLUE, "linewidth": 1.4, "zorder": 2, "gid": "front"}
+        members = [_values(ranked) for ranked in self.result.front]
+        self.front.extend(self.draw_front(members, tint=tint, label="Pareto front", **line))
         for ranked in reversed(self.result.ranked):
             self._draw_trial(ranked)
-        self._draw_baselines()
-        self._draw_saturated()
-        self._draw_knee()
+        baselines = [ranked for ranked in self.result.ranked if ranked.trial.baseline]
+        baselines.sort(key=lambda ranked: ranked.trial.number)
+        for (marker, colour), ranked in zip(cycle(_BASELINE_MARKERS), baselines, strict=False):
+            gid, label = f"baseline-{ranked.trial.baseline}", f"baseline {ranked.trial.baseline}"
+            look: Look = {"markeredgewidth": 1.4, "zorder": 4.5}
+            self.mark(_values(ranked), marker, 11, "none", colour, gid, label, **look)
+        saturated = [self._point(ranked) for ranked in self.result.ranked if ranked.trial.saturated]
+        cross_saturated(self.axes, saturated, self.gid("saturated"))
+        for ranked in self.result.ranked:
+            if ranked.knee:
+                look = {"markeredgewidth": 0.8, "zorder": 5}
+                self.mark(_values(ranked), "*", 16, VERMILLION, WHITE, "knee", "knee", **look)
 
     def place(self, values: Sequence[float]) -> Point:
         """Where a vector of objectives lies in this panel."""
         return values[self.x], values[self.y]
 
-    def steps(self, vectors: Sequence[Sequence[float]]) -> list[Point]:
-        """Corners of the front's line through these vectors.
+    def draw_front(self, vectors: Sequence[Sequence[float]], **look: Any) -> list[Point]:
+        """Draw the line of a front through these vectors as `canvas.draw_front` does.
 
-        None with three objectives: the front is no line there.
+        Nothing with three objectives: the front is no line there.
         """
         if len(self.result.objectives) > 2:
             return []
-        return front_corners(self.axes, map(self.place, vectors))
+        return draw_front(self.axes, map(self.place, vectors), **look)
 
     def gid(self, name: str) -> str:
         """An artist's id."""
         return name + self.suffix
 
-    def mark(self, point: Point, marker: str, size: float, **look: Any) -> None:
-        """One marker; its colour, its ``gid`` and its label are in the look."""
-        self.axes.add_line(
-            Line2D(
-                *[[at] for at in point], marker=marker, markersize=size, linestyle="none", **look
-            )
-        )
+    def mark(
+        self,
+        values: Sequence[float],
+        marker: str,
+        size: float,
+        fill: str,
+        edge: str,
+        gid: str,
+        label: str | None,
+        **look: Any,
+    ) -> None:
+        """One marker at a vector of objectives.
+
+        Args:
+            values: the vector.
+            marker: matplotlib's name of it.
+            size: points.
+            fill: colour of its face.
+            edge: colour of its edge.
+            gid: beginning of its id.
+            label: in the legend; ``None``: not there.
+            look: more of the marker.
+        """
+        look |= {"markerfacecolor": fill, "markeredgecolor": edge, "markersize": size}
+        at = [[value] for value in self.place(values)]
+        line = Line2D(*at, linestyle="none", marker=marker, gid=self.gid(gid), label=label, **look)
+        self.axes.add_line(line)
 
     def draw_intervals(
         self,
@@ -129,15 +167,9 @@ class Panel:
             name: of the ids.
             look: of the lines.
         """
-        x, y = self.place(at)
-        across, up = intervals[self.x], intervals[self.y]
-        bars = [("x", across and [(across[0], y), (across[1], y)])]
-        bars += [("y", up and [(x, up[0]), (x, up[1])])]
-        for axis, ends in bars:
-            if ends is not None:
-                self.lines.append(ends)
-                gid = self.gid(f"{name}-{number}-{axis}")
-                self.axes.add_line(Line2D(*zip(*ends, strict=True), gid=gid, **look))
+        here = intervals[self.x], intervals[self.y]
+        gids = self.gid(f"{name}-{number}-x"), self.gid(f"{name}-{number}-y")
+        self.lines.extend(draw_intervals(self.axes, self.place(at), here, gids, **look))
 
     def add_labels(self) -> None:
         """Name the knee, the baselines and the numbers of the front, as room allows.
@@ -154,89 +186,18 @@ class Panel:
             self.axes,
             [label for label in labels if label is not None],
             [*by_point, *self.marks],
-            [line for line in (self._front_corners(), *self.lines) if line],
+            [line for line in (self.front, *self.lines) if line],
         )
-
-    def _front_corners(self) -> list[Point]:
-        return self.steps([_values(ranked) for ranked in self.result.front])
-
-    def _draw_front(self) -> None:
-        corners = self._front_corners()
-        if not corners:
-            return
-        xs, ys = zip(*corners, strict=True)
-        self.axes.plot(
-            xs, ys, color=BLUE, linewidth=1.4, zorder=2, gid="front", label="Pareto front"
-        )
-        # A front that is nowhere beyond the reference point has no area.
-        if self.result.hypervolume > 0:
-            self.axes.fill_between(
-                xs, ys, self.axes.get_ylim()[0], color=SKY, alpha=0.12, linewidth=0, zorder=1
-            )
 
     def _draw_trial(self, ranked: RankedTrial) -> None:
         colour, size, name = (
             (BLUE, 6.5, "on the front") if ranked.on_front else (GREY, 5.0, "dominated")
         )
-        saturated = ranked.trial.saturated
-        self.mark(
-            self._point(ranked),
-            "o",
-            size,
-            markerfacecolor=WHITE if saturated else colour,
-            markeredgecolor=colour,
-            alpha=1.0 if ranked.on_front else 0.65,
-            zorder=4 if ranked.on_front else 3,
-            gid=self.gid(f"trial-{ranked.trial.number}"),
-            label=None if saturated else name,
-        )
-
-    def _draw_baselines(self) -> None:
-        baselines = [ranked for ranked in self.result.ranked if ranked.trial.baseline]
-        baselines.sort(key=lambda ranked: ranked.trial.number)
-        for place, ranked in enumerate(baselines):
-            marker, colour = _BASELINE_MARKERS[place % len(_BASELINE_MARKERS)]
-            self.mark(
-                self._point(ranked),
-                marker,
-                11,
-                markerfacecolor="none",
-                markeredgecolor=colour,
-                markeredgewidth=1.4,
-                zorder=4.5,
-                gid=self.gid(f"baseline-{ranked.trial.baseline}"),
-                label=f"baseline {ranked.trial.baseline}",
-            )
-
-    def _draw_saturated(self) -> None:
-        points = [self._point(ranked) for ranked in self.result.ranked if ranked.trial.saturated]
-        if points:
-            self.axes.plot(
-                *zip(*points, strict=True),
-                "x",
-                markersize=9,
-                color=BLACK,
-                markeredgewidth=1.1,
-                zorder=4.6,
-                gid=self.gid("saturated"),
-                label="saturated: one class\nhas over 95 % of\nthe predictions",
-                linestyle="none",
-            )
-
-    def _draw_knee(self) -> None:
-        for ranked in self.result.ranked:
-            if ranked.knee:
-                self.mark(
-                    self._point(ranked),
-                    "*",
-                    16,
-                    color=VERMILLION,
-                    markeredgecolor=WHITE,
-                    markeredgewidth=0.8,
-                    zorder=5,
-                    gid=self.gid("knee"),
-                    label="knee",
-                )
+        saturated, alpha = ranked.trial.saturated, 1.0 if ranked.on_front else 0.65
+        fill, label = (WHITE, None) if saturated else (colour, name)
+        look: Look = {"alpha": alpha, "zorder": 4 if ranked.on_front else 3}
+        gid = f"trial-{ranked.trial.number}"
+        self.mark(_values(ranked), "o", size, fill, colour, gid, label, **look)
 
     def _label(self, point: Point, here: Sequence[RankedTrial]) -> Label | None:
         """One label for all the trials at a point; ``None`` where there is nothing to name."""
@@ -254,8 +215,7 @@ class Panel:
             text="\n".join(lines),
             gid=self.gid(f"label-{here[0].trial.number}"),
             colour=VERMILLION if knee else DARK_GREY if baselines else BLUE,
-            importance=0 if knee else 1 if baselines else 2,
-            required=bool(knee or baselines),
+            importance=0 if knee else 1 if baselines else OPTIONAL,
         )
 
     def _point(self, ranked: RankedTrial) -> Point:
@@ -369,12 +329,8 @@ def _numbers(here: Sequence[RankedTrial]) -> str:
 
 
 def _caption(result: StudyResult) -> str:
-    reference = ", ".join(
-        f"{Objective(name=name).label} {value:.4g}{' %' if name == 'accuracy' else ''}"
-        for name, value in zip(result.objectives, result.reference_point, strict=True)
-    )
     return (
         f"{len(result.ranked)} complete {'trial' if len(result.ranked) == 1 else 'trials'}, "
         f"{len(result.front)} on the front (# = trial); "
-        f"hypervolume {result.hypervolume:.5g} from the reference point ({reference})"
+        f"{reference_words(result)}"
     )

@@ -16,11 +16,11 @@ from safr_study.figures.canvas import (
     add_grid,
     chart,
     page,
+    reference_words,
     say_empty,
 )
 from safr_study.records import StudyResult
-from safr_study.records.history import HistoryPoint
-from safr_study.settings import Objective
+from safr_study.records.study import HistoryPoint
 
 Over = Literal["trials", "epochs"]
 Histories = Mapping[str, Sequence[HistoryPoint]]
@@ -50,7 +50,7 @@ def history_figure(result: StudyResult, history: Sequence[HistoryPoint], path: P
         BadInput: another suffix.
     """
     title = f"Study {result.name} on {result.dataset}: hypervolume over time"
-    with page(path, _WIDTH, _HEIGHT, title=title, caption=_caption(result)) as figure:
+    with page(path, _WIDTH, _HEIGHT, title=title, caption=reference_words(result)) as figure:
         left, right = figure.subplots(1, 2, sharey=True)
         _draw(left, {result.name: history}, "trials")
         _draw(right, {result.name: history}, "epochs")
@@ -102,11 +102,3 @@ def _draw(axes: Axes, histories: Histories, over: Over) -> None:
     highest = max(point.hypervolume for history in histories.values() for point in history)
     axes.set(xlim=(0, max(1, longest) * 1.02), ylim=(0, max(1.0, highest) * 1.06))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-
-def _caption(result: StudyResult) -> str:
-    reference = ", ".join(
-        f"{Objective(name=name).label} {value:.4g}"
-        for name, value in zip(result.objectives, result.reference_point, strict=True)
-    )
-    return f"hypervolume {result.hypervolume:.5g} from the reference point ({reference})"

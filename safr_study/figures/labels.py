@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any, cast
 
 from matplotlib.axes import Axes
@@ -14,6 +14,8 @@ from matplotlib.transforms import Bbox
 
 Point = tuple[float, float]
 
+OPTIONAL = 2
+"""Importance of a label that may be left out."""
 _MARKER_RADIUS = 5.0
 """Points that a label keeps from the centre of a marker."""
 _DISTANCES = (9.0, 16.0, 26.0, 40.0, 58.0)
@@ -34,9 +36,7 @@ class Label:
     gid: str
     colour: str
     importance: int
-    """0 is placed first."""
-    required: bool
-    """Placed even where it covers something; the others are left out instead."""
+    """0 is placed first, and from `OPTIONAL` on none is placed where it would cover something."""
 
 
 def place_labels(
@@ -71,26 +71,24 @@ def place_labels(
 
 def _first_free(axes: Axes, label: Label, taken: Sequence[Bbox]) -> Bbox | None:
     renderer = cast("Any", axes.figure.canvas).get_renderer()
-    fallback: tuple[int, Annotation, Bbox] | None = None
-    for distance in _DISTANCES:
-        for angle in _ANGLES:
-            note = _annotation(axes, label, distance, math.radians(angle))
-            # Of the text alone: an annotation's own extent holds the line to its point too.
-            note.update_positions(renderer)
-            box = Text.get_window_extent(note, renderer).padded(1.0)
-            inside = all(axes.bbox.contains(*corner) for corner in box.corners())
-            covered = box.count_overlaps(taken)
-            if inside and not covered:
-                if fallback is not None:
-                    fallback[1].remove()
-                return box
-            if label.required and inside and (fallback is None or covered < fallback[0]):
-                if fallback is not None:
-                    fallback[1].remove()
-                fallback = (covered, note, box)
-            else:
-                note.remove()
-    return None if fallback is None else fallback[2]
+    best: tuple[int, Annotation, Bbox] | None = None
+    for distance, angle in product(_DISTANCES, _ANGLES):
+        note = _annotation(axes, label, distance, math.radians(angle))
+        # Of the text alone: an annotation's own extent holds the line to its point too.
+        note.update_positions(renderer)
+        box = Text.get_window_extent(note, renderer).padded(1.0)
+        inside = all(axes.bbox.contains(*corner) for corner in box.corners())
+        covered = box.count_overlaps(taken)
+        allowed = inside and (label.importance < OPTIONAL or not covered)
+        if not allowed or (best is not None and covered >= best[0]):
+            note.remove()
+            continue
+        if best is not None:
+            best[1].remove()
+        best = (covered, note, box)
+        if not covered:
+            break
+    return None if best is None else best[2]
 
 
 def _annotation(axes: Axes, label: Label, distance: float, angle: float) -> Annotation:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
+import networkx as nx
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -13,8 +14,7 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 from scipy import stats
 
-from safr_study.figures.canvas import BLUE, VERMILLION
-from safr_study.figures.stress import separate, stress_layout
+from safr_study.figures.canvas import BLUE, VERMILLION, Look
 from safr_study.figures.words import label, mark_label
 from safr_study.records.explanation import ExplainedWord, LayerView
 
@@ -29,13 +29,18 @@ SMALLEST_RADIUS = 4.0
 
 _FONT_SIZES = (9.0, 8.0, 7.0, 6.0, 5.0)
 """Tried in turn until no two labels overlap."""
-_SOLID: Literal["-"] = "-"
-_DASHES = (0.0, (4.0, 2.0))
+_EDGES: dict[bool, Look] = {
+    True: {"color": VERMILLION, "linestyle": "-"},
+    False: {"color": BLUE, "linestyle": (0.0, (4.0, 2.0))},
+}
+"""Looks of positive correlations and of the others."""
 _FILL, _RIM = "#CBE6F6", "#3A7CA5"
 _PAPER = {"boxstyle": "round,pad=0.1", "facecolor": "white", "alpha": 0.6, "linewidth": 0}
 """Paper behind a word that is wider than its circle, so that no edge crosses its letters."""
 _AIR = 5.0
 """Points around a word."""
+_PUSHES = 2000
+_SMALLEST_OVERLAP = 1e-9
 
 
 class Edge(NamedTuple):
@@ -111,20 +116,12 @@ def draw_graph(axes: Axes, words: Sequence[ExplainedWord], view: LayerView) -> G
         mark_label(text, word, "node-word")
         text.set_in_layout(False)
     centres = _place(wished, radii, texts, room)
-    for text, centre, radius in zip(texts, centres, radii, strict=True):
-        text.set_position((float(centre[0]), float(centre[1])))
+    for word, text, centre, radius in zip(words, texts, centres.tolist(), radii, strict=True):
+        text.set_position(centre)
         if _text_halves(text)[0] > radius:
             text.set_bbox(_PAPER)
-    for word, centre, radius in zip(words, centres, radii, strict=True):
-        circle = Circle(
-            (float(centre[0]), float(centre[1])),
-            float(radius),
-            facecolor=_FILL,
-            edgecolor=_RIM,
-            linewidth=0.8,
-            zorder=3,
-            gid=f"node-{word.position}",
-        )
+        look = {"facecolor": _FILL, "edgecolor": _RIM, "linewidth": 0.8, "zorder": 3}
+        circle = Circle(centre, float(radius), gid=f"node-{word.position}", **look)
         axes.add_patch(circle).set_in_layout(False)
     for edge in edges:
         _draw_edge(axes, edge, words, centres)
@@ -134,22 +131,17 @@ def draw_graph(axes: Axes, words: Sequence[ExplainedWord], view: LayerView) -> G
 def edge_legend() -> list[Line2D]:
     """The two kinds of edges, for a legend."""
     return [
-        Line2D([], [], color=colour, linestyle=dashes, linewidth=1.8, label=name)
-        for colour, dashes, name in (
-            (VERMILLION, _SOLID, "positive correlation"),
-            (BLUE, _DASHES, "negative correlation"),
-        )
+        Line2D([], [], linewidth=1.8, label=f"{sign} correlation", **_EDGES[sign == "positive"])
+        for sign in ("positive", "negative")
     ]
 
 
 def _draw_edge(axes: Axes, edge: Edge, words: Sequence[ExplainedWord], centres: Array) -> None:
     ends = centres[[edge.first, edge.second]]
-    positive = edge.cosine > 0
     line = Line2D(
         ends[:, 0].tolist(),
         ends[:, 1].tolist(),
-        color=VERMILLION if positive else BLUE,
-        linestyle=_SOLID if positive else _DASHES,
+        **_EDGES[edge.cosine > 0],
         linewidth=0.5 + 1.9 * abs(edge.cosine),
         alpha=0.4 + 0.45 * abs(edge.cosine),
         zorder=2,
@@ -217,3 +209,75 @@ def _facts(edges: Sequence[Edge], centres: Array) -> GraphFacts:
         pairs=len(centres) * (len(centres) - 1) // 2,
         order=None if alike else float(stats.spearmanr(lengths, strength).statistic),
     )
+
+
+def stress_layout(targets: Array) -> Array:
+    """Places whose distances are close to the wished ones.
+
+    They minimise the stress of Kamada and Kawai (1989). In general no places in the plane have
+    just these distances. The same targets give the same places.
+
+    Args:
+        targets: `[n, n]`, symmetric, above 0 off the diagonal.
+
+    Returns:
+        `[n, 2]`, centred on 0.
+    """
+    count = len(targets)
+    if count < 2:
+        return np.zeros((count, 2))
+    wished = {row: dict(enumerate(values)) for row, values in enumerate(targets.tolist())}
+    start = dict(enumerate(_classical(targets)))
+    found = nx.kamada_kawai_layout(nx.complete_graph(count), dist=wished, pos=start)
+    places = np.array([found[row] for row in range(count)])
+    # The library scales them to [-1, 1]: back to the size that fits the targets best.
+    pairs = np.triu_indices(count, 1)
+    ratios = np.linalg.norm(places[:, None] - places[None, :], axis=2)[pairs] / targets[pairs]
+    centred: Array = (places - places.mean(axis=0)) * ratios.sum() / (ratios**2).sum()
+    return centred
+
+
+def separate(centres: Array, halves: Array, room: tuple[float, float]) -> Array | None:
+    """Move boxes apart by small steps until none overlaps another, all within the room.
+
+    Args:
+        centres: `[n, 2]`.
+        halves: `[n, 2]`, half the width and height of each box.
+        room: width and height; its lower left corner is 0, 0.
+
+    Returns:
+        New centres `[n, 2]`, or ``None`` where the room does not suffice.
+    """
+    moved = centres.copy()
+    low, high = halves, np.asarray(room) - halves
+    if (high < low).any():
+        return None
+    upper = np.triu(np.ones((len(moved), len(moved)), dtype=bool), 1)
+    reach = halves[:, None] + halves[None, :]  # [n, n, 2]
+    for _ in range(_PUSHES):
+        moved = np.clip(moved, low, high)
+        gap = moved[:, None] - moved[None, :]
+        overlap = reach - np.abs(gap)
+        touching = (overlap > _SMALLEST_OVERLAP).all(axis=2) & upper
+        if not touching.any():
+            return moved
+        # Along the axis that needs less; boxes at one place part in the order of the text.
+        axis = overlap.argmin(axis=2)[..., None] == np.arange(2)
+        side = np.where(gap == 0, -1.0, np.sign(gap))
+        push = np.where(axis & touching[..., None], side * (overlap / 2 + 0.1), 0.0)
+        pushed = push.sum(axis=1) - push.sum(axis=0)
+        moved = moved + 0.6 * pushed
+    return None
+
+
+def _classical(targets: Array) -> Array:
+    """Torgerson's scaling `[n, 2]`: the two main axes of the doubly centred squares."""
+    squares = np.where(np.eye(len(targets), dtype=bool), 0.0, targets) ** 2
+    means = squares.mean(axis=0)
+    values, vectors = np.linalg.eigh(-0.5 * (squares - means[:, None] - means + means.mean()))
+    axes = vectors[:, ::-1][:, :2] * np.sqrt(np.maximum(values[::-1][:2], 0.0))
+    signs = np.sign(axes[np.abs(axes).argmax(axis=0), [0, 1]])
+    # Equal words would stay on one point for ever: part them a little.
+    spread = np.random.default_rng(1).normal(scale=1e-3 * targets.max(), size=axes.shape)
+    places: Array = axes * np.where(signs == 0, 1.0, signs) + spread
+    return places

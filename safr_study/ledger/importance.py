@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, create_trial
 from scipy.stats import spearmanr
 
 from safr_study.ledger.ledger import Ledger
-from safr_study.records.importance import Importance
+from safr_study.records.study import Importance
 from safr_study.sampling import experimental_allowed
 from safr_study.sampling.unit_cube import box, to_box
 from safr_study.settings import SearchSpace

@@ -15,16 +15,8 @@ from typing import Any
 
 from safr_study.errors import BadInput
 from safr_study.ledger.ledger import Ledger
-from safr_study.records import to_plain
-from safr_study.records.confirmation import ReadingOfTest, reading_from_plain
-from safr_study.records.run import (
-    Measured,
-    RunKey,
-    RunResult,
-    measured_from_plain,
-    run_from_plain,
-    run_to_plain,
-)
+from safr_study.records import from_plain, to_plain
+from safr_study.records.run import Measured, ReadingOfTest, RunKey, RunResult, run_to_plain
 
 SCHEMA_VERSION = 1
 """Schema of what the ledger keeps of a run; raise it when a field changes."""
@@ -43,9 +35,13 @@ def confirmed_runs(ledger: Ledger) -> dict[RunKey, RunResult]:
     found = {}
     for name, plain in attrs.items():
         if name.startswith(_RUN):
-            run = run_from_plain(_checked(name, plain))
-            test = attrs.get(f"{_TEST}{run.trial}:{run.seed}")
-            found[run.trial, run.seed] = run if test is None else _with_test(run, test)
+            run = from_plain(RunResult, _checked(name, plain))
+            on_test = f"{_TEST}{run.trial}:{run.seed}"
+            if on_test in attrs:
+                test = _checked(on_test, attrs[on_test])
+                at = test.pop("at")
+                run = replace(run, test=from_plain(Measured, test), test_read=at)
+            found[run.key] = run
     return found
 
 
@@ -86,12 +82,7 @@ def readings_of_test(ledger: Ledger) -> tuple[ReadingOfTest, ...]:
     """Every time that the test set was read for this study, in order."""
     attrs = ledger.study.user_attrs
     names = sorted(name for name in attrs if name.startswith(_READ))
-    return tuple(reading_from_plain(_checked(name, attrs[name])) for name in names)
-
-
-def _with_test(run: RunResult, plain: Mapping[str, Any]) -> RunResult:
-    checked = _checked(f"{_TEST}{run.trial}:{run.seed}", plain)
-    return replace(run, test=measured_from_plain(checked), test_read=checked["at"])
+    return tuple(from_plain(ReadingOfTest, _checked(name, attrs[name])) for name in names)
 
 
 def _stamped(record: Any) -> dict[str, Any]:

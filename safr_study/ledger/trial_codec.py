@@ -10,11 +10,12 @@ from optuna.trial import FrozenTrial
 
 from safr_study.records import (
     CheckpointRef,
+    EpochReport,
     Replicate,
+    Scores,
     TrialRecord,
     TrialState,
-    epoch_from_plain,
-    scores_from_plain,
+    from_plain,
 )
 from safr_study.sampling.asha import Decision
 from safr_study.sampling.imputation import EPOCH
@@ -75,16 +76,14 @@ def record_of(trial: FrozenTrial, number: int, of_study: Mapping[str, Any]) -> T
         seed=attrs.get("seed", 0),
         baseline=attrs.get("baseline"),
         values=tuple(trial.values) if complete else None,
-        scores=scores_from_plain(scores) if scores else None,
-        checkpoint=CheckpointRef(**checkpoint) if checkpoint else None,
-        epochs=tuple(epoch_from_plain(attrs[key]) for key in epochs),
+        scores=Scores.from_plain(scores) if scores else None,
+        checkpoint=from_plain(CheckpointRef, checkpoint) if checkpoint else None,
+        epochs=tuple(from_plain(EpochReport, attrs[key]) for key in epochs),
         failure=attrs.get("failure") if failed else None,
         stopped_at=min(against, default=None),
         control=Decision.CONTROL in against.values(),
         control_values=None if control_values is None else tuple(control_values),
-        replicates=tuple(
-            Replicate(one["seed"], tuple(one["values"])) for one in attrs.get("replicates", ())
-        ),
+        replicates=tuple(from_plain(Replicate, one) for one in attrs.get("replicates", ())),
         violations=tuple(attrs.get("violations", ())),
         seconds=attrs.get("seconds", 0.0),
         device=attrs.get("device"),

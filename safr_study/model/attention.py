@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from safr_study.model import kernels
 from safr_study.model.kernels.attention import attend as fast_attend
 from safr_study.model.kernels.onednn import Linear, linear
+from safr_study.settings import ModelShape
 
 MASKED_SCORE = -1e9
 """Attention score of a PAD key."""
@@ -29,19 +30,17 @@ class MultiHeadAttention(nn.Module):
     """Scaled dot-product self-attention.
 
     Args:
-        embed_dim: E.
-        heads: H; divides E.
+        shape: sizes.
         mask_queries: give PAD queries no attention at all (rows of zeros).
     """
 
-    def __init__(self, *, embed_dim: int, heads: int, mask_queries: bool) -> None:
+    def __init__(self, shape: ModelShape, *, mask_queries: bool) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads = shape.heads
         self.mask_queries = mask_queries
-        self.query = Linear(embed_dim, embed_dim)
-        self.key = Linear(embed_dim, embed_dim)
-        self.value = Linear(embed_dim, embed_dim)
-        self.out = Linear(embed_dim, embed_dim)
+        self.query, self.key, self.value, self.out = (
+            Linear(shape.embed_dim, shape.embed_dim) for _ in range(4)
+        )
 
     def forward(
         self, x: Tensor, real: Tensor, visible: Tensor | None = None
@@ -69,7 +68,7 @@ class MultiHeadAttention(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Mixed values ``[B, L, E]``, before the output projection, and attention."""
         on_cpu = real.device.type == "cpu"
-        attending = fast_attend if on_cpu and kernels.fast() else attend
+        attending = fast_attend if on_cpu and kernels.FAST else attend
         return attending(projected, self.heads, *self.masks(real, visible, projected.dtype))
 
     def masks(self, real: Tensor, visible: Tensor | None, dtype: torch.dtype) -> Masks:

@@ -1,49 +1,37 @@
-"""The training loss, term by term.
+"""The training loss, term by term: the regularisers of SAFR and of VMASK, in both presets.
 
     L = L_CE + lambda_imp L_importance + lambda_inter L_interaction + beta L_information
+    P_i = sum_{j != i} (h_i / (1e-5 + |h_i|) . h_j)^2,   L_importance = mean_i sqrt(P_i / E)
+    I = A A^T (or its square), I_ii = 0,                 L_interaction = mean_ij A_ij (1 - I_ij)
 
-Shapes: B texts, L positions.
+Shapes: B texts, L positions, E width of the embedding, H heads; h_i is a row after VMASK.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from safr_study.model.penalties import importance_loss, interaction_loss, vmask_information
+from safr_study.model import kernels
+from safr_study.model.kernels.penalties import NORM_EPSILON, dot_interaction
+from safr_study.model.kernels.penalties import importance as fast_importance
 from safr_study.model.safr import SafrOutput
 from safr_study.settings import PAD, Penalties, Preset
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LossTensors:
-    """Scalars; ``None`` where a term was not computed."""
-
-    total: Tensor
-    """Cross-entropy plus the weighted penalties."""
-    cross_entropy: Tensor
-    importance: Tensor | None
-    """Unweighted, as the two below."""
-    interaction: Tensor | None
-    vmask_information: Tensor | None
-
-
 def loss_terms(
-    output: SafrOutput,
-    labels: Tensor,
-    ids: Tensor,
-    penalties: Penalties,
-    preset: Preset,
-    *,
-    every: bool = False,
-) -> LossTensors:
-    """The loss above and its terms.
+    output: SafrOutput, labels: Tensor, ids: Tensor, penalties: Penalties, preset: Preset
+) -> dict[str, Tensor]:
+    """The loss above and its terms, scalars by name.
 
-    A penalty of weight 0 is not computed; without VMASK none is. Several blocks: L_interaction
-    is the mean over them. Half-precision values are taken to float32 first.
+    ``total`` is the cross-entropy plus the weighted penalties; then ``cross_entropy``, and those of
+    ``importance``, ``interaction`` and ``vmask_information`` that are computed, unweighted. A
+    penalty of weight 0 is not computed; without VMASK none is. Several blocks: L_interaction is
+    the mean over them. Half-precision values are taken to float32 first.
 
     Args:
         output: values of the model for ``ids``.
@@ -51,44 +39,128 @@ def loss_terms(
         ids: ``[B, L]`` int64, PAD = 0.
         penalties: weights and forms.
         preset: ``masked`` or ``reference``.
-        every: compute the penalties of weight 0 too (they stay out of the total).
     """
+    weights = penalty_weights(penalties)
     with torch.autocast(ids.device.type, enabled=False):
         real = ids != PAD
         counted = real if preset == "masked" else torch.ones_like(real)
-        total = cross_entropy = F.cross_entropy(_full(output.logits), labels)
-        importance = interaction = information = None
+        total = F.cross_entropy(_full(output.logits), labels)
+        terms = {"cross_entropy": total}
         keep = output.keep_probability
-        if keep is not None and (every or penalties.lambda_imp):
-            importance = importance_loss(_full(output.masked_embeddings), counted)
-        if keep is not None and (every or penalties.lambda_inter):
-            interaction = _mean(
-                [
-                    interaction_loss(
-                        _full(attention),
-                        real,
-                        padding_aware=preset == "masked",
-                        interference=penalties.interference,
-                        scale=penalties.interaction_scale,
-                    )
-                    for attention in output.attention
-                ]
-            )
-        if keep is not None and (every or penalties.vmask_beta):
-            information = vmask_information(_full(keep), counted)
-        for weight, term in (
-            (penalties.lambda_imp, importance),
-            (penalties.lambda_inter, interaction),
-            (penalties.vmask_beta, information),
-        ):
-            if weight and term is not None:
-                total = total + weight * term
-    return LossTensors(total, cross_entropy, importance, interaction, information)
+        if keep is not None and weights["importance"]:
+            terms["importance"] = importance_loss(_full(output.masked_embeddings), counted)
+        if keep is not None and weights["interaction"]:
+            each = [
+                interaction_loss(
+                    _full(attention),
+                    real,
+                    padding_aware=preset == "masked",
+                    interference=penalties.interference,
+                    scale=penalties.interaction_scale,
+                )
+                for attention in output.attention
+            ]
+            terms["interaction"] = each[0] if len(each) == 1 else torch.stack(each).mean()
+        if keep is not None and weights["vmask_information"]:
+            terms["vmask_information"] = vmask_information(_full(keep), counted)
+        for name, weight in weights.items():
+            if weight and name in terms:
+                total = total + weight * terms[name]
+    return {"total": total, **terms}
+
+
+def penalty_weights(penalties: Penalties) -> dict[str, float | None]:
+    """Weight of each penalty, by the name of its term."""
+    return {
+        "importance": penalties.lambda_imp,
+        "interaction": penalties.lambda_inter,
+        "vmask_information": penalties.vmask_beta,
+    }
+
+
+def importance_loss(rows: Tensor, counted: Tensor) -> Tensor:
+    """L_importance: mean over the counted tokens of sqrt(P_i / E).
+
+    P_i = sum_{j != i} (h_i / (1e-5 + |h_i|) . h_j)^2 over the counted j (the paper's eq. 2).
+    A text of one token contributes 0 and counts. Where P_i = 0 the gradient is 0.
+
+    Args:
+        rows: ``[B, L, E]``, the output of VMASK.
+        counted: ``[B, L]`` bool: the real tokens, or all positions in ``reference``.
+
+    Returns:
+        A scalar, at least 0; 0 when nothing is counted.
+    """
+    if kernels.FAST:
+        return fast_importance(rows, counted)
+    directions = rows / (NORM_EPSILON + torch.linalg.vector_norm(rows, dim=-1, keepdim=True))
+    pairs = counted[:, :, None] & counted[:, None] & ~_eye(rows.shape[1], rows.device)
+    # A norm, as its gradient is 0 at 0, where that of the root of a sum of squares is infinite.
+    roots = torch.linalg.vector_norm((directions @ rows.mT) * pairs, dim=-1)  # [B, L], sqrt(P_i)
+    mean: Tensor = roots.sum() / counted.sum().clamp(min=1) / math.sqrt(rows.shape[-1])
+    return mean
+
+
+def interaction_loss(
+    attention: Tensor,
+    counted: Tensor,
+    *,
+    padding_aware: bool,
+    interference: Literal["dot", "squared"] = "dot",
+    scale: Literal["cell", "row"] = "cell",
+) -> Tensor:
+    """L_interaction: mean of A_ij (1 - I_ij), I = A A^T, or its square, with diagonal 0.
+
+    Padding-aware: for each text the mean over heads and its n (n - 1) real pairs i != j (0 for
+    n <= 1), then over the batch. Otherwise the mean over the batch, heads and all L x L cells,
+    the diagonal included.
+
+    Args:
+        attention: ``[B, H, L, L]``; padding-aware, rows and columns of PAD must be zero.
+        counted: ``[B, L]`` bool, the real tokens.
+        padding_aware: which reduction.
+        interference: ``dot`` as in the authors' code, ``squared`` as in the paper.
+        scale: ``row`` multiplies each text by n - 1 (by L when not padding-aware).
+    """
+    batch, heads, length, _ = attention.shape
+    if padding_aware:
+        n = counted.sum(dim=1).to(attention.dtype)
+        cells = n if scale == "row" else n * (n - 1)
+    else:
+        n = attention.new_full((batch,), length)
+        cells = n if scale == "row" else n * n
+    weights = 1.0 / (batch * heads * cells.clamp(min=1))
+    if interference == "dot" and kernels.FAST:
+        loss = dot_interaction(attention, weights)
+    else:
+        pairs = attention.masked_fill(_eye(length, attention.device), 0.0)
+        shared = attention @ attention.mT
+        shared = shared.square() if interference == "squared" else shared
+        loss = ((pairs * (1.0 - shared)).sum(dim=(1, 2, 3)) * weights).sum()
+    if not padding_aware:
+        loss = loss + (attention.diagonal(dim1=2, dim2=3).sum(dim=(1, 2)) * weights).sum()
+    return loss
+
+
+def vmask_information(keep_probability: Tensor, counted: Tensor) -> Tensor:
+    """Mean over the counted tokens of p log p + (1 - p) log(1 - p), the negative entropy.
+
+    Args:
+        keep_probability: ``[B, L]`` in [0, 1]; where it is saturated the gradient is 0.
+        counted: ``[B, L]`` bool.
+
+    Returns:
+        A scalar in [-log 2, 0]; 0 when nothing is counted.
+    """
+    epsilon = torch.finfo(keep_probability.dtype).eps
+    p = keep_probability.clamp(epsilon, 1.0 - epsilon)
+    terms = p * torch.log(p) + (1.0 - p) * torch.log1p(-p)
+    return terms.masked_fill(~counted, 0.0).sum() / counted.sum().clamp(min=1)
+
+
+def _eye(length: int, device: torch.device) -> Tensor:
+    return torch.eye(length, dtype=torch.bool, device=device)
 
 
 def _full(x: Tensor) -> Tensor:
     return x if x.dtype in (torch.float32, torch.float64) else x.float()
-
-
-def _mean(terms: list[Tensor]) -> Tensor:
-    return terms[0] if len(terms) == 1 else torch.stack(terms).mean()

@@ -9,15 +9,13 @@ Shapes: V words, B texts, L positions, E width, D neurons of FFN1, H heads, C cl
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from safr_study.model.noise import dropout
-from safr_study.model.transformer import Block, BlockValues, sinusoids
+from safr_study.model.transformer import Block, BlockValues, dropout, sinusoids
 from safr_study.model.vmask import VMask, hard_gate
 from safr_study.settings import PAD, ModelShape, Preset
 
@@ -51,63 +49,43 @@ class SafrOutput:
 class SafrClassifier(nn.Module):
     """Embedding, VMASK, positions, encoder blocks, mean pooling, linear classifier.
 
+    In the preset ``masked`` PAD has a zero embedding and gate, sends and receives no attention, and
+    is left out of the pooling. ``reference`` has the semantics of the authors' code, which only
+    masks PAD as a key.
+
     Args:
+        shape: sizes.
+        preset: ``masked`` or ``reference`` (definitions, section 1).
         vocabulary_size: V, with PAD and UNK.
         classes: C.
         max_len: positions of the table; a longer text is an error.
-        embed_dim: E, even.
-        ffn_dim: D.
-        heads: H; divides E.
-        layers: blocks.
-        dropout: share, in [0, 1).
-        mask_hidden_dim: hidden units of VMASK; ``None``: without VMASK.
-        gumbel_temperature: of the hard gate in training, above 0.
-        padding_aware: PAD has a zero embedding and gate, sends and receives no attention, and is
-            left out of the pooling. ``False``: the semantics of the authors' code, which only
-            masks PAD as a key.
     """
 
     positions: Tensor
 
     def __init__(
         self,
+        shape: ModelShape,
         *,
+        preset: Preset,
         vocabulary_size: int,
         classes: int,
         max_len: int,
-        embed_dim: int,
-        ffn_dim: int,
-        heads: int,
-        layers: int,
-        dropout: float,
-        mask_hidden_dim: int | None,
-        gumbel_temperature: float,
-        padding_aware: bool,
     ) -> None:
         super().__init__()
-        self.padding_aware = padding_aware
-        self.dropout = dropout
-        self.gumbel_temperature = gumbel_temperature
-        padding_idx = PAD if padding_aware else None
-        self.embedding = nn.Embedding(vocabulary_size, embed_dim, padding_idx=padding_idx)
-        self.register_buffer("positions", sinusoids(max_len, embed_dim), persistent=False)
+        self.padding_aware = preset == "masked"
+        self.dropout = shape.dropout
+        self.gumbel_temperature = shape.gumbel_temperature
+        width = shape.embed_dim
+        padding_idx = PAD if self.padding_aware else None
+        self.embedding = nn.Embedding(vocabulary_size, width, padding_idx=padding_idx)
+        self.register_buffer("positions", sinusoids(max_len, width), persistent=False)
         self.layers = nn.ModuleList(
-            Block(
-                embed_dim=embed_dim,
-                ffn_dim=ffn_dim,
-                heads=heads,
-                dropout=dropout,
-                mask_queries=padding_aware,
-            )
-            for _ in range(layers)
+            Block(shape, mask_queries=self.padding_aware) for _ in range(shape.layers)
         )
-        self.fc = nn.Linear(embed_dim, classes)
+        self.fc = nn.Linear(width, classes)
         # Built last: the same seed gives the same other weights without it.
-        self.vmask = (
-            None
-            if mask_hidden_dim is None
-            else VMask(embed_dim=embed_dim, hidden_dim=mask_hidden_dim)
-        )
+        self.vmask = VMask(shape) if shape.vmask else None
 
     def forward(
         self,
@@ -147,16 +125,12 @@ class SafrClassifier(nn.Module):
             blocks.append(layer(x, real, noise, visible))
             x = blocks[-1].block
         return SafrOutput(
-            logits=self.fc(self.pool(x, real, visible)),
-            embeddings=embeddings,
-            masked_embeddings=masked,
-            keep_probability=keep,
-            attention=tuple(values.attention for values in blocks),
-            attention_output=tuple(values.attention_output for values in blocks),
-            ffn1_pre_relu=_given(values.ffn1_pre_relu for values in blocks),
-            ffn1_post_relu=_given(values.ffn1_post_relu for values in blocks),
-            ffn2=tuple(values.ffn2 for values in blocks),
-            block=tuple(values.block for values in blocks),
+            self.fc(self.pool(x, real, visible)),
+            embeddings,
+            masked,
+            keep,
+            # The values of all the blocks, one kind after the other; those of training lack two.
+            *(tuple(v for v in kind if v is not None) for kind in zip(*blocks, strict=True)),
         )
 
     def _embed(
@@ -235,19 +209,5 @@ def build_model(
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return SafrClassifier(
-            vocabulary_size=vocabulary_size,
-            classes=classes,
-            max_len=max_len,
-            embed_dim=shape.embed_dim,
-            ffn_dim=shape.ffn_dim,
-            heads=shape.heads,
-            layers=shape.layers,
-            dropout=shape.dropout,
-            mask_hidden_dim=shape.mask_hidden_dim if shape.vmask else None,
-            gumbel_temperature=shape.gumbel_temperature,
-            padding_aware=preset == "masked",
+            shape, preset=preset, vocabulary_size=vocabulary_size, classes=classes, max_len=max_len
         )
-
-
-def _given(values: Iterable[Tensor | None]) -> tuple[Tensor, ...]:
-    return tuple(value for value in values if value is not None)

@@ -12,21 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from safr_study.model.kernels.onednn import Linear, linear
-from safr_study.model.noise import logistic_like
+from safr_study.settings import ModelShape
 
 
 class VMask(nn.Module):
-    """Linear, tanh, linear to two classes; class 1 keeps the word.
+    """Linear, tanh, linear to two classes; class 1 keeps the word."""
 
-    Args:
-        embed_dim: E.
-        hidden_dim: hidden units.
-    """
-
-    def __init__(self, *, embed_dim: int, hidden_dim: int) -> None:
+    def __init__(self, shape: ModelShape) -> None:
         super().__init__()
-        self.linear_layer = Linear(embed_dim, hidden_dim)
-        self.hidden2p = nn.Linear(hidden_dim, 2)
+        self.linear_layer = Linear(shape.embed_dim, shape.mask_hidden_dim)
+        self.hidden2p = nn.Linear(shape.mask_hidden_dim, 2)
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Log-odds ``[...]`` of keeping each scaled embedding ``[..., E]``."""
@@ -50,3 +45,14 @@ def hard_gate(log_odds: Tensor, *, temperature: float, noise: torch.Generator) -
     """
     soft = torch.sigmoid((log_odds + logistic_like(log_odds, noise)) / temperature)
     return (soft > 0.5).to(soft.dtype) + (soft - soft.detach())
+
+
+def logistic_like(x: Tensor, noise: torch.Generator) -> Tensor:
+    """Draws of the standard logistic distribution, shaped as ``x``.
+
+    The difference of two independent standard Gumbel variables has this distribution, so one
+    draw decides a gate of two classes.
+    """
+    uniform = torch.empty_like(x).uniform_(generator=noise)
+    uniform = uniform.clamp_(torch.finfo(x.dtype).tiny, 1.0 - torch.finfo(x.dtype).eps)
+    return torch.logit(uniform)

@@ -6,5 +6,4 @@ from safr_study.pareto.fronts import hypervolume as hypervolume
 from safr_study.pareto.knee import knee_index as knee_index
 from safr_study.pareto.ranking import rank_study as rank_study
 from safr_study.pareto.ranking import rank_trials as rank_trials
-from safr_study.pareto.selection import selection_order as selection_order
 from safr_study.pareto.selection import top_k as top_k

@@ -38,7 +38,7 @@ def front_numbers(points: ArrayLike) -> NDArray[np.int64]:
     return fronts.astype(np.int64)
 
 
-def crowding_distances(points: ArrayLike, fronts: ArrayLike) -> NDArray[np.float64]:
+def crowding_distances(points: Points, fronts: NDArray[np.int64]) -> NDArray[np.float64]:
     """Crowding distance of NSGA-II (Deb et al. 2002, section III-B), each front for itself.
 
     Along each objective a point is given the distance between its two neighbours, divided by the
@@ -48,22 +48,16 @@ def crowding_distances(points: ArrayLike, fronts: ArrayLike) -> NDArray[np.float
     does not matter.
 
     Args:
-        points: `[N, M]`.
+        points: `[N, M]`, finite.
         fronts: `[N]`, from `front_numbers`.
 
     Returns:
         `[N]`, in [0, inf]; larger = more alone.
-
-    Raises:
-        ValueError: not a matrix, a value is not finite, or the lengths differ.
     """
-    checked, numbers = checked_points(points), np.asarray(fronts)
-    if numbers.shape != (len(checked),):
-        raise ValueError(f"{len(checked)} points need as many front numbers, got {numbers.shape}")
-    distances = np.zeros(len(checked))
-    for number in np.unique(numbers):
-        members = numbers == number
-        distinct, which = np.unique(checked[members], axis=0, return_inverse=True)
+    distances = np.zeros(len(points))
+    for number in np.unique(fronts):
+        members = fronts == number
+        distinct, which = np.unique(points[members], axis=0, return_inverse=True)
         distances[members] = _crowding_of_front(distinct)[which.reshape(-1)]
     return distances
 
@@ -122,18 +116,6 @@ def ordered_values(points: ArrayLike) -> Points:
         raise ValueError(f"points must be a matrix [points, objectives], got {values.shape}")
     if np.isnan(values).any():
         raise ValueError("points hold NaN, which is not finite; leave failed trials out")
-    return values
-
-
-def checked_points(points: ArrayLike) -> Points:
-    """Points as a matrix ``[n, M]`` of finite values.
-
-    Raises:
-        ValueError: not a matrix, or a value is not finite.
-    """
-    values = ordered_values(points)
-    if not np.isfinite(values).all():
-        raise ValueError("points hold a value that is not finite; leave failed trials out")
     return values
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from safr_study.pareto.fronts import checked_points
-
 _BALANCE_DECIMALS = 9
 """Scaled sums closer than this are a tie: they differ by the rounding of floats alone."""
 
@@ -23,23 +21,17 @@ def knee_index(points: ArrayLike, eligible: ArrayLike | None = None) -> int | No
     front that bends away from the ideal, or has two members, has it at the best first objective.
 
     Args:
-        points: `[n, M]`, the members of one front, every objective maximised.
+        points: `[n, M]`, the members of one front, finite, every objective maximised.
         eligible: `[n]` bool, the members that may be the knee and set the scale; ``None``: all.
 
     Returns:
         A row of `points`, or ``None`` when none is eligible.
-
-    Raises:
-        ValueError: not a matrix, a value is not finite, or the lengths differ.
     """
-    checked = checked_points(points)
-    allowed = np.ones(len(checked), bool) if eligible is None else np.asarray(eligible, bool)
-    if allowed.shape != (len(checked),):
-        raise ValueError(f"{len(checked)} points need as many eligible flags, got {allowed.shape}")
-    rows = np.flatnonzero(allowed)
+    values = np.asarray(points, dtype=np.float64)
+    rows = np.arange(len(values)) if eligible is None else np.flatnonzero(eligible)
     if not len(rows):
         return None
-    members = checked[rows]
+    members = values[rows]
     low, high = members.min(axis=0), members.max(axis=0)
     varied = high > low
     scaled = (members - low)[:, varied] / (high - low)[varied]

@@ -78,20 +78,17 @@ def rank_study(
         ValueError: objectives, reference point and values differ in number, or the reference
             point is not finite.
     """
-    if len(objectives) != len(reference_point):
-        raise ValueError(
-            f"{len(objectives)} objectives do not fit a reference point of {len(reference_point)}"
-        )
     signs = [Objective(name=objective).sign for objective in objectives]
     ranked = rank_trials(trials, signs)
     kept = {row.trial.number for row in ranked}
     front = [np.multiply(signs, row.trial.values or ()) for row in ranked if row.on_front]
+    corner = [sign * value for sign, value in zip(signs, reference_point, strict=True)]
     return StudyResult(
         name=name,
         dataset=dataset,
         objectives=tuple(objectives),
         reference_point=tuple(float(value) for value in reference_point),
-        hypervolume=hypervolume(front, np.multiply(signs, reference_point)),
+        hypervolume=hypervolume(front, corner),
         ranked=ranked,
         unranked=tuple(sorted((t for t in trials if t.number not in kept), key=lambda t: t.number)),
         asked=asked,

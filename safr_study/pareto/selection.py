@@ -14,45 +14,19 @@ CELLS = 1_000_000
 are then whole numbers, exact in floats: ties are ties, in whatever unit the values came."""
 
 
-def selection_order(points: ArrayLike) -> NDArray[np.int64]:
-    """The place of each point: by front, and inside a front by an epsilon-net.
+def top_k(points: ArrayLike, count: int) -> NDArray[np.bool_]:
+    """The first `count` points: whole fronts, and of the one that is cut an epsilon-net.
 
     The net (farthest-first traversal, Gonzalez 1985) begins at the front's best compromise, the
     member with the largest sum of scaled objectives, and then takes the member farthest from
     all before it. So wherever a front is cut, those that are kept are spread along the whole of it.
     Each objective is scaled to its finite range over all the points; infinities lie one range
     beyond its ends. Ties go to the larger sum, then to the better worst objective, then to the
-    better first objective (then the second, ...). The order of the rows does not matter.
+    better first objective (then the second, ...), and of equal points to the earlier row. The order
+    of the rows does not matter otherwise.
 
     Args:
         points: `[N, M]`, every objective maximised; infinities are allowed.
-
-    Returns:
-        `[N]`, a place per row and not a row per place: 0 = best. Equal points share the best place
-        that one of them would have, and the next point comes after all of them.
-
-    Raises:
-        ValueError: not a matrix, or a value is NaN.
-    """
-    values = ordered_values(points)
-    distinct, which, copies = np.unique(values, axis=0, return_inverse=True, return_counts=True)
-    found = np.empty(len(distinct), dtype=np.int64)
-    cells, before = _cells(distinct), 0
-    for members in _by_front(distinct):
-        for member in members[list(_net(distinct[members], cells[members]))]:
-            found[member] = before
-            before += int(copies[member])
-    return found[which.reshape(-1)]
-
-
-def top_k(points: ArrayLike, count: int) -> NDArray[np.bool_]:
-    """Which rows have the first `count` places; of equal points the earlier row comes first.
-
-    The rows that `selection_order` puts first, at far less cost where there are many points: whole
-    fronts are taken or not, and only the one that is cut is put in order.
-
-    Args:
-        points: `[N, M]`, as for `selection_order`.
         count: of rows, at least 0.
 
     Returns:
@@ -63,8 +37,9 @@ def top_k(points: ArrayLike, count: int) -> NDArray[np.bool_]:
     """
     values = ordered_values(points)
     kept = np.zeros(len(values), dtype=np.bool_)
-    cells, left = _cells(values), count
-    for members in _by_front(values):
+    fronts, cells, left = front_numbers(values), _cells(values), count
+    for front in range(fronts.max(initial=-1) + 1):
+        members = np.flatnonzero(fronts == front)
         if len(members) > left:
             kept[_cut(values, cells, members, left)] = True
             break
@@ -80,13 +55,6 @@ def finite_range(points: Points) -> tuple[NDArray[np.float64], NDArray[np.float6
     low = np.where(finite, points, np.inf).min(axis=0, initial=np.inf)
     high = np.where(finite, points, -np.inf).max(axis=0, initial=-np.inf)
     return np.where(some, low, 0.0), np.where(some, high, 0.0)
-
-
-def _by_front(points: Points) -> list[NDArray[np.int64]]:
-    """Rows of each front, the best front first, in ascending order."""
-    fronts = front_numbers(points)
-    ends = np.cumsum(np.bincount(fronts))
-    return np.split(np.argsort(fronts, kind="stable"), ends[:-1])
 
 
 def _cut(

@@ -9,36 +9,112 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
-from safr_study.records.bits import (
-    MAX_DRAWS,
-    Right,
-    are_bits,
-    are_counts,
-    pack_bits,
-    pack_counts,
-    unpack_bits,
-    unpack_counts,
-)
 from safr_study.records.plain import to_plain
-from safr_study.records.scores import Scores, scores_from_plain
-from safr_study.records.study import Replicate
-from safr_study.records.training import CheckpointRef, EpochReport
+from safr_study.records.scores import Scores
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Right = NDArray[np.bool_]
+    """Right answers, text by text."""
 
 RunKey = tuple[int, int]
 """Trial number and seed."""
+MAX_DRAWS = 35
+"""Random deletions whose number of right answers one base-36 character can hold."""
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_HEX = frozenset("0123456789abcdef")
+
+
+@dataclass(frozen=True, slots=True)
+class LossTerms:
+    """Mean loss of one epoch by term; the penalties unweighted, ``None`` where not computed.
+
+    A penalty is not computed without VMASK or at weight 0.
+    """
+
+    total: float
+    cross_entropy: float
+    importance: float | None
+    interaction: float | None
+    vmask_information: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EpochReport:
+    """One epoch of training."""
+
+    epoch: int
+    """Number of the epoch, from 1."""
+    train: LossTerms
+    dev_accuracy: float
+    """Percentage points."""
+    dev_loss: float
+    """Mean cross-entropy on dev."""
+    gate_openness: float | None
+    """Mean keep-probability over the real dev tokens, in [0, 1]; ``None`` without VMASK."""
+    mean_norm: float
+    """Mean Euclidean norm of the (masked) embeddings of the real dev tokens."""
+    best: bool
+    """Whether this epoch is the best so far."""
+    seconds: float
+    """Wall time of the epoch, dev evaluation included."""
+    effective_importance: float | None = None
+    """lambda_imp |grad L_importance| / |grad L_CE| on one fixed batch; ``None`` at weight 0."""
+    effective_interaction: float | None = None
+    """The same of lambda_inter and L_interaction."""
+    effective_information: float | None = None
+    """The same of vmask_beta and VMASK's information loss."""
+    objectives: tuple[float, ...] | None = None
+    """Objectives at a rung, on a fixed subsample of dev, in the study's order."""
+    system: Mapping[str, float] | None = None
+    """What the epoch took of its machine, on request, by MLflow's names of system metrics."""
+
+
+@dataclass(frozen=True, slots=True)
+class EffectiveWeights:
+    """Effective weights lambda |grad of the term| / |grad of the cross-entropy|, at least 0.
+
+    ``None`` where a term is not computed (weight 0, no VMASK), and where the ratio is no number:
+    once every text of the batch is fitted perfectly, the gradient of the cross-entropy is 0.
+    """
+
+    importance: float | None = None
+    interaction: float | None = None
+    information: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointRef:
+    """Location of a trained state, and the checksum that shows whether it is whole."""
+
+    uri: str
+    """Absolute path of the folder."""
+    sha256: str
+    """Digest of the weights file, hexadecimal."""
+    epoch: int
+    """Epoch of the state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replicate:
+    """One training of a trial among several that differ by their seed alone."""
+
+    seed: int
+    values: tuple[float, ...]
+    """The objectives in the study's order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
     """Which texts of a split were predicted right, whole and after each deletion.
 
-    Deletions are by k in percent as text, as in a metric's name: ``30``. Bits and counts are
-    packed as `records.bits` does.
+    Deletions are by k in percent as text, as in a metric's name: ``30``. Bits are the hexadecimal
+    digits of `numpy.packbits` (the first text is the highest bit, the rest of the last byte is 0),
+    counts one base-36 digit per text.
     """
 
     examples: int
@@ -53,9 +129,12 @@ class Answers:
     draws than a digit holds."""
 
     def __post_init__(self) -> None:
-        if not all(are_bits(digits, self.examples) for digits in (self.full, *self.top.values())):
+        width, counts = 2 * -(-self.examples // 8), frozenset(_DIGITS[: self.draws + 1])
+        if not all(
+            len(bits) == width and set(bits) <= _HEX for bits in (self.full, *self.top.values())
+        ):
             raise ValueError(f"{self.examples} texts need as many bits, as hexadecimal digits")
-        if not all(are_counts(c, self.examples, self.draws) for c in self.random.values()):
+        if not all(len(d) == self.examples and counts >= set(d) for d in self.random.values()):
             raise ValueError(f"{self.examples} texts need counts of at most {self.draws} draws")
 
     @classmethod
@@ -72,15 +151,18 @@ class Answers:
             drawn, draws = {}, 0
         return cls(
             examples=len(full),
-            full=pack_bits(full),
-            top={_percent(k): pack_bits(top) for k, (top, _) in deleted.items()},
+            full=_packed(full),
+            top={_percent(k): _packed(top) for k, (top, _) in deleted.items()},
             draws=draws,
-            random={_percent(k): pack_counts(random) for k, random in drawn.items()},
+            random={
+                _percent(k): "".join(_DIGITS[count] for count in random.sum(axis=0).tolist())
+                for k, random in drawn.items()
+            },
         )
 
     def whole(self) -> Right:
         """`[N]`: right on the whole text."""
-        return unpack_bits(self.full, self.examples)
+        return self._unpacked(self.full)
 
     def without_top(self, k: float) -> Right:
         """`[N]`: right without the top k.
@@ -88,12 +170,23 @@ class Answers:
         Raises:
             KeyError: that k was not deleted.
         """
-        return unpack_bits(self.top[_percent(k)], self.examples)
+        return self._unpacked(self.top[_percent(k)])
 
     def without_random(self, k: float) -> NDArray[np.float64] | None:
         """`[N]`: share of the draws that were right, in [0, 1]; ``None``: not kept."""
-        counts = self.random.get(_percent(k))
-        return None if counts is None else unpack_counts(counts) / self.draws
+        digits = self.random.get(_percent(k))
+        if digits is None:
+            return None
+        import numpy as np  # slow to import: the commands that show help do without
+
+        codes = np.frombuffer(digits.encode("ascii"), dtype=np.uint8).astype(np.int64)
+        return np.where(codes >= ord("a"), codes - ord("a") + 10, codes - ord("0")) / self.draws
+
+    def _unpacked(self, digits: str) -> Right:
+        import numpy as np
+
+        packed = np.frombuffer(bytes.fromhex(digits), dtype=np.uint8)
+        return np.unpackbits(packed, count=self.examples).astype(bool)
 
 
 NO_ANSWERS = Answers(0, "")
@@ -178,28 +271,22 @@ def run_to_plain(run: RunResult) -> dict[str, Any]:
     return {name: value for name, value in plain.items() if name not in _NOT_IN_SCHEMA}
 
 
-def run_from_plain(plain: Mapping[str, Any]) -> RunResult:
-    """The inverse of ``run_to_plain``."""
-    checkpoint = plain["checkpoint"]
-    splits = {name: plain[name] for name in ("dev", "test")}
-    measured = {n: None if one is None else measured_from_plain(one) for n, one in splits.items()}
-    return RunResult(
-        **{
-            **plain,
-            **measured,
-            "checkpoint": None if checkpoint is None else CheckpointRef(**checkpoint),
-            "violations": tuple(plain["violations"]),
-        }
-    )
+@dataclass(frozen=True, slots=True)
+class ReadingOfTest:
+    """One time that a confirmation opened the test set; written before it does."""
+
+    at: str
+    """ISO 8601 in UTC."""
+    runs: tuple[tuple[int, int], ...]
+    """(trial, seed) of the models it was read for."""
+    chosen: Mapping[str, int]
+    """Trial number by role (``knee`` and so on), as decided on dev by then."""
 
 
-def measured_from_plain(plain: Mapping[str, Any]) -> Measured:
-    """The inverse of ``to_plain`` for what was measured."""
-    return Measured(
-        scores=scores_from_plain(plain["scores"]),
-        values=tuple(plain["values"]),
-        answers=Answers(**plain["answers"]),
-    )
+def _packed(right: Right) -> str:
+    import numpy as np
+
+    return np.packbits(right).tobytes().hex()
 
 
 def _percent(k: float) -> str:

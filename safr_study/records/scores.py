@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from safr_study.settings.metrics import OF_CURVE, OF_RATIONALE, at_k, percent_of
 
@@ -159,6 +159,42 @@ class Scores:
             "gate_openness": number.get("gate_openness"),
         }
 
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
+        """The inverse of `to_plain`, for what earlier versions wrote too.
+
+        Raises:
+            KeyError: a list of the form is missing.
+            TypeError: it has another form, or a number is missing.
+        """
+        of_model = ("accuracy", "majority_accuracy", "loss", "kendall_tau", "gate_openness")
+        deletions = _deletions(plain["deletions"])
+        _check(plain, ("split", "examples", "accuracy", "accuracy_se", "majority_accuracy", "loss"))
+        values = dict(_measures(plain, of_model))
+        if plain.get("kendall_texts"):
+            values["kendall_texts"] = Measure(plain["kendall_texts"])
+        values |= _measures(plain.get("curve") or {}, OF_CURVE)
+        values |= deletions
+        rankings: dict[str, dict[str, Measure]] = {"capacity": values}
+        for control in plain.get("controls", ()):
+            rankings.setdefault(control["ranking"], {}).update(_deletions(control["deletions"]))
+        for agreement in plain.get("agreements", ()):
+            rankings.setdefault(agreement["ranking"], {}).update(
+                {
+                    "rationale_texts": Measure(agreement["texts"]),
+                    **dict(_measures(agreement, OF_RATIONALE)),
+                }
+            )
+        del rankings["capacity"]
+        return cls(
+            split=plain["split"],
+            examples=plain["examples"],
+            values=values,
+            mode=plain.get("mode", "remove"),
+            rankings=rankings,
+            superposition=tuple(LayerMeasures(**layer) for layer in plain.get("superposition", ())),
+        )
+
 
 def shares_of(values: Values) -> tuple[float, ...]:
     """Each k of the deletions among these values, in [0, 1], ascending."""
@@ -222,42 +258,6 @@ def _plain_agreement(ranking: str, values: Values) -> dict[str, Any]:
     return {"ranking": ranking, "texts": numbers["rationale_texts"]} | {
         key: numbers[key] for key in _OF_AGREEMENT
     }
-
-
-def scores_from_plain(plain: Mapping[str, Any]) -> Scores:
-    """The inverse of `Scores.to_plain`, for what earlier versions wrote too.
-
-    Raises:
-        KeyError: a list of the form is missing.
-        TypeError: it has another form, or a number is missing.
-    """
-    of_model = ("accuracy", "majority_accuracy", "loss", "kendall_tau", "gate_openness")
-    deletions = _deletions(plain["deletions"])
-    _check(plain, ("split", "examples", "accuracy", "accuracy_se", "majority_accuracy", "loss"))
-    values = dict(_measures(plain, of_model))
-    if plain.get("kendall_texts"):
-        values["kendall_texts"] = Measure(plain["kendall_texts"])
-    values |= _measures(plain.get("curve") or {}, OF_CURVE)
-    values |= deletions
-    rankings: dict[str, dict[str, Measure]] = {"capacity": values}
-    for control in plain.get("controls", ()):
-        rankings.setdefault(control["ranking"], {}).update(_deletions(control["deletions"]))
-    for agreement in plain.get("agreements", ()):
-        rankings.setdefault(agreement["ranking"], {}).update(
-            {
-                "rationale_texts": Measure(agreement["texts"]),
-                **dict(_measures(agreement, OF_RATIONALE)),
-            }
-        )
-    del rankings["capacity"]
-    return Scores(
-        split=plain["split"],
-        examples=plain["examples"],
-        values=values,
-        mode=plain.get("mode", "remove"),
-        rankings=rankings,
-        superposition=tuple(LayerMeasures(**layer) for layer in plain.get("superposition", ())),
-    )
 
 
 def _deletions(plain: Iterable[Mapping[str, Any]]) -> dict[str, Measure]:

@@ -1,4 +1,4 @@
-"""Trials, studies and registered models."""
+"""Trials, studies, what follows from a study's trials, and registered models."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from safr_study.records.run import CheckpointRef, EpochReport, Replicate
 from safr_study.records.scores import Scores
-from safr_study.records.training import CheckpointRef, EpochReport
 from safr_study.settings import Value
 
 _OF_VMASK = ("mask_hidden_dim", "gumbel_temperature", "vmask_beta")
@@ -35,15 +35,6 @@ class TrialState(StrEnum):
     COMPLETE = "complete"
     PRUNED = "pruned"
     FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Replicate:
-    """One training of a trial among several that differ by their seed alone."""
-
-    seed: int
-    values: tuple[float, ...]
-    """The objectives in the study's order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +164,51 @@ class StudyResult:
         """Complete trials that miss a constraint: they are measured, but not ranked."""
         complete = TrialState.COMPLETE
         return tuple(t for t in self.unranked if t.state is complete and not t.feasible)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPoint:
+    """A study just after one of its trials ended."""
+
+    trial: int
+    """The number of that trial."""
+    ended: float | None
+    """Time of its end in seconds since the epoch; ``None``: not recorded."""
+    trials: int
+    """Number of trials that had ended by then, failed and pruned ones too."""
+    epochs: int
+    """Epochs that these had trained, all seeds of a trial counted as its first."""
+    hypervolume: float
+    """Hypervolume of the front by then, in the product of the objectives' units."""
+
+
+@dataclass(frozen=True, slots=True)
+class Importance:
+    """One hyperparameter and one objective.
+
+    The raw number is PED-ANOVA's (Watanabe et al., IJCAI 2023): how differently the best trials
+    and all trials are spread over the parameter's range (a Pearson divergence).
+    """
+
+    parameter: str
+    objective: str
+    """Its name."""
+    divergence: float
+    """Divergence, at least 0; it grows where the best trials keep to a part of the range."""
+    chance: float
+    """The divergence that a shuffled objective stays below in 95 % of the shuffles."""
+    p: float
+    """Share of the shuffles with as large a divergence, in (0, 1]."""
+    rho: float | None
+    """Spearman's rank correlation of parameter and objective, in [-1, 1]; ``None`` for a parameter
+    without an order, or where all values are equal."""
+    trials: int
+    """Number of trials that it was estimated from."""
+
+    @property
+    def strength(self) -> float:
+        """The divergence in units of chance: above 1 is more than chance in 95 of 100 studies."""
+        return self.divergence / self.chance if self.chance > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)

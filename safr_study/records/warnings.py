@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
 
+from safr_study.records.run import EpochReport
 from safr_study.records.scores import Scores
 from safr_study.records.study import TrialRecord
-from safr_study.records.training import EpochReport
 from safr_study.settings import at_k
 
 INERT_BELOW = 0.01

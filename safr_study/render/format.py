@@ -1,14 +1,29 @@
-"""A trial in words: its values with their intervals, and what is special about it."""
+"""A trial, a setting and a word in words: values with intervals, badges, capacity and its tint."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from safr_study.records import RankedTrial, TrialRecord
+from safr_study.records.explanation import ExplainedWord
 from safr_study.settings import POINTS, Objective
 from safr_study.text import Z95
 
 FROM_SEEDS, FROM_EXAMPLES = "over its seeds", "from the dev texts alone"
+TINT_COLOURS = (
+    ("#f7fbff", "#000000"),
+    ("#deebf7", "#000000"),
+    ("#b5d4e9", "#000000"),
+    ("#7ab6d9", "#000000"),
+    ("#2b7bba", "#ffffff"),
+    ("#08418a", "#ffffff"),
+)
+"""Paper and ink by rising capacity, where no style sheet is at hand; as ``.t0`` to ``.t5`` of
+``base.css``. Blues that are told apart by lightness alone."""
+TINTS = len(TINT_COLOURS)
+"""Steps of the colour scale, from no tint to the darkest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +84,6 @@ def value_text(
     return shown if half_width is None else f"{shown} ± {half_width.half:{kind}}"
 
 
-def decimals(objective: Objective) -> int:
-    """Number of decimals of a value in a table."""
-    return 2 if objective.measure.unit == POINTS else 4
-
-
 def values_of(ranked: RankedTrial) -> tuple[float, ...]:
     """The objectives of a ranked trial, which always has them."""
     assert ranked.trial.values is not None
@@ -83,6 +93,11 @@ def values_of(ranked: RankedTrial) -> tuple[float, ...]:
 def heading(objective: Objective) -> str:
     """Its label as the first words of a line."""
     return objective.label[:1].upper() + objective.label[1:]
+
+
+def objective_columns(objectives: Iterable[Objective]) -> list[str]:
+    """Headers of the columns of values in a `TextTable` or a page, aligned to the right."""
+    return [f">{heading(objective)}" for objective in objectives]
 
 
 def trial_badges(ranked: RankedTrial) -> str:
@@ -109,3 +124,35 @@ def trial_sentence(ranked: RankedTrial, objectives: tuple[Objective, ...]) -> st
     special = trial_badges(ranked)
     lines.append(place + (f", {special}" if special else ""))
     return "\n".join(lines)
+
+
+def shown_setting(value: Any) -> str:
+    """A setting's value for people."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(
+            " ".join(map(shown_setting, one.values()))
+            if isinstance(one, Mapping)
+            else shown_setting(one)
+            for one in value
+        )
+    return "none" if value is None else str(value)
+
+
+def tint(capacity: float, largest: float) -> int:
+    """Step of the colour scale, from 0 to TINTS - 1, linear in the capacity.
+
+    Args:
+        capacity: at least 0.
+        largest: of the text; its word gets the last step.
+    """
+    return min(TINTS - 1, int(TINTS * capacity / largest)) if largest > 0 else 0
+
+
+def word_facts(word: ExplainedWord) -> str:
+    """The word's numbers in one line."""
+    keep = (
+        "" if word.keep_probability is None else f", keep-probability {word.keep_probability:.3f}"
+    )
+    return f"capacity {word.capacity:.3f}, rank {word.rank + 1}{keep}"

@@ -1,24 +1,17 @@
-"""The front of a study in HTML: its chart, its table, and both as a page of their own."""
+"""The front of a study in HTML: its chart, and a page of its own with its table."""
 
 from __future__ import annotations
 
-from html import escape
 from typing import Any
 
+from markupsafe import Markup
+
 from safr_study.figures.canvas import BLUE
-from safr_study.figures.confirmation import Move, draw_confirmed
+from safr_study.figures.confirmation import draw_confirmed, mean_corners
 from safr_study.figures.front import Panel, front_charts
-from safr_study.records import RankedTrial, StudyResult
-from safr_study.render.format import (
-    decimals,
-    half_widths,
-    heading,
-    trial_badges,
-    trial_sentence,
-    value_text,
-    values_of,
-)
-from safr_study.render.html import cell, document, head, number, paragraph, table
+from safr_study.records import StudyResult
+from safr_study.render.format import half_widths, trial_sentence, value_text, values_of
+from safr_study.render.html import document
 from safr_study.render.inline_svg import Mark, inline_chart, legend
 from safr_study.render.result_tables import result_json
 from safr_study.settings import Objective
@@ -39,16 +32,21 @@ def front_page(result: StudyResult, confirmation: Confirmation | None = None) ->
         result: the ranked study; without a ranked trial the page says so.
         confirmation: of the study, if there is one.
     """
-    title = f"The front of {result.name} on {result.dataset}"
-    content = paragraph("No trial is complete yet.", "empty")
-    if result.ranked:
-        content = "".join((*front_chart(result, confirmation), front_table(result)))
-    body = f'<main class="alone"><h1>{escape(title)}</h1>\n{content}</main>'
-    data = {DATA: result_json(result)}
-    return document(title, body, styles=STYLES, scripts=SCRIPTS, data=data)
+    charts, meaning = front_chart(result, confirmation) if result.ranked else ("", "")
+    return document(
+        "render/assets/front.html",
+        f"The front of {result.name} on {result.dataset}",
+        styles=STYLES,
+        scripts=SCRIPTS,
+        data={DATA: result_json(result)},
+        result=result,
+        objectives=[Objective(name=name) for name in result.objectives],
+        charts=charts,
+        meaning=meaning,
+    )
 
 
-def front_chart(result: StudyResult, confirmation: Confirmation | None) -> tuple[str, str]:
+def front_chart(result: StudyResult, confirmation: Confirmation | None) -> tuple[Markup, Markup]:
     """A chart for each pair of objectives, and what its signs mean.
 
     Args:
@@ -57,7 +55,6 @@ def front_chart(result: StudyResult, confirmation: Confirmation | None) -> tuple
     """
     objectives = tuple(Objective(name=name) for name in result.objectives)
     confirmed = () if confirmation is None else confirmation.trials
-    moves = [Move.of(one, partly=True) for one in confirmed]
 
     def add(panel: Panel) -> None:
         for ranked in result.front:
@@ -70,7 +67,7 @@ def front_chart(result: StudyResult, confirmation: Confirmation | None) -> tuple
             panel.draw_intervals(ranked.trial.number, values, ends, name="whisker", **look)
         # Labels may cross the whiskers, which cross nearly everything.
         panel.lines.clear()
-        draw_confirmed(panel, moves)
+        draw_confirmed(panel, confirmed)
 
     marks = {
         f"trial-{ranked.trial.number}": Mark(
@@ -89,42 +86,14 @@ def front_chart(result: StudyResult, confirmation: Confirmation | None) -> tuple
         # Where there is room for few names, the others keep theirs.
         if not (ranked.knee or ranked.trial.baseline):
             marks[f"label-{number}"] = Mark(kind="minor")
-    charts = front_charts(result, room=[end for move in moves for end in move.corners], add=add)
+    charts = front_charts(result, room=mean_corners(confirmed), add=add)
     label = f"The front of {len(result.ranked)} trials; the table has its numbers"
-    drawn = "\n".join(
+    drawn = Markup("\n").join(
         inline_chart(chart, name="front", label=label, marks=marks, place=place)
         for place, chart in enumerate(charts)
     )
     said = _whiskers(result, confirmation)
-    return drawn, legend(charts[0], "front") + paragraph(said)
-
-
-def front_table(result: StudyResult) -> str:
-    """The members of the front and the baselines, best first objective first."""
-    objectives = tuple(Objective(name=name) for name in result.objectives)
-    shown = [one for one in result.ranked if one.on_front or one.trial.baseline is not None]
-    rows = [
-        [*trial_cells(one, objectives, intervals=True), cell(trial_badges(one))] for one in shown
-    ]
-    columns = [">Trial", "Setting", *(f">{heading(o)}" for o in objectives), ">Front", "Note"]
-    numbers = [one.trial.number for one in shown]
-    return table(columns, rows, sortable=True, trials=numbers, name="The front and the baselines")
-
-
-def trial_cells(ranked: RankedTrial, objectives: Objectives, *, intervals: bool) -> list[str]:
-    """A trial's number, setting, objectives and front, for a table."""
-    trial = ranked.trial
-    known = half_widths(trial, objectives) if intervals else (None,) * len(objectives)
-    values = zip(objectives, values_of(ranked), known, strict=True)
-    return [
-        number(trial.number, 0),
-        head(trial.label),
-        *(
-            number(value, decimals(objective), shown=value_text(objective, value, spread))
-            for objective, value, spread in values
-        ),
-        number(ranked.front, 0),
-    ]
+    return drawn, legend(charts[0], "front") + Markup("<p>{}</p>").format(said)
 
 
 def _confirmed_sentence(one: ConfirmedTrial, objectives: Objectives) -> str:

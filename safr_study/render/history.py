@@ -1,16 +1,14 @@
-"""The hypervolume of a study over time: after each trial, and after each epoch of training."""
+"""The hypervolume of a study over time, after each of its trials."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import astuple, fields
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safr_study.pareto import rank_study
 from safr_study.records import StudyResult, TrialRecord, TrialState
-from safr_study.records.history import HistoryPoint
+from safr_study.records.study import HistoryPoint
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,33 +43,12 @@ def hypervolume_history(result: StudyResult) -> tuple[HistoryPoint, ...]:
     return tuple(points)
 
 
-def hypervolume_by_epoch(history: Sequence[HistoryPoint]) -> list[float]:
-    """`[E + 1]`: the hypervolume when 0, 1, ... all E epochs were spent.
-
-    A trial's numbers count when all its epochs are spent.
-    """
-    values = [0.0]
-    for point in history:
-        grown = point.epochs + 1 - len(values)
-        values += [values[-1]] * grown
-        values[-1] = point.hypervolume
-    return values
-
-
 def history_table(history: Sequence[HistoryPoint]) -> pd.DataFrame:
-    """One row for each trial that ended, with the columns of a `HistoryPoint`."""
+    """One row for each trial that ended; the columns are those of a `HistoryPoint`."""
     import pandas as pd  # slow to import, and most who read a study make no table
 
     names = [field.name for field in fields(HistoryPoint)]
     return pd.DataFrame([astuple(point) for point in history], columns=names)
-
-
-def write_history_csv(history: Sequence[HistoryPoint], path: Path) -> None:
-    """One row for each trial that ended, with a header; what is not known is empty."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(field.name for field in fields(HistoryPoint))
-        writer.writerows(astuple(point) for point in history)
 
 
 def _when(trial: TrialRecord) -> tuple[bool, float, int]:

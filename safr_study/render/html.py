@@ -1,17 +1,27 @@
-"""The parts that HTML pages are made of; whatever text is given is escaped here."""
+"""HTML pages from Jinja2 templates, which escape whatever text they are given."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
-from html import escape
 from importlib.resources import files
 from typing import Any
 
-from safr_study.render.text_table import TextTable
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from safr_study.render.format import (
+    TINT_COLOURS,
+    half_widths,
+    objective_columns,
+    tint,
+    trial_badges,
+    value_text,
+    word_facts,
+)
 
 
 @cache
@@ -20,95 +30,49 @@ def asset(name: str) -> str:
     return files(__package__).joinpath("assets", name).read_text(encoding="utf-8")
 
 
+def rendered(template: str, **values: Any) -> str:
+    """A template with its values; ``.html`` is escaped, whatever is no ``Markup``.
+
+    Args:
+        template: its path in the package, ``render/assets/page.html``.
+        values: by the names that the template gives them.
+    """
+    return _environment().get_template(template).render(values)
+
+
 def document(
+    template: str,
     title: str,
-    body: str,
     *,
     styles: Sequence[str] = ("base.css",),
     scripts: Sequence[str] = ("sort.js",),
     data: Mapping[str, Any] | None = None,
+    **values: Any,
 ) -> str:
     """A whole page in one file that needs no network: a policy in it forbids to load anything.
 
     Args:
-        title: of the window.
-        body: HTML.
+        template: of the page's body.
+        title: of the window; the body has it too.
         styles: of the folder ``assets``, in this order.
         scripts: the same; no other script can run.
         data: JSON values by the id of the element that holds them, for programs.
+        values: what the body's template needs.
     """
-    style = "\n".join(map(asset, styles))
     script = "\n".join(map(asset, scripts))
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = (
-        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
-        f"script-src 'sha256-{digest}'"
-    )
-    blocks = "".join(_data(name, value) for name, value in (data or {}).items())
-    return (
-        "<!doctype html>\n"
-        '<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n"
-        f"<style>{style}</style>\n</head>\n<body>\n{body}\n"
-        f"{blocks}<script>{script}</script>\n</body>\n</html>\n"
+    return rendered(
+        "render/assets/page.html",
+        title=title,
+        body=Markup(rendered(template, title=title, **values)),
+        style=Markup("\n".join(map(asset, styles))),
+        script=Markup(script),
+        digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        data={name: _json(value) for name, value in (data or {}).items()},
     )
 
 
-def section(name: str, heading: str, content: str) -> str:
-    """A part of the page with its heading; ``content`` is HTML."""
-    return (
-        f'<section aria-labelledby="h-{name}"><h2 id="h-{name}">{escape(heading)}</h2>\n'
-        f"{content}</section>"
-    )
-
-
-def table(
-    columns: Iterable[str],
-    rows: Iterable[Sequence[str]],
-    *,
-    sortable: bool = False,
-    trials: Sequence[int] = (),
-    name: str = "",
-) -> str:
-    """A table that scrolls by itself where it is too wide.
-
-    Args:
-        columns: headers; one that begins with ``>`` is aligned to the right.
-        rows: cells as HTML, from `cell`, `number` or `head`.
-        sortable: whether its headers sort it.
-        trials: number of the trial that each row is about, if they are.
-        name: what a screen reader calls it.
-    """
-    heads = "".join(
-        f'<th scope="col"{_right(column)}>{escape(column.removeprefix(">"))}</th>'
-        for column in columns
-    )
-    marks = [f' data-trial="{number}"' for number in trials]
-    body = "\n".join(
-        f"<tr{marks[place] if marks else ''}>{''.join(row)}</tr>" for place, row in enumerate(rows)
-    )
-    called = f' role="region" aria-label="{escape(name)}"' if name else ""
-    return (
-        f'<div class="scroll" tabindex="0"{called}>'
-        f"<table{' data-sortable' if sortable else ''}>"
-        f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
-    )
-
-
-def head(text: str) -> str:
-    """The cell that names its row."""
-    return f'<th scope="row"><bdi>{escape(text)}</bdi></th>'
-
-
-def cell(text: str) -> str:
-    """A cell of text."""
-    return f"<td><bdi>{escape(text)}</bdi></td>"
-
-
-def number(value: float | None, digits: int, *, shown: str | None = None) -> str:
-    """A cell that sorts by its exact value.
+def number(value: float | None, digits: int = 0, shown: str | None = None) -> Markup:
+    """A cell of a table that sorts by its exact value.
 
     Args:
         value: ``None``: there is none.
@@ -116,48 +80,41 @@ def number(value: float | None, digits: int, *, shown: str | None = None) -> str
         shown: text in its place.
     """
     if value is None:
-        return '<td class="number" data-value="">–</td>'
+        return Markup('<td class="number" data-value="">–</td>')
     if shown is None:
         shown = f"{value:.{digits}f}" if abs(value) < 1e5 else f"{value:.{digits}e}"
-    return f'<td class="number" data-value="{float(value)!r}">{escape(shown)}</td>'
+    # There are thousands on a page, and Markup.format is slow.
+    return Markup(f'<td class="number" data-value="{float(value)!r}">{escape(shown)}</td>')
 
 
-def definitions(facts: Mapping[str, str], kind: str = "") -> str:
-    """Names and what they are; ``kind`` is a class of the style made."""
-    entries = "".join(
-        f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items()
+@cache
+def _environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader("safr_study", "."),
+        autoescape=lambda name: name is not None and name.endswith(".html"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
-    return f'<dl class="{kind}">{entries}</dl>' if kind else f"<dl>{entries}</dl>"
+    made.globals |= {
+        one.__name__: one
+        for one in (
+            half_widths,
+            number,
+            objective_columns,
+            tint,
+            trial_badges,
+            value_text,
+            word_facts,
+            zip,
+        )
+    }
+    made.globals |= {"colours": TINT_COLOURS}
+    return made
 
 
-def details(summary: str, content: str) -> str:
-    """A part that is shown on request, and always on paper; ``content`` is HTML."""
-    return f"<details><summary>{escape(summary)}</summary>\n{content}</details>"
-
-
-def text_table(made: TextTable) -> str:
-    """A table of text with its title above it."""
-    rows = [
-        [
-            f'<td class="number"><bdi>{escape(text)}</bdi></td>' if right else cell(text)
-            for text, right in zip(row, made.right, strict=True)
-        ]
-        for row in made.rows
-    ]
-    return f"<h3>{escape(made.title)}</h3>" + table(made.columns, rows, name=made.title)
-
-
-def paragraph(text: str, kind: str = "") -> str:
-    """A sentence or more; ``kind`` is a class of the style made."""
-    return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
-
-
-def _right(column: str) -> str:
-    return ' class="number"' if column.startswith(">") else ""
-
-
-def _data(name: str, value: Any) -> str:
+def _json(value: Any) -> Markup:
     # No text can close the element, nor open a comment in it.
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    safe = text.replace("<", "\\u003c")
-    return f'<script type="application/json" id="{escape(name)}">{safe}</script>\n'
+    return Markup(text.replace("<", "\\u003c"))

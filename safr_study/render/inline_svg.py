@@ -6,7 +6,8 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from html import escape
+
+from markupsafe import Markup, escape
 
 from safr_study.figures import canvas
 from safr_study.figures.canvas import Chart
@@ -51,7 +52,7 @@ class Mark:
     """More classes of the style sheet."""
 
 
-def inline_svg(svg: str, *, name: str, label: str, titles: Mapping[str, str | list[str]]) -> str:
+def inline_svg(svg: str, *, name: str, label: str, titles: Mapping[str, str | list[str]]) -> Markup:
     """An SVG element for HTML, next to others, in the figure's own colours.
 
     Every id gets the prefix ``NAME:``. A mark whose id has a title shows it when pointed at.
@@ -74,12 +75,12 @@ def inline_svg(svg: str, *, name: str, label: str, titles: Mapping[str, str | li
     root.set("role", "img")
     root.set("aria-label", label)
     root.set("style", "stroke-linejoin: round; stroke-linecap: butt")
-    return ET.tostring(root, encoding="unicode")
+    return Markup(ET.tostring(root, encoding="unicode"))
 
 
 def inline_chart(
     chart: Chart, *, name: str, label: str, marks: Mapping[str, Mark | list[Mark]], place: int = 0
-) -> str:
+) -> Markup:
     """A chart in the colours of the page, whose marks can be walked with the arrow keys.
 
     Args:
@@ -109,10 +110,10 @@ def inline_chart(
         "aria-label": label,
         "data-roving": "",
     }
-    return ET.tostring(root, encoding="unicode", short_empty_elements=False)
+    return Markup(ET.tostring(root, encoding="unicode", short_empty_elements=False))
 
 
-def legend(chart: Chart, name: str) -> str:
+def legend(chart: Chart, name: str) -> Markup:
     """The chart's signs with what they mean; ``name`` is that of the chart."""
     items = []
     for place, (svg, words) in enumerate(chart.legend):
@@ -123,7 +124,7 @@ def legend(chart: Chart, name: str) -> str:
         sign.attrib = {"viewBox": sign.get("viewBox", ""), "aria-hidden": "true"}
         drawn = ET.tostring(sign, encoding="unicode", short_empty_elements=False)
         items.append(f"<li>{drawn}{escape(' '.join(words.split()))}</li>")
-    return f'<ul class="legend-marks">{"".join(items)}</ul>'
+    return Markup(f'<ul class="legend-marks">{"".join(items)}</ul>')
 
 
 def _parsed(svg: str) -> ET.Element:

@@ -1,10 +1,9 @@
-"""A ranked study as tables, a CSV file and a JSON document."""
+"""A ranked study as tables and a JSON document."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safr_study.records import (
@@ -65,11 +64,6 @@ def result_table(result: StudyResult) -> pd.DataFrame:
         "crowding": [ranked.crowding for ranked in result.ranked],
     }
     return pd.DataFrame(columns)
-
-
-def write_csv(result: StudyResult, path: Path) -> None:
-    """Write `result_table` as CSV with a header; missing values are empty, floats are exact."""
-    result_table(result).to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
 
 
 def infeasible_lines(result: StudyResult) -> list[str]:

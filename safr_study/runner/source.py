@@ -44,7 +44,7 @@ class FixedSource:
     def __init__(
         self,
         tasks: Sequence[RunTask],
-        store: Callable[[RunTask, RunResult], None],
+        store: Callable[[RunTask, RunResult, FixedSource], None],
         *,
         title: str,
         results: str,
@@ -55,7 +55,7 @@ class FixedSource:
 
         Args:
             tasks: in the order in which they begin.
-            store: called with each run as it ends, failed ones too.
+            store: called with each run as it ends, failed ones too, and with this source.
             title: as of `RunSource`, as the next three.
             results: where the store is.
             work: what is done.
@@ -79,7 +79,7 @@ class FixedSource:
     def on_end(self, task: RunTask, result: RunResult) -> None:
         """Hand a run to the store."""
         self.left -= 1
-        self._store(task, result)
+        self._store(task, result, self)
 
     @property
     def seconds_left(self) -> float:

@@ -68,7 +68,7 @@ def measure_on_test(task: RunTask, corpus: EncodedCorpus, _report: Report) -> Ru
     def step(device: torch.device) -> RunResult:
         model = load_model(Path(task.folder) / MODEL, device=device).model
         want = wanted(objective.name for objective in task.objectives)
-        test = _measure(task, model, corpus, "test", corpus.split("test"), device, want)
+        test = _measure(task, model, "test", corpus.split("test"), device, want)
         return RunResult(*task.key, test=test, device=str(device))
 
     return with_gpu_share(task, step)
@@ -124,11 +124,11 @@ def _train(task: RunTask, corpus: EncodedCorpus, report: Report, device: torch.d
     fitted = _fit_first_seed(task, corpus, report, device)
     want = _want(task)
     complete = replace(want, superposition=True)
-    dev = _measure(task, fitted.model, corpus, "dev", corpus.dev, device, complete)
+    dev = _measure(task, fitted.model, "dev", corpus.dev, device, complete)
     measured = [(task.train.seed, dev.scores)]
     for seed in task.more_seeds:
         model = _fit_other_seed(task, seed, corpus, report, device)
-        other = _measure(task, model, corpus, "dev", corpus.dev, device, want)
+        other = _measure(task, model, "dev", corpus.dev, device, want)
         measured.append((seed, other.scores))
     checkpoint = save_model(
         Path(task.folder) / MODEL,
@@ -160,7 +160,7 @@ def _train(task: RunTask, corpus: EncodedCorpus, report: Report, device: torch.d
 def _fit_first_seed(
     task: RunTask, corpus: EncodedCorpus, report: Report, device: torch.device
 ) -> FitResult:
-    from safr_study.evaluation.leave_one_out import sample_texts
+    from safr_study.evaluation.deletion import sample_texts
     from safr_study.training import fit
 
     # The same texts for every trial, and for each rung.
@@ -169,7 +169,7 @@ def _fit_first_seed(
     def at_rung(model: SafrClassifier, epoch: int) -> tuple[float, ...] | None:
         if epoch not in task.rungs:
             return None
-        measured = _measure(task, model, corpus, "dev", sample, device, _want(task))
+        measured = _measure(task, model, "dev", sample, device, _want(task))
         return objective_values(task.objectives, measured.scores)
 
     watch = SystemWatch(device) if task.system_metrics else None
@@ -220,7 +220,6 @@ def _want(task: RunTask) -> Wanted:
 def _measure(
     task: RunTask,
     model: SafrClassifier,
-    corpus: EncodedCorpus,
     name: str,
     split: EncodedSplit,
     device: torch.device,
@@ -233,7 +232,6 @@ def _measure(
         model,
         split,
         split_name=name,
-        classes=len(corpus.class_names),
         config=task.evaluation,
         want=want,
         preset=task.train.preset,

@@ -39,7 +39,7 @@ class Asha:
     """The trials at each rung, and the decision on the next one that reaches it.
 
     **Rule.** A trial continues while fewer than ``min_peers`` others are at the rung. After that it
-    continues if its place (`pareto.selection_order`) among all at the rung is one of the first
+    continues if its place (`pareto.top_k`) among all at the rung is one of the first
     n / reduction, rounded up, though never the last; or if none of those in these places is better
     than it by more than the margin in *every* objective, as then the difference may be noise. It
     comes after those that are equal to it and came before, or all of the many models that collapse

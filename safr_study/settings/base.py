@@ -97,3 +97,15 @@ def sentence_of(item: Mapping[str, Any]) -> str:
         tag = item.get("ctx", {}).get("tag")
         return f"needs a type, one of {kinds}" + ("" if tag is None else f"; {tag!r} is none")
     return f"{message[:1].lower()}{message[1:]}, but it is {_shown(item['input'])}"
+
+
+def flat_settings(settings: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Nested settings by their paths: ``train.shape.heads``."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        here = f"{path}.{name}" if path else str(name)
+        if isinstance(value, Mapping) and value:
+            found |= flat_settings(value, here)
+        else:
+            found[here] = value
+    return found

@@ -11,8 +11,7 @@ from pydantic import Field, ValidationError, model_serializer, model_validator
 
 from safr_study.errors import BadInput
 from safr_study.settings.base import Settings
-from safr_study.settings.metrics import NAMING, find_metric
-from safr_study.settings.objective import Objective
+from safr_study.settings.metrics import NAMING, Objective, find_metric
 from safr_study.text import unit_words
 
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"

@@ -1,4 +1,4 @@
-"""Every metric by name: its unit, its direction, and what has to be measured for it.
+"""Every metric by name: its unit, its direction, what has to be measured for it; and objectives.
 
 The one place for these facts; what each number means is in the records' fields.
 """
@@ -8,10 +8,27 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
-from safr_study.settings.evaluation import CURVE_SHARES, LAYERS, Ranking
+from pydantic import field_validator
 
+from safr_study.errors import BadInput
+from safr_study.settings.base import Settings
+from safr_study.text import unit_words
+
+Ranking = Literal[
+    "capacity",
+    "keep_probability",
+    "norm",
+    "inverse_frequency",
+    "position",
+    "random",
+    "gradient_x_input",
+]
+LAYERS = ("embedding", "vmask", "attention", "ffn1_pre", "ffn1_post", "ffn2", "block")
+"""Layers whose superposition is measured; the first two once, the others in every block."""
+CURVE_SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
+"""k of the deletion curves (definitions, section 3.5)."""
 Need = Literal["random", "bottom", "alone", "curve", "leave_one_out", "rationale", "superposition"]
 """What a metric takes in addition to one pass over the texts and one for each k."""
 _PERCENT = re.compile(r"[1-9]\d{0,2}(\.\d+)?\Z", re.ASCII)
@@ -33,7 +50,7 @@ class Metric:
     reference: float | None
     """The value of a model that is good for nothing, from which a front's hypervolume is measured;
     ``None``: the accuracy of the majority class."""
-    needs: frozenset[Need] = frozenset()
+    needs: tuple[Need, ...] = ()
 
     @property
     def direction(self) -> str:
@@ -96,17 +113,13 @@ def everything(shares: Iterable[float] = (), *, quick: bool = False) -> Wanted:
     )
 
 
-def _of(*needs: Need) -> frozenset[Need]:
-    return frozenset(needs)
-
-
 AT_K: dict[str, Metric] = {
     "srs": Metric("SRS", POINTS, True, 0.0),
-    "srs_excess": Metric("SRS excess", POINTS, True, 0.0, _of("random")),
-    "contrast": Metric("contrast", POINTS, True, 0.0, _of("bottom")),
-    "headroom": Metric("headroom", "", True, 0.0, _of("random")),
+    "srs_excess": Metric("SRS excess", POINTS, True, 0.0, ("random",)),
+    "contrast": Metric("contrast", POINTS, True, 0.0, ("bottom",)),
+    "headroom": Metric("headroom", "", True, 0.0, ("random",)),
     "comprehensiveness": Metric("comprehensiveness", POINTS, True, 0.0),
-    "sufficiency": Metric("sufficiency", POINTS, False, 100.0, _of("alone")),
+    "sufficiency": Metric("sufficiency", POINTS, False, 100.0, ("alone",)),
     "log_odds": Metric("log-odds", "nats", False, 0.0),
     "flip_rate": Metric("flip rate", POINTS, True, 0.0),
 }
@@ -114,20 +127,20 @@ AT_K: dict[str, Metric] = {
 
 OF_MODEL: dict[str, Metric] = {
     "accuracy": Metric("accuracy", POINTS, True, None),
-    "srs_auc": Metric("AUC of SRS", POINTS, True, 0.0, _of("curve")),
-    "srs_excess_auc": Metric("AUC of SRS excess", POINTS, True, 0.0, _of("curve", "random")),
-    "comprehensiveness_aopc": Metric("AOPC of comprehensiveness", POINTS, True, 0.0, _of("curve")),
-    "sufficiency_aopc": Metric("AOPC of sufficiency", POINTS, False, 100.0, _of("curve", "alone")),
-    "kendall_tau": Metric("Kendall tau-b", "", True, 0.0, _of("leave_one_out")),
-    "average_precision": Metric("average precision", "share", True, 0.0, _of("rationale")),
-    "auroc": Metric("AUROC", "share", True, 0.5, _of("rationale")),
-    "precision_at_gold": Metric("precision@|gold|", "share", True, 0.0, _of("rationale")),
+    "srs_auc": Metric("AUC of SRS", POINTS, True, 0.0, ("curve",)),
+    "srs_excess_auc": Metric("AUC of SRS excess", POINTS, True, 0.0, ("curve", "random")),
+    "comprehensiveness_aopc": Metric("AOPC of comprehensiveness", POINTS, True, 0.0, ("curve",)),
+    "sufficiency_aopc": Metric("AOPC of sufficiency", POINTS, False, 100.0, ("curve", "alone")),
+    "kendall_tau": Metric("Kendall tau-b", "", True, 0.0, ("leave_one_out",)),
+    "average_precision": Metric("average precision", "share", True, 0.0, ("rationale",)),
+    "auroc": Metric("AUROC", "share", True, 0.5, ("rationale",)),
+    "precision_at_gold": Metric("precision@|gold|", "share", True, 0.0, ("rationale",)),
     "gate_openness": Metric("gate openness", "share", False, 1.0),
 }
 """Metrics of the whole model; those of a rationale are of the ranking by capacity."""
 
 OF_LAYER: dict[str, Metric] = {
-    name: Metric(label, unit, maximise, reference, _of("superposition"))
+    name: Metric(label, unit, maximise, reference, ("superposition",))
     for name, label, unit, maximise, reference in (
         ("mean_capacity", "mean capacity", "share", True, 0.0),
         ("mean_capacity_important", "capacity of important tokens", "share", True, 0.0),
@@ -162,11 +175,13 @@ def find_metric(name: str) -> Metric | None:
     """The metric of an objective's name; ``None`` if there is no such name."""
     kind, at, percent = name.partition("@")
     if at:
-        known = AT_K.get(kind)
-        return known if known is not None and _is_percent(percent) else None
+        written = _PERCENT.match(percent) is not None and float(percent) <= 100
+        return AT_K.get(kind) if written else None
     kind, dot, layer = name.partition(".")
     if dot:
-        return OF_LAYER.get(kind) if layer in LAYERS and _has(kind, layer) else None
+        # ReLU alone has active and dead neurons.
+        has = layer == "ffn1_post" or kind not in ("active_share", "dead_share")
+        return OF_LAYER.get(kind) if has and layer in LAYERS else None
     return OF_MODEL.get(name)
 
 
@@ -178,7 +193,7 @@ def wanted(names: Iterable[str]) -> Wanted:
         metric = find_metric(name)
         if metric is None:
             continue
-        needs |= metric.needs
+        needs.update(metric.needs)
         if "@" in name:
             shares.add(share_of(name))
         if "curve" in metric.needs:
@@ -209,10 +224,85 @@ def share_of(name: str) -> float:
     return float(percent_of(name)) / 100
 
 
-def _is_percent(text: str) -> bool:
-    return _PERCENT.match(text) is not None and float(text) <= 100
+class Objective(Settings):
+    """One axis of the front: a metric on dev."""
 
+    name: str
+    """Name of a metric: ``accuracy``, ``srs@30``, ``sufficiency@20``,
+    ``mean_capacity.ffn1_pre``."""
 
-def _has(measure: str, layer: str) -> bool:
-    """ReLU alone has active and dead neurons."""
-    return layer == "ffn1_post" or measure not in ("active_share", "dead_share")
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if find_metric(name) is None:
+            raise ValueError(f"{name!r} is no objective; use {NAMING}")
+        return name
+
+    @property
+    def measure(self) -> Metric:
+        """Unit, direction and needs."""
+        metric = find_metric(self.name)
+        assert metric is not None
+        return metric
+
+    @property
+    def metric(self) -> str:
+        """The name without its K or layer."""
+        return self.name.partition("@")[0].partition(".")[0]
+
+    @property
+    def k(self) -> float | None:
+        """Share of the tokens deleted, in (0, 1]; ``None`` for a metric without one."""
+        return share_of(self.name) if "@" in self.name else None
+
+    @property
+    def layer(self) -> str | None:
+        """Layer of a superposition measure."""
+        return self.name.partition(".")[2] or None if self.k is None else None
+
+    @property
+    def needs_vmask(self) -> bool:
+        """Whether a model without VMASK has no such number."""
+        important = self.metric.startswith("mean_capacity_")
+        return important or self.name == "gate_openness" or self.layer == "vmask"
+
+    @property
+    def maximise(self) -> bool:
+        """Whether more is better."""
+        return self.measure.maximise
+
+    @property
+    def sign(self) -> float:
+        """1 to maximise, -1 to minimise: the value times it is better when it is larger."""
+        return 1.0 if self.maximise else -1.0
+
+    @property
+    def label(self) -> str:
+        """Label in a table: ``accuracy``, ``SRS(30)``, ``mean capacity (ffn1_pre)``."""
+        if self.k is not None:
+            return f"{self.measure.label}({100 * self.k:g})"
+        return f"{self.measure.label} ({self.layer})" if self.layer else self.measure.label
+
+    @property
+    def axis(self) -> str:
+        """Text of an axis: label, unit, and the direction where less is better."""
+        unit = unit_words(self.measure.unit)
+        notes = [note for note in (unit, "" if self.maximise else "lower is better") if note]
+        return f"{self.label} on dev" + (f" ({', '.join(notes)})" if notes else "")
+
+    @property
+    def key(self) -> str:
+        """Name of the metric in MLflow, which refuses ``@``: ``accuracy``, ``srs_30``."""
+        return self.name.replace("@", "_")
+
+    @classmethod
+    def named(cls, name: str) -> Self:
+        """Parse a name from the command line.
+
+        Raises:
+            BadInput: there is no such objective.
+        """
+        try:
+            return cls(name=name)
+        except ValueError:
+            raise BadInput("objective", f"{name!r} is none; use {NAMING}") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
@@ -115,8 +114,6 @@ def samples(parameter: Parameter) -> list[Value]:
 
 
 def _check_bounds(low: float, high: float, *, log: bool) -> None:
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise ValueError("low and high must be finite numbers")
     if low > high:
         raise ValueError(f"low={low:g} is above high={high:g}; swap them")
     if log and low <= 0:

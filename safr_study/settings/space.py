@@ -43,20 +43,14 @@ class SearchSpace(Settings):
             return super().parse(values, where=where)
         except BadInputs as found:
             of_fields = [fault for fault in found.faults if fault.field != (where or "settings")]
-            sentences = _faults_between(**_sound(values)) if isinstance(values, Mapping) else []
+            sentences = _faults_between(*_sound(values)) if isinstance(values, Mapping) else []
             between = [BadInput(where or "space", sentence) for sentence in sentences]
             raise BadInputs([*of_fields, *between] or found.faults) from None
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
-        faults = _faults_between(
-            parameters=self.parameters,
-            fixed=self.fixed,
-            points=self.points,
-            constraints=self.constraints,
-            baselines=self.baselines,
-        )
-        if faults:
+        parts = (self.parameters, self.fixed, self.points, self.constraints, self.baselines)
+        if faults := _faults_between(*parts):
             raise ValueError("; ".join(faults))
         return self
 
@@ -74,41 +68,36 @@ def trial_config(template: TrainConfig, values: dict[str, Value], *, seed: int) 
     if not shape["vmask"]:
         penalties |= {"lambda_imp": None, "lambda_inter": None}
     training = _only(values, _TRAIN_FIELDS)
-    return TrainConfig.model_validate(
-        {
-            **template.model_dump(),
-            **training,
-            "shape": shape,
-            "penalties": penalties,
-            "seed": seed,
-        }
-    )
+    parts = {**training, "shape": shape, "penalties": penalties, "seed": seed}
+    return TrainConfig.model_validate({**template.model_dump(), **parts})
 
 
 def _only(values: dict[str, Value], names: Any) -> dict[str, Value]:
     return {name: value for name, value in values.items() if name in names}
 
 
-def _sound(values: Mapping[Any, Any]) -> dict[str, Any]:
-    """The parts of an unchecked space that are right by themselves.
+def _sound(values: Mapping[Any, Any]) -> tuple[Any, ...]:
+    """The parts of an unchecked space that are right by themselves, for `_faults_between`.
 
     A parameter or point that is not is ``None``: its name and place count all the same.
     """
-    parameters, points = values.get("parameters"), values.get("points")
-    constraints, baselines = values.get("constraints"), values.get("baselines")
-    return {
-        "parameters": {str(name): _valid(Parameter, one) for name, one in parameters.items()}
-        if isinstance(parameters, Mapping)
-        else {},
-        "fixed": _valid(dict[str, Value], values.get("fixed", {})) or {},
-        "points": [_valid(dict[str, Value], one) for one in _listed(points)],
-        "constraints": [c for one in _listed(constraints) if (c := _valid(Constraint, one))],
-        "baselines": [b for one in _listed(baselines) if (b := _valid(Baseline, one))],
-    }
-
-
-def _listed(values: Any) -> Iterable[Any]:
-    return values if isinstance(values, (list, tuple)) else ()
+    parameters = values.get("parameters")
+    named = parameters.items() if isinstance(parameters, Mapping) else ()
+    points, constraints, baselines = (
+        [_valid(kind, one) for one in given] if isinstance(given, (list, tuple)) else []
+        for kind, given in (
+            (dict[str, Value], values.get("points")),
+            (Constraint, values.get("constraints")),
+            (Baseline, values.get("baselines")),
+        )
+    )
+    return (
+        {str(name): _valid(Parameter, one) for name, one in named},
+        _valid(dict[str, Value], values.get("fixed", {})) or {},
+        points,
+        [constraint for constraint in constraints if constraint],
+        [baseline for baseline in baselines if baseline],
+    )
 
 
 def _valid(kind: Any, value: Any) -> Any:
@@ -119,7 +108,6 @@ def _valid(kind: Any, value: Any) -> Any:
 
 
 def _faults_between(
-    *,
     parameters: Mapping[str, Parameter | None],
     fixed: dict[str, Value],
     points: Iterable[dict[str, Value] | None],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def parse_space(text: str, *, where: str) -> SearchSpace:
         BadInputs: the faults of its fields, all at once.
     """
     try:
-        values = _load(text)
+        values = yaml.load(text, Loader=_PlainLoader)  # a SafeLoader, only stricter
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise BadInput(where, f"is no valid YAML: {error}; see search_spaces/") from None
     if not isinstance(values, dict):
@@ -67,36 +68,23 @@ def parse_space(text: str, *, where: str) -> SearchSpace:
     return SearchSpace.parse(values, where=where)
 
 
-def _load(text: str) -> Any:
-    """Load what ``yaml.safe_load`` does, which keeps the last of equal keys and follows any alias.
+class _PlainLoader(yaml.SafeLoader):
+    """A safe loader that refuses aliases, and keys that are given twice.
 
-    Raises:
-        yaml.YAMLError: it is no YAML, or has a tag that makes something else than plain values.
-        ValueError: a key is given twice, or there is an alias: a few lines of them can stand for
-            more than any memory holds.
+    A few lines of aliases can stand for more than any memory holds, and of equal keys PyYAML keeps
+    the last.
     """
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        if isinstance(event, yaml.AliasEvent):
-            raise ValueError(f"it has an alias (*{event.anchor}): write its values out")
-    loader = yaml.SafeLoader(text)
-    try:
-        node = loader.get_single_node()
-        if node is None:
-            return None
-        _check_keys(node)
-        return loader.construct_document(node)
-    finally:
-        loader.dispose()
 
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            anchor = self.peek_event().anchor  # type: ignore[no-untyped-call]
+            raise ValueError(f"it has an alias (*{anchor}): write its values out")
+        return super().compose_node(parent, index)
 
-def _check_keys(node: yaml.Node) -> None:
-    parts = node.value if isinstance(node, yaml.CollectionNode) else ()
-    if isinstance(node, yaml.MappingNode):
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         repeated = next((key for key in keys if keys.count(key) > 1), None)
         if repeated is not None:
             line = node.start_mark.line + 1
             raise ValueError(f"{repeated!r} is given twice in the mapping of line {line}")
-        parts = [part for pair in node.value for part in pair]
-    for part in parts:
-        _check_keys(part)
+        return super().construct_mapping(node, deep)

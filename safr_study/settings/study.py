@@ -1,25 +1,107 @@
-"""A whole study, as the user asked for it."""
+"""A whole study, as the user asked for it: its texts, its measures, its scheduler, its room."""
 
 from __future__ import annotations
 
 import math
 import re
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from safr_study.errors import BadInput
 from safr_study.settings.base import Settings, fingerprint_of
-from safr_study.settings.corpus import CorpusSpec
-from safr_study.settings.evaluation import EvaluationConfig
-from safr_study.settings.objective import Objective
-from safr_study.settings.scheduler import SchedulerConfig
+from safr_study.settings.metrics import Objective
 from safr_study.settings.space import SearchSpace
 from safr_study.settings.training import TrainConfig
 
+PAD, UNK = 0, 1
+"""Ids of a position without a word, and of a word outside the vocabulary."""
+CapacityLayer = Literal["ffn1_pre_relu", "ffn1_post_relu"]
+DeletionMode = Literal["remove", "unk", "attn", "gate"]
+SchedulerName = Literal["mo-asha", "none"]
 SamplerName = Literal["tpe", "nsga2", "gp", "qmc", "random", "grid"]
 STUDY_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+class CorpusSpec(Settings):
+    """A data set by name or path, and everything that changes what the model sees of it."""
+
+    dataset: str = Field(min_length=1, max_length=4096)
+    """``planted[:variant]``, ``sst2``, ``sst2-treebank``, ``imdb``, a hub id, or a path."""
+    text_column: str | None = None
+    """Column of the texts; ``None``: the only usual name that the file has."""
+    label_column: str | None = None
+    """Column of the labels; ``None``: the only usual name that the file has."""
+    max_len: int | None = Field(default=None, ge=1, le=4096)
+    """Tokens kept of each text; ``None``: 256 for ``imdb``, 128 for all others."""
+    min_count: int = Field(default=2, ge=1)
+    """A word enters the vocabulary when the training texts have it this often."""
+    train_limit: int | None = Field(default=None, ge=2)
+    """Most training texts, drawn by a seeded stratified sample."""
+    dev_limit: int | None = Field(default=None, ge=2)
+    """Most dev texts, drawn by a seeded stratified sample."""
+    test_limit: int | None = Field(default=None, ge=2)
+    """Most test texts, drawn by a seeded stratified sample."""
+    split_seed: int = Field(default=0, ge=0)
+    """Seed of splits and limits: apart from the study's, so that studies share their dev set."""
+
+
+class EvaluationConfig(Settings):
+    """Settings of the deletion evaluation."""
+
+    draws: int = Field(default=10, ge=1)
+    """B: random deletions per text."""
+    capacity_layer: CapacityLayer = "ffn1_pre_relu"
+    """Layer of the last block whose rows are the tokens' capacity vectors."""
+    batch_size: int = Field(default=128, ge=1)
+    """Texts per evaluation batch: fixed by the settings, so that numbers repeat exactly."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of the random deletions; shared by all the models of a study."""
+    mode: DeletionMode = "remove"
+    """What deleting a token means: ``remove`` (the rest closes ranks), ``unk`` (the unknown word in
+    its place), ``attn`` (dropped from attention and pooling, positions kept) or ``gate`` (VMASK's
+    gate set to 0)."""
+    recompute: bool = False
+    """Rank anew after every deleted token, instead of once on the full text."""
+    sample_texts: int = Field(default=500, ge=1)
+    """Fixed texts of the split for leave-one-out."""
+    sample_tokens: int = Field(default=5_000, ge=1)
+    """Tokens of the fixed texts of the superposition measures, about so many."""
+
+
+class SchedulerConfig(Settings):
+    """Multi-objective asynchronous successive halving (MO-ASHA): its rungs and its caution.
+
+    Rungs lie at ``first_rung * reduction^i`` epochs, below the most epochs that a trial may take.
+    """
+
+    name: SchedulerName = "mo-asha"
+    """``none``: every trial runs to its end."""
+    first_rung: int = Field(default=2, ge=1)
+    """Epochs that no trial is denied."""
+    reduction: float = Field(default=3.0, ge=1.1)
+    """eta: about one trial in so many goes on at each rung. Close to 1 nobody would be stopped."""
+    min_peers: int = Field(default=4, ge=1)
+    """Other trials that a rung must have seen before anybody is stopped there."""
+    margin: float = Field(default=2.0, ge=0.0)
+    """Noise: worse means worse by more than this in every objective. Percentage points; percent of
+    the finite range seen at the rung for objectives of another unit."""
+    run_on: float = Field(default=0.05, ge=0.0, le=1.0)
+    """Share of the trials to be stopped that run on to the end, so that what stopping costs is
+    measured; they are ranked with nobody."""
+    texts: int = Field(default=400, ge=1)
+    """Texts of the fixed dev subsample on which the objectives are measured at a rung."""
+
+    def rungs(self, epochs: int) -> tuple[int, ...]:
+        """Epochs after which trials are compared, whole and ascending, all below ``epochs``."""
+        found: list[int] = []
+        level: float = self.first_rung
+        while self.name != "none" and level < epochs and round(level) < epochs:
+            if not found or round(level) > found[-1]:
+                found.append(round(level))
+            level *= self.reduction
+        return tuple(found)
 
 
 class Resources(Settings):
@@ -76,18 +158,9 @@ class StudySpec(Settings):
 
     def settings_that_change_numbers(self) -> dict[str, object]:
         """All but names, texts, budgets and resources: those may change."""
-        return self.model_dump(
-            mode="json",
-            exclude={
-                "name": True,
-                "trials": True,
-                "resources": True,
-                "system_metrics": True,
-                "time_budget": True,
-                "epoch_budget": True,
-                "space": {"name", "description"},
-            },
-        )
+        whole = ("name", "trials", "resources", "system_metrics", "time_budget", "epoch_budget")
+        left_out: dict[str, Any] = {**dict.fromkeys(whole, True), "space": {"name", "description"}}
+        return self.model_dump(mode="json", exclude=left_out)
 
     def identity(self) -> str:
         """Fingerprint of the settings that change a number: two studies with the same are one."""

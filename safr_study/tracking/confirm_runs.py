@@ -14,7 +14,7 @@ from safr_study.errors import ServiceUnreachable
 from safr_study.records import RegisteredModel, TrialRecord, TrialState
 from safr_study.records.metric_values import measured_metrics
 from safr_study.records.run import RunKey, RunResult
-from safr_study.render.model_card import CardEstimate
+from safr_study.render.model_card import ModelCard
 from safr_study.tracking import entries
 from safr_study.tracking.registry import (
     CONFIRMED_TAG,
@@ -28,7 +28,7 @@ from safr_study.tracking.registry import (
 from safr_study.tracking.runs import RunsOfKind, study_runs
 from safr_study.tracking.store import Store
 from safr_study.tracking.study_runs import TrackedStudy, start_of, write_record
-from safr_study.tracking.versions import CardFacts, create_version, update_version
+from safr_study.tracking.versions import create_version, update_version
 from safr_study.uncertainty.confirmation import Confirmation, ConfirmedTrial, Estimate
 
 KIND = "confirm"
@@ -125,14 +125,15 @@ def register_confirmed(
             one = by_number[ranked.trial.number]
             run = one.typical
             assert run is not None
-            facts = _card_facts(name, found, one, run)
-            tags = version_tags(facts.trial, found.dataset, study.uid, study.spec)
+            record = _record(one.trial, run)
+            card = ModelCard(name, found.study, record, found.objectives, one)
+            tags = version_tags(record, found.dataset, study.uid, study.spec)
             tags |= _confirmed_tags(found, one, run)
             number = existing.get((tags["trial"], tags["seed"]))
             if number is None:
-                number = create_version(store, facts, run_ids[run.trial, run.seed], tags)
+                number = create_version(store, card, run_ids[run.trial, run.seed], tags)
             else:
-                update_version(store, facts, number, tags)
+                update_version(store, card, number, tags)
             numbers[run.trial] = number
         holders = {role: numbers[t.number] for role, t in role_holders(found.result).items()}
         set_aliases(store, name, holders, study=found.study, uid=study.uid, bare=False)
@@ -178,30 +179,6 @@ def _confirmed_tags(found: Confirmation, one: ConfirmedTrial, run: RunResult) ->
             tags[f"test_{objective.key}"] = _text(run.test.values[axis])
             tags |= _estimate_tags(f"test_{objective.key}", one.test[axis])
     return tags
-
-
-def _card_facts(name: str, found: Confirmation, one: ConfirmedTrial, run: RunResult) -> CardFacts:
-    estimates = [
-        CardEstimate(
-            split,
-            objective.label,
-            objective.measure.unit,
-            estimate.interval.mean,
-            estimate.interval.low,
-            estimate.interval.high,
-        )
-        for split, of in (("dev", one.dev), ("test", one.test))
-        for objective, estimate in zip(found.objectives, of, strict=False)
-        if estimate.interval is not None
-    ]
-    return CardFacts(
-        name,
-        found.study,
-        _record(one.trial, run),
-        found.objectives,
-        tuple(estimates),
-        len(one.finished),
-    )
 
 
 def _estimate_tags(key: str, new: Estimate) -> dict[str, str]:

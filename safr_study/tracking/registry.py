@@ -12,11 +12,12 @@ from mlflow.exceptions import MlflowException
 from safr_study.data import slugify
 from safr_study.errors import BadInput
 from safr_study.records import RegisteredModel, StudyResult, TrialRecord
+from safr_study.render.model_card import ModelCard
 from safr_study.settings import StudySpec
 from safr_study.tracking.entries import TRIAL_TAG
 from safr_study.tracking.runs import study_runs
 from safr_study.tracking.store import Store, all_pages
-from safr_study.tracking.versions import CardFacts, create_version
+from safr_study.tracking.versions import create_version
 
 Role = Literal["knee", "best-accuracy", "best-srs"]
 ROLES: tuple[Role, ...] = ("knee", "best-accuracy", "best-srs")
@@ -81,8 +82,8 @@ def register_front(
                 absent = "checkpoint" if trial.checkpoint is None else "MLflow run"
                 raise BadInput("trial", f"{number} of {result.name} has no {absent} to register")
             tags = version_tags(trial, result.dataset, uid, spec) | {"front": "0"}
-            facts = CardFacts(name, result.name, trial, spec.objectives)
-            numbers[number] = create_version(store, facts, run_ids[number], tags)
+            card = ModelCard(name, result.name, trial, spec.objectives)
+            numbers[number] = create_version(store, card, run_ids[number], tags)
         _refresh_fronts(store, ours.values(), result)
         holders = _confirmed_holders(before, result.name, uid) or {
             role: numbers[trial.number] for role, trial in role_holders(result).items()

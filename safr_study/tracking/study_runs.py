@@ -15,7 +15,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric
 
 from safr_study.data import slugify
 from safr_study.records import Provenance, RankedTrial, StudyResult, TrialRecord, TrialState
-from safr_study.records.history import HistoryPoint
+from safr_study.records.study import HistoryPoint
 from safr_study.settings import StudySpec
 from safr_study.tracking import entries
 from safr_study.tracking.runs import RunsOfKind, TrackedRun, find_or_make_experiment

@@ -1,30 +1,48 @@
-"""One version of a registered model: its files, their checksums, its card."""
+"""One version of a registered model: its logged model, its files' checksums, its card.
+
+A logged model is *from code*: its folder holds a copy of `model_code`, which takes everything from
+the installed package, and a checkpoint of safetensors and JSON. No pickle is written or read.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import random
+import shutil
+import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
+from mlflow.entities import LoggedModel, LoggedModelOutput, Metric
 from mlflow.exceptions import MlflowException
+from mlflow.models import Model
 
 from safr_study.checkpoint.manifest import read_facts
 from safr_study.errors import CorruptCheckpoint
 from safr_study.object_store import local_copy
-from safr_study.records import TrialRecord
-from safr_study.render.model_card import CardEstimate, model_card, shortened
-from safr_study.settings import Objective
-from safr_study.tracking.logged import CARD, CHECKPOINT, log_model, replace_card
+from safr_study.render.model_card import ModelCard, shortened
 from safr_study.tracking.store import Store
 
 FILES_TAG = "safr.files"
 """Tag of a version: JSON of the SHA-256 of every file that is pulled, by its path in the model."""
 LOGGED_TAG = "safr.model_id"
 """Tag of a version: its logged model, which MLflow's database does not keep next to it."""
+CHECKPOINT = "artifacts/checkpoint"
+"""Folder of the checkpoint in a logged model."""
+CARD = "README.md"
+MODEL_CODE = "model_code.py"
+EXAMPLE = ["a gripping , funny film", "so slow that nothing happens"]
+"""Example input of every model; words that a model does not know are no error."""
+MODEL_TYPE = "safr"
+OBJECTIVE_PREFIX = "objective/"
+"""Beginning of the names of a run's objectives among its metrics."""
+_REQUIRED = ("safr-study", "torch", "numpy", "safetensors", "mlflow")
+"""Packages that decide a prediction; the first brings all the others that are needed."""
+_FLAVOUR = "python_function"
 _WEIGHTS_SUFFIX = ".safetensors"
 _DESCRIPTION = 5000
 """Characters that MLflow's database keeps of a version's description."""
@@ -34,64 +52,42 @@ _VERSION_WAIT = (0.1, 1.0)
 _SAME_NUMBER = "Model Version creation error"
 
 
-@dataclass(frozen=True, slots=True)
-class CardFacts:
-    """What a version's card says next to what its checkpoint says of itself."""
-
-    model: str
-    """Name of the registered model."""
-    study: str
-    trial: TrialRecord
-    """The trial, with the scores of this very model."""
-    objectives: tuple[Objective, ...]
-    estimates: tuple[CardEstimate, ...] = ()
-    """Means and intervals of a confirmation."""
-    seeds: int = 0
-    """Number of seeds behind the estimates."""
-
-    @property
-    def subject(self) -> str:
-        """Trial, and the seed of a confirmation, in words."""
-        seed = f" under seed {self.trial.seed}" if self.estimates else ""
-        return f"trial {self.trial.number}{seed}"
-
-
-def create_version(store: Store, facts: CardFacts, run_id: str, tags: Mapping[str, str]) -> str:
+def create_version(store: Store, card: ModelCard, run_id: str, tags: Mapping[str, str]) -> str:
     """Log a checkpoint as a model of its run and make it a version; its number.
 
     Args:
         store: registry and artifacts.
-        facts: for the model's card; the files of the trial's checkpoint are verified first.
+        card: of the model; the files of its trial's checkpoint are verified first.
         run_id: run that gets the model.
         tags: tags of the version, next to the list of its files.
 
     Raises:
         CorruptCheckpoint: it is not what it was when it was written.
     """
-    checkpoint = facts.trial.checkpoint
+    checkpoint = card.trial.checkpoint
     assert checkpoint is not None
     with local_copy(checkpoint.uri) as folder:
         digests = file_digests(folder)
         if weights_digest(digests, checkpoint.uri) != checkpoint.sha256:
+            seed = f" under seed {card.trial.seed}" if card.confirmed else ""
             raise CorruptCheckpoint(
-                "checkpoint", f"{checkpoint.uri} has other weights than those of {facts.subject}"
+                "checkpoint",
+                f"{checkpoint.uri} has other weights than those of trial {card.trial.number}{seed}",
             )
-        card = _card(facts, folder)
-        model = log_model(
-            store, run_id, folder, name=f"{facts.model}-{facts.trial.number}", tags=tags, card=card
-        )
-    all_tags = {**tags, FILES_TAG: _files_tag(digests, card), LOGGED_TAG: model.model_id}
+        text = card.markdown(read_facts(folder))
+        model = _log_model(store, card, run_id, folder, tags, text)
+    all_tags = {**tags, FILES_TAG: _files_tag(digests, text), LOGGED_TAG: model.model_id}
     for left in reversed(range(_VERSION_TRIES)):
         try:
             version = store.client.create_model_version(
-                facts.model,
+                card.model,
                 # Not models:/ID: MLflow's database would look for that in the process's default
                 # store.
                 source=model.artifact_location,
                 run_id=run_id,
                 model_id=model.model_id,
                 tags=all_tags,
-                description=shortened(card, _DESCRIPTION),
+                description=shortened(text, _DESCRIPTION),
             )
             break
         except MlflowException as error:
@@ -101,37 +97,102 @@ def create_version(store: Store, facts: CardFacts, run_id: str, tags: Mapping[st
             time.sleep(random.uniform(*_VERSION_WAIT))
     number = str(version.version)
     # As MLflow's own registration does: the model's page links to its version.
-    link = json.dumps([{"name": facts.model, "version": number}])
+    link = json.dumps([{"name": card.model, "version": number}])
     store.client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": link})
     return number
 
 
-def update_version(store: Store, facts: CardFacts, number: str, tags: Mapping[str, str]) -> None:
+def update_version(store: Store, card: ModelCard, number: str, tags: Mapping[str, str]) -> None:
     """Renew what is said of a version whose model stays as it is: its tags and its card."""
     client = store.client
-    model_id = client.get_model_version(facts.model, number).tags.get(LOGGED_TAG)
+    model_id = client.get_model_version(card.model, number).tags.get(LOGGED_TAG)
     if model_id is not None:
-        assert facts.trial.checkpoint is not None
-        with local_copy(facts.trial.checkpoint.uri) as folder:
-            card = _card(facts, folder)
-            digests = file_digests(folder)
-        replace_card(store, model_id, card)
-        client.update_model_version(facts.model, number, shortened(card, _DESCRIPTION))
-        tags = {**tags, FILES_TAG: _files_tag(digests, card)}
+        assert card.trial.checkpoint is not None
+        with local_copy(card.trial.checkpoint.uri) as folder:
+            text = card.markdown(read_facts(folder))
+            tags = {**tags, FILES_TAG: _files_tag(file_digests(folder), text)}
+        with tempfile.TemporaryDirectory() as made:
+            path = Path(made) / CARD
+            path.write_text(text, encoding="utf-8")
+            client.log_model_artifact(model_id, str(path))
+        client.update_model_version(card.model, number, shortened(text, _DESCRIPTION))
     for key, value in tags.items():
-        client.set_model_version_tag(facts.model, number, key, value)
+        client.set_model_version_tag(card.model, number, key, value)
 
 
-def _card(facts: CardFacts, folder: Path) -> str:
-    return model_card(
-        facts.model,
-        facts.study,
-        facts.trial,
-        read_facts(folder),
-        facts.objectives,
-        estimates=facts.estimates,
-        seeds=facts.seeds,
+def _log_model(
+    store: Store,
+    card: ModelCard,
+    run_id: str,
+    checkpoint: Path,
+    tags: Mapping[str, str],
+    text: str,
+) -> LoggedModel:
+    """Make a checkpoint a logged model of its run, whose objectives become the model's too.
+
+    A run has one: where an earlier attempt was cut off, its model is filled.
+    """
+    client = store.client
+    run = client.get_run(run_id)
+    experiment = run.info.experiment_id
+    existing = client.search_logged_models([experiment], f"source_run_id = '{run_id}'")
+    model = next(iter(existing), None) or client.create_logged_model(
+        experiment,
+        name=f"{card.model}-{card.trial.number}",
+        source_run_id=run_id,
+        tags=dict(tags),
+        params=run.data.params,
+        model_type=MODEL_TYPE,
     )
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "model"
+        _save(made, checkpoint, model=model, run_id=run_id)
+        (made / CARD).write_text(text, encoding="utf-8")
+        client.log_model_artifacts(model.model_id, str(made))
+    client.log_outputs(run_id, models=[LoggedModelOutput(model.model_id, step=0)])
+    # The objectives at their own time: the run gets no second point.
+    keys = [key for key in run.data.metrics if key.startswith(OBJECTIVE_PREFIX)]
+    points = [client.get_metric_history(run_id, key)[-1] for key in keys]
+    copied = [Metric(p.key, p.value, p.timestamp, p.step, model_id=model.model_id) for p in points]
+    if copied:
+        client.log_batch(run_id, copied)
+    return client.finalize_logged_model(model.model_id, "READY")
+
+
+def _save(folder: Path, checkpoint: Path, *, model: Any, run_id: str) -> None:
+    # Slow to import; the first one imports it without MLflow's warning about a type of its own.
+    import safr_study.tracking.served  # noqa: F401, I001
+    from mlflow.pyfunc import save_model
+
+    described = Model(
+        artifact_path=model.artifact_location,
+        model_uuid=model.model_id,
+        run_id=run_id,
+        model_id=model.model_id,
+    )
+    with tempfile.TemporaryDirectory() as staging:
+        # MLflow takes the folder's name over, and no link.
+        named = Path(staging) / Path(CHECKPOINT).name
+        shutil.copytree(checkpoint, named)
+        save_model(
+            path=str(folder),
+            python_model=str(Path(__file__).with_name(MODEL_CODE)),
+            artifacts={named.name: str(named)},
+            input_example=EXAMPLE,
+            pip_requirements=requirements(),
+            mlflow_model=described,
+        )
+    # Both would be paths of the machine that registers; MLflow reads the last part alone.
+    flavour = described.flavors[_FLAVOUR]
+    flavour["model_code_path"] = MODEL_CODE
+    for artifact in flavour["artifacts"].values():
+        artifact["uri"] = artifact["path"]
+    described.save(str(folder / "MLmodel"))
+
+
+def requirements() -> list[str]:
+    """Packages of a logged model, pinned, without the build (``+cpu``) of this machine."""
+    return [f"{name}=={metadata.version(name).partition('+')[0]}" for name in _REQUIRED]
 
 
 def _files_tag(digests: Mapping[str, str], card: str) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
-from types import TracebackType
 from typing import Any, Self, cast
 
 import numpy as np
@@ -52,7 +50,6 @@ class EmbeddingAdam:
         self._state = _state(optimizer, self._weight)
         self._step = int(self._state["step"])
         self._last = np.full(len(self._weight), self._step)
-        self._seconds = 0.0
         self._sums = _Sums(self._betas, self._step)
 
     def __enter__(self) -> Self:
@@ -61,12 +58,7 @@ class EmbeddingAdam:
         self._hook = self._embedding.register_forward_pre_hook(self._before_lookup)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._hook.remove()
         self._embedding.sparse = self._sparse
         behind = np.flatnonzero(self._last < self._step)
@@ -96,19 +88,12 @@ class EmbeddingAdam:
         if self._step <= DENSE_STEPS:
             self._last[:] = self._step
 
-    def take_seconds(self) -> float:
-        """Time spent on rows that were behind since this was last asked."""
-        seconds, self._seconds = self._seconds, 0.0
-        return seconds
-
     def _tables(self) -> tuple[Tensor, Tensor, Tensor]:
         return self._weight.detach(), self._state["exp_avg"], self._state["exp_avg_sq"]
 
     def _before_lookup(self, _: nn.Module, inputs: tuple[Any, ...]) -> None:
-        started = time.process_time()
         rows = inputs[0].numpy()
         self._catch_up(rows[self._last[rows] < self._step])
-        self._seconds += time.process_time() - started
 
     @torch.no_grad()
     def _catch_up(self, rows: npt.NDArray[np.int64]) -> None:
@@ -169,12 +154,7 @@ class DenseAdam:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for state in self._states:
             state["step"].copy_(self._step)
 
@@ -201,15 +181,9 @@ def _settings(optimizer: torch.optim.Adam) -> dict[str, Any]:
     (group,) = optimizer.param_groups
     if group["weight_decay"] or group["amsgrad"] or group["maximize"]:
         raise ValueError("only plain Adam has the closed form")
-    return {
-        "lr": group["lr"],
-        "beta1": group["betas"][0],
-        "beta2": group["betas"][1],
-        "weight_decay": 0.0,
-        "eps": group["eps"],
-        "amsgrad": False,
-        "maximize": False,
-    }
+    beta1, beta2 = group["betas"]
+    shared = ("lr", "eps", "weight_decay", "amsgrad", "maximize")
+    return {"beta1": beta1, "beta2": beta2, **{name: group[name] for name in shared}}
 
 
 def _state(optimizer: torch.optim.Adam, parameter: Tensor) -> dict[str, Tensor]:

@@ -9,18 +9,17 @@ import torch
 from torch import Tensor
 
 from safr_study.data import Batch, EncodedSplit, whole_batch
-from safr_study.model import SafrClassifier
-from safr_study.records.training import EffectiveWeights
+from safr_study.evaluation.deletion import take_texts
+from safr_study.model import SafrClassifier, penalty_weights
+from safr_study.records.run import EffectiveWeights
 from safr_study.settings import TrainConfig
-from safr_study.training.steps import batch_losses
+from safr_study.training.steps import losses_of
 
 TEXTS = 32
 """Texts of the fixed batch: the default batch size, so that its gradients are those of a step."""
 SEED = 0
 """Seed of the texts and of the noise: no part of a trial, so that all trials of a corpus
 compare."""
-_PENALTIES = ("importance", "interaction", "vmask_information")
-"""The terms next to the cross-entropy, in the order of the weights."""
 
 
 def effective_weights(
@@ -43,11 +42,12 @@ def effective_weights(
         device: of the model.
         pad_to: length of the batch; ``None``: that of its longest text.
     """
-    penalties = config.penalties
-    weights = (penalties.lambda_imp, penalties.lambda_inter, penalties.vmask_beta)
-    if model.vmask is None or not any(weights):
+    weights = penalty_weights(config.penalties)
+    if model.vmask is None or not any(weights.values()):
         return EffectiveWeights()
-    terms = _terms(config, fixed_batch(split, pad_to), model, device)
+    drawn = np.random.default_rng(SEED).permutation(split.examples)[:TEXTS]
+    batch = whole_batch(take_texts(split, drawn), pad_to=pad_to)
+    terms = _terms(config, batch, model, device)
     norms: dict[str, float] = {}
     while terms:
         # Nothing else refers to a term, so that what only its gradient needs goes with it.
@@ -57,8 +57,8 @@ def effective_weights(
     task = norms.pop("cross_entropy")
     return EffectiveWeights(
         *(
-            _ratio((weight or 0.0) * norms[name], task) if name in norms else None
-            for name, weight in zip(_PENALTIES, weights, strict=True)
+            _ratio(weight * norms[name], task) if weight else None
+            for name, weight in weights.items()
         )
     )
 
@@ -66,31 +66,20 @@ def effective_weights(
 def _terms(
     config: TrainConfig, batch: Batch, model: SafrClassifier, device: torch.device
 ) -> dict[str, Tensor]:
-    """The terms of the loss that are computed, by name."""
+    """The cross-entropy and the penalties that are computed, by name."""
     noise = torch.Generator(device).manual_seed(SEED)
     training, sparse = model.training, model.embedding.sparse
     model.train()
     # The gradient of the rows that are looked up: a dense one is as large as the vocabulary.
     model.embedding.sparse = True
     try:
-        losses = batch_losses(config, batch, model, device, noise)
+        ids, labels = (torch.from_numpy(part).to(device) for part in (batch.ids, batch.labels))
+        terms = losses_of(config, ids, labels, model, noise)
     finally:
         model.train(training)
         model.embedding.sparse = sparse
-    terms = {name: getattr(losses, name) for name in ("cross_entropy", *_PENALTIES)}
-    return {name: term for name, term in terms.items() if term is not None}
-
-
-def fixed_batch(split: EncodedSplit, pad_to: int | None) -> Batch:
-    """The same texts of a split at every call, at most ``TEXTS``, drawn without replacement."""
-    drawn = np.random.default_rng(SEED).permutation(split.examples)[:TEXTS]
-    texts = [split.tokens[split.offsets[row] : split.offsets[row + 1]] for row in drawn]
-    sample = EncodedSplit(
-        tokens=np.concatenate(texts),
-        offsets=np.concatenate([[0], np.cumsum(split.lengths[drawn])]),
-        labels=split.labels[drawn],
-    )
-    return whole_batch(sample, pad_to=pad_to)
+    del terms["total"]
+    return terms
 
 
 def _gradient_norm(term: Tensor, model: SafrClassifier, *, last: bool) -> float:
@@ -98,20 +87,14 @@ def _gradient_norm(term: Tensor, model: SafrClassifier, *, last: bool) -> float:
     gradients = torch.autograd.grad(
         term, tuple(model.parameters()), retain_graph=not last, allow_unused=True
     )
-    norms = [
-        torch.linalg.vector_norm(_entries(gradient), dtype=torch.float64)
-        for gradient in gradients
-        if gradient is not None
-    ]
+    norms = []
+    for gradient in (one for one in gradients if one is not None):
+        if gradient.is_sparse:
+            # On the CPU the model looks up each word once, so the rows are distinct already.
+            on_cpu = gradient.device.type == "cpu"
+            gradient = (gradient if on_cpu else gradient.coalesce())._values()
+        norms.append(torch.linalg.vector_norm(gradient, dtype=torch.float64))
     return float(torch.linalg.vector_norm(torch.stack(norms)))
-
-
-def _entries(gradient: Tensor) -> Tensor:
-    """All numbers of a gradient that may differ from 0."""
-    if not gradient.is_sparse:
-        return gradient
-    # On the CPU the model looks up each word once, so the rows are distinct already.
-    return (gradient if gradient.device.type == "cpu" else gradient.coalesce())._values()
 
 
 def _ratio(pull: float, task: float) -> float | None:

@@ -44,9 +44,9 @@ def fit(
     *,
     device: torch.device,
     resume_from: Path | None = None,
-    on_epoch: Callable[[EpochReport], None] | None = None,
-    on_resume: Callable[[tuple[EpochReport, ...]], None] | None = None,
-    measure: Measure | None = None,
+    on_epoch: Callable[[EpochReport], None] = lambda _: None,
+    on_resume: Callable[[tuple[EpochReport, ...]], None] = lambda _: None,
+    measure: Measure = lambda _model, _epoch: None,
 ) -> FitResult:
     """Train one model.
 
@@ -68,134 +68,117 @@ def fit(
     Raises:
         TrialFailure: a loss, or the square of a gradient, is not finite.
     """
-    with computing(config.threads):
-        return _fit(
-            config,
-            corpus,
-            device,
-            resume_from,
-            on_epoch or (lambda _: None),
-            on_resume or (lambda _: None),
-            measure or (lambda _model, _epoch: None),
-        )
-
-
-def _fit(
-    config: TrainConfig,
-    corpus: EncodedCorpus,
-    device: torch.device,
-    folder: Path | None,
-    on_epoch: Callable[[EpochReport], None],
-    on_resume: Callable[[tuple[EpochReport, ...]], None],
-    measure: Measure,
-) -> FitResult:
-    model = build_model(
-        config.shape,
-        preset=config.preset,
-        vocabulary_size=corpus.vocabulary_size,
-        classes=len(corpus.class_names),
-        max_len=corpus.max_len,
-        seed=config.seed,
-    ).to(device)
-    on_gpu = device.type == "cuda"
-    optimizer = torch.optim.Adam(
-        model.parameters(), lr=config.learning_rate, fused=True, capturable=on_gpu
-    )
-    graphed = GraphedSteps(device, corpus.max_len) if on_gpu else None
     fingerprint = fingerprint_of([config.model_dump(mode="json"), corpus.fingerprint])
-    reports: list[EpochReport] = []
-    stored: StoredBest | None = None
-    in_memory: dict[str, Tensor] = {}
-    if folder is not None:
-        state = read_running(folder, fingerprint, model, optimizer)
-        if state is not None:
-            reports, stored = list(state.reports), state.best
-            on_resume(state.reports)
     # The authors keep a reference to the state, not a copy: their best state is the last.
     keeps_best = config.preset == "masked"
-    while not _finished(config, reports):
-        report = _epoch(config, corpus, model, optimizer, device, graphed, reports, measure)
-        reports.append(report)
-        if folder is not None:
-            written = write_running(
-                folder,
-                fingerprint,
-                model,
-                optimizer,
-                tuple(reports),
-                keeps_best=keeps_best,
-                best=stored,
-            )
-            stored = written.best
-        elif report.best and keeps_best:
-            in_memory = {name: value.clone() for name, value in model.state_dict().items()}
-        on_epoch(report)
-    best_state = in_memory if stored is None else stored.load()
-    if best_state:
-        model.load_state_dict(best_state)
+    stored: StoredBest | None = None
+    in_memory: dict[str, Tensor] = {}
+    with computing(config.threads):
+        training = _Training(config, corpus, device)
+        model, optimizer, reports = training.model, training.optimizer, training.reports
+        if resume_from is not None:
+            state = read_running(resume_from, fingerprint, model, optimizer)
+            if state is not None:
+                reports.extend(state.reports)
+                stored = state.best
+                on_resume(state.reports)
+        while not training.finished:
+            report = training.epoch(measure)
+            reports.append(report)
+            if resume_from is not None:
+                stored = write_running(
+                    resume_from,
+                    fingerprint,
+                    model,
+                    optimizer,
+                    tuple(reports),
+                    keeps_best=keeps_best,
+                    best=stored,
+                ).best
+            elif report.best and keeps_best:
+                in_memory = {name: value.clone() for name, value in model.state_dict().items()}
+            on_epoch(report)
+        best_state = in_memory if stored is None else stored.load()
+        if best_state:
+            model.load_state_dict(best_state)
     return FitResult(
         model=model.eval(),
         epochs=tuple(reports),
-        best_epoch=_best(reports).epoch if keeps_best else len(reports),
+        best_epoch=training.best.epoch if keeps_best else len(reports),
     )
 
 
-def _best(reports: list[EpochReport]) -> EpochReport:
-    return next(report for report in reversed(reports) if report.best)
+class _Training:
+    """A model under way: the optimiser, and the epochs so far."""
 
+    def __init__(self, config: TrainConfig, corpus: EncodedCorpus, device: torch.device) -> None:
+        self.config, self.corpus, self.device = config, corpus, device
+        self.reports: list[EpochReport] = []
+        self.model = build_model(
+            config.shape,
+            preset=config.preset,
+            vocabulary_size=corpus.vocabulary_size,
+            classes=len(corpus.class_names),
+            max_len=corpus.max_len,
+            seed=config.seed,
+        ).to(device)
+        on_gpu = device.type == "cuda"
+        self.optimizer = torch.optim.Adam(
+            self.model.parameters(), lr=config.learning_rate, fused=True, capturable=on_gpu
+        )
+        self.graphed = GraphedSteps(device, corpus.max_len) if on_gpu else None
 
-def _finished(config: TrainConfig, reports: list[EpochReport]) -> bool:
-    if not reports:
-        return False
-    waited = len(reports) - _best(reports).epoch
-    return len(reports) >= config.epochs or waited >= config.patience
+    @property
+    def best(self) -> EpochReport:
+        """The best epoch of at least one."""
+        return next(report for report in reversed(self.reports) if report.best)
 
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are trained, or patience is at an end."""
+        if not self.reports:
+            return False
+        epochs, waited = len(self.reports), len(self.reports) - self.best.epoch
+        return epochs >= self.config.epochs or waited >= self.config.patience
 
-def _epoch(
-    config: TrainConfig,
-    corpus: EncodedCorpus,
-    model: SafrClassifier,
-    optimizer: torch.optim.Adam,
-    device: torch.device,
-    graphed: GraphedSteps | None,
-    reports: list[EpochReport],
-    measure: Measure,
-) -> EpochReport:
-    started = time.perf_counter()
-    epoch = len(reports) + 1
-    pad_to = corpus.max_len if config.preset == "reference" else None
-    train = train_epoch(
-        config,
-        corpus.train,
-        model,
-        optimizer,
-        device=device,
-        epoch=epoch,
-        pad_to=pad_to,
-        graphed=graphed,
-    )
-    # Each of the three takes much memory: not on top of what the one before has freed.
-    release_memory()
-    dev = measure_dev(model, corpus.dev, device=device, pad_to=pad_to)
-    release_memory()
-    effective = effective_weights(config, corpus.train, model, device=device, pad_to=pad_to)
-    release_memory()
-    if not (math.isfinite(dev.loss) and math.isfinite(dev.mean_norm)):
-        raise not_finite(config, f"epoch {epoch}", "dev loss")
-    objectives = measure(model.eval(), epoch)
-    rank = (dev.accuracy, -dev.loss)
-    best = not reports or rank > (_best(reports).dev_accuracy, -_best(reports).dev_loss)
-    return EpochReport(
-        epoch=epoch,
-        train=train,
-        dev_accuracy=dev.accuracy,
-        dev_loss=dev.loss,
-        gate_openness=dev.gate_openness,
-        mean_norm=dev.mean_norm,
-        best=best,
-        seconds=time.perf_counter() - started,
-        effective_importance=effective.importance,
-        effective_interaction=effective.interaction,
-        effective_information=effective.information,
-        objectives=objectives,
-    )
+    def epoch(self, measure: Measure) -> EpochReport:
+        """The next epoch, trained and measured."""
+        started = time.perf_counter()
+        config, corpus, model, epoch = self.config, self.corpus, self.model, len(self.reports) + 1
+        pad_to = corpus.max_len if config.preset == "reference" else None
+        train = train_epoch(
+            config,
+            corpus.train,
+            model,
+            self.optimizer,
+            epoch=epoch,
+            pad_to=pad_to,
+            graphed=self.graphed,
+        )
+        # Each of the three takes much memory: not on top of what the one before has freed.
+        release_memory()
+        dev = measure_dev(model, corpus.dev, device=self.device, pad_to=pad_to)
+        release_memory()
+        effective = effective_weights(
+            config, corpus.train, model, device=self.device, pad_to=pad_to
+        )
+        release_memory()
+        if not (math.isfinite(dev.loss) and math.isfinite(dev.mean_norm)):
+            raise not_finite(config, f"epoch {epoch}", "dev loss")
+        objectives = measure(model.eval(), epoch)
+        rank = (dev.accuracy, -dev.loss)
+        best = epoch == 1 or rank > (self.best.dev_accuracy, -self.best.dev_loss)
+        return EpochReport(
+            epoch=epoch,
+            train=train,
+            dev_accuracy=dev.accuracy,
+            dev_loss=dev.loss,
+            gate_openness=dev.gate_openness,
+            mean_norm=dev.mean_norm,
+            best=best,
+            seconds=time.perf_counter() - started,
+            effective_importance=effective.importance,
+            effective_interaction=effective.interaction,
+            effective_information=effective.information,
+            objectives=objectives,
+        )

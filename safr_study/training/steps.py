@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -14,7 +12,7 @@ from torch import Tensor
 
 from safr_study.data import Batch, EncodedSplit, training_batches
 from safr_study.errors import TrialFailure
-from safr_study.model import LossTensors, SafrClassifier, loss_terms
+from safr_study.model import SafrClassifier, loss_terms
 from safr_study.records import LossTerms
 from safr_study.settings import TrainConfig
 from safr_study.training.adam import DenseAdam, EmbeddingAdam
@@ -25,7 +23,6 @@ RELEASE_STEPS = 50
 """Steps between two calls that return freed memory: a tenth of a second each at most."""
 Step = Callable[[Batch], dict[str, Tensor]]
 """Trains on a batch, and returns its losses by term, from before the step."""
-_TERMS = tuple(field.name for field in dataclasses.fields(LossTensors))
 _NOT_COMPUTED = dict.fromkeys(("importance", "interaction", "vmask_information"))
 
 
@@ -35,7 +32,6 @@ def train_epoch(
     model: SafrClassifier,
     optimizer: torch.optim.Adam,
     *,
-    device: torch.device,
     epoch: int,
     pad_to: int | None,
     graphed: GraphedSteps | None = None,
@@ -45,12 +41,12 @@ def train_epoch(
     Order of the texts, dropout and gates are decided by (seed, epoch) alone, so that a resumed
     training needs no state of a random generator.
 
-    ``graphed`` are the steps of this training on a GPU, where they are recorded.
+    ``graphed`` are the steps of this training on a GPU; ``None``: the model is on the CPU.
 
     Raises:
         TrialFailure: a loss, or the square of a gradient, is not finite.
     """
-    noise = torch.Generator(device) if graphed is None else graphed.noise
+    noise = torch.Generator() if graphed is None else graphed.noise
     noise.manual_seed(_noise_seed(config.seed, epoch))
     model.train()
     names: tuple[str, ...] = ()
@@ -59,7 +55,7 @@ def train_epoch(
     batches = training_batches(
         split, config.batch_size, seed=config.seed, epoch=epoch, pad_to=pad_to
     )
-    with stepping(config, model, optimizer, device, noise, graphed=graphed) as step:
+    with stepping(config, model, optimizer, noise, graphed) as step:
         for batch in batches:
             losses = step(batch)
             names = tuple(losses)
@@ -68,7 +64,7 @@ def train_epoch(
             if len(steps) % RELEASE_STEPS == 0:
                 release_memory()
             # On a GPU a look at each loss would wait for it; there the epoch's end is soon enough.
-            if device.type == "cpu":
+            if graphed is None:
                 _check(config, epoch, len(steps), names, steps[-1].numpy())
     table = torch.stack(steps).cpu().numpy()  # [steps, terms]
     for number, row in enumerate(table, start=1):
@@ -83,44 +79,32 @@ def stepping(
     config: TrainConfig,
     model: SafrClassifier,
     optimizer: torch.optim.Adam,
-    device: torch.device,
     noise: torch.Generator,
-    *,
     graphed: GraphedSteps | None = None,
-    optimiser_seconds: list[float] | None = None,
 ) -> Iterator[Step]:
     """One step of training after the other; model and optimiser are whole again afterwards.
 
     Args:
         config: of the training.
-        model: on ``device``, in training mode.
+        model: in training mode.
         optimizer: of all the model's parameters.
-        device: of the model.
-        noise: on ``device``; decides dropout and gates.
-        graphed: runs the steps on a GPU; its noise is ``noise``.
-        optimiser_seconds: gets the time that the optimiser took in each step.
+        noise: on the device of the model; decides dropout and gates.
+        graphed: runs the steps on a GPU; its noise is ``noise``. ``None``: the model is on the CPU.
     """
 
     def backward(ids: Tensor, labels: Tensor) -> dict[str, Tensor]:
         losses = losses_of(config, ids, labels, model, noise)
-        losses.total.backward()  # type: ignore[no-untyped-call]
-        terms = {name: getattr(losses, name) for name in _TERMS}
-        return {name: term.detach() for name, term in terms.items() if term is not None}
+        losses["total"].backward()  # type: ignore[no-untyped-call]
+        return {name: term.detach() for name, term in losses.items()}
 
-    if device.type != "cpu":
+    if graphed is not None:
         # A GPU updates the whole embedding in less time than it takes to start row-wise kernels.
         def work(ids: Tensor, labels: Tensor) -> dict[str, Tensor]:
             losses = backward(ids, labels)
             optimizer.step()
             return losses
 
-        def step_there(batch: Batch) -> dict[str, Tensor]:
-            if graphed is not None:
-                return graphed.run(batch, work, optimizer.zero_grad)
-            optimizer.zero_grad()
-            return work(*_tensors(batch, device))
-
-        yield step_there
+        yield lambda batch: graphed.run(batch, work, optimizer.zero_grad)
         return
 
     words = model.embedding.weight
@@ -129,50 +113,31 @@ def stepping(
     with EmbeddingAdam(model.embedding, optimizer) as rows, DenseAdam(others, optimizer) as dense:
 
         def step(batch: Batch) -> dict[str, Tensor]:
-            losses = backward(*_tensors(batch, device))
-            started = time.process_time()
+            losses = backward(torch.from_numpy(batch.ids), torch.from_numpy(batch.labels))
             rows.step()
             dense.step()
-            if optimiser_seconds is not None:
-                seconds = time.process_time() - started
-                optimiser_seconds.append(seconds + rows.take_seconds())
             return losses
 
         yield step
 
 
-def batch_losses(
-    config: TrainConfig,
-    batch: Batch,
-    model: SafrClassifier,
-    device: torch.device,
-    noise: torch.Generator,
-) -> LossTensors:
+def losses_of(
+    config: TrainConfig, ids: Tensor, labels: Tensor, model: SafrClassifier, noise: torch.Generator
+) -> dict[str, Tensor]:
     """The losses of a batch by term, in the precision of the training, for a backward pass.
 
     Args:
         config: of the training.
-        batch: texts and labels.
-        model: on ``device``, in training mode.
-        device: of the model.
-        noise: on ``device``; decides dropout and gates.
+        ids: ``[B, L]``, on the device of the model.
+        labels: ``[B]``, there too.
+        model: in training mode.
+        noise: on the device; decides dropout and gates.
     """
-    return losses_of(config, *_tensors(batch, device), model, noise)
-
-
-def losses_of(
-    config: TrainConfig, ids: Tensor, labels: Tensor, model: SafrClassifier, noise: torch.Generator
-) -> LossTensors:
-    """The losses of ``batch_losses``, for ids ``[B, L]`` and labels ``[B]`` on the device."""
     lowers = config.precision == "auto" and ids.is_cuda
     # Each weight is cast once in a step: a cache would outlive it, and the graph that it is in.
     with torch.autocast(ids.device.type, dtype=torch.bfloat16, enabled=lowers, cache_enabled=False):
         output = model(ids, noise=noise)
     return loss_terms(output, labels, ids, config.penalties, config.preset)
-
-
-def _tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
-    return torch.from_numpy(batch.ids).to(device), torch.from_numpy(batch.labels).to(device)
 
 
 def not_finite(config: TrainConfig, when: str, term: str) -> TrialFailure:

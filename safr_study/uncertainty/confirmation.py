@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import takewhile
 
 import numpy as np
 
 from safr_study.pareto import rank_study
 from safr_study.records import RankedTrial, StudyResult, TrialRecord
-from safr_study.records.confirmation import ReadingOfTest
-from safr_study.records.run import Answers, Measured, RunResult
+from safr_study.records.run import Answers, Measured, ReadingOfTest, RunResult
 from safr_study.settings import Objective
 from safr_study.uncertainty.bootstrap import Values
 from safr_study.uncertainty.intervals import Interval
@@ -27,11 +25,6 @@ class Estimate:
     """``None`` where no run has a value."""
     interval: Interval | None = None
     """95 %; ``None`` for fewer than two values."""
-
-    @property
-    def half(self) -> float | None:
-        """Half the interval's width."""
-        return None if self.interval is None else self.interval.half
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,14 +239,13 @@ def _estimates(
     objectives: Sequence[Objective], measured: Sequence[Measured]
 ) -> tuple[Estimate, ...]:
     """Each objective of one trial on one split over the seeds."""
-    series = dict(enumerate(_series(objectives, measured)))
-    known = {axis: one for axis, one in series.items() if one is not None}
-    intervals = summarise(known)
+    series = _series(objectives, measured)
+    intervals = summarise({axis: one for axis, one in enumerate(series) if one is not None})
     return tuple(
-        Estimate(math.fsum(known[axis].values) / len(known[axis].values), intervals[axis])
-        if axis in known
-        else Estimate(None)
-        for axis in series
+        Estimate(None)
+        if one is None
+        else Estimate(math.fsum(one.values) / len(one.values), intervals[axis])
+        for axis, one in enumerate(series)
     )
 
 
@@ -263,12 +255,11 @@ def _series(
     """Each objective under the seeds; ``None`` where one of them has no value of it."""
     series: list[SeedValues | None] = []
     for axis, objective in enumerate(objectives):
-        values = [one.values[axis] for one in measured]
-        known = [value for value in values if value is not None]
+        known = [value for one in measured if (value := one.values[axis]) is not None]
         rows = [contributions(objective, one.answers) for one in measured]
         texts = [row for row in rows if row is not None]
         table = np.stack(texts) if texts and len(texts) == len(rows) else None
-        complete = bool(known) and len(known) == len(values)
+        complete = known and len(known) == len(measured)
         series.append(SeedValues(known, table=table) if complete else None)
     return series
 
@@ -325,11 +316,6 @@ def _more_seeds(
 ) -> int:
     """Seeds beyond the asked ones that all the trials have finished."""
     others = sorted({seed for _, seed in runs} - set(seeds))
-    complete = takewhile(
-        lambda seed: all(
-            (trial.number, seed) in runs and runs[trial.number, seed].failure is None
-            for trial in trials
-        ),
-        others,
-    )
-    return len(list(complete))
+    finished = {key for key, run in runs.items() if run.failure is None}
+    complete = [finished >= {(trial.number, seed) for trial in trials} for seed in others]
+    return [*complete, False].index(False)

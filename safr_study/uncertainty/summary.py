@@ -8,8 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from safr_study.uncertainty.bootstrap import Values, front_probability_over_seeds
-from safr_study.uncertainty.intervals import Interval, t_interval, t_or_normal_interval
-from safr_study.uncertainty.intervals_over_seeds import BOOTSTRAP_SEEDS, K, intervals
+from safr_study.uncertainty.intervals import (
+    BOOTSTRAP_SEEDS,
+    Interval,
+    K,
+    intervals,
+    t_interval,
+    t_or_normal_interval,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,8 +42,10 @@ from safr_study.runner.task import RunTask
 from safr_study.sampling.asha import Decision
 from safr_study.settings import CorpusSpec, SamplerName, StudySpec, TrainConfig
 from safr_study.settings.space_files import find_space
-from safr_study.tracking import StudyWriter, TrackedStudy, open_store
 from safr_study.tracking import writer as writer_module
+from safr_study.tracking.store import open_store
+from safr_study.tracking.study_runs import TrackedStudy
+from safr_study.tracking.writer import StudyWriter
 
 EPOCHS = 9
 LOOK_SECONDS = 0.2

@@ -120,7 +120,7 @@ def measurer(corpus: EncodedCorpus, evaluation: EvaluationConfig, device: torch.
         For ``fit``: the dominant share, then accuracy and SRS of dev and of each of ``RUNG_TEXTS``.
     """
     # torch is slow to import: only the processes that train pay for it.
-    from safr_study.evaluation.leave_one_out import sample_rows
+    from safr_study.evaluation.deletion import sample_rows
     from safr_study.evaluation.scoring import evaluate_model
 
     dev = corpus.dev
@@ -132,7 +132,6 @@ def measurer(corpus: EncodedCorpus, evaluation: EvaluationConfig, device: torch.
             model,
             dev,
             split_name="dev",
-            classes=len(corpus.class_names),
             config=evaluation,
             want=wanted(OBJECTIVES),
             preset="masked",

@@ -93,8 +93,8 @@ def _warm(spec: StudySpec, folder: Path, _index: int) -> None:
 def _bare(spec: StudySpec, folder: Path, trial: TrialRecord) -> float:
     import torch
 
-    from safr_study.evaluation.leave_one_out import sample_texts
-    from safr_study.evaluation.scoring import score_model
+    from safr_study.evaluation.deletion import sample_texts
+    from safr_study.evaluation.scoring import evaluate_model
     from safr_study.model import SafrClassifier
     from safr_study.settings import wanted
     from safr_study.training import computing, fit
@@ -118,11 +118,10 @@ def _bare(spec: StudySpec, folder: Path, trial: TrialRecord) -> float:
             score(model, sample)
 
     def score(model: SafrClassifier, split: object) -> None:
-        score_model(
+        evaluate_model(
             model,
             split,
             split_name="dev",
-            classes=len(corpus.class_names),
             config=spec.evaluation,
             want=want,
             preset=config.preset,

@@ -23,8 +23,8 @@ from benchmarks.lambda_table import (
 from benchmarks.table_lines import COARSE, FileTable, TableLine, read_lines
 from safr_study.data import encoded_corpus
 from safr_study.errors import BadInput
-from safr_study.evaluation.leave_one_out import sample_texts
-from safr_study.evaluation.scoring import score_model
+from safr_study.evaluation.deletion import sample_texts
+from safr_study.evaluation.scoring import evaluate_model
 from safr_study.settings import CorpusSpec, EvaluationConfig, ModelShape, wanted
 from safr_study.training import fit
 
@@ -73,16 +73,15 @@ def test_a_line_has_what_a_trial_and_its_rungs_would_measure(tmp_path: Path) -> 
 
     def measure(model: object, _epoch: int) -> None:
         for texts in (corpus.dev.examples, *RUNG_TEXTS):
-            scores = score_model(
+            scores = evaluate_model(
                 model,  # type: ignore[arg-type]
                 sample_texts(corpus.dev, texts, seed=evaluation.seed),
                 split_name="dev",
-                classes=2,
                 config=evaluation,
                 want=wanted(("accuracy", "srs@30")),
                 preset="masked",
                 device=CPU,
-            )
+            ).scores
             scored.append((scores.accuracy, deletion_at(scores, 0.3).srs))
 
     reports = fit(run.train, corpus, device=CPU, measure=measure).epochs

@@ -16,11 +16,13 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -29,7 +31,7 @@ from torch.profiler import ProfilerActivity, profile
 from benchmarks.straightforward import Straightforward, straightforward_steps
 from benchmarks.training_flops import training_flops
 from safr_study.data import Batch, EncodedCorpus, encoded_corpus, training_batches
-from safr_study.evaluation.scoring import score_model
+from safr_study.evaluation.scoring import evaluate_model
 from safr_study.model import SafrClassifier, build_model
 from safr_study.settings import (
     CURVE_SHARES,
@@ -40,6 +42,7 @@ from safr_study.settings import (
     Wanted,
 )
 from safr_study.training import computing
+from safr_study.training.adam import DenseAdam, EmbeddingAdam
 from safr_study.training.steps import stepping
 
 ROUNDS = 5
@@ -166,11 +169,10 @@ def measure(case: Case, *, quick: bool = False) -> Line:
 def evaluation_seconds(model: SafrClassifier, corpus: EncodedCorpus, want: Wanted) -> float:
     """Of one evaluation on dev with the default settings."""
     return timed(
-        lambda: score_model(
+        lambda: evaluate_model(
             model,
             corpus.dev,
             split_name="dev",
-            classes=len(corpus.class_names),
             config=EvaluationConfig(),
             want=want,
             preset="masked",
@@ -183,7 +185,7 @@ def evaluation_seconds(model: SafrClassifier, corpus: EncodedCorpus, want: Wante
 def fast_training(
     corpus: EncodedCorpus, config: TrainConfig
 ) -> Iterator[tuple[SafrClassifier, Callable[[Batch], object], list[float]]]:
-    """A training under way: model, step, and the seconds that the optimiser took in each."""
+    """A training under way: model, step, and the seconds that its optimiser took."""
     model = build_model(
         config.shape,
         preset=config.preset,
@@ -195,11 +197,23 @@ def fast_training(
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
     noise = torch.Generator().manual_seed(0)
     spent: list[float] = []
-    with (
-        computing(1),
-        stepping(config, model, optimizer, CPU, noise, optimiser_seconds=spent) as step,
-    ):
-        yield model, step, spent
+    with ExitStack() as stack:
+        stack.enter_context(computing(1))
+        for kind, names in ((EmbeddingAdam, ("step", "_catch_up")), (DenseAdam, ("step",))):
+            for name in names:
+                stack.enter_context(patch.object(kind, name, timing(getattr(kind, name), spent)))
+        yield model, stack.enter_context(stepping(config, model, optimizer, noise)), spent
+
+
+def timing(work: Callable[..., None], spent: list[float]) -> Callable[..., None]:
+    """The same work; the seconds of each call go into the list."""
+
+    def timed_work(*arguments: Any) -> None:
+        started = time.process_time()
+        work(*arguments)
+        spent.append(time.process_time() - started)
+
+    return timed_work
 
 
 def straightforward_seconds(corpus: EncodedCorpus, config: TrainConfig, steps: int | None) -> float:

@@ -87,7 +87,7 @@ class Worker:
 
         from safr_study.data import evaluation_batches
         from safr_study.model import build_model
-        from safr_study.training.steps import batch_losses
+        from safr_study.training.steps import losses_of
 
         model = build_model(
             config.shape,
@@ -115,7 +115,8 @@ class Worker:
         )
         noise = torch.Generator().manual_seed(0)
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            losses = batch_losses(config, longest, model.train(), torch.device("cpu"), noise)
+            tensors = torch.from_numpy(longest.ids), torch.from_numpy(longest.labels)
+            losses = losses_of(config, *tensors, model.train(), noise)
         del losses
         parameters = sum(p.numel() * p.element_size() for p in model.parameters())
         return {"parameters": parameters, "activations": sum(kept.values())}

@@ -24,7 +24,8 @@ from safr_study.checkpoint.manifest import verify_model
 from safr_study.features.study_base.results import rank_ledger
 from safr_study.home import open_home
 from safr_study.records import TrialRecord, TrialState
-from safr_study.tracking import list_models, open_store
+from safr_study.tracking.registry import list_models
+from safr_study.tracking.store import open_store
 
 KILLS = int(os.environ.get("SAFR_DRILL_KILLS", "20"))
 SEED = int(os.environ.get("SAFR_DRILL_SEED", "0"))

@@ -62,8 +62,8 @@ def losses_and_gradients(
     model = model.to(device)
     model.zero_grad()
     losses = loss_terms(model(ids), labels, ids, PENALTIES, preset)
-    losses.total.backward()  # type: ignore[no-untyped-call]
-    found = {name: getattr(losses, name) for name in ("total", "importance", "interaction")}
+    losses["total"].backward()  # type: ignore[no-untyped-call]
+    found = {name: losses[name] for name in ("total", "importance", "interaction")}
     found |= {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
     return {name: value.detach().to(CPU, torch.float64) for name, value in found.items()}
 
@@ -172,7 +172,6 @@ def test_what_is_learned_and_measured_is_what_the_cpu_learns(
             result.model,
             planted.dev,
             split_name="dev",
-            classes=len(planted.class_names),
             config=EvaluationConfig(),
             want=wanted(("accuracy", "srs@30")),
             preset="masked",
@@ -195,7 +194,6 @@ def test_one_model_measures_alike_on_both(gpu: torch.device, planted: EncodedCor
             model.to(device),
             planted.dev,
             split_name="dev",
-            classes=len(planted.class_names),
             config=EvaluationConfig(),
             want=wanted(("accuracy", "srs@30")),
             preset="masked",

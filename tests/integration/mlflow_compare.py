@@ -10,7 +10,7 @@ from mlflow_page import browser_page
 from playwright.sync_api import Locator, Page
 from playwright.sync_api import TimeoutError as TookTooLong
 
-from safr_study.tracking import experiment_url
+from safr_study.tracking.ui import experiment_url
 
 SHOWN = {"width": 1120, "height": 760}
 """Of a picture that is read at the width of a README."""

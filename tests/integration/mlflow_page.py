@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from safr_study.tracking import experiment_url
+from safr_study.tracking.ui import experiment_url
 
 _ROOM = {"width": 32000, "height": 1200}
 """The table keeps only the cells in view: wide enough for every metric of a study."""

@@ -17,7 +17,8 @@ import pytest
 from ray_nodes import free_port
 
 from safr_study.home import open_home
-from safr_study.tracking import Store, open_store, serve_ui
+from safr_study.tracking.store import Store, open_store
+from safr_study.tracking.ui import serve_ui
 
 BUCKET = "safr"
 _START_SECONDS = 60.0

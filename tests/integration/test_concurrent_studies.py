@@ -23,8 +23,9 @@ from safr_study.home import open_home
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.storage import close_storage, open_database
 from safr_study.records import TrialState
-from safr_study.tracking import list_models, open_store
+from safr_study.tracking.registry import list_models
 from safr_study.tracking.runs import experiment_name, find_runs
+from safr_study.tracking.store import open_store
 
 DRIVERS = 8
 PATHS = os.pathsep.join(str(path) for path in (Path(__file__).parents[1], Path(__file__).parent))

@@ -18,7 +18,8 @@ from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.run_store import confirmed_runs, readings_of_test
 from safr_study.ledger.storage import open_storage
 from safr_study.records import TrialState
-from safr_study.tracking import list_models, open_store
+from safr_study.tracking.registry import list_models
+from safr_study.tracking.store import open_store
 
 STUDY = "c1"
 SEARCH = (

@@ -16,7 +16,8 @@ from packaged import ROOT, build_wheel
 from serving import serving
 
 from safr_study.home import open_home
-from safr_study.tracking import Store, open_store, serve_ui
+from safr_study.tracking.store import Store, open_store
+from safr_study.tracking.ui import serve_ui
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
 

@@ -22,7 +22,9 @@ from mlflow_compare import (
 )
 
 from safr_study.home import open_home
-from safr_study.tracking import experiment_name, open_store, serve_ui
+from safr_study.tracking.runs import experiment_name
+from safr_study.tracking.store import open_store
+from safr_study.tracking.ui import serve_ui
 
 PICTURES = os.environ.get("SAFR_STUDY_PICTURES")
 SECOND = ("--study", "s2", "--seed", "1", "--trials", "5", "--sampler", "tpe")

@@ -8,15 +8,12 @@ from mlflow_page import browser_page, runs_page
 from synthetic_study import complete_trial, ranked_study, study_spec, writer_of
 
 from safr_study.home import open_home
-from safr_study.records.history import HistoryPoint
-from safr_study.tracking import (
-    StudyEnd,
-    experiment_name,
-    experiment_url,
-    open_store,
-    register_front,
-    serve_ui,
-)
+from safr_study.records.study import HistoryPoint
+from safr_study.tracking.registry import register_front
+from safr_study.tracking.runs import experiment_name
+from safr_study.tracking.store import open_store
+from safr_study.tracking.study_runs import StudyEnd
+from safr_study.tracking.ui import experiment_url, serve_ui
 
 PIXEL = (
     b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\0\0\0\0:~\x9bU\0\0\0\nIDATx\x9cc`\0\0"

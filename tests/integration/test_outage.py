@@ -28,8 +28,10 @@ from safr_study.home import open_home
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.storage import open_storage
 from safr_study.records import TrialState
-from safr_study.tracking import StudyEnd, StudyWriter, open_store
 from safr_study.tracking import writer as writer_module
+from safr_study.tracking.store import open_store
+from safr_study.tracking.study_runs import StudyEnd
+from safr_study.tracking.writer import StudyWriter
 
 TRIALS = 4
 STUDY = [

@@ -23,8 +23,8 @@ from safr_study.home import open_home
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.storage import close_storage, open_database
 from safr_study.records import TrialRecord, TrialState
-from safr_study.tracking import open_store
 from safr_study.tracking.runs import experiment_name, find_runs
+from safr_study.tracking.store import open_store
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 DATASET = "planted:redundant"

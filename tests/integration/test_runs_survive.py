@@ -19,9 +19,9 @@ from postgres_server import database
 from processes import named, trial_processes
 from sqlalchemy import NullPool, create_engine, text
 from stored_study import FACTS, ask, complete
+from synthetic_runs import all_lines
 
 from safr_study.data import encoded_corpus
-from safr_study.features.paper.lines import read_lines
 from safr_study.home import open_home
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.run_store import confirmed_runs, readings_of_test
@@ -95,7 +95,7 @@ def _confirmed(home: Path, url: str | None = None) -> dict[object, object]:
 
 
 def _lines(home: Path) -> dict[object, object]:
-    return {(line.row.name, line.seed): line for line in read_lines(home / "results")}
+    return {(line.row.name, line.seed): line for line in all_lines(home / "results")}
 
 
 # The search that is confirmed was never run, so MLflow has no run of it: said at the very end.

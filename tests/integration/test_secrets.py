@@ -11,7 +11,8 @@ import pytest
 from commands import safr
 
 from safr_study.home import open_home
-from safr_study.tracking import Store, open_store, serve_ui
+from safr_study.tracking.store import Store, open_store
+from safr_study.tracking.ui import serve_ui
 
 SECRET = "s3cr3t-Xy9-0123"
 

@@ -18,8 +18,8 @@ from safr_study.home import open_home
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.storage import open_storage
 from safr_study.records import TrialState
-from safr_study.tracking import open_store
 from safr_study.tracking.runs import experiment_name, find_runs
+from safr_study.tracking.store import open_store
 
 STUDY = "s1"
 SPACE = """

@@ -12,15 +12,11 @@ from synthetic_study import complete_trial, epoch, ranked_study, study_spec, tri
 
 from safr_study.errors import BadInput
 from safr_study.home import open_home
-from safr_study.tracking import (
-    Store,
-    StudyEnd,
-    UiServer,
-    open_store,
-    pull,
-    register_front,
-    serve_ui,
-)
+from safr_study.tracking.pull import pull
+from safr_study.tracking.registry import register_front
+from safr_study.tracking.store import Store, open_store
+from safr_study.tracking.study_runs import StudyEnd
+from safr_study.tracking.ui import UiServer, serve_ui
 
 
 @pytest.fixture(scope="module")

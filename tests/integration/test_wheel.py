@@ -17,5 +17,8 @@ def test_the_wheel_holds_the_spaces_the_types_and_the_licence(tmp_path: Path) ->
     assert names >= {"safr_study/tracking/model_code.py", *spaces}
     assets = {f"safr_study/render/assets/{name}" for name in ("base.css", "study.css", "study.js")}
     assert names >= assets | {"safr_study/render/assets/sort.js"}
+    templates = {str(path.relative_to(ROOT)) for path in (ROOT / "safr_study").rglob("*.html")}
+    assert templates
+    assert names >= templates
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not [name for name in names if name.startswith(("tests", "deploy", "docs"))]

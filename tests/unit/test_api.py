@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +14,7 @@ import safr_study as ss
 from safr_study.features.explain import explain as explaining
 from safr_study.features.study_base.stores import stores
 from safr_study.home import Home, open_home
-from safr_study.render.words import TINT_COLOURS
+from safr_study.render.format import TINT_COLOURS
 
 HEAVY = ("torch", "ray", "mlflow", "optuna", "datasets", "pandas", "matplotlib", "rich", "numpy")
 VALUES = {0: (80.0, 5.0), 1: (60.0, 2.0), 2: (70.0, 15.0)}
@@ -97,7 +98,9 @@ def test_a_model_explains_and_predicts_as_the_command_line_does(registered: Home
     model = ss.load("models:/safr-planted@knee", home=registered.root)
     text = "the film was <good> and bad"
     explained = model.explain(text)
-    expected = explaining.explain("models:/safr-planted@knee", text, stores(registered))
+    reference = "models:/safr-planted@knee"
+    loaded = explaining.load(reference, stores(registered))
+    expected = explaining.explain(loaded, text, reference=reference)
     assert explained.prediction == expected.prediction
     assert list(explained.words["capacity"]) == [word.capacity for word in expected.words]
     assert list(explained.words["word"]) == text.split()
@@ -120,7 +123,7 @@ def test_a_notebook_shows_an_explanation_word_by_word(registered: Home) -> None:
     assert page.count("<strong ") == 1
     assert "&lt;b&gt;" in page
     assert "<b>" not in page
-    assert "1 word is not in the model's vocabulary" in page.replace("&#x27;", "'")
+    assert "1 word is not in the model's vocabulary" in unescape(page)
 
 
 def test_the_tints_are_those_of_the_pages() -> None:

@@ -343,7 +343,7 @@ CANARIES = (
     ),
     Canary(
         "the keys model_code_path and artifacts of the python_function flavour",
-        "tracking/logged.py",
+        "tracking/versions.py",
         'flavour["model_code_path"]',
         "registered models without paths of the machine that made them",
         _pyfunc_flavour,
@@ -426,12 +426,12 @@ CANARIES = (
         _hub_errors,
     ),
     Canary(
-        "huggingface_hub.utils.tqdm",
+        "huggingface_hub.utils",
         "data/library.py",
-        "huggingface_hub.utils.tqdm",
+        "huggingface_hub.utils",
         "no progress bars but ours",
         lambda: all(
-            callable(_attribute("huggingface_hub.utils.tqdm", name))
+            callable(_attribute("huggingface_hub.utils", name))
             for name in (
                 "are_progress_bars_disabled",
                 "disable_progress_bars",

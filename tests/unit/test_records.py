@@ -8,10 +8,10 @@ from plain_scores import a_deletion, made_scores
 from safr_study.records import (
     EpochReport,
     LossTerms,
+    Scores,
     TrialRecord,
     TrialState,
-    epoch_from_plain,
-    scores_from_plain,
+    from_plain,
     to_plain,
 )
 
@@ -30,12 +30,12 @@ SCORES = made_scores(
 
 
 def test_scores_survive_json() -> None:
-    assert scores_from_plain(json.loads(json.dumps(to_plain(SCORES)))) == SCORES
+    assert Scores.from_plain(json.loads(json.dumps(to_plain(SCORES)))) == SCORES
 
 
 def test_epochs_survive_json() -> None:
     report = EpochReport(3, LossTerms(1.0, 0.9, None, 0.1), 70.0, 0.5, None, 16.0, False, 1.5)
-    assert epoch_from_plain(json.loads(json.dumps(to_plain(report)))) == report
+    assert from_plain(EpochReport, json.loads(json.dumps(to_plain(report)))) == report
 
 
 def test_a_value_is_found_by_its_metrics_name() -> None:
@@ -51,11 +51,11 @@ def test_scores_without_a_number_are_no_scores(missing: str) -> None:
     plain = to_plain(SCORES)
     del plain[missing]
     with pytest.raises(TypeError, match=missing):
-        scores_from_plain(plain)
+        Scores.from_plain(plain)
     broken = to_plain(SCORES)
     broken["deletions"][0]["srs"] = "high"
     with pytest.raises(TypeError, match="no number"):
-        scores_from_plain(broken)
+        Scores.from_plain(broken)
 
 
 def test_any_saturated_deletion_marks_the_scores() -> None:

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 from written_commands import commands_in, faults, shell_blocks
 
-from safr_study.features.paper.lines import read_file
-from safr_study.features.paper.result import reproduce_item
+from safr_study.features.paper.compare import reproduce_item
+from safr_study.features.paper.lines import RunLine, read_file
 from safr_study.features.paper.rows import item_rows, paper_dataset
 from safr_study.features.paper.view import paper_page
-from safr_study.records.run_line import RunLine
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 PAGE = (RESULTS.parent / "results.md").read_text("utf-8")

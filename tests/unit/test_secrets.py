@@ -39,7 +39,7 @@ from safr_study.redaction import redacted, redacted_command
 from safr_study.render.study_log import study_log
 from safr_study.runner.worker import _faulty
 from safr_study.text import first_line
-from safr_study.tracking import open_store
+from safr_study.tracking.store import open_store
 from safr_study.tracking.ui import _command
 
 SECRET = "s3cr3t-Xy9"

@@ -10,7 +10,7 @@ import pandas as pd
 
 from safr_study.features.confirm.view import confirmation_notes, confirmation_page
 from safr_study.features.study_base.files import write_files
-from safr_study.figures.confirmation import Move, confirmation_figure
+from safr_study.figures.confirmation import confirmation_figure
 from safr_study.records import to_plain
 from safr_study.records.run import Measured, RunResult, run_to_plain
 from safr_study.uncertainty.confirmation import Confirmation, ConfirmedTrial, Estimate
@@ -27,8 +27,7 @@ def write_confirmation(confirmation: Confirmation, folder: Path) -> list[Path]:
     stem = f"{confirmation.study}-confirmed"
     draw = partial(
         confirmation_figure,
-        confirmation.result,
-        [Move.of(one) for one in confirmation.trials],
+        confirmation,
         title=f"Study {confirmation.study} on {confirmation.dataset}, confirmed",
         caption=_caption(confirmation),
     )
@@ -58,22 +57,21 @@ def trials_table(confirmation: Confirmation) -> pd.DataFrame:
 
 def runs_table(confirmation: Confirmation) -> pd.DataFrame:
     """One row for each run: trial, seed, every objective on dev and test, how it ran, its model."""
-    rows = []
-    for one in confirmation.trials:
-        for run in one.runs:
-            row: dict[str, Any] = {"trial": run.trial, "label": one.trial.label, "seed": run.seed}
-            row |= _values(confirmation, "dev", run.dev) | _values(confirmation, "test", run.test)
-            row |= {
-                "saturated": run.saturated,
-                "epochs": run.epochs,
-                "seconds": run.seconds,
-                "device": run.device,
-                "ended": run.ended,
-                "test_read": run.test_read,
-                "sha256": None if run.checkpoint is None else run.checkpoint.sha256,
-                "failure": run.failure,
-            }
-            rows.append(row)
+    as_it_ran = ("saturated", "epochs", "seconds", "device", "ended", "test_read")
+    rows = [
+        {
+            "trial": run.trial,
+            "label": one.trial.label,
+            "seed": run.seed,
+            **_values(confirmation, "dev", run.dev),
+            **_values(confirmation, "test", run.test),
+            **{name: getattr(run, name) for name in as_it_ran},
+            "sha256": None if run.checkpoint is None else run.checkpoint.sha256,
+            "failure": run.failure,
+        }
+        for one in confirmation.trials
+        for run in one.runs
+    ]
     return pd.DataFrame(rows)
 
 
@@ -86,11 +84,7 @@ def confirmation_json(confirmation: Confirmation) -> dict[str, Any]:
     `trials_table` has, its objectives as ``dev`` and ``test`` by name with the points of each
     seed, ``parameters`` and ``runs``.
     """
-    knees = [
-        one.trial.number
-        for one in confirmation.trials
-        if one.ranked is not None and one.ranked.knee
-    ]
+    knees = [ranked.trial.number for ranked in confirmation.result.ranked if ranked.knee]
     return {
         "study": confirmation.study,
         "dataset": confirmation.dataset,
@@ -170,14 +164,8 @@ def _estimate_json(new: Estimate) -> dict[str, Any]:
 
 
 def _ends(new: Estimate) -> dict[str, Any]:
-    if new.interval is None:
-        return {"mean": new.mean, "low": None, "high": None, "method": None}
-    return {
-        "mean": new.mean,
-        "low": new.interval.low,
-        "high": new.interval.high,
-        "method": new.interval.method,
-    }
+    ends = {name: getattr(new.interval, name, None) for name in ("low", "high", "method")}
+    return {"mean": new.mean, **ends}
 
 
 def _run_json(run: RunResult) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A confirmation as it is asked for, planned and ended."""
+"""A confirmation as it is asked for, planned and ended, and what a ledger has of it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from safr_study.cluster.slots import TrialSlots
-from safr_study.errors import SafrError
-from safr_study.records import RegisteredModel, TrialRecord
+from safr_study.errors import BadInput, SafrError
+from safr_study.ledger.ledger import Ledger
+from safr_study.ledger.run_store import confirmed_runs, readings_of_test
+from safr_study.pareto import rank_study
+from safr_study.records import RegisteredModel, TrialRecord, TrialState
 from safr_study.records.run import RunKey
 from safr_study.text import duration, size
-from safr_study.uncertainty.confirmation import Confirmation
+from safr_study.uncertainty.confirmation import Confirmation, Searched, confirmation
 
 Say = Callable[[str], None]
 """Shows a sentence about the progress to people."""
@@ -90,3 +93,46 @@ class ConfirmOutcome:
     """Why models and aliases are as they were; the confirmation is in the ledger."""
     unmeasured: tuple[str, ...] = ()
     """A sentence for each model that could not be measured on test."""
+
+
+def searched_part(ledger: Ledger) -> Searched:
+    """The first front of the trials that keep the constraints, and the baselines.
+
+    Raises:
+        BadInput: no such trial is complete.
+    """
+    spec, facts = ledger.spec, ledger.facts
+    trials = [trial for trial in ledger.trials() if trial.feasible]
+    result = rank_study(
+        name=spec.name,
+        dataset=facts.slug,
+        objectives=tuple(objective.name for objective in spec.objectives),
+        reference_point=facts.reference_point,
+        trials=trials,
+        asked=spec.trials,
+    )
+    if not result.ranked:
+        raise BadInput(
+            "study",
+            f"{spec.name!r} has no complete trial"
+            f"{' that keeps the constraints' if spec.space.constraints else ''} yet: nothing to "
+            "confirm; go on with its search first",
+        )
+    complete = [trial for trial in ledger.trials() if trial.state is TrialState.COMPLETE]
+    return Searched(result, tuple(trial for trial in complete if trial.baseline is not None))
+
+
+def stored_confirmation(ledger: Ledger) -> Confirmation | None:
+    """The confirmation that a ledger holds; ``None`` where nothing was retrained.
+
+    Of the seeds that all of the front and the baselines have finished; where there is none yet,
+    of all that any of them has.
+    """
+    runs = confirmed_runs(ledger)
+    if not runs:
+        return None
+    searched = searched_part(ledger)
+    seeds = sorted({seed for _, seed in runs})
+    finished = {key for key, run in runs.items() if run.failure is None}
+    whole = [s for s in seeds if finished >= {(trial.number, s) for trial in searched.trials}]
+    return confirmation(searched, runs, whole or seeds, readings=readings_of_test(ledger))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from safr_study.records.confirmation import ReadingOfTest
 from safr_study.render.format import value_text
 from safr_study.render.text_table import TextPage, TextTable
 from safr_study.settings import Objective
 from safr_study.text import plural
 from safr_study.uncertainty.confirmation import Confirmation, ConfirmedTrial, Estimate
-from safr_study.uncertainty.intervals_over_seeds import BOOTSTRAP_SEEDS
+from safr_study.uncertainty.intervals import BOOTSTRAP_SEEDS
 
 _NARROW_OBJECTIVES = 2
 """Objectives that fit next to each other in 80 columns."""
@@ -208,31 +207,20 @@ def _test_readings(confirmation: Confirmation) -> Iterator[str]:
         return
     for place, reading in enumerate(confirmation.readings):
         chosen = ", ".join(f"{role} {trial}" for role, trial in reading.chosen.items())
+        trials, seeds = (_listed(sorted(set(column))) for column in zip(*reading.runs, strict=True))
+        models = f"{plural(len(reading.runs), 'model')} (trials {trials}; seeds {seeds})"
         first = "first " if place == 0 and len(confirmation.readings) > 1 else ""
         yield (
-            f"The test set was {first}read "
-            f"{reading.at} for {_models(reading)}; chosen on dev by then: "
+            f"The test set was {first}read {reading.at} for {models}; chosen on dev by then: "
             f"{f'trial by role: {chosen}' if chosen else 'nothing'}. "
             "It is not read again for these models."
         )
-    if len(confirmation.readings) > 1 and _has_new_trials(confirmation.readings):
+    known, *later = [{trial for trial, _ in one.runs} for one in confirmation.readings]
+    if any(trials - known for trials in later):
         yield (
             "Some trials were first read on test when numbers of others were known: between these, "
             "test is no longer a blind judge."
         )
-
-
-def _models(reading: ReadingOfTest) -> str:
-    trials = sorted({trial for trial, _ in reading.runs})
-    seeds = sorted({seed for _, seed in reading.runs})
-    return (
-        f"{plural(len(reading.runs), 'model')} (trials {_listed(trials)}; seeds {_listed(seeds)})"
-    )
-
-
-def _has_new_trials(readings: Sequence[ReadingOfTest]) -> bool:
-    first = {trial for trial, _ in readings[0].runs}
-    return any(trial not in first for reading in readings[1:] for trial, _ in reading.runs)
 
 
 def _name(one: ConfirmedTrial) -> tuple[str, str]:
@@ -252,14 +240,11 @@ def _cell(objective: Objective, estimate: Estimate, wide: bool) -> str:
     if estimate.mean is None:
         return "none"
     mean = value_text(objective, estimate.mean)
-    if estimate.interval is None or estimate.half is None:
+    if estimate.interval is None:
         return mean
     if not wide:
-        return f"{mean} ±{value_text(objective, estimate.half)}"
-    low, high = (
-        value_text(objective, estimate.interval.low),
-        value_text(objective, estimate.interval.high),
-    )
+        return f"{mean} ±{value_text(objective, estimate.interval.half)}"
+    low, high = (value_text(objective, end) for end in estimate.interval.ends)
     return f"{mean} [{low}, {high}]"
 
 

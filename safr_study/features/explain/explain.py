@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -22,34 +22,12 @@ from safr_study.training import computing
 _SUFFIXES = {"html": (".html", ".htm"), "png": (".png",), "svg": (".svg",)}
 
 
-def explain(
-    reference: str,
-    text: str,
-    stores: Stores,
-    *,
-    layer: str | None = None,
-    all_layers: bool = False,
-) -> Explanation:
-    """The prediction for a text, and its words' numbers; on the CPU.
+def load(reference: str, stores: Stores) -> LoadedModel:
+    """A model by its folder or its name in the registry, on the CPU.
 
     Args:
         reference: a model's folder, or ``NAME@alias`` or ``models:/NAME@alias`` in the registry.
-        text: may be empty.
         stores: where the registry is.
-        layer: one of ``settings.LAYERS``, of the last block; ``None``: the model's own setting.
-        all_layers: whether to measure the others too.
-
-    Raises:
-        BadInput: there is no such model or layer, or the text is no text.
-        CorruptCheckpoint: the model's files are not whole.
-    """
-    return explain_loaded(
-        load(reference, stores), text, reference=reference, layer=layer, all_layers=all_layers
-    )
-
-
-def load(reference: str, stores: Stores) -> LoadedModel:
-    """A model by its folder or its name in the registry, on the CPU.
 
     Raises:
         BadInput: there is no such model.
@@ -59,7 +37,7 @@ def load(reference: str, stores: Stores) -> LoadedModel:
         return load_model(folder, device=torch.device("cpu"))
 
 
-def explain_loaded(
+def explain(
     loaded: LoadedModel,
     text: str,
     *,
@@ -67,7 +45,11 @@ def explain_loaded(
     layer: str | None = None,
     all_layers: bool = False,
 ) -> Explanation:
-    """Explain a text as `explain` does, with a model that is loaded already."""
+    """The prediction for a text, and its words' numbers, as `explain_text` gives them.
+
+    Raises:
+        BadInput: the model has no such layer, or the text is no text.
+    """
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -78,74 +60,60 @@ def explain_loaded(
         return explain_text(loaded, text, reference=reference, layer=layer, all_layers=all_layers)
 
 
-def check_files(
-    *, html: Path | None = None, png: Path | None = None, svg: Path | None = None
-) -> None:
+def check_files(files: Mapping[str, Path]) -> None:
     """See that the files can be written, before anything is computed.
+
+    Args:
+        files: by kind: ``html``, ``png``, ``svg``.
 
     Raises:
         BadInput: a suffix is another, or a folder is not there.
     """
-    for kind, path in (("html", html), ("png", png), ("svg", svg)):
-        if path is None:
-            continue
+    for kind, path in files.items():
         if path.suffix.lower() not in _SUFFIXES[kind]:
             raise BadInput(kind, f"{path.name} does not end in {_SUFFIXES[kind][0]}; rename it")
         if not path.absolute().parent.is_dir():
             raise BadInput(kind, f"{path.parent} is no folder; make it first")
 
 
-def write_files(
-    explanation: Explanation,
-    *,
-    html: Path | None = None,
-    png: Path | None = None,
-    svg: Path | None = None,
-) -> list[Path]:
+def write_files(explanation: Explanation, files: Mapping[str, Path]) -> list[Path]:
     """Write the page and the pictures; those of the layers go to ``NAME-layers`` next to them.
 
     A text without words has a page, but no picture.
 
     Args:
         explanation: what is shown.
-        html: the page.
-        png: Figures 2a to 2c.
-        svg: the same.
+        files: by kind: ``html``, the page; ``png`` and ``svg``, Figures 2a to 2c.
 
     Returns:
         What was written.
 
     Raises:
-        BadInput: a file cannot be written.
+        BadInput: a file cannot be written; it does not stay.
     """
     written: list[Path] = []
-    if html is not None:
-        page = explanation_page(explanation, explanation_svgs(explanation))
-        with _whole("html", html):
-            html.write_text(page, encoding="utf-8")
-        written.append(html)
-    if not explanation.words:
-        return written
-    for kind, path in (("png", png), ("svg", svg)):
-        if path is not None:
-            with _whole(kind, path):
-                explanation_figure(explanation, path)
-            written.append(path)
+
+    def write(kind: str, path: Path, draw: Callable[[Explanation, Path], object]) -> None:
+        try:
+            draw(explanation, path)
+        except OSError as error:
+            with suppress(OSError):
+                path.unlink()
+            why = error.strerror or error
+            sentence = f"{path} cannot be written ({why}); choose another place"
+            raise BadInput(kind, sentence) from error
+        written.append(path)
+
+    for kind, path in files.items():
+        if kind == "html":
+            write(kind, path, _write_page)
+        elif explanation.words:
+            write(kind, path, explanation_figure)
             if explanation.layers:
-                layers = path.with_stem(f"{path.stem}-layers")
-                with _whole(kind, layers):
-                    layers_figure(explanation, layers)
-                written.append(layers)
+                write(kind, path.with_stem(f"{path.stem}-layers"), layers_figure)
     return written
 
 
-@contextmanager
-def _whole(kind: str, path: Path) -> Iterator[None]:
-    """A file that cannot be written to its end does not stay."""
-    try:
-        yield
-    except OSError as error:
-        with suppress(OSError):
-            path.unlink()
-        why = error.strerror or error
-        raise BadInput(kind, f"{path} cannot be written ({why}); choose another place") from error
+def _write_page(explanation: Explanation, path: Path) -> None:
+    page = explanation_page(explanation, explanation_svgs(explanation))
+    path.write_text(page, encoding="utf-8")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 from itertools import combinations
 
 import numpy as np
 
 from safr_study.records.explanation import MOST_PICTURED, Explanation, LayerView
-from safr_study.render.html import cell, definitions, document, head, number, section, table
+from safr_study.render.format import word_facts
+from safr_study.render.html import document
 from safr_study.render.inline_svg import inline_svg
-from safr_study.render.words import TINTS, marked_word, word_facts
 
 STRONGEST_PAIRS = 20
 """Rows of the table of pairs."""
@@ -45,54 +44,22 @@ def explanation_page(explanation: Explanation, pictures: Mapping[str, str]) -> s
         pictures: SVG elements by name: ``bars``, ``graph``, ``heatmap``, ``layers``; any may be
             missing.
     """
-    title = f"{explanation.prediction} ({explanation.probability:.2f})"
-    parts = [
-        f"<h1>Prediction: <strong>{escape(explanation.prediction)}</strong> "
-        f"<small>probability {explanation.probability:.4f}</small></h1>",
-        _text(explanation),
-        *(f'<p class="note">{escape(note)}</p>' for note in explanation.notes),
-        _probabilities(explanation),
-        *(_figure(name, svg, explanation) for name, svg in pictures.items()),
-        _words_table(explanation),
-        _layers_table(explanation),
-        _pairs_table(explanation),
-        _provenance(explanation),
+    blocks, titles = explanation.source.blocks, _titles(explanation)
+    drawn = [
+        (
+            name,
+            *_CAPTIONS[name],
+            inline_svg(svg, name=name, label=_CAPTIONS[name][0], titles=titles),
+        )
+        for name, svg in pictures.items()
     ]
-    body = "\n".join(filter(None, parts))
-    return document(f"{title}: a SAFR explanation", f"<main>\n{body}\n</main>")
-
-
-def _text(explanation: Explanation) -> str:
-    if not explanation.words:
-        return ""
-    capacities = [word.capacity for word in explanation.words]
-    spans = " ".join(marked_word(word, max(capacities)) for word in explanation.words)
-    scale = " ".join(f'<span class="w t{step}">&nbsp;&nbsp;</span>' for step in range(TINTS))
-    return (
-        f'<p class="text" dir="auto">{spans}</p>\n'
-        f'<p class="legend">Capacity at {escape(explanation.layer_title)}: 0 {scale} '
-        f"{max(capacities):.2f}; <strong>bold and underlined</strong>: the top 30 %, which SRS(30) "
-        "deletes; <i>italic</i>: unknown to the model.</p>"
-    )
-
-
-def _probabilities(explanation: Explanation) -> str:
-    rows = [
-        [cell(name), number(probability, 4)]
-        for name, probability in sorted(explanation.probabilities, key=lambda pair: -pair[1])
-    ]
-    return section("classes", "Classes", table(["Class", "Probability"], rows))
-
-
-def _figure(name: str, svg: str, explanation: Explanation) -> str:
-    heading, caption = _CAPTIONS[name]
-    drawn = inline_svg(svg, name=name, label=heading, titles=_titles(explanation))
-    return section(
-        name,
-        heading,
-        f'<figure><div class="picture" tabindex="0" role="group" aria-label="{escape(heading)}, '
-        f'picture; its numbers are in the tables below">{drawn}</div>'
-        f"<figcaption>{escape(caption)}</figcaption></figure>",
+    return document(
+        "features/explain/explanation.html",
+        f"{explanation.prediction} ({explanation.probability:.2f}): a SAFR explanation",
+        explanation=explanation,
+        pictures=drawn,
+        layer_titles=[view.title(blocks) for view in explanation.layers],
+        pairs=_strongest(explanation.view),
     )
 
 
@@ -118,60 +85,6 @@ def _titles(explanation: Explanation) -> dict[str, str | list[str]]:
     }
 
 
-def _words_table(explanation: Explanation) -> str:
-    rows = [
-        [
-            number(word.position + 1, 0),
-            head(word.shown),
-            number(word.capacity, 4),
-            number(word.rank + 1, 0),
-            cell("yes" if word.top else ""),
-            number(word.keep_probability, 4),
-            cell("" if word.known else "unknown"),
-        ]
-        for word in explanation.words
-    ]
-    columns = ["Place", "Word", "Capacity", "Rank", "Top 30 %", "Keep-probability", "Note"]
-    if not rows:
-        return ""
-    return section("words", "All words", table(columns, rows, sortable=True))
-
-
-def _layers_table(explanation: Explanation) -> str:
-    if not (explanation.layers and explanation.words):
-        return ""
-    blocks = explanation.source.blocks
-    columns = ["Place", "Word", *(view.title(blocks) for view in explanation.layers)]
-    rows = [
-        [
-            number(word.position + 1, 0),
-            head(word.shown),
-            *(number(view.capacity[word.position], 4) for view in explanation.layers),
-        ]
-        for word in explanation.words
-    ]
-    drawn = table(columns, rows, sortable=True)
-    return section("layer-capacities", "Capacity in every layer", drawn)
-
-
-def _pairs_table(explanation: Explanation) -> str:
-    rows = [
-        [
-            head(explanation.words[first].shown),
-            cell(explanation.words[second].shown),
-            *(number(value, 4) for value in values),
-        ]
-        for first, second, *values in _strongest(explanation.view)
-    ]
-    if not rows:
-        return ""
-    count = len(explanation.words)
-    heading = f"The {len(rows)} strongest of {count * (count - 1) // 2} pairs"
-    columns = ["Word", "Word", "Cosine", "Dot product", "Interference"]
-    note = "<p>By |cosine|; <code>safr-study explain --json</code> has all of them.</p>"
-    return section("pairs", heading, note + table(columns, rows, sortable=True))
-
-
 def _strongest(view: LayerView) -> list[tuple[int, int, float | None, float, float]]:
     cosine, interference = view.cosine, view.interference
     first, second = np.triu_indices(len(cosine), 1)
@@ -187,19 +100,3 @@ def _strongest(view: LayerView) -> list[tuple[int, int, float | None, float, flo
         )
         for i, j in zip(first[pairs], second[pairs], strict=True)
     ]
-
-
-def _provenance(explanation: Explanation) -> str:
-    source = explanation.source
-    facts = {
-        "Model": source.reference,
-        "Weights (SHA-256)": source.sha256,
-        "Epoch": str(source.epoch),
-        "Preset": source.preset,
-        "Layer": explanation.layer_title,
-        "Trained on": source.dataset,
-        "Data (SHA-256)": source.corpus_fingerprint,
-        "Words read": f"at most {source.max_len}",
-        "Made by": f"safr-study {source.safr_study}",
-    }
-    return section("provenance", "Where this comes from", definitions(facts))

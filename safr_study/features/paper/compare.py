@@ -1,8 +1,9 @@
-"""Our runs and the paper's numbers: levels, differences, order, fronts, and what agrees."""
+"""Our runs next to the paper's numbers: an item's levels, differences, order and fronts."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -11,15 +12,27 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
-from safr_study.features.paper.numbers import METRICS, Metric, PaperRow
+from safr_study.features.paper.curves import (
+    CapacityOutcome,
+    CurveOutcome,
+    RankingOutcome,
+    SentimentOutcome,
+    accuracy_curves,
+    compare_capacities,
+    compare_rankings,
+    compare_sentiment,
+    sentiment_difference,
+)
+from safr_study.features.paper.lines import VMASK_ROW, Limits, RunLine
+from safr_study.features.paper.rows import METRICS, PAPER_K, Metric, PaperRow, lines_of, paper
 from safr_study.pareto import front_numbers
-from safr_study.records.run_line import VMASK_ROW, RunLine
 from safr_study.records.scores import is_saturated
 from safr_study.uncertainty.bootstrap import Values
 from safr_study.uncertainty.intervals import Interval, noise_floor
 from safr_study.uncertainty.summary import SeedValues, front_chances, summarise
 
-PAPER_K = 0.3
+TABLES = ("table1", "table2", "table6")
+"""Items that are rows of accuracies and SRS."""
 Verdict = Literal["holds", "inside the noise", "does not hold"]
 
 _FRONT: tuple[Metric, ...] = ("accuracy", "srs")
@@ -122,6 +135,95 @@ class PaperComparison:
     """Noise floor: sd over the seeds of lambda (0, 0); ``None`` with fewer than two of them."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reproduction:
+    """One item of the paper: our numbers and the paper's."""
+
+    item: str
+    """``table1``, ``table2``, ``table3``, ``table6``, ``figure3`` or ``rationale``."""
+    dataset: str
+    paper_dataset: str
+    """The paper's name of it."""
+    preset: str
+    seeds: int
+    """Seeds asked for, per row."""
+    runs: int
+    """Number of runs that the item is made of."""
+    texts: int
+    """Texts of our test set."""
+    paper_texts: int
+    limits: Limits
+    max_epochs: int
+    draws: int
+    capacity_layer: str
+    devices: Mapping[str, int]
+    """Runs by device."""
+    comparison: PaperComparison | None
+    """Rows compared, in the tables of accuracies and SRS."""
+    capacities: tuple[CapacityOutcome, ...]
+    """Readings of Table 3."""
+    sentiment: Interval | None
+    """Table 3: capacity of words with sentiment minus that of the others."""
+    curves: tuple[CurveOutcome, ...]
+    """Lines of Figure 3."""
+    rankings: tuple[RankingOutcome, ...]
+    """Rankings against the rationale."""
+    sentiments: tuple[SentimentOutcome, ...]
+    failures: tuple[str, ...]
+    """Runs that could not be had, a sentence each."""
+
+
+def reproduce_item(
+    item: str,
+    entries: Sequence[PaperRow],
+    lines: Sequence[RunLine],
+    *,
+    paper_dataset: str,
+    seeds: int,
+    failures: Sequence[str] = (),
+) -> Reproduction:
+    """Compare the runs of an item with the paper.
+
+    Args:
+        item: which.
+        entries: its rows.
+        lines: finished runs of these rows, of one data set and preset.
+        paper_dataset: the paper's name of the data set.
+        seeds: asked for.
+        failures: a sentence for each run that could not be had.
+
+    Raises:
+        ValueError: there is no line.
+    """
+    if not lines:
+        raise ValueError("no run to compare")
+    first, tables = lines[0], paper()
+    return Reproduction(
+        item=item,
+        dataset=first.dataset,
+        paper_dataset=paper_dataset,
+        preset=first.preset,
+        seeds=seeds,
+        runs=len(lines),
+        texts=first.test.examples,
+        paper_texts=tables.examples[paper_dataset]["test"],
+        limits=first.limits,
+        max_epochs=first.max_epochs,
+        draws=first.evaluation.draws,
+        capacity_layer=first.evaluation.capacity_layer,
+        devices=dict(Counter(line.device for line in lines)),
+        comparison=compare_rows(entries, lines, paper_dataset) if item in TABLES else None,
+        capacities=(
+            compare_capacities(lines, tables.capacities[paper_dataset]) if item == "table3" else ()
+        ),
+        sentiment=sentiment_difference(lines) if item == "table3" else None,
+        curves=accuracy_curves(entries, lines, paper_dataset) if item == "figure3" else (),
+        rankings=compare_rankings(entries, lines) if item == "rationale" else (),
+        sentiments=compare_sentiment(entries, lines) if item == "rationale" else (),
+        failures=tuple(failures),
+    )
+
+
 def compare_rows(
     entries: Sequence[PaperRow], lines: Sequence[RunLine], dataset: str
 ) -> PaperComparison:
@@ -135,15 +237,15 @@ def compare_rows(
     Raises:
         ValueError: there is no run of any of the rows, or the runs' texts differ.
     """
-    runs = {entry.row: lines_of(entry, lines) for entry in entries}
-    shown = [entry for entry in entries if runs[entry.row]]
-    if not shown:
+    runs = {entry.name: lines_of(entry, lines) for entry in entries}
+    published = {entry.name: entry.numbers[dataset] for entry in entries if runs[entry.name]}
+    if not published:
         raise ValueError("no run of these rows to compare")
-    base = next((entry.name for entry in shown if entry.row == VMASK_ROW), None)
+    base = VMASK_ROW.name if VMASK_ROW.name in published else None
     measured = {
-        (entry.name, metric): values
-        for entry in shown
-        for metric, values in _measured(runs[entry.row]).items()
+        (name, metric): values
+        for name in published
+        for metric, values in _measured(runs[name]).items()
     }
     pairs = {
         (name, metric): values.minus(measured[base, metric])
@@ -152,7 +254,6 @@ def compare_rows(
     }
     ours = {key: one for key, one in summarise(measured).items() if one is not None}
     differences = summarise({key: pair for key, pair in pairs.items() if pair is not None})
-    published = {entry.name: entry.numbers[dataset] for entry in shown}
     metrics = {
         name: tuple(
             MetricOutcome(
@@ -168,23 +269,23 @@ def compare_rows(
         )
         for name, numbers in published.items()
     }
+    axes = [METRICS.index(axis) for axis in _FRONT]
     # Means closer than this are a tie: they differ by the rounding of sums alone.
-    points = np.round(
-        [[metrics[name][METRICS.index(axis)].ours.mean for axis in _FRONT] for name in metrics], 9
-    )
-    papers = [[numbers.value(axis) for axis in _FRONT] for numbers in published.values()]
+    points = np.round([[row[axis].ours.mean for axis in axes] for row in metrics.values()], 9)
+    papers = np.array([[row[axis].paper for axis in axes] for row in metrics.values()])
     chances = front_chances(
         [[measured[name, axis] for axis in _FRONT] for name in metrics], [True, True]
     )
     on_front, on_paper_front = front_numbers(points) == 0, front_numbers(papers) == 0
-    srs, paper_srs = points[:, 1], np.array(papers)[:, 1]
+    srs, paper_srs = points[:, 1], papers[:, 1]
+    shown = [entry for entry in entries if entry.name in metrics]
     return PaperComparison(
         rows=tuple(
             RowOutcome(
                 entry=entry,
-                seeds=tuple(line.seed for line in runs[entry.row]),
+                seeds=tuple(line.seed for line in runs[entry.name]),
                 metrics=metrics[entry.name],
-                saturated=sum(is_saturated(line.test.values, PAPER_K) for line in runs[entry.row]),
+                saturated=sum(is_saturated(run.test.values, PAPER_K) for run in runs[entry.name]),
                 rank=1 + int((srs > srs[place]).sum()),
                 paper_rank=1 + int((paper_srs > paper_srs[place]).sum()),
                 on_front=bool(on_front[place]),
@@ -193,18 +294,13 @@ def compare_rows(
             )
             for place, entry in enumerate(shown)
         ),
-        absent=tuple(entry.name for entry in entries if not runs[entry.row]),
+        absent=tuple(name for name in runs if name not in metrics),
         order=_order(srs, paper_srs),
         noise={
             metric: None if base is None else noise_floor(measured[base, metric].values)
             for metric in METRICS
         },
     )
-
-
-def lines_of(entry: PaperRow, lines: Sequence[RunLine]) -> list[RunLine]:
-    """The runs of a row, by seed."""
-    return sorted((line for line in lines if line.row == entry.row), key=lambda line: line.seed)
 
 
 def _measured(runs: Sequence[RunLine]) -> dict[Metric, SeedValues]:

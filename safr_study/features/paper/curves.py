@@ -1,23 +1,27 @@
-"""Table 3 and Figure 3 from our runs: mean capacities, and accuracy against k."""
+"""Table 3, Figure 3 and the rankings against the gold rationale, from our runs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
-from safr_study.features.paper.compare import PAPER_K, lines_of
-from safr_study.features.paper.numbers import PaperCapacity, PaperNumbers, PaperRow
-from safr_study.records.run_line import Row, RunLine
-from safr_study.records.scores import is_saturated
-from safr_study.settings import at_k
+from safr_study.features.paper.lines import MeanCapacities, Row, RunLine
+from safr_study.features.paper.rows import PAPER_K, PaperNumbers, PaperRow, lines_of
+from safr_study.records.scores import Values, is_saturated
+from safr_study.settings import CONTROLS, at_k
 from safr_study.uncertainty.intervals import Interval, t_interval, t_or_normal_interval
 
 Group = Literal["all", "important", "less_important"]
-GROUPS: tuple[Group, ...] = ("all", "important", "less_important")
+GROUPS: tuple[Group, ...] = get_args(Group)
+Side = Literal["pre", "post"]
+"""Side of the ReLU, before or after."""
+Pad = Literal["out", "in"]
+"""Whether PAD takes part."""
 Deletion = Literal["top", "random"]
+_SRS = at_k("srs", PAPER_K)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +46,8 @@ class CapacityOutcome:
     """One reading of Table 3: where capacity is taken, and whether PAD takes part."""
 
     row: Row
-    layer: Literal["pre", "post"]
-    """Side of the ReLU, before or after."""
-    pad: Literal["out", "in"]
+    layer: Side
+    pad: Pad
     numbers: tuple[CapacityNumber, ...]
     """Numbers in the order of `GROUPS`."""
     nearest: bool = False
@@ -85,8 +88,38 @@ class CurveOutcome:
     """Points from k = 0, ascending."""
 
 
+@dataclass(frozen=True, slots=True)
+class RankingOutcome:
+    """One ranking of a row's models; intervals over the seeds, of one run over its texts."""
+
+    row: Row
+    ranking: str
+    seeds: int
+    texts: int
+    """Test texts with a rationale that is neither empty nor the whole text."""
+    average_precision: Interval
+    """Average precision of the ranking, in [0, 1]."""
+    auroc: Interval
+    precision_at_gold: Interval
+    srs: Interval | None
+    """SRS(30) by this ranking, percentage points."""
+    saturated: int
+    """Runs whose predictions collapsed without the top 30 % of this ranking."""
+
+
+@dataclass(frozen=True, slots=True)
+class SentimentOutcome:
+    """Mean capacity of the rationale's words against the other words of their text."""
+
+    row: Row
+    seeds: int
+    with_sentiment: float
+    without_sentiment: float
+    difference: Interval
+
+
 def compare_capacities(
-    lines: Sequence[RunLine], published: PaperCapacity
+    lines: Sequence[RunLine], published: MeanCapacities
 ) -> tuple[CapacityOutcome, ...]:
     """Table 3 in its four readings.
 
@@ -100,22 +133,18 @@ def compare_capacities(
     measured = [line.capacities for line in lines if line.capacities is not None]
     if not measured:
         raise ValueError("no run with capacities to compare")
-    outcomes = []
-    for layer in ("pre", "post"):
-        for pad in ("out", "in"):
-            by_run = [getattr(getattr(run, layer), f"pad_{pad}") for run in measured]
-            numbers = []
-            for group in GROUPS:
-                values = [float(getattr(means, group)) for means in by_run]
-                numbers.append(
-                    CapacityNumber(
-                        group=group,
-                        ours=float(np.mean(values)),
-                        interval=t_interval(values),
-                        paper=getattr(published, group),
-                    )
-                )
-            outcomes.append(CapacityOutcome(lines[0].row, layer, pad, tuple(numbers)))
+
+    def number(layer: Side, pad: Pad, group: Group) -> CapacityNumber:
+        means = [getattr(getattr(run, layer), f"pad_{pad}") for run in measured]
+        values = [float(getattr(mean, group)) for mean in means]
+        paper = getattr(published, group)
+        return CapacityNumber(group, float(np.mean(values)), t_interval(values), paper)
+
+    outcomes = [
+        CapacityOutcome(lines[0].row, side, pad, tuple(number(side, pad, one) for one in GROUPS))
+        for side in get_args(Side)
+        for pad in get_args(Pad)
+    ]
     best = min(outcome.distance for outcome in outcomes)
     return tuple(replace(outcome, nearest=outcome.distance == best) for outcome in outcomes)
 
@@ -141,26 +170,81 @@ def accuracy_curves(
         lines: on the same test texts.
         dataset: the paper's name of it.
     """
-    curves = []
+    return tuple(
+        CurveOutcome(entry, deletion, len(runs), _points(runs, deletion, entry.numbers[dataset]))
+        for entry in entries
+        if (runs := lines_of(entry, lines))
+        for deletion in get_args(Deletion)
+    )
+
+
+def compare_rankings(
+    entries: Sequence[PaperRow], lines: Sequence[RunLine]
+) -> tuple[RankingOutcome, ...]:
+    """Every ranking of each row that has runs with a rationale."""
+    outcomes = []
     for entry in entries:
         runs = lines_of(entry, lines)
-        if runs:
-            numbers = entry.numbers[dataset]
-            curves += [
-                CurveOutcome(entry, deletion, len(runs), _points(runs, deletion, numbers))
-                for deletion in ("top", "random")
-            ]
-    return tuple(curves)
+        names = [name for name in ("capacity", *CONTROLS) if runs and _found(runs[0], name)]
+        outcomes += [_ranking(entry.row, name, runs) for name in names]
+    return tuple(outcomes)
+
+
+def compare_sentiment(
+    entries: Sequence[PaperRow], lines: Sequence[RunLine]
+) -> tuple[SentimentOutcome, ...]:
+    """Capacity of words with and without sentiment of their own, of each row that has runs."""
+    outcomes = []
+    for entry in entries:
+        runs = lines_of(entry, lines)
+        found = [run.sentiment_capacity for run in runs if run.sentiment_capacity is not None]
+        difference, count = sentiment_difference(runs), len(found)
+        if difference is not None:
+            marked, others = (
+                sum(getattr(run, f"{side}_sentiment") for run in found) / count
+                for side in ("with", "without")
+            )
+            outcomes.append(SentimentOutcome(entry.row, count, marked, others, difference))
+    return tuple(outcomes)
+
+
+def _ranking(row: Row, name: str, runs: Sequence[RunLine]) -> RankingOutcome:
+    measured = [values for run in runs if (values := _found(run, name))]
+    deleted = [values for run in runs if _SRS in (values := _values(run, name))]
+
+    def over(values: Sequence[Values], metric: str) -> Interval:
+        measures = [one[metric] for one in values]
+        return t_or_normal_interval([one.value for one in measures], measures[0].se or 0.0)
+
+    return RankingOutcome(
+        row=row,
+        ranking=name,
+        seeds=len(measured),
+        texts=int(measured[0]["rationale_texts"].value),
+        average_precision=over(measured, "average_precision"),
+        auroc=over(measured, "auroc"),
+        precision_at_gold=over(measured, "precision_at_gold"),
+        srs=over(deleted, _SRS) if deleted else None,
+        saturated=sum(is_saturated(values, PAPER_K) for values in deleted),
+    )
+
+
+def _values(run: RunLine, ranking: str) -> Values:
+    return run.test.values if ranking == "capacity" else run.test.rankings.get(ranking, {})
+
+
+def _found(run: RunLine, ranking: str) -> Values:
+    """Values of a ranking that was compared with the rationale; empty for another."""
+    values = _values(run, ranking)
+    return values if "rationale_texts" in values else {}
 
 
 def _points(
     runs: Sequence[RunLine], deletion: Deletion, numbers: PaperNumbers
 ) -> tuple[CurvePoint, ...]:
     examples = runs[0].test.examples
-    published = {
-        "top": numbers.accuracy_capacity_deletion,
-        "random": numbers.accuracy_random_deletion,
-    }[deletion]
+    capacity, random = numbers.accuracy_capacity_deletion, numbers.accuracy_random_deletion
+    published = capacity if deletion == "top" else random
     points = [
         CurvePoint(
             k=0.0,
@@ -171,7 +255,8 @@ def _points(
             saturated=0,
         )
     ]
-    for k in _shares(runs):
+    # The k above 0 that all the runs have.
+    for k in sorted(set.intersection(*({k for k in run.test.shares if k} for run in runs))):
         name = at_k(f"accuracy_{deletion}", k)
         measures = [run.test.values[name] for run in runs if name in run.test.values]
         if len(measures) == len(runs):
@@ -188,12 +273,6 @@ def _points(
                 )
             )
     return tuple(points)
-
-
-def _shares(runs: Sequence[RunLine]) -> list[float]:
-    """The k above 0 that all the runs have."""
-    shares = [{k for k in run.test.shares if k} for run in runs]
-    return sorted(set.intersection(*shares))
 
 
 def _binomial_se(percent: float, examples: int) -> float:

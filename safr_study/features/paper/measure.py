@@ -1,36 +1,32 @@
-"""Measure one trained row of a table: a finished run, as a line of the results."""
+"""Train one row of a table under one seed and measure it on test: a line, made on a worker."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import Tensor
 
-from safr_study.checkpoint.model_files import LoadedModel, load_model
+from safr_study.checkpoint.manifest import verify_model
+from safr_study.checkpoint.model_files import LoadedModel, load_model, save_model
 from safr_study.data import EncodedCorpus, EncodedSplit
 from safr_study.errors import BadInput, CorruptCheckpoint
-from safr_study.evaluation.capacity import capacity
 from safr_study.evaluation.dev import measure_dev
 from safr_study.evaluation.prediction import Predictor
-from safr_study.evaluation.rankings import word_counts
-from safr_study.evaluation.scoring import Evaluated, evaluate_model
+from safr_study.evaluation.rankings import measured_scores, word_counts
+from safr_study.evaluation.scoring import evaluate_model
 from safr_study.evaluation.superposition import (
-    CapacityMeans,
     TokenCapacities,
     capacity_means,
     capacity_table,
 )
-from safr_study.features.paper.training import Trained, trained, training_key
-from safr_study.features.study_base.provenance import provenance
-from safr_study.ledger.retention import MODEL
-from safr_study.model import SafrOutput
-from safr_study.records.run import Answers, RunResult
-from safr_study.records.run_line import (
+from safr_study.features.paper.lines import (
     DevResult,
     Ffn1Capacities,
     Limits,
@@ -39,13 +35,27 @@ from safr_study.records.run_line import (
     RunLine,
     SentimentCapacity,
 )
-from safr_study.runner.task import RunTask, SharedFault
+from safr_study.features.paper.rows import PAPER_K, training_key
+from safr_study.features.study_base.provenance import provenance
+from safr_study.ledger.retention import MODEL, STATE
+from safr_study.model import SafrOutput
+from safr_study.records.run import Answers, RunResult
+from safr_study.runner.task import RunTask, SharedFault, event
 from safr_study.runner.worker import Report, with_gpu_share
 from safr_study.settings import CONTROLS, PAD, EvaluationConfig, Wanted, everything
-from safr_study.training import computing, effective_weights
+from safr_study.training import computing, effective_weights, fit
 
-SHARE = 0.3
-"""k of the paper's tables."""
+_FACTS = "training.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """How the training of a model on disk went."""
+
+    epochs: int
+    """Number of epochs trained."""
+    seconds: float
+    """Wall time of all of them."""
 
 
 def measure_paper_run(
@@ -76,6 +86,55 @@ def measure_paper_run(
         return SharedFault(error.problem, bad_input=error.field)
 
 
+def trained(task: RunTask, corpus: EncodedCorpus, report: Report, device: torch.device) -> Trained:
+    """Train a model, or resume its training, unless the task's folder has it whole.
+
+    Raises:
+        TrialFailure: a loss is not finite.
+    """
+    folder = Path(task.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    # Commands with results of their own share the models: one at a time trains here.
+    with FileLock(folder / "lock"):
+        return _finished(folder) or _train(task, corpus, report, device)
+
+
+def _train(task: RunTask, corpus: EncodedCorpus, report: Report, device: torch.device) -> Trained:
+    folder = Path(task.folder)
+    began = time.perf_counter()
+    fitted = fit(
+        task.train,
+        corpus,
+        device=device,
+        resume_from=folder / STATE,
+        on_epoch=lambda epoch: report(event(epoch)),
+    )
+    save_model(
+        folder / MODEL,
+        fitted.model,
+        config=task.train,
+        corpus=corpus,
+        spec=task.corpus,
+        evaluation=task.evaluation,
+        scores=None,
+        epoch=fitted.best_epoch,
+    )
+    # Epochs of an interrupted run count by their own clocks.
+    seconds = max(time.perf_counter() - began, sum(epoch.seconds for epoch in fitted.epochs))
+    done = Trained(len(fitted.epochs), seconds)
+    (folder / _FACTS).write_text(json.dumps(asdict(done)) + "\n", encoding="utf-8")
+    return done
+
+
+def _finished(folder: Path) -> Trained | None:
+    try:
+        verify_model(folder / MODEL)
+        plain = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+        return Trained(int(plain["epochs"]), float(plain["seconds"]))
+    except (CorruptCheckpoint, OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def measure_run(
     task: RunTask, corpus: EncodedCorpus, done: Trained, device: torch.device
 ) -> RunLine:
@@ -94,17 +153,24 @@ def measure_run(
     """
     began = time.perf_counter()
     test, spec, evaluation = corpus.split("test"), task.corpus, task.evaluation
-    curve = "curve" in task.extras
     loaded = load_model(Path(task.folder) / MODEL, device=device)
     config = loaded.config
-    want = replace(everything() if curve else _at_share(), leave_one_out=False)
+    at_share = Wanted(
+        shares=(PAPER_K,),
+        random=True,
+        bottom=True,
+        alone=True,
+        superposition=True,
+        controls=CONTROLS,
+        control_shares=(PAPER_K,),
+    )
+    want = replace(everything() if "curve" in task.extras else at_share, leave_one_out=False)
     pad_to = corpus.max_len if config.preset == "reference" else None
     with computing(config.threads):
         measured = evaluate_model(
             loaded.model,
             test,
             split_name="test",
-            classes=len(corpus.class_names),
             config=evaluation,
             want=replace(want, agreements=("capacity", *CONTROLS)),
             preset=config.preset,
@@ -119,6 +185,9 @@ def measure_run(
         if task.extras and loaded.model.vmask is not None:
             of_table3 = _capacities(loaded, test, evaluation, device)
         sentiment = _sentiment(loaded, test, evaluation, device)
+    deleted, labels = measured.deleted[PAPER_K], test.labels
+    assert deleted.random is not None
+    right = {PAPER_K: (deleted.top == labels, deleted.random == labels)}
     facts = provenance(corpus.fingerprint, device=str(device))
     return RunLine(
         key=training_key(config, corpus),
@@ -137,7 +206,7 @@ def measure_run(
         evaluation=evaluation,
         dev=DevResult(accuracy=dev.accuracy, loss=dev.loss),
         test=measured.scores,
-        right=_right(measured, test),
+        right=Answers.pack(measured.full == labels, right),
         capacities=of_table3,
         sentiment_capacity=sentiment,
         effective=effective,
@@ -145,25 +214,6 @@ def measure_run(
         device=facts.device,
         versions=facts.versions,
     )
-
-
-def _at_share() -> Wanted:
-    return Wanted(
-        shares=(SHARE,),
-        random=True,
-        bottom=True,
-        alone=True,
-        superposition=True,
-        controls=CONTROLS,
-        control_shares=(SHARE,),
-    )
-
-
-def _right(measured: Evaluated, test: EncodedSplit) -> Answers:
-    deleted = measured.deleted[SHARE]
-    assert deleted.random is not None
-    answers = {SHARE: (deleted.top == test.labels, deleted.random == test.labels)}
-    return Answers.pack(measured.full == test.labels, answers)
 
 
 def _capacities(
@@ -176,6 +226,7 @@ def _capacities(
     parts: dict[tuple[str, bool], list[TokenCapacities]] = {}
 
     def add(output: SafrOutput, ids: Tensor) -> Mapping[str, Tensor]:
+        assert output.keep_probability is not None
         for layer in ("ffn1_pre_relu", "ffn1_post_relu"):
             rows = getattr(output, layer)[-1]
             for pad_in in (False, True):
@@ -185,17 +236,18 @@ def _capacities(
 
     predictor.measure(test, add)
 
-    def means(layer: str) -> PaddedCapacities:
-        out, inside = (capacity_means(parts[layer, pad_in]) for pad_in in (False, True))
-        return PaddedCapacities(pad_out=_plain(out), pad_in=_plain(inside))
+    def means(layer: str, pad_in: bool) -> MeanCapacities:
+        found = capacity_means(parts[layer, pad_in])
+        if found is None:
+            raise BadInput("dataset", "its test texts are too short for Table 3; give longer ones")
+        return MeanCapacities(*found)
 
-    return Ffn1Capacities(pre=means("ffn1_pre_relu"), post=means("ffn1_post_relu"))
-
-
-def _plain(means: CapacityMeans) -> MeanCapacities:
-    if means.all is None or means.important is None or means.less_important is None:
-        raise BadInput("dataset", "its test texts are too short for Table 3; give longer ones")
-    return MeanCapacities(means.all, means.important, means.less_important)
+    return Ffn1Capacities(
+        *(
+            PaddedCapacities(pad_out=means(layer, False), pad_in=means(layer, True))
+            for layer in ("ffn1_pre_relu", "ffn1_post_relu")
+        )
+    )
 
 
 def _sentiment(
@@ -207,11 +259,7 @@ def _sentiment(
     length = loaded.max_len if loaded.config.preset == "reference" else None
     predictor = Predictor(loaded.model, evaluation.batch_size, length, device)
     layer = evaluation.capacity_layer
-
-    def measure(output: SafrOutput, ids: Tensor) -> Mapping[str, Tensor]:
-        return {"capacity": capacity(getattr(output, layer)[-1], ids != PAD)}
-
-    found = predictor.measure(test, measure)[1]["capacity"]
+    found = measured_scores(predictor, test, {"capacity"}, layer)[1]["capacity"]
     text = np.repeat(np.arange(test.examples), test.lengths)
     marked = test.rationale != 0
     sizes = [np.bincount(text[side], minlength=test.examples) for side in (marked, ~marked)]

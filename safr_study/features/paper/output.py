@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -9,17 +10,15 @@ from typing import Any
 
 import pandas as pd
 
-from safr_study.features.paper.compare import PaperComparison, RowOutcome
+from safr_study.features.paper.compare import PaperComparison, Reproduction, RowOutcome
 from safr_study.features.paper.curves import GROUPS, CapacityOutcome, CurveOutcome
-from safr_study.features.paper.numbers import METRICS
-from safr_study.features.paper.result import Reproduction
+from safr_study.features.paper.lines import Row
+from safr_study.features.paper.rows import METRICS
 from safr_study.features.paper.view import paper_page, paper_title
 from safr_study.features.study_base.files import write_files
-from safr_study.figures.capacity_means import CapacityReading, capacity_means_figure
-from safr_study.figures.curves import AccuracyCurve, curves_figure
-from safr_study.figures.tradeoff import TradeoffPoint, tradeoff_figure
+from safr_study.figures.curves import Curve, curves_figure
+from safr_study.figures.reproduction import Reading, TradeoffPoint, means_figure, tradeoff_figure
 from safr_study.records import to_plain
-from safr_study.records.run_line import Row
 from safr_study.uncertainty.intervals import Interval
 
 
@@ -54,7 +53,7 @@ def draw_item(result: Reproduction, path: Path) -> None:
         curves = [_curve(curve) for curve in result.curves]
         curves_figure(curves, path, title=heading, caption=caption)
     elif result.capacities:
-        capacity_means_figure(
+        means_figure(
             [group.replace("_", " ") for group in GROUPS],
             [_reading(outcome) for outcome in result.capacities],
             [number.paper for number in result.capacities[0].numbers],
@@ -63,7 +62,7 @@ def draw_item(result: Reproduction, path: Path) -> None:
             caption=caption,
         )
     elif result.rankings:
-        capacity_means_figure(
+        means_figure(
             [name.replace("_", "\n") for name in _ranking_names(result)],
             _ranking_readings(result),
             None,
@@ -117,44 +116,34 @@ def _caption(result: Reproduction) -> str:
 def _points(comparison: PaperComparison) -> tuple[list[TradeoffPoint], list[TradeoffPoint]]:
     ours, papers = [], []
     for row in comparison.rows:
-        accuracy, srs = row.metrics[METRICS.index("accuracy")], row.srs
+        name, accuracy, srs = row.entry.name, row.metrics[METRICS.index("accuracy")], row.srs
         ours.append(
             TradeoffPoint(
-                name=row.entry.name,
-                accuracy=accuracy.ours.mean,
-                srs=srs.ours.mean,
+                name=name,
+                at=(accuracy.ours.mean, srs.ours.mean),
                 on_front=row.on_front,
-                accuracy_interval=accuracy.ours.ends,
-                srs_interval=srs.ours.ends,
+                intervals=(accuracy.ours.ends, srs.ours.ends),
                 saturated=row.saturated > 0,
             )
         )
-        papers.append(
-            TradeoffPoint(
-                name=row.entry.name,
-                accuracy=accuracy.paper,
-                srs=srs.paper,
-                on_front=row.on_paper_front,
-            )
-        )
+        papers.append(TradeoffPoint(name, (accuracy.paper, srs.paper), row.on_paper_front))
     return ours, papers
 
 
-def _curve(curve: CurveOutcome) -> AccuracyCurve:
-    return AccuracyCurve(
+def _curve(curve: CurveOutcome) -> Curve:
+    return Curve(
         name=curve.entry.name,
-        deletion=curve.deletion,
         shares=tuple(point.k for point in curve.points),
-        accuracy=tuple(point.ours.mean for point in curve.points),
-        low=tuple(point.ours.low for point in curve.points),
-        high=tuple(point.ours.high for point in curve.points),
+        values=tuple(point.ours.mean for point in curve.points),
+        deletion=curve.deletion,
+        intervals=tuple(point.ours.ends for point in curve.points),
         paper=tuple(point.paper for point in curve.points),
     )
 
 
-def _reading(outcome: CapacityOutcome) -> CapacityReading:
+def _reading(outcome: CapacityOutcome) -> Reading:
     nearest = ", nearest" if outcome.nearest else ""
-    return CapacityReading(
+    return Reading(
         name=f"{outcome.layer}-ReLU, PAD {outcome.pad}{nearest}",
         values=tuple(number.ours for number in outcome.numbers),
         intervals=tuple(
@@ -165,25 +154,21 @@ def _reading(outcome: CapacityOutcome) -> CapacityReading:
 
 def _ranking_names(result: Reproduction) -> list[str]:
     """Rankings that every row has: without VMASK there is no keep-probability."""
-    names: dict[str, set[str]] = {}
-    for outcome in result.rankings:
-        names.setdefault(outcome.ranking, set()).add(outcome.row.name)
-    rows = {outcome.row.name for outcome in result.rankings}
-    return [name for name, having in names.items() if having == rows]
+    rows = {outcome.row for outcome in result.rankings}
+    counts = Counter(outcome.ranking for outcome in result.rankings)
+    return [name for name, count in counts.items() if count == len(rows)]
 
 
-def _ranking_readings(result: Reproduction) -> list[CapacityReading]:
+def _ranking_readings(result: Reproduction) -> list[Reading]:
     shown = _ranking_names(result)
-    by_row: dict[str, dict[str, Interval]] = {}
-    for outcome in result.rankings:
-        by_row.setdefault(outcome.row.name, {})[outcome.ranking] = outcome.average_precision
+    found = {(one.row.name, one.ranking): one.average_precision for one in result.rankings}
     return [
-        CapacityReading(
+        Reading(
             name=row,
-            values=tuple(intervals[name].mean for name in shown),
-            intervals=tuple(intervals[name].ends for name in shown),
+            values=tuple(found[row, name].mean for name in shown),
+            intervals=tuple(found[row, name].ends for name in shown),
         )
-        for row, intervals in by_row.items()
+        for row in dict.fromkeys(outcome.row.name for outcome in result.rankings)
     ]
 
 
@@ -193,11 +178,9 @@ def _records(result: Reproduction) -> Iterator[dict[str, Any]]:
             yield from _row_records(outcome, result.comparison)
     for reading in result.capacities:
         for number in reading.numbers:
+            metric = f"capacity_{number.group}"
             yield {
-                **_row_columns(reading.row),
-                "metric": f"capacity_{number.group}",
-                "runs": result.runs,
-                **_interval_columns(number.interval, number.ours),
+                **_columns(reading.row, metric, result.runs, number.interval, number.ours),
                 "paper": number.paper,
                 "inside": number.inside,
                 "layer": reading.layer,
@@ -205,14 +188,21 @@ def _records(result: Reproduction) -> Iterator[dict[str, Any]]:
                 "distance": reading.distance,
                 "nearest": reading.nearest,
             }
-    yield from _rationale_records(result)
+    for ranking in result.rankings:
+        for metric in ("average_precision", "auroc", "precision_at_gold", "srs"):
+            interval = getattr(ranking, metric)
+            if interval is not None:
+                yield {
+                    **_columns(ranking.row, metric, ranking.seeds, interval),
+                    "ranking": ranking.ranking,
+                    "saturated_runs": ranking.saturated if metric == "srs" else None,
+                }
+    for one in result.sentiments:
+        yield _columns(one.row, "capacity_with_sentiment_minus_without", one.seeds, one.difference)
     for curve in result.curves:
         for point in curve.points:
             yield {
-                **_row_columns(curve.entry.row),
-                "metric": "accuracy",
-                "runs": curve.seeds,
-                **_interval_columns(point.ours, point.ours.mean),
+                **_columns(curve.entry.row, "accuracy", curve.seeds, point.ours),
                 "paper": point.paper,
                 "inside": point.inside,
                 "k": point.k,
@@ -221,36 +211,11 @@ def _records(result: Reproduction) -> Iterator[dict[str, Any]]:
             }
 
 
-def _rationale_records(result: Reproduction) -> Iterator[dict[str, Any]]:
-    for outcome in result.rankings:
-        for metric in ("average_precision", "auroc", "precision_at_gold", "srs"):
-            interval = getattr(outcome, metric)
-            if interval is not None:
-                yield {
-                    **_row_columns(outcome.row),
-                    "metric": metric,
-                    "runs": outcome.seeds,
-                    **_interval_columns(interval, interval.mean),
-                    "ranking": outcome.ranking,
-                    "saturated_runs": outcome.saturated if metric == "srs" else None,
-                }
-    for one in result.sentiments:
-        yield {
-            **_row_columns(one.row),
-            "metric": "capacity_with_sentiment_minus_without",
-            "runs": one.seeds,
-            **_interval_columns(one.difference, one.difference.mean),
-        }
-
-
 def _row_records(outcome: RowOutcome, comparison: PaperComparison) -> Iterator[dict[str, Any]]:
     for number in outcome.metrics:
         gain = number.difference
         yield {
-            **_row_columns(outcome.entry.row),
-            "metric": number.metric,
-            "runs": len(outcome.seeds),
-            **_interval_columns(number.ours, number.ours.mean),
+            **_columns(outcome.entry.row, number.metric, len(outcome.seeds), number.ours),
             "paper": number.paper,
             "inside": number.inside,
             "difference": None if gain is None else gain.mean,
@@ -260,22 +225,22 @@ def _row_records(outcome: RowOutcome, comparison: PaperComparison) -> Iterator[d
             "noise_floor": comparison.noise[number.metric],
             "verdict": number.verdict,
             "saturated_runs": outcome.saturated,
-            "rank": outcome.rank,
-            "paper_rank": outcome.paper_rank,
-            "on_front": outcome.on_front,
-            "front_probability": outcome.front_probability,
-            "on_paper_front": outcome.on_paper_front,
+            **{name: getattr(outcome, name) for name in _OF_ROW},
         }
 
 
-def _row_columns(row: Row) -> dict[str, Any]:
-    return {"row": row.name, **to_plain(row)}
+_OF_ROW = ("rank", "paper_rank", "on_front", "front_probability", "on_paper_front")
 
 
-def _interval_columns(interval: Interval | None, mean: float) -> dict[str, Any]:
+def _columns(
+    row: Row, metric: str, runs: int, interval: Interval | None, mean: float | None = None
+) -> dict[str, Any]:
+    """Columns of every number; the mean is the interval's where there is one."""
     return {
-        "ours": mean,
-        "low": None if interval is None else interval.low,
-        "high": None if interval is None else interval.high,
-        "method": None if interval is None else interval.method,
+        "row": row.name,
+        **to_plain(row),
+        "metric": metric,
+        "runs": runs,
+        "ours": mean if interval is None else interval.mean,
+        **{name: getattr(interval, name, None) for name in ("low", "high", "method")},
     }

@@ -1,16 +1,22 @@
-"""Which runs a table or figure of the paper needs."""
+"""The rows of the paper's tables with their published numbers, and the runs that an item needs.
+
+The numbers (Chang, Deng, Chen: SAFR, Findings of NAACL 2025) lie beside this module as
+``paper_tables.json``, Tables 1-6. All but the capacities are percentage points of test accuracy,
+k = 30 %, of single runs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 from typing import Literal, get_args
 
 from safr_study.data import EncodedCorpus
 from safr_study.errors import BadInput
-from safr_study.features.paper.numbers import PaperRow, paper
-from safr_study.features.paper.training import training_key
-from safr_study.records.run_line import Row, RunLine
+from safr_study.features.paper.lines import MeanCapacities, Row, RunLine
 from safr_study.settings import (
     CorpusSpec,
     EvaluationConfig,
@@ -18,14 +24,101 @@ from safr_study.settings import (
     Penalties,
     Preset,
     TrainConfig,
+    fingerprint_of,
 )
 
+Metric = Literal["accuracy", "accuracy_random_deletion", "accuracy_capacity_deletion", "srs"]
+METRICS: tuple[Metric, ...] = get_args(Metric)
+"""The columns of Tables 1, 2 and 6, in the paper's order."""
 Item = Literal["table1", "table2", "table3", "table6", "figure3", "rationale"]
-ITEMS: tuple[Item, ...] = get_args(Item)
 PAPER_EPOCHS = 100
+PAPER_K = 0.3
+"""k of the paper's tables."""
 PAPER_DATASETS = {"sst2-treebank": "sst2", "sst2": "sst2", "imdb": "imdb"}
 """Ours, and the paper's whose numbers stand beside it. ``sst2-treebank`` went through the authors'
 filter; ``sst2`` is the full one, which the paper did not use."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaperNumbers:
+    """One row of Table 6 on one data set."""
+
+    accuracy: float
+    accuracy_random_deletion: float
+    accuracy_capacity_deletion: float
+    srs: float
+
+    def value(self, metric: Metric) -> float:
+        """The number of one column."""
+        return float(getattr(self, metric))
+
+
+@dataclass(frozen=True, slots=True)
+class PaperRow:
+    """One row of Table 6, which holds those of Tables 1 and 2."""
+
+    name: str
+    vmask: bool
+    lambda_imp: float | None
+    lambda_inter: float | None
+    numbers: Mapping[str, PaperNumbers]
+    """Numbers by data set: ``sst2``, ``imdb``."""
+
+    @property
+    def row(self) -> Row:
+        """What has to be trained."""
+        return Row(self.vmask, self.lambda_imp, self.lambda_inter)
+
+
+def lines_of(entry: PaperRow, lines: Sequence[RunLine]) -> list[RunLine]:
+    """The runs of a row, by seed."""
+    return sorted((line for line in lines if line.row == entry.row), key=lambda line: line.seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """What the paper's tables say."""
+
+    rows: tuple[PaperRow, ...]
+    """Table 6 in its order."""
+    table1: Mapping[str, Sequence[str]]
+    """Names of the rows by data set: baseline, lambda (0, 0), SAFR."""
+    table2: Mapping[str, Sequence[str]]
+    capacities: Mapping[str, MeanCapacities]
+    """Table 3, of the SAFR row: mean FFN1 capacity of the tokens, in [0, 1]."""
+    examples: Mapping[str, Mapping[str, int]]
+    """Table 4: texts by data set and split."""
+
+    def named(self, names: Sequence[str]) -> tuple[PaperRow, ...]:
+        """Several rows by their names.
+
+        Raises:
+            KeyError: there is no such row.
+        """
+        by_name = {row.name: row for row in self.rows}
+        return tuple(by_name[name] for name in names)
+
+
+@cache
+def paper() -> Paper:
+    """The paper's tables, read once."""
+    file = resources.files(__package__).joinpath("paper_tables.json")
+    plain = json.loads(file.read_text(encoding="utf-8"))
+    of_row, datasets = ("name", "vmask", "lambda_imp", "lambda_inter"), ("sst2", "imdb")
+    capacities = plain["table3_average_capacity"]
+    return Paper(
+        rows=tuple(
+            PaperRow(
+                **{name: entry[name] for name in of_row},
+                numbers={name: PaperNumbers(**entry[name]) for name in datasets},
+            )
+            for entry in plain["table6"]
+        ),
+        table1=plain["table1"],
+        table2=plain["table2"],
+        capacities={name: MeanCapacities(**capacities[name]) for name in datasets},
+        examples=plain["table4_examples"],
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +133,9 @@ class WantedRun:
     """Key of the training."""
     corpus: str
     """Fingerprint of the encoded texts."""
-    curve: bool = False
-    """Measure every metric at every k of the curve, and what Table 3 needs, not k = 30 % alone."""
-    capacities: bool = False
-    """Measure what Table 3 needs."""
+    extras: tuple[str, ...] = ()
+    """More than k = 30 %: ``curve``, every metric at every k of the curve and what Table 3 needs;
+    ``capacities``, what Table 3 needs."""
 
     @property
     def label(self) -> str:
@@ -56,9 +148,21 @@ class WantedRun:
             line.key == self.key
             and line.corpus == self.corpus
             and line.evaluation == self.evaluation
-            and (line.test.has("srs_auc") or not self.curve)
-            and (line.capacities is not None or not self.capacities)
+            and (line.test.has("srs_auc") or "curve" not in self.extras)
+            and (line.capacities is not None or "capacities" not in self.extras)
         )
+
+
+_EXTRAS = {"figure3": ("curve",), "table3": ("capacities",)}
+
+
+def training_key(config: TrainConfig, corpus: EncodedCorpus) -> str:
+    """What decides a training's numbers, in 16 hexadecimal digits.
+
+    A setting at its default has no part in it, so that a new setting leaves the old keys alone.
+    """
+    settings = config.model_dump(mode="json", exclude_defaults=True)
+    return fingerprint_of([settings, corpus.fingerprint])[:16]
 
 
 def paper_dataset(dataset: str) -> str:
@@ -87,29 +191,23 @@ def item_rows(item: Item, dataset: str, only: Sequence[str] = ()) -> tuple[Paper
         BadInput: the paper has no numbers of the data set, or not this item of it, or not such a
             row.
     """
-    rows = _all_rows(item, dataset)
-    names = [entry.row.name for entry in rows]
-    for name in only:
-        if name not in names:
-            raise BadInput("row", f"{item} has no row {name!r}; it has {', '.join(names)}")
-    return tuple(entry for entry in rows if not only or entry.row.name in only)
-
-
-def _all_rows(item: Item, dataset: str) -> tuple[PaperRow, ...]:
     name, tables = paper_dataset(dataset), paper()
-    if item == "table6":
-        return tables.rows
-    if item == "table2":
-        if name not in tables.table2:
-            raise BadInput(
-                "dataset", f"the paper's Table 2 is of SST-2 alone, not of {dataset}; use table6"
-            )
-        return tables.named(tables.table2[name])
+    if item == "table2" and name not in tables.table2:
+        raise BadInput(
+            "dataset", f"the paper's Table 2 is of SST-2 alone, not of {dataset}; use table6"
+        )
     if item == "rationale" and dataset != "sst2-treebank":
         raise BadInput("dataset", f"{dataset} has no gold rationale; use sst2-treebank")
-    rows = tables.named(tables.table1[name])
-    # Table 3 is of the SAFR row, the last of Table 1.
-    return rows[-1:] if item == "table3" else rows
+    rows = tables.rows
+    if item != "table6":
+        rows = tables.named((tables.table2 if item == "table2" else tables.table1)[name])
+    if item == "table3":
+        rows = rows[-1:]  # Of the SAFR row, the last of Table 1.
+    names = [entry.name for entry in rows]
+    for one in only:
+        if one not in names:
+            raise BadInput("row", f"{item} has no row {one!r}; it has {', '.join(names)}")
+    return tuple(entry for entry in rows if not only or entry.name in only)
 
 
 def wanted_runs(
@@ -126,23 +224,23 @@ def wanted_runs(
 
     Figure 3 takes every k, and Table 3 padded passes: more than the other tables.
     """
-    wanted = []
-    for seed in range(seeds):
-        for entry in item_rows(item, spec.dataset, only):
-            config = row_config(entry.row, preset=preset, seed=seed, epochs=epochs)
-            wanted.append(
-                WantedRun(
-                    spec=spec,
-                    config=config,
-                    evaluation=EvaluationConfig(),
-                    row=entry.row,
-                    key=training_key(config, corpus),
-                    corpus=corpus.fingerprint,
-                    curve=item == "figure3",
-                    capacities=item == "table3",
-                )
-            )
-    return tuple(wanted)
+    configs = [
+        (entry.row, row_config(entry.row, preset=preset, seed=seed, epochs=epochs))
+        for seed in range(seeds)
+        for entry in item_rows(item, spec.dataset, only)
+    ]
+    return tuple(
+        WantedRun(
+            spec=spec,
+            config=config,
+            evaluation=EvaluationConfig(),
+            row=row,
+            key=training_key(config, corpus),
+            corpus=corpus.fingerprint,
+            extras=_EXTRAS.get(item, ()),
+        )
+        for row, config in configs
+    )
 
 
 def row_config(row: Row, *, preset: Preset, seed: int, epochs: int = PAPER_EPOCHS) -> TrainConfig:

@@ -1,4 +1,4 @@
-"""Run what an item of the paper needs and no line has yet."""
+"""Reproduce one table or figure of the paper: run what no line has yet, compare."""
 
 from __future__ import annotations
 
@@ -9,20 +9,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 
 from safr_study.cluster.ray_cluster import cluster, cluster_nodes
 from safr_study.cluster.slots import plan_slots
 from safr_study.data import EncodedCorpus, encoded_corpus
-from safr_study.errors import BadInput, StudyInterrupted
-from safr_study.features.paper.lines import append_line, line_path, read_file
+from safr_study.errors import BadInput, StudyIncomplete, StudyInterrupted
+from safr_study.features.paper.compare import Reproduction, reproduce_item
+from safr_study.features.paper.lines import RunLine, append_line, line_path, read_file
 from safr_study.features.paper.measure import measure_paper_run
-from safr_study.features.paper.rows import PAPER_EPOCHS, Item, WantedRun, wanted_runs
+from safr_study.features.paper.rows import (
+    PAPER_EPOCHS,
+    Item,
+    WantedRun,
+    item_rows,
+    paper_dataset,
+    wanted_runs,
+)
 from safr_study.home import Home
 from safr_study.ledger.driver_lock import Lease
 from safr_study.ledger.retention import tidy_states
 from safr_study.object_store import check_place, is_url, join
 from safr_study.records.run import RunResult
-from safr_study.records.run_line import RunLine
 from safr_study.runner.source import FixedSource
 from safr_study.runner.task import RunTask
 from safr_study.runner.trial_dir import make_trial_root
@@ -83,15 +91,6 @@ class RunPlan:
         room = "as many at once as the cluster has room for"
         at_once = room if self.workers is None else f"{self.workers} at once"
         return [head, f"{missing} to do, {at_once}, {left}"]
-
-
-@dataclass(frozen=True, slots=True)
-class RunOutcome:
-    """The lines of the wanted runs, in their order, and those that failed."""
-
-    lines: tuple[RunLine, ...]
-    failures: tuple[tuple[WantedRun, str], ...]
-    """Each with its sentence."""
 
 
 Say = Callable[[str], None]
@@ -175,7 +174,9 @@ def drive_on_ray(source_for: Callable[[float], FixedSource], plan: RunPlan, home
     return ended is EndReason.INTERRUPTED
 
 
-def run_missing(plan: RunPlan, home: Home, *, say: Say, drive: Drive = drive_on_ray) -> RunOutcome:
+def run_missing(
+    plan: RunPlan, home: Home, *, say: Say, drive: Drive = drive_on_ray
+) -> tuple[tuple[RunLine, ...], list[str]]:
     """Do the runs that are missing; each line is appended as it ends.
 
     Args:
@@ -184,45 +185,43 @@ def run_missing(plan: RunPlan, home: Home, *, say: Say, drive: Drive = drive_on_
         say: shows what ends, a sentence each.
         drive: does the runs.
 
+    Returns:
+        The lines of the wanted runs, in their order, and a sentence for each that failed.
+
     Raises:
         StudyInterrupted: by Ctrl-C; what was finished is on disk.
         SafrError: a fault that all runs share, such as a full disk or a lost head of the cluster.
     """
     request, folder = plan.request, _models(plan.request, home)
-    failures: list[tuple[WantedRun, str]] = []
+    failures: list[str] = []
 
-    def store(task: RunTask, result: RunResult) -> None:
+    def store(task: RunTask, result: RunResult, source: FixedSource) -> None:
         wanted = plan.missing[task.number]
         if result.line is None:
-            failures.append((wanted, str(result.failure)))
-            say(f"warning: {wanted.label} failed: {result.failure}")
+            failures.append(f"{wanted.label} failed: {result.failure}")
+            say(f"warning: {failures[-1]}")
             return
         line = RunLine.from_json(result.line)
         if not wanted.is_met_by(line):
             raise RuntimeError(f"{wanted.label} gave the line of another run: {line.key}")
         line = append_line(request.results, line)
         tidy_states(task.folder)
-        assert source is not None
-        left, seconds = source.left, source.seconds_left
-        rest = f"; {left} left, about {duration(seconds)}" if left else ""
+        left = source.left
+        rest = f"; {left} left, about {duration(source.seconds_left)}" if left else ""
         srs = line.test.value("srs@30")
         say(
             f"{wanted.label}: accuracy {line.test.accuracy:.2f}, SRS(30) {srs:.2f}, "
             f"{line.epochs} epochs in {duration(line.seconds)}{rest}"
         )
 
-    source: FixedSource | None = None
-
     def source_for(gpus: float) -> FixedSource:
-        nonlocal source
-        source = FixedSource(
+        return FixedSource(
             [_task(number, run, folder, gpus) for number, run in enumerate(plan.missing)],
             store,
             title=f"{request.item} on {request.spec.dataset}",
             results=str(plan.file),
             work=measure_paper_run,
         )
-        return source
 
     interrupted = False
     if plan.missing:
@@ -244,7 +243,55 @@ def run_missing(plan: RunPlan, home: Home, *, say: Say, drive: Drive = drive_on_
             f"interrupted with {count} of {len(kept)} runs in {request.results}; the same command "
             "goes on with the others, each from its last epoch"
         )
-    return RunOutcome(tuple(line for line in kept if line is not None), tuple(failures))
+    return tuple(line for line in kept if line is not None), failures
+
+
+def reproduce(
+    request: RunRequest, home: Home, *, say: Say, drive: Drive = drive_on_ray
+) -> Reproduction:
+    """Do the runs that an item lacks, and set all of them next to the paper.
+
+    Args:
+        request: what was asked for.
+        home: keeps trained models and, of an interrupted run, its last epoch.
+        say: shows what happens, a sentence each.
+        drive: does the runs.
+
+    Raises:
+        BadInput: the paper has no such numbers, or the data or lines cannot be read.
+        StudyInterrupted: by Ctrl-C; what was finished is on disk.
+        StudyIncomplete: every run failed, so there is nothing to compare; or all share a fault.
+        ServiceUnreachable: the data set is nowhere on this machine and the hub does not answer, or
+            the cluster's head is gone.
+    """
+    dataset = request.spec.dataset
+    entries = item_rows(request.item, dataset, request.only)
+    file = line_path(request.results, dataset, request.preset)
+    lock = file.with_name(f".{file.stem}.lock")
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(lock, timeout=0):
+            plan = plan_runs(request, home)
+            for sentence in plan.lines():
+                say(sentence)
+            lines, failures = run_missing(plan, home, say=say, drive=drive)
+    except Timeout:
+        raise BadInput(
+            "results",
+            f"{file} is being filled by another process; wait for it, or stop it with Ctrl-C there",
+        ) from None
+    if not lines:
+        raise StudyIncomplete(
+            f"no run of {request.item} on {dataset} could be finished; {failures[0]}"
+        )
+    return reproduce_item(
+        request.item,
+        entries,
+        lines,
+        paper_dataset=paper_dataset(dataset),
+        seeds=request.seeds,
+        failures=failures,
+    )
 
 
 def _models(request: RunRequest, home: Home) -> str:
@@ -255,7 +302,6 @@ def _models(request: RunRequest, home: Home) -> str:
 
 
 def _task(number: int, wanted: WantedRun, folder: str, gpus: float) -> RunTask:
-    flags = {"curve": wanted.curve, "capacities": wanted.capacities}
     return RunTask(
         number=number,
         train=wanted.config,
@@ -264,7 +310,7 @@ def _task(number: int, wanted: WantedRun, folder: str, gpus: float) -> RunTask:
         objectives=(),
         folder=join(folder, wanted.key),
         gpus=gpus,
-        extras=tuple(name for name, asked in flags.items() if asked),
+        extras=wanted.extras,
     )
 
 

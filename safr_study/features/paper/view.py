@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from safr_study.features.paper.compare import PaperComparison, RowOutcome
+from safr_study.features.paper.compare import PaperComparison, Reproduction, RowOutcome
 from safr_study.features.paper.curves import CapacityNumber, CurvePoint
-from safr_study.features.paper.numbers import METRICS, Metric
-from safr_study.features.paper.result import Reproduction
-from safr_study.records.run_line import VMASK_ROW
+from safr_study.features.paper.lines import VMASK_ROW
+from safr_study.features.paper.rows import METRICS, Metric
+from safr_study.records import to_plain
 from safr_study.render.text_table import TextPage, TextTable
 from safr_study.text import plural
 from safr_study.uncertainty.intervals import Interval
@@ -22,14 +22,7 @@ TITLES = {
     "figure3": "Figure 3: accuracy against the share of deleted tokens",
     "rationale": "Rankings against the gold rationale (not in the paper)",
 }
-_SHORT: dict[Metric, str] = {
-    "accuracy": "accuracy",
-    "accuracy_random_deletion": "random 30",
-    "accuracy_capacity_deletion": "top 30",
-    "srs": "SRS(30)",
-}
-
-
+_SHORT = dict(zip(METRICS, ("accuracy", "random 30", "top 30", "SRS(30)"), strict=True))
 METRIC_NAMES: dict[Metric, str] = {
     "accuracy": "accuracy",
     "accuracy_random_deletion": "accuracy without random 30 %",
@@ -94,30 +87,25 @@ def _levels(result: Reproduction, comparison: PaperComparison, wide: bool) -> Te
 def _differences(comparison: PaperComparison, wide: bool) -> TextTable:
     noise = comparison.noise["srs"]
     floor = "" if noise is None else f"; noise floor {noise:.2f}"
-    rows = [
-        (
-            _marked(outcome),
-            *_difference_cells(outcome, wide),
-            "same" if outcome.same_sign else "other",
-            f"{outcome.rank} ({outcome.paper_rank})",
+    rows = []
+    for outcome in comparison.rows:
+        srs, base = outcome.srs, outcome.entry.row == VMASK_ROW
+        paper = srs.paper_difference
+        rows.append(
+            (
+                _marked(outcome),
+                "" if srs.difference is None else _cell(srs.difference, wide, sign="+"),
+                "" if paper is None else f"{paper:+.2f}",
+                "is compared with" if base else srs.verdict or "",
+                "same" if outcome.same_sign else "other",
+                f"{outcome.rank} ({outcome.paper_rank})",
+            )
         )
-        for outcome in comparison.rows
-    ]
     return TextTable(
         f"SRS(30) minus that of lambda (0, 0), paired{floor}; sign and rank of SRS",
         ("row", ">ours", ">paper", "verdict", "sign", ">rank"),
         rows,
     )
-
-
-def _difference_cells(outcome: RowOutcome, wide: bool) -> tuple[str, str, str]:
-    srs = outcome.srs
-    if outcome.entry.row == VMASK_ROW:
-        return "", "", "is compared with"
-    paper = "" if srs.paper_difference is None else f"{srs.paper_difference:+.2f}"
-    if srs.difference is None:
-        return "", paper, ""
-    return _cell(srs.difference, wide, sign="+"), paper, srs.verdict or ""
 
 
 def _front(result: Reproduction, comparison: PaperComparison, wide: bool) -> TextTable:
@@ -166,25 +154,14 @@ def _capacity_cell(number: CapacityNumber, wide: bool) -> str:
 
 
 def _curves(result: Reproduction, wide: bool) -> TextTable:
-    by_row: dict[str, dict[str, dict[float, CurvePoint]]] = {}
-    for curve in result.curves:
-        points = {point.k: point for point in curve.points}
-        by_row.setdefault(curve.entry.name, {})[curve.deletion] = points
     rows = []
-    for name, deletions in by_row.items():
-        top, random = deletions["top"], deletions["random"]
-        for k, point in top.items():
-            other = random.get(k)
-            rows.append(
-                (
-                    name,
-                    f"{100 * k:g}{' !' if point.saturated else ''}",
-                    _cell(point.ours, wide),
-                    _paper(point),
-                    _cell(other.ours, wide) if other is not None else "",
-                    _paper(other) if other is not None else "",
-                )
-            )
+    # Each row of the paper has two: without the top tokens, and without random ones.
+    for top, random in zip(result.curves[::2], result.curves[1::2], strict=True):
+        others = {point.k: point for point in random.points}
+        for point in top.points:
+            k = f"{100 * point.k:g}{' !' if point.saturated else ''}"
+            other = _point_cells(others.get(point.k), wide)
+            rows.append((top.entry.name, k, *_point_cells(point, wide), *other))
     return TextTable(
         "Test accuracy without k % of the tokens; in, out: of our interval" + _mark_key(result),
         ("row", "k %", ">top", ">paper", ">random", ">paper"),
@@ -192,14 +169,26 @@ def _curves(result: Reproduction, wide: bool) -> TextTable:
     )
 
 
+def _point_cells(point: CurvePoint | None, wide: bool) -> tuple[str, str]:
+    if point is None:
+        return "", ""
+    paper = "" if point.paper is None else f"{point.paper:.2f} {_in(bool(point.inside))}"
+    return _cell(point.ours, wide), paper
+
+
 def _rankings(result: Reproduction, wide: bool) -> TextTable:
     rows = [
         (
             outcome.row.name,
             outcome.ranking.replace("_", " "),
-            _cell(outcome.average_precision, wide, decimals=3),
-            _cell(outcome.auroc, wide, decimals=3),
-            _cell(outcome.precision_at_gold, wide, decimals=3),
+            *(
+                _cell(interval, wide, decimals=3)
+                for interval in (
+                    outcome.average_precision,
+                    outcome.auroc,
+                    outcome.precision_at_gold,
+                )
+            ),
             ""
             if outcome.srs is None
             else _cell(outcome.srs, wide) + (" !" if outcome.saturated else ""),
@@ -241,12 +230,6 @@ def _mark_key(result: Reproduction) -> str:
 
 def _saturated(outcome: RowOutcome) -> str:
     return f"saturated: {outcome.saturated}/{len(outcome.seeds)}" if outcome.saturated else ""
-
-
-def _paper(point: CurvePoint) -> str:
-    if point.paper is None:
-        return ""
-    return f"{point.paper:.2f} {_in(point.ours.contains(point.paper))}"
 
 
 def _cell(interval: Interval, wide: bool, *, decimals: int = 2, sign: str = "") -> str:
@@ -371,8 +354,8 @@ def _reading_notes(result: Reproduction) -> Iterator[str]:
     )
     if result.texts != result.paper_texts:
         yield f"Test set: {result.texts:,} texts, the paper's has {result.paper_texts:,}."
-    limits = {"train": result.limits.train, "dev": result.limits.dev, "test": result.limits.test}
-    limited = [f"{name} {limit:,}" for name, limit in limits.items() if limit is not None]
+    limits = to_plain(result.limits).items()
+    limited = [f"{name} {limit:,}" for name, limit in limits if limit is not None]
     if limited:
         yield f"Limited to fewer texts than the paper's: {', '.join(limited)}."
     if result.dataset == "sst2":

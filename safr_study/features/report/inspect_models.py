@@ -10,9 +10,9 @@ import torch
 from safr_study.checkpoint.model_files import LoadedModel, load_model
 from safr_study.data import Corpus, EncodedCorpus, EncodedSplit, encoded_corpus, load_corpus
 from safr_study.errors import SafrError
+from safr_study.evaluation.deletion import sample_rows, sample_texts
 from safr_study.evaluation.explanation import explain_text
-from safr_study.evaluation.leave_one_out import sample_rows, sample_texts
-from safr_study.evaluation.scoring import score_model
+from safr_study.evaluation.scoring import evaluate_model
 from safr_study.home import Home
 from safr_study.object_store import local_copy
 from safr_study.records import StudyResult, TrialRecord
@@ -173,16 +173,15 @@ def _look_at(
     shares = tuple(sorted({share for share in CURVE_SHARES if share} | own))
     try:
         with computing(loaded.config.threads):
-            curve = score_model(
+            curve = evaluate_model(
                 loaded.model,
                 split,
                 split_name="dev",
-                classes=len(loaded.class_names),
                 config=loaded.evaluation,
                 want=Wanted(shares=shares),
                 preset=loaded.config.preset,
                 device=torch.device("cpu"),
-            )
+            ).scores
             explanations = tuple(
                 explain_text(loaded, example.text, reference=f"trial {trial.number}")
                 for example in examples

@@ -2,30 +2,101 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from html import escape
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from safr_study.features.report.model_sections import (
-    capacity_section,
-    curves_section,
-    examples_section,
+from markupsafe import Markup
+
+from safr_study.errors import BadInput
+from safr_study.features.compare import comparison_page
+from safr_study.features.confirm.view import confirmation_page
+from safr_study.features.report import charts
+from safr_study.features.report.report import (
+    ReportRequest,
+    Say,
+    StudyReport,
+    report_json,
+    study_report,
 )
-from safr_study.features.report.sections import (
-    comparison_section,
-    confirmation_section,
-    front_section,
-    history_section,
-    importance_section,
-    parallel_section,
-    provenance_section,
-    stopping_section,
-    trials_section,
-    warnings_section,
+from safr_study.features.study_base.stores import Stores
+from safr_study.records import RankedTrial, TrialRecord, TrialState
+from safr_study.records.scores import is_saturated
+from safr_study.records.warnings import study_warnings, warning_names
+from safr_study.render.format import heading, shown_setting, trial_badges, value_text, values_of
+from safr_study.render.front_page import DATA, SCRIPTS, STYLES, front_chart
+from safr_study.render.html import document, number
+from safr_study.render.result_tables import infeasible_lines
+from safr_study.render.rungs import result_rungs
+from safr_study.settings import Objective, at_k, flat_settings
+from safr_study.text import Z95, duration
+
+_LAYER_MEASURES = (
+    ("mean_capacity", "Mean capacity", 4),
+    ("mean_capacity_important", "Important", 4),
+    ("mean_capacity_less_important", "Less important", 4),
+    ("total_capacity_share", "Total / min(n, D)", 4),
+    ("interference_energy", "Interference", 4),
+    ("mean_cosine", "Mean |cos|", 4),
+    ("effective_rank", "Effective rank", 2),
 )
-from safr_study.features.report.study_report import StudyReport, report_json
-from safr_study.features.report.summary import key_facts, lead
-from safr_study.render.front_page import DATA, SCRIPTS, STYLES
-from safr_study.render.html import document
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenReport:
+    """A report on disk."""
+
+    path: Path
+    bytes: int
+    report: StudyReport
+
+    def facts(self) -> dict[str, Any]:
+        """Facts for programs: where the page is, and what it has."""
+        result = self.report.result
+        missing = [self.report.examples.problem, *(one.problem for one in self.report.models)]
+        return {
+            "written": str(self.path),
+            "bytes": self.bytes,
+            "study": result.name,
+            "dataset": result.dataset,
+            "trials": len(self.report.trials),
+            "front": [ranked.trial.number for ranked in result.front],
+            "hypervolume": result.hypervolume,
+            "models": [{"trial": one.trial, "role": one.role} for one in self.report.models],
+            "texts": len(self.report.examples.texts),
+            "compared": [] if self.report.comparison is None
+            else list(self.report.comparison.names[1:]),
+            "missing": [sentence for sentence in dict.fromkeys(missing) if sentence],
+        }  # fmt: skip
+
+
+def write_report(
+    request: ReportRequest, stores: Stores, *, say: Say = lambda _: None
+) -> WrittenReport:
+    """Make the page and write it, whole or not at all.
+
+    Args:
+        request: what was asked for.
+        stores: where the studies are.
+        say: told what is done next.
+
+    Raises:
+        BadInput: a study is unknown, they cannot be compared, or the file cannot be written.
+        ServiceUnreachable: the ledger's database does not answer.
+    """
+    _check_file(request.out)
+    report = study_report(request, stores, say=say)
+    say("writing the page")
+    page = study_page(report).encode()
+    unfinished = request.out.with_name(f".{request.out.name}.part")
+    try:
+        unfinished.write_bytes(page)
+        unfinished.replace(request.out)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise BadInput("out", f"{request.out} cannot be written ({error.strerror})") from error
+    return WrittenReport(request.out, len(page), report)
 
 
 def study_page(report: StudyReport) -> str:
@@ -34,62 +105,173 @@ def study_page(report: StudyReport) -> str:
     What comes from users (names, texts, settings) is escaped; nothing is loaded, and a policy in
     the page forbids it. Without scripts everything is readable, but not sortable.
     """
-    sections = list(_sections(report))
-    links = "".join(
-        f'<li><a href="#h-{name}">{escape(said)}</a></li>' for name, said, _ in sections
+    result, found, compared = report.result, report.confirmation, report.comparison
+    trials = [ranked.trial for ranked in result.ranked]
+    rungs = result_rungs(result)
+    members = [r.trial for r in result.ranked if r.on_front or r.trial.baseline is not None]
+    layers = [(t, one) for t in members if t.scores is not None for one in t.scores.superposition]
+    # Capacity is taken in the last block: the last of a trial stays.
+    at_ffn1 = {t.number: (t, one) for t, one in layers if one.layer == "ffn1_pre"}
+    parameters = list(dict.fromkeys(n for trial in report.trials for n in trial.parameters))
+    missing = [report.examples.problem, *(one.problem for one in report.models)]
+    settings = flat_settings(report.spec.model_dump(mode="json"))
+    return document(
+        "features/report/report.html",
+        f"{result.name} on {result.dataset}: a study of accuracy and interpretability",
+        styles=STYLES,
+        scripts=SCRIPTS,
+        data={DATA: report_json(report)},
+        data_id=DATA,
+        report=report,
+        lead=lead(report),
+        key_facts=list(key_facts(report)),
+        charts=charts,
+        front_chart=front_chart,
+        infeasible=infeasible_lines(result),
+        warned=study_warnings(trials),
+        confirmed=found and confirmation_page(found, wide=True),
+        compared=compared and comparison_page(compared),
+        histories={o.name: o.history for o in compared.studies if o.history} if compared else {},
+        label=lambda name: Objective(name=name).label,
+        measured=[(one, one.curve) for one in report.models if one.curve is not None],
+        at_k=lambda scores, metric, k: scores.values[at_k(metric, k)],
+        is_saturated=is_saturated,
+        z95=Z95,
+        missing=list(dict.fromkeys(filter(None, missing))),
+        explained=[one for one in report.models if one.explanations],
+        layers=layers,
+        at_ffn1=list(at_ffn1.values()),
+        layer_measures=[(name, digits) for name, _, digits in _LAYER_MEASURES],
+        layer_columns=[f">{title}" for _, title, _ in _LAYER_MEASURES],
+        rungs=rungs if any(one.stopped + one.ran_on for one in rungs) else (),
+        tau_columns=[f">τ {objective.label}" for objective in report.objectives],
+        parameters=parameters,
+        parameter_columns=[f">{name}" for name in parameters],
+        parameter_cell=_parameter_cell,
+        trial_notes=_trial_notes,
+        facts=_facts(report),
+        settings={name: shown_setting(value) for name, value in settings.items()},
     )
+
+
+def lead(report: StudyReport) -> str:
+    """The study's results in sentences, enough for a reader of nothing else."""
     result = report.result
-    body = (
-        '<div class="page">\n'
-        f'<nav aria-label="Contents"><ol>{links}</ol></nav>\n'
-        f"<main>\n{_header(report)}\n"
-        + "\n".join(content for _, _, content in sections)
-        + f"\n{_footer(report)}\n</main>\n</div>"
-    )
-    title = f"{result.name} on {result.dataset}: a study of accuracy and interpretability"
-    return document(title, body, styles=STYLES, scripts=SCRIPTS, data={DATA: report_json(report)})
+    if not result.ranked:
+        return "No trial is complete yet: there is no front to show."
+    said = [
+        f"{len(result.front)} of {len(result.ranked)} ranked trials are on the front: none of the "
+        "others is at least as good in everything and better in something."
+    ]
+    knee = next((ranked for ranked in result.ranked if ranked.knee), None)
+    if knee is not None:
+        said.append(
+            f"The best compromise, the knee, is {_named(knee.trial)} with {_all(knee, report)}."
+        )
+        said += _against_baselines(knee, report)
+    if report.confirmation is not None:
+        found = report.confirmation
+        said.append(
+            f"Under {len(found.seeds)} new seeds {len(found.stayed)} of {len(found.members)} "
+            "members stay on the front."
+        )
+    else:
+        said.append(
+            "The front was chosen by these same numbers, so they look better than they are; "
+            "safr-study confirm measures it anew."
+        )
+    if report.running:
+        said.append("The study is still running; this is how it stands.")
+    return " ".join(said)
 
 
-def _sections(report: StudyReport) -> Iterator[tuple[str, str, str]]:
-    """Name, short title and HTML of each part that the study has."""
-    made = (
-        ("front", "The front", front_section(report)),
-        ("warnings", "Warnings", warnings_section(report)),
-        ("confirmation", "Confirmed", confirmation_section(report)),
-        ("comparison", "Compared", comparison_section(report.comparison)),
-        ("history", "Hypervolume", history_section(report)),
-        ("importance", "What matters", importance_section(report)),
-        ("parallel", "Settings", parallel_section(report)),
-        ("curves", "Deletion curves", curves_section(report)),
-        ("capacity", "Capacity", capacity_section(report)),
-        ("examples", "Examples", examples_section(report)),
-        ("stopping", "Early stopping", stopping_section(report)),
-        ("trials", "All trials", trials_section(report)),
-        ("provenance", "Provenance", provenance_section(report)),
-    )
-    return (part for part in made if part[2])
-
-
-def _header(report: StudyReport) -> str:
+def key_facts(report: StudyReport) -> Iterator[tuple[str, str, str]]:
+    """Name, value and a word on it."""
     result = report.result
-    facts = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}"
-        + (f"<small>{escape(more)}</small>" if more else "")
-        + "</dd></div>"
-        for name, value, more in key_facts(report)
-    )
+    knee = next((ranked for ranked in result.ranked if ranked.knee), None)
+    if knee is not None:
+        for objective, value in zip(report.objectives, values_of(knee), strict=True):
+            yield f"{heading(objective)} of the knee", value_text(objective, value), "on dev"
+    reference = ", ".join(f"{value:.4g}" for value in result.reference_point)
+    yield "Hypervolume", f"{result.hypervolume:.1f}", f"from ({reference})"
+    complete = report.count(TrialState.COMPLETE)
+    others = [
+        (report.count(TrialState.PRUNED), "stopped early"),
+        (report.count(TrialState.FAILED), "failed"),
+        (report.count(TrialState.RUNNING), "unfinished"),
+    ]
+    said = ", ".join(f"{count} {what}" for count, what in others if count)
+    yield "Trials", f"{complete} of {result.asked}", said or "complete"
+    epochs = sum(len(trial.epochs) for trial in report.trials)
+    seconds = sum(trial.seconds or sum(e.seconds for e in trial.epochs) for trial in report.trials)
+    yield "Training", f"{epochs:,} epochs", f"{duration(seconds)} of work"
+
+
+def _against_baselines(knee: RankedTrial, report: StudyReport) -> Iterator[str]:
+    for ranked in report.result.ranked:
+        name = ranked.trial.baseline
+        if name is None or ranked is knee:
+            continue
+        shifts = []
+        for objective, mine, theirs in zip(
+            report.objectives, values_of(knee), values_of(ranked), strict=True
+        ):
+            change = mine - theirs
+            sign = "+" if change >= 0 else "−"
+            shifts.append(f"{objective.label} {sign}{value_text(objective, abs(change))}")
+        yield f"Against the baseline {name}: {', '.join(shifts)}."
+
+
+def _named(trial: TrialRecord) -> str:
     return (
-        f'<header><p class="kicker">Study on {escape(result.dataset)}</p>'
-        f"<h1>{escape(result.name)}</h1>"
-        f'<p class="lead">{escape(lead(report))}</p><dl class="key">{facts}</dl></header>'
+        f"the baseline {trial.baseline}"
+        if trial.baseline
+        else f"trial {trial.number} ({trial.label})"
     )
 
 
-def _footer(report: StudyReport) -> str:
-    return (
-        f"<footer><p>Written {escape(report.written)} by safr-study {escape(report.safr_study)}. "
-        "This file loads nothing and sends nothing. "
-        f'<button type="button" data-save="{DATA}" '
-        f'data-name="{escape(report.result.name)}-report.json" hidden>'
-        "Save its numbers as JSON</button></p></footer>"
-    )
+def _all(ranked: RankedTrial, report: StudyReport) -> str:
+    pairs = zip(report.objectives, values_of(ranked), strict=True)
+    return " and ".join(f"{o.label} {value_text(o, value)}" for o, value in pairs)
+
+
+def _trial_notes(ranked: RankedTrial) -> str:
+    notes = [*trial_badges(ranked).split(", "), *warning_names(ranked.trial)]
+    return ", ".join(dict.fromkeys(filter(None, notes)))
+
+
+def _parameter_cell(value: float | str | bool | None) -> Markup:
+    if isinstance(value, (bool, str)):
+        shown = value if isinstance(value, str) else str(value).lower()
+        return Markup('<td class="number"><bdi>{}</bdi></td>').format(shown)
+    if value is None:
+        return number(None)
+    rounded = float(f"{value:.4g}")
+    return number(value, shown=f"{rounded:,.6g}" if abs(rounded) < 1e5 else f"{rounded:.3g}")
+
+
+def _facts(report: StudyReport) -> dict[str, str]:
+    """Source of the numbers."""
+    spec, facts = report.spec, report.provenance
+    versions = facts.get("versions")
+    known = versions.items() if isinstance(versions, Mapping) else ()
+    return {
+        "Data": spec.corpus.dataset,
+        "Encoded texts (SHA-256)": str(facts.get("corpus_fingerprint", "not recorded")),
+        "Preset": spec.train.preset,
+        "Objectives": ", ".join(
+            f"{o.label} ({'higher' if o.maximise else 'lower'} is better)" for o in spec.objectives
+        ),
+        "Capacity at": spec.evaluation.capacity_layer,
+        "Sampler, scheduler": f"{spec.sampler}, {spec.scheduler.name}",
+        "Seed": f"{spec.seed}, {spec.seeds_per_trial} per trial",
+        "Source": str(facts.get("commit") or "an installed package, no checkout"),
+        "Versions": ", ".join(f"{name} {version}" for name, version in known) or "not recorded",
+    }
+
+
+def _check_file(path: Path) -> None:
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise BadInput("out", f"{path.name} is no page; end it in .html")
+    if not path.absolute().parent.is_dir():
+        raise BadInput("out", f"{path.parent} is no folder; make it first")

@@ -1,34 +1,43 @@
-"""Write the report of a study: read its ledger, look at its models, make the page."""
+"""Everything that the report of a study shows: read from its ledger, its models looked at."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import safr_study
-from safr_study.errors import BadInput
-from safr_study.features.compare.compare import (
+from safr_study.features.compare import (
     StudyComparison,
     StudyView,
     compare_studies,
+    comparison_json,
     study_view,
 )
-from safr_study.features.confirm.summary import stored_confirmation
+from safr_study.features.confirm.output import confirmation_json
+from safr_study.features.confirm.plan import stored_confirmation
 from safr_study.features.report.inspect_models import Examples, InspectedModel, inspect_models
-from safr_study.features.report.page import study_page
-from safr_study.features.report.study_report import StudyReport
 from safr_study.features.study_base.results import load_ledger, rank_ledger
 from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.driver_lock import driver_of
 from safr_study.ledger.importance import parameter_importance
 from safr_study.ledger.notes import command_of
 from safr_study.ledger.storage import close_storage
+from safr_study.records import StudyResult, TrialRecord, TrialState, to_plain
+from safr_study.records.study import HistoryPoint, Importance
+from safr_study.render.format import half_widths
 from safr_study.render.history import hypervolume_history
+from safr_study.render.result_tables import result_json
+from safr_study.settings import Objective, StudySpec
+from safr_study.uncertainty.confirmation import Confirmation
 
+SCHEMA_VERSION = 1
+"""Version of the page's embedded data; raise it when a key changes its meaning."""
+MOST_WHOLE = 200
+"""Ranked trials of which everything measured is embedded: about 10 kB each."""
 TEXTS = 6
 """Example explanations."""
 Say = Callable[[str], None]
@@ -49,60 +58,45 @@ class ReportRequest:
     texts: int = TEXTS
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenReport:
-    """A report on disk."""
+@dataclass(frozen=True, slots=True, eq=False)
+class StudyReport:
+    """One study, read at one moment."""
 
-    path: Path
-    bytes: int
-    report: StudyReport
+    result: StudyResult
+    spec: StudySpec
+    history: tuple[HistoryPoint, ...]
+    importance: tuple[Importance, ...]
+    provenance: Mapping[str, Any]
+    """Provenance in the ledger: commit, versions, fingerprint of the corpus."""
+    command: str
+    """Command that repeats or resumes the study."""
+    report_command: str
+    """Command that makes this page again."""
+    written: str
+    """Time, ISO 8601 in UTC."""
+    safr_study: str
+    """Version that made the page."""
+    running: bool = False
+    """True while a driver runs the study."""
+    confirmation: Confirmation | None = None
+    models: tuple[InspectedModel, ...] = ()
+    examples: Examples = field(default_factory=Examples)
+    comparison: StudyComparison | None = None
 
-    def facts(self) -> dict[str, Any]:
-        """Facts for programs: where the page is, and what it has."""
-        result = self.report.result
-        missing = [self.report.examples.problem, *(one.problem for one in self.report.models)]
-        return {
-            "written": str(self.path),
-            "bytes": self.bytes,
-            "study": result.name,
-            "dataset": result.dataset,
-            "trials": len(self.report.trials),
-            "front": [ranked.trial.number for ranked in result.front],
-            "hypervolume": result.hypervolume,
-            "models": [{"trial": one.trial, "role": one.role} for one in self.report.models],
-            "texts": len(self.report.examples.texts),
-            "compared": [] if self.report.comparison is None
-            else list(self.report.comparison.names[1:]),
-            "missing": [sentence for sentence in dict.fromkeys(missing) if sentence],
-        }  # fmt: skip
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """Objectives in the study's order."""
+        return tuple(Objective(name=name) for name in self.result.objectives)
 
+    @property
+    def trials(self) -> tuple[TrialRecord, ...]:
+        """All trials, by number."""
+        members = (*(ranked.trial for ranked in self.result.ranked), *self.result.unranked)
+        return tuple(sorted(members, key=lambda trial: trial.number))
 
-def write_report(
-    request: ReportRequest, stores: Stores, *, say: Say = lambda _: None
-) -> WrittenReport:
-    """Make the page and write it, whole or not at all.
-
-    Args:
-        request: what was asked for.
-        stores: where the studies are.
-        say: told what is done next.
-
-    Raises:
-        BadInput: a study is unknown, they cannot be compared, or the file cannot be written.
-        ServiceUnreachable: the ledger's database does not answer.
-    """
-    _check_file(request.out)
-    report = study_report(request, stores, say=say)
-    say("writing the page")
-    page = study_page(report).encode()
-    unfinished = request.out.with_name(f".{request.out.name}.part")
-    try:
-        unfinished.write_bytes(page)
-        unfinished.replace(request.out)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise BadInput("out", f"{request.out} cannot be written ({error.strerror})") from error
-    return WrittenReport(request.out, len(page), report)
+    def count(self, state: TrialState) -> int:
+        """Trials in this state."""
+        return sum(trial.state is state for trial in self.trials)
 
 
 def study_report(
@@ -157,13 +151,6 @@ def _comparison(view: StudyView, request: ReportRequest, stores: Stores) -> Stud
     return compare_studies([view, *others], anyway=request.anyway)
 
 
-def _check_file(path: Path) -> None:
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise BadInput("out", f"{path.name} is no page; end it in .html")
-    if not path.absolute().parent.is_dir():
-        raise BadInput("out", f"{path.parent} is no folder; make it first")
-
-
 def _command(request: ReportRequest) -> str:
     parts = ["safr-study", "report", request.study, "--out", request.out.name]
     for name in request.others:
@@ -172,3 +159,63 @@ def _command(request: ReportRequest) -> str:
     parts += ["--quick"] if request.quick else []
     parts += ["--texts", str(request.texts)] if request.texts != TEXTS else []
     return shlex.join(parts)
+
+
+def report_json(report: StudyReport) -> dict[str, Any]:
+    """All numbers of the page as JSON values: what it embeds.
+
+    Keys: ``schema``, ``result`` (as `result_json`; of more than `MOST_WHOLE` ranked trials the
+    ``scores`` of those that are neither on the front nor baselines are null), ``spreads`` (by
+    trial number and objective: ``half`` and ``covers``), ``history``, ``importance``,
+    ``confirmation`` (as `confirmation_json`, or null), ``models`` (``trial``, ``role``, ``curve``,
+    ``problem`` and ``predictions`` for each example), ``examples``, ``comparison`` (as
+    `comparison_json`, or null), ``settings``, ``provenance``, ``command``, ``report_command``,
+    ``written`` and ``safr_study``.
+    """
+    names = report.result.objectives
+    return {
+        "schema": SCHEMA_VERSION,
+        "result": _result_json(report.result),
+        "spreads": {
+            str(ranked.trial.number): dict(
+                zip(names, map(to_plain, half_widths(ranked.trial, report.objectives)), strict=True)
+            )
+            for ranked in report.result.ranked
+        },
+        "history": to_plain(report.history),
+        "importance": [{**to_plain(one), "strength": one.strength} for one in report.importance],
+        "confirmation": None
+        if report.confirmation is None
+        else confirmation_json(report.confirmation),
+        "models": [_model_json(one) for one in report.models],
+        "examples": to_plain(report.examples),
+        "comparison": None if report.comparison is None else comparison_json(report.comparison),
+        "settings": report.spec.model_dump(mode="json"),
+        "provenance": to_plain(dict(report.provenance)),
+        "command": report.command,
+        "report_command": report.report_command,
+        "written": report.written,
+        "safr_study": report.safr_study,
+    }
+
+
+def _result_json(result: StudyResult) -> dict[str, Any]:
+    plain = result_json(result)
+    if len(plain["trials"]) > MOST_WHOLE:
+        for trial in plain["trials"]:
+            if not trial["on_front"] and trial["baseline"] is None:
+                trial["scores"] = None
+    return plain
+
+
+def _model_json(one: InspectedModel) -> dict[str, Any]:
+    return {
+        "trial": one.trial,
+        "role": one.role,
+        "curve": None if one.curve is None else to_plain(one.curve),
+        "problem": one.problem,
+        "predictions": [
+            {"prediction": found.prediction, "probability": found.probability}
+            for found in one.explanations
+        ],
+    }

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import yaml
 
 from safr_study.data import EncodedCorpus
+from safr_study.features.study_base.files import Content, write_files
 from safr_study.features.study_base.results import rank_ledger
 from safr_study.figures.front import front_figure
 from safr_study.figures.history import history_figure
-from safr_study.figures.parallel import parallel_figure
+from safr_study.figures.parameters import parallel_figure
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.notes import began, command_of, delivery_ends
 from safr_study.records import Provenance, StudyResult
-from safr_study.records.history import HistoryPoint
+from safr_study.records.study import HistoryPoint
 from safr_study.render.front_page import front_page
-from safr_study.render.history import history_table, hypervolume_history, write_history_csv
-from safr_study.render.result_tables import result_table, write_csv
+from safr_study.render.history import history_table, hypervolume_history
+from safr_study.render.result_tables import result_table
 from safr_study.render.rungs import result_rungs, rung_rows
 from safr_study.render.study_log import study_log
 from safr_study.settings import StudySpec
-from safr_study.tracking import StudyEnd, StudyWriter, TrackedStudy
+from safr_study.tracking.study_runs import StudyEnd, TrackedStudy
+from safr_study.tracking.writer import StudyWriter
 
 
 def corpus_facts(corpus: EncodedCorpus) -> dict[str, int | str]:
@@ -91,17 +94,21 @@ def study_files(
         "space.yaml": _space(ledger.spec),
         "study.log": study_log(result, command=command_of(ledger), began=began(ledger)).encode(),
     }
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        write_csv(result, folder / "front.csv")
-        write_history_csv(history, folder / "hypervolume.csv")
-        if result.ranked:
-            for kind in ("png", "svg"):
-                front_figure(result, folder / f"front.{kind}")
-                history_figure(result, history, folder / f"hypervolume.{kind}")
-                parallel_figure(result, folder / f"parallel-coordinates.{kind}")
-            (folder / "front.html").write_text(front_page(result), encoding="utf-8")
-        files |= {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    contents: dict[str, Content] = {
+        "front.csv": result_table(result),
+        "hypervolume.csv": history_table(history),
+    }
+    if result.ranked:
+        for kind in ("png", "svg"):
+            contents |= {
+                f"front.{kind}": partial(front_figure, result),
+                f"hypervolume.{kind}": partial(history_figure, result, history),
+                f"parallel-coordinates.{kind}": partial(parallel_figure, result),
+            }
+        contents["front.html"] = front_page(result)
+    with tempfile.TemporaryDirectory() as folder:
+        written = write_files(Path(folder), contents)
+        files |= {path.name: path.read_bytes() for path in sorted(written)}
     return files
 
 

@@ -45,7 +45,10 @@ from safr_study.runner.search_source import SearchSource
 from safr_study.runner.trial_dir import make_trial_root
 from safr_study.sampling.fixed_trials import planned_trials
 from safr_study.settings import StudySpec
-from safr_study.tracking import Store, StudyWriter, close_open_runs, open_store, register_front
+from safr_study.tracking.registry import register_front
+from safr_study.tracking.runs import close_open_runs
+from safr_study.tracking.store import Store, open_store
+from safr_study.tracking.writer import StudyWriter
 
 
 class Progress(StudyObserver, Protocol):

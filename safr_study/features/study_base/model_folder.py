@@ -9,7 +9,8 @@ from pathlib import Path
 
 from safr_study.errors import BadInput
 from safr_study.features.study_base.stores import Stores
-from safr_study.tracking import open_store, pull
+from safr_study.tracking.pull import pull
+from safr_study.tracking.store import open_store
 
 REGISTRY_SCHEME = "models:/"
 

@@ -15,7 +15,7 @@ from safr_study.ledger.run_store import confirmed_seeds
 from safr_study.ledger.storage import close_storage, open_storage, stored_studies
 from safr_study.pareto import rank_study
 from safr_study.records import StudyResult, TrialState
-from safr_study.render.history import hypervolume_history, write_history_csv
+from safr_study.render.history import history_table, hypervolume_history
 from safr_study.render.result_tables import result_table
 
 
@@ -123,7 +123,7 @@ def write_result(result: StudyResult, folder: Path) -> list[Path]:
             f"{front}.csv": result_table(result),
             f"{grown}.png": draw_history,
             f"{grown}.svg": draw_history,
-            f"{grown}.csv": partial(write_history_csv, history),
+            f"{grown}.csv": history_table(history),
         },
     )
 

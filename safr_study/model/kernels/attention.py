@@ -6,6 +6,7 @@ Shapes: B texts, H heads, L positions, d = E / H numbers of a head.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,28 +18,6 @@ _VECTOR = 16
 """Numbers of float32 in the widest register."""
 
 
-def attend(
-    projected: Tensor,
-    heads: int,
-    keys: Tensor | None,
-    hidden: Tensor | None,
-    queries: Tensor | None,
-) -> tuple[Tensor, Tensor]:
-    """Mixed values ``[B, L, E]`` and attention ``[B, H, L, L]``, as `model.attention.attend`.
-
-    Args:
-        projected: queries, keys and values side by side, ``[B, L, 3 E]``.
-        heads: H.
-        keys: 1 for the keys that are seen, 0 for others, ``[B, L]``; ``None``: all are.
-        hidden: score of the other keys, 0 for those that are seen, ``[B, L]``; with ``keys``.
-        queries: 1 for the queries that attend, 0 for others, ``[B, L]``; ``None``: all do.
-    """
-    mixed, attention = _Attention.apply(  # type: ignore[no-untyped-call]
-        projected, heads, keys, hidden, queries
-    )
-    return mixed, attention
-
-
 def mix(
     parts: Tensor, keys: Tensor | None, hidden: Tensor | None, queries: Tensor | None
 ) -> tuple[Tensor, Tensor]:
@@ -46,7 +25,7 @@ def mix(
 
     Args:
         parts: queries, keys and values ``[3, B, H, L, d]``, contiguous.
-        keys: as in `attend`, like the two below.
+        keys: as in `model.attention.attend`, like the two below.
         hidden: score of the other keys.
         queries: 1 for the queries that attend.
     """
@@ -141,3 +120,7 @@ class _Attention(torch.autograd.Function):
                 by_text = of_part.view(-1, heads, length, width)  # type: ignore[union-attr]
                 gradient[some, :, number] = by_text.transpose(1, 2)
         return gradient.flatten(2), None, None, None, None
+
+
+attend: Callable[..., tuple[Tensor, Tensor]] = _Attention.apply
+"""`model.attention.attend`, every argument given."""

@@ -22,7 +22,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor, *, tanh: bool = False) -> Te
 
     torch multiplies with MKL on the CPU, which runs at half speed on processors of another maker
     than Intel. There large float32 products go through oneDNN; on Intel's the two are as fast, and
-    MKL needs no transposed copies.
+    MKL needs no transposed copies. oneDNN compiles a kernel for each number of rows, so the numbers
+    are kept few.
 
     Args:
         x: any number of dimensions.
@@ -32,7 +33,10 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor, *, tanh: bool = False) -> Te
             and in a tenth of the time.
     """
     if by_onednn(x, weight.numel()):
-        return onednn_linear(x, weight, bias, tanh=tanh)
+        product: Tensor = _OneDnnLinear.apply(  # type: ignore[no-untyped-call]
+            _filled(x), weight, bias, "tanh" if tanh else "none"
+        )
+        return _unfilled(product, x)
     values = F.linear(x, weight, bias)
     return torch.tanh(values) if tanh else values
 
@@ -41,23 +45,12 @@ def by_onednn(x: Tensor, cells: int) -> bool:
     """Whether the product of ``x`` and a matrix of so many elements is quicker by oneDNN here."""
     return (
         USES_ONEDNN
-        and kernels.fast()
+        and kernels.FAST
         and x.device.type == "cpu"
         and x.dtype == torch.float32
         and cells >= LARGE
         and x.numel() > 0
     )
-
-
-def onednn_linear(x: Tensor, weight: Tensor, bias: Tensor, *, tanh: bool = False) -> Tensor:
-    """``linear`` by oneDNN, float32 on the CPU.
-
-    oneDNN compiles a kernel for each number of rows, so the numbers are kept few.
-    """
-    product: Tensor = _OneDnnLinear.apply(  # type: ignore[no-untyped-call]
-        _filled(x), weight, bias, "tanh" if tanh else "none"
-    )
-    return _unfilled(product, x)
 
 
 def perceptron(x: Tensor, first: nn.Linear, second: nn.Linear) -> Tensor:

@@ -1,4 +1,4 @@
-"""The regularisers with fewer products and temporaries; see `model.penalties`.
+"""The regularisers with fewer products and temporaries; see `model.losses`.
 
 Shapes: B texts, H heads, L positions, E width of the embedding.
 """
@@ -6,6 +6,7 @@ Shapes: B texts, H heads, L positions, E width of the embedding.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,28 +17,6 @@ from safr_study.model.kernels.onednn import by_onednn, onednn_product, onednn_su
 
 NORM_EPSILON = 1e-5
 """Added to the norm that divides a row: h / (1e-5 + |h|)."""
-
-
-def importance(rows: Tensor, counted: Tensor) -> Tensor:
-    """Mean over the counted tokens of sqrt(P_i / E), as `model.penalties.importance_loss`.
-
-    Args:
-        rows: ``[B, L, E]``.
-        counted: ``[B, L]`` bool.
-    """
-    mean: Tensor = _Importance.apply(rows, counted)  # type: ignore[no-untyped-call]
-    return mean
-
-
-def dot_interaction(attention: Tensor, weights: Tensor) -> Tensor:
-    """sum_b w_b sum_{h, i != j} A_ij (1 - (A A^T)_ij), as `model.penalties.interaction_loss`.
-
-    Args:
-        attention: ``[B, H, L, L]``.
-        weights: ``[B]``.
-    """
-    total: Tensor = _DotInteraction.apply(attention, weights)  # type: ignore[no-untyped-call]
-    return total
 
 
 class _Importance(torch.autograd.Function):
@@ -138,3 +117,10 @@ def _slacks_by_matrix(attention: Tensor, weights: Tensor, slope: Tensor | None) 
                 gradient = onednn_sum(negative, both, matrix.t())
                 torch.mul(gradient, -weights[text], out=slope[text, head])
     return -sums.sum(dim=1)
+
+
+importance: Callable[[Tensor, Tensor], Tensor] = _Importance.apply
+"""`model.losses.importance_loss` of rows ``[B, L, E]`` and counted ``[B, L]``."""
+dot_interaction: Callable[[Tensor, Tensor], Tensor] = _DotInteraction.apply
+"""The double sum of `model.losses.interaction_loss`, of attention ``[B, H, L, L]`` and the weights
+``[B]`` of the texts."""

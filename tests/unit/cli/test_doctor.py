@@ -90,7 +90,7 @@ def test_a_hub_that_was_named_counts_and_the_usual_one_does_not(
     monkeypatch.delenv("HF_HUB_OFFLINE")
     monkeypatch.setenv("HF_ENDPOINT", f"http://{DEAD}")
     assert run()[0] == 4
-    monkeypatch.setattr("safr_study.data.library._HUB", f"http://{DEAD}")
+    monkeypatch.setattr("safr_study.features.doctor._HUB", f"http://{DEAD}")
     monkeypatch.delenv("HF_ENDPOINT")
     code, out, _ = run("--json")
     assert code == 0

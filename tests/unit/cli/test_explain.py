@@ -93,7 +93,7 @@ def test_the_json_holds_the_capacities_of_the_evaluation(run: Run, model: str) -
     assert code == 0
     found = json.loads(out)
     loaded = load_model(Path(model))
-    tokens, _ = encode_texts([TEXT], loaded.vocabulary, loaded.max_len)
+    tokens, *_ = encode_texts([TEXT], loaded.vocabulary, loaded.max_len)
     with torch.inference_mode():
         rows = loaded.model(torch.from_numpy(tokens.astype(np.int64))[None]).ffn1_pre_relu[-1]
     expected = capacity(rows, torch.ones(rows.shape[:2], dtype=torch.bool))[0]

@@ -15,11 +15,9 @@ import synthetic_runs as runs
 
 from safr_study.cli.app import main
 from safr_study.data import encoded_corpus
-from safr_study.features.paper import reproduce
-from safr_study.features.paper.lines import append_line
-from safr_study.features.paper.numbers import paper
-from safr_study.features.paper.rows import Item, wanted_runs
-from safr_study.records.run_line import RunLine
+from safr_study.features.paper.lines import RunLine, append_line
+from safr_study.features.paper.rows import Item, paper, wanted_runs
+from safr_study.features.paper.runs import reproduce
 from safr_study.settings import CorpusSpec
 
 Run = Callable[..., int]
@@ -164,7 +162,7 @@ def test_runs_that_fail_are_told_and_end_with_3(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fails = runs.drive_by(runs.do_but_fail_vmask)
-    monkeypatch.setitem(reproduce.reproduce.__kwdefaults__, "drive", fails)
+    monkeypatch.setitem(reproduce.__kwdefaults__, "drive", fails)
     limits = ("--seeds", "1", "--results", "results", "--max-concurrent", "1")
     assert run("table1", *limits) == 3
     shown = capsys.readouterr()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safr_study.data import Corpus, Split, describe, encode_corpus, encode_texts, slugify
-from safr_study.data.encoding import build_vocabulary, pack_vocabulary, unpack_vocabulary
+from safr_study.data.encoding import build_vocabulary, pack_vocabulary
 from safr_study.errors import BadInput
 from safr_study.settings import CorpusSpec
 
@@ -27,12 +27,13 @@ def _corpus(train: list[str], dev: list[str], name: str = "mine.csv") -> Corpus:
 @given(texts=TEXTS, max_len=st.integers(1, 6))
 def test_ids_lead_back_to_the_words(texts: list[str], max_len: int) -> None:
     vocabulary = build_vocabulary(texts, min_count=1)
-    tokens, offsets = encode_texts(texts, vocabulary, max_len)
+    tokens, offsets, full = encode_texts(texts, vocabulary, max_len)
     rows = [
         [vocabulary[token] for token in tokens[start:end]]
         for start, end in itertools.pairwise(offsets)
     ]
     assert rows == [text.split()[:max_len] for text in texts]
+    assert full.tolist() == [len(text.split()) for text in texts]
     assert (tokens.dtype, offsets.dtype) == (np.int32, np.int64)
 
 
@@ -47,7 +48,7 @@ def test_the_vocabulary_is_ordered_by_count_then_word_and_packs_without_loss(
         key=lambda word: (-counts[word], word),
     )
     assert vocabulary == ("<pad>", "<unk>", *expected)
-    assert unpack_vocabulary(pack_vocabulary(vocabulary)) == vocabulary
+    assert pack_vocabulary(vocabulary).tobytes().decode().split("\n") == list(vocabulary)
 
 
 def test_an_encoded_corpus_in_full() -> None:

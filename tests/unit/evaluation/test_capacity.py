@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safr_study.evaluation.capacity import capacity, polysemanticity
+from safr_study.evaluation.capacity import capacity
 
 SHAPES = st.tuples(st.integers(1, 8), st.integers(1, 6), st.integers(0, 2**32 - 1))
 
@@ -23,14 +23,19 @@ def random_rows(shape: tuple[int, int, int]) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(tokens, width))
 
 
-def test_capacity_and_polysemanticity_equal_the_golden_values(golden_measures) -> None:
+def test_capacity_equals_the_golden_values_and_norm_over_norm_plus_polysemanticity(
+    golden_measures,
+) -> None:
     for measured in golden_measures["measures"]:
         rows = torch.tensor(measured["H"], dtype=torch.float64)[None]
         mask = torch.ones(rows.shape[:2], dtype=torch.bool)
-        np.testing.assert_allclose(capacity(rows, mask)[0], measured["capacity"], rtol=0, atol=1e-9)
-        np.testing.assert_allclose(
-            polysemanticity(rows, mask)[0], measured["polysemanticity"], rtol=0, atol=1e-9
-        )
+        found = capacity(rows, mask)[0]
+        np.testing.assert_allclose(found, measured["capacity"], rtol=0, atol=1e-9)
+        squared_norms = rows[0].square().sum(dim=1).numpy()
+        known = squared_norms > 0
+        others = np.array(measured["polysemanticity"])[known]
+        expected = squared_norms[known] / (squared_norms[known] + others)
+        np.testing.assert_allclose(found[known], expected, rtol=0, atol=1e-9)
 
 
 def test_a_batch_equals_its_texts_one_by_one_whatever_lies_in_the_padding() -> None:
@@ -41,13 +46,12 @@ def test_a_batch_equals_its_texts_one_by_one_whatever_lies_in_the_padding() -> N
     for text, length in enumerate(lengths):
         rows[text, :length] = torch.from_numpy(rng.normal(size=(length, 4))).float()
         mask[text, :length] = True
-    for measure in (capacity, polysemanticity):
-        together = measure(rows, mask)
-        assert together.dtype == torch.float64
-        assert not together[~mask].any()
-        for text, length in enumerate(lengths):
-            alone = measure(rows[text : text + 1, :length], mask[text : text + 1, :length])[0]
-            torch.testing.assert_close(together[text, :length], alone, rtol=1e-12, atol=1e-12)
+    together = capacity(rows, mask)
+    assert together.dtype == torch.float64
+    assert not together[~mask].any()
+    for text, length in enumerate(lengths):
+        alone = capacity(rows[text : text + 1, :length], mask[text : text + 1, :length])[0]
+        torch.testing.assert_close(together[text, :length], alone, rtol=1e-12, atol=1e-12)
 
 
 @given(SHAPES)
@@ -65,16 +69,6 @@ def test_the_sum_is_bounded_by_the_rank_not_by_the_number_of_tokens(shape, rank:
     rng = np.random.default_rng(seed)
     rows = rng.normal(size=(tokens, rank)) @ rng.normal(size=(rank, width))
     assert 1 - 1e-9 <= of_text(rows).sum() <= min(tokens, width, rank) + 1e-9
-
-
-@given(SHAPES)
-def test_capacity_is_norm_over_norm_plus_polysemanticity(shape) -> None:
-    rows = random_rows(shape)
-    found = polysemanticity(torch.from_numpy(rows)[None], torch.ones(1, len(rows)).bool())[0]
-    squared_norms = (rows**2).sum(axis=1)
-    np.testing.assert_allclose(
-        of_text(rows), squared_norms / (squared_norms + found.numpy()), rtol=1e-9
-    )
 
 
 @given(SHAPES, st.floats(1e-3, 1e3))

@@ -15,6 +15,7 @@ from safr_study.errors import BadInput
 from safr_study.evaluation.capacity import capacity
 from safr_study.evaluation.explanation import explain_text
 from safr_study.evaluation.prediction import Predictor
+from safr_study.evaluation.rankings import measured_scores
 from safr_study.model import SafrOutput
 from safr_study.records.explanation import (
     ExplainedWord,
@@ -43,7 +44,7 @@ def explain(loaded: LoadedModel, text: str, **options: object) -> Explanation:
 
 
 def forward(loaded: LoadedModel, text: str, length: int | None = None) -> SafrOutput:
-    tokens, _ = encode_texts([text], loaded.vocabulary, loaded.max_len)
+    tokens, *_ = encode_texts([text], loaded.vocabulary, loaded.max_len)
     ids = torch.zeros(1, length or len(tokens), dtype=torch.int64)
     ids[0, : len(tokens)] = torch.from_numpy(tokens)
     with torch.inference_mode():
@@ -83,10 +84,11 @@ def test_the_numbers_are_those_of_the_forward_pass_and_of_the_evaluation(load: L
     keep = [word.keep_probability for word in found.words]
     np.testing.assert_allclose(keep, output.keep_probability[0].numpy(), rtol=1e-6)
 
-    tokens, offsets = encode_texts([TEXT], loaded.vocabulary, loaded.max_len)
+    tokens, offsets, _ = encode_texts([TEXT], loaded.vocabulary, loaded.max_len)
     split = EncodedSplit(tokens=tokens, offsets=offsets, labels=np.zeros(1, np.int64))
     predictor = Predictor(loaded.model, 128, None, torch.device("cpu"))
-    logits, scored = predictor.logits_and_capacity(split, "ffn1_pre_relu")
+    logits, scores = measured_scores(predictor, split, {"capacity"}, "ffn1_pre_relu")
+    scored = scores["capacity"]
     np.testing.assert_allclose(capacities, scored, rtol=1e-6)
     probabilities = np.exp(logits[0]) / np.exp(logits[0]).sum()
     assert [name for name, _ in found.probabilities] == ["bad", "fair", "good"]

@@ -40,11 +40,11 @@ def test_drops_of_probability_are_means_over_the_texts_in_points(probabilities) 
 
 def test_a_lower_probability_without_the_tokens_is_positive() -> None:
     full, without = np.array([0.9, 0.8]), np.array([0.4, 0.7])
-    assert comprehensiveness(full, without).mean == pytest.approx(30.0)
+    assert comprehensiveness(full, without).value == pytest.approx(30.0)
     assert comprehensiveness(full, without).se == pytest.approx(20.0)
     # The population's standard deviation would give another error.
     assert comprehensiveness(full, without).se != pytest.approx(20 / math.sqrt(2), abs=1)
-    assert log_odds(np.log(full), np.log(without)).mean < 0
+    assert log_odds(np.log(full), np.log(without)).value < 0
 
 
 def test_log_odds_is_the_mean_log_ratio() -> None:
@@ -62,7 +62,7 @@ def test_log_odds_of_a_probability_that_underflows_is_finite() -> None:
     classes = np.array([0])
     assert special.softmax(without)[0, 0] == 0.0
     found = log_odds(log_probability(full, classes), log_probability(without, classes))
-    assert found.mean == pytest.approx(-900.0)
+    assert found.value == pytest.approx(-900.0)
     assert found.se is None
 
 
@@ -75,9 +75,9 @@ def test_log_probability_is_the_log_softmax_at_the_class(logits, label: int) -> 
 
 def test_flip_rate_counts_changed_predictions() -> None:
     full, without = np.array([0, 1, 2, 2]), np.array([0, 2, 1, 2])
-    assert flip_rate(full, without).mean == pytest.approx(50.0)
+    assert flip_rate(full, without).value == pytest.approx(50.0)
     assert flip_rate(full, without).se == pytest.approx(stats.sem([0, 100, 100, 0]))
-    assert flip_rate(full, full).mean == 0
+    assert flip_rate(full, full).value == 0
 
 
 # Few distinct values: most texts have ties, and some nothing else.
@@ -123,14 +123,15 @@ def test_kendall_is_undefined_without_two_tokens_that_differ() -> None:
     reference = np.array([0.5, 0.1, 0.7, 0.4, 0.4, 0.8, 0.1])
     found = kendall_tau_b(scores, reference, offsets)
     assert np.isnan(found).tolist() == [True, True, True, True, False]
-    assert mean_kendall(found) == (1.0, None, 1)
-    assert mean_kendall(found[:4]) == (None, None, 0)
+    assert mean_kendall(found) == {"kendall_tau": (1.0, None), "kendall_texts": (1, None)}
+    assert mean_kendall(found[:4]) == {}
 
 
 def test_mean_kendall_leaves_out_texts_without_a_tau() -> None:
     taus = np.array([0.5, math.nan, -0.25, 0.0])
-    mean, se, texts = mean_kendall(taus)
-    assert texts == 3
+    found = mean_kendall(taus)
+    mean, se = found["kendall_tau"]
+    assert found["kendall_texts"].value == 3
     assert mean == pytest.approx(0.25 / 3)
     assert se == pytest.approx(stats.sem([0.5, -0.25, 0.0]))
     # An undefined tau is not a tau of 0.

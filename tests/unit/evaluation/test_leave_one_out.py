@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from importlib import import_module
 from itertools import pairwise
 
 import numpy as np
@@ -9,12 +8,11 @@ import torch
 from counted_passes import count_passes
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 from scipy import special
 
 from safr_study.data import EncodedSplit
-from safr_study.evaluation.faithfulness import log_probabilities, probabilities
-from safr_study.evaluation.leave_one_out import leave_one_out, sample_rows
+from safr_study.evaluation.deletion import sample_rows
+from safr_study.evaluation.faithfulness import leave_one_out, log_probability
 from safr_study.evaluation.prediction import Predictor
 from safr_study.model import SafrClassifier, build_model
 from safr_study.settings import DeletionMode, ModelShape, Preset
@@ -66,9 +64,7 @@ def test_the_memory_bound_does_not_change_the_numbers(
     at_once = leave_one_out(predictor, ragged_split, logits)
     assert len(batches) == -(-len(ragged_split.tokens) // 7)
     for bound in (500, 1):
-        # The package holds the function of this name.
-        module = import_module("safr_study.evaluation.leave_one_out")
-        monkeypatch.setattr(module, "_TOKENS_AT_ONCE", bound)
+        monkeypatch.setattr("safr_study.evaluation.faithfulness._TOKENS_AT_ONCE", bound)
         fewer = len(batches)
         batches.clear()
         in_portions = leave_one_out(predictor, ragged_split, logits)
@@ -111,20 +107,6 @@ def test_a_sample_is_spread_over_the_split_and_decided_by_the_seed() -> None:
     assert len(set(rows.tolist()) & set(sample_rows(10_000, 500, 1).tolist())) < 60
 
 
-LOGITS = hnp.arrays(np.float64, (4, 3), elements=st.floats(-50, 50))
-
-
-@given(LOGITS)
-def test_probabilities_are_the_softmax(logits: np.ndarray) -> None:
-    np.testing.assert_allclose(probabilities(logits), special.softmax(logits, axis=1), rtol=1e-12)
-    np.testing.assert_allclose(
-        log_probabilities(logits), special.log_softmax(logits, axis=1), rtol=1e-12, atol=1e-14
-    )
-
-
 def test_extreme_logits_stay_finite() -> None:
-    logits = np.array([[1e4, -1e4, 0.0]])
-    before = logits.copy()
-    assert probabilities(logits).tolist() == [[1.0, 0.0, 0.0]]
-    assert log_probabilities(logits).tolist() == [[0.0, -2e4, -1e4]]
-    np.testing.assert_array_equal(logits, before)
+    logits = np.array([[1e4, -1e4, 0.0]] * 3)
+    assert log_probability(logits, np.arange(3)).tolist() == [0.0, -2e4, -1e4]

@@ -19,8 +19,8 @@ from safr_study.data import EncodedCorpus, EncodedSplit
 from safr_study.evaluation.agreement import rationale_agreement
 from safr_study.evaluation.deletion import deletion_counts, random_scores
 from safr_study.evaluation.prediction import Predictor
-from safr_study.evaluation.rankings import CONTROL_DRAW
-from safr_study.evaluation.scoring import score_model
+from safr_study.evaluation.rankings import CONTROL_DRAW, measured_scores
+from safr_study.evaluation.scoring import evaluate_model
 from safr_study.model import SafrClassifier, build_model
 from safr_study.records import Scores
 from safr_study.settings import DeletionMode, EvaluationConfig, ModelShape, Wanted
@@ -45,7 +45,8 @@ class Words:
         self.split = self.corpus.split("test")
         self.rule = CueRule(self.corpus, hidden="words")
         predictor = Predictor(self.rule, 128, None, CPU)
-        self.capacity = predictor.logits_and_capacity(self.split, "ffn1_pre_relu")[1]
+        _, scores = measured_scores(predictor, self.split, {"capacity"}, "ffn1_pre_relu")
+        self.capacity = scores["capacity"]
         texts = np.split(self.split.tokens, self.split.offsets[1:-1])
         counted = [(Counter(text.tolist()), text.tolist()) for text in texts]
         self.copies = np.array([count[word] for count, text in counted for word in text])
@@ -232,16 +233,15 @@ def wordless(length: EncodedCorpus) -> SafrClassifier:
 
 
 def scored(model: SafrClassifier, corpus: EncodedCorpus, mode: DeletionMode) -> Scores:
-    return score_model(
+    return evaluate_model(
         model,
         corpus.split("test"),
         split_name="test",
-        classes=2,
         config=EvaluationConfig(mode=mode),
         want=Wanted(shares=(K,), random=True, bottom=True, controls=("random",)),
         preset="masked",
         device=CPU,
-    )
+    ).scores
 
 
 @pytest.mark.parametrize("mode", ["remove", "unk", "attn", "gate"])

@@ -11,7 +11,7 @@ from planted_rules import CPU, CueRule, covers, measured, planted
 
 from safr_study.data import EncodedCorpus, EncodedSplit
 from safr_study.evaluation.deletion import deletion_counts, random_scores
-from safr_study.evaluation.scoring import score_model
+from safr_study.evaluation.scoring import evaluate_model
 from safr_study.records import Scores
 from safr_study.settings import CURVE_SHARES, EvaluationConfig, Wanted, everything
 
@@ -41,11 +41,10 @@ def rule(corpus: EncodedCorpus) -> CueRule:
 def scores(rule: CueRule, test: EncodedSplit) -> Scores:
     """Everything, by capacity: 1 for the cue, 1 / (n - 1) for the others."""
     want = everything(quick=True)
-    return score_model(
+    return evaluate_model(
         rule,
         test,
         split_name="test",
-        classes=2,
         config=EvaluationConfig(sample_texts=TEXTS),
         want=Wanted(
             shares=want.shares,
@@ -57,7 +56,7 @@ def scores(rule: CueRule, test: EncodedSplit) -> Scores:
         ),
         preset="masked",
         device=CPU,
-    )
+    ).scores
 
 
 def test_an_oracle_ranking_meets_the_closed_forms(test: EncodedSplit, rule: CueRule) -> None:

@@ -14,6 +14,7 @@ from safr_study.data import EncodedSplit
 from safr_study.errors import TrialFailure
 from safr_study.evaluation.capacity import capacity
 from safr_study.evaluation.prediction import Predictor
+from safr_study.evaluation.rankings import measured_scores
 from safr_study.model import SafrClassifier, SafrOutput, build_model
 from safr_study.settings import UNK, DeletionMode, ModelShape, Preset
 
@@ -115,8 +116,9 @@ def test_keeping_every_token_changes_nothing(
     every = np.ones(len(ragged_split.tokens), dtype=bool)
     full = predictor.logits(ragged_split)
     np.testing.assert_allclose(predictor.logits(ragged_split, every, mode), full, atol=1e-12)
-    assert np.array_equal(predictor.logits(ragged_split, every, mode, known=full), full)
-    assert np.array_equal(predictor.logits(ragged_split, known=full), full)
+    assert np.array_equal(
+        predictor.logits_of_each(ragged_split, every[None], mode, known=full), full[None]
+    )
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -131,7 +133,7 @@ def test_with_known_logits_only_the_texts_that_lost_a_token_are_run(
     predictor, keep = predictor_of(model), some_kept(ragged_split)
     known = np.full((ragged_split.examples, 3), 77.0)
     run = count_passes(monkeypatch)
-    found = predictor.logits(ragged_split, keep, mode, known=known)
+    (found,) = predictor.logits_of_each(ragged_split, keep[None], mode, known=known)
     untouched = [bool(keep[a:b].all()) for a, b in pairwise(ragged_split.offsets)]
     assert 5 <= sum(untouched) < ragged_split.examples
     assert sum(run) == ragged_split.examples - sum(untouched)
@@ -146,9 +148,10 @@ def test_with_known_logits_only_the_texts_that_lost_a_token_are_run(
 def test_known_logits_move_float32_by_rounding_alone(ragged_split: EncodedSplit) -> None:
     predictor, keep = predictor_of(exact_model().float()), some_kept(ragged_split)
     known = predictor.logits(ragged_split)
-    found = predictor.logits(ragged_split, keep, known=known)
+    (found,) = predictor.logits_of_each(ragged_split, keep[None], known=known)
     np.testing.assert_allclose(found, predictor.logits(ragged_split, keep), rtol=0, atol=2e-6)
-    np.testing.assert_array_equal(found, predictor.logits(ragged_split, keep, known=known))
+    (again,) = predictor.logits_of_each(ragged_split, keep[None], known=known)
+    np.testing.assert_array_equal(found, again)
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 60])
@@ -179,9 +182,9 @@ def test_capacity_is_one_of_the_measures(ragged_split: EncodedSplit) -> None:
     def of(output: SafrOutput, ids: Tensor) -> dict[str, Tensor]:
         return {"c": capacity(output.ffn1_post_relu[-1], ids != 0)}
 
-    logits, capacities = predictor.logits_and_capacity(ragged_split, "ffn1_post_relu")
+    logits, scores = measured_scores(predictor, ragged_split, {"capacity"}, "ffn1_post_relu")
     other_logits, measures = predictor.measure(ragged_split, of)
-    np.testing.assert_array_equal(capacities, measures["c"])
+    np.testing.assert_array_equal(scores["capacity"], measures["c"])
     np.testing.assert_array_equal(logits, other_logits)
 
 
@@ -232,7 +235,7 @@ def test_the_memory_bound_of_gradients_does_not_change_them(
 def test_the_model_is_left_as_it_was(ragged_split: EncodedSplit) -> None:
     model = exact_model().train()
     predictor, state = predictor_of(model), torch.random.get_rng_state()
-    classes = predictor.classes(ragged_split)
+    classes = predictor.logits(ragged_split).argmax(axis=1)
     predictor.gradient_x_input(ragged_split, classes)
     with torch.no_grad():
         predictor.gradient_x_input(ragged_split, classes)
@@ -273,7 +276,7 @@ def test_deletions_run_together_are_those_run_alone(
     keeps = keeps[[0, 1, 2, 0]]
     known = predictor.logits(ragged_split)
     found = predictor.logits_of_each(ragged_split, keeps, mode, known=known)
-    alone = [predictor.logits(ragged_split, keep, mode, known=known) for keep in keeps]
+    alone = [predictor.logits(ragged_split, keep, mode) for keep in keeps]
     np.testing.assert_allclose(found, alone, atol=1e-12)
     assert np.abs(found[0] - found[1]).max() > 1e-3
     assert (found[2] == known).all()
@@ -285,13 +288,13 @@ def test_a_text_that_loses_the_same_tokens_twice_is_run_once(
     predictor = predictor_of(exact_model())
     known = predictor.logits(ragged_split)
     run: list[int] = []
-    whole = Predictor._run
+    whole = Predictor.measure
 
     def counting(self: Predictor, split: EncodedSplit, *rest: object) -> object:
         run.append(split.examples)
         return whole(self, split, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Predictor, "_run", counting)
+    monkeypatch.setattr(Predictor, "measure", counting)
     keeps = np.ones((3, len(ragged_split.tokens)), dtype=bool)
     starts = ragged_split.offsets[:-1][ragged_split.lengths > 1]
     keeps[:2, starts] = False

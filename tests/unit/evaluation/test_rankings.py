@@ -13,7 +13,6 @@ from safr_study.evaluation.deletion import deletion_counts, random_scores, rank_
 from safr_study.evaluation.prediction import Predictor
 from safr_study.evaluation.rankings import (
     measured_scores,
-    recomputed_keep,
     recomputed_ranks,
     token_scores,
     word_counts,
@@ -53,11 +52,12 @@ def capacities_of(model: SafrClassifier, tokens: list[int], layer: CapacityLayer
 
 def scores_of(model: SafrClassifier, split: EncodedSplit, rankings=ALL, **changes):
     predictor = predictor_of(model)
+    layer = changes.pop("layer", "ffn1_pre_relu")
     arguments = {
-        "layer": "ffn1_pre_relu",
+        "measured": measured_scores(predictor, split, rankings, layer)[1],
         "train_counts": COUNTS,
         "seed": 4,
-        "full": predictor.classes(split),
+        "full": predictor.logits(split).argmax(axis=1),
         **changes,
     }
     return token_scores(predictor, split, rankings, **arguments)
@@ -131,40 +131,30 @@ def test_one_pass_gives_all_that_one_pass_can_give(
 ) -> None:
     model = exact_model()
     predictor = predictor_of(model)
-    full = predictor.classes(ragged_split)
+    full = predictor.logits(ragged_split).argmax(axis=1)
     batches = -(-ragged_split.examples // 7)
     passes = count_passes(monkeypatch)
 
-    def passes_of(rankings: tuple[Ranking, ...], **more: object) -> int:
+    def passes_of(rankings: tuple[Ranking, ...]) -> int:
         passes.clear()
         token_scores(
             predictor,
             ragged_split,
             rankings,
-            layer="ffn1_pre_relu",
+            measured=measured,
             train_counts=COUNTS,
             seed=0,
             full=full,
-            **more,  # type: ignore[arg-type]
         )
         return len(passes)
 
-    assert passes_of(("position", "random", "inverse_frequency")) == 0
-    assert passes_of(("capacity", "norm", "keep_probability", "random")) == batches
-    assert passes_of(ALL) == 2 * batches
     logits, measured = measured_scores(predictor, ragged_split, ALL, "ffn1_pre_relu")
+    assert len(passes) == batches
     assert list(measured) == ["capacity", "keep_probability", "norm"]
+    assert passes_of(("capacity", "norm", "position", "random", "inverse_frequency")) == 0
+    assert passes_of(ALL) == batches
     alone = predictor.logits(ragged_split)
     np.testing.assert_allclose(logits, alone, rtol=0, atol=1e-12)
-    assert passes_of(ALL, measured=measured) == batches
-    partly = {"capacity": measured["capacity"]}
-    assert passes_of(("capacity", "position"), measured=partly) == 0
-    assert passes_of(("capacity", "norm"), measured=partly) == batches
-    again = scores_of(model, ragged_split, measured=measured)
-    fresh = scores_of(model, ragged_split)
-    assert list(again) == list(fresh)
-    for name, values in fresh.items():
-        np.testing.assert_array_equal(again[name], values)
 
 
 def recompute(model: SafrClassifier, tokens: list[int], count: int) -> list[int]:
@@ -186,19 +176,20 @@ def test_recomputed_deletion_equals_a_plain_loop(
     predictor = predictor_of(model)
     counts = deletion_counts(ragged_split.lengths, 0.5)
     ranks = recomputed_ranks(predictor, ragged_split, counts, "ffn1_pre_relu")
-    keep = recomputed_keep(predictor, ragged_split, counts, "ffn1_pre_relu")
+    keep = without_top(ranks, ragged_split.offsets, counts)
     for row, (a, b) in enumerate(pairwise(ragged_split.offsets)):
         gone = recompute(model, ragged_split.tokens[a:b].tolist(), counts[row])
         stay = [i for i in range(b - a) if i not in gone]
         assert np.argsort(ranks[a:b]).tolist() == gone + stay
         assert np.flatnonzero(keep[a:b]).tolist() == stay
-    _, capacities = predictor.logits_and_capacity(ragged_split, "ffn1_pre_relu")
+    capacities = scores_of(model, ragged_split, ("capacity",))["capacity"]
     once = without_top(rank_tokens(capacities, ragged_split.offsets), ragged_split.offsets, counts)
     assert not np.array_equal(once, keep)
     fewer = deletion_counts(ragged_split.lengths, 0.2)
+    of_fewer = recomputed_ranks(predictor, ragged_split, fewer, "ffn1_pre_relu")
     np.testing.assert_array_equal(
         without_top(ranks, ragged_split.offsets, fewer),
-        recomputed_keep(predictor, ragged_split, fewer, "ffn1_pre_relu"),
+        without_top(of_fewer, ragged_split.offsets, fewer),
     )
 
 
@@ -209,12 +200,14 @@ def test_recomputing_runs_only_the_texts_that_still_lose_a_token(
     run: list[int] = []
     model.register_forward_hook(lambda _, ids, __: run.append(len(ids[0])))
     counts = deletion_counts(ragged_split.lengths, 0.3)
-    recomputed_keep(predictor_of(model), ragged_split, counts, "ffn1_pre_relu")
+    recomputed_ranks(predictor_of(model), ragged_split, counts, "ffn1_pre_relu")
     assert sum(run) == counts.sum()
 
 
 @pytest.mark.parametrize("every", [False, True])
 def test_recomputing_nothing_or_everything(ragged_split: EncodedSplit, every: bool) -> None:
     counts = ragged_split.lengths * every
-    keep = recomputed_keep(predictor_of(exact_model()), ragged_split, counts, "ffn1_pre_relu")
+    predictor = predictor_of(exact_model())
+    ranks = recomputed_ranks(predictor, ragged_split, counts, "ffn1_pre_relu")
+    keep = without_top(ranks, ragged_split.offsets, counts)
     assert keep.tolist() == [not every] * len(ragged_split.tokens)

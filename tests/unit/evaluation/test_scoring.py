@@ -16,7 +16,7 @@ from scipy import stats
 from safr_study.data import EncodedSplit
 from safr_study.errors import BadInput, TrialFailure
 from safr_study.evaluation.deletion import random_scores
-from safr_study.evaluation.scoring import score_model
+from safr_study.evaluation.scoring import evaluate_model
 from safr_study.model import SafrClassifier, build_model
 from safr_study.records import Scores
 from safr_study.settings import CapacityLayer, EvaluationConfig, ModelShape, Preset, Wanted
@@ -41,13 +41,12 @@ def everything_at(*ks: float) -> Wanted:
 def scored(model: Any, split: EncodedSplit, **changes: Any) -> Scores:
     settings: dict[str, Any] = {
         "split_name": "dev",
-        "classes": 2,
         "config": CONFIG,
         "want": everything_at(*KS),
         "preset": "masked",
         "device": torch.device("cpu"),
     }
-    return score_model(model, split, **{**settings, **changes})
+    return evaluate_model(model, split, **{**settings, **changes}).scores
 
 
 def brute_force(
@@ -275,7 +274,5 @@ def test_what_cannot_be_evaluated_is_refused(ragged_split: EncodedSplit) -> None
     nothing = EncodedSplit(np.empty(0, np.int32), np.zeros(1, np.int64), np.empty(0, np.int64))
     with pytest.raises(BadInput, match="no texts"):
         scored(tiny_model(), nothing)
-    with pytest.raises(BadInput, match="3 classes"):
-        scored(tiny_model(), ragged_split, classes=3)
     with pytest.raises(BadInput, match="from 0 to 1"):
         scored(tiny_model(), ragged_split, want=Wanted(shares=(30,)))

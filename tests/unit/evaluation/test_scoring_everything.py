@@ -15,7 +15,7 @@ from safr_study.evaluation.deletion import rank_tokens
 from safr_study.evaluation.rankings import word_counts
 from safr_study.evaluation.scoring import evaluate_model
 from safr_study.model import SafrClassifier, build_model
-from safr_study.records import Scores, scores_from_plain, to_plain
+from safr_study.records import Scores, to_plain
 from safr_study.records.metric_values import measured_metrics, metrics_table
 from safr_study.settings import (
     AT_K,
@@ -49,7 +49,6 @@ def scores_of(model: SafrClassifier, split: EncodedSplit, want: Wanted, **change
         model,
         split,
         split_name="dev",
-        classes=2,
         config=CONFIG.model_copy(update=changes),
         want=want,
         preset="masked",
@@ -200,11 +199,11 @@ def test_ranking_anew_changes_the_top_alone(split: EncodedSplit) -> None:
 
 
 def test_scores_survive_the_ledger(full: Scores) -> None:
-    assert scores_from_plain(to_plain(full)) == full
+    assert Scores.from_plain(to_plain(full)) == full
     old = to_plain(full)
     for late in ("mode", "curve", "agreements", "controls", "superposition", "kendall_tau"):
         del old[late]
-    assert deletions_of(scores_from_plain(old)) == deletions_of(full)
+    assert deletions_of(Scores.from_plain(old)) == deletions_of(full)
 
 
 def test_the_table_says_how_to_read_each_number(full: Scores) -> None:

@@ -283,9 +283,8 @@ def test_table_3_of_batches_weighs_every_token_alike() -> None:
     )
 
 
-def test_table_3_without_vmask_has_no_important_tokens() -> None:
-    output, mask = small_output(LENGTHS, vmask=False)
-    found = capacity_means([capacity_table(output.ffn1_pre_relu[-1], mask, None, pad_in=False)])
-    assert found.all is not None
-    assert (found.important, found.less_important) == (None, None)
-    assert capacity_means([]) == (None, None, None)
+def test_table_3_needs_tokens_of_either_group() -> None:
+    output, mask = small_output((1, 1))
+    rows, keep = output.ffn1_pre_relu[-1], output.keep_probability
+    assert capacity_means([capacity_table(rows, mask, keep, pad_in=False)]) is None
+    assert capacity_means([]) is None

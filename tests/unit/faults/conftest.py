@@ -17,7 +17,9 @@ from tiny_model import save_tiny_model
 from safr_study.cli.app import main
 from safr_study.home import Home, open_home
 from safr_study.records import TrialRecord
-from safr_study.tracking import StudyEnd, open_store, register_front
+from safr_study.tracking.registry import register_front
+from safr_study.tracking.store import open_store
+from safr_study.tracking.study_runs import StudyEnd
 
 FINISHED = ("ledgers/*.journal", "checkpoints/**/*", "artifacts/**/*", "mlflow.db", "home.json")
 MOST_CHARACTERS = 700

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from tiny_model import save_tiny_model
 
 from safr_study.home import Home
-from safr_study.tracking import open_store
+from safr_study.tracking.store import open_store
 
 WEIGHTS, WORDS, MANIFEST = "weights.safetensors", "vocabulary.txt", "model.json"
 MODEL: Callable[[Path], object] = lambda folder: save_tiny_model(folder / "model")  # noqa: E731
@@ -279,7 +279,7 @@ def test_a_registry_that_lies_is_not_believed(
 
 
 def test_the_copy_without_a_lie_is_pulled(finished_home: Home, tmp_path: Path) -> None:
-    from safr_study.tracking import pull
+    from safr_study.tracking.pull import pull
 
     home = copied(finished_home, tmp_path / "copy")
     store = open_store(home, f"sqlite:///{home.tracking_database}")

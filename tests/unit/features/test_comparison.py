@@ -15,13 +15,16 @@ from hypothesis import strategies as st
 from synthetic_study import complete_trial, study_spec
 
 from safr_study.errors import BadInput
-from safr_study.features.compare.compare import StudyComparison, StudyView, compare_studies
-from safr_study.features.compare.view import (
+from safr_study.features.compare import (
+    StudyComparison,
+    StudyView,
+    compare_studies,
     comparison_json,
     comparison_page,
     comparison_table,
 )
-from safr_study.features.report.sections import comparison_section
+from safr_study.features.report.page import study_page
+from safr_study.features.report.report import StudyReport
 from safr_study.pareto import rank_study
 
 CORNER = (50.0, 0.0)
@@ -192,8 +195,28 @@ def test_the_tables_the_document_and_the_file_say_the_same(tmp_path: Path) -> No
     ]
 
 
-def test_the_reports_part_marks_every_front_and_nothing_without_others() -> None:
-    assert comparison_section(None) == ""
+def reported(comparison: StudyComparison | None) -> ReadPage:
+    """The first study's report with the comparison."""
+    result = compared().studies[0].result
+    report = StudyReport(
+        result=result,
+        spec=study_spec(),
+        history=(),
+        importance=(),
+        provenance={},
+        command="",
+        report_command="",
+        written="",
+        safr_study="",
+        comparison=comparison,
+    )
+    return ReadPage(study_page(report))
+
+
+def test_the_report_marks_every_front_and_nothing_without_others() -> None:
+    alone = reported(None)
+    assert not {"fronts", "history"} & set(alone.charts)
+    assert "h-comparison" not in {found.get("id") for _, found in alone.tags}
     hostile = "b</title><b>"
     found = compared()
     renamed = replace(
@@ -202,12 +225,12 @@ def test_the_reports_part_marks_every_front_and_nothing_without_others() -> None
             found.studies[1], result=replace(found.studies[1].result, name=hostile)
         )),
     )  # fmt: skip
-    page = ReadPage(comparison_section(renamed))
-    assert page.charts == ["fronts", "history", "history"]
+    page = reported(renamed)
+    assert page.charts[1:4] == ["fronts", "history", "history"]
     sentences = [said for _, said in page.marks["fronts"]]
     assert len(sentences) == 4
     assert sum("dominated by another study" in said for said in sentences) == 1
-    assert not [tag for tag, _ in page.tags if tag == "b"]
+    assert not [tag for tag, found in page.tags if tag == "b"]
     assert hostile in page.text
 
 
@@ -216,8 +239,8 @@ def test_a_study_without_a_ranked_trial_is_compared_as_nothing() -> None:
     a, b = found.studies
     assert (b.result.hypervolume, b.joint, b.exclusive, b.history) == (0.0, (), 0.0, ())
     assert a.exclusive == found.hypervolume == a.result.hypervolume
-    page = ReadPage(comparison_section(found))
+    page = reported(found)
     assert len(page.marks["fronts"]) == 2
     nothing = compare_studies([view("a", {}), view("b", {})])
     assert comparison_json(nothing)["studies"][0]["share"] is None
-    assert ReadPage(comparison_section(nothing)).charts == []
+    assert not {"fronts", "history"} & set(reported(nothing).charts)

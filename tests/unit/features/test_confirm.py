@@ -11,9 +11,8 @@ from synthetic_confirmation import draw, run
 from safr_study.cluster.slots import NodeCapacity, plan_slots
 from safr_study.data import encoded_corpus
 from safr_study.errors import BadInput
-from safr_study.features.confirm.confirm import plan_confirmation
+from safr_study.features.confirm.confirm import ConfirmWork, plan_confirmation
 from safr_study.features.confirm.plan import ConfirmPlan, ConfirmRequest
-from safr_study.features.confirm.work import ConfirmWork
 from safr_study.features.study_base.stores import Stores
 from safr_study.home import Home, open_home
 from safr_study.ledger.ledger import Ledger

@@ -10,8 +10,7 @@ from rich.console import Console
 from synthetic_confirmation import draw, drawn_runs, run, searched
 
 from safr_study.features.confirm.view import confirmation_page
-from safr_study.records.confirmation import ReadingOfTest
-from safr_study.records.run import RunResult
+from safr_study.records.run import ReadingOfTest, RunResult
 from safr_study.render.terminal import TerminalTable
 from safr_study.render.text_table import TextTable
 from safr_study.uncertainty.confirmation import Confirmation, confirmation

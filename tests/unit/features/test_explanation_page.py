@@ -12,8 +12,8 @@ from explained import explained
 from safr_study.features.explain.page import explanation_page
 from safr_study.figures.explanation import explanation_svgs
 from safr_study.records.explanation import Explanation
+from safr_study.render.format import TINTS, tint
 from safr_study.render.inline_svg import inline_svg
-from safr_study.render.words import TINTS, tint
 
 SENTENCE = "a gripping , funny film"
 HOSTILE = "<script>alert(1)</script> \"double\" 'single' &amp; <img/src=x> </style></title> \x1b[2J"

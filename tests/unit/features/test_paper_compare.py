@@ -16,20 +16,22 @@ from plain_scores import deletion_at
 from scipy import stats
 from synthetic_runs import run_line, table_lines
 
-from safr_study.features.paper.compare import PaperComparison, RowOutcome, compare_rows
+from safr_study.features.paper.compare import (
+    PaperComparison,
+    Reproduction,
+    RowOutcome,
+    compare_rows,
+    reproduce_item,
+)
 from safr_study.features.paper.curves import (
     accuracy_curves,
     compare_capacities,
     sentiment_difference,
 )
-from safr_study.features.paper.numbers import METRICS, PaperRow, paper
+from safr_study.features.paper.lines import BASELINE_ROW, VMASK_ROW, Limits, RunLine
 from safr_study.features.paper.output import reproduction_json, reproduction_table
-from safr_study.features.paper.result import (
-    Reproduction,
-    reproduce_item,
-)
+from safr_study.features.paper.rows import METRICS, PaperRow, paper
 from safr_study.features.paper.view import paper_page
-from safr_study.records.run_line import BASELINE_ROW, VMASK_ROW, Limits, RunLine
 from safr_study.render.text_table import TextPage, TextTable, latex_escaped
 
 TABLE1 = paper().named(paper().table1["sst2"])
@@ -89,13 +91,13 @@ def test_differences_are_paired_over_seeds(metric: str) -> None:
     lines = table_lines(TABLE1, 4)
     comparison = compare_rows(TABLE1, lines, "sst2")
     (found,) = [m for m in outcome_of(comparison, SAFR).metrics if m.metric == metric]
-    safr, base = values(lines, SAFR, metric), values(lines, paper().row("vmask"), metric)
+    safr, base = values(lines, SAFR, metric), values(lines, paper().named(["vmask"])[0], metric)
     interval = stats.ttest_rel(safr, base).confidence_interval()
     assert found.difference is not None
     assert (found.difference.low, found.difference.high) == pytest.approx(
         (interval.low, interval.high), abs=1e-9
     )
-    expected = SAFR.numbers["sst2"], paper().row("vmask").numbers["sst2"]
+    expected = SAFR.numbers["sst2"], paper().named(["vmask"])[0].numbers["sst2"]
     assert found.paper_difference == getattr(expected[0], metric) - getattr(expected[1], metric)
     assert comparison.noise[metric] == pytest.approx(np.std(base, ddof=1))
 
@@ -103,7 +105,7 @@ def test_differences_are_paired_over_seeds(metric: str) -> None:
 def test_only_common_seeds_are_paired() -> None:
     lines = [line for line in table_lines(TABLE1, 4) if line.row != SAFR.row or line.seed != 2]
     found = outcome_of(compare_rows(TABLE1, lines, "sst2"), SAFR)
-    vmask = values(lines, paper().row("vmask"), "srs")
+    vmask = values(lines, paper().named(["vmask"])[0], "srs")
     difference = np.array(values(lines, SAFR, "srs")) - np.array(vmask)[[0, 1, 3]]
     assert found.seeds == (0, 1, 3)
     assert found.srs.difference is not None
@@ -206,7 +208,7 @@ def test_order_ranks_and_fronts_of_all_the_rows() -> None:
     ]
     assert [row.on_front for row in comparison.rows] == on_front
     names = {row.entry.name for row in comparison.rows if row.on_paper_front}
-    assert names == set(paper().fronts["sst2"])
+    assert names == {"safr(0.01, 0.01)", "safr(0.1, 1)", "safr(0.01, 0)", "safr(1, 0.1)"}
     assert all(0 <= row.front_probability <= 1 for row in comparison.rows)
     assert max(row.front_probability for row in comparison.rows) > 0.9
     assert min(row.front_probability for row in comparison.rows) == 0

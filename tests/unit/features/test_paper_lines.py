@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -16,19 +16,39 @@ from plain_scores import changed, deletions_of
 
 from safr_study.data import EncodedCorpus, encoded_corpus
 from safr_study.errors import BadInput, StudyIncomplete, StudyInterrupted
-from safr_study.features.paper.lines import append_line, line_path, read_file, read_lines
-from safr_study.features.paper.reproduce import reproduce
-from safr_study.features.paper.rows import ITEMS, WantedRun, item_rows, row_config, wanted_runs
-from safr_study.features.paper.runs import RunPlan, RunRequest, find_line, plan_runs, run_missing
-from safr_study.features.paper.training import training_key
+from safr_study.features.paper.lines import (
+    BASELINE_ROW,
+    VMASK_ROW,
+    Row,
+    RunLine,
+    append_line,
+    line_path,
+    read_file,
+)
+from safr_study.features.paper.rows import (
+    Item,
+    WantedRun,
+    item_rows,
+    row_config,
+    training_key,
+    wanted_runs,
+)
+from safr_study.features.paper.runs import (
+    RunPlan,
+    RunRequest,
+    find_line,
+    plan_runs,
+    reproduce,
+    run_missing,
+)
 from safr_study.home import Home, open_home
 from safr_study.records.run import Answers, RunResult
-from safr_study.records.run_line import BASELINE_ROW, VMASK_ROW, Row, RunLine
 from safr_study.runner.source import FixedSource
 from safr_study.runner.task import RunTask
 from safr_study.settings import CorpusSpec, EvaluationConfig
 
 SAFR = Row(True, 1.0, 0.1)
+ITEMS = get_args(Item)
 
 
 def test_right_answers_in_a_line_are_readable_by_hand() -> None:
@@ -127,11 +147,11 @@ def test_lines_are_appended_and_read_in_order(tmp_path: Path) -> None:
         "sst2-treebank-masked.jsonl",
         "sst2-treebank-reference.jsonl",
     }
-    found = read_lines(folder)
+    found = runs.all_lines(folder)
     assert [(line.preset, line.row, line.seed) for line in found] == [
         (line.preset, line.row, line.seed) for line in [*lines, other]
     ]
-    assert read_lines(tmp_path / "nothing") == ()
+    assert read_file(tmp_path / "nothing.jsonl") == ()
 
 
 def test_a_torn_last_line_is_passed_over_and_mended(tmp_path: Path) -> None:
@@ -256,18 +276,18 @@ def test_only_figure_3_and_table_3_ask_for_the_long_measuring(
 ) -> None:
     long = {
         item: {
-            (run.curve, run.capacities)
+            run.extras
             for run in wanted_runs(item, spec, corpus, seeds=1, preset="masked", epochs=100)
         }
         for item in ITEMS
     }
-    plain = {(False, False)}
+    plain: set[tuple[str, ...]] = {()}
     assert long == {
         "table1": plain,
         "table2": plain,
-        "table3": {(False, True)},
+        "table3": {("capacities",)},
         "table6": plain,
-        "figure3": {(True, False)},
+        "figure3": {("curve",)},
         "rationale": plain,
     }
 
@@ -296,8 +316,9 @@ def test_a_line_without_the_curve_meets_only_who_needs_none(
     line = runs.line_of(wanted[0])
     short = replace(line, test=changed(line.test, curve=None))
     assert wanted[0].is_met_by(short)
-    assert not replace(wanted[0], curve=True).is_met_by(short)
-    assert not replace(wanted[0], capacities=True).is_met_by(replace(line, capacities=None))
+    assert not replace(wanted[0], extras=("curve",)).is_met_by(short)
+    of_table_3 = replace(wanted[0], extras=("capacities",))
+    assert not of_table_3.is_met_by(replace(line, capacities=None))
     # One that has more than is asked for serves as well, and the newest is taken.
     assert wanted[0].is_met_by(line)
     assert find_line(wanted[0], [short, line]) is line
@@ -330,7 +351,7 @@ def test_missing_runs_are_done_once(
     append_line(folder, runs.line_of(wanted[1]))
     plan = plan_of(wanted, home, folder)
     outcome = run_missing(plan, home, say=heard, drive=runs.drive_by(runs.line_of))
-    assert [line.row for line in outcome.lines] == [run.row for run in wanted]
+    assert [line.row for line in outcome[0]] == [run.row for run in wanted]
     assert heard.done == ["baseline seed 0", "safr(1, 0.1) seed 0"]
     assert heard.left == [1, 0]
     again = runs.Heard()
@@ -347,11 +368,11 @@ def test_a_failed_run_does_not_end_the_others_and_stays_missing(
 ) -> None:
     heard, folder = runs.Heard(), tmp_path / "results"
     drive = runs.drive_by(runs.do_but_fail_vmask)
-    outcome = run_missing(plan_of(wanted, home, folder), home, say=heard, drive=drive)
-    assert [line.row.name for line in outcome.lines] == ["baseline", "safr(1, 0.1)"]
-    assert [run.label for run, _ in outcome.failures] == ["vmask seed 0"]
+    done, failures = run_missing(plan_of(wanted, home, folder), home, say=heard, drive=drive)
+    assert [line.row.name for line in done] == ["baseline", "safr(1, 0.1)"]
+    assert [sentence.partition(" failed: ")[0] for sentence in failures] == ["vmask seed 0"]
     assert "not a finite number" in heard.troubles["vmask seed 0"]
-    lines = read_lines(folder)
+    lines = runs.all_lines(folder)
     assert [find_line(run, lines) is None for run in wanted] == [False, True, False]
 
 
@@ -362,7 +383,7 @@ def test_the_line_of_another_run_is_never_kept(
     plan = plan_of(wanted, home, folder)
     with pytest.raises(RuntimeError, match="gave the line of another run"):
         run_missing(plan, home, say=runs.Heard(), drive=runs.drive_by(runs.do_another))
-    assert read_lines(folder) == ()
+    assert runs.all_lines(folder) == []
 
 
 def test_an_interruption_keeps_what_is_finished_and_the_command_resumes(
@@ -381,11 +402,11 @@ def test_an_interruption_keeps_what_is_finished_and_the_command_resumes(
     plan = plan_of(wanted, home, folder)
     with pytest.raises(StudyInterrupted, match=r"1 of 3 runs in .*the same command goes on"):
         run_missing(plan, home, say=runs.Heard(), drive=interrupted)
-    assert [line.row.name for line in read_lines(folder)] == ["baseline"]
+    assert [line.row.name for line in runs.all_lines(folder)] == ["baseline"]
     heard = runs.Heard()
     plan = plan_of(wanted, home, folder)
-    outcome = run_missing(plan, home, say=heard, drive=runs.drive_by(runs.line_of))
-    assert len(outcome.lines) == 3
+    done, _ = run_missing(plan, home, say=heard, drive=runs.drive_by(runs.line_of))
+    assert len(done) == 3
     assert "baseline seed 0" not in heard.done
 
 

@@ -11,16 +11,15 @@ from scipy import stats
 from synthetic_runs import run_line
 
 from safr_study.errors import BadInput
-from safr_study.features.paper.numbers import paper
-from safr_study.features.paper.output import reproduction_json, reproduction_table, write_item
-from safr_study.features.paper.rationale import compare_rankings, compare_sentiment
-from safr_study.features.paper.result import (
+from safr_study.features.paper.compare import (
     Reproduction,
     reproduce_item,
 )
-from safr_study.features.paper.rows import item_rows
+from safr_study.features.paper.curves import compare_rankings, compare_sentiment
+from safr_study.features.paper.lines import RunLine
+from safr_study.features.paper.output import reproduction_json, reproduction_table, write_item
+from safr_study.features.paper.rows import item_rows, paper
 from safr_study.features.paper.view import paper_page
-from safr_study.records.run_line import RunLine
 
 TABLE1 = paper().named(paper().table1["sst2"])
 SAFR = TABLE1[-1]

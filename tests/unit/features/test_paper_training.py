@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from safr_study.data import EncodedCorpus, encoded_corpus
-from safr_study.evaluation.superposition import CapacityMeans
+from safr_study.features.paper.lines import RunLine
 from safr_study.features.paper.measure import measure_paper_run
 from safr_study.records.run import RunResult
-from safr_study.records.run_line import RunLine
 from safr_study.runner.task import RunTask, SharedFault
 from safr_study.settings import CorpusSpec, EvaluationConfig, TrainConfig
 from safr_study.training.steps import train_epoch
@@ -92,8 +91,7 @@ def test_a_run_killed_in_its_training_resumes_to_the_same_line(
 def test_texts_that_are_too_short_for_a_table_are_told_of_all_runs_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, corpus: EncodedCorpus
 ) -> None:
-    none = CapacityMeans(None, None, None)
-    monkeypatch.setattr("safr_study.features.paper.measure.capacity_means", lambda _: none)
+    monkeypatch.setattr("safr_study.features.paper.measure.capacity_means", lambda _: None)
     ended = measure_paper_run(task(tmp_path, "capacities"), corpus, lambda _: None)
     assert isinstance(ended, SharedFault)
     assert ended.bad_input == "dataset"

@@ -28,8 +28,7 @@ from stored_study import FACTS, ask, begin, study_spec
 
 from safr_study.features.report.inspect_models import Example, Examples, InspectedModel
 from safr_study.features.report.page import study_page
-from safr_study.features.report.report import ReportRequest, study_report
-from safr_study.features.report.study_report import StudyReport
+from safr_study.features.report.report import ReportRequest, StudyReport, study_report
 from safr_study.features.study_base.stores import Stores
 from safr_study.home import Home, open_home
 from safr_study.ledger.ledger import Ledger

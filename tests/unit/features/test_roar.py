@@ -28,17 +28,18 @@ from safr_study.evaluation.deletion import (
     without_top,
 )
 from safr_study.evaluation.prediction import Predictor
-from safr_study.evaluation.rankings import recomputed_ranks
-from safr_study.features.evaluate.roar import (
+from safr_study.evaluation.rankings import measured_scores, recomputed_ranks
+from safr_study.features.roar import (
     RoarPlan,
+    RoarScores,
     RoarStep,
-    model_roar,
+    capacity_scores,
+    model_corpus,
     plan_roar,
     roar_by,
     roar_metrics,
     without_tokens,
 )
-from safr_study.records.roar import RoarScores
 from safr_study.settings import CorpusSpec, EvaluationConfig, TrainConfig
 from safr_study.training import fit
 
@@ -120,7 +121,9 @@ def roar_of(
         "evaluation": loaded.evaluation,
         "device": CPU,
     }
-    return model_roar(loaded, splits_of(corpus), **{**given, **changes})
+    given, splits = given | changes, splits_of(corpus)
+    scores = capacity_scores(loaded, splits, plan, given["evaluation"], CPU)
+    return roar_by(scores, loaded.config, model_corpus(loaded, splits), **given)
 
 
 def ranked_roar(
@@ -195,7 +198,9 @@ def test_nothing_removed_gives_the_model_again_and_all_removed_a_constant(
     loaded = load_model(saved_model(tmp_path / "model", config, spec), device=CPU)
     pad_to = corpus.max_len if config.preset == "reference" else None
     texts = corpus.split("test")
-    original = Predictor(loaded.model, 128, pad_to, CPU).classes(texts) == texts.labels
+    original = (
+        Predictor(loaded.model, 128, pad_to, CPU).logits(texts).argmax(axis=1) == texts.labels
+    )
 
     # No text has 50 tokens: 1 % of them is none.
     nothing, everything = roar_of(loaded, corpus, RoarPlan((0.01, 1.0)), original=12.5)
@@ -257,7 +262,7 @@ def test_the_numbers_are_those_of_trainings_written_out(preset: str, corpus: Enc
         left = without_tokens(corpus, ranking, k)
         texts = left.split("test")
         model = fit(config, left, device=CPU).model
-        right.append(Predictor(model, 16, pad_to, CPU).classes(texts) == texts.labels)
+        right.append(Predictor(model, 16, pad_to, CPU).logits(texts).argmax(axis=1) == texts.labels)
     top, random = right
     z = random.astype(float) - top
     lengths = corpus.split("test").lengths
@@ -324,7 +329,8 @@ def test_the_ranking_is_the_models_capacity(corpus: EncodedCorpus, tmp_path: Pat
     predictor = Predictor(loaded.model, 32, None, CPU)
     texts = splits_of(corpus)
     capacities = {
-        name: predictor.logits_and_capacity(split, layer)[1] for name, split in texts.items()
+        name: measured_scores(predictor, split, {"capacity"}, layer)[1]["capacity"]
+        for name, split in texts.items()
     }
     expected = ranked_roar(capacities, config, corpus, plan, evaluation=evaluation)
     assert roar_of(loaded, corpus, plan) == expected

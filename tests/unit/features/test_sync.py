@@ -16,7 +16,8 @@ from safr_study.features.sync import sync_study, unsynced
 from safr_study.home import Home, open_home
 from safr_study.ledger.notes import Delivery, delivery_begins, delivery_ends
 from safr_study.settings import SearchSpace
-from safr_study.tracking import list_models, open_store
+from safr_study.tracking.registry import list_models
+from safr_study.tracking.store import open_store
 
 VALUES = {0: (80.0, 10.0), 1: (70.0, 25.0), 2: (60.0, 5.0)}
 

@@ -8,9 +8,12 @@ import pytest
 from plain_scores import plain_scores
 
 from safr_study.errors import BadInput
-from safr_study.figures.confirmation import Move, confirmation_figure
+from safr_study.figures.confirmation import confirmation_figure
 from safr_study.pareto import rank_study
 from safr_study.records import StudyResult, TrialRecord, TrialState
+from safr_study.settings import Objective
+from safr_study.uncertainty.confirmation import Confirmation, ConfirmedTrial, Estimate
+from safr_study.uncertainty.intervals import Interval
 
 SVG = "{http://www.w3.org/2000/svg}"
 BEFORE = {2: (80.0, 10.0), 4: (78.0, 18.0), 3: (74.0, 25.0), 0: (70.0, 8.0)}
@@ -34,22 +37,41 @@ def ranked(values: dict[int, tuple[float, ...]], *more: str) -> StudyResult:
     return rank_study("s1", "sst2", objectives, [50.0, *[0.0] * (1 + len(more))], trials, asked=4)
 
 
-def moves(width: float = 1.0) -> list[Move]:
-    return [
-        Move(
-            number=number,
-            before=BEFORE[number],
-            after=AFTER[number],
-            intervals=tuple((value - width, value + width) for value in AFTER[number]),
-            member=number != 0,
-            on_front=number in (2, 3),
+def confirmed(
+    before: dict[int, tuple[float, ...]],
+    after: dict[int, tuple[float, ...]],
+    *more: str,
+    width: float = 1.0,
+) -> Confirmation:
+    """Members of the front and a baseline; an objective beyond the second has no interval."""
+    result = ranked(after, *more)
+    places = {one.trial.number: one for one in result.ranked}
+
+    def estimates(number: int) -> tuple[Estimate, ...]:
+        return tuple(
+            Estimate(mean, Interval(mean, mean - width, mean + width, "normal", ()))
+            if place < 2
+            else Estimate(mean)
+            for place, mean in enumerate(after.get(number, ()))
         )
-        for number in BEFORE
+
+    trials = [
+        ConfirmedTrial(
+            trial=ranked({number: values}, *more).ranked[0].trial,
+            runs=(),
+            member=number != 0,
+            dev=estimates(number) or (Estimate(None),) * len(values),
+            test=(),
+            ranked=places.get(number),
+        )
+        for number, values in before.items()
     ]
+    objectives = tuple(Objective(name=name) for name in result.objectives)
+    return Confirmation("s1", "sst2", objectives, (1, 2), tuple(trials), result, 400, 0)
 
 
-def drawn(path: Path, result: StudyResult, made: list[Move]) -> ET.Element:
-    confirmation_figure(result, made, path, title="Study s1, confirmed", caption="the caption")
+def drawn(path: Path, confirmation: Confirmation) -> ET.Element:
+    confirmation_figure(confirmation, path, title="Study s1, confirmed", caption="the caption")
     return ET.fromstring(path.read_text(encoding="utf-8"))
 
 
@@ -71,7 +93,7 @@ def line(page: ET.Element, gid: str) -> list[tuple[float, float]]:
 
 
 def test_every_trial_is_drawn_before_and_after_with_its_intervals(tmp_path: Path) -> None:
-    page = drawn(tmp_path / "c.svg", ranked(AFTER), moves())
+    page = drawn(tmp_path / "c.svg", confirmed(BEFORE, AFTER))
     wanted = {"front", "front-before"}
     for number in BEFORE:
         wanted |= {f"{kind}-{number}" for kind in ("before", "move", "trial")}
@@ -85,7 +107,7 @@ def test_every_trial_is_drawn_before_and_after_with_its_intervals(tmp_path: Path
 def test_a_move_leads_from_the_value_to_the_mean_in_the_middle_of_its_intervals(
     tmp_path: Path,
 ) -> None:
-    page = drawn(tmp_path / "c.svg", ranked(AFTER), moves())
+    page = drawn(tmp_path / "c.svg", confirmed(BEFORE, AFTER))
     for number in BEFORE:
         start, end = marker(page, f"before-{number}"), marker(page, f"trial-{number}")
         (at, to) = line(page, f"move-{number}")
@@ -103,7 +125,7 @@ def test_a_move_leads_from_the_value_to_the_mean_in_the_middle_of_its_intervals(
 
 
 def test_the_searchs_front_runs_through_its_members_alone(tmp_path: Path) -> None:
-    page = drawn(tmp_path / "c.svg", ranked(AFTER), moves())
+    page = drawn(tmp_path / "c.svg", confirmed(BEFORE, AFTER))
     corners = line(page, "front-before")
     for number, member in ((2, True), (3, True), (4, True), (0, False)):
         at = marker(page, f"before-{number}")
@@ -112,7 +134,7 @@ def test_the_searchs_front_runs_through_its_members_alone(tmp_path: Path) -> Non
 
 
 def test_wide_intervals_have_room(tmp_path: Path) -> None:
-    page = drawn(tmp_path / "c.svg", ranked(AFTER), moves(width=30.0))
+    page = drawn(tmp_path / "c.svg", confirmed(BEFORE, AFTER, width=30.0))
     ends = [line(page, f"interval-{number}-x") for number in BEFORE]
     width = float(page.get("width", "").removesuffix("pt"))
     assert all(0 < x < width for pair in ends for x, _ in pair)
@@ -122,31 +144,15 @@ def test_wide_intervals_have_room(tmp_path: Path) -> None:
 
 def test_a_trial_that_is_not_confirmed_is_shown_where_it_was(tmp_path: Path) -> None:
     known = {number: values for number, values in AFTER.items() if number != 4}
-    made = [
-        move
-        if move.number != 4
-        else Move(4, BEFORE[4], None, (None, None), member=True, on_front=False)
-        for move in moves()
-    ]
-    found = ids(drawn(tmp_path / "c.svg", ranked(known), made))
+    found = ids(drawn(tmp_path / "c.svg", confirmed(BEFORE, known)))
     assert "before-4" in found
     assert not {"move-4", "interval-4-x", "trial-4"} & found
 
 
 def test_three_objectives_give_a_panel_for_each_pair(tmp_path: Path) -> None:
+    before = {number: (*pair, 5.0) for number, pair in BEFORE.items()}
     after = {number: (*pair, 5.0 + number) for number, pair in AFTER.items()}
-    made = [
-        Move(
-            number=move.number,
-            before=(*move.before, 5.0),
-            after=after[move.number],
-            intervals=(*move.intervals, None),
-            member=move.member,
-            on_front=move.on_front,
-        )
-        for move in moves()
-    ]
-    found = ids(drawn(tmp_path / "c.svg", ranked(after, "srs@10"), made))
+    found = ids(drawn(tmp_path / "c.svg", confirmed(before, after, "srs@10")))
     for pair in ("accuracy-srs_30", "accuracy-srs_10", "srs_30-srs_10"):
         assert {f"before-2-{pair}", f"move-2-{pair}"} <= found
     assert "interval-2-x-accuracy-srs_10" in found
@@ -156,4 +162,4 @@ def test_three_objectives_give_a_panel_for_each_pair(tmp_path: Path) -> None:
 
 def test_another_suffix_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"\.png or \.svg"):
-        confirmation_figure(ranked(AFTER), moves(), tmp_path / "c.pdf", title="", caption="")
+        drawn(tmp_path / "c.pdf", confirmed(BEFORE, AFTER))

@@ -17,8 +17,14 @@ from scipy import stats
 from safr_study.errors import BadInput
 from safr_study.figures.canvas import blank_figure, style, svg_text
 from safr_study.figures.explanation import explanation_figure, explanation_svgs, layers_figure
-from safr_study.figures.stress import separate, stress_layout
-from safr_study.figures.word_graph import WEAKEST, GraphFacts, draw_graph, drawn_pairs
+from safr_study.figures.word_graph import (
+    WEAKEST,
+    GraphFacts,
+    draw_graph,
+    drawn_pairs,
+    separate,
+    stress_layout,
+)
 from safr_study.records.explanation import Explanation
 
 SENTENCE = (

@@ -121,7 +121,7 @@ def test_knee_and_baselines_lie_on_their_trials_and_are_named(tmp_path: Path) ->
 def test_caption_gives_hypervolume_and_reference_point(tmp_path: Path) -> None:
     result = study(realistic())
     page = drawn(result, tmp_path / "front.svg")
-    caption = "".join(page.find(".//*[@id='caption']").itertext())
+    caption = " ".join("".join(page.find(".//*[@id='caption']").itertext()).split())
     assert f"hypervolume {result.hypervolume:.5g}" in caption
     assert "(accuracy 50 %, SRS(30) 0)" in caption
     assert f"24 complete trials, {len(result.front)} on the front" in caption
@@ -310,7 +310,7 @@ def test_the_front_line_of_a_minimised_objective_leaves_nothing_above_it(tmp_pat
         assert y < bottom, "and ends at the bottom"
         assert y >= next(at for right, at in members if right >= x - 1e-3) - 1e-3
     assert marker(page, "knee") in members
-    caption = "".join(page.find(".//*[@id='caption']").itertext())
+    caption = " ".join("".join(page.find(".//*[@id='caption']").itertext()).split())
     assert "(accuracy 50 %, sufficiency(30) 100)" in caption
 
 

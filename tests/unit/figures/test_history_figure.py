@@ -10,7 +10,7 @@ from matplotlib.image import imread
 from safr_study.errors import BadInput
 from safr_study.figures.history import history_figure
 from safr_study.pareto import rank_study
-from safr_study.records.history import HistoryPoint
+from safr_study.records.study import HistoryPoint
 
 SVG = "{http://www.w3.org/2000/svg}"
 RESULT = rank_study("s1", "sst2", ["accuracy", "srs@30"], (50.08, 0.0), [], asked=4)
@@ -56,7 +56,7 @@ def test_the_reference_point_and_the_axes_are_named(tmp_path: Path) -> None:
     history_figure(RESULT, HISTORY, tmp_path / "history.svg")
     page = ET.parse(tmp_path / "history.svg").getroot()
     shown = ["".join(text.itertext()).strip() for text in page.iter(f"{SVG}text")]
-    assert any("reference point (accuracy 50.08, SRS(30) 0)" in text for text in shown)
+    assert "reference point (accuracy 50.08 %, SRS(30) 0)" in " ".join(shown)
     assert {"hypervolume", "trials ended"} <= set(shown)
     assert any("Study s1 on sst2" in text for text in shown)
     assert any("epochs of training" in text for text in shown)

@@ -10,7 +10,7 @@ from matplotlib.image import imread
 from synthetic_study import complete_trial, ranked_study, study_spec
 
 from safr_study.errors import BadInput
-from safr_study.figures.parallel import parallel_figure
+from safr_study.figures.parameters import parallel_figure
 
 SVG = "{http://www.w3.org/2000/svg}"
 LAMBDAS = {0: None, 1: 0.0, 2: 0.001, 3: 0.1, 4: 10.0}

@@ -14,23 +14,21 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from safr_study.errors import BadInput
-from safr_study.figures.capacity_means import CapacityReading, capacity_means_figure
-from safr_study.figures.curves import AccuracyCurve, curves_figure
-from safr_study.figures.tradeoff import TradeoffPoint, tradeoff_figure
+from safr_study.figures.curves import Curve, curves_figure
+from safr_study.figures.reproduction import Reading, TradeoffPoint, means_figure, tradeoff_figure
 
 SVG = "{http://www.w3.org/2000/svg}"
 SHARES = (0.0, 0.1, 0.3, 0.5)
 
 
-def curve(name: str, deletion: str, slope: float) -> AccuracyCurve:
+def curve(name: str, deletion: str, slope: float) -> Curve:
     accuracy = tuple(72.0 - slope * share for share in SHARES)
-    return AccuracyCurve(
+    return Curve(
         name=name,
-        deletion="top" if deletion == "top" else "random",
         shares=SHARES,
-        accuracy=accuracy,
-        low=tuple(value - 1.5 for value in accuracy),
-        high=tuple(value + 1.5 for value in accuracy),
+        values=accuracy,
+        deletion="top" if deletion == "top" else "random",
+        intervals=tuple((value - 1.5, value + 1.5) for value in accuracy),
         paper=(71.0, None, 60.0, None),
     )
 
@@ -41,17 +39,18 @@ CURVES = [
     for deletion, slope in zip(("top", "random"), slopes, strict=True)
 ]
 OURS = [
-    TradeoffPoint("baseline", 74.0, -2.0, True, (73.0, 75.0), (-4.0, 0.0)),
-    TradeoffPoint("vmask", 71.0, 9.0, False, (70.0, 72.0), (7.0, 11.0)),
-    TradeoffPoint("safr(1, 0.1)", 72.0, 18.0, True, (70.5, 73.5), (16.0, 20.0)),
-    TradeoffPoint("safr(100, 0)", 60.0, 8.0, False, (58.0, 62.0), (5.0, 11.0), saturated=True),
+    TradeoffPoint("baseline", (74.0, -2.0), True, ((73.0, 75.0), (-4.0, 0.0))),
+    TradeoffPoint("vmask", (71.0, 9.0), False, ((70.0, 72.0), (7.0, 11.0))),
+    TradeoffPoint("safr(1, 0.1)", (72.0, 18.0), True, ((70.5, 73.5), (16.0, 20.0))),
+    TradeoffPoint("safr(100, 0)", (60.0, 8.0), False, ((58.0, 62.0), (5.0, 11.0)), saturated=True),
 ]
 PAPER = [
-    TradeoffPoint(point.name, point.accuracy - 0.5, point.srs + 1, point.on_front) for point in OURS
+    TradeoffPoint(point.name, (point.at[0] - 0.5, point.at[1] + 1), point.on_front)
+    for point in OURS
 ]
 READINGS = [
-    CapacityReading("pre-ReLU, PAD out", (0.19, 0.41, 0.1), ((0.18, 0.2), None, (0.09, 0.11))),
-    CapacityReading("post-ReLU, PAD in", (0.3, 0.6, 0.2), (None, None, None)),
+    Reading("pre-ReLU, PAD out", (0.19, 0.41, 0.1), ((0.18, 0.2), None, (0.09, 0.11))),
+    Reading("post-ReLU, PAD in", (0.3, 0.6, 0.2), (None, None, None)),
 ]
 
 
@@ -89,12 +88,12 @@ def test_curves_are_drawn_with_bands_and_the_paper_s_points(
         gid = f"{drawn.name}-{drawn.deletion}"
         xs, ys = line(axes, f"curve-{gid}")
         assert xs == [0, 10, 30, 50]
-        assert tuple(ys) == drawn.accuracy
+        assert tuple(ys) == drawn.values
         assert line(axes, f"paper-{gid}") == ([0, 30], [71.0, 60.0])
         (band,) = [part for part in axes.collections if part.get_gid() == f"band-{gid}"]
         heights = band.get_paths()[0].vertices[:, 1]
-        assert heights.min() == min(drawn.low)
-        assert heights.max() == max(drawn.high)
+        assert heights.min() == min(low for low, _ in drawn.intervals)
+        assert heights.max() == max(high for _, high in drawn.intervals)
     styles = {drawn.get_linestyle() for drawn in axes.get_lines() if drawn.get_gid()}
     assert styles == {"-", "--", "None"}  # the paper's are points alone
 
@@ -122,7 +121,7 @@ def test_both_fronts_are_staircases_through_their_members(
     assert left.get_ylim() == right.get_ylim()
     for axes, side, points in ((left, "ours", OURS), (right, "paper", PAPER)):
         xs, ys = line(axes, f"front-{side}")
-        members = [(p.accuracy, p.srs) for p in (points[2], points[0])]
+        members = [points[2].at, points[0].at]
         edge, bottom = axes.get_xlim()[0], axes.get_ylim()[0]
         np.testing.assert_allclose(
             list(zip(xs, ys, strict=True)),
@@ -135,7 +134,7 @@ def test_both_fronts_are_staircases_through_their_members(
             ],
         )
         for number, point in enumerate(points, start=1):
-            assert line(axes, f"row-{side}-{number}") == ([point.accuracy], [point.srs])
+            assert line(axes, f"row-{side}-{number}") == ([point.at[0]], [point.at[1]])
     assert line(left, "saturated-ours") == ([60.0], [8.0])
     bars = [(list(drawn.get_xdata()), list(drawn.get_ydata())) for drawn in left.get_lines()]
     assert ([70.5, 73.5], [18.0, 18.0]) in bars
@@ -160,7 +159,7 @@ def test_rows_are_numbered_and_the_legend_names_them(tmp_path: Path) -> None:
 def test_labels_cover_no_point(tmp_path: Path, figures: list[Figure]) -> None:
     tradeoff_figure(OURS, PAPER, tmp_path / "a.png", title="Table 6")
     for axes, points in zip(figures[0].axes, (OURS, PAPER), strict=True):
-        centres = axes.transData.transform([(p.accuracy, p.srs) for p in points])
+        centres = axes.transData.transform([point.at for point in points])
         notes = [text for text in axes.texts if text.get_gid()]
         assert len(notes) == len(points)
         boxes = [text.get_window_extent() for text in notes]
@@ -172,7 +171,7 @@ def test_labels_cover_no_point(tmp_path: Path, figures: list[Figure]) -> None:
 def test_capacities_stand_beside_the_paper_s(tmp_path: Path, figures: list[Figure]) -> None:
     groups = ["all", "important", "less important"]
     published = [0.1925, 0.4141, 0.0975]
-    capacity_means_figure(groups, READINGS, published, tmp_path / "a.svg", title="Table 3")
+    means_figure(groups, READINGS, published, tmp_path / "a.svg", title="Table 3")
     (axes,) = figures[0].axes
     assert [label.get_text() for label in axes.get_xticklabels()] == groups
     (lines,) = [part for part in axes.collections if part.get_gid() == "paper"]
@@ -193,7 +192,7 @@ def test_pictures_are_repeated_exactly_and_other_kinds_refused(kind: str, tmp_pa
         elif kind == "tradeoff":
             tradeoff_figure(OURS, PAPER, path, title="t")
         else:
-            capacity_means_figure(["a", "b", "c"], READINGS, [0.1, 0.2, 0.3], path, title="t")
+            means_figure(["a", "b", "c"], READINGS, [0.1, 0.2, 0.3], path, title="t")
         return path.read_bytes()
 
     assert draw("a.svg") == draw("b.svg")

@@ -11,8 +11,8 @@ from torch import nn
 
 from safr_study.model import SafrClassifier, build_model, loss_terms
 from safr_study.model.kernels.onednn import Linear, linear, perceptron
-from safr_study.model.noise import dropout, logistic_like
-from safr_study.model.vmask import hard_gate
+from safr_study.model.transformer import dropout
+from safr_study.model.vmask import hard_gate, logistic_like
 from safr_study.settings import ModelShape, Penalties
 
 IDS = torch.tensor([[2, 3, 4, 3, 2], [6, 7, 2, 0, 0]])
@@ -201,7 +201,7 @@ def test_float32_is_near_float64(small: Callable[..., SafrClassifier]) -> None:
     labels = torch.tensor([0, 1])
     penalties = Penalties(lambda_imp=1.0, lambda_inter=1.0, vmask_beta=1.0)
     for model in (exact, rough):
-        loss_terms(model(IDS), labels, IDS, penalties, "masked").total.backward()  # type: ignore[no-untyped-call]
+        loss_terms(model(IDS), labels, IDS, penalties, "masked")["total"].backward()  # type: ignore[no-untyped-call]
     for name, parameter in exact.named_parameters():
         other = rough.get_parameter(name).grad
         assert other is not None

@@ -94,7 +94,7 @@ def test_a_study_without_complete_trials_is_ranked_too() -> None:
 
 
 def test_a_reference_point_of_another_length_is_refused() -> None:
-    with pytest.raises(ValueError, match="do not fit"):
+    with pytest.raises(ValueError, match="shorter"):
         rank_study("s", "sst2", ["accuracy", "srs@30"], [50.0], [trial(0, (1.0, 2.0))], asked=1)
 
 

@@ -4,12 +4,12 @@ import math
 
 import numpy as np
 import pytest
-from brute_pareto import brute_fronts, brute_places, random_sets
+from brute_pareto import brute_fronts, brute_places, places_by_top_k, random_sets
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from safr_study.pareto import selection_order, top_k
+from safr_study.pareto import top_k
 from safr_study.pareto.selection import CELLS
 
 LEVELS = st.one_of(st.integers(0, 4).map(float), st.sampled_from([math.inf, -math.inf]))
@@ -35,18 +35,18 @@ def dominating_sets(count: int) -> list[np.ndarray]:
 
 @given(GRIDS)
 def test_places_equal_brute_force(points: np.ndarray) -> None:
-    assert selection_order(points).tolist() == brute_places(points.tolist())
+    assert places_by_top_k(points) == brute_places(points.tolist())
 
 
 def test_places_equal_brute_force_on_thousands_of_sets_with_infinities() -> None:
     for points in random_sets(3000, most=9, seed=4):
-        assert selection_order(points).tolist() == brute_places(points, CELLS), points
+        assert places_by_top_k(points) == brute_places(points, CELLS), points
 
 
 @given(GRIDS)
 def test_the_leading_rows_are_those_of_the_first_places(points: np.ndarray) -> None:
     # A stable sort: of equal points the earlier row.
-    order = np.argsort(selection_order(points), kind="stable")
+    order = np.argsort(brute_places(points.tolist()), kind="stable")
     for count in range(len(points) + 2):
         assert np.flatnonzero(top_k(points, count)).tolist() == sorted(order[:count])
 
@@ -61,14 +61,15 @@ def test_the_leading_rows_of_thousands_of_sets_equal_brute_force() -> None:
 @given(st.one_of(GRIDS, FLOATS), st.randoms(use_true_random=False))
 def test_the_order_of_the_rows_changes_nothing(points: np.ndarray, random) -> None:
     order = np.array(random.sample(range(len(points)), len(points)))
-    assert selection_order(points[order]).tolist() == selection_order(points)[order].tolist()
+    places = places_by_top_k(points)
+    assert places_by_top_k(points[order]) == [places[row] for row in order]
 
 
 @given(FLOATS)
 def test_a_better_front_comes_first_and_equal_points_share_the_best_place(
     points: np.ndarray,
 ) -> None:
-    found, fronts = selection_order(points).tolist(), brute_fronts(points.tolist())
+    found, fronts = places_by_top_k(points), brute_fronts(points.tolist())
     rows = [tuple(row) for row in points.tolist()]
     for i, place in enumerate(found):
         assert all(found[j] > place for j, front in enumerate(fronts) if front > fronts[i])
@@ -83,24 +84,21 @@ def test_a_better_front_comes_first_and_equal_points_share_the_best_place(
 )
 def test_units_change_nothing(points: np.ndarray, scales: list[float], shifts: list[float]) -> None:
     m = points.shape[1]
-    assert (
-        selection_order((points + shifts[:m]) * scales[:m]).tolist()
-        == selection_order(points).tolist()
-    )
+    assert places_by_top_k((points + shifts[:m]) * scales[:m]) == places_by_top_k(points)
 
 
 def test_a_front_by_hand_compromise_extremes_then_the_widest_gap() -> None:
     front = [[0.0, 10.0], [1.0, 9.5], [6.0, 8.0], [8.0, 5.0], [10.0, 0.0]]
     # Largest sum: (6, 8). Farthest from it: (10, 0), then (0, 10). (8, 5) is sqrt(13) from the
     # compromise, (1, 9.5) is sqrt(1.25) from its neighbour.
-    assert selection_order(front).tolist() == [2, 4, 0, 3, 1]
+    assert places_by_top_k(front) == [2, 4, 0, 3, 1]
     # A copy of an extreme shares its place and pushes the rest back; a dominated one is last.
-    assert selection_order([*front, [10.0, 0.0], [0.0, 0.0]]).tolist() == [3, 5, 0, 4, 1, 1, 6]
+    assert places_by_top_k([*front, [10.0, 0.0], [0.0, 0.0]]) == [3, 5, 0, 4, 1, 1, 6]
 
 
 def test_a_dominating_row_has_the_first_place() -> None:
     for points in dominating_sets(600):
-        assert selection_order(points)[-1] == 0
+        assert places_by_top_k(points)[-1] == 0
         assert np.flatnonzero(top_k(points, 1)).tolist() == [len(points) - 1]
 
 
@@ -110,7 +108,7 @@ def test_row_numbers_in_the_place_of_places_would_lose_dominating_rows() -> None
     It sorts the rows and reads the sorted row numbers as if they were a place for each row.
     """
     lost = [
-        np.argsort(selection_order(points))[-1] >= len(points) / 3
+        np.argsort(places_by_top_k(points))[-1] >= len(points) / 3
         for points in dominating_sets(600)
     ]
     assert 0.5 < np.mean(lost) < 0.8
@@ -118,18 +116,18 @@ def test_row_numbers_in_the_place_of_places_would_lose_dominating_rows() -> None
 
 def test_the_largest_and_the_smallest_numbers_are_ordered_too() -> None:
     points = [[-1.7e308, 1.7e308], [1.7e308, -1.7e308], [0.0, 0.0], [5e-324, -5e-324]]
-    assert sorted(selection_order(points).tolist()) == [0, 1, 2, 3]
-    assert selection_order([[0.0, 1.0], [-0.0, 1.0]]).tolist() == [0, 0]
+    assert sorted(places_by_top_k(points)) == [0, 1, 2, 3]
+    assert places_by_top_k([[0.0, 1.0], [-0.0, 1.0]]) == [0, 0]
 
 
 def test_no_points_and_one_objective() -> None:
-    assert selection_order([]).tolist() == []
+    assert places_by_top_k([]) == []
     assert top_k([], 3).tolist() == []
-    assert selection_order([[1.0], [3.0], [3.0], [-math.inf]]).tolist() == [2, 0, 0, 3]
+    assert places_by_top_k([[1.0], [3.0], [3.0], [-math.inf]]) == [2, 0, 0, 3]
 
 
 def test_what_has_no_order_is_refused() -> None:
     with pytest.raises(ValueError, match="NaN"):
-        selection_order([[1.0, math.nan]])
+        places_by_top_k([[1.0, math.nan]])
     with pytest.raises(ValueError, match="matrix"):
-        selection_order([1.0, 2.0])
+        places_by_top_k([1.0, 2.0])

@@ -8,47 +8,39 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_confirmation import draw, run
 
-from safr_study.records import to_plain
-from safr_study.records.bits import (
+from safr_study.records import from_plain, to_plain
+from safr_study.records.run import (
     MAX_DRAWS,
-    are_bits,
-    are_counts,
-    pack_bits,
-    pack_counts,
-    unpack_bits,
-    unpack_counts,
+    Answers,
+    ReadingOfTest,
+    RunResult,
+    run_to_plain,
 )
-from safr_study.records.confirmation import ReadingOfTest, reading_from_plain
-from safr_study.records.run import Answers, RunResult, run_from_plain, run_to_plain
-
-answers = st.lists(st.booleans(), min_size=1, max_size=40)
 
 
-@given(answers)
-def test_bits_come_back(right: list[bool]) -> None:
-    packed = pack_bits(np.array(right))
-    assert are_bits(packed, len(right))
-    assert unpack_bits(packed, len(right)).tolist() == right
-
-
-@given(st.integers(1, MAX_DRAWS), st.integers(1, 20), st.randoms())
-def test_counts_come_back(draws: int, texts: int, random: object) -> None:
-    right = np.random.default_rng(draws * texts).uniform(size=(draws, texts)) < 0.5
-    packed = pack_counts(right)
-    assert are_counts(packed, texts, draws)
-    assert unpack_counts(packed).tolist() == right.sum(axis=0).tolist()
+@given(st.integers(1, MAX_DRAWS), st.integers(1, 40), st.integers(0))
+def test_answers_come_back(draws: int, texts: int, seed: int) -> None:
+    right = np.random.default_rng(seed).uniform(size=(draws, texts)) < 0.5
+    packed = Answers.pack(right[0], {0.3: (~right[0], right)})
+    assert packed.whole().tolist() == right[0].tolist()
+    assert packed.without_top(0.3).tolist() == (~right[0]).tolist()
+    shares = packed.without_random(0.3)
+    assert shares is not None
+    assert (shares * draws).round().tolist() == right.sum(axis=0).tolist()
 
 
 @pytest.mark.parametrize("digits", ["b", "b0b0", "zz", "B0", ""])
 def test_what_are_no_bits_of_five_texts_is_noticed(digits: str) -> None:
-    assert are_bits("b0", 5)
-    assert not are_bits(digits, 5)
+    Answers(5, "b0")
+    with pytest.raises(ValueError, match="5 texts need as many bits"):
+        Answers(5, digits)
 
 
 @pytest.mark.parametrize("digits", ["00", "0004", "00!", "00A"])
 def test_what_are_no_counts_of_three_texts_and_three_draws_is_noticed(digits: str) -> None:
-    assert are_counts("013", 3, 3)
-    assert not are_counts(digits, 3, 3)
+    Answers(3, "a0", draws=3, random={"30": "013"})
+    with pytest.raises(ValueError, match="counts of at most 3 draws"):
+        Answers(3, "a0", draws=3, random={"30": digits})
 
 
 def test_answers_come_back_by_k() -> None:
@@ -85,7 +77,7 @@ def test_a_run_comes_back_from_json() -> None:
     )
     failed = RunResult(3, 8, ended="2026-01-02T03:04:05+00:00", failure="it diverged")
     for one in (done, failed):
-        assert run_from_plain(json.loads(json.dumps(run_to_plain(one)))) == one
+        assert from_plain(RunResult, json.loads(json.dumps(run_to_plain(one)))) == one
     assert failed.values == ()
     assert done.dev is not None
     assert done.values == done.dev.values
@@ -93,4 +85,4 @@ def test_a_run_comes_back_from_json() -> None:
 
 def test_a_reading_of_the_test_set_comes_back_from_json() -> None:
     reading = ReadingOfTest("2026-01-02T03:04:05+00:00", ((3, 1), (4, 1)), {"knee": 3})
-    assert reading_from_plain(json.loads(json.dumps(to_plain(reading)))) == reading
+    assert from_plain(ReadingOfTest, json.loads(json.dumps(to_plain(reading)))) == reading

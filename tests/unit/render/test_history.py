@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from safr_study.features.study_base.files import write_files
 from safr_study.pareto import rank_study
 from safr_study.records import EpochReport, LossTerms, Replicate, StudyResult, TrialRecord
 from safr_study.records import TrialState as State
-from safr_study.records.history import HistoryPoint
-from safr_study.render.history import hypervolume_by_epoch, hypervolume_history, write_history_csv
+from safr_study.records.study import HistoryPoint
+from safr_study.render.history import history_table, hypervolume_history
 
 REFERENCE = (3, 2)
 EPOCH = EpochReport(1, LossTerms(1.0, 1.0, None, None), 60.0, 0.6, None, 1.0, True, 1.0)
@@ -85,12 +86,6 @@ def test_it_is_the_area_of_all_that_had_ended_by_then(
     assert len(history) == len(trials)
     if history:
         assert history[-1].hypervolume == pytest.approx(result.hypervolume)
-    spent = hypervolume_by_epoch(history)
-    assert spent == [
-        max((point.hypervolume for point in history if point.epochs <= epoch), default=0.0)
-        for epoch in range(len(spent))
-    ]
-    assert len(spent) == 1 + sum(len(one.epochs) for one in trials)
 
 
 def test_trials_without_a_time_come_last_by_number() -> None:
@@ -114,7 +109,7 @@ def test_every_seed_of_a_trial_is_paid_for() -> None:
 
 def test_the_table_says_it_exactly(tmp_path: Path) -> None:
     points = (HistoryPoint(1, 0.1 + 0.2, 1, 4, 1 / 3), HistoryPoint(0, None, 2, 9, 2.5))
-    write_history_csv(points, tmp_path / "history.csv")
+    write_files(tmp_path, {"history.csv": history_table(points)})
     with (tmp_path / "history.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["hypervolume"]) for row in rows] == [1 / 3, 2.5]

@@ -11,8 +11,8 @@ from synthetic_study import complete_trial, ranked_study, study_spec
 from safr_study.figures import canvas
 from safr_study.figures.canvas import Chart
 from safr_study.figures.front import front_charts
-from safr_study.figures.importance import importance_chart
-from safr_study.records.importance import Importance
+from safr_study.figures.parameters import importance_chart
+from safr_study.records.study import Importance
 from safr_study.render.html import asset
 from safr_study.render.inline_svg import Mark, inline_chart, legend
 

@@ -4,13 +4,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from run_results import run_result
 from synthetic_study import complete_trial
 from tiny_model import save_tiny_model
 
 from safr_study.checkpoint.model_files import LoadedModel, load_model
-from safr_study.records import Replicate
-from safr_study.render.model_card import CardEstimate, model_card, shortened
+from safr_study.records import Replicate, TrialRecord
+from safr_study.render.model_card import ModelCard, shortened
 from safr_study.settings import Objective
+from safr_study.uncertainty.confirmation import ConfirmedTrial, Estimate
+from safr_study.uncertainty.intervals import Interval
 
 OBJECTIVES = (Objective(name="accuracy"), Objective(name="srs@30"))
 
@@ -21,7 +24,9 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
 
 
 def test_it_has_numbers_with_intervals_limits_data_and_the_citation(loaded: LoadedModel) -> None:
-    card = model_card("safr-planted", "s1", complete_trial(4, 80.504, 12.25), loaded, OBJECTIVES)
+    card = ModelCard("safr-planted", "s1", complete_trial(4, 80.504, 12.25), OBJECTIVES).markdown(
+        loaded
+    )
     headings = [line for line in card.splitlines() if line.startswith("#")]
     assert headings == [
         "# safr-planted: imp=0.0167",
@@ -38,13 +43,22 @@ def test_it_has_numbers_with_intervals_limits_data_and_the_citation(loaded: Load
     assert "bad, fair, good" in card
 
 
+def plain_card(loaded: LoadedModel, trial: TrialRecord | None = None) -> str:
+    trial = trial or complete_trial(4, 80.504, 12.25)
+    return ModelCard("safr-planted", "s1", trial, OBJECTIVES).markdown(loaded)
+
+
+def interval(mean: float, low: float, high: float) -> Interval:
+    return Interval(mean, low, high, "student-t", ())
+
+
 def test_a_confirmed_model_shows_the_means_over_new_seeds_first(loaded: LoadedModel) -> None:
-    estimates = [
-        CardEstimate("dev", "accuracy", "points", 79.0, 77.5, 80.5),
-        CardEstimate("test", "SRS(30)", "points", 11.0, 9.0, 13.0),
-    ]
     trial = complete_trial(4, 80.504, 12.25)
-    card = model_card("safr-planted", "s1", trial, loaded, OBJECTIVES, estimates=estimates, seeds=5)
+    runs = tuple(run_result(Replicate(seed, (79.0, 11.0))) for seed in range(5))
+    dev = (Estimate(79.0, interval(79.0, 77.5, 80.5)), Estimate(11.0))
+    test = (Estimate(None), Estimate(11.0, interval(11.0, 9.0, 13.0)))
+    confirmed = ConfirmedTrial(trial, runs, True, dev, test)
+    card = ModelCard("safr-planted", "s1", trial, OBJECTIVES, confirmed).markdown(loaded)
     assert "Means over 5 seeds that the search did not use" in card
     assert "| SRS(30) | test | 11.00 | 9.00 to 13.00 | points |" in card
     assert card.index("77.50 to 80.50") < card.index("76.34 to 84.67")
@@ -54,19 +68,23 @@ def test_a_confirmed_model_shows_the_means_over_new_seeds_first(loaded: LoadedMo
 def test_seeds_of_the_search_give_an_interval_over_them(loaded: LoadedModel) -> None:
     trial = complete_trial(4, 80.0, 10.0)
     trial = replace(trial, replicates=(Replicate(0, (79.0, 9.0)), Replicate(1, (81.0, 11.0))))
-    card = model_card("safr-planted", "s1", trial, loaded, OBJECTIVES)
+    card = plain_card(loaded, trial)
     # t(0.975, 1) * sqrt(2) / sqrt(2) = 12.7062
     assert "| accuracy | dev | 80.00 | 67.29 to 92.71 | points |" in card
 
 
 def test_a_collapsed_model_is_said_to_be_one(loaded: LoadedModel) -> None:
-    card = model_card("m", "s1", complete_trial(4, 80.5, 12.25, saturated=True), loaded, OBJECTIVES)
+    card = ModelCard(
+        "m", "s1", complete_trial(4, 80.5, 12.25, saturated=True), OBJECTIVES
+    ).markdown(loaded)
     assert "- Saturated" in card
     assert "SRS(30) (saturated)" in card
 
 
 def test_it_is_cut_at_a_section_and_says_where_the_rest_is(loaded: LoadedModel) -> None:
-    card = model_card("safr-planted", "s1", complete_trial(4, 80.504, 12.25), loaded, OBJECTIVES)
+    card = ModelCard("safr-planted", "s1", complete_trial(4, 80.504, 12.25), OBJECTIVES).markdown(
+        loaded
+    )
     assert shortened(card, len(card)) == card
     cut = shortened(card, len(card) - 1)
     assert len(cut) <= len(card) - 1
@@ -79,7 +97,7 @@ def test_its_table_is_the_reading_of_a_file(tmp_path: Path) -> None:
     """A card needs nothing but the checkpoint and the trial."""
     folder = save_tiny_model(tmp_path / "model", vmask=False, preset="reference", layers=2)
     trial = complete_trial(0, 80.5, 12.25, baseline="no-vmask")
-    card = model_card("m", "s1", trial, load_model(folder), OBJECTIVES)
+    card = ModelCard("m", "s1", trial, OBJECTIVES).markdown(load_model(folder))
     assert card.startswith("# m: no-vmask\n")
     assert "2 Transformer blocks, without a VMASK word mask" in card
     assert "Preset `reference`" in card

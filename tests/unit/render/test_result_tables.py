@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from plain_scores import a_deletion, made_scores
 
+from safr_study.features.study_base.files import write_files
 from safr_study.pareto import rank_study
 from safr_study.records import (
     CheckpointRef,
@@ -19,7 +20,7 @@ from safr_study.records import (
     TrialRecord,
     TrialState,
 )
-from safr_study.render.result_tables import infeasible_lines, result_json, result_table, write_csv
+from safr_study.render.result_tables import infeasible_lines, result_json, result_table
 
 EPOCH = EpochReport(
     epoch=1,
@@ -113,7 +114,7 @@ def test_table_has_its_columns_in_order_and_a_row_per_complete_trial(result) -> 
 
 def test_csv_keeps_zeros_gaps_whole_numbers_and_every_digit(result, tmp_path: Path) -> None:
     path = tmp_path / "front.csv"
-    write_csv(result, path)
+    write_files(tmp_path, {path.name: result_table(result)})
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["lambda_imp"] for row in rows] == ["", "0.1", "0.1", "0.1", "0.0001"]
@@ -129,7 +130,7 @@ def test_csv_keeps_zeros_gaps_whole_numbers_and_every_digit(result, tmp_path: Pa
 def test_an_empty_result_gives_a_table_with_columns_and_no_rows(tmp_path: Path) -> None:
     empty = rank_study("s1", "sst2", ["accuracy", "srs@30"], [50.0, 0.0], [], asked=5)
     assert len(result_table(empty)) == 0
-    write_csv(empty, tmp_path / "front.csv")
+    write_files(tmp_path, {"front.csv": result_table(empty)})
     header = (tmp_path / "front.csv").read_text(encoding="utf-8").strip()
     assert header.startswith("front,trial,label,accuracy,srs_30,")
     assert result_json(empty)["trials"] == []

@@ -64,7 +64,7 @@ class Runs:
     def _source(self, kind: type[FixedSource], count: int) -> FixedSource:
         return kind(
             [task(number) for number in range(count)],
-            lambda given, result: self.stored.append((given.number, result)),
+            lambda given, result, _: self.stored.append((given.number, result)),
             title="the confirmation of study 's'",
             results="the ledger",
             work=train_run,

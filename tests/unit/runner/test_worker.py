@@ -20,7 +20,7 @@ from safr_study.checkpoint.manifest import verify_model
 from safr_study.checkpoint.model_files import load_model
 from safr_study.data import EncodedCorpus, EncodedSplit, encoded_corpus
 from safr_study.errors import TrialFailure
-from safr_study.evaluation.leave_one_out import sample_texts
+from safr_study.evaluation.deletion import sample_texts
 from safr_study.model import SafrClassifier
 from safr_study.records import EpochReport, Replicate
 from safr_study.records.run import RunResult

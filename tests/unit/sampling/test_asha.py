@@ -12,7 +12,6 @@ from brute_pareto import brute_places, random_sets
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safr_study.pareto import selection_order
 from safr_study.sampling import asha as asha_module
 from safr_study.sampling.asha import Asha, Decision
 from safr_study.settings import POINTS, Objective, SchedulerConfig
@@ -282,7 +281,7 @@ def test_collapsed_models_do_not_all_go_on_in_one_place() -> None:
     assert set(verdicts) == {STOP}
     # Though they share the place behind the five, which is among the first third of sixty.
     rows = [[80.0 - 5 * n, 5.0 * n] for n in range(5)] + [[50.0, -2.0]] * 55
-    assert selection_order(rows)[-1] == 5
+    assert brute_places(rows)[-1] == 5
 
 
 def test_the_first_arrivals_go_on_however_bad() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from asking import open_study, run, spec_of, synthetic
 
-from safr_study.features.paper.numbers import paper
+from safr_study.features.paper.rows import paper
 from safr_study.sampling.fixed_trials import planned, planned_trials
 from safr_study.settings import ModelShape, SearchSpace, StudySpec, TrainConfig, Value
 from safr_study.settings.space_files import find_space

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from safr_study.home import Home, open_home
-from safr_study.tracking import Store, open_store
 from safr_study.tracking import writer as writer_module
+from safr_study.tracking.store import Store, open_store
 
 
 @pytest.fixture(scope="session")

@@ -18,16 +18,11 @@ from safr_study.errors import CorruptCheckpoint, ServiceUnreachable
 from safr_study.pareto import rank_study
 from safr_study.records import RegisteredModel, StudyResult
 from safr_study.records.run import RunResult
-from safr_study.tracking import (
-    Store,
-    StudyEnd,
-    find_model,
-    list_models,
-    pull,
-    register_confirmed,
-    register_front,
-    track_confirmation,
-)
+from safr_study.tracking.confirm_runs import register_confirmed, track_confirmation
+from safr_study.tracking.pull import find_model, pull
+from safr_study.tracking.registry import list_models, register_front
+from safr_study.tracking.store import Store
+from safr_study.tracking.study_runs import StudyEnd
 from safr_study.uncertainty.confirmation import Confirmation, Searched, confirmation
 
 ROLES = ("knee", "best-accuracy", "best-srs")

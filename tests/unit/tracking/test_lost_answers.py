@@ -16,8 +16,9 @@ from synthetic_study import complete_trial, epoch, ranked_study, study_spec, tri
 from safr_study.errors import ServiceUnreachable
 from safr_study.home import Home
 from safr_study.render.history import hypervolume_history
-from safr_study.tracking import Store, StudyEnd, open_store
 from safr_study.tracking import writer as writer_module
+from safr_study.tracking.store import Store, open_store
+from safr_study.tracking.study_runs import StudyEnd
 
 FAULTS = [
     *(("create_run", late) for late in (False, True)),

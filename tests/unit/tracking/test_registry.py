@@ -10,15 +10,10 @@ from synthetic_study import complete_trial, ranked_study, study_spec, writer_of
 
 from safr_study.errors import BadInput, CorruptCheckpoint
 from safr_study.records import RegisteredModel, StudyResult, TrialRecord
-from safr_study.tracking import (
-    Store,
-    StudyEnd,
-    find_model,
-    list_models,
-    model_name,
-    pull,
-    register_front,
-)
+from safr_study.tracking.pull import find_model, pull
+from safr_study.tracking.registry import list_models, model_name, register_front
+from safr_study.tracking.store import Store
+from safr_study.tracking.study_runs import StudyEnd
 
 
 def test_a_front_member_is_a_version_that_says_what_it_is(store: Store, tmp_path: Path) -> None:

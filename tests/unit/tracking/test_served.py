@@ -17,7 +17,8 @@ from safr_study.checkpoint.model_files import load_model
 from safr_study.errors import CorruptCheckpoint
 from safr_study.evaluation.explanation import explain_text
 from safr_study.home import Home
-from safr_study.tracking import find_model, open_store
+from safr_study.tracking.pull import find_model
+from safr_study.tracking.store import open_store
 
 TEXTS = ["the film was good and bad", "zebra", "", "good " * 40]
 """An ordinary one, an unknown word, none at all, and more than the model reads."""

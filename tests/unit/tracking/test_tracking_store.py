@@ -13,8 +13,8 @@ import pytest
 
 from safr_study.errors import BadInput, ServiceUnreachable
 from safr_study.home import Home
-from safr_study.tracking import open_store
 from safr_study.tracking import store as store_module
+from safr_study.tracking.store import open_store
 
 
 def test_the_default_store_lies_in_the_home(home: Home) -> None:

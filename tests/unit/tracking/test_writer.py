@@ -32,8 +32,10 @@ from safr_study.records.scores import OF_DELETION
 from safr_study.records.warnings import trial_warnings
 from safr_study.render.history import hypervolume_history
 from safr_study.settings.metrics import OF_CURVE, OF_RATIONALE
-from safr_study.tracking import Store, StudyEnd, StudyWriter
-from safr_study.tracking.descriptions import meanings
+from safr_study.tracking.entries import meanings
+from safr_study.tracking.store import Store
+from safr_study.tracking.study_runs import StudyEnd
+from safr_study.tracking.writer import StudyWriter
 
 EPOCH_METRICS = {
     "train/loss": lambda report: report.train.total,

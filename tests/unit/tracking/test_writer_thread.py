@@ -13,8 +13,9 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from synthetic_study import complete_trial, epoch, ranked_study, study_spec, trial, writer_of
 
-from safr_study.tracking import Store, StudyEnd
 from safr_study.tracking import writer as writer_module
+from safr_study.tracking.store import Store
+from safr_study.tracking.study_runs import StudyEnd
 
 MANY = 60
 

@@ -14,7 +14,7 @@ import torch
 from safr_study.data import EncodedCorpus, EncodedSplit, encode_corpus, load_corpus
 from safr_study.model import SafrClassifier, build_model, loss_terms
 from safr_study.records import TrialRecord, TrialState
-from safr_study.records.training import EffectiveWeights
+from safr_study.records.run import EffectiveWeights
 from safr_study.records.warnings import trial_warnings
 from safr_study.settings import CorpusSpec, TrainConfig
 from safr_study.training import FitResult, fit
@@ -61,12 +61,15 @@ def by_hand(config: TrainConfig, split: EncodedSplit, model: SafrClassifier) -> 
         text = split.tokens[split.offsets[row] : split.offsets[row + 1]]
         ids[place, : len(text)] = torch.from_numpy(text.astype(np.int64))
     labels = torch.from_numpy(split.labels[rows])
+    every = {"lambda_imp": 1.0, "lambda_inter": 1.0, "vmask_beta": 1.0}
     norms = []
     for term in ("cross_entropy", "importance", "interaction", "vmask_information"):
         alone = copy.deepcopy(model).train()
         output = alone(ids, noise=torch.Generator().manual_seed(SEED))
-        losses = loss_terms(output, labels, ids, config.penalties, config.preset, every=True)
-        getattr(losses, term).backward()
+        losses = loss_terms(
+            output, labels, ids, config.penalties.model_copy(update=every), config.preset
+        )
+        losses[term].backward()
         squares = [p.grad.double().square().sum() for p in alone.parameters() if p.grad is not None]
         norms.append(math.sqrt(sum(square.item() for square in squares)))
     penalties = config.penalties

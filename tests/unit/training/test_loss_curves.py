@@ -49,8 +49,7 @@ def fast_curve(
     model = build(corpus, config)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
     noise = torch.Generator().manual_seed(3)
-    cpu = torch.device("cpu")
-    with computing(1), stepping(config, model, optimizer, cpu, noise) as step:
+    with computing(1), stepping(config, model, optimizer, noise) as step:
         losses = [step(batch) for batch in batches]
     curve = [[loss[name].item() for name in NAMES] for loss in losses]
     return np.array(curve), model.state_dict()

@@ -83,7 +83,7 @@ TRAINING = """
 import sys, tempfile, torch
 from pathlib import Path
 from safr_study.data import encoded_corpus
-from safr_study.evaluation.scoring import score_model
+from safr_study.evaluation.scoring import evaluate_model
 from safr_study.settings import CorpusSpec, EvaluationConfig, TrainConfig, wanted
 from safr_study.checkpoint.model_files import load_model, save_model
 from safr_study.training import computing, fit
@@ -96,8 +96,8 @@ with tempfile.TemporaryDirectory() as name:
     more = config.model_copy(update={"epochs": 2})
     model = fit(more, corpus, device=cpu, resume_from=state).model
     with computing(1):
-        scores = score_model(model, corpus.dev, split_name="dev", classes=2, config=measuring,
-            want=wanted(("accuracy", "srs@30")), preset="masked", device=cpu)
+        scores = evaluate_model(model, corpus.dev, split_name="dev", config=measuring,
+            want=wanted(("accuracy", "srs@30")), preset="masked", device=cpu).scores
     save_model(kept, model, config=more, corpus=corpus, spec=spec, evaluation=measuring,
         scores=scores, epoch=2)
     load_model(kept)

@@ -10,8 +10,7 @@ from scipy import stats
 from synthetic_confirmation import Right, draw, drawn_runs, measured, run, searched
 
 from safr_study.features.confirm.output import confirmation_json, runs_table, trials_table
-from safr_study.records.confirmation import ReadingOfTest
-from safr_study.records.run import Answers, Measured, RunResult
+from safr_study.records.run import Answers, Measured, ReadingOfTest, RunResult
 from safr_study.settings import Objective
 from safr_study.uncertainty.confirmation import Confirmation, confirmation, contributions
 
@@ -55,7 +54,7 @@ def test_means_and_intervals_are_students_over_the_seeds() -> None:
                 assert new.interval.method == "student-t"
                 assert new.mean == pytest.approx(np.mean(points))
                 assert (new.interval.low, new.interval.high) == pytest.approx((low, high))
-                assert new.half == pytest.approx((high - low) / 2)
+                assert new.interval.half == pytest.approx((high - low) / 2)
 
 
 def test_the_front_of_the_means_is_that_of_brute_force() -> None:

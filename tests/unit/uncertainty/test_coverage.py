@@ -16,8 +16,7 @@ from scipy import stats
 
 from safr_study.evaluation import srs
 from safr_study.uncertainty.bootstrap import crossed_bootstrap
-from safr_study.uncertainty.intervals import normal_interval, t_interval
-from safr_study.uncertainty.intervals_over_seeds import intervals
+from safr_study.uncertainty.intervals import intervals, normal_interval, t_interval
 
 LOW, HIGH = 0.93, 0.97
 """Where the coverage of a shown 95 % interval must lie."""

@@ -2,7 +2,8 @@
 
 Of Hooker et al. (2019), "A Benchmark for Interpretability Methods in Deep Neural Networks". A model
 that is trained on the texts as they are left cannot fail for their being unusual, as it can when
-tokens are deleted from the texts of a trained model (SRS).
+tokens are deleted from the texts of a trained model (SRS). Accuracies and what derives from them
+are in percentage points.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -29,10 +30,9 @@ from safr_study.evaluation.deletion import (
     without_top,
 )
 from safr_study.evaluation.prediction import Predictor
-from safr_study.evaluation.rankings import recomputed_ranks
+from safr_study.evaluation.rankings import measured_scores, recomputed_ranks
 from safr_study.records import EpochReport
 from safr_study.records.metric_values import MeasuredMetric
-from safr_study.records.roar import RoarRun, RoarScores
 from safr_study.settings import EvaluationConfig, TrainConfig
 from safr_study.training import computing, fit
 from safr_study.uncertainty.intervals import t_interval
@@ -43,6 +43,50 @@ Scores = Mapping[SplitName, Floats]
 """One number per token `[T]` of each split; the highest are removed first."""
 MODE = "remove"
 """Retraining knows no other way to delete."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoarRun:
+    """One pair of trainings with the same seed: without the top tokens, without random ones."""
+
+    seed: int
+    """Seed of both trainings, and of the random removal."""
+    accuracy_top: float
+    """Accuracy of the model trained without the top tokens, on texts without theirs."""
+    accuracy_random: float
+    """The same of the random removal."""
+    roar: float
+    """``accuracy_random`` - ``accuracy_top``."""
+    roar_se: float
+    """Standard error of ``roar`` from the paired examples of this run."""
+    mcnemar_p: float
+    """Two-sided exact McNemar test that the two accuracies differ, in [0, 1]."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoarScores:
+    """ROAR(k) of one ranking (definitions, section 3.10); means over the seeds."""
+
+    k: float
+    """Share of the tokens removed from each text, in (0, 1]."""
+    realised_share: float
+    """sum(q) / sum(n): the share really removed after rounding, in the texts measured on."""
+    accuracy_original: float
+    """Accuracy of the model that ranked, on the whole texts."""
+    accuracy_top: float
+    accuracy_random: float
+    roar: float
+    """``accuracy_random`` - ``accuracy_top``: higher = the ranking found what the task needs."""
+    roar_low: float | None
+    """Student-t 95 % interval of ``roar`` over the seeds; ``None`` for one seed, as the next."""
+    roar_high: float | None
+    runs: tuple[RoarRun, ...]
+    """One per seed."""
+
+    @property
+    def only_run(self) -> RoarRun | None:
+        """The run, where there is one seed: its standard error and p stand for the interval."""
+        return self.runs[0] if len(self.runs) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,52 +137,6 @@ def plan_roar(percents: Sequence[float], seeds: int) -> RoarPlan | None:
     return RoarPlan(tuple(sorted({p / 100 for p in percents})), seeds) if percents else None
 
 
-def model_roar(
-    loaded: LoadedModel,
-    splits: Mapping[SplitName, EncodedSplit],
-    *,
-    split: SplitName,
-    original: float,
-    plan: RoarPlan,
-    evaluation: EvaluationConfig,
-    device: torch.device,
-    on_step: Callable[[RoarStep], None] = lambda _: None,
-) -> tuple[RoarScores, ...]:
-    """ROAR of a model's own ranking, by capacity.
-
-    Args:
-        loaded: the model, on ``device``. It ranks; its settings are retrained.
-        splits: train, dev and the one measured on, whole, in the model's words and classes.
-        split: the one measured on.
-        original: the model's accuracy on it.
-        plan: which k, how many seeds.
-        evaluation: layer of the capacity, batches, seed of the random removal.
-        device: of the trainings.
-        on_step: called when a training begins and after each of its epochs.
-
-    Raises:
-        TrialFailure: a loss, a logit or a capacity is not finite.
-    """
-    pad_to = loaded.max_len if loaded.config.preset == "reference" else None
-    predictor = Predictor(loaded.model, evaluation.batch_size, pad_to, device)
-    most = max(plan.shares)
-    with computing(loaded.config.threads):
-        scores = {
-            name: _capacities(predictor, texts, most, evaluation) for name, texts in splits.items()
-        }
-    return roar_by(
-        scores,
-        loaded.config,
-        _corpus(loaded, splits),
-        split=split,
-        original=original,
-        plan=plan,
-        evaluation=evaluation,
-        device=device,
-        on_step=on_step,
-    )
-
-
 def roar_by(
     scores: Scores,
     config: TrainConfig,
@@ -151,7 +149,7 @@ def roar_by(
     device: torch.device,
     on_step: Callable[[RoarStep], None] = lambda _: None,
 ) -> tuple[RoarScores, ...]:
-    """ROAR of any ranking.
+    """ROAR of any ranking; that of a model is `capacity_scores`, on `model_corpus`.
 
     For each k and seed two models are trained as ``config`` says: without the top tokens and
     without as many random ones, in train, dev and ``split`` alike. Each is chosen by its own dev
@@ -174,25 +172,30 @@ def roar_by(
         TrialFailure: a loss or a logit is not finite.
     """
     seeds = range(plan.seeds) if plan.seeds > 1 else (config.seed,)
-    number = itertools.count(1)
+    number, trainings = itertools.count(1), 2 * len(plan.shares) * len(seeds)
+    pad_to = corpus.max_len if config.preset == "reference" else None
     lengths = corpus.split(split).lengths
 
     def right(left: EncodedCorpus, k: float, removed: Literal["top", "random"], seed: int) -> Right:
-        step = RoarStep(
-            training=next(number),
-            trainings=2 * len(plan.shares) * len(seeds),
-            k=k,
-            removed=removed,
-            seed=seed,
-            epochs=config.epochs,
-        )
-        seeded = config.model_copy(update={"seed": seed})
+        """Which texts `[N]` of the split a model trained on what is left predicts right."""
+        step = RoarStep(next(number), trainings, k, removed, seed, config.epochs)
+        on_step(step)
+        seeded, texts = config.model_copy(update={"seed": seed}), left.split(split)
         try:
-            return _retrained(seeded, left, split, evaluation, device, step, on_step)
+            fitted = fit(
+                seeded,
+                left,
+                device=device,
+                on_epoch=lambda report: on_step(replace(step, report=report)),
+            )
+            with computing(config.threads):
+                predictor = Predictor(fitted.model, evaluation.batch_size, pad_to, device)
+                found: Right = predictor.logits(texts).argmax(axis=1) == texts.labels
         except TrialFailure as error:
             raise TrialFailure(
                 f"ROAR({100 * k:g}), retraining with seed {seed}, {removed} tokens removed: {error}"
             ) from error
+        return found
 
     found = []
     for k in plan.shares:
@@ -210,59 +213,37 @@ def roar_by(
     return tuple(found)
 
 
-def without_tokens(corpus: EncodedCorpus, scores: Scores, k: float) -> EncodedCorpus:
-    """The corpus whose texts have lost their q(k) tokens of the highest scores.
+def capacity_scores(
+    loaded: LoadedModel,
+    splits: Mapping[SplitName, EncodedSplit],
+    plan: RoarPlan,
+    evaluation: EvaluationConfig,
+    device: torch.device,
+) -> Scores:
+    """A model's own ranking of the tokens `[T]` of each split, by capacity.
 
-    Splits without scores stay whole. The vocabulary stays too, with words that may be gone.
+    Where capacity is measured anew after each removal these are the turns, for up to the largest k.
+
+    Raises:
+        TrialFailure: a logit or a capacity is not finite.
     """
-    left = {name: _without(corpus.split(name), values, k) for name, values in scores.items()}
-    return replace(
-        corpus,
-        train=left.get("train", corpus.train),
-        dev=left.get("dev", corpus.dev),
-        test=left.get("test", corpus.test),
-        # Its texts are others now: what is kept under the fingerprint is not theirs.
-        fingerprint="",
-        counts={"vocabulary": corpus.vocabulary_size},
-    )
+    pad_to = loaded.max_len if loaded.config.preset == "reference" else None
+    predictor = Predictor(loaded.model, evaluation.batch_size, pad_to, device)
+    layer, found = evaluation.capacity_layer, {}
+    with computing(loaded.config.threads):
+        for name, texts in splits.items():
+            if evaluation.recompute:
+                counts = deletion_counts(texts.lengths, max(plan.shares))
+                ranks = recomputed_ranks(predictor, texts, counts, layer)
+                found[name] = -ranks.astype(np.float64)
+            else:
+                scores = measured_scores(predictor, texts, {"capacity"}, layer)[1]
+                found[name] = scores["capacity"]
+    return found
 
 
-def roar_metrics(roar: Sequence[RoarScores]) -> list[MeasuredMetric]:
-    """Rows of the metrics, named ``roar@K``, K in percent."""
-    return [
-        MeasuredMetric(
-            name=f"roar@{100 * one.k:g}",
-            label=f"ROAR({100 * one.k:g})",
-            value=one.roar,
-            se=None if one.only_run is None else one.only_run.roar_se,
-            unit="points",
-            direction="higher",
-            mode=MODE,
-            note=_note(one),
-        )
-        for one in roar
-    ]
-
-
-def _note(one: RoarScores) -> str:
-    if one.only_run is not None:
-        return f"p {one.only_run.mcnemar_p:.1g}"
-    return f"{len(one.runs)} seeds, 95 % interval {one.roar_low:.2f} to {one.roar_high:.2f}"
-
-
-def _capacities(
-    predictor: Predictor, split: EncodedSplit, most: float, evaluation: EvaluationConfig
-) -> Floats:
-    """Capacity `[T]`; where it is measured anew after each removal, the turns, for up to `most`."""
-    layer = evaluation.capacity_layer
-    if evaluation.recompute:
-        counts = deletion_counts(split.lengths, most)
-        return -recomputed_ranks(predictor, split, counts, layer).astype(np.float64)
-    return predictor.logits_and_capacity(split, layer)[1]
-
-
-def _corpus(loaded: LoadedModel, splits: Mapping[SplitName, EncodedSplit]) -> EncodedCorpus:
-    """The texts under the model's vocabulary and classes, for training."""
+def model_corpus(loaded: LoadedModel, splits: Mapping[SplitName, EncodedSplit]) -> EncodedCorpus:
+    """The whole texts under the model's vocabulary and classes, for training."""
     dataset = loaded.corpus_spec.dataset
     return EncodedCorpus(
         name=dataset,
@@ -279,32 +260,37 @@ def _corpus(loaded: LoadedModel, splits: Mapping[SplitName, EncodedSplit]) -> En
     )
 
 
-def _without(split: EncodedSplit, scores: Floats, k: float) -> EncodedSplit:
-    ranks = rank_tokens(scores, split.offsets)
-    counts = deletion_counts(split.lengths, k)
-    return remove_tokens(split, without_top(ranks, split.offsets, counts))
+def without_tokens(corpus: EncodedCorpus, scores: Scores, k: float) -> EncodedCorpus:
+    """The corpus whose texts have lost their q(k) tokens of the highest scores.
+
+    Splits without scores stay whole. The vocabulary stays too, with words that may be gone.
+    """
+    left: dict[str, Any] = {}
+    for name, values in scores.items():
+        split = corpus.split(name)
+        ranks, counts = rank_tokens(values, split.offsets), deletion_counts(split.lengths, k)
+        left[name] = remove_tokens(split, without_top(ranks, split.offsets, counts))
+    # Its texts are others now: what is kept under the fingerprint is not theirs.
+    return replace(corpus, **left, fingerprint="", counts={"vocabulary": corpus.vocabulary_size})
 
 
-def _retrained(
-    config: TrainConfig,
-    corpus: EncodedCorpus,
-    split: SplitName,
-    evaluation: EvaluationConfig,
-    device: torch.device,
-    step: RoarStep,
-    on_step: Callable[[RoarStep], None],
-) -> Right:
-    """Which texts `[N]` of the split a model trained on this corpus predicts right."""
-    on_step(step)
-    fitted = fit(
-        config, corpus, device=device, on_epoch=lambda report: on_step(replace(step, report=report))
-    )
-    pad_to = corpus.max_len if config.preset == "reference" else None
-    predictor = Predictor(fitted.model, evaluation.batch_size, pad_to, device)
-    texts = corpus.split(split)
-    with computing(config.threads):
-        right: Right = predictor.classes(texts) == texts.labels
-    return right
+def roar_metrics(roar: Sequence[RoarScores]) -> list[MeasuredMetric]:
+    """Rows of the metrics, named ``roar@K``, K in percent."""
+    return [
+        MeasuredMetric(
+            name=f"roar@{100 * one.k:g}",
+            label=f"ROAR({100 * one.k:g})",
+            value=one.roar,
+            se=None if one.only_run is None else one.only_run.roar_se,
+            unit="points",
+            direction="higher",
+            mode=MODE,
+            note=f"{len(one.runs)} seeds, 95 % interval {one.roar_low:.2f} to {one.roar_high:.2f}"
+            if one.only_run is None
+            else f"p {one.only_run.mcnemar_p:.1g}",
+        )
+        for one in roar
+    ]
 
 
 def _run(seed: int, right_top: Right, right_random: Right) -> RoarRun:

@@ -1,4 +1,4 @@
-"""The ranked trials of a study as lines over its parameters and objectives."""
+"""Hyperparameters of a study: its trials as lines over them, and how much each one matters."""
 
 from __future__ import annotations
 
@@ -25,12 +25,17 @@ from safr_study.figures.canvas import (
     say_empty,
 )
 from safr_study.records import RankedTrial, StudyResult
+from safr_study.records.study import Importance
 from safr_study.settings import Objective
 
 _HEIGHT = 4.4
 _AXIS_WIDTH, _LEAST_WIDTH = 1.7, 6.0
 _CHART_AXIS_WIDTH, _CHART_HEIGHT = 1.25, 3.8
 """Inches; the chart is that of an HTML page."""
+_BARS_WIDTH, _BAR, _BARS_REST = 4.6, 0.27, 0.75
+"""Inches of the chart of importance, of a bar, and what the axis needs beside the bars."""
+_LEAST_END = 1.6
+"""Right end of its axis at least, so that the level of chance is seen."""
 _ABSENT = -0.12
 """Height of a parameter that a trial does not have; the others are in [0, 1]."""
 _WIDE = 10.0
@@ -91,6 +96,22 @@ def parallel_chart(result: StudyResult) -> Chart:
     return chart(width, _CHART_HEIGHT, lambda axes: _draw(axes, result, scales))
 
 
+def importance_chart(importance: Sequence[Importance]) -> Chart:
+    """Bars of the parameters of one objective, the strongest on top, for an HTML page.
+
+    The line at 1 is the level of chance; what lies below is grey. The artists have the ids
+    ``parameter-PLACE``, the row of a bar, from 0 in the order given, and ``chance``.
+
+    Args:
+        importance: of one objective, at least one.
+    """
+    return chart(
+        _BARS_WIDTH,
+        _BARS_REST + _BAR * len(importance),
+        lambda axes: _draw_importance(axes, importance),
+    )
+
+
 def _draw(axes: Axes, result: StudyResult, scales: Sequence[_Axis]) -> None:
     axes.set_axis_off()
     if not result.ranked:
@@ -118,6 +139,25 @@ def _draw(axes: Axes, result: StudyResult, scales: Sequence[_Axis]) -> None:
             box = {"facecolor": WHITE, "linewidth": 0, "pad": 1.2, "alpha": 0.8}
             axes.text(place, height, text, ha="center", va="center", fontsize=8, bbox=box)
     axes.set(xlim=(-0.3, len(scales) - 0.7), ylim=(_ABSENT - 0.05, 1.15))
+
+
+def _draw_importance(axes: Axes, importance: Sequence[Importance]) -> None:
+    objective = Objective(name=importance[0].objective)
+    order = sorted(range(len(importance)), key=lambda place: -importance[place].strength)
+    end = max(_LEAST_END, *(1.05 * one.strength for one in importance))
+    for row, place in enumerate(order):
+        strength = importance[place].strength
+        axes.barh(row, strength, height=0.62, color=BLUE if strength > 1 else GREY)
+        # A short bar is pointed at along its whole row.
+        axes.barh(row, end, height=0.96, color="none", gid=f"parameter-{place}")
+    axes.axvline(1, color=DARK_GREY, linestyle="--", linewidth=1, gid="chance")
+    axes.set_yticks(range(len(order)), [importance[place].parameter for place in order])
+    axes.tick_params(axis="y", length=0)
+    axes.set(
+        xlim=(0, end),
+        ylim=(len(order) - 0.5, -0.5),
+        xlabel=f"importance for {objective.label} (1 = chance)",
+    )
 
 
 def _kind(ranked: RankedTrial) -> str:

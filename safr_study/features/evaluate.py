@@ -12,12 +12,18 @@ from safr_study.checkpoint.model_files import LoadedModel, load_model
 from safr_study.data import EncodedSplit, Split, SplitName, encode_texts, load_corpus
 from safr_study.errors import BadInput
 from safr_study.evaluation.rankings import word_counts
-from safr_study.evaluation.scoring import score_model
-from safr_study.features.evaluate.roar import RoarPlan, RoarStep, model_roar
+from safr_study.evaluation.scoring import evaluate_model
+from safr_study.features.roar import (
+    RoarPlan,
+    RoarScores,
+    RoarStep,
+    capacity_scores,
+    model_corpus,
+    roar_by,
+)
 from safr_study.features.study_base.model_folder import model_folder
 from safr_study.features.study_base.stores import Stores
 from safr_study.records import Scores
-from safr_study.records.roar import RoarScores
 from safr_study.settings import CorpusSpec, DeletionMode, everything
 from safr_study.training import computing, pick_device
 
@@ -73,46 +79,9 @@ def evaluate(
         CorruptCheckpoint: the model's files are not whole.
         TrialFailure: what the model, or a retrained one, computes is not finite.
     """
-    with model_folder(reference, stores) as folder:
-        return _evaluate(
-            folder,
-            reference,
-            spec,
-            split,
-            mode,
-            quick=quick,
-            roar=roar,
-            on_begin=on_begin,
-            on_roar=on_roar,
-        )
-
-
-def check_metrics_file(path: Path) -> None:
-    """See that the metrics can be written, before they are paid for.
-
-    Raises:
-        BadInput: the suffix is another, or the folder is not there.
-    """
-    if path.suffix.lower() not in (".csv", ".json"):
-        raise BadInput("out", f"{path.name} is no table; end it in .csv or .json")
-    if not path.absolute().parent.is_dir():
-        raise BadInput("out", f"{path.parent} is no folder; make it first")
-
-
-def _evaluate(
-    folder: Path,
-    reference: str,
-    spec: CorpusSpec | None,
-    split: SplitName,
-    mode: DeletionMode | None,
-    *,
-    quick: bool,
-    roar: RoarPlan | None,
-    on_begin: Callable[[int], None],
-    on_roar: Callable[[RoarStep], None],
-) -> Evaluation:
     device = pick_device(1.0)
-    loaded = load_model(folder, device=device)
+    with model_folder(reference, stores) as folder:
+        loaded = load_model(folder, device=device)
     used = _same_data(loaded.corpus_spec, spec)
     corpus = load_corpus(used)
     texts = {"train": corpus.train, "dev": corpus.dev, "test": corpus.test}[split]
@@ -128,11 +97,10 @@ def _evaluate(
     }
     on_begin(texts.examples)
     with computing(loaded.config.threads):
-        scores = score_model(
+        scores = evaluate_model(
             loaded.model,
             encoded[split],
             split_name=split,
-            classes=len(loaded.class_names),
             config=config,
             want=everything(recorded, quick=quick),
             preset=loaded.config.preset,
@@ -141,12 +109,13 @@ def _evaluate(
             train_counts=word_counts(encoded["train"], len(loaded.vocabulary))
             if used.dataset == loaded.corpus_spec.dataset
             else None,
-        )
+        ).scores
     retrained: tuple[RoarScores, ...] = ()
     if roar is not None:
-        retrained = model_roar(
-            loaded,
-            encoded,
+        retrained = roar_by(
+            capacity_scores(loaded, encoded, roar, config, device),
+            loaded.config,
+            model_corpus(loaded, encoded),
             split=split,
             original=scores.accuracy,
             plan=roar,
@@ -167,6 +136,18 @@ def _evaluate(
         recorded=loaded.scores,
         roar=retrained,
     )
+
+
+def check_metrics_file(path: Path) -> None:
+    """See that the metrics can be written, before they are paid for.
+
+    Raises:
+        BadInput: the suffix is another, or the folder is not there.
+    """
+    if path.suffix.lower() not in (".csv", ".json"):
+        raise BadInput("out", f"{path.name} is no table; end it in .csv or .json")
+    if not path.absolute().parent.is_dir():
+        raise BadInput("out", f"{path.parent} is no folder; make it first")
 
 
 def _same_data(trained: CorpusSpec, asked: CorpusSpec | None) -> CorpusSpec:
@@ -190,7 +171,7 @@ def _encode(texts: Split, class_names: tuple[str, ...], loaded: LoadedModel) -> 
             f"({', '.join(loaded.class_names[:5])}); give data with the model's classes",
         )
     places = np.array([loaded.class_names.index(name) for name in class_names], dtype=np.int64)
-    tokens, offsets = encode_texts(texts.texts, loaded.vocabulary, loaded.max_len)
+    tokens, offsets, _ = encode_texts(texts.texts, loaded.vocabulary, loaded.max_len)
     rationale = None
     if texts.rationale is not None:
         rationale = np.concatenate([marks[: loaded.max_len] for marks in texts.rationale])

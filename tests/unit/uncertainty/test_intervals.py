@@ -12,11 +12,11 @@ from scipy import stats
 from safr_study.uncertainty.bootstrap import crossed_bootstrap
 from safr_study.uncertainty.intervals import (
     Interval,
+    intervals,
     noise_floor,
     normal_interval,
     t_interval,
 )
-from safr_study.uncertainty.intervals_over_seeds import intervals, percentile_interval
 from safr_study.uncertainty.summary import SeedValues, summarise
 
 PER_SEED = st.lists(st.floats(-100, 100), min_size=2, max_size=9)
@@ -28,9 +28,9 @@ def two_way(seeds: int, texts: int, rng: np.random.Generator) -> np.ndarray:
     return 3 * of_seeds + 20 * of_texts + 10 * rng.normal(size=(seeds, texts))
 
 
-def interval(values: object, confidence: float = 0.95, **options: int) -> Interval | None:
+def interval(values: object, **options: int) -> Interval | None:
     """The interval of one configuration by itself."""
-    return intervals({0: values}, confidence, **options)[0]  # type: ignore[dict-item]
+    return intervals({0: values}, **options)[0]  # type: ignore[dict-item]
 
 
 def difference(a: np.ndarray, b: np.ndarray) -> Interval:
@@ -94,9 +94,8 @@ def test_values_per_seed_are_a_finite_row(bad) -> None:
 
 @pytest.mark.parametrize("bad", [[1.0], np.empty((3, 0)), [[1.0, math.inf]]])
 def test_values_per_example_are_a_finite_table(bad) -> None:
-    for function in (interval, percentile_interval):
-        with pytest.raises(ValueError, match=r"\[seeds, examples\]|not finite"):
-            function(bad)
+    with pytest.raises(ValueError, match=r"\[seeds, examples\]|not finite"):
+        interval(bad)
     with pytest.raises(ValueError, match="at least 2"):
         interval(np.arange(10.0).reshape(10, 1), resamples=2)
 
@@ -127,15 +126,6 @@ def test_few_seeds_show_student_t_and_many_the_bootstrap() -> None:
     assert many.low < many.mean < many.high
 
 
-def test_percentile_interval_is_that_of_the_resampled_means() -> None:
-    table = two_way(5, 40, np.random.default_rng(0))
-    means = crossed_bootstrap([table], resamples=500, seed=3)[:, 0]
-    found = percentile_interval(table, 0.9, resamples=500, seed=3)
-    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(means, [0.05, 0.95])))
-    assert found.mean == pytest.approx(table.mean())
-    assert found.method == "crossed bootstrap"
-
-
 def test_shown_interval_is_the_percentile_one_stretched_to_the_variance_components() -> None:
     seeds, texts = 11, 30
     table = two_way(seeds, texts, np.random.default_rng(1))
@@ -163,11 +153,11 @@ def test_shown_interval_is_the_percentile_one_stretched_to_the_variance_componen
 def test_width_is_student_t_where_the_examples_do_not_matter() -> None:
     table = np.repeat(np.random.default_rng(2).normal(size=(12, 1)), 30, axis=1)
     found, t = interval(table, resamples=20_000), t_interval(table[:, 0])
-    plain_one = percentile_interval(table, resamples=20_000)
+    low, high = np.quantile(crossed_bootstrap([table], resamples=20_000)[:, 0], [0.025, 0.975])
     assert found is not None
     assert t is not None
     assert found.high - found.low == pytest.approx(t.high - t.low, rel=0.03)
-    assert plain_one.high - plain_one.low < 0.9 * (t.high - t.low)
+    assert high - low < 0.9 * (t.high - t.low)
 
 
 def test_width_is_normal_where_the_seeds_do_not_matter() -> None:
@@ -238,10 +228,10 @@ def test_many_intervals_equal_each_alone() -> None:
     rng = np.random.default_rng(6)
     values = {str(seeds): two_way(seeds, 20, rng) for seeds in (1, 4, 10, 13)}
     values["again"] = two_way(10, 20, rng)
-    found = intervals(values, 0.9, resamples=300, seed=2)
+    found = intervals(values, resamples=300, seed=2)
     assert list(found) == list(values)
     for name, table in values.items():
-        alone = interval(table, 0.9, resamples=300, seed=2)
+        alone = interval(table, resamples=300, seed=2)
         if alone is None:
             assert found[name] is None
         else:

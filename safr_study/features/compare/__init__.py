@@ -1,1 +1,0 @@
-"""Compare: several studies with one measure."""

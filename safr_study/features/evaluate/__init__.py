@@ -1,1 +1,0 @@
-"""Evaluate: one trained model measured on a split, and retrained without its top words."""
