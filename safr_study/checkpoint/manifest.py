@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -49,37 +48,28 @@ class Manifest(Settings):
     """Version that wrote it."""
     config: TrainConfig
     corpus: CorpusSpec
+    """Settings of the training corpus."""
     evaluation: EvaluationConfig
+    """How its scores were measured."""
     class_names: Annotated[
         tuple[Annotated[str, Field(max_length=MAX_LABEL)], ...], Field(min_length=1)
     ]
     max_len: Annotated[int, Field(ge=1, le=4096)]
+    """Tokens kept of each text."""
     corpus_fingerprint: str
     scores: _Scores
+    """Scores recorded when it was saved."""
     epoch: Annotated[int, Field(ge=1)]
+    """Epoch of the state, from 1."""
     weights_sha256: str
     vocabulary_sha256: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ModelFacts:
+class ModelFacts(Manifest):
     """A model on disk, but for its weights."""
 
-    config: TrainConfig
-    corpus_spec: CorpusSpec
-    """Settings of the training corpus."""
-    evaluation: EvaluationConfig
-    """How its scores were measured."""
     vocabulary: tuple[str, ...]
     """Words by id, PAD and UNK first."""
-    class_names: tuple[str, ...]
-    max_len: int
-    """Tokens kept of each text."""
-    corpus_fingerprint: str
-    scores: Scores | None
-    """Scores recorded when it was saved."""
-    epoch: int
-    """Epoch of the state, from 1."""
     ref: CheckpointRef
 
 
@@ -95,18 +85,8 @@ def read_facts(folder: Path) -> ModelFacts:
         vocabulary = tuple((folder / VOCABULARY).read_text(encoding="utf-8").split("\n"))
     except (OSError, ValueError) as error:
         raise corrupt(folder, f"cannot be read ({error})") from error
-    return ModelFacts(
-        config=manifest.config,
-        corpus_spec=manifest.corpus,
-        evaluation=manifest.evaluation,
-        vocabulary=vocabulary,
-        class_names=manifest.class_names,
-        max_len=manifest.max_len,
-        corpus_fingerprint=manifest.corpus_fingerprint,
-        scores=manifest.scores,
-        epoch=manifest.epoch,
-        ref=checkpoint_ref(folder, manifest),
-    )
+    ref = checkpoint_ref(folder, manifest)
+    return ModelFacts.model_construct(**dict(manifest), vocabulary=vocabulary, ref=ref)
 
 
 def verify_model(folder: Path) -> CheckpointRef:
@@ -139,10 +119,8 @@ def _verified(folder: Path) -> Manifest:
         manifest = Manifest.parse(plain, where=MANIFEST)
     except BadInputs as error:
         raise corrupt(folder, str(error.faults[0])) from error
-    for name, recorded in (
-        (WEIGHTS, manifest.weights_sha256),
-        (VOCABULARY, manifest.vocabulary_sha256),
-    ):
+    recorded_sums = {WEIGHTS: manifest.weights_sha256, VOCABULARY: manifest.vocabulary_sha256}
+    for name, recorded in recorded_sums.items():
         try:
             found = file_sha256(folder / name)
         except OSError as error:

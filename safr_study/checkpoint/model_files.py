@@ -6,7 +6,6 @@ import json
 import shutil
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +27,12 @@ from safr_study.checkpoint.manifest import (
     read_facts,
 )
 from safr_study.data import EncodedCorpus
-from safr_study.errors import CorruptCheckpoint
 from safr_study.model import SafrClassifier, build_model
 from safr_study.records import CheckpointRef, Scores
 from safr_study.settings import CorpusSpec, EvaluationConfig, TrainConfig
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LoadedModel(ModelFacts):
+class LoadedModel(ModelFacts, arbitrary_types_allowed=True):
     """A model from disk with everything needed to use it on new texts."""
 
     model: SafrClassifier
@@ -113,13 +110,20 @@ def load_model(folder: Path, *, device: torch.device | None = None) -> LoadedMod
     try:
         # Memory that nothing was written to is not there yet, whatever a manifest asks for.
         with _WithoutDrawing():
-            model = _build(facts)
+            model = build_model(
+                facts.config.shape,
+                preset=facts.config.preset,
+                vocabulary_size=len(facts.vocabulary),
+                classes=len(facts.class_names),
+                max_len=facts.max_len,
+                seed=0,
+            )
     except RuntimeError as error:
         raise corrupt(folder, f"{MANIFEST} asks for too large a model ({error})") from error
     _check_weights(folder, weights, model.state_dict())
     model.load_state_dict(weights)
-    known = {field.name: getattr(facts, field.name) for field in fields(facts)}
-    return LoadedModel(**known, model=model.to(device or torch.device("cpu")).eval())
+    model = model.to(device or torch.device("cpu")).eval()
+    return LoadedModel.model_construct(**dict(facts), model=model)
 
 
 class _WithoutDrawing(TorchFunctionMode):
@@ -141,31 +145,19 @@ class _WithoutDrawing(TorchFunctionMode):
         return func(*args, **given)
 
 
-def _build(facts: ModelFacts) -> SafrClassifier:
-    return build_model(
-        facts.config.shape,
-        preset=facts.config.preset,
-        vocabulary_size=len(facts.vocabulary),
-        classes=len(facts.class_names),
-        max_len=facts.max_len,
-        seed=0,
-    )
-
-
 def _check_weights(
     folder: Path, weights: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]
 ) -> None:
-    def unfit(why: str) -> CorruptCheckpoint:
-        return corrupt(folder, f"{WEIGHTS} does not fit {MANIFEST} ({why})")
-
+    unfit = f"{WEIGHTS} does not fit {MANIFEST}"
     for name in sorted(weights.keys() ^ expected.keys()):
-        raise unfit(f"{name} is {'unknown' if name in weights else 'missing'}")
+        found = "unknown" if name in weights else "missing"
+        raise corrupt(folder, f"{unfit} ({name} is {found})")
     for name, wanted in expected.items():
-        found = weights[name]
-        if (found.shape, found.dtype) != (wanted.shape, wanted.dtype):
-            kinds = [f"{tuple(t.shape)} {t.dtype}" for t in (found, wanted)]
-            raise unfit(f"{name} is {kinds[0]}, not {kinds[1]}")
-        if not torch.isfinite(found).all():
+        weight = weights[name]
+        if (weight.shape, weight.dtype) != (wanted.shape, wanted.dtype):
+            kinds = [f"{tuple(t.shape)} {t.dtype}" for t in (weight, wanted)]
+            raise corrupt(folder, f"{unfit} ({name} is {kinds[0]}, not {kinds[1]})")
+        if not torch.isfinite(weight).all():
             raise corrupt(folder, f"{name} of {WEIGHTS} is not finite")
 
 

@@ -50,16 +50,6 @@ class StoredBest:
             }
 
 
-@dataclass(frozen=True, slots=True)
-class RunningState:
-    """A training after an epoch, next to its model and optimiser."""
-
-    reports: tuple[EpochReport, ...]
-    """All the epochs so far, at least one."""
-    best: StoredBest | None
-    """``None`` where none is kept."""
-
-
 def write_running(
     folder: Path,
     fingerprint: str,
@@ -69,7 +59,7 @@ def write_running(
     *,
     keeps_best: bool,
     best: StoredBest | None,
-) -> RunningState:
+) -> StoredBest | None:
     """Write the state after its last epoch, and remove all but the one before it.
 
     Args:
@@ -82,7 +72,7 @@ def write_running(
         best: of the state before; not read where the last epoch is the best.
 
     Returns:
-        What was written.
+        The best epoch's state in what was written; ``None`` where none is kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
     epoch = reports[-1].epoch
@@ -107,16 +97,17 @@ def write_running(
     for path in folder.glob("epoch-*"):
         if path not in kept:
             path.unlink()
-    return RunningState(reports, _best(weights, tensors, last=best_is_last))
+    return _best(weights, tensors, last=best_is_last)
 
 
 def read_running(
     folder: Path, fingerprint: str, model: nn.Module, optimizer: torch.optim.Optimizer
-) -> RunningState | None:
+) -> tuple[tuple[EpochReport, ...], StoredBest | None]:
     """Put model and optimiser into the newest whole state of this fingerprint.
 
     Returns:
-        The rest of the state; ``None`` (and nothing changed) where there is none.
+        All the epochs so far, and the best one's state where one is kept; no epochs (and nothing
+        changed) where there is no state.
     """
     for facts in sorted(folder.glob("epoch-*.json"), reverse=True):
         try:
@@ -127,8 +118,8 @@ def read_running(
             continue  # damaged, or of another configuration: the one before may serve
         model.load_state_dict(_part(tensors, _MODEL))
         _restore(optimizer, _part(tensors, _ADAM))
-        return RunningState(reports, _best(facts.with_suffix(_WEIGHTS), tensors, last=best_is_last))
-    return None
+        return reports, _best(facts.with_suffix(_WEIGHTS), tensors, last=best_is_last)
+    return (), None
 
 
 def _files(folder: Path, epoch: int) -> tuple[Path, Path]:

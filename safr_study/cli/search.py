@@ -213,7 +213,7 @@ def _hook_at_the_end(command: str | None, spec: StudySpec, stores: Stores) -> It
 def _run(
     spec: StudySpec, stores: Stores, *, fresh: bool, quiet: bool, as_json: bool, home: Path | None
 ) -> None:
-    from safr_study.cluster.jobs.job import asked_by
+    from safr_study.cluster.job import asked_by
     from safr_study.features.search.search import search as run
 
     console = output.err()

@@ -18,8 +18,8 @@ from safr_study.render.text_table import TextTable
 from safr_study.text import duration
 
 if TYPE_CHECKING:
-    from safr_study.cluster.jobs.job import Job
-    from safr_study.cluster.jobs.server import JobServer
+    from safr_study.cluster.job import Job
+    from safr_study.cluster.job_server import JobServer
 
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
 """Options of ``search`` are its own to read."""
@@ -72,7 +72,7 @@ def submit(
 
       safr-study stop s1 --ray http://127.0.0.1:8265
     """
-    from safr_study.cluster.jobs.server import connect
+    from safr_study.cluster.job_server import connect
     from safr_study.features.submit import Submission
     from safr_study.features.submit import submit as run
 
@@ -135,8 +135,8 @@ def _for_cluster(
 
 def show_jobs(address: str, study: str | None, *, watch: bool, as_json: bool) -> None:
     """The jobs of a study, or all, on a cluster; or the log of a study's last one."""
-    from safr_study.cluster.jobs.job import jobs_of
-    from safr_study.cluster.jobs.server import connect
+    from safr_study.cluster.job import jobs_of
+    from safr_study.cluster.job_server import connect
 
     if watch and study is None:
         raise BadInput("watch", "needs the name of one study")
@@ -156,8 +156,8 @@ def show_jobs(address: str, study: str | None, *, watch: bool, as_json: bool) ->
 
 def stop_jobs(address: str, study: str, *, timeout: float, as_json: bool) -> None:
     """End the running job of a study, and wait until it has ended."""
-    from safr_study.cluster.jobs.job import jobs_of, stop_job, wait
-    from safr_study.cluster.jobs.server import connect
+    from safr_study.cluster.job import jobs_of, stop_job, wait
+    from safr_study.cluster.job_server import connect
 
     server = connect(address)
     jobs = jobs_of(server, study)
@@ -180,7 +180,7 @@ def stop_jobs(address: str, study: str, *, timeout: float, as_json: bool) -> Non
 
 def _follow(server: JobServer, job: Job, *, as_json: bool) -> None:
     """Show a job's log until it ends, and exit with its code."""
-    from safr_study.cluster.jobs.job import follow
+    from safr_study.cluster.job import follow
 
     stream = sys.stderr if as_json else sys.stdout
 

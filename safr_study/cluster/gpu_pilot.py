@@ -7,9 +7,10 @@ and evaluated once, alone on one GPU, and the share is chosen from the peak.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,28 +34,18 @@ _HEAVY = ("batch_size", "layers", "embed_dim", "ffn_dim", "mask_hidden_dim", "he
 """Parameters by which memory grows, the strongest first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Peak:
-    """What the pilot took of its GPU, bytes."""
-
-    used: int
-    """Peak at one moment, CUDA's own context included."""
-    total: int
-    """Memory of the GPU."""
-
-
-def gpu_share(peak: Peak, nodes: Sequence[NodeCapacity], cpus_per_trial: float) -> float:
+def gpu_share(peak: float, nodes: Sequence[NodeCapacity], cpus_per_trial: float) -> float:
     """The share of one GPU for each trial.
 
     At least what the pilot took with a margin, and no less than one part for each trial that the
     CPUs can feed: what no trial can use is given to those that run.
 
     Args:
-        peak: of the pilot.
+        peak: what the pilot took of its GPU's memory at one moment, from 0 to 1.
         nodes: of the cluster's nodes.
         cpus_per_trial: of one trial.
     """
-    steps = math.ceil(peak.used * MARGIN / peak.total / STEP - 1e-9)
+    steps = math.ceil(peak * MARGIN / STEP - 1e-9)
     needed = min(1.0, max(1, steps) * STEP)
     by_cpus = [node.cpus / cpus_per_trial / node.gpus for node in nodes if node.gpus >= 1]
     most = max(1.0, max(by_cpus, default=1.0))
@@ -67,16 +58,12 @@ def heaviest(spec: StudySpec) -> TrainConfig:
     config = trial_config(spec.train, values, seed=spec.seed)
     for name in _HEAVY:
         parameter = spec.space.parameters.get(name)
-        if parameter is None:
-            continue
         # Not every width goes with every number of heads.
-        for value in sorted(samples(parameter), reverse=True):
-            try:
+        for value in sorted(samples(parameter), reverse=True) if parameter is not None else ():
+            with contextlib.suppress(ValidationError):
                 config = trial_config(spec.train, {**values, name: value}, seed=spec.seed)
-            except ValidationError:
-                continue
-            values[name] = value
-            break
+                values[name] = value
+                break
     return config
 
 
@@ -112,8 +99,12 @@ def rehearse(spec: StudySpec, corpus: EncodedCorpus, device: torch.device) -> No
         )
 
 
-def measure_peak(spec: StudySpec, corpus: EncodedCorpus) -> Peak | None:
-    """The peak on a worker that has a GPU alone; ``None`` where torch sees no GPU."""
+def measure_peak(spec: StudySpec, corpus: EncodedCorpus) -> float | None:
+    """The part of a GPU's memory that a worker takes at its peak, CUDA's own context included.
+
+    Returns:
+        ``None`` where torch sees no GPU.
+    """
     import torch
 
     from safr_study.training import pick_device
@@ -125,7 +116,7 @@ def measure_peak(spec: StudySpec, corpus: EncodedCorpus) -> Peak | None:
     rehearse(spec, corpus, device)
     free, total = torch.cuda.mem_get_info()
     context = max(0, total - free - torch.cuda.memory_reserved())
-    return Peak(torch.cuda.max_memory_reserved() + context, total)
+    return float((torch.cuda.max_memory_reserved() + context) / total)
 
 
 def measured_slots(spec: StudySpec, corpus: EncodedCorpus) -> TrialSlots:
@@ -134,28 +125,18 @@ def measured_slots(spec: StudySpec, corpus: EncodedCorpus) -> TrialSlots:
     Raises:
         BadInput: no node has what one trial asks for.
     """
-    nodes, resources = cluster_nodes(), spec.resources
-    if resources.gpus_per_trial is None and any(node.gpus >= 1 for node in nodes):
-        peak = run_pilot(spec, corpus)
-        if peak is not None:
-            share = gpu_share(peak, nodes, resources.cpus_per_trial)
-            resources = resources.model_copy(update={"gpus_per_trial": share})
-    return plan_slots(resources, nodes)
-
-
-def run_pilot(spec: StudySpec, corpus: EncodedCorpus) -> Peak | None:
-    """Measure on one GPU of the running cluster; ``None``: it could not be measured.
-
-    A pilot that fails decides nothing: the trials will say what is wrong with them.
-    """
     import ray
     from ray.exceptions import RayError
 
-    measure = ray.remote(measure_peak).options(
-        num_cpus=min(1.0, spec.resources.cpus_per_trial), num_gpus=1, max_retries=1
-    )
-    try:
-        found: Peak | None = ray.get(measure.remote(spec, corpus))
-    except RayError:
-        return None
-    return found
+    nodes, resources = cluster_nodes(), spec.resources
+    if resources.gpus_per_trial is None and any(node.gpus >= 1 for node in nodes):
+        pilot = ray.remote(measure_peak).options(
+            num_cpus=min(1.0, resources.cpus_per_trial), num_gpus=1, max_retries=1
+        )
+        # A pilot that fails decides nothing: the trials will say what is wrong with them.
+        with contextlib.suppress(RayError):
+            peak: float | None = ray.get(pilot.remote(spec, corpus))
+            if peak is not None:
+                share = gpu_share(peak, nodes, resources.cpus_per_trial)
+                resources = resources.model_copy(update={"gpus_per_trial": share})
+    return plan_slots(resources, nodes)

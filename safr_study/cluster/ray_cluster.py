@@ -7,7 +7,6 @@ import logging
 import os
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from safr_study.cluster.slots import NodeCapacity
@@ -67,13 +66,10 @@ def cluster(address: str | None = None) -> Iterator[None]:
         return
     if address is not None:
         _probe(address)
-    options = {"log_to_driver": False, "logging_level": "ERROR"}
+    alone = {"include_dashboard": False} if address is None else {}
     with _errors_go_to_the_log():
         try:
-            if address is None:
-                ray.init(address="local", include_dashboard=False, **options)
-            else:
-                ray.init(address=address, **options)
+            ray.init(address or "local", log_to_driver=False, logging_level="ERROR", **alone)
         except Exception as error:
             # A node that is not up in time is a bare Exception of Ray's.
             raise ServiceUnreachable(
@@ -108,17 +104,8 @@ def _errors_go_to_the_log() -> Iterator[None]:
         worker.print_to_stdstream = before
 
 
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """What a running cluster has."""
-
-    nodes: int
-    cpus: float
-    gpus: float
-
-
-def survey(address: str) -> Survey:
-    """Join the cluster at an address for a moment.
+def cluster_size(address: str) -> str:
+    """What the cluster at an address has, in words, joined for a moment.
 
     Raises:
         ServiceUnreachable: it does not answer.
@@ -128,7 +115,7 @@ def survey(address: str) -> Survey:
 
         total = ray.cluster_resources()
         alive = sum(node["Alive"] for node in ray.nodes())
-        return Survey(alive, total.get("CPU", 0.0), total.get("GPU", 0.0))
+        return f"{alive} nodes, {total.get('CPU', 0.0):g} CPUs, {total.get('GPU', 0.0):g} GPUs"
 
 
 def _probe(address: str) -> None:
@@ -161,16 +148,11 @@ def _speaks_grpc(connection: socket.socket) -> bool:
     if os.environ.get("RAY_USE_TLS") == "1":
         return True
     connection.sendall(_HTTP2_PREFACE + _EMPTY_SETTINGS)
-    header = b""
     try:
-        while len(header) < len(_EMPTY_SETTINGS):
-            received = connection.recv(len(_EMPTY_SETTINGS) - len(header))
-            if not received:
-                return False
-            header += received
+        with connection.makefile("rb") as answer:
+            return answer.read(len(_EMPTY_SETTINGS))[3:4] == bytes([_SETTINGS])
     except OSError:
         return False
-    return header[3] == _SETTINGS
 
 
 def cluster_nodes() -> list[NodeCapacity]:

@@ -66,18 +66,14 @@ def plan_slots(resources: Resources, nodes: Sequence[NodeCapacity]) -> TrialSlot
     Raises:
         BadInput: no node has what one trial asks for.
     """
-    cpus, gpus = (sum(getattr(node, name) for node in nodes) for name in ("cpus", "gpus"))
+    cpus, gpus = [node.cpus for node in nodes], [node.gpus for node in nodes]
     per_trial = resources.gpus_per_trial
     if per_trial is None:
-        per_trial = GPU_SHARE if gpus else 0.0
-    largest = NodeCapacity(
-        max((node.cpus for node in nodes), default=0.0),
-        max((node.gpus for node in nodes), default=0.0),
-    )
+        per_trial = GPU_SHARE if sum(gpus) else 0.0
     whose = "the cluster's" if len(nodes) == 1 else "any node's"
     for name, wanted, there in (
-        ("cpus-per-trial", resources.cpus_per_trial, largest.cpus),
-        ("gpus-per-trial", per_trial, largest.gpus),
+        ("cpus-per-trial", resources.cpus_per_trial, max(cpus, default=0.0)),
+        ("gpus-per-trial", per_trial, max(gpus, default=0.0)),
     ):
         if wanted > there + _TINY:
             raise BadInput(
@@ -95,7 +91,7 @@ def plan_slots(resources: Resources, nodes: Sequence[NodeCapacity]) -> TrialSlot
         cpus_per_trial=resources.cpus_per_trial,
         gpus_per_trial=per_trial,
         max_concurrent=max(1, min(fit, resources.max_concurrent or fit)),
-        cpus=cpus,
-        gpus=gpus,
+        cpus=sum(cpus),
+        gpus=sum(gpus),
         nodes=sum(1 for count in fitting if count),
     )

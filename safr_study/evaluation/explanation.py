@@ -75,7 +75,7 @@ def explain_text(
             sha256=loaded.ref.sha256,
             epoch=loaded.epoch,
             preset=loaded.config.preset,
-            dataset=loaded.corpus_spec.dataset,
+            dataset=loaded.corpus.dataset,
             corpus_fingerprint=loaded.corpus_fingerprint,
             max_len=loaded.max_len,
             blocks=loaded.config.shape.layers,

@@ -23,7 +23,6 @@ from safr_study.ledger.driver_lock import (
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.retention import (
     Removal,
-    all_generations,
     folders,
     is_finished,
     is_inside,
@@ -72,8 +71,8 @@ def plan_cleaning(request: CleanRequest, stores: Stores) -> Cleaning:
     """
     home = stores.home
     if request.study is not None:
-        close_storage(load_ledger(request.study, stores).storage)
-        names = [request.study]
+        with load_ledger(request.study, stores):
+            names = [request.study]
     else:
         named = (study_of(folder.name) for folder in _folders_of_studies(home))
         stored = stored_studies(home, stores.storage_url)
@@ -196,7 +195,7 @@ def _ledgers(name: str, stores: Stores) -> tuple[list[Ledger], set[str]]:
         if storage is not None:
             known |= set(keys_of(storage, name))
             if url == stores.storage_url:
-                ledgers = all_generations(storage, name)
+                ledgers = Ledger.load_all(storage, name)
             if not ledgers or url != stores.storage_url:
                 close_storage(storage)
     return ledgers, known

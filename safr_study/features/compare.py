@@ -16,7 +16,6 @@ from safr_study.features.study_base.files import write_files
 from safr_study.features.study_base.results import load_ledger, rank_ledger
 from safr_study.features.study_base.stores import Stores
 from safr_study.figures.comparison import comparison_figure
-from safr_study.ledger.storage import close_storage
 from safr_study.pareto import front_numbers, hypervolume
 from safr_study.records import StudyResult, to_plain
 from safr_study.records.study import HistoryPoint
@@ -102,11 +101,8 @@ def study_view(name: str, stores: Stores) -> StudyView:
     Raises:
         BadInput: there is no such study.
     """
-    ledger = load_ledger(name, stores)
-    try:
+    with load_ledger(name, stores) as ledger:
         return StudyView(rank_ledger(ledger), ledger.spec, ledger.facts.corpus_fingerprint)
-    finally:
-        close_storage(ledger.storage)
 
 
 def compare_studies(views: Sequence[StudyView], *, anyway: bool = False) -> StudyComparison:

@@ -16,7 +16,7 @@ from typing import Literal
 
 from packaging.requirements import Requirement
 
-from safr_study.cluster.ray_cluster import survey
+from safr_study.cluster.ray_cluster import cluster_size
 from safr_study.data import known_datasets
 from safr_study.errors import SafrError, ServiceUnreachable
 from safr_study.features.study_base.disk import RESERVE_BYTES
@@ -189,12 +189,8 @@ def _tracking(stores: Stores) -> Check:
 
 def _ray(stores: Stores) -> Check:
     if stores.address is not None:
-        found = survey(stores.address)
-        return Check(
-            "ray", "ok",
-            f"{stores.address} answers: {found.nodes} nodes, {found.cpus:g} CPUs, "
-            f"{found.gpus:g} GPUs",
-        )  # fmt: skip
+        found = cluster_size(stores.address)
+        return Check("ray", "ok", f"{stores.address} answers: {found}")
     shared = Path("/dev/shm")
     if shared.is_dir() and shutil.disk_usage(shared).total < _LOW_SHARED:
         size = shutil.disk_usage(shared).total / 1e6

@@ -82,7 +82,7 @@ def evaluate(
     device = pick_device(1.0)
     with model_folder(reference, stores) as folder:
         loaded = load_model(folder, device=device)
-    used = _same_data(loaded.corpus_spec, spec)
+    used = _same_data(loaded.corpus, spec)
     corpus = load_corpus(used)
     texts = {"train": corpus.train, "dev": corpus.dev, "test": corpus.test}[split]
     if texts is None:
@@ -107,7 +107,7 @@ def evaluate(
             device=device,
             # The model's own training texts: those of other data say nothing about it.
             train_counts=word_counts(encoded["train"], len(loaded.vocabulary))
-            if used.dataset == loaded.corpus_spec.dataset
+            if used.dataset == loaded.corpus.dataset
             else None,
         ).scores
     retrained: tuple[RoarScores, ...] = ()

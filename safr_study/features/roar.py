@@ -244,7 +244,7 @@ def capacity_scores(
 
 def model_corpus(loaded: LoadedModel, splits: Mapping[SplitName, EncodedSplit]) -> EncodedCorpus:
     """The whole texts under the model's vocabulary and classes, for training."""
-    dataset = loaded.corpus_spec.dataset
+    dataset = loaded.corpus.dataset
     return EncodedCorpus(
         name=dataset,
         slug=slugify(dataset),

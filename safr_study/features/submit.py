@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from safr_study.cluster.jobs.code import Code, shipped_code
-from safr_study.cluster.jobs.job import Job, submit_job
-from safr_study.cluster.jobs.server import JobServer
+from safr_study.cluster.job import Code, Job, shipped_code, submit_job
+from safr_study.cluster.job_server import JobServer
 from safr_study.errors import BadInput
 from safr_study.redaction import has_secret, redacted_command
 

@@ -15,7 +15,7 @@ from safr_study.ledger.driver_lock import Lease, driver_lock, drivers
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.notes import Delivery, delivery_begins, delivery_ends
 from safr_study.ledger.retention import is_finished
-from safr_study.ledger.storage import close_storage, open_storage, stored_studies
+from safr_study.ledger.storage import stored_studies
 from safr_study.records import RegisteredModel
 from safr_study.tracking.store import open_store
 from safr_study.tracking.writer import StudyWriter
@@ -50,10 +50,10 @@ def unsynced(stores: Stores) -> list[str]:
             continue  # of another version: not to be read here
         if ledger is None:
             continue
-        delivery = Delivery.of(ledger)
+        with ledger:
+            delivery = Delivery.of(ledger)
         if name not in running and delivery is not None and delivery.missing is not None:
             lacking.append(name)
-        close_storage(ledger.storage)
     return lacking
 
 
@@ -72,16 +72,13 @@ def sync_study(name: str, stores: Stores) -> Synced:
         ServiceUnreachable: the tracking server does not answer.
     """
     # Asked first: an unknown name leaves no lock behind.
-    close_storage(load_ledger(name, stores).storage)
-    with driver_lock(stores.home, name, stores.storage_url) as lease:
-        storage = open_storage(stores.home, stores.storage_url, name, create=True)
-        assert storage is not None
-        ledger = Ledger.load(storage, name)
-        assert ledger is not None
-        try:
-            return _sync(ledger, _where_it_was(ledger, stores), lease)
-        finally:
-            close_storage(storage)
+    with load_ledger(name, stores):
+        pass
+    with (
+        driver_lock(stores.home, name, stores.storage_url) as lease,
+        load_ledger(name, stores, drive=True) as ledger,
+    ):
+        return _sync(ledger, _where_it_was(ledger, stores), lease)
 
 
 def _where_it_was(ledger: Ledger, stores: Stores) -> Stores:

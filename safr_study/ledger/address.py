@@ -34,7 +34,7 @@ class LedgerAddress:
             return cls("journal", None, None, JOURNAL)
         # SQLAlchemy takes as long to import as a short command runs: only where there is a
         # database.
-        from sqlalchemy import URL, make_url
+        from sqlalchemy import make_url
         from sqlalchemy.exc import ArgumentError
 
         try:
@@ -43,26 +43,18 @@ class LedgerAddress:
             raise no_database_url(error) from None
         if "@" in (parts.host or ""):
             raise BadInput("storage", "has a password with an @ in it; write it as %40")
+        kinds: dict[str, Literal["sqlite", "postgres", "other"]]
+        kinds = {"sqlite": "sqlite", "postgresql": "postgres"}
+        kind = kinds.get(parts.get_backend_name(), "other")
         file = None
-        if parts.drivername.startswith("sqlite") and parts.database not in (None, "", ":memory:"):
+        if kind == "sqlite" and parts.database not in (None, "", ":memory:"):
             file = Path(str(parts.database).removeprefix("file:").partition("?")[0]).resolve()
-        kind: Literal["sqlite", "postgres", "other"] = "other"
-        if parts.get_backend_name() == "postgresql":
-            kind = "postgres"
-        elif parts.get_backend_name() == "sqlite":
-            kind = "sqlite"
         try:
             parts = make_url(redacted_address(url))
         except (ArgumentError, ValueError):
             return cls(kind, url, file, "unknown")
-        shown = URL.create(
-            parts.drivername,
-            username=parts.username,
-            host=parts.host,
-            port=parts.port,
-            database=parts.database if file is None else str(file),
-        )
-        return cls(kind, url, file, str(shown))
+        shown = parts.difference_update_query(list(parts.query))
+        return cls(kind, url, file, str(shown if file is None else shown.set(database=str(file))))
 
 
 JOURNAL = "journal"

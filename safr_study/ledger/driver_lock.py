@@ -1,8 +1,8 @@
 """One driver per study, wherever its ledger is: locks that vanish with the process that holds them.
 
 The kernel keeps one on a file in the home, which is enough for a journal. A database may serve
-several homes, so it has a second one: PostgreSQL keeps it itself (``AdvisoryLock``), and next to an
-SQLite file lies another locked file. Other databases have no lock of their own: one home only.
+several homes, so it has a second one: PostgreSQL keeps it itself (``advisory_lock``), and next to
+an SQLite file lies another locked file. Other databases have no lock of their own: one home only.
 """
 
 from __future__ import annotations
@@ -13,21 +13,17 @@ import os
 import re
 import socket
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from safr_study.errors import BadInput, LockLost
 from safr_study.home import Home
 from safr_study.ledger.address import LedgerAddress
-
-# SQLAlchemy takes as long to import as a short command runs: only where there is a database.
-if TYPE_CHECKING:
-    from safr_study.ledger.postgres_lock import AdvisoryLock
 
 _PATIENCE_SECONDS = 1.0
 """Others look whether a lock is free by taking it for a moment."""
@@ -67,11 +63,8 @@ class Lease:
 
     since: float
     """When it began, in seconds since the epoch: older requests are void."""
-    locks: tuple[AdvisoryLock, ...]
-
-    def still_held(self) -> bool:
-        """Whether no connection that holds a lock was lost; before each write."""
-        return all(lock.still_held() for lock in self.locks)
+    still_held: Callable[[], bool] = lambda: True
+    """Whether no connection that holds a lock was lost; before each write."""
 
     def check(self, title: str) -> None:
         """Called before something is written.
@@ -99,24 +92,29 @@ def driver_lock(home: Home, study: str, storage_url: str | None = None) -> Itera
         BadInput: another driver runs it; says who.
         ServiceUnreachable: the database does not answer.
     """
-    me = Driver(socket.gethostname(), os.getpid(), round(time.time(), 3))
-    assert me.since is not None
+    since = round(time.time(), 3)
+    me = Driver(socket.gethostname(), os.getpid(), since)
     address = LedgerAddress.parse(storage_url)
-    shared: list[AdvisoryLock] = []
     with contextlib.ExitStack() as held:
         for path in _files(home, study, address):
-            held.enter_context(_held_file(path, study))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                held.enter_context(FileLock(path, timeout=_PATIENCE_SECONDS))
+            except Timeout:
+                raise _taken(study, _driver_in(_read_note(path))) from None
             _write_note(path, me, address)
-        if address.kind == "postgres":
-            from safr_study.ledger.postgres_lock import AdvisoryLock
+        if address.kind != "postgres":
+            yield Lease(since)
+            return
+        # SQLAlchemy takes as long to import as a short command runs: only where there is a
+        # database.
+        from safr_study.ledger.postgres_lock import advisory_lock
 
-            assert address.url is not None
-            lock = AdvisoryLock(address.url, study)
-            if not lock.take(me.line()):
-                raise _taken(study, driver_of(home, study, storage_url) or Driver())
-            held.callback(lock.release)
-            shared.append(lock)
-        yield Lease(me.since, tuple(shared))
+        assert address.url is not None
+        still_held = held.enter_context(advisory_lock(address.url, study, me.line()))
+        if still_held is None:
+            raise _taken(study, driver_of(home, study, storage_url) or Driver())
+        yield Lease(since, still_held)
 
 
 def driver_of(home: Home, study: str, storage_url: str | None = None) -> Driver | None:
@@ -142,7 +140,7 @@ def drivers(
     found = {}
     for study in studies:
         path = _files(home, study, address)[-1]
-        if _is_held(path):
+        if path.exists() and _is_held(path):
             found[study] = _driver_in(_read_note(path))
     return found
 
@@ -153,30 +151,12 @@ def storages_of(home: Home, study: str) -> frozenset[str]:
     return frozenset(str(place) for place in noted)
 
 
-@contextlib.contextmanager
-def _held_file(path: Path, study: str) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path, timeout=_PATIENCE_SECONDS)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise _taken(study, _driver_in(_read_note(path))) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def _is_held(path: Path) -> bool:
-    if not path.exists():
-        return False
-    lock = FileLock(path, timeout=_LOOK_SECONDS)
     try:
-        lock.acquire()
+        with FileLock(path, timeout=_LOOK_SECONDS):
+            return False
     except Timeout:
         return True
-    lock.release()
-    return False
 
 
 def _taken(study: str, by: Driver) -> BadInput:
@@ -202,7 +182,7 @@ def _note(path: Path) -> Path:
 
 def _write_note(path: Path, me: Driver, address: LedgerAddress) -> None:
     places = {*_read_note(path).get("storages", []), address.shown}
-    plain = {"host": me.host, "pid": me.pid, "since": me.since, "storages": sorted(places)}
+    plain = {**asdict(me), "storages": sorted(places)}
     temporary = path.with_suffix(".driver-new")
     # The lock holds without it.
     with contextlib.suppress(OSError):

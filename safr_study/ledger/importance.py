@@ -46,12 +46,15 @@ def parameter_importance(ledger: Ledger, *, shuffles: int = SHUFFLES) -> tuple[I
         `LEAST_TRIALS` trials, or where no parameter varies.
     """
     spec = ledger.spec
-    points, values = _points(ledger, spec.space)
+    points = _points(ledger, spec.space)
     if len(points) < LEAST_TRIALS:
         return ()
+    values = np.array([point.values for point in points])
     study = optuna.create_study(directions=["minimize"] * len(spec.objectives))
     study.add_trials(points)
-    names = [name for name in spec.space.parameters if _varies(points, name)]
+    names = [
+        name for name in spec.space.parameters if len({point.params[name] for point in points}) > 1
+    ]
     if not names:
         return ()
     rng = np.random.default_rng(0)
@@ -78,23 +81,15 @@ def parameter_importance(ledger: Ledger, *, shuffles: int = SHUFFLES) -> tuple[I
     return tuple(found)
 
 
-def _points(ledger: Ledger, space: SearchSpace) -> tuple[list[FrozenTrial], _Floats]:
-    """Complete trials that have a place in the box, and their objectives `[N, M]`."""
+def _points(ledger: Ledger, space: SearchSpace) -> list[FrozenTrial]:
+    """Complete trials that have a place in the box, as points of it."""
     complete = ledger.study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
-    points, values = [], []
-    for trial in complete:
-        place = to_box(trial.params, space)
-        if trial.number < ledger.known or place is None:
-            continue
-        points.append(
-            create_trial(params=dict(place), distributions=box(space), values=trial.values)
-        )
-        values.append(trial.values)
-    return points, np.array(values, dtype=np.float64)
-
-
-def _varies(points: list[FrozenTrial], name: str) -> bool:
-    return len({point.params[name] for point in points}) > 1
+    placed = [(trial, to_box(trial.params, space)) for trial in complete]
+    return [
+        create_trial(params=dict(place), distributions=box(space), values=trial.values)
+        for trial, place in placed
+        if trial.number >= ledger.known and place is not None
+    ]
 
 
 def _divergences(study: optuna.Study, names: list[str], losses: _Floats) -> Mapping[str, float]:
@@ -114,10 +109,8 @@ def _divergences(study: optuna.Study, names: list[str], losses: _Floats) -> Mapp
 
 
 def _rho(points: list[FrozenTrial], name: str, values: _Floats) -> float | None:
-    if isinstance(points[0].distributions[name], CategoricalDistribution):
+    if isinstance(points[0].distributions[name], CategoricalDistribution) or not np.ptp(values):
         return None
     places = np.array([float(point.params[name]) for point in points])
-    if not np.ptp(values):
-        return None
     rho = float(spearmanr(places, values).statistic)
     return None if math.isnan(rho) else rho

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Self
 
 import optuna
@@ -18,27 +19,20 @@ from pydantic import ValidationError
 
 from safr_study.errors import BadInput
 from safr_study.home import Home
-from safr_study.ledger.storage import generations
+from safr_study.ledger.storage import close_storage, generations, open_storage
 from safr_study.ledger.trial_codec import RUNG, record_of, run_of, run_page
 from safr_study.object_store import join
-from safr_study.records import (
-    EpochReport,
-    TrialRecord,
-    TrialState,
-    to_plain,
-)
+from safr_study.records import EpochReport, TrialRecord, TrialState, to_plain
 from safr_study.records.run import RunResult
 from safr_study.sampling import experimental_allowed
 from safr_study.sampling.asha import Decision
-from safr_study.sampling.fixed_trials import planned
-from safr_study.sampling.imputation import EPOCH
+from safr_study.sampling.fixed_trials import flat_settings, planned
+from safr_study.sampling.observations import EPOCH
 from safr_study.sampling.sampler import build_sampler, enqueued, replay, suggest
 from safr_study.settings import StudySpec, Value, trial_config
 
 SCHEMA_VERSION = 1
 _CHECKPOINTS = "checkpoints"
-_WARM = "warm_start"
-"""Attribute of a trial of another study: the sampler knows it, this study does not count it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +74,7 @@ class Ledger:
             storage: of the ledger.
             spec: the study.
             facts: fixed from now on.
-            known: ``warm_trials`` of the study that it starts from.
+            known: `warm_trials` of the study that it starts from.
             checkpoints: URL below which its checkpoints are; ``None``: the home of its driver.
         """
         taken = [number for number, _ in generations(storage, spec.name)]
@@ -107,6 +101,34 @@ class Ledger:
         return cls(uid, study, storage)
 
     @classmethod
+    def open(
+        cls, home: Home, storage_url: str | None, name: str, *, drive: bool = False
+    ) -> Self | None:
+        """The newest generation of a study from where it is stored; ``None`` if there is none.
+
+        Args:
+            home: where journal files live.
+            storage_url: SQLAlchemy URL, or ``None`` for the journal file.
+            name: the study's name.
+            drive: for the one driver of the study; see `open_storage`.
+
+        Raises:
+            BadInput: the URL or the file cannot be used, or it was written by another version.
+            ServiceUnreachable: the database gives no answer.
+        """
+        storage = open_storage(home, storage_url, name, create=drive)
+        ledger = None if storage is None else cls.load(storage, name)
+        if ledger is None:
+            close_storage(storage)
+        return ledger
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        close_storage(self.storage)
+
+    @classmethod
     def load(cls, storage: optuna.storages.BaseStorage, name: str) -> Self | None:
         """The newest generation of a study; ``None`` if there is none.
 
@@ -117,19 +139,30 @@ class Ledger:
         found = [stored for _, stored in generations(storage, name) if "spec" in stored.user_attrs]
         if not found:
             return None
-        study = optuna.load_study(
-            study_name=found[-1].study_name,
-            storage=storage,
-            sampler=build_sampler("random", seed=0, number=0),
-        )
-        schema = study.user_attrs.get("schema")
+        schema = found[-1].user_attrs.get("schema")
         if schema != SCHEMA_VERSION:
             raise BadInput(
                 "study",
                 f"{name!r} has ledger schema {schema}, this version reads {SCHEMA_VERSION}; use "
                 "the version of safr-study that made it, or another name",
             )
-        return cls(study.user_attrs["uid"], study, storage)
+        return cls._stored(storage, found[-1])
+
+    @classmethod
+    def load_all(cls, storage: optuna.storages.BaseStorage, name: str) -> list[Self]:
+        """Every whole generation of a study that this version reads, oldest first."""
+        attrs = [(stored, stored.user_attrs) for _, stored in generations(storage, name)]
+        return [
+            cls._stored(storage, stored)
+            for stored, found in attrs
+            if "spec" in found and found.get("schema") == SCHEMA_VERSION
+        ]
+
+    @classmethod
+    def _stored(cls, storage: optuna.storages.BaseStorage, stored: Any) -> Self:
+        sampler = build_sampler("random", seed=0, number=0)
+        study = optuna.load_study(study_name=stored.study_name, storage=storage, sampler=sampler)
+        return cls(stored.user_attrs["uid"], study, storage)
 
     @property
     def spec(self) -> StudySpec:
@@ -145,8 +178,8 @@ class Ledger:
     @property
     def checkpoints_url(self) -> str | None:
         """URL below which its checkpoints are; ``None``: in the home of its driver."""
-        found = self.study.user_attrs.get(_CHECKPOINTS)
-        return None if found is None else str(found)
+        found: str | None = self.study.user_attrs.get(_CHECKPOINTS)
+        return found
 
     def checkpoints(self, home: Home) -> str:
         """Where its checkpoints are, one folder per trial number: a path or an URL."""
@@ -188,14 +221,16 @@ class Ledger:
             return None
         if plan is not None and not waiting:
             self.study.enqueue_trial(enqueued(plan.point, spec.space))
+        return self._settle(self.study.ask, number, spec)
+
+    def _settle(
+        self, begin: Callable[[], optuna.Trial], number: int, spec: StudySpec
+    ) -> TrialRecord:
+        """Decide a trial's settings and write them."""
         self.study.sampler = build_sampler(
             spec.sampler, seed=spec.seed, number=number, space=spec.space
         )
-        return self._settle(self.study.ask(), number, spec)
-
-    def _settle(self, trial: optuna.Trial, number: int, spec: StudySpec) -> TrialRecord:
-        """Decide a new trial's settings and write them."""
-        plan = planned(spec, number)
+        trial, plan = begin(), planned(spec, number)
         if plan is None:
             values = suggest(trial, spec.space)
         else:
@@ -225,17 +260,19 @@ class Ledger:
         if not all(math.isfinite(value) for value in values):
             raise ValueError(f"trial {number}: objectives {values} are not all finite")
         assert result.dev is not None
-        self._set(number, "scores", to_plain(result.dev.scores))
-        self._set(number, "checkpoint", to_plain(result.checkpoint))
-        self._set(number, "seconds", result.seconds)
-        self._set(number, "device", result.device)
-        if result.node:
-            self._set(number, "node", result.node)
-        if len(result.replicates) > 1:
-            self._set(number, "replicates", to_plain(result.replicates))
-        if result.violations:
-            self._set(number, "violations", list(result.violations))
-            self._set_constraints(number, result.violations)
+        facts = {
+            "scores": to_plain(result.dev.scores),
+            "checkpoint": to_plain(result.checkpoint),
+            "seconds": result.seconds,
+            "device": result.device,
+            "node": result.node or None,
+            "replicates": to_plain(result.replicates) if len(result.replicates) > 1 else None,
+            "violations": list(result.violations) or None,
+        }
+        for key, value in facts.items():
+            if value is not None:
+                self._set(number, key, value)
+        self._set_constraints(number, result.violations)
         if self.trial(number).control:
             self._set(number, "run_on_values", list(values))
             self._tell(number, state=optuna.trial.TrialState.PRUNED)
@@ -244,6 +281,8 @@ class Ledger:
         return self.trial(number)
 
     def _set_constraints(self, number: int, violations: Sequence[float]) -> None:
+        if not violations:
+            return
         # Opening a trial asks the sampler for what it draws together: this one draws nothing.
         self.study.sampler = build_sampler("random", seed=0, number=number)
         trial = self._open(number)
@@ -281,15 +320,13 @@ class Ledger:
 
         One that was cut off before its settings were written gets those that it would have had.
         """
-        running = [trial for trial in self.trials() if trial.state is TrialState.RUNNING]
-        return [trial if trial.parameters else self._settle_again(trial, spec) for trial in running]
-
-    def _settle_again(self, trial: TrialRecord, spec: StudySpec) -> TrialRecord:
-        number = trial.number
-        self.study.sampler = build_sampler(
-            spec.sampler, seed=spec.seed, number=number, space=spec.space
-        )
-        return self._settle(self._open(number), number, spec)
+        return [
+            trial
+            if trial.parameters
+            else self._settle(partial(self._open, trial.number), trial.number, spec)
+            for trial in self.trials()
+            if trial.state is TrialState.RUNNING
+        ]
 
     def set_run_ids(self, run_ids: Mapping[int, str]) -> None:
         """Remember the MLflow runs of trials; on the study, as finished trials are closed."""
@@ -327,44 +364,9 @@ class Ledger:
 def _varied(spec: StudySpec, values: Mapping[str, Value]) -> dict[str, Value | None]:
     """The settings by which trials differ, as the model gets them: nulls without VMASK."""
     config = trial_config(spec.train, dict(values), seed=spec.seed)
-    resolved = {
-        **config.model_dump(),
-        **config.shape.model_dump(),
-        **config.penalties.model_dump(),
-    }
+    resolved = flat_settings(config)
     names = dict.fromkeys(("vmask", "lambda_imp", "lambda_inter", *spec.space.parameters))
     return {name: resolved[name] for name in names}
-
-
-def warm_trials(ledger: Ledger, spec: StudySpec) -> list[FrozenTrial]:
-    """A study's complete trials, for the sampler of another over the same space and objectives.
-
-    Raises:
-        BadInput: their parameters, constraints or objectives are others.
-    """
-    theirs = ledger.spec
-    same = (
-        theirs.objectives == spec.objectives
-        and theirs.space.parameters == spec.space.parameters
-        and theirs.space.constraints == spec.space.constraints
-    )
-    if not same:
-        raise BadInput(
-            "from",
-            f"study {theirs.name!r} has other objectives, parameters or constraints than this "
-            "one; a study can start from one of the same space and objectives alone",
-        )
-    complete = (optuna.trial.TrialState.COMPLETE,)
-    return [
-        optuna.trial.create_trial(
-            params=trial.params,
-            distributions=trial.distributions,
-            values=trial.values,
-            user_attrs={_WARM: theirs.name},
-            system_attrs=trial.system_attrs,
-        )
-        for trial in ledger.study.get_trials(deepcopy=False, states=complete)
-    ]
 
 
 def first_trials(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from sqlalchemy import Connection, Engine, NullPool, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
@@ -28,84 +28,74 @@ _SESSION = {
     "tcp_keepalives_count": "3",
 }
 _HELD = text(
-    "SELECT CAST(l.classid AS bigint), CAST(l.objid AS bigint), a.application_name "
+    "SELECT (CAST(l.classid AS bigint) << 32) | CAST(l.objid AS bigint), a.application_name "
     "FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid "
     "WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 "
     "AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
 
 
-class AdvisoryLock:
-    """The lock of one study in the database of its ledger, on a connection of its own.
+@contextlib.contextmanager
+def advisory_lock(url: str, study: str, holder: str) -> Iterator[Callable[[], bool] | None]:
+    """Hold the lock of one study in the database of its ledger, on a connection of its own.
 
     It belongs to the session: whatever ends the connection, the holder's death too, releases it. A
     proxy that shares sessions among its clients (pgbouncer in transaction mode) breaks this: give
     the address of the server itself.
+
+    Args:
+        url: of the database.
+        study: its name.
+        holder: a text that others get to see next to it.
+
+    Yields:
+        Says whether the session lives; one that has ended, whatever ended it, has lost the lock. It
+        is not taken again: another driver may have had it meanwhile, and written. ``None``: another
+        driver has it.
+
+    Raises:
+        ServiceUnreachable: the database does not answer.
     """
-
-    def __init__(self, url: str, study: str) -> None:
-        self._url = url
-        self._key = _key(study)
-        self._connection: Connection | None = None
-
-    def take(self, holder: str) -> bool:
-        """Take it, unless another driver has it.
-
-        Args:
-            holder: a text that others get to see next to it.
-
-        Raises:
-            ServiceUnreachable: the database does not answer.
-        """
+    with _answering():
+        connection = _engine(url).connect()
+    try:
         with _answering():
-            connection = _engine(self._url).connect()
-            settings = {**_SESSION, "application_name": _cut(holder)}
-            for name, value in settings.items():
-                connection.execute(
-                    text("SELECT set_config(:name, :value, false)"), {"name": name, "value": value}
-                )
-            end = time.monotonic() + PATIENCE_SECONDS
-            taken = self._try(connection)
-            while not taken and time.monotonic() < end:
-                time.sleep(0.05)
-                taken = self._try(connection)
-        if taken:
-            self._connection = connection
-        else:
-            connection.close()
-        return taken
-
-    def still_held(self) -> bool:
-        """Whether its session lives; one that has ended, whatever ended it, has lost the lock.
-
-        It is not taken again: another driver may have had it meanwhile, and written.
-        """
-        try:
-            if self._connection is not None:
-                self._connection.execute(text("SELECT 1"))
-                return True
-        except SQLAlchemyError:
-            self._drop()
-        return False
-
-    def release(self) -> None:
-        """Give it back, at once."""
-        if self._connection is None:
-            return
+            taken = _take(connection, _key(study), holder)
+        yield (lambda: _lives(connection)) if taken else None
+    finally:
         # A server that is gone has released it.
         with contextlib.suppress(SQLAlchemyError):
-            self._connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": self._key})
-        self._drop()
+            connection.execute(text("SELECT pg_advisory_unlock_all()"))
+        _close(connection)
 
-    def _try(self, connection: Connection) -> bool:
-        statement = text("SELECT pg_try_advisory_lock(:key)")
-        return bool(connection.execute(statement, {"key": self._key}).scalar_one())
 
-    def _drop(self) -> None:
-        if self._connection is not None:
-            with contextlib.suppress(SQLAlchemyError):
-                self._connection.close()
-            self._connection = None
+def _take(connection: Connection, key: int, holder: str) -> bool:
+    name = holder.encode("ascii", "replace")[:_NAME_BYTES].decode("ascii")
+    for setting, value in {**_SESSION, "application_name": name}.items():
+        given = {"name": setting, "value": value}
+        connection.execute(text("SELECT set_config(:name, :value, false)"), given)
+    end = time.monotonic() + PATIENCE_SECONDS
+    statement = text("SELECT pg_try_advisory_lock(:key)")
+    while not (taken := bool(connection.execute(statement, {"key": key}).scalar_one())):
+        if time.monotonic() > end:
+            break
+        time.sleep(0.05)
+    return taken
+
+
+def _lives(connection: Connection) -> bool:
+    try:
+        connection.execute(text("SELECT 1"))
+    except SQLAlchemyError:
+        # One that is left open would connect again, without the lock.
+        _close(connection)
+        return False
+    return True
+
+
+def _close(connection: Connection) -> None:
+    with contextlib.suppress(SQLAlchemyError):
+        connection.close()
 
 
 def held_locks(url: str, studies: list[str]) -> dict[str, str]:
@@ -117,7 +107,7 @@ def held_locks(url: str, studies: list[str]) -> dict[str, str]:
     keys = {_key(study): study for study in studies}
     with _answering(), _engine(url).connect() as connection:
         rows = connection.execute(_HELD).all()
-    found = {_signed(high << 32 | low): str(name or "") for high, low, name in rows}
+    found = {key: str(name or "") for key, name in rows}
     return {study: found[key] for key, study in keys.items() if key in found}
 
 
@@ -125,14 +115,6 @@ def _key(study: str) -> int:
     """The 64 signed bits by which PostgreSQL knows a lock."""
     digest = hashlib.sha256(f"safr-study:{study}".encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True)
-
-
-def _signed(bits: int) -> int:
-    return bits - (1 << 64) if bits >= 1 << 63 else bits
-
-
-def _cut(holder: str) -> str:
-    return holder.encode("ascii", "replace")[:_NAME_BYTES].decode("ascii")
 
 
 def _engine(url: str) -> Engine:

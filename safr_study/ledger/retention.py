@@ -10,23 +10,23 @@ named, also where a link leads there.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
-import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
 
+from safr_study.checkpoint.manifest import MANIFEST
 from safr_study.errors import ServiceUnreachable
 from safr_study.home import Home
-from safr_study.ledger.ledger import SCHEMA_VERSION, Ledger
+from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.storage import generations
 from safr_study.object_store import children, is_url, join, remove
 from safr_study.records import TrialRecord, TrialState
 from safr_study.sampling.fixed_trials import planned_trials
-from safr_study.sampling.sampler import build_sampler
 
 STATE = "state"
 """Beginning of the names of a trial's running states, in its folder."""
@@ -35,7 +35,6 @@ MODEL = "model"
 _KEY = re.compile(r"(?P<study>.+)-[0-9a-f]{8}")
 """Uid of a study: its name and a random part."""
 _UNFINISHED = {TrialState.RUNNING, TrialState.WAITING}
-_MANIFEST = "model.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +58,8 @@ def study_of(key: str) -> str | None:
 
 def keys_of(storage: optuna.storages.BaseStorage, name: str) -> list[str]:
     """The keys of all generations of a study, half-made ones too."""
-    stored = [one.user_attrs.get("uid") for _, one in generations(storage, name)]
-    return [key for key in stored if key is not None]
-
-
-def all_generations(storage: optuna.storages.BaseStorage, name: str) -> list[Ledger]:
-    """Every whole generation of a study that this version reads, oldest first."""
-    found = []
-    for _, stored in generations(storage, name):
-        attrs = stored.user_attrs
-        if "spec" in attrs and attrs.get("schema") == SCHEMA_VERSION:
-            study = optuna.load_study(
-                study_name=stored.study_name,
-                storage=storage,
-                sampler=build_sampler("random", seed=0, number=0),
-            )
-            found.append(Ledger(attrs["uid"], study, storage))
-    return found
+    stored = [stored.user_attrs for _, stored in generations(storage, name)]
+    return [attrs["uid"] for attrs in stored if "uid" in attrs]
 
 
 def is_finished(ledger: Ledger) -> bool:
@@ -127,7 +111,12 @@ def is_inside(home: Home, path: Path) -> bool:
 
 def tree_size(folder: Path) -> int:
     """Bytes of the files below a folder; links are not followed, and what vanishes counts 0."""
-    return sum(_sizes(folder))
+    found = 0
+    for root, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                found += Path(root, name).lstat().st_size
+    return found
 
 
 def _use(part: Path, trial: TrialRecord, keep: Collection[int] | None) -> str | None:
@@ -139,23 +128,7 @@ def _use(part: Path, trial: TrialRecord, keep: Collection[int] | None) -> str | 
         return f"half-written model {ending}"
     if keep is None or trial.number in keep or trial.baseline is not None:
         return None
-    return f"model {ending}, off the front" if (part / _MANIFEST).is_file() else None
-
-
-def _sizes(folder: Path) -> Iterator[int]:
-    try:
-        paths = list(folder.iterdir())
-    except OSError:
-        return
-    for path in paths:
-        try:
-            found = path.lstat()
-        except OSError:
-            continue
-        if stat.S_ISDIR(found.st_mode):
-            yield from _sizes(path)
-        else:
-            yield found.st_size
+    return f"model {ending}, off the front" if (part / MANIFEST).is_file() else None
 
 
 def trial_folder(checkpoints: str, number: int) -> str:
@@ -170,10 +143,12 @@ def tidy_trial(place: str, trial: TrialRecord) -> None:
     """
     if trial.state in _UNFINISHED:
         return
-    if trial.state is TrialState.PRUNED and not trial.control:
-        _remove_all(place)
-    else:
+    if trial.state is not TrialState.PRUNED or trial.control:
         tidy_states(place)
+    elif is_url(place):
+        _remove_objects(place, "")
+    else:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def tidy_states(place: str) -> None:
@@ -198,13 +173,6 @@ def tidy_study(home: Home, ledger: Ledger) -> None:
         return
     for trial in ledger.trials():
         tidy_trial(trial_folder(ledger.checkpoints(home), trial.number), trial)
-
-
-def _remove_all(place: str) -> None:
-    if is_url(place):
-        _remove_objects(place, "")
-    else:
-        shutil.rmtree(place, ignore_errors=True)
 
 
 def _remove_objects(place: str, beginning: str) -> None:

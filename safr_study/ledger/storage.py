@@ -1,25 +1,31 @@
-"""Where ledgers are stored: a journal file for each study, or a database for all."""
+"""Where ledgers are stored: a journal file for each study, or a database for all.
+
+The journal file is Optuna's, never left half-written.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.exceptions import OptunaError
+from optuna.storages.journal import JournalFileBackend
 
 from safr_study.errors import BadInput, ServiceUnreachable
 from safr_study.home import Home
 from safr_study.ledger.address import LedgerAddress, no_database_url
-from safr_study.ledger.journal import JournalFile, drop_dead_lock, drop_torn_line
 from safr_study.text import first_line
 
 logging.getLogger("optuna").setLevel(logging.WARNING)
 _TABLES_LOCK = 0x73616672
 """Number of a PostgreSQL lock: ``safr`` in ASCII."""
+_LOCK_SECONDS, _LOCK_LOOKS = 1.0, 10
+"""A living writer holds the journal's lock for some milliseconds."""
 
 
 def ledger_errors() -> tuple[type[Exception], ...]:
@@ -70,15 +76,12 @@ def open_database(url: str, *, create: bool = False) -> optuna.storages.BaseStor
     """
     from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-    address = LedgerAddress.parse(url)
-    options = {} if address.kind == "sqlite" else {"pool_pre_ping": True, "pool_size": 2}
+    kind = LedgerAddress.parse(url).kind
+    options = {} if kind == "sqlite" else {"pool_pre_ping": True, "pool_size": 2}
+    alone = _making_tables_alone if create and kind == "postgres" else contextlib.nullcontext
     faults: tuple[type[Exception], ...] = (*ledger_errors(), RuntimeError)
     try:
-        with (
-            _making_tables_alone(url)
-            if create and address.kind == "postgres"
-            else contextlib.nullcontext()
-        ):
+        with alone(url):
             return optuna.storages.RDBStorage(url, engine_kwargs=options)
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
         raise no_database_url(error) from None
@@ -131,8 +134,8 @@ def _open_journal(path: Path, *, mend: bool) -> optuna.storages.BaseStorage:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if mend and path.exists():
-            drop_dead_lock(path)
-            drop_torn_line(path)
+            _drop_dead_lock(path)
+            _drop_torn_line(path)
         return optuna.storages.JournalStorage(JournalFile(path))
     except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
         raise BadInput(
@@ -140,3 +143,52 @@ def _open_journal(path: Path, *, mend: bool) -> optuna.storages.BaseStorage:
             f"the ledger {path} cannot be read ({type(error).__name__}: {first_line(error)}); "
             "move it away to begin anew",
         ) from error
+
+
+class JournalFile(JournalFileBackend):
+    """Optuna's file, which stays as it was when a write fails.
+
+    A write that fails for want of room would leave half a line, to which the next one is glued.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open a journal, or begin an empty one, in a folder that exists."""
+        self._path = path
+        super().__init__(str(path))
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Write records to the disk, all of them, or raise ``OSError`` and write none."""
+        if not logs:
+            # Optuna would write an empty line.
+            return
+        try:
+            super().append_logs(logs)
+        except OSError:
+            with contextlib.suppress(OSError):
+                _drop_torn_line(self._path)
+            raise
+
+
+def _drop_dead_lock(path: Path) -> None:
+    """Take away the lock of a writer that was killed; Optuna's own would hold for half a minute.
+
+    Beside the one driver only requests are written, and none of them takes as long as this waits.
+    """
+    lock = path.with_name(f"{path.name}.lock")
+    for _ in range(_LOCK_LOOKS):
+        if not lock.is_symlink():
+            return
+        time.sleep(_LOCK_SECONDS / _LOCK_LOOKS)
+    lock.unlink(missing_ok=True)
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Cut off a last line that a full disk or a kill left half-written.
+
+    The next line would be glued to it, and no line after that could be read.
+    """
+    with path.open("rb+") as file:
+        content = file.read()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            file.truncate(whole)

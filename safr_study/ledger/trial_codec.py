@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import optuna
@@ -18,7 +18,7 @@ from safr_study.records import (
     from_plain,
 )
 from safr_study.sampling.asha import Decision
-from safr_study.sampling.imputation import EPOCH
+from safr_study.sampling.observations import EPOCH
 
 RUNG = "rung:"
 """Attribute of a trial, with the epoch's number: the scheduler's decision."""
@@ -28,14 +28,6 @@ _RUNS = "runs:"
 """Attribute of a study, with the number of a page: MLflow runs of so many trials by number. One
 write for each trial would take longer than a large study's ranking."""
 _PAGE = 500
-
-_STATES = {
-    optuna.trial.TrialState.WAITING: TrialState.WAITING,
-    optuna.trial.TrialState.RUNNING: TrialState.RUNNING,
-    optuna.trial.TrialState.COMPLETE: TrialState.COMPLETE,
-    optuna.trial.TrialState.PRUNED: TrialState.PRUNED,
-    optuna.trial.TrialState.FAIL: TrialState.FAILED,
-}
 
 
 def run_page(number: int) -> str:
@@ -58,27 +50,28 @@ def record_of(trial: FrozenTrial, number: int, of_study: Mapping[str, Any]) -> T
         of_study: the study's attributes.
     """
     attrs = trial.user_attrs
-    epochs: Iterable[str] = sorted(key for key in attrs if key.startswith(EPOCH))
     checkpoint, scores = attrs.get("checkpoint"), attrs.get("scores")
-    complete = trial.state is optuna.trial.TrialState.COMPLETE
+    failed = trial.state is optuna.trial.TrialState.FAIL
+    state = TrialState.FAILED if failed else TrialState[trial.state.name]
     # One write says it all: a driver that dies after it has left nothing half-said.
     against = {
         int(key.removeprefix(RUNG)): value
         for key, value in attrs.items()
         if key.startswith(RUNG) and value != Decision.CONTINUE
     }
-    failed = trial.state is optuna.trial.TrialState.FAIL
     control_values = attrs.get("run_on_values")
     return TrialRecord(
         number=number,
-        state=_STATES[trial.state],
+        state=state,
         parameters=attrs.get("parameters", {}),
         seed=attrs.get("seed", 0),
         baseline=attrs.get("baseline"),
-        values=tuple(trial.values) if complete else None,
+        values=tuple(trial.values) if state is TrialState.COMPLETE else None,
         scores=Scores.from_plain(scores) if scores else None,
         checkpoint=from_plain(CheckpointRef, checkpoint) if checkpoint else None,
-        epochs=tuple(from_plain(EpochReport, attrs[key]) for key in epochs),
+        epochs=tuple(
+            from_plain(EpochReport, attrs[key]) for key in sorted(attrs) if key.startswith(EPOCH)
+        ),
         failure=attrs.get("failure") if failed else None,
         stopped_at=min(against, default=None),
         control=Decision.CONTROL in against.values(),

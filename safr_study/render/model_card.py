@@ -44,7 +44,7 @@ class ModelCard:
 
     def markdown(self, loaded: ModelFacts) -> str:
         """The card; ``loaded`` is what the model's folder says."""
-        spec = loaded.corpus_spec
+        spec = loaded.corpus
         return rendered(
             "render/assets/model_card.md.jinja",
             card=self,

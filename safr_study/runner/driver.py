@@ -1,6 +1,8 @@
 """Runs what a source has: Ray Tune's loop, with a clean end by Ctrl-C.
 
-Import this inside ``cluster``: Ray reads its environment when it is first imported.
+Import this inside ``cluster``: Ray reads its environment when it is first imported. Ray Tune asks a
+searcher, a scheduler, a stopper and a callback, all of them thin: what they answer is the source's.
+Ray pickles each with the Tuner and never reads it back, so their state is empty.
 """
 
 from __future__ import annotations
@@ -10,44 +12,51 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Iterator
-from enum import Enum, auto
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any, TypeVar
 
+import ray
 from ray import tune
 from ray.tune.execution import class_cache
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler
+from ray.tune.search import Searcher
 
 from safr_study.cluster.head_watch import HeadWatch
 from safr_study.cluster.slots import TrialSlots
 from safr_study.data import EncodedCorpus
-from safr_study.errors import LockLost, SafrError, ServiceUnreachable, StudyIncomplete
+from safr_study.errors import (
+    BadInput,
+    LockLost,
+    SafrError,
+    ServiceUnreachable,
+    StudyIncomplete,
+    StudyInterrupted,
+)
 from safr_study.ledger.driver_lock import Lease
 from safr_study.ledger.storage import ledger_errors
+from safr_study.records import EpochReport
+from safr_study.records.run import RunResult
 from safr_study.redaction import is_secret_name
 from safr_study.runner.source import RunSource
-from safr_study.runner.tune_adapter import (
-    LostNodes,
-    RayIsDead,
-    SourceScheduler,
-    SourceSearcher,
-    SourceStopper,
-    trial_resources,
-)
+from safr_study.runner.task import EVENT, NODE, RunTask, SharedFault, read_event
 from safr_study.runner.worker import trainable
+from safr_study.sampling.asha import Decision
 from safr_study.text import summary
 
 WORKER_DEATHS = 1
 """Number of times that a run whose worker process dies resumes from its last epoch."""
-
-
-class EndReason(Enum):
-    """Why the driver ended."""
-
-    DONE = auto()
-    OUT_OF_TIME = auto()
-    INTERRUPTED = auto()
-    """Ended by Ctrl-C, SIGTERM or a request; what is unfinished resumes another time."""
+POLL_SECONDS = 3.0
+"""Time between two looks for a request to stop and at the lock."""
+WORKER_DIED = (
+    "its worker process died twice (out of memory, or killed); run fewer at once with "
+    "--max-concurrent"
+)
+_Answer = TypeVar("_Answer")
 
 
 def run(
@@ -58,8 +67,8 @@ def run(
     lease: Lease,
     scratch: Path,
     time_budget: float | None = None,
-) -> EndReason:
-    """Do the runs of a source on the running Ray cluster.
+) -> bool:
+    """Do the runs of a source on the running Ray cluster; whether the time budget ended it.
 
     Args:
         source: asked for each run, told of its epochs and its end.
@@ -72,10 +81,11 @@ def run(
     Raises:
         ServiceUnreachable: the cluster's head, a store or the ledger gives no answer.
         LockLost: another driver may have the lock.
+        StudyInterrupted: by Ctrl-C, SIGTERM or a request; what is unfinished resumes another time.
         StudyIncomplete: a fault that every run would meet.
     """
     if not source.remaining:
-        return EndReason.DONE
+        return False
     # Ray Tune would write the keys of this process into its runtime environment, and so into a log
     # that everybody may read. Workers on this machine inherit them, nodes have their own.
     class_cache.ENV_VARS_TO_PROPAGATE.difference_update(filter(is_secret_name, os.environ))
@@ -125,8 +135,10 @@ def run(
     if stopper.lock_lost:
         raise LockLost(source.title)
     if stopped.is_set() and searcher.ended < source.remaining:
-        return EndReason.INTERRUPTED
-    return EndReason.OUT_OF_TIME if stopper.out_of_time else EndReason.DONE
+        raise StudyInterrupted(
+            f"{source.title} was interrupted; the same command goes on where it stopped"
+        )
+    return stopper.out_of_time
 
 
 @contextlib.contextmanager
@@ -160,3 +172,178 @@ def _as_ours(error: Exception, source: RunSource) -> SafrError:
     if isinstance(error, ledger_errors()):
         return ServiceUnreachable(sentence)
     return StudyIncomplete(sentence)
+
+
+@dataclass(eq=False)
+class SourceSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
+    """Asks the source for runs, and tells it what became of them.
+
+    Before each of its answers, and so before anything is written, the lock is looked at.
+    """
+
+    source: RunSource
+    lease: Lease
+    fault: Exception | None = None
+    """What ended the runs from inside; Ray wraps and re-raises it."""
+    ended: int = 0
+    """Number of runs whose end is kept."""
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self._running: dict[str, RunTask] = {}
+
+    def suggest(self, trial_id: str) -> Any:
+        """The next run's task; ``Searcher.FINISHED`` when there is none."""
+        task = self._guarded(self.source.next)
+        if task is None:
+            return Searcher.FINISHED
+        self._running[trial_id] = task
+        return task.to_config()
+
+    def stops(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Hand an event of a run to the source; whether the run is stopped by it."""
+        task, text = self._running.get(trial_id), result.get(EVENT)
+        if task is None or text is None:
+            return False
+        reported = read_event(text)
+        if isinstance(reported, EpochReport):
+            decision = self._guarded(lambda: self.source.on_epoch(task, reported))
+            if decision is Decision.PRUNE:
+                del self._running[trial_id]
+                self.ended += 1
+            return decision is Decision.PRUNE
+        if isinstance(reported, SharedFault):
+            self.fault = _as_error(reported, self.source.title)
+            raise self.fault
+        if isinstance(reported, RunResult):
+            self._end(trial_id, reported)
+        return False
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Nothing: the scheduler was told, which alone can stop a run."""
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Fail a run whose worker died; one that was stopped stays unfinished."""
+        if error and (task := self._running.get(trial_id)) is not None:
+            self._end(trial_id, RunResult(*task.key, failure=WORKER_DIED))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def get_state(self) -> dict[str, Any]:
+        """Nothing, for Ray's ``ConcurrencyLimiter``."""
+        return {}
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the state is the source's."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: a new source reads what is there."""
+
+    def _end(self, trial_id: str, result: RunResult) -> None:
+        task = self._running.pop(trial_id)
+        self._guarded(lambda: self.source.on_end(task, result))
+        self.ended += 1
+
+    def _guarded(self, step: Callable[[], _Answer]) -> _Answer:
+        faults: tuple[type[Exception], ...] = (SafrError, OSError, ValueError, *ledger_errors())
+        try:
+            self.lease.check(self.source.title)
+            return step()
+        except faults as error:
+            self.fault = error
+            raise
+
+
+def _as_error(fault: SharedFault, title: str) -> SafrError:
+    if fault.bad_input is not None:
+        return BadInput(fault.bad_input, fault.sentence)
+    kind = ServiceUnreachable if fault.unreachable else StudyIncomplete
+    return kind(f"{title} cannot go on: {fault.sentence}")
+
+
+class SourceScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types
+    """Stops the runs that the source stops.
+
+    Ray has no scheduler for several objectives, and refuses one whose metric is a list. This one
+    names none; it is asked before the searcher sees a result, and only here can a run be stopped.
+    """
+
+    def __init__(self, searcher: SourceSearcher) -> None:
+        super().__init__()
+        self._searcher = searcher
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Stop or continue, after each event of a run."""
+        stopped = self._searcher.stops(trial.trial_id, result)
+        return str(self.STOP if stopped else self.CONTINUE)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class RayIsDead(BaseException):
+    """Ends Tune's loop at once: its own cleaning up would wait for answers of the dead."""
+
+
+@dataclass(eq=False)
+class SourceStopper(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
+    """Ends all runs, each as unfinished: on a signal, on request, without the lock or the time."""
+
+    source: RunSource
+    lease: Lease
+    head: HeadWatch
+    stopped: threading.Event
+    seconds: float | None
+    out_of_time: bool = False
+    lock_lost: bool = False
+
+    def __post_init__(self) -> None:
+        self._began, self._asked = time.time(), time.monotonic()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """No run ends alone."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether all runs are to end now."""
+        if self.head.is_gone():
+            raise RayIsDead
+        if not (self.stopped.is_set() or self.out_of_time or self.lock_lost):
+            now = time.monotonic()
+            spent = time.time() - self._began
+            self.out_of_time = self.seconds is not None and spent > self.seconds
+            if now - self._asked > POLL_SECONDS:
+                self._asked = now
+                self.lock_lost = not self.lease.still_held()
+                if not self.lock_lost and self.source.stop_requested(self.lease.since):
+                    self.stopped.set()
+        return self.stopped.is_set() or self.out_of_time or self.lock_lost
+
+
+class LostNodes(tune.Callback):  # type: ignore[misc]  # Ray ships no types
+    """A node that is lost is no fault of its runs: they resume elsewhere, however often."""
+
+    def __init__(self) -> None:
+        self._forgiven: set[tuple[str, str]] = set()
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Take the failure back that Ray has counted, once for each node."""
+        node = (trial.last_result or {}).get(NODE)
+        if node is None or (trial.trial_id, node) in self._forgiven:
+            return
+        if any(one["NodeID"] == node and not one["Alive"] for one in ray.nodes()):
+            self._forgiven.add((trial.trial_id, node))
+            trial.run_metadata.num_failures -= 1
+
+
+def trial_resources(slots: TrialSlots) -> tune.PlacementGroupFactory:
+    """What one run takes; on the node that has the most left, so that runs are spread."""
+    bundle = {"CPU": slots.cpus_per_trial, "GPU": slots.gpus_per_trial}
+    wanted = {name: amount for name, amount in bundle.items() if amount}
+    return tune.PlacementGroupFactory([wanted], strategy="SPREAD")

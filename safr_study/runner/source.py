@@ -1,16 +1,27 @@
-"""Where runs come from and what becomes of them: what the driver asks of a feature."""
+"""Where runs come from and what becomes of them: what the driver asks of a feature.
+
+A search's runs come from its ledger, the only truth: trials that a dead driver left running are
+issued again, under the same number, before anything new is asked for. Others are known beforehand.
+"""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import Any, Protocol
 
-from safr_study.records import EpochReport
+from safr_study.ledger.ledger import Ledger
+from safr_study.ledger.notes import stop_requested
+from safr_study.ledger.retention import tidy_trial, trial_folder
+from safr_study.records import EpochReport, StudyObserver, TrialRecord, TrialState
 from safr_study.records.run import RunResult
 from safr_study.runner.task import RunTask
-from safr_study.runner.worker import Work
-from safr_study.sampling.asha import Decision
+from safr_study.runner.worker import Work, train_run
+from safr_study.sampling.asha import Asha, Decision
+from safr_study.sampling.fixed_trials import planned_trials
+from safr_study.settings import StudySpec, trial_config
 
 
 class RunSource(Protocol):
@@ -20,10 +31,12 @@ class RunSource(Protocol):
     """What is run, as sentences name it: ``study 's1'``."""
     results: str
     """Where finished runs are, as sentences name it: ``the ledger``."""
-    work: Work
-    """What a worker does with each task."""
     remaining: int
     """Number of runs to do when the driver begins."""
+
+    @property
+    def work(self) -> Work:
+        """What a worker does with each task."""
 
     def next(self) -> RunTask | None:
         """The next run; ``None``: there is none."""
@@ -38,35 +51,24 @@ class RunSource(Protocol):
         """Whether the driver was asked to end, after a moment in seconds since the epoch."""
 
 
+@dataclass
 class FixedSource:
     """Runs that are known beforehand, whose results go to a store."""
 
-    def __init__(
-        self,
-        tasks: Sequence[RunTask],
-        store: Callable[[RunTask, RunResult, FixedSource], None],
-        *,
-        title: str,
-        results: str,
-        work: Work,
-        stop_requested: Callable[[float], bool] = lambda _since: False,
-    ) -> None:
-        """Begin with all of them.
+    tasks: Sequence[RunTask]
+    """Runs in the order in which they begin."""
+    store: Callable[[RunTask, RunResult, FixedSource], None]
+    """Called with each run as it ends, failed ones too, and with this source."""
+    _: KW_ONLY
+    title: str
+    results: str
+    work: Work
+    stop_requested: Callable[[float], bool] = lambda _since: False
 
-        Args:
-            tasks: in the order in which they begin.
-            store: called with each run as it ends, failed ones too, and with this source.
-            title: as of `RunSource`, as the next three.
-            results: where the store is.
-            work: what is done.
-            stop_requested: whether to end early.
-        """
-        self.title, self.results, self.work = title, results, work
-        self.remaining = self.left = len(tasks)
-        self._store = store
+    def __post_init__(self) -> None:
+        self.remaining = self.left = len(self.tasks)
         self._began = time.monotonic()
-        self.stop_requested = stop_requested
-        self._waiting = list(tasks)
+        self._waiting = list(self.tasks)
 
     def next(self) -> RunTask | None:
         """The next of them."""
@@ -79,10 +81,159 @@ class FixedSource:
     def on_end(self, task: RunTask, result: RunResult) -> None:
         """Hand a run to the store."""
         self.left -= 1
-        self._store(task, result, self)
+        self.store(task, result, self)
 
     @property
     def seconds_left(self) -> float:
         """Wall time of the remaining runs, at the pace of those that have ended."""
         ended = self.remaining - self.left
         return (time.monotonic() - self._began) / max(1, ended) * self.left
+
+
+def trial_task(
+    spec: StudySpec, trial: TrialRecord, *, seed: int, folder: str, gpus: float
+) -> RunTask:
+    """The task of a trial under a seed: its own in a search, a new one in a confirmation."""
+    values: dict[str, Any] = {**spec.space.fixed, **trial.parameters}
+    return RunTask(
+        number=trial.number,
+        train=trial_config(spec.train, values, seed=seed),
+        corpus=spec.corpus,
+        evaluation=spec.evaluation,
+        objectives=spec.objectives,
+        folder=folder,
+        gpus=gpus,
+        constraints=spec.space.constraints,
+    )
+
+
+@dataclass
+class SearchSource:
+    """One study's trials, from its ledger."""
+
+    ledger: Ledger
+    spec: StudySpec
+    _: KW_ONLY
+    checkpoints: str
+    gpus_per_trial: float
+    observers: Sequence[StudyObserver] = ()
+    results: str = "the ledger"
+    work: Work = train_run
+
+    def __post_init__(self) -> None:
+        self.title = f"study {self.spec.name!r}"
+        self._unfinished = self.ledger.unfinished(self.spec)
+        trials = self.ledger.trials()
+        self.remaining = max(0, planned_trials(self.spec) - sum(t.counts for t in trials))
+        self._left = self.remaining
+        self._asha = rebuilt(self.spec, trials)
+        self._epochs_run = sum(len(trial.epochs) for trial in trials)
+
+    def stop_requested(self, since: float) -> bool:
+        """Whether the ledger asks the driver to end, after this moment."""
+        return stop_requested(self.ledger, since)
+
+    def next(self) -> RunTask | None:
+        """The next trial: one to resume, or a new one while trials and epochs are left."""
+        while self._left > 0:
+            self._left -= 1
+            trial = self._next_trial()
+            if trial is None:
+                break
+            if trial.state is not TrialState.RUNNING:
+                self._end(trial)
+                continue
+            for observer in self.observers:
+                observer.trial_started(trial)
+            return self._task(trial)
+        return None
+
+    def on_epoch(self, task: RunTask, report: EpochReport) -> Decision:
+        """Write an epoch, and at a rung the decision on its trial."""
+        number = task.number
+        # A worker that resumes tells all its epochs again, as some may not have been heard of, and
+        # without what they took of their machine.
+        existing = self.ledger.trial(number).epochs
+        if replace(report, system=None) in (replace(one, system=None) for one in existing):
+            return Decision.CONTINUE
+        self.ledger.record_epoch(number, report)
+        self._epochs_run += 1
+        trial = self.ledger.trial(number)
+        for observer in self.observers:
+            observer.epoch_ended(trial, report)
+        if self.ledger.pending_decision(trial) != report:
+            return Decision.CONTINUE
+        decided = self._decide(number, report)
+        if decided.state is TrialState.RUNNING:
+            return Decision.CONTINUE
+        self._end(decided)
+        return Decision.PRUNE
+
+    def on_end(self, task: RunTask, result: RunResult) -> None:
+        """Complete a trial, or fail it with a sentence."""
+        number = task.number
+        failure = result.failure
+        if failure is None and (result.dev is None or result.checkpoint is None):
+            failure = "it ended without scores"
+        if failure is None and not all(map(math.isfinite, result.mean_values)):
+            names = [objective.name for objective in self.spec.objectives]
+            failure = f"its objectives {names} are not all finite: {result.mean_values}"
+        if failure is not None:
+            self._end(self.ledger.fail(number, failure))
+            return
+        recorded = {report.epoch for report in self.ledger.trial(number).epochs}
+        for report in result.reports:
+            if report.epoch not in recorded:
+                self.ledger.record_epoch(number, report)
+        trial = self.ledger.complete(number, result)
+        if trial.state is TrialState.COMPLETE:
+            self._asha.add_end(number, result.mean_values)
+        self._end(trial)
+
+    def _next_trial(self) -> TrialRecord | None:
+        if self._unfinished:
+            trial = self._unfinished.pop(0)
+            if trial.stopped_at is not None and not trial.control:
+                return self.ledger.stop(trial.number)
+            report = self.ledger.pending_decision(trial)
+            return trial if report is None else self._decide(trial.number, report)
+        budget = self.spec.epoch_budget
+        if budget is not None and self._epochs_run >= budget:
+            return None
+        return self.ledger.ask(self.spec)
+
+    def _task(self, trial: TrialRecord) -> RunTask:
+        spec = self.spec
+        folder, gpus = trial_folder(self.checkpoints, trial.number), self.gpus_per_trial
+        return replace(
+            trial_task(spec, trial, seed=trial.seed, folder=folder, gpus=gpus),
+            more_seeds=tuple(range(trial.seed + 1, trial.seed + spec.seeds_per_trial)),
+            rungs=self._asha.rungs,
+            rung_texts=spec.scheduler.texts,
+            system_metrics=spec.system_metrics,
+        )
+
+    def _decide(self, number: int, report: EpochReport) -> TrialRecord:
+        assert report.objectives is not None
+        exempt = self.ledger.trial(number).baseline is not None
+        decision = self._asha.decide(number, report.epoch, report.objectives, exempt=exempt)
+        return self.ledger.record_decision(number, report.epoch, decision)
+
+    def _end(self, trial: TrialRecord) -> None:
+        tidy_trial(trial_folder(self.checkpoints, trial.number), trial)
+        for observer in self.observers:
+            observer.trial_ended(trial)
+
+
+def rebuilt(spec: StudySpec, trials: Sequence[TrialRecord]) -> Asha:
+    """The scheduler as it was after these trials."""
+    asha = Asha(spec.scheduler, spec.objectives, epochs=spec.train.epochs, seed=spec.seed)
+    for trial in trials:
+        for report in trial.epochs:
+            if report.objectives is not None:
+                asha.add(trial.number, report.epoch, report.objectives)
+        if trial.control and trial.stopped_at is not None:
+            asha.add_control(trial.number, trial.stopped_at)
+        if trial.state is TrialState.COMPLETE and trial.values is not None:
+            asha.add_end(trial.number, trial.values)
+    return asha

@@ -1,17 +1,28 @@
-"""What a worker is given, and what it reports: JSON texts, as Ray flattens everything else."""
+"""What a worker is given, where it keeps its files, and what it reports.
+
+Tasks and reports are JSON texts, as Ray flattens everything else. Files are in the study's folder,
+or on the worker's node and in a store.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
-from dataclasses import dataclass
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from safr_study.errors import ServiceUnreachable
+from safr_study.object_store import Mirror, is_url
 from safr_study.records import EpochReport
 from safr_study.records.run import RunKey, RunResult
-from safr_study.settings import CorpusSpec, EvaluationConfig, Objective, TrainConfig
+from safr_study.settings import Constraint, CorpusSpec, EvaluationConfig, Objective, TrainConfig
 
 EVENT = "event"
 """Key of the one metric that a run reports to Ray."""
@@ -35,8 +46,8 @@ class RunTask:
     gpus: float
     more_seeds: tuple[int, ...] = ()
     """Seeds of the trainings that repeat the one of ``train`` once it is done."""
-    constraints: tuple[str, ...] = ()
-    """The space's constraints, as text."""
+    constraints: tuple[Constraint, ...] = ()
+    """Constraints of the space."""
     rungs: tuple[int, ...] = ()
     """Epochs after which the objectives are measured on a part of dev."""
     rung_texts: int = 1
@@ -61,6 +72,40 @@ class RunTask:
     def from_config(cls, config: dict[str, Any]) -> RunTask:
         """The inverse of ``to_config``."""
         return TypeAdapter(RunTask).validate_json(config[_TASK])
+
+
+@contextlib.contextmanager
+def trial_dir(task: RunTask) -> Iterator[tuple[RunTask, Callable[[], None]]]:
+    """A task whose folder is a path on this node, and what brings its files to where they stay.
+
+    A path is worked in directly: the driver made the folder above it, so a node that does not have
+    that does not share the home. What lies at an URL is fetched first, so that a run resumes here
+    from what another node has kept.
+
+    Raises:
+        ServiceUnreachable: the folder is not shared, or the store does not answer; the latter also
+            by the upload.
+    """
+    if not is_url(task.folder):
+        shared = Path(task.folder).parent
+        if not shared.is_dir():
+            raise ServiceUnreachable(
+                f"checkpoints: node {socket.gethostname()} does not have {shared}, which the "
+                "driver made; let all nodes share the home at one path, or keep the checkpoints "
+                "in an object store with --checkpoints"
+            )
+        yield task, lambda: None
+        return
+    with tempfile.TemporaryDirectory(prefix="safr-study-") as folder:
+        mirror = Mirror(task.folder, Path(folder))
+        mirror.pull()
+        yield replace(task, folder=folder), mirror.push
+
+
+def make_trial_root(checkpoints: str) -> None:
+    """Make the folder below which workers find their own: for the driver, before they begin."""
+    if not is_url(checkpoints):
+        Path(checkpoints).mkdir(parents=True, exist_ok=True)
 
 
 @dataclass(frozen=True, slots=True)

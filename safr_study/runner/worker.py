@@ -10,23 +10,30 @@ import errno
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+import psutil
 
 from safr_study.data import EncodedCorpus, EncodedSplit
 from safr_study.errors import SafrError, ServiceUnreachable, TrialFailure
 from safr_study.ledger.retention import MODEL, STATE
-from safr_study.object_store import join
+from safr_study.object_store import is_url, join
 from safr_study.records import EpochReport, Replicate, Scores
 from safr_study.records.run import Answers, Measured, RunResult
 from safr_study.redaction import redacted
-from safr_study.runner.system_metrics import SystemWatch
-from safr_study.runner.task import NODE, Event, RunTask, SharedFault, event, replicate_event
-from safr_study.runner.trial_dir import Upload, trial_dir, with_remote_uri
-from safr_study.settings import Constraint, Objective, Wanted, wanted
+from safr_study.runner.task import (
+    NODE,
+    Event,
+    RunTask,
+    SharedFault,
+    event,
+    replicate_event,
+    trial_dir,
+)
+from safr_study.settings import Objective, Wanted, wanted
 from safr_study.text import summary
 
 if TYPE_CHECKING:
@@ -54,7 +61,7 @@ def train_run(task: RunTask, corpus: EncodedCorpus, report: Report) -> RunResult
     Raises:
         TrialFailure: it cannot be finished; the sentence says why.
     """
-    return with_gpu_share(task, lambda device: _train(task, corpus, report, device))
+    return with_gpu_share(task, lambda device: _Run(task, corpus, device).train(report))
 
 
 def measure_on_test(task: RunTask, corpus: EncodedCorpus, _report: Report) -> RunResult:
@@ -68,7 +75,7 @@ def measure_on_test(task: RunTask, corpus: EncodedCorpus, _report: Report) -> Ru
     def step(device: torch.device) -> RunResult:
         model = load_model(Path(task.folder) / MODEL, device=device).model
         want = wanted(objective.name for objective in task.objectives)
-        test = _measure(task, model, "test", corpus.split("test"), device, want)
+        test = _Run(task, corpus, device).measure(model, "test", corpus.split("test"), want)
         return RunResult(*task.key, test=test, device=str(device))
 
     return with_gpu_share(task, step)
@@ -113,141 +120,165 @@ def _out_of_memory(error: RuntimeError | MemoryError) -> bool:
 
     # torch has a class of its own for the GPU's allocator alone.
     words = ("can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
-    known = isinstance(error, (torch.OutOfMemoryError, MemoryError))
-    return known or any(word in str(error) for word in words)
+    known = (torch.OutOfMemoryError, MemoryError)
+    return isinstance(error, known) or any(word in str(error) for word in words)
 
 
-def _train(task: RunTask, corpus: EncodedCorpus, report: Report, device: torch.device) -> RunResult:
-    from safr_study.checkpoint.model_files import save_model
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One run on its device."""
 
-    began = time.perf_counter()
-    fitted = _fit_first_seed(task, corpus, report, device)
-    want = _want(task)
-    complete = replace(want, superposition=True)
-    dev = _measure(task, fitted.model, "dev", corpus.dev, device, complete)
-    measured = [(task.train.seed, dev.scores)]
-    for seed in task.more_seeds:
-        model = _fit_other_seed(task, seed, corpus, report, device)
-        other = _measure(task, model, "dev", corpus.dev, device, want)
-        measured.append((seed, other.scores))
-    checkpoint = save_model(
-        Path(task.folder) / MODEL,
-        fitted.model,
-        config=task.train,
-        corpus=corpus,
-        spec=task.corpus,
-        evaluation=task.evaluation,
-        scores=dev.scores,
-        epoch=fitted.best_epoch,
-    )
-    majority = corpus.majority_accuracy("dev")
-    violations = [_violations(task.constraints, scores, majority) for _, scores in measured]
-    return RunResult(
-        *task.key,
-        dev=dev,
-        checkpoint=checkpoint,
-        violations=tuple(float(mean) for mean in np.mean(violations, axis=0)),
-        epochs=len(fitted.epochs),
-        seconds=time.perf_counter() - began,
-        device=str(device),
-        replicates=tuple(
-            Replicate(seed, objective_values(task.objectives, scores)) for seed, scores in measured
-        ),
-        reports=fitted.epochs,
-    )
+    task: RunTask
+    corpus: EncodedCorpus
+    device: torch.device
 
+    def train(self, report: Report) -> RunResult:
+        """Train under each of the run's seeds and measure on dev; the first one's model is kept."""
+        from safr_study.checkpoint.model_files import save_model
 
-def _fit_first_seed(
-    task: RunTask, corpus: EncodedCorpus, report: Report, device: torch.device
-) -> FitResult:
-    from safr_study.evaluation.deletion import sample_texts
-    from safr_study.training import fit
-
-    # The same texts for every trial, and for each rung.
-    sample = sample_texts(corpus.dev, task.rung_texts, seed=task.evaluation.seed)
-
-    def at_rung(model: SafrClassifier, epoch: int) -> tuple[float, ...] | None:
-        if epoch not in task.rungs:
-            return None
-        measured = _measure(task, model, "dev", sample, device, _want(task))
-        return objective_values(task.objectives, measured.scores)
-
-    watch = SystemWatch(device) if task.system_metrics else None
-
-    def tell(epoch: EpochReport) -> None:
-        taken = None if watch is None else watch.sample()
-        report(event(replace(epoch, system=taken)))
-
-    def again(epochs: tuple[EpochReport, ...]) -> None:
-        # The driver may not have heard of the last one, and a rung must not be passed over.
-        for epoch in epochs:
-            report(event(epoch))
-
-    return fit(
-        task.train,
-        corpus,
-        device=device,
-        resume_from=Path(task.folder) / STATE,
-        on_epoch=tell,
-        on_resume=again,
-        measure=at_rung,
-    )
-
-
-def _fit_other_seed(
-    task: RunTask, seed: int, corpus: EncodedCorpus, report: Report, device: torch.device
-) -> SafrClassifier:
-    from safr_study.training import fit
-
-    def alive(epoch: EpochReport) -> None:
-        report(replicate_event(seed, epoch))
-
-    return fit(
-        task.train.model_copy(update={"seed": seed}),
-        corpus,
-        device=device,
-        resume_from=Path(task.folder) / f"{STATE}-{seed}",
-        on_epoch=alive,
-    ).model
-
-
-def _want(task: RunTask) -> Wanted:
-    constrained = (Constraint.parse_text(text).metric for text in task.constraints)
-    names = [*(objective.name for objective in task.objectives), *constrained]
-    return wanted(dict.fromkeys(names))
-
-
-def _measure(
-    task: RunTask,
-    model: SafrClassifier,
-    name: str,
-    split: EncodedSplit,
-    device: torch.device,
-    want: Wanted,
-) -> Measured:
-    """A model on a split, or on a part of it: its objectives, and which texts it has right."""
-    from safr_study.evaluation.scoring import evaluate_model
-
-    found = evaluate_model(
-        model,
-        split,
-        split_name=name,
-        config=task.evaluation,
-        want=want,
-        preset=task.train.preset,
-        device=device,
-    )
-    values = tuple(found.scores.value(objective.name) for objective in task.objectives)
-    if not task.answers:
-        return Measured(found.scores, values)
-    right = {
-        k: (
-            deleted.top == split.labels,
-            None if deleted.random is None else deleted.random == split.labels,
+        task, corpus, began = self.task, self.corpus, time.perf_counter()
+        fitted = self._fit_first_seed(report)
+        want = self._want()
+        complete = replace(want, superposition=True)
+        dev = self.measure(fitted.model, "dev", corpus.dev, complete)
+        measured = [(task.train.seed, dev.scores)]
+        for seed in task.more_seeds:
+            model = self._fit_other_seed(seed, report)
+            measured.append((seed, self.measure(model, "dev", corpus.dev, want).scores))
+        checkpoint = save_model(
+            Path(task.folder) / MODEL,
+            fitted.model,
+            config=task.train,
+            corpus=corpus,
+            spec=task.corpus,
+            evaluation=task.evaluation,
+            scores=dev.scores,
+            epoch=fitted.best_epoch,
         )
-        for k, deleted in found.deleted.items()
+        majority = corpus.majority_accuracy("dev")
+        violations = [
+            [one.violation(scores.value(one.metric), majority) for one in task.constraints]
+            for _, scores in measured
+        ]
+        return RunResult(
+            *task.key,
+            dev=dev,
+            checkpoint=checkpoint,
+            violations=tuple(float(mean) for mean in np.mean(violations, axis=0)),
+            epochs=len(fitted.epochs),
+            seconds=time.perf_counter() - began,
+            device=str(self.device),
+            replicates=tuple(
+                Replicate(seed, objective_values(task.objectives, scores))
+                for seed, scores in measured
+            ),
+            reports=fitted.epochs,
+        )
+
+    def _fit_first_seed(self, report: Report) -> FitResult:
+        from safr_study.evaluation.deletion import sample_texts
+        from safr_study.training import fit
+
+        task = self.task
+        # The same texts for every trial, and for each rung.
+        sample = sample_texts(self.corpus.dev, task.rung_texts, seed=task.evaluation.seed)
+
+        def at_rung(model: SafrClassifier, epoch: int) -> tuple[float, ...] | None:
+            if epoch not in task.rungs:
+                return None
+            measured = self.measure(model, "dev", sample, self._want())
+            return objective_values(task.objectives, measured.scores)
+
+        process = psutil.Process() if task.system_metrics else None
+        if process is not None:
+            # The first answer is about no time at all.
+            _machine_use(process, self.device)
+
+        def tell(epoch: EpochReport) -> None:
+            use = None if process is None else _machine_use(process, self.device)
+            report(event(replace(epoch, system=use)))
+
+        def again(epochs: tuple[EpochReport, ...]) -> None:
+            # The driver may not have heard of the last one, and a rung must not be passed over.
+            for epoch in epochs:
+                report(event(epoch))
+
+        return fit(
+            task.train,
+            self.corpus,
+            device=self.device,
+            resume_from=Path(task.folder) / STATE,
+            on_epoch=tell,
+            on_resume=again,
+            measure=at_rung,
+        )
+
+    def _fit_other_seed(self, seed: int, report: Report) -> SafrClassifier:
+        from safr_study.training import fit
+
+        return fit(
+            self.task.train.model_copy(update={"seed": seed}),
+            self.corpus,
+            device=self.device,
+            resume_from=Path(self.task.folder) / f"{STATE}-{seed}",
+            on_epoch=lambda epoch: report(replicate_event(seed, epoch)),
+        ).model
+
+    def _want(self) -> Wanted:
+        names = [objective.name for objective in self.task.objectives]
+        return wanted(dict.fromkeys([*names, *(one.metric for one in self.task.constraints)]))
+
+    def measure(
+        self, model: SafrClassifier, name: str, split: EncodedSplit, want: Wanted
+    ) -> Measured:
+        """A model on a split, or on a part of it: its objectives, and which texts it has right."""
+        from safr_study.evaluation.scoring import evaluate_model
+
+        task, labels = self.task, split.labels
+        found = evaluate_model(
+            model,
+            split,
+            split_name=name,
+            config=task.evaluation,
+            want=want,
+            preset=task.train.preset,
+            device=self.device,
+        )
+        values = tuple(found.scores.value(objective.name) for objective in task.objectives)
+        if not task.answers:
+            return Measured(found.scores, values)
+        right = {
+            k: (deleted.top == labels, None if deleted.random is None else deleted.random == labels)
+            for k, deleted in found.deleted.items()
+        }
+        return Measured(found.scores, values, Answers.pack(found.full == labels, right))
+
+
+def _machine_use(process: psutil.Process, device: torch.device) -> dict[str, float]:
+    """What a trial takes of its machine, by the names and units of MLflow's system metrics.
+
+    Use of the processor since the last call in percent (of one core for the process), of memory
+    by now in megabytes (1e6 bytes) and percent; those of ``process`` are the trial's alone.
+    """
+    memory = psutil.virtual_memory()
+    use = {
+        "cpu_utilization_percentage": psutil.cpu_percent(),
+        "system_memory_usage_megabytes": memory.used / 1e6,
+        "system_memory_usage_percentage": memory.percent,
+        "process_cpu_utilization_percentage": process.cpu_percent(),
+        "process_memory_usage_megabytes": process.memory_info().rss / 1e6,
     }
-    return Measured(found.scores, values, Answers.pack(found.full == split.labels, right))
+    if device.type == "cuda":
+        import torch
+
+        free, total = torch.cuda.mem_get_info(device)
+        use |= {
+            "gpu_0_memory_usage_megabytes": (total - free) / 1e6,
+            "gpu_0_memory_usage_percentage": 100 * (total - free) / total,
+            "process_gpu_memory_usage_megabytes": torch.cuda.max_memory_allocated(device) / 1e6,
+        }
+        torch.cuda.reset_peak_memory_stats(device)
+    return use
 
 
 def objective_values(objectives: tuple[Objective, ...], scores: Scores) -> tuple[float, ...]:
@@ -256,73 +287,52 @@ def objective_values(objectives: tuple[Objective, ...], scores: Scores) -> tuple
     Raises:
         TrialFailure: an objective has no value for this trial.
     """
-    values = []
-    for objective in objectives:
-        value = scores.value(objective.name)
+    values = {objective.label: scores.value(objective.name) for objective in objectives}
+    for label, value in values.items():
         if value is None:
             raise TrialFailure(
-                f"{objective.label} has no value for this model: it is undefined where there is "
-                "no VMASK, no rationale, or nothing that could be lost; choose another objective"
+                f"{label} has no value for this model: it is undefined where there is no VMASK, "
+                "no rationale, or nothing that could be lost; choose another objective"
             )
-        values.append(value)
-    return tuple(values)
-
-
-def _violations(texts: tuple[str, ...], scores: Scores, majority: float) -> list[float]:
-    constraints = [Constraint.parse_text(text) for text in texts]
-    return [one.violation(scores.value(one.metric), majority) for one in constraints]
+    return tuple(value for value in values.values() if value is not None)
 
 
 def trainable(config: dict[str, Any], corpus: EncodedCorpus, work: Work = train_run) -> None:
-    """The function that Ray Tune calls on a worker, for every kind of run."""
+    """The function that Ray Tune calls on a worker, for every kind of run.
+
+    The files of a run are uploaded before anything is said of them.
+    """
     from ray import tune
 
-    task = RunTask.from_config(config)
-    if node := _node():
+    task, node = RunTask.from_config(config), _node()
+    if node:
         # Before anything can happen to it.
         tune.report({NODE: node})
     ended: Event
     try:
         with trial_dir(task) as (local, upload):
-            ended = _guarded(work, local, corpus, tune.report, upload, task.folder)
+
+            def uploaded(reported: dict[str, str]) -> None:
+                upload()
+                tune.report({**reported, NODE: node})
+
+            try:
+                ended = work(local, corpus, uploaded)
+            except SafrError:
+                raise
+            except Exception as error:
+                ended = _faulty(error, local, task.folder)
+            upload()
         if isinstance(ended, RunResult):
-            ended = with_remote_uri(task, replace(ended, node=_node()))
+            ended = replace(ended, node=node)
+            if ended.checkpoint is not None and is_url(task.folder):
+                stored = replace(ended.checkpoint, uri=join(task.folder, MODEL))
+                ended = replace(ended, checkpoint=stored)
     except ServiceUnreachable as error:
         ended = SharedFault(str(error), unreachable=True)
     except SafrError as error:
         ended = RunResult(*task.key, failure=str(error))
     tune.report(event(ended))
-
-
-def _guarded(
-    work: Work,
-    task: RunTask,
-    corpus: EncodedCorpus,
-    report: Report,
-    upload: Upload,
-    location: str,
-) -> RunResult | SharedFault:
-    """A run's end, whatever it is; its files are uploaded before anything is said of them.
-
-    Raises:
-        ServiceUnreachable: they cannot be uploaded.
-    """
-
-    def uploaded(reported: dict[str, str]) -> None:
-        upload()
-        report({**reported, NODE: _node()})
-
-    ended: RunResult | SharedFault
-    try:
-        ended = work(task, corpus, uploaded)
-    except ServiceUnreachable:
-        raise
-    except SafrError as failure:
-        ended = RunResult(*task.key, failure=str(failure))
-    except Exception as error:
-        ended = _faulty(error, task, location)
-    upload()
-    return ended
 
 
 def _node() -> str:

@@ -18,8 +18,6 @@ from safr_study.settings import POINTS, Objective, SchedulerConfig
 
 Vector = tuple[float, ...]
 
-_ROOM = 64
-"""Rows of a matrix of objectives at first; it doubles."""
 _CONTROL_STREAM = 0x72756E6F
 """Keeps the draws apart from the sampler's, which come from the same study seed and number."""
 _ROUNDING = 1.0 + 1e-9
@@ -79,7 +77,8 @@ class Asha:
         self._measured: dict[int, dict[int, Vector]] = {rung: {} for rung in self.rungs}
         self._ends: dict[int, Vector] = {}
         self._controls: dict[int, int] = {}
-        self._scores = {rung: RungScores(len(objectives)) for rung in self.rungs}
+        self._peers: dict[int, dict[int, Vector]] = {rung: {} for rung in self.rungs}
+        """Trials that count at each rung; the order in which they came means nothing."""
 
     def add(self, number: int, epoch: int, values: Sequence[float]) -> None:
         """Note what a trial measured; only rungs matter, and the same again changes nothing.
@@ -138,8 +137,8 @@ class Asha:
         vector = self._vector(values)
         if exempt or vector is None or epoch not in self._measured or number in self._controls:
             return Decision.CONTINUE
-        others = self._scores[epoch].without(number)
-        if len(others) < self._config.min_peers or self._is_good(np.array(vector), others):
+        others = [other for peer, other in self._peers[epoch].items() if peer != number]
+        if len(others) < self._config.min_peers or self._is_good(vector, others):
             return Decision.CONTINUE
         if not self._is_drawn(number):
             return Decision.PRUNE
@@ -153,18 +152,21 @@ class Asha:
         return None if any(math.isnan(value) for value in vector) else vector
 
     def _update(self, number: int) -> None:
-        """Bring the scores at all rungs up to date with what is known of a trial."""
+        """Bring the peers at all rungs up to date with what is known of a trial."""
         last = max((rung for rung in self.rungs if number in self._measured[rung]), default=0)
         until = self._controls.get(number, math.inf)
-        for rung, scores in self._scores.items():
+        for rung, peers in self._peers.items():
             vector = self._measured[rung].get(number)
             if vector is None and rung > last:
                 vector = self._ends.get(number)
-            scores.put(number, vector if rung <= until else None)
+            if vector is not None and rung <= until:
+                peers[number] = vector
+            else:
+                peers.pop(number, None)
 
-    def _is_good(self, newcomer: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
+    def _is_good(self, newcomer: Vector, others: Sequence[Vector]) -> bool:
         # The newcomer is the last row, so that it comes after those that are equal to it.
-        points = self._signs * np.vstack([others, newcomer])
+        points = self._signs * np.array([*others, newcomer])
         count = min(math.ceil(len(points) / self._config.reduction), len(points) - 1)
         best = top_k(points, count)
         return bool(best[-1]) or not self._is_beaten(points, points[best])
@@ -182,55 +184,3 @@ class Asha:
     def _is_drawn(self, number: int) -> bool:
         draws = np.random.default_rng([_CONTROL_STREAM, self._seed, number])
         return float(draws.random()) < self._config.run_on
-
-
-class RungScores:
-    """Objectives by trial number, at one rung or at the end."""
-
-    def __init__(self, objectives: int) -> None:
-        """Begin empty.
-
-        Args:
-            objectives: the length of every vector.
-        """
-        self._rows: dict[int, int] = {}
-        """Rows by number; without gaps, in the order of the matrix."""
-        self._matrix = np.empty((_ROOM, objectives))
-
-    @property
-    def numbers(self) -> NDArray[np.int64]:
-        """Trial numbers of the rows of ``vectors``, `[N]`."""
-        return np.fromiter(self._rows, np.int64, len(self._rows))
-
-    @property
-    def vectors(self) -> NDArray[np.float64]:
-        """A view, `[N, M]`, in the order in which the trials came if none was taken away."""
-        return self._matrix[: len(self._rows)]
-
-    def put(self, number: int, vector: Sequence[float] | None) -> None:
-        """Set a trial's vector; ``None``: take it away."""
-        row = self._rows.get(number)
-        if vector is None:
-            if row is not None:
-                self._drop(number, row)
-            return
-        if row is None:
-            row = self._rows[number] = len(self._rows)
-            if row == len(self._matrix):
-                self._matrix = np.vstack([self._matrix, np.empty_like(self._matrix)])
-        self._matrix[row] = vector
-
-    def without(self, number: int) -> NDArray[np.float64]:
-        """The vectors of all but this trial, in no order that means anything.
-
-        Returns:
-            `[N, M]`.
-        """
-        row = self._rows.get(number)
-        return self.vectors.copy() if row is None else np.delete(self.vectors, row, axis=0)
-
-    def _drop(self, number: int, row: int) -> None:
-        del self._rows[number]
-        self._matrix[row:-1] = self._matrix[row + 1 :]
-        for later in self._rows:
-            self._rows[later] -= self._rows[later] > row

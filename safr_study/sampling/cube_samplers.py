@@ -1,13 +1,14 @@
-"""Optuna's GP, NSGA-II and QMC samplers over the box of a search space.
+"""Optuna's samplers, each made for one ask: what they share, and GP, NSGA-II and QMC over the box.
 
-Each ask builds new ones over a copy of the ledger's trials as points of the box, so that what is
-drawn depends on the ledger's content, the study's seed and the trial's number alone.
+Those over the box of a search space learn from a copy of the ledger's trials as points of the box.
+What is drawn depends on the ledger's content, the study's seed and the trial's number alone.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from safr_study.sampling import experimental_allowed
-from safr_study.sampling.imputation import impute_trials
-from safr_study.sampling.trial_window import trial_window
+from safr_study.sampling.observations import impute_trials, trial_window
 from safr_study.sampling.unit_cube import box, distributions, from_box
 from safr_study.settings import SWITCH_SUFFIX, SearchSpace, Value
 
@@ -29,7 +29,46 @@ _log = logging.getLogger(__name__)
 # It says so when the model is sure of every point; the trials themselves show that better.
 logging.getLogger("optuna._gp.optim_mixed").setLevel(logging.ERROR)
 
-BuildInner = Callable[[], optuna.samplers.BaseSampler]
+
+class NumberedRandomSampler(optuna.samplers.RandomSampler):
+    """Draws each parameter from its name and one seed alone.
+
+    So a trial that was cut off after half of its draws gets the others as if it had not been.
+    """
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self._seed = seed
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """One uniform draw."""
+        words = [self._seed, zlib.crc32(param_name.encode())]
+        seed = int(np.random.SeedSequence(words).generate_state(1)[0])
+        uniform = optuna.samplers.RandomSampler(seed=seed)
+        return uniform.sample_independent(study, trial, param_name, param_distribution)
+
+
+class WholeTrialSampler(NumberedRandomSampler):
+    """Base of the samplers that draw all parameters of a trial together.
+
+    A parameter that is asked for outside the space is drawn by itself, at random.
+    """
+
+    def __init__(self, space: SearchSpace, seed: int) -> None:
+        super().__init__(seed)
+        self._space = space
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """All that a trial may draw."""
+        return distributions(self._space)
 
 
 class SobolSampler(optuna.samplers.QMCSampler):
@@ -45,9 +84,7 @@ class SobolSampler(optuna.samplers.QMCSampler):
         self._index = index
 
     def _find_sample_id(
-        self,
-        study: optuna.Study,  # noqa: ARG002
-        search_space: dict[str, BaseDistribution],  # noqa: ARG002
+        self, study: optuna.Study, search_space: dict[str, BaseDistribution]
     ) -> int:
         return self._index
 
@@ -59,64 +96,43 @@ class SteadyNSGA2(optuna.samplers.NSGAIISampler):
     late; a few dozens of trials have few of them.
     """
 
-    def get_trial_generation(
-        self,
-        study: optuna.Study,  # noqa: ARG002
-        trial: FrozenTrial,  # noqa: ARG002
-    ) -> int:
+    def get_trial_generation(self, study: optuna.Study, trial: FrozenTrial) -> int:
         """Always the one that follows all."""
         return 1
 
-    def get_population(
-        self,
-        study: optuna.Study,
-        generation: int,  # noqa: ARG002
-    ) -> list[FrozenTrial]:
+    def get_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
         """All complete trials."""
         return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
 
-class UnitCubeSampler(optuna.samplers.BaseSampler):
-    """Draws all parameters of a trial together, as a point of the space's box."""
+class UnitCubeSampler(WholeTrialSampler):
+    """Draws a trial as a point of the space's box."""
 
     def __init__(
         self,
         space: SearchSpace,
         *,
+        seed: int,
         sobol: SobolSampler,
-        build: BuildInner | None,
-        independent: optuna.samplers.BaseSampler,
+        inner: optuna.samplers.BaseSampler | None,
     ) -> None:
         """Put the sampler together.
 
         Args:
             space: what is drawn from.
+            seed: of a parameter that is asked for outside the space.
             sobol: draws the first points, and those that another draws twice.
-            build: makes the sampler of the points after the first; ``None``: sobol draws all.
-            independent: for a parameter that is asked for outside the space.
+            inner: draws the points after the first; ``None``: sobol draws all.
         """
-        self._space = space
+        super().__init__(space, seed)
         self._sobol = sobol
-        self._build = build
-        self._independent = independent
-
-    def infer_relative_search_space(
-        self,
-        study: optuna.Study,  # noqa: ARG002
-        trial: FrozenTrial,  # noqa: ARG002
-    ) -> dict[str, BaseDistribution]:
-        """All that a trial may draw."""
-        return distributions(self._space)
+        self._inner = inner
 
     def sample_relative(
-        self,
-        study: optuna.Study,
-        trial: FrozenTrial,
-        search_space: dict[str, BaseDistribution],  # noqa: ARG002
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """All that a trial draws."""
-        trials = study.get_trials(deepcopy=False)
-        others = [t for t in trials if t.number != trial.number]
+        others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
         drawn = self._informed(study, others)
         # The seed of training is the same for all: the same settings would give the same numbers.
         if drawn is None or _key(drawn, self._space) in {
@@ -130,12 +146,12 @@ class UnitCubeSampler(optuna.samplers.BaseSampler):
         self, study: optuna.Study, others: Sequence[FrozenTrial]
     ) -> dict[str, Value] | None:
         """What the inner sampler draws, once there are enough trials to learn from."""
-        if self._build is None:
+        if self._inner is None:
             return None
         known = impute_trials(trial_window(others, study.directions), self._space, study.directions)
         if sum(t.state is TrialState.COMPLETE for t in known) < POPULATION:
             return None
-        copy = optuna.create_study(directions=study.directions, sampler=self._build())
+        copy = optuna.create_study(directions=study.directions, sampler=self._inner)
         copy.add_trials(known)
         try:
             # GPSampler divides 0 by 0 where its model is sure of every point, and continues.
@@ -147,16 +163,6 @@ class UnitCubeSampler(optuna.samplers.BaseSampler):
             # without a model is better than the end of the study.
             _log.warning("an evenly spread trial takes the place of a model's: %s", error)
             return None
-
-    def sample_independent(
-        self,
-        study: optuna.Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:
-        """One draw by itself."""
-        return self._independent.sample_independent(study, trial, param_name, param_distribution)
 
 
 def _key(drawn: Mapping[str, Value], space: SearchSpace) -> tuple[object, ...]:

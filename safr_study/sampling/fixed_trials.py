@@ -6,8 +6,22 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from safr_study.sampling.sampler import grid_points
-from safr_study.settings import Baseline, StudySpec, Value, exists
+import numpy as np
+
+from safr_study.settings import (
+    Baseline,
+    CategoricalParameter,
+    IntParameter,
+    Parameter,
+    SearchSpace,
+    StudySpec,
+    TrainConfig,
+    Value,
+    exists,
+)
+
+GRID_LEVELS = 5
+"""Levels of a range that names no grid values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +51,27 @@ def planned_trials(spec: StudySpec) -> int:
     return min(spec.trials, len(spec.space.baselines) + grid)
 
 
+def grid_points(space: SearchSpace) -> Iterator[dict[str, Value]]:
+    """The space's points; else all combinations of the grid values, the last parameter fastest.
+
+    Each one that exists comes once.
+    """
+    if space.points:
+        yield from (dict(point) for point in space.points)
+        return
+    levels = [_levels(parameter) for parameter in space.parameters.values()]
+    seen = set()
+    for combination in itertools.product(*levels):
+        point: dict[str, Value] = {}
+        for (name, parameter), value in zip(space.parameters.items(), combination, strict=True):
+            if exists(name, parameter, {**space.fixed, **point}):
+                point[name] = value
+        key = tuple(point.items())
+        if key not in seen:
+            seen.add(key)
+            yield point
+
+
 def _grid_without_baselines(spec: StudySpec) -> Iterator[dict[str, Value]]:
     template = _template(spec)
     done = [{**template, **baseline.values} for baseline in spec.space.baselines]
@@ -58,6 +93,25 @@ def _whole(baseline: Baseline, spec: StudySpec) -> dict[str, Value]:
 
 def _template(spec: StudySpec) -> dict[str, Value]:
     """What is trained where neither a parameter nor a baseline says otherwise."""
-    train = spec.train
-    plain = {**train.model_dump(), **train.shape.model_dump(), **train.penalties.model_dump()}
-    return {**plain, **spec.space.fixed}
+    return {**flat_settings(spec.train), **spec.space.fixed}
+
+
+def flat_settings(config: TrainConfig) -> dict[str, Value]:
+    """The settings of a training by name, those of the shape and of the penalties among them."""
+    return {**config.model_dump(), **config.shape.model_dump(), **config.penalties.model_dump()}
+
+
+def _levels(parameter: Parameter) -> list[Value]:
+    if isinstance(parameter, CategoricalParameter):
+        return list(parameter.choices)
+    if parameter.grid:
+        return list(parameter.grid)
+    if isinstance(parameter, IntParameter) and parameter.high - parameter.low < GRID_LEVELS:
+        return list(range(parameter.low, parameter.high + 1))
+    spaced = (np.geomspace if parameter.log else np.linspace)(
+        parameter.low, parameter.high, GRID_LEVELS
+    )
+    if isinstance(parameter, IntParameter):
+        return list(dict.fromkeys(round(float(level)) for level in spaced))
+    zero: list[Value] = [0.0] if parameter.zero > 0 else []
+    return zero + [float(np.clip(level, parameter.low, parameter.high)) for level in spaced]

@@ -77,11 +77,10 @@ def fit(
         training = _Training(config, corpus, device)
         model, optimizer, reports = training.model, training.optimizer, training.reports
         if resume_from is not None:
-            state = read_running(resume_from, fingerprint, model, optimizer)
-            if state is not None:
-                reports.extend(state.reports)
-                stored = state.best
-                on_resume(state.reports)
+            known, stored = read_running(resume_from, fingerprint, model, optimizer)
+            reports.extend(known)
+            if known:
+                on_resume(known)
         while not training.finished:
             report = training.epoch(measure)
             reports.append(report)
@@ -94,7 +93,7 @@ def fit(
                     tuple(reports),
                     keeps_best=keeps_best,
                     best=stored,
-                ).best
+                )
             elif report.best and keeps_best:
                 in_memory = {name: value.clone() for name, value in model.state_dict().items()}
             on_epoch(report)

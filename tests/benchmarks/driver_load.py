@@ -37,7 +37,7 @@ from safr_study.ledger.ledger import Ledger, StudyFacts
 from safr_study.ledger.storage import open_storage
 from safr_study.records import EpochReport, Provenance
 from safr_study.records.run import RunResult
-from safr_study.runner.search_source import SearchSource
+from safr_study.runner.source import SearchSource
 from safr_study.runner.task import RunTask
 from safr_study.sampling.asha import Decision
 from safr_study.settings import CorpusSpec, SamplerName, StudySpec, TrainConfig

@@ -18,7 +18,7 @@ from safr_study.ledger.ledger import Ledger, StudyFacts
 from safr_study.pareto import hypervolume
 from safr_study.records import EpochReport, TrialRecord, TrialState
 from safr_study.records.run import RunResult
-from safr_study.runner.search_source import SearchSource
+from safr_study.runner.source import SearchSource
 from safr_study.runner.task import RunTask
 from safr_study.sampling.asha import Decision
 from safr_study.settings import StudySpec

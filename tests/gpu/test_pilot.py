@@ -30,11 +30,10 @@ def test_a_trial_fits_into_the_share_that_its_pilot_chose(
     peak = measure_peak(spec, planted)
     assert peak is not None
     total = torch.cuda.get_device_properties(gpu).total_memory
-    assert 0 < peak.used < total
-    assert abs(peak.total - total) < 0.05 * total
+    assert 0 < peak < 1
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     assert train_run(task, planted, lambda _: None).failure is None
-    assert torch.cuda.max_memory_reserved() <= peak.used
+    assert torch.cuda.max_memory_reserved() <= peak * total
     share = gpu_share(peak, [NodeCapacity(64.0, 1.0)], 1.0)
     assert torch.cuda.max_memory_reserved() <= share * total

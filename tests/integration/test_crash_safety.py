@@ -43,9 +43,9 @@ from safr_study.records import (
     TrialState,
 )
 from safr_study.records.run import RunResult
-from safr_study.runner.search_source import SearchSource
+from safr_study.runner.driver import SourceSearcher
+from safr_study.runner.source import SearchSource
 from safr_study.runner.task import RunTask, SharedFault, event
-from safr_study.runner.tune_adapter import SourceSearcher
 from safr_study.sampling.asha import Decision
 from safr_study.settings import CorpusSpec, StudySpec
 from safr_study.settings.space_files import find_space
@@ -225,7 +225,7 @@ def test_a_ledger_on_a_disk_that_filled_goes_on_when_there_is_room(tmp_path: Pat
 def test_a_worker_without_room_ends_the_study_and_fails_nothing(tmp_path: Path) -> None:
     home = open_home(tmp_path / "home")
     spec = study_spec("random", "none", 3)
-    searcher = SourceSearcher(source_of(home, spec), Lease(0.0, ()))
+    searcher = SourceSearcher(source_of(home, spec), Lease(0.0))
     task = RunTask.from_config(searcher.suggest("a"))
     searcher.stops("a", event(report_of(task, 1)))
     full = SharedFault("there is no room to write to F; make some")

@@ -20,7 +20,7 @@ from safr_study.features.study_base.results import list_studies
 from safr_study.features.study_base.stores import Stores
 from safr_study.home import Home, open_home
 from safr_study.ledger.driver_lock import Driver, driver_lock, driver_of, drivers
-from safr_study.ledger.postgres_lock import AdvisoryLock, held_locks
+from safr_study.ledger.postgres_lock import advisory_lock, held_locks
 from safr_study.ledger.storage import close_storage
 
 
@@ -105,10 +105,12 @@ def test_locks_of_others_are_none_of_ours(url: str) -> None:
     with engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(42), pg_advisory_lock(1, 2)"))
         assert held_locks(url, ["s"]) == {}
-        mine = AdvisoryLock(url, "s")
-        assert mine.take("somebody")
-        assert held_locks(url, ["r", "s"]) == {"s": "somebody"}
-        mine.release()
+        with advisory_lock(url, "s", "somebody") as still_held:
+            assert still_held is not None
+            assert still_held()
+            assert held_locks(url, ["r", "s"]) == {"s": "somebody"}
+            with advisory_lock(url, "s", "another") as other:
+                assert other is None
     assert held_locks(url, ["s"]) == {}
 
 

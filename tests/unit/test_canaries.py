@@ -274,7 +274,7 @@ CANARIES = (
     ),
     Canary(
         "the variables RAY_JOB_STOP_SIGNAL and RAY_JOB_STOP_WAIT_TIME_S",
-        "cluster/jobs/job.py",
+        "cluster/job.py",
         "RAY_JOB_STOP_SIGNAL",
         "a job that ends cleanly when it is stopped",
         lambda: _are_named(
@@ -283,7 +283,7 @@ CANARIES = (
     ),
     Canary(
         "the loggers of ray.dashboard.modules",
-        "cluster/jobs/server.py",
+        "cluster/job_server.py",
         "ray.dashboard.modules.dashboard_sdk",
         "a standard output without Ray's notices of uploads",
         lambda: all(

@@ -21,8 +21,8 @@ from stored_study import FACTS, ask, begin, complete, study_spec
 
 from safr_study.cli import app, output
 from safr_study.cli.search import _next_commands, _secret_hint, _sync_command
-from safr_study.cluster.jobs.job import find_job
-from safr_study.cluster.jobs.server import JobServer, connect
+from safr_study.cluster.job import find_job
+from safr_study.cluster.job_server import JobServer, connect
 from safr_study.errors import BadInput, SafrError, ServiceUnreachable, TrialFailure
 from safr_study.features.doctor import Check, _safely
 from safr_study.features.study_base.results import rank_ledger

@@ -24,6 +24,7 @@ from safr_study.features.confirm.plan import (
     ConfirmPlan,
     ConfirmRequest,
     Say,
+    new_seeds,
     searched_part,
     stored_confirmation,
 )
@@ -33,7 +34,7 @@ from safr_study.features.study_base.results import load_ledger
 from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.driver_lock import Lease, driver_lock
 from safr_study.ledger.ledger import Ledger
-from safr_study.ledger.notes import Delivery, delivery_ends
+from safr_study.ledger.notes import Delivery, delivery_ends, stop_requested
 from safr_study.ledger.retention import tidy_states
 from safr_study.ledger.run_store import (
     confirmed_runs,
@@ -42,17 +43,12 @@ from safr_study.ledger.run_store import (
     record_run,
     record_test,
 )
-from safr_study.ledger.stop_flag import stop_requested
-from safr_study.ledger.storage import open_storage
 from safr_study.object_store import is_url, join
 from safr_study.records import RegisteredModel, TrialRecord
 from safr_study.records.run import RunKey, RunResult
-from safr_study.runner.search_source import trial_task
-from safr_study.runner.source import FixedSource
-from safr_study.runner.task import RunTask
-from safr_study.runner.trial_dir import make_trial_root
+from safr_study.runner.source import FixedSource, trial_task
+from safr_study.runner.task import RunTask, make_trial_root
 from safr_study.runner.worker import Work, measure_on_test, train_run
-from safr_study.sampling.seeds import new_seeds
 from safr_study.settings import Resources
 from safr_study.text import duration
 from safr_study.tracking.confirm_runs import register_confirmed, track_confirmation
@@ -95,10 +91,7 @@ def confirm(request: ConfirmRequest, stores: Stores, *, say: Say) -> ConfirmOutc
     # Asked first: an unknown name leaves no lock behind.
     load_ledger(request.study, stores)
     with driver_lock(stores.home, request.study, stores.storage_url) as lease:
-        storage = open_storage(stores.home, stores.storage_url, request.study, create=True)
-        assert storage is not None
-        ledger = Ledger.load(storage, request.study)
-        assert ledger is not None
+        ledger = load_ledger(request.study, stores, drive=True)
         searched = searched_part(ledger)
         try:
             open_store(stores.home, stores.tracking_uri)
@@ -323,7 +316,7 @@ class ConfirmWork:
         lease: Lease,
     ) -> None:
         """Do the work of these runs; each that ends is handed to ``store``, with their source."""
-        from safr_study.runner.driver import EndReason, run
+        from safr_study.runner.driver import run
 
         source = FixedSource(
             [self._task(self._trials[number], seed, slots) for number, seed in keys],
@@ -334,9 +327,7 @@ class ConfirmWork:
             stop_requested=lambda since: stop_requested(self.ledger, since),
         )
         scratch = self.stores.home.scratch / self.ledger.uid
-        ended = run(source, self.corpus, slots=slots, lease=lease, scratch=scratch)
-        if ended is EndReason.INTERRUPTED:
-            raise StudyInterrupted(self.title)
+        run(source, self.corpus, slots=slots, lease=lease, scratch=scratch)
 
     @cached_property
     def _trials(self) -> dict[int, TrialRecord]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from safr_study.cluster.slots import TrialSlots
@@ -12,11 +13,14 @@ from safr_study.ledger.run_store import confirmed_runs, readings_of_test
 from safr_study.pareto import rank_study
 from safr_study.records import RegisteredModel, TrialRecord, TrialState
 from safr_study.records.run import RunKey
+from safr_study.settings import StudySpec
 from safr_study.text import duration, size
 from safr_study.uncertainty.confirmation import Confirmation, Searched, confirmation
 
 Say = Callable[[str], None]
 """Shows a sentence about the progress to people."""
+_SEEDS_IN_ALL = 2**63
+"""A seed is below this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,20 @@ class ConfirmOutcome:
     """Why models and aliases are as they were; the confirmation is in the ledger."""
     unmeasured: tuple[str, ...] = ()
     """A sentence for each model that could not be measured on test."""
+
+
+def new_seeds(spec: StudySpec, trials: Iterable[TrialRecord], count: int) -> tuple[int, ...]:
+    """Seeds that the search did not use: the first whole numbers above the study's own.
+
+    The front was selected on the numbers of the search's seeds, so these are biased for the better
+    and have no part in a confirmation. All trials share the new seeds, and are so compared in
+    pairs; more seeds begin with the same ones.
+    """
+    used = set(range(spec.seed, spec.seed + spec.seeds_per_trial))
+    for trial in trials:
+        used |= {trial.seed, *(replicate.seed for replicate in trial.replicates)}
+    candidates = (seed % _SEEDS_IN_ALL for seed in itertools.count(spec.seed + 1))
+    return tuple(itertools.islice((seed for seed in candidates if seed not in used), count))
 
 
 def searched_part(ledger: Ledger) -> Searched:

@@ -32,8 +32,7 @@ from safr_study.ledger.retention import tidy_states
 from safr_study.object_store import check_place, is_url, join
 from safr_study.records.run import RunResult
 from safr_study.runner.source import FixedSource
-from safr_study.runner.task import RunTask
-from safr_study.runner.trial_dir import make_trial_root
+from safr_study.runner.task import RunTask, make_trial_root
 from safr_study.settings import CorpusSpec, Preset, Resources, fingerprint_of
 from safr_study.text import duration
 
@@ -147,7 +146,7 @@ def drive_on_ray(source_for: Callable[[float], FixedSource], plan: RunPlan, home
         SafrError: as `runner.driver.run`.
     """
     with cluster(plan.request.address):
-        from safr_study.runner.driver import EndReason, run
+        from safr_study.runner.driver import run
 
         nodes = cluster_nodes()
         at_once = plan.workers
@@ -162,16 +161,19 @@ def drive_on_ray(source_for: Callable[[float], FixedSource], plan: RunPlan, home
         asked = Resources.model_validate({"max_concurrent": at_once, **shares})
         slots = plan_slots(asked, nodes)
         # The results file is locked by the caller: no other driver fills it.
-        lease = Lease(time.time(), ())
+        lease = Lease(time.time())
         results = fingerprint_of([str(plan.file.resolve())])[:12]
-        ended = run(
-            source_for(slots.gpus_per_trial),
-            plan.corpus,
-            slots=slots,
-            lease=lease,
-            scratch=home.scratch / f"{_FOLDER}-{results}",
-        )
-    return ended is EndReason.INTERRUPTED
+        try:
+            run(
+                source_for(slots.gpus_per_trial),
+                plan.corpus,
+                slots=slots,
+                lease=lease,
+                scratch=home.scratch / f"{_FOLDER}-{results}",
+            )
+        except StudyInterrupted:
+            return True
+    return False
 
 
 def run_missing(

@@ -25,7 +25,6 @@ from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.driver_lock import driver_of
 from safr_study.ledger.importance import parameter_importance
 from safr_study.ledger.notes import command_of
-from safr_study.ledger.storage import close_storage
 from safr_study.records import StudyResult, TrialRecord, TrialState, to_plain
 from safr_study.records.study import HistoryPoint, Importance
 from safr_study.render.format import half_widths
@@ -109,8 +108,7 @@ def study_report(
         ServiceUnreachable: the ledger's database does not answer.
     """
     say("reading the ledger")
-    ledger = load_ledger(request.study, stores)
-    try:
+    with load_ledger(request.study, stores) as ledger:
         result, spec, facts = rank_ledger(ledger), ledger.spec, ledger.facts
         view = StudyView(result, spec, facts.corpus_fingerprint)
         comparison = _comparison(view, request, stores)
@@ -118,8 +116,6 @@ def study_report(
         importance = parameter_importance(ledger)
         confirmation = stored_confirmation(ledger)
         command = command_of(ledger)
-    finally:
-        close_storage(ledger.storage)
     models: Sequence[InspectedModel] = ()
     examples = Examples()
     if not request.quick:

@@ -11,7 +11,7 @@ from safr_study.cluster.gpu_pilot import measured_slots
 from safr_study.cluster.ray_cluster import cluster
 from safr_study.cluster.slots import TrialSlots
 from safr_study.data import EncodedCorpus, encoded_corpus
-from safr_study.errors import BadInput, ServiceUnreachable, StudyInterrupted
+from safr_study.errors import BadInput, ServiceUnreachable
 from safr_study.features.search.plan import (
     PER_TRIAL,
     StudyPlan,
@@ -41,8 +41,8 @@ from safr_study.records import (
     StudyResult,
     TrialRecord,
 )
-from safr_study.runner.search_source import SearchSource
-from safr_study.runner.trial_dir import make_trial_root
+from safr_study.runner.source import SearchSource
+from safr_study.runner.task import make_trial_root
 from safr_study.sampling.fixed_trials import planned_trials
 from safr_study.settings import StudySpec
 from safr_study.tracking.registry import register_front
@@ -195,7 +195,7 @@ def _run_trials(
     """
     if slots is None:
         return False
-    from safr_study.runner.driver import EndReason, run
+    from safr_study.runner.driver import run
 
     checkpoints = ledger.checkpoints(stores.home)
     make_trial_root(checkpoints)
@@ -206,7 +206,7 @@ def _run_trials(
         gpus_per_trial=slots.gpus_per_trial,
         observers=observers,
     )
-    ended = run(
+    return run(
         source,
         corpus,
         slots=slots,
@@ -214,11 +214,6 @@ def _run_trials(
         scratch=stores.home.scratch / ledger.uid,
         time_budget=spec.time_budget,
     )
-    if ended is EndReason.INTERRUPTED:
-        raise StudyInterrupted(
-            f"study {spec.name!r} was interrupted; the same command goes on where it stopped"
-        )
-    return ended is EndReason.OUT_OF_TIME
 
 
 def register(

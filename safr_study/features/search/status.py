@@ -10,10 +10,8 @@ from safr_study.features.study_base.results import load_ledger, rank_ledger
 from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.driver_lock import Driver, driver_of
 from safr_study.ledger.ledger import Ledger
-from safr_study.ledger.notes import Delivery, began, command_of
+from safr_study.ledger.notes import Delivery, began, command_of, stop_requested
 from safr_study.ledger.retention import is_inside, keys_of, tree_size
-from safr_study.ledger.stop_flag import stop_requested
-from safr_study.ledger.storage import close_storage
 from safr_study.records import StudyResult, TrialRecord, TrialState
 from safr_study.sampling.fixed_trials import planned_trials
 from safr_study.settings import StudySpec
@@ -78,11 +76,8 @@ def study_status(name: str, stores: Stores) -> StudyStatus:
         BadInput: there is no such study.
         ServiceUnreachable: the ledger's database does not answer.
     """
-    ledger = load_ledger(name, stores)
-    try:
+    with load_ledger(name, stores) as ledger:
         return _status(ledger, name, stores)
-    finally:
-        close_storage(ledger.storage)
 
 
 def seconds_left(spec: StudySpec, trials: Sequence[TrialRecord], waiting: int) -> float | None:

@@ -10,8 +10,7 @@ from safr_study.errors import BadInput, ServiceUnreachable
 from safr_study.features.study_base.results import find_ledger, load_ledger
 from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.driver_lock import Driver, driver_of
-from safr_study.ledger.stop_flag import request_stop
-from safr_study.ledger.storage import close_storage
+from safr_study.ledger.notes import request_stop
 
 LOOK_SECONDS = 0.5
 """Seconds between two looks whether it has ended."""
@@ -51,8 +50,8 @@ def stop_study(
     home, url = stores.home, stores.storage_url
     driver = driver_of(home, name, url)
     if driver is None:
-        close_storage(load_ledger(name, stores).storage)
-        raise BadInput("study", f"{name!r} is not running: there is nothing to stop")
+        with load_ledger(name, stores):
+            raise BadInput("study", f"{name!r} is not running: there is nothing to stop")
     began = time.monotonic()
     asked = -ASK_SECONDS
     while (now := driver_of(home, name, url)) is not None:
@@ -65,8 +64,8 @@ def stop_study(
             # A driver that begins a study is its driver before there is a ledger.
             ledger = find_ledger(name, stores)
             if ledger is not None:
-                request_stop(ledger)
-                close_storage(ledger.storage)
+                with ledger:
+                    request_stop(ledger)
             on_wait(driver, waited if waited > LOOK_SECONDS else 0.0)
         if waited >= timeout:
             raise ServiceUnreachable(

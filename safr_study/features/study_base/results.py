@@ -12,7 +12,7 @@ from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.driver_lock import drivers
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.run_store import confirmed_seeds
-from safr_study.ledger.storage import close_storage, open_storage, stored_studies
+from safr_study.ledger.storage import stored_studies
 from safr_study.pareto import rank_study
 from safr_study.records import StudyResult, TrialState
 from safr_study.render.history import history_table, hypervolume_history
@@ -56,28 +56,22 @@ def rank_ledger(ledger: Ledger) -> StudyResult:
     )
 
 
-def find_ledger(name: str, stores: Stores) -> Ledger | None:
-    """The newest generation of a study, if there is one.
+def find_ledger(name: str, stores: Stores, *, drive: bool = False) -> Ledger | None:
+    """The newest generation of a study, if there is one; ``drive``: for its one driver.
 
     Raises:
         BadInput: it cannot be read by this version.
     """
-    storage = open_storage(stores.home, stores.storage_url, name, create=False)
-    if storage is None:
-        return None
-    ledger = Ledger.load(storage, name)
-    if ledger is None:
-        close_storage(storage)
-    return ledger
+    return Ledger.open(stores.home, stores.storage_url, name, drive=drive)
 
 
-def load_ledger(name: str, stores: Stores) -> Ledger:
-    """The newest generation of a study.
+def load_ledger(name: str, stores: Stores, *, drive: bool = False) -> Ledger:
+    """The newest generation of a study; ``drive``: for its one driver.
 
     Raises:
         BadInput: there is no such study; says which there are.
     """
-    ledger = find_ledger(name, stores)
+    ledger = find_ledger(name, stores, drive=drive)
     if ledger is None:
         known = [n for n in stored_studies(stores.home, stores.storage_url) if n != name]
         there = f"there are: {', '.join(known[:10])}" if known else "there is none yet"
@@ -93,10 +87,8 @@ def load_result(name: str, stores: Stores) -> StudyResult:
     Raises:
         BadInput: there is no such study.
     """
-    ledger = load_ledger(name, stores)
-    result = rank_ledger(ledger)
-    close_storage(ledger.storage)
-    return result
+    with load_ledger(name, stores) as ledger:
+        return rank_ledger(ledger)
 
 
 def write_result(result: StudyResult, folder: Path) -> list[Path]:
@@ -142,8 +134,8 @@ def list_studies(stores: Stores) -> tuple[list[StudySummary], list[str]]:
             continue
         if ledger is None:
             continue
-        result = rank_ledger(ledger)
-        close_storage(ledger.storage)
+        with ledger:
+            result = rank_ledger(ledger)
         states = [trial.state for trial in result.unranked]
         summaries.append(
             StudySummary(

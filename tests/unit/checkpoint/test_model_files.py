@@ -68,7 +68,7 @@ def test_what_is_saved_is_loaded(
 ) -> None:
     loaded = load_model(saved)
     assert loaded.config == config
-    assert loaded.corpus_spec == SPEC
+    assert loaded.corpus == SPEC
     assert loaded.evaluation == EVALUATION
     assert loaded.scores == SCORES
     assert loaded.vocabulary == corpus.vocabulary

@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from safr_study.cli.app import app
-from safr_study.cluster.jobs.job import Job
-from safr_study.cluster.jobs.server import JobServer
+from safr_study.cluster.job import Job
+from safr_study.cluster.job_server import JobServer
 from safr_study.errors import BadInput, BadInputs, SafrError
 
 RAY = ["submit", "--ray", "http://127.0.0.1:8265"]
@@ -35,7 +35,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         return Job("s1-1", given["study"], "waiting", 1.0, None, None, "")
 
     monkeypatch.setattr(
-        "safr_study.cluster.jobs.server.connect", lambda address: JobServer(address, None)
+        "safr_study.cluster.job_server.connect", lambda address: JobServer(address, None)
     )
     monkeypatch.setattr("safr_study.features.submit.submit_job", submit_job)
     return taken

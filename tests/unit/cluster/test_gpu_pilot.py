@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from safr_study.cluster.gpu_pilot import (
     MARGIN,
     STEP,
-    Peak,
     gpu_share,
     heaviest,
     heaviest_texts,
@@ -33,11 +32,11 @@ def spec_over(space: SearchSpace, **corpus: object) -> StudySpec:
     [(0.1, 0.05), (0.8, 0.05), (1, 0.1), (4, 0.25), (7.99, 0.5), (8.1, 0.55), (40, 1.0)],
 )
 def test_the_share_is_the_peak_with_a_margin_in_steps(used: float, share: float) -> None:
-    assert gpu_share(Peak(int(used * GIB), 20 * GIB), MANY_CPUS, 1.0) == share
+    assert gpu_share(used / 20, MANY_CPUS, 1.0) == share
 
 
 def test_a_gpu_that_has_more_room_than_cpus_have_trials_is_not_left_idle() -> None:
-    small = Peak(GIB // 10, 80 * GIB)
+    small = 1 / 800
     assert gpu_share(small, [NodeCapacity(4.0, 1.0)], 1.0) == 0.25
     assert gpu_share(small, [NodeCapacity(16.0, 4.0)], 2.0) == 0.5
     # The node with the most CPUs for each GPU decides; one without GPUs has no say.
@@ -51,7 +50,7 @@ def test_a_gpu_that_has_more_room_than_cpus_have_trials_is_not_left_idle() -> No
     gpus=st.integers(1, 8),
 )
 def test_the_trials_on_one_gpu_fit_into_it(used: int, total: int, cpus: int, gpus: int) -> None:
-    share = gpu_share(Peak(used, total), [NodeCapacity(float(cpus), float(gpus))], 1.0)
+    share = gpu_share(used / total, [NodeCapacity(float(cpus), float(gpus))], 1.0)
     assert STEP <= share <= 1.0
     at_once = int(1 / share + 1e-9)
     assert at_once == 1 or at_once * used * MARGIN <= total * (1 + 1e-6)

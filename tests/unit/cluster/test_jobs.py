@@ -8,9 +8,16 @@ from typing import Any
 
 import pytest
 
-from safr_study.cluster.jobs.code import shipped_code
-from safr_study.cluster.jobs.job import Job, asked_by, find_job, follow, jobs_of, submit_job
-from safr_study.cluster.jobs.server import JobServer, connect
+from safr_study.cluster.job import (
+    Job,
+    asked_by,
+    find_job,
+    follow,
+    jobs_of,
+    shipped_code,
+    submit_job,
+)
+from safr_study.cluster.job_server import JobServer, connect
 from safr_study.errors import BadInput, ServiceUnreachable
 
 ADDRESS = "http://127.0.0.1:8265"
@@ -161,7 +168,7 @@ def test_a_log_is_followed_over_lost_connections_without_repeats() -> None:
 
 
 def test_a_cluster_that_stays_away_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("safr_study.cluster.jobs.job._LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("safr_study.cluster.job._LOOK_SECONDS", 0.0)
     client = Client(details("RUNNING"), logs=tuple([ConnectionError("gone")] for _ in range(9)))
     job = Job("s1-1", "s1", "running", None, None, None, "")
     with pytest.raises(ServiceUnreachable, match="gone"):

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from optuna.storages.journal import JournalFileBackend
 
-from safr_study.ledger.journal import JournalFile
+from safr_study.ledger.storage import JournalFile
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

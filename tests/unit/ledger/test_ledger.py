@@ -10,7 +10,7 @@ from run_results import run_result
 
 from safr_study.errors import BadInput, ServiceUnreachable
 from safr_study.home import Home, open_home
-from safr_study.ledger.ledger import Ledger, StudyFacts, warm_trials
+from safr_study.ledger.ledger import Ledger, StudyFacts
 from safr_study.ledger.storage import open_storage, stored_studies
 from safr_study.records import (
     CheckpointRef,
@@ -22,6 +22,7 @@ from safr_study.records import (
 from safr_study.records.run import RunResult
 from safr_study.sampling.asha import Decision
 from safr_study.sampling.fixed_trials import planned_trials
+from safr_study.sampling.observations import warm_trials
 from safr_study.sampling.sampler import build_sampler
 from safr_study.settings import CorpusSpec, StudySpec
 from safr_study.settings.space_files import find_space
@@ -374,7 +375,7 @@ def test_a_warm_start_teaches_the_sampler_and_counts_nothing(home: Home) -> None
     for number in range(12):
         ledger.ask(first)
         ledger.complete(number, outcome(Replicate(0, (70.0 + number, 1.0 * number))))
-    known = warm_trials(ledger, first)
+    known = warm_trials(ledger.study, ledger.spec, first)
     assert len(known) == 12
 
     second = first.model_copy(update={"name": "second", "warm_start": "first"})
@@ -400,4 +401,4 @@ def test_a_warm_start_teaches_the_sampler_and_counts_nothing(home: Home) -> None
 def test_a_warm_start_from_another_space_is_refused(home: Home) -> None:
     ledger = begin(home, study_spec())
     with pytest.raises(BadInput, match="other objectives, parameters"):
-        warm_trials(ledger, study_spec(space=find_space("smoke")))
+        warm_trials(ledger.study, ledger.spec, study_spec(space=find_space("smoke")))

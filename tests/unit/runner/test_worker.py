@@ -33,7 +33,7 @@ from safr_study.runner.task import (
     replicate_event,
 )
 from safr_study.runner.worker import measure_on_test, train_run, trainable
-from safr_study.settings import CorpusSpec, EvaluationConfig, Objective, TrainConfig
+from safr_study.settings import Constraint, CorpusSpec, EvaluationConfig, Objective, TrainConfig
 from safr_study.training import fit
 from safr_study.training.steps import train_epoch
 
@@ -43,6 +43,10 @@ EPOCHS = 4
 RUNGS = (1, 3)
 RUNG_TEXTS = 25
 OBJECTIVES = (Objective(name="accuracy"), Objective(name="srs@30"))
+
+
+def bounds(*texts: str) -> tuple[Constraint, ...]:
+    return tuple(map(Constraint.parse_text, texts))
 
 
 @pytest.fixture(autouse=True)
@@ -156,7 +160,7 @@ def test_a_trial_is_trained_measured_and_kept(task: RunTask, corpus: EncodedCorp
     assert finished.dev is not None
     assert finished.checkpoint == verify_model(Path(task.folder) / "model")
     model = load_model(Path(task.folder) / "model")
-    assert (model.config, model.corpus_spec, model.scores) == (
+    assert (model.config, model.corpus, model.scores) == (
         task.train,
         SPEC,
         finished.dev.scores,
@@ -242,7 +246,7 @@ def test_violations_are_means_over_the_seeds_and_zero_where_the_constraint_is_ju
 ) -> None:
     majority = corpus.majority_accuracy("dev")
     constrained = replace(
-        task, more_seeds=(4,), constraints=("accuracy >= majority + 60", "accuracy <= 90")
+        task, more_seeds=(4,), constraints=bounds("accuracy >= majority + 60", "accuracy <= 90")
     )
     finished = train_run(constrained, corpus, lambda _: None)
     mean = np.mean([replicate.values[0] for replicate in finished.replicates])
@@ -552,7 +556,9 @@ def test_a_damaged_model_is_trained_again_to_the_same_numbers(
 
 
 def test_the_task_survives_its_way_to_the_worker(task: RunTask) -> None:
-    full = replace(task, more_seeds=(4, 9), constraints=("accuracy >= majority + 5",), gpus=0.25)
+    full = replace(
+        task, more_seeds=(4, 9), constraints=bounds("accuracy >= majority + 5"), gpus=0.25
+    )
     assert RunTask.from_config(json.loads(json.dumps(full.to_config()))) == full
 
 

@@ -234,7 +234,7 @@ def test_settings_that_a_trial_has_already_are_not_drawn_again() -> None:
         assert isinstance(even, UnitCubeSampler)
         study.sampler = even
         expected = suggest(study.ask(), ONE)
-        study.sampler = UnitCubeSampler(ONE, sobol=even._sobol, build=_Stubborn, independent=even)
+        study.sampler = UnitCubeSampler(ONE, sobol=even._sobol, inner=_Stubborn(), seed=0)
         # It still runs when the next is asked for.
         drawn.append(suggest(study.ask(), ONE))
     # 0.6 of the coordinate is the middle of the range behind the exact zero's 0.2.
@@ -248,7 +248,7 @@ def test_a_model_that_breaks_down_costs_one_draw_and_says_so(
     study = optuna.create_study(directions=["maximize"] * 2)
     even = build_sampler("qmc", seed=0, number=0, space=ONE)
     assert isinstance(even, UnitCubeSampler)
-    broken = UnitCubeSampler(ONE, sobol=even._sobol, build=_Singular, independent=even)
+    broken = UnitCubeSampler(ONE, sobol=even._sobol, inner=_Singular(), seed=0)
     for _ in range(POPULATION):
         study.tell(_drawn(study, "random"), [1.0, 2.0])
     ours = "safr_study"

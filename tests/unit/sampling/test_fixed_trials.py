@@ -4,7 +4,7 @@ import pytest
 from asking import open_study, run, spec_of, synthetic
 
 from safr_study.features.paper.rows import paper
-from safr_study.sampling.fixed_trials import planned, planned_trials
+from safr_study.sampling.fixed_trials import grid_points, planned, planned_trials
 from safr_study.settings import ModelShape, SearchSpace, StudySpec, TrainConfig, Value
 from safr_study.settings.space_files import find_space
 
@@ -76,3 +76,46 @@ def test_a_grid_leaves_out_what_a_baseline_is_in_full() -> None:
         {"lambda_imp": 1, "layers": 1},
         {"lambda_imp": 1, "layers": 2},
     ]
+
+
+def test_the_grid_is_every_existing_combination_once() -> None:
+    space = SearchSpace.parse(
+        {
+            "name": "grid",
+            "parameters": {
+                "lambda_imp": {
+                    "type": "float",
+                    "low": 0.1,
+                    "high": 1,
+                    "zero": 0.5,
+                    "grid": [0, 0.1, 1],
+                },
+                "layers": {"type": "int", "low": 1, "high": 2},
+                "dropout": {
+                    "type": "float",
+                    "low": 0.1,
+                    "high": 0.2,
+                    "grid": [0.1, 0.2],
+                    "when": {"layers": 2},
+                },
+            },
+        }
+    )
+    expected = [
+        {"lambda_imp": imp, "layers": layers} | ({"dropout": d} if layers == 2 else {})
+        for imp in (0, 0.1, 1)
+        for layers in (1, 2)
+        for d in ((0.1, 0.2) if layers == 2 else (None,))
+    ]
+    assert list(grid_points(space)) == expected
+
+
+def test_a_log_range_without_grid_values_is_spaced_evenly_in_the_logarithm() -> None:
+    space = SearchSpace.parse(
+        {
+            "name": "g",
+            "parameters": {"learning_rate": {"type": "float", "low": 1e-4, "high": 1, "log": True}},
+        }
+    )
+    levels = [point["learning_rate"] for point in grid_points(space)]
+    assert levels == pytest.approx([1e-4, 1e-3, 1e-2, 1e-1, 1])

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from safr_study.sampling.sampler import build_sampler, enqueued, grid_points, replay, suggest
+from safr_study.sampling.sampler import build_sampler, enqueued, replay, suggest
 from safr_study.settings import SWITCH_SUFFIX, SearchSpace
 
 SPACE = SearchSpace.parse(
@@ -25,7 +25,7 @@ def draw(sampler: str, seed: int, numbers: range) -> list[dict[str, object]]:
     study = optuna.create_study(directions=["maximize"] * 2)
     drawn = []
     for number in numbers:
-        study.sampler = build_sampler(sampler, seed=seed, number=number)  # type: ignore[arg-type]
+        study.sampler = build_sampler(sampler, seed=seed, number=number, space=SPACE)  # type: ignore[arg-type]
         trial = study.ask()
         drawn.append(dict(suggest(trial, SPACE)))
         study.tell(trial, [float(number), -float(number)])
@@ -92,46 +92,3 @@ def test_a_replayed_point_teaches_the_sampler_only_what_it_names() -> None:
     trial = study.ask()
     replay(trial, SPACE, point)
     assert trial.params == {"lambda_imp" + SWITCH_SUFFIX: 0.0}
-
-
-def test_the_grid_is_every_existing_combination_once() -> None:
-    space = SearchSpace.parse(
-        {
-            "name": "grid",
-            "parameters": {
-                "lambda_imp": {
-                    "type": "float",
-                    "low": 0.1,
-                    "high": 1,
-                    "zero": 0.5,
-                    "grid": [0, 0.1, 1],
-                },
-                "layers": {"type": "int", "low": 1, "high": 2},
-                "dropout": {
-                    "type": "float",
-                    "low": 0.1,
-                    "high": 0.2,
-                    "grid": [0.1, 0.2],
-                    "when": {"layers": 2},
-                },
-            },
-        }
-    )
-    expected = [
-        {"lambda_imp": imp, "layers": layers} | ({"dropout": d} if layers == 2 else {})
-        for imp in (0, 0.1, 1)
-        for layers in (1, 2)
-        for d in ((0.1, 0.2) if layers == 2 else (None,))
-    ]
-    assert list(grid_points(space)) == expected
-
-
-def test_a_log_range_without_grid_values_is_spaced_evenly_in_the_logarithm() -> None:
-    space = SearchSpace.parse(
-        {
-            "name": "g",
-            "parameters": {"learning_rate": {"type": "float", "low": 1e-4, "high": 1, "log": True}},
-        }
-    )
-    levels = [point["learning_rate"] for point in grid_points(space)]
-    assert levels == pytest.approx([1e-4, 1e-3, 1e-2, 1e-1, 1])

@@ -9,8 +9,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from stored_study import study_spec
 
 from safr_study.sampling import experimental_allowed
+from safr_study.sampling.observations import BEST, WINDOW, trial_window
 from safr_study.sampling.sampler import build_sampler, suggest
-from safr_study.sampling.trial_window import BEST, WINDOW, trial_window
 
 UP = [StudyDirection.MAXIMIZE, StudyDirection.MAXIMIZE]
 SPACE = study_spec().space

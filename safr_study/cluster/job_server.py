@@ -25,13 +25,13 @@ _TOKEN_HINT = (
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class JobServer:
     """An open connection to the Jobs API of one cluster."""
 
     address: str
     """URL, without credentials."""
-    client: Any
+    client: Any = None
     """Ray's ``JobSubmissionClient``."""
 
     @contextlib.contextmanager
@@ -41,8 +41,26 @@ class JobServer:
         Raises:
             ServiceUnreachable: it failed, refused the request or gave no answer.
         """
-        with _told(self.address):
+        import requests
+        from ray.exceptions import AuthenticationError
+
+        try:
             yield
+        except SafrError:
+            raise
+        except AuthenticationError:
+            raise ServiceUnreachable(
+                f"ray: {self.address} refuses without its token; {_TOKEN_HINT}"
+            ) from None
+        except (ImportError, NameError) as error:
+            raise _not_installed() from error
+        except (RuntimeError, OSError, ValueError, requests.RequestException) as error:
+            if "ray[default]" in str(error):
+                raise _not_installed() from error
+            raise ServiceUnreachable(
+                f"ray: {self.address} failed or refused the request ({summary(error)}); check "
+                "that it is the dashboard of a Ray cluster"
+            ) from None
 
 
 def connect(address: str) -> JobServer:
@@ -68,13 +86,17 @@ def connect(address: str) -> JobServer:
     except ImportError as error:
         raise _not_installed() from error
     # "Uploading package": standard output and standard error are ours.
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    logging.getLogger("ray.dashboard").setLevel(logging.ERROR)
-    for name in ("sdk", "dashboard_sdk"):
-        logging.getLogger(f"ray.dashboard.modules.job.{name}").setLevel(logging.ERROR)
-    logging.getLogger("ray.dashboard.modules.dashboard_sdk").setLevel(logging.ERROR)
-    with _told(shown):
-        return JobServer(shown, JobSubmissionClient(address))
+    for name in (
+        "ray",
+        "ray.dashboard",
+        "ray.dashboard.modules.dashboard_sdk",
+        "ray.dashboard.modules.job.sdk",
+    ):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    server = JobServer(shown)
+    with server.answering():
+        server.client = JobSubmissionClient(address)
+    return server
 
 
 def _checked(address: str) -> str:
@@ -102,30 +124,6 @@ def _knock(address: str) -> None:
         raise ServiceUnreachable(
             f"ray: nothing answers at {address} ({error}); check that the cluster's head runs with "
             "its dashboard, and that a tunnel to it is open"
-        ) from None
-
-
-@contextlib.contextmanager
-def _told(address: str) -> Iterator[None]:
-    import requests
-    from ray.exceptions import AuthenticationError
-
-    try:
-        yield
-    except SafrError:
-        raise
-    except AuthenticationError:
-        raise ServiceUnreachable(
-            f"ray: {address} refuses without its token; {_TOKEN_HINT}"
-        ) from None
-    except (ImportError, NameError) as error:
-        raise _not_installed() from error
-    except (RuntimeError, OSError, ValueError, requests.RequestException) as error:
-        if "ray[default]" in str(error):
-            raise _not_installed() from error
-        raise ServiceUnreachable(
-            f"ray: {address} failed or refused the request ({summary(error)}); check that it "
-            "is the dashboard of a Ray cluster"
         ) from None
 
 

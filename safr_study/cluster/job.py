@@ -1,4 +1,4 @@
-"""A study as a Ray job: submitted, found again by its name, followed, stopped."""
+"""A study as a Ray job: submitted with its code, found again by its name, followed, stopped."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ import contextlib
 import json
 import os
 import shlex
+import shutil
+import tempfile
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
-from safr_study.cluster.jobs.server import JobServer
+from safr_study.cluster.job_server import JobServer
 from safr_study.errors import EXPECTED_CODES, BadInput, ServiceUnreachable, StudyInterrupted
 from safr_study.redaction import redacted
 
+Code = Literal["ship", "image"]
+"""Sent along, or found in the image of the cluster's nodes."""
 COMMAND_VARIABLE = "SAFR_STUDY_COMMAND"
 """Arguments, as JSON, by which a job was submitted; for those that look at the study."""
 STOP_SECONDS = 60
@@ -64,6 +69,36 @@ class Job:
         return self.exit_code is not None
 
 
+@contextlib.contextmanager
+def shipped_code(code: Code, space_file: Path | None) -> Iterator[list[str]]:
+    """Folders of Python packages for Ray's ``py_modules``.
+
+    Copies, without what Python has compiled: equal code is then one package for Ray, which sends
+    it once.
+
+    Args:
+        code: whether to ship the code.
+        space_file: a search space that the cluster does not have; it gets a place among the
+            packaged ones, by its name without ``.yaml``.
+    """
+    import safr_study
+    import search_spaces
+
+    sources = [Path(str(search_spaces.__file__)).parent]
+    if code == "ship":
+        sources.append(Path(str(safr_study.__file__)).parent)
+    elif space_file is None:
+        sources = []
+    with tempfile.TemporaryDirectory(prefix="safr-study-") as folder:
+        copies = [Path(folder) / source.name for source in sources]
+        for source, copy in zip(sources, copies, strict=True):
+            shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+        if space_file is not None:
+            target = Path(folder) / sources[0].name / f"{space_file.stem}.yaml"
+            target.write_bytes(space_file.read_bytes())
+        yield [str(copy) for copy in copies]
+
+
 def submit_job(
     server: JobServer,
     arguments: Sequence[str],
@@ -101,16 +136,14 @@ def submit_job(
         "RAY_JOB_STOP_SIGNAL": "SIGINT",
         "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS),
     }
-    runtime_env: dict[str, Any] = {"env_vars": environment}
-    if packages:
-        runtime_env["py_modules"] = list(packages)
+    modules = {"py_modules": list(packages)} if packages else {}
     with server.answering():
         submitted = server.client.submit_job(
             # exec: the signal is for Python, not for a shell around it. Not in the folder where Ray
             # was started, and -P: sources there would come before the code that was sent.
             entrypoint=f'cd "${{HOME:-/}}" && exec {shlex.join(_PROGRAM)} {shlex.join(arguments)}',
             submission_id=f"{study}-{uuid.uuid4().hex[:8]}",
-            runtime_env=runtime_env,
+            runtime_env={"env_vars": environment, **modules},
             metadata={_METADATA: study},
         )
     return find_job(server, submitted)
@@ -147,9 +180,8 @@ def jobs_of(server: JobServer, study: str | None = None) -> list[Job]:
     """
     with server.answering():
         found = [one for one in server.client.list_jobs() if _METADATA in (one.metadata or {})]
-    jobs = [_job(one) for one in found]
-    chosen = [job for job in jobs if study in (None, job.study)]
-    return sorted(chosen, key=lambda job: job.began or 0.0, reverse=True)
+    jobs = [job for job in map(_job, found) if study in (None, job.study)]
+    return sorted(jobs, key=lambda job: job.began or 0.0, reverse=True)
 
 
 def follow(server: JobServer, job: Job, write: Callable[[str], None]) -> Job:
@@ -164,20 +196,22 @@ def follow(server: JobServer, job: Job, write: Callable[[str], None]) -> Job:
         ServiceUnreachable: the connection was lost again and again.
     """
     written = 0
+
+    async def tail() -> None:
+        nonlocal written
+        seen = 0
+        async with contextlib.aclosing(server.client.tail_job_logs(job.id)) as pieces:
+            async for text in pieces:
+                fresh = text[max(0, written - seen) :]
+                seen += len(text)
+                written = max(written, seen)
+                if fresh:
+                    write(fresh)
+
     for left in reversed(range(_LOST_TIMES)):
-        skip = written
-
-        def on_text(text: str) -> None:
-            nonlocal skip, written
-            fresh = text[skip:]
-            skip = max(0, skip - len(text))
-            written += len(fresh)
-            if fresh:
-                write(fresh)
-
         try:
             with server.answering():
-                asyncio.run(_tail(server, job.id, on_text))
+                asyncio.run(tail())
             job = find_job(server, job.id)
         except ServiceUnreachable:
             if not left:
@@ -189,16 +223,13 @@ def follow(server: JobServer, job: Job, write: Callable[[str], None]) -> Job:
     return wait(server, job)
 
 
-def wait(
-    server: JobServer, job: Job, *, timeout: float | None = None, seconds: float = _LOOK_SECONDS
-) -> Job:
+def wait(server: JobServer, job: Job, *, timeout: float | None = None) -> Job:
     """A job, once it has ended.
 
     Args:
         server: of the cluster.
         job: of any state.
         timeout: seconds to wait at most.
-        seconds: between two looks.
 
     Raises:
         ServiceUnreachable: the cluster does not answer, or the time is up.
@@ -210,7 +241,7 @@ def wait(
                 f"job {job.id} has not ended within {timeout:g} s; it is asked to and may still be "
                 f"ending: look with safr-study status {job.study} --ray {server.address}"
             )
-        time.sleep(seconds)
+        time.sleep(_LOOK_SECONDS)
         job = find_job(server, job.id)
     return job
 
@@ -223,12 +254,6 @@ def stop_job(server: JobServer, job: Job) -> None:
     """
     with server.answering():
         server.client.stop_job(job.id)
-
-
-async def _tail(server: JobServer, job_id: str, on_text: Callable[[str], None]) -> None:
-    async with contextlib.aclosing(server.client.tail_job_logs(job_id)) as pieces:
-        async for text in pieces:
-            on_text(text)
 
 
 def _job(details: Any) -> Job:

@@ -7,15 +7,8 @@ from hypothesis import strategies as st
 from stored_study import study_spec
 from synthetic_study import trial
 
+from safr_study.features.confirm.plan import new_seeds
 from safr_study.records import Replicate
-from safr_study.sampling.seeds import new_seeds, trial_seeds
-
-
-def test_all_trials_of_a_search_share_their_seeds() -> None:
-    assert trial_seeds(study_spec(seed=7)) == (7,)
-    assert trial_seeds(study_spec(seed=7, seeds_per_trial=3)) == (7, 8, 9)
-    # A study that was continued under another seed keeps those of its trials.
-    assert trial_seeds(study_spec(seed=7, seeds_per_trial=2), 4) == (4, 5)
 
 
 @given(

@@ -15,8 +15,14 @@ from safr_study.ledger.retention import tidy_trial
 from safr_study.object_store import local_copy
 from safr_study.records import EpochReport, TrialRecord, TrialState
 from safr_study.records.run import RunResult
-from safr_study.runner.task import EVENT, Event, RunTask, SharedFault, read_event
-from safr_study.runner.trial_dir import make_trial_root
+from safr_study.runner.task import (
+    EVENT,
+    Event,
+    RunTask,
+    SharedFault,
+    make_trial_root,
+    read_event,
+)
 from safr_study.runner.worker import trainable
 from safr_study.settings import CorpusSpec, EvaluationConfig, Objective, TrainConfig
 

@@ -14,9 +14,9 @@ from safr_study.errors import BadInput, LockLost, ServiceUnreachable, StudyIncom
 from safr_study.ledger.driver_lock import Lease
 from safr_study.records import EpochReport, Replicate
 from safr_study.records.run import RunResult
+from safr_study.runner.driver import SourceSearcher
 from safr_study.runner.source import FixedSource
 from safr_study.runner.task import NODE, RunTask, SharedFault, event, replicate_event
-from safr_study.runner.tune_adapter import SourceSearcher
 from safr_study.runner.worker import train_run
 from safr_study.sampling.asha import Decision
 from safr_study.settings import CorpusSpec, EvaluationConfig, Objective, TrainConfig
@@ -59,7 +59,7 @@ class Runs:
         self.stored: list[tuple[int, RunResult]] = []
         self.lock = Lock()
         self.source = self._source(kind, count)
-        self.searcher = SourceSearcher(self.source, Lease(0.0, (self.lock,)))  # type: ignore[arg-type]
+        self.searcher = SourceSearcher(self.source, Lease(0.0, self.lock.still_held))
 
     def _source(self, kind: type[FixedSource], count: int) -> FixedSource:
         return kind(

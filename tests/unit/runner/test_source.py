@@ -22,7 +22,7 @@ from safr_study.records import (
     TrialState,
 )
 from safr_study.records.run import RunResult
-from safr_study.runner.search_source import SearchSource
+from safr_study.runner.source import SearchSource
 from safr_study.runner.task import RunTask
 from safr_study.runner.worker import objective_values
 from safr_study.sampling.asha import Decision

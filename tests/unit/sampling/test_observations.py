@@ -10,7 +10,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from safr_study.ledger.trial_codec import EPOCH
-from safr_study.sampling.imputation import impute_trials
+from safr_study.sampling.observations import impute_trials
 from safr_study.settings import SearchSpace
 
 SPACE = spaces_of({"dropout": {"type": "float", "low": 0.0, "high": 0.5}})

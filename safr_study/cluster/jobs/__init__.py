@@ -1,1 +1,0 @@
-"""Studies as jobs of a remote Ray cluster, through Ray's Jobs API."""
