@@ -185,7 +185,10 @@ def _serve() -> None:
                 _become(request, {**added, **request["env"]}, files, ray_settings)
             for file in files:
                 os.close(file)
-            asking.sendall(json.dumps(_ended(child, request["timeout"])).encode())
+            code = _ended(child, request["timeout"])
+            # Who asked may have been ended.
+            with contextlib.suppress(BrokenPipeError):
+                asking.sendall(json.dumps(code).encode())
 
 
 def _ended(child: int, timeout: float) -> int | None:

@@ -101,8 +101,9 @@ class Shell:
 
 
 def served(shell: Shell, line: str, url: str) -> AbstractContextManager[None]:
-    """A line of the pages that serves, while the block runs."""
-    return answering(line, url, env=shell.environment, cwd=shell.folder)
+    """A line of the pages that serves, by the installed program, while the block runs."""
+    installed = os.pathsep.join([str(BIN), shell.environment["PATH"]])
+    return answering(line, url, env={**shell.environment, "PATH": installed}, cwd=shell.folder)
 
 
 def shortened(line: str) -> str:
