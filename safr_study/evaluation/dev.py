@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from safr_study.data import EncodedSplit, evaluation_batches
+from safr_study.evaluation.gates import gate_openness
 from safr_study.model import SafrClassifier
 from safr_study.settings import PAD, EvaluationConfig
 
@@ -59,6 +60,6 @@ def measure_dev(
     return DevMeasures(
         accuracy=100.0 * right / split.examples,
         loss=loss / split.examples,
-        gate_openness=kept / tokens if model.vmask is not None and tokens else None,
+        gate_openness=gate_openness(None if model.vmask is None else kept, tokens),
         mean_norm=norm / max(1, tokens),
     )

@@ -27,6 +27,7 @@ from safr_study.evaluation.faithfulness import (
     log_probability,
     mean_kendall,
 )
+from safr_study.evaluation.gates import gate_openness
 from safr_study.evaluation.prediction import Predictor
 from safr_study.evaluation.rankings import measured_scores, recomputed_ranks, token_scores
 from safr_study.evaluation.srs import Deleted, delete_and_score
@@ -105,8 +106,10 @@ def evaluate_model(
     for one in deleted.values():
         values |= one.values
     values |= _of_curve(values)
-    if (keep := tokens.get("keep_probability")) is not None and len(keep):
-        values["gate_openness"] = Measure(float(keep.sum()) / len(keep))
+    keep = tokens.get("keep_probability")
+    openness = gate_openness(None if keep is None else float(keep.sum()), len(split.tokens))
+    if openness is not None:
+        values["gate_openness"] = Measure(openness)
     by_ranking = measuring.rankings(want)
     values |= by_ranking.pop("capacity", {})
     if want.leave_one_out:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fork_server import forked
+from shared_ray import shared_address, uses_ray
 
 STUDY = "s1"
 TRIALS = 12
@@ -71,6 +73,18 @@ def command_line(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "safr_study", *arguments]
 
 
-def safr(home: Path, *arguments: str, timeout: float = 280) -> Ended:
-    """Run ``safr-study`` to its end, in a fork of a process that has its imports."""
-    return Ended(*forked(arguments, env=environment(home), cwd=home.parent, timeout=timeout))
+def safr(home: Path, *arguments: str, timeout: float = 280, own_ray: bool = False) -> Ended:
+    """Run ``safr-study`` to its end, in a fork of a process that has its imports.
+
+    What trains is on the Ray that the studies of this process share, with room for one trial at
+    once; with a Ray of its own, the command has a process of its own too, as for a user.
+    """
+    env = environment(home)
+    if own_ray:
+        line = command_line(*arguments)
+        done = subprocess.run(
+            line, env=env, cwd=home.parent, timeout=timeout, capture_output=True, text=True
+        )
+        return Ended(done.returncode, done.stdout, done.stderr)
+    ray = shared_address() if uses_ray(arguments) else None
+    return Ended(*forked(arguments, env=env, cwd=home.parent, timeout=timeout, ray=ray))

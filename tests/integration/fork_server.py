@@ -1,9 +1,9 @@
 """``safr-study`` commands from one process that has imported everything already, a fork for each.
 
 A command in an interpreter of its own spends two to three seconds on imports. A forked one differs
-in nothing else that a user could see: it has the environment, the folder and the arguments that it
-is given, its output goes to files, its exit code comes back. The README's commands and whatever is
-killed have real processes of their own.
+in nothing else that a user could see: it has the environment, the folder, the arguments and the
+open files that it is given, and its exit code comes back. What serves, or is killed, has a real
+process of its own.
 
 What reads its settings from the environment while it is imported (``datasets``, the hub's client)
 is left out, and imported by each command that needs it.
@@ -15,7 +15,10 @@ import atexit
 import contextlib
 import json
 import os
+import select
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -23,6 +26,9 @@ import threading
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import IO
+
+from shared_ray import connect, settings, uses_ray
 
 IMPORTED = (
     "safr_study.cli.app",
@@ -34,11 +40,17 @@ IMPORTED = (
     "safr_study.tracking",
     "scipy.stats",
 )
+PROGRAM = Path(__file__).parents[2] / "safr_study" / "__main__.py"
 LEFT_OUT = ("datasets", "huggingface_hub")
 
 
 def forked(
-    arguments: Sequence[str], *, env: Mapping[str, str], cwd: Path, timeout: float
+    arguments: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path,
+    timeout: float,
+    ray: str | None = None,
 ) -> tuple[int, str, str]:
     """Run a command to its end.
 
@@ -47,6 +59,7 @@ def forked(
         env: the whole environment.
         cwd: folder that it runs in.
         timeout: seconds until it is killed.
+        ray: address of a Ray that a command which trains is connected to before it begins.
 
     Returns:
         Exit code, standard output, standard error.
@@ -54,49 +67,103 @@ def forked(
     Raises:
         TimeoutExpired: it did not end in time.
     """
-    server = _server()
-    assert server.stdin is not None
-    assert server.stdout is not None
-    with tempfile.TemporaryDirectory() as folder:
-        out, err = Path(folder) / "out", Path(folder) / "err"
-        request = {
-            "arguments": list(arguments),
-            "env": dict(env),
-            "cwd": str(cwd),
-            "out": str(out),
-            "err": str(err),
-            "timeout": timeout,
-        }
-        server.stdin.write(json.dumps(request) + "\n")
-        server.stdin.flush()
-        code = json.loads(server.stdout.readline())
-        said = [path.read_text("utf-8", errors="replace") for path in (out, err)]
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        with Path(os.devnull).open("rb") as nothing:
+            files = [stream.fileno() for stream in (nothing, out, err)]
+            # As ``python -m safr_study`` has it: the commands under "Next" repeat it.
+            code = ask(_server(), ray, [str(PROGRAM), *arguments], env, cwd, timeout, files)
+        said = [_all_of(out), _all_of(err)]
     if code is None:
         raise subprocess.TimeoutExpired(["safr-study", *arguments], timeout, *said)
-    return int(code), said[0], said[1]
+    return code, said[0], said[1]
+
+
+def write_program(path: Path, timeout: float, ray: str) -> None:
+    """Write a program that a shell finds as ``safr-study``: the server runs its commands.
+
+    Those that train are connected to the Ray at an address.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        f"#!{sys.executable} -IS\n"
+        "import os, sys\n"
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from fork_server import ask\n"
+        f"places = ({_server()!r}, {ray!r})\n"
+        f"code = ask(*places, sys.argv, os.environ, os.getcwd(), {timeout}, [0, 1, 2])\n"
+        f"sys.exit('killed after {timeout} s' if code is None else code)\n",
+        encoding="utf-8",
+    )
+    path.chmod(0o755)
+
+
+def ask(
+    address: str,
+    ray: str | None,
+    arguments: Sequence[str],
+    env: Mapping[str, str],
+    cwd: str | Path,
+    timeout: float,
+    files: Sequence[int],
+) -> int | None:
+    """Have a command run by the server at an address.
+
+    Args:
+        address: path of the server's socket.
+        ray: address of a Ray for a command that trains; ``None``: it starts one, or finds one.
+        arguments: as in ``sys.argv``.
+        env: the whole environment.
+        cwd: folder that it runs in.
+        timeout: seconds until it is killed.
+        files: numbers of the open files that are its input, output and errors.
+
+    Returns:
+        Its exit code, ``None`` if it was killed.
+    """
+    request = {"arguments": list(arguments), "env": dict(env), "cwd": str(cwd), "timeout": timeout}
+    request["ray"] = ray
+    with socket.socket(socket.AF_UNIX) as server:
+        server.connect(address)
+        socket.send_fds(server, [b"-"], files)
+        server.sendall(json.dumps(request).encode())
+        server.shutdown(socket.SHUT_WR)
+        code: int | None = json.loads(server.makefile("rb").read())
+    return code
+
+
+def _all_of(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode("utf-8", errors="replace")
 
 
 @cache
-def _server() -> subprocess.Popen[str]:
-    """The one server of this process; it ends with it."""
+def _server() -> str:
+    """Address of the one server of this process; it ends with it."""
+    folder = tempfile.mkdtemp(prefix="safr-fork-")
+    address = f"{folder}/socket"
     # What this process's own imports set is no user's: the server's imports set it again.
     env = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    server = subprocess.Popen(
-        [sys.executable, __file__],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=env,
-    )
+    env |= settings()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen()
+        server = subprocess.Popen(
+            [sys.executable, __file__, str(listener.fileno())],
+            stdin=subprocess.PIPE,
+            env=env,
+            pass_fds=[listener.fileno()],
+        )
+    atexit.register(shutil.rmtree, folder)
     # Its input ends, and so does it.
     atexit.register(server.communicate)
-    return server
+    return address
 
 
 def _serve() -> None:
     # Those of the tests, which import MLflow themselves, are none of a command.
     for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
         del os.environ[name]
+    ray_settings = {name: os.environ[name] for name in settings()}
     before = dict(os.environ)
     for name in IMPORTED:
         __import__(name)
@@ -105,13 +172,23 @@ def _serve() -> None:
     added = {name: value for name, value in os.environ.items() if name not in before}
     # Waited for with a time limit, and no handler has anything to do.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
-    answers = os.fdopen(os.dup(1), "w")
-    for line in sys.stdin:
-        request = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            _become(request, {**added, **request["env"]})
-        print(json.dumps(_ended(child, request["timeout"])), file=answers, flush=True)
+    listener = socket.socket(fileno=int(sys.argv[1]))
+    while listener in select.select([listener, sys.stdin], [], [])[0]:
+        asking, _ = listener.accept()
+        with asking:
+            _, files, _, _ = socket.recv_fds(asking, 1, 3)
+            request = json.loads(asking.makefile("rb").read())
+            child = os.fork()
+            if child == 0:
+                asking.close()
+                listener.close()
+                _become(request, {**added, **request["env"]}, files, ray_settings)
+            for file in files:
+                os.close(file)
+            code = _ended(child, request["timeout"])
+            # Who asked may have been ended.
+            with contextlib.suppress(BrokenPipeError):
+                asking.sendall(json.dumps(code).encode())
 
 
 def _ended(child: int, timeout: float) -> int | None:
@@ -128,7 +205,12 @@ def _ended(child: int, timeout: float) -> int | None:
             return None
 
 
-def _become(request: dict[str, object], env: dict[str, str]) -> None:
+def _become(
+    request: dict[str, object],
+    env: dict[str, str],
+    files: Sequence[int],
+    ray_settings: Mapping[str, str],
+) -> None:
     """Be the command, in this forked process, and never return."""
     code = 1
     try:
@@ -138,18 +220,18 @@ def _become(request: dict[str, object], env: dict[str, str]) -> None:
         os.environ.clear()
         os.environ.update(env)
         os.chdir(str(request["cwd"]))
-        for number, name in ((0, os.devnull), (1, str(request["out"])), (2, str(request["err"]))):
-            flags = os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT
-            opened = os.open(name, flags, 0o600)
-            os.dup2(opened, number)
-            os.close(opened)
+        for number, file in enumerate(files):
+            os.dup2(file, number)
+            os.close(file)
         arguments = request["arguments"]
         assert isinstance(arguments, list)
-        from safr_study import __file__ as package
         from safr_study.cli.app import main
 
-        # As ``python -m safr_study`` has it: the commands under "Next" repeat it.
-        sys.argv = [str(Path(package).with_name("__main__.py")), *arguments]
+        sys.argv = arguments
+        if request["ray"] is not None and uses_ray(arguments[1:]):
+            # Of this server and the cluster alike; a command's own environment has none of them.
+            os.environ.update(ray_settings)
+            connect(str(request["ray"]))
 
         try:
             main()

@@ -1,5 +1,9 @@
 """The README and the pages after it, command by command, as typed by a newcomer; the long ones in
-the README's own short form."""
+the README's own short form.
+
+``make demo`` and what serves run the installed program; the other commands are forks of a process
+that has its imports.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +20,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from commands import environment
+from fork_server import write_program
 from ray_nodes import free_port, ray_nodes
 from services import services
 from serving import answering
+from shared_ray import shared_address
 from written_commands import PAGES, ROOT, shell_blocks
 
 TEXT = "\n".join(PAGES.values())
 BIN = Path(sys.executable).parent
+TIMEOUT = 280
 LEDGER = "postgresql+psycopg://safr@postgres/ledger"
 MAKE_TEST = "make test"
 """Is what runs this."""
@@ -50,6 +57,7 @@ class Shell:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        write_program(folder / "bin" / "safr-study", TIMEOUT, shared_address())
         (folder / "data").mkdir()
         for name in ("sst2", "sst2-treebank", "imdb"):
             (folder / "data" / name).mkdir()
@@ -66,7 +74,7 @@ class Shell:
         del self.environment["SAFR_STUDY_HOME"]
         self.environment |= {
             "HOME": str(folder),
-            "PATH": os.pathsep.join([str(BIN), self.environment["PATH"]]),
+            "PATH": os.pathsep.join([str(folder / "bin"), str(BIN), self.environment["PATH"]]),
             "SAFR_STUDY_DATA": str(folder / "data"),
         }
 
@@ -82,7 +90,7 @@ class Shell:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=280,
+            timeout=TIMEOUT,
             check=False,
         )
         said = f"$ {line}\n{done.stdout}\n{done.stderr}"
@@ -93,8 +101,9 @@ class Shell:
 
 
 def served(shell: Shell, line: str, url: str) -> AbstractContextManager[None]:
-    """A line of the pages that serves, while the block runs."""
-    return answering(line, url, env=shell.environment, cwd=shell.folder)
+    """A line of the pages that serves, by the installed program, while the block runs."""
+    installed = os.pathsep.join([str(BIN), shell.environment["PATH"]])
+    return answering(line, url, env={**shell.environment, "PATH": installed}, cwd=shell.folder)
 
 
 def shortened(line: str) -> str:

@@ -38,7 +38,7 @@ def test_no_file_of_a_study_has_a_secret_of_its_environment(
         home = tmp_path / "home"
         words = ["search", "--dataset", "planted", "--study", "s", "--space", "smoke"]
         words += ["--trials", "4", "--epochs", "1", "--tracking-uri", address]
-        ended = safr(home, *words)
+        ended = safr(home, *words, own_ray=True)
         assert ended.code == 0, ended.err
         said = [ended, safr(home, "status", "s", "--json"), safr(home, "sync", "s")]
         said.append(safr(home, "doctor", "--tracking-uri", address))

@@ -44,15 +44,16 @@ def cut(journal: Path, number: int, home: Path) -> Path:
     return home
 
 
-def next_draws(recorded: Path, sampler: str, folder: Path) -> list[dict[str, Any]]:
-    """What each of the asks of a recorded study gives.
+def next_draws(
+    recorded: Path, sampler: str, folder: Path, asks: range = range(ASKS)
+) -> list[dict[str, Any]]:
+    """What asks of a recorded study give.
 
     Args:
         recorded: the unpacked home ``draws``.
         sampler: name of the sampler, and of its study.
         folder: an empty one, for the ledgers that are cut.
+        asks: numbers of the trials that are asked for.
     """
     journal = recorded / "ledgers" / f"{sampler}.journal"
-    return [
-        ask(cut(journal, number, folder / f"{sampler}-{number}"), sampler) for number in range(ASKS)
-    ]
+    return [ask(cut(journal, number, folder / f"{sampler}-{number}"), sampler) for number in asks]

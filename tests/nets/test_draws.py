@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from nets.draws import ASKS, DRAWS, SAMPLERS, next_draws
 from nets.old_home import unpacked
 
 TOLERANCE = 1e-6
-"""Relative. A model's draws (``tpe``, ``gp``) hang on the last bits of its sums, which processors
-and versions round differently; no ask depends on the draw of another, so they do not add up. The
-others draw the same to the last bit, everywhere."""
+"""Relative. The draws of a model (``tpe``, ``gp``) and of crossover's powers (``nsga2``) hang on
+last bits, which processors and versions round differently; no ask depends on the draw of another,
+so they do not add up. The others draw the same to the last bit, everywhere."""
+ROUNDED = ("tpe", "gp", "nsga2")
 
 
 @pytest.fixture(autouse=True)
@@ -31,12 +33,15 @@ def _one_thread() -> Iterator[None]:
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_the_next_draws_are_the_frozen_ones(sampler: str, tmp_path: Path) -> None:
     recorded = unpacked("draws", tmp_path)
-    drawn = next_draws(recorded, sampler, tmp_path / "cut")
     expected = json.loads(DRAWS.read_text("utf-8"))[sampler]
-    assert len(drawn) == len(expected) == ASKS
-    exact = sampler not in ("tpe", "gp")
-    for number, (new, old) in enumerate(zip(drawn, expected, strict=True)):
-        assert new == (old if exact else _nearly(old)), f"ask {number}"
+    assert len(expected) == ASKS
+    # A Gaussian process takes a second for each: every fourth in a push, all at night.
+    some = sampler == "gp" and "SAFR_TEST_EXAMPLES" not in os.environ
+    asks = range(0, ASKS, 4 if some else 1)
+    drawn = next_draws(recorded, sampler, tmp_path / "cut", asks)
+    for number, new in zip(asks, drawn, strict=True):
+        old = expected[number]
+        assert new == (_nearly(old) if sampler in ROUNDED else old), f"ask {number}"
 
 
 def _nearly(drawn: dict[str, Any]) -> dict[str, Any]:

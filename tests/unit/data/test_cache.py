@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from safr_study.data import EncodedCorpus, cache, encode_corpus, encoded_corpus, planted_corpus
+from safr_study.data import (
+    Corpus,
+    EncodedCorpus,
+    cache,
+    encode_corpus,
+    encoded_corpus,
+    planted_corpus,
+)
 from safr_study.data.encoding import named_arrays
 from safr_study.errors import BadInput
 from safr_study.settings import CorpusSpec
@@ -61,12 +68,16 @@ def test_an_entry_equals_the_corpus_and_is_made_once(
     _assert_equal(direct, second)
 
 
+@pytest.fixture(scope="module")
+def plain() -> Corpus:
+    return planted_corpus("planted", 0)
+
+
 @settings(max_examples=10, deadline=None)
 @given(rows=st.lists(st.text(st.characters(codec="utf-8"), max_size=20), min_size=4, max_size=9))
 def test_any_texts_survive_the_round_trip(
-    rows: list[str], tmp_path_factory: pytest.TempPathFactory
+    rows: list[str], plain: Corpus, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    plain = planted_corpus("planted", 0)
     split = dataclasses.replace(
         plain.dev, texts=rows, labels=plain.dev.labels[: len(rows)], rationale=None
     )

@@ -169,7 +169,7 @@ def test_rows_are_plain_and_say_nothing_where_nothing_is_known() -> None:
 
 
 def test_objectives_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ValueError, match="reference point"):
+    with pytest.raises(ValueError, match="shorter"):
         rung_reports(STUDY, rungs=(2,), objectives=OBJECTIVES, reference_point=(1.0,))
 
 

@@ -100,7 +100,7 @@ def test_a_file_that_is_no_database_is_one_sentence(home: Home) -> None:
 def test_making_the_store_says_nothing_and_sends_nothing(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path\n"
-        "from safr_study.home import open_home; from safr_study.tracking import open_store\n"
+        "from safr_study.home import open_home; from safr_study.tracking.store import open_store\n"
         "open_store(open_home(Path(sys.argv[1])))\n"
         "from mlflow.telemetry import get_telemetry_client\n"
         "assert get_telemetry_client() is None\n"
