@@ -149,6 +149,7 @@ def test_the_first_command_ends_with_what_to_try_next(tmp_path: Path) -> None:
     assert "safr-study pareto demo" in said
 
 
+@pytest.mark.timeout(600)
 def test_the_tour(shell: Shell) -> None:
     """Of the study: its tables, its models, one model, the confirmation."""
     lines = block_with("safr-study pareto s1")
