@@ -125,8 +125,7 @@ def test_a_study_is_seen_and_stopped_from_another_machine(
         assert seen.driver is not None
         assert seen.driver.pid == driver.pid
         assert [summary.running for summary in list_studies(stores)[0]] == [True]
-        ended = stop_study("s", stores, timeout=60)
-        assert ended.driver.pid == driver.pid
+        assert stop_study("s", stores, timeout=60) < 60
         assert driver.wait(10) == 0
     assert not study_status("s", stores).running
     close_storage(ledger.storage)
