@@ -18,6 +18,10 @@ from safr_study.settings import CorpusSpec, EvaluationConfig, Settings, TrainCon
 WEIGHTS = "weights.safetensors"
 VOCABULARY = "vocabulary.txt"
 MANIFEST = "model.json"
+MODEL = "model"
+"""Name of the best model's folder in that of its training."""
+STATE = "state"
+"""Beginning of the names of running states in the folder of a training."""
 MAX_MANIFEST_BYTES = 10_000_000
 """It has some thousands; a larger one is not read."""
 _SUFFIXES = frozenset(

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import optuna
 
-from safr_study.checkpoint.manifest import MANIFEST
+from safr_study.checkpoint.manifest import MANIFEST, MODEL, STATE
 from safr_study.errors import ServiceUnreachable
 from safr_study.home import Home
 from safr_study.ledger.ledger import Ledger
@@ -28,10 +28,6 @@ from safr_study.object_store import children, is_url, join, remove
 from safr_study.records import TrialRecord, TrialState
 from safr_study.sampling.fixed_trials import planned_trials
 
-STATE = "state"
-"""Beginning of the names of a trial's running states, in its folder."""
-MODEL = "model"
-"""Name of the best model in a trial's folder."""
 _KEY = re.compile(r"(?P<study>.+)-[0-9a-f]{8}")
 """Uid of a study: its name and a random part."""
 _UNFINISHED = {TrialState.RUNNING, TrialState.WAITING}

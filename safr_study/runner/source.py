@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 from safr_study.cluster.slots import time_left
 from safr_study.ledger.ledger import Ledger
-from safr_study.ledger.notes import stop_requested
 from safr_study.ledger.retention import tidy_trial, trial_folder
+from safr_study.ledger.stop_flag import stop_requested
 from safr_study.records import EpochReport, StudyObserver, TrialRecord, TrialState
 from safr_study.records.run import RunKey, RunResult
 from safr_study.runner.task import RunTask

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import psutil
 
+from safr_study.checkpoint.manifest import MODEL, STATE
 from safr_study.data import EncodedCorpus, EncodedSplit
 from safr_study.errors import SafrError, ServiceUnreachable, TrialFailure
-from safr_study.ledger.retention import MODEL, STATE
 from safr_study.object_store import is_url, join
 from safr_study.records import EpochReport, Replicate, Scores
 from safr_study.records.run import Answers, Measured, RunResult

@@ -13,7 +13,7 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
-from safr_study.checkpoint.manifest import verify_model
+from safr_study.checkpoint.manifest import MODEL, STATE, verify_model
 from safr_study.checkpoint.model_files import LoadedModel, load_model, save_model
 from safr_study.data import EncodedCorpus, EncodedSplit
 from safr_study.errors import BadInput, CorruptCheckpoint
@@ -37,7 +37,6 @@ from safr_study.features.paper.lines import (
 )
 from safr_study.features.paper.rows import PAPER_K, training_key
 from safr_study.features.study_base.provenance import provenance
-from safr_study.ledger.retention import MODEL, STATE
 from safr_study.model import SafrOutput
 from safr_study.records.run import Answers, RunResult
 from safr_study.runner.task import RunTask, SharedFault, event

@@ -6,6 +6,8 @@ import contextlib
 import copy
 import json
 import resource
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -572,3 +574,17 @@ def test_a_folder_that_another_trial_left_is_replaced(
     finished = train_run(task, corpus, seen := Seen())
     assert seen.epochs == [1, 2, 3, 4]
     assert numbers(finished) == numbers(expected)
+
+
+def test_a_worker_does_not_import_what_the_driver_alone_needs() -> None:
+    code = (
+        "import sys, safr_study.runner.worker\n"
+        "driver = ('optuna', 'mlflow', 'safr_study.ledger')\n"
+        "print([name for name in driver if name in sys.modules])\n"
+        "import safr_study.runner.source\n"
+        "print([name for name in driver if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    worker, driver = done.stdout.splitlines()
+    assert worker == "[]"
+    assert driver == "['optuna', 'safr_study.ledger']"
