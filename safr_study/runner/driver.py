@@ -40,7 +40,7 @@ from safr_study.errors import (
 from safr_study.ledger.driver_lock import Lease
 from safr_study.ledger.storage import ledger_errors
 from safr_study.records import EpochReport
-from safr_study.records.run import RunResult
+from safr_study.records.run import RunKey, RunResult
 from safr_study.redaction import is_secret_name
 from safr_study.runner.source import RunSource
 from safr_study.runner.task import EVENT, NODE, RunTask, SharedFault, read_event
@@ -48,8 +48,6 @@ from safr_study.runner.worker import trainable
 from safr_study.sampling.asha import Decision
 from safr_study.text import summary
 
-WORKER_DEATHS = 1
-"""Number of times that a run whose worker process dies resumes from its last epoch."""
 POLL_SECONDS = 3.0
 """Time between two looks for a request to stop and at the lock."""
 WORKER_DIED = (
@@ -107,7 +105,8 @@ def run(
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
                 scheduler=SourceScheduler(searcher),
-                num_samples=source.remaining,
+                # Ended by the searcher alone, as a run whose worker died is handed out again.
+                num_samples=-1,
                 max_concurrent_trials=slots.max_concurrent,
                 reuse_actors=True,
                 trial_name_creator=lambda trial: f"trial-{trial.trial_id}",
@@ -117,8 +116,6 @@ def run(
                 name="tune",
                 storage_path=str(scratch),
                 stop=stopper,
-                callbacks=[LostNodes()],
-                failure_config=tune.FailureConfig(max_failures=WORKER_DEATHS),
                 verbose=0,
             ),
         )
@@ -178,7 +175,10 @@ def _as_ours(error: Exception, source: RunSource) -> SafrError:
 class SourceSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
     """Asks the source for runs, and tells it what became of them.
 
-    Before each of its answers, and so before anything is written, the lock is looked at.
+    Before each of its answers, and so before anything is written, the lock is looked at. A run
+    whose worker process dies resumes once from its last epoch, under another of Ray's names: Ray's
+    own retry does not cover a worker that dies while it is handed its next run. The death of a
+    whole node is not held against its runs.
     """
 
     source: RunSource
@@ -191,18 +191,30 @@ class SourceSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
     def __post_init__(self) -> None:
         super().__init__()
         self._running: dict[str, RunTask] = {}
+        self._nodes: dict[str, str] = {}
+        self._died: set[RunKey] = set()
+        self._again: list[RunTask] = []
+        self._exhausted = False
 
     def suggest(self, trial_id: str) -> Any:
-        """The next run's task; ``Searcher.FINISHED`` when there is none."""
-        task = self._guarded(self.source.next)
+        """The next run's task; ``None``: none now; ``Searcher.FINISHED``: none any more."""
+        task = self._guarded(self._next)
         if task is None:
-            return Searcher.FINISHED
+            return None if self._running else Searcher.FINISHED
         self._running[trial_id] = task
         return task.to_config()
+
+    def _next(self) -> RunTask | None:
+        if self._again:
+            return self._again.pop(0)
+        task = None if self._exhausted else self.source.next()
+        self._exhausted = task is None
+        return task
 
     def stops(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Hand an event of a run to the source; whether the run is stopped by it."""
         task, text = self._running.get(trial_id), result.get(EVENT)
+        self._nodes[trial_id] = result.get(NODE, "")
         if task is None or text is None:
             return False
         reported = read_event(text)
@@ -225,9 +237,18 @@ class SourceSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Fail a run whose worker died; one that was stopped stays unfinished."""
-        if error and (task := self._running.get(trial_id)) is not None:
+        """Resume a run whose worker died, or fail it; one that was stopped stays unfinished."""
+        node = self._nodes.pop(trial_id, "")
+        task = self._running.get(trial_id)
+        if not error or task is None:
+            return
+        lost = _is_lost(node)
+        if task.key in self._died and not lost:
             self._end(trial_id, RunResult(*task.key, failure=WORKER_DIED))
+            return
+        if not lost:
+            self._died.add(task.key)
+        self._again.append(self._running.pop(trial_id))
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
@@ -255,6 +276,11 @@ class SourceSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         except faults as error:
             self.fault = error
             raise
+
+
+def _is_lost(node: str) -> bool:
+    """Whether a node of the cluster, by its id, is gone."""
+    return bool(node) and any(one["NodeID"] == node and not one["Alive"] for one in ray.nodes())
 
 
 def _as_error(fault: SharedFault, title: str) -> SafrError:
@@ -324,22 +350,6 @@ class SourceStopper(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
                 if not self.lock_lost and self.source.stop_requested(self.lease.since):
                     self.stopped.set()
         return self.stopped.is_set() or self.out_of_time or self.lock_lost
-
-
-class LostNodes(tune.Callback):  # type: ignore[misc]  # Ray ships no types
-    """A node that is lost is no fault of its runs: they resume elsewhere, however often."""
-
-    def __init__(self) -> None:
-        self._forgiven: set[tuple[str, str]] = set()
-
-    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Take the failure back that Ray has counted, once for each node."""
-        node = (trial.last_result or {}).get(NODE)
-        if node is None or (trial.trial_id, node) in self._forgiven:
-            return
-        if any(one["NodeID"] == node and not one["Alive"] for one in ray.nodes()):
-            self._forgiven.add((trial.trial_id, node))
-            trial.run_metadata.num_failures -= 1
 
 
 def trial_resources(slots: TrialSlots) -> tune.PlacementGroupFactory:

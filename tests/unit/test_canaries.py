@@ -145,12 +145,6 @@ def _dead_processes() -> bool:
     )
 
 
-def _run_metadata() -> bool:
-    source = _source("ray.tune.experiment.trial")
-    uses = ("self.run_metadata.num_failures += 1", "def last_result(self)")
-    return all(use in source for use in uses)
-
-
 def _pyfunc_flavour() -> bool:
     # Imported by the package's own module, which keeps a warning of MLflow's away.
     importlib.import_module("safr_study.tracking.served")
@@ -257,13 +251,6 @@ CANARIES = (
         "dead_processes",
         "seeing that the head of a local cluster was killed",
         _dead_processes,
-    ),
-    Canary(
-        "ray.tune.experiment.Trial.run_metadata.num_failures",
-        "runner/",
-        "run_metadata.num_failures",
-        "a lost node that is no failure of its trials",
-        _run_metadata,
     ),
     Canary(
         "the variables TUNE_* and RAY_*",

@@ -14,6 +14,7 @@ from safr_study.errors import BadInput, LockLost, ServiceUnreachable, StudyIncom
 from safr_study.ledger.driver_lock import Lease
 from safr_study.records import EpochReport, Replicate
 from safr_study.records.run import RunResult
+from safr_study.runner import driver
 from safr_study.runner.driver import SourceSearcher
 from safr_study.runner.source import FixedSource
 from safr_study.runner.task import NODE, RunTask, SharedFault, event, replicate_event
@@ -77,7 +78,6 @@ class Runs:
 def test_runs_begin_in_their_order_and_end_in_the_store() -> None:
     runs = Runs()
     assert [one.number for one in runs.begin("ab")] == [0, 1]
-    assert runs.searcher.suggest("c") == Searcher.FINISHED
     assert not runs.searcher.stops("b", event(epoch(1)))
     assert not runs.searcher.stops("b", replicate_event(3, epoch(1)))
     assert not runs.searcher.stops("b", {NODE: "where it runs"})
@@ -95,15 +95,47 @@ def test_the_end_of_a_run_is_kept_once() -> None:
     assert runs.stored == [(0, DONE)]
 
 
-def test_a_worker_that_died_fails_its_run_and_one_that_was_stopped_does_not() -> None:
+def test_no_end_is_told_while_a_run_may_have_to_be_done_again() -> None:
     runs = Runs()
     runs.begin("ab")
+    for name in "ab":
+        assert runs.searcher.suggest("c") is None
+        runs.searcher.stops(name, event(DONE))
+    assert runs.searcher.suggest("c") == Searcher.FINISHED
+
+
+def test_a_run_whose_worker_died_is_done_again_before_any_other_and_fails_at_the_second() -> None:
+    runs = Runs(count=3)
+    first, _ = runs.begin("ab")
     runs.searcher.on_trial_complete("a", error=True)
-    runs.searcher.on_trial_complete("b")
+    assert runs.stored == []
+    assert runs.begin("c") == [first]
+    runs.searcher.on_trial_complete("c", error=True)
     ((number, result),) = runs.stored
     assert (number, result.key) == (0, (0, 7))
     assert "its worker process died twice" in (result.failure or "")
     assert "--max-concurrent" in (result.failure or "")
+    assert [one.number for one in runs.begin("d")] == [2]
+
+
+def test_a_run_that_was_stopped_stays_unfinished() -> None:
+    runs = Runs()
+    runs.begin("a")
+    runs.searcher.on_trial_complete("a")
+    assert runs.stored == []
+    assert [one.number for one in runs.begin("b")] == [1]
+
+
+def test_a_lost_node_is_not_held_against_its_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = [{"NodeID": "lost", "Alive": False}, {"NodeID": "there", "Alive": True}]
+    monkeypatch.setattr(driver.ray, "nodes", lambda: nodes)
+    runs = Runs(count=1)
+    for name, node in (("a", "lost"), ("b", "there"), ("c", "lost"), ("d", "there")):
+        assert runs.stored == []
+        runs.begin(name)
+        runs.searcher.stops(name, {NODE: node})
+        runs.searcher.on_trial_complete(name, error=True)
+    assert [number for number, _ in runs.stored] == [0]
 
 
 def test_a_pruned_run_has_ended_for_good() -> None:
@@ -150,6 +182,9 @@ def test_a_source_counts_what_is_left() -> None:
     assert (runs.source.left, runs.searcher.ended) == (3, 0)
     runs.searcher.stops("a", event(DONE))
     runs.searcher.on_trial_complete("b", error=True)
+    assert (runs.source.left, runs.searcher.ended) == (2, 1)
+    runs.begin("c")
+    runs.searcher.on_trial_complete("c", error=True)
     assert (runs.source.left, runs.searcher.ended) == (1, 2)
     assert runs.source.seconds_left >= 0
 
@@ -157,6 +192,8 @@ def test_a_source_counts_what_is_left() -> None:
 @pytest.mark.parametrize("call", ["suggest", "epoch", "end", "death"])
 def test_without_the_lock_nothing_more_is_asked_or_written(call: str) -> None:
     runs = Runs()
+    runs.begin("a")
+    runs.searcher.on_trial_complete("a", error=True)
     runs.begin("a")
     runs.lock.held = False
     calls: dict[str, Any] = {
