@@ -61,6 +61,7 @@ def explained(
         words=tuple(
             ExplainedWord(
                 position=place,
+                before=" " if place else "",
                 text=word,
                 known=word not in unknown,
                 capacity=float(view.capacity[place]),
@@ -71,6 +72,7 @@ def explained(
             for place, word in enumerate(words)
         ),
         words_cut=cut,
+        after=" cut" * cut,
         view=view,
         layers=tuple(
             view if place == (view.layer, view.block) else view_of(random_rows(9), *place)

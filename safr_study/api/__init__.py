@@ -34,7 +34,7 @@ from safr_study.features.search.build_spec import study_spec
 from safr_study.features.search.search import search as run_search
 from safr_study.features.study_base.results import list_studies, load_result
 from safr_study.features.study_base.stores import open_stores
-from safr_study.settings import Preset, SamplerName, SchedulerName, SearchSpace
+from safr_study.settings import Preset, SamplerName, SchedulerName, SearchSpace, TokenizerName
 
 
 def search(
@@ -57,6 +57,9 @@ def search(
     precision: Literal["auto", "float32"] = "auto",
     text_column: str | None = None,
     label_column: str | None = None,
+    tokenizer: TokenizerName | None = None,
+    lowercase: bool | None = None,
+    max_len: int | None = None,
     train_limit: int | None = None,
     dev_limit: int | None = None,
     max_concurrent: int | None = None,
@@ -90,6 +93,9 @@ def search(
         precision: ``auto`` or ``float32``.
         text_column: of a file.
         label_column: of a file.
+        tokenizer: ``whitespace`` or ``words``; ``None``: ``words`` for data of your own.
+        lowercase: ignore case; ``None``: for data of your own.
+        max_len: words read of each text; ``None``: 128, 256 for ``imdb``.
         train_limit: texts, at most.
         dev_limit: texts, at most.
         max_concurrent: trials at once.

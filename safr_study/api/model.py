@@ -87,7 +87,7 @@ class Model:
         """Prediction and capacity per word of one text.
 
         Args:
-            text: split at white space.
+            text: cut into words as the model's own data.
             layer: where capacity is measured; ``None``: as in the model's study.
             layers: measure every layer too.
 

@@ -39,7 +39,7 @@ def datasets(
 
       safr-study datasets prefetch imdb
     """
-    from safr_study.data import describe, encoded_corpus, known_datasets
+    from safr_study.data import describe, encoded_corpus, known_datasets, word_defaults
 
     if action is None:
         known = known_datasets()
@@ -56,6 +56,7 @@ def datasets(
     if action != "prefetch" or dataset is None:
         raise BadInput("datasets", "say datasets prefetch NAME, or nothing to list them")
     spec = corpus_spec(dataset, text_column=text_column, label_column=label_column)
+    spec = spec.model_copy(update=word_defaults(spec.dataset))
     corpus = encoded_corpus(spec, open_stores(home).home.corpora)
     if json:
         output.print_json(

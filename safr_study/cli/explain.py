@@ -108,20 +108,18 @@ def _show(found: Explanation, top: int) -> None:
 
 
 def _coloured(found: Explanation, console: Console) -> Text:
-    """The text, each word on its tint, the top ones marked without colour as well."""
+    """The text as typed, each word on its tint, the top ones marked without colour as well."""
     from rich.text import Text
 
     from safr_study.render.format import tint
 
     largest = max(word.capacity for word in found.words)
-    words = [
-        (
-            f"*{word.shown}*" if word.top and console.color_system is None else word.shown,
-            _style(tint(word.capacity, largest), word.top, console),
-        )
-        for word in found.words
-    ]
-    return Text(" ").join(Text(*word) for word in words)
+    marked = Text()
+    for word in found.words:
+        plain = word.top and console.color_system is None
+        style = _style(tint(word.capacity, largest), word.top, console)
+        marked.append(word.shown_before).append(f"*{word.shown}*" if plain else word.shown, style)
+    return marked.append(found.shown_after)
 
 
 def _style(step: int, top: bool, console: Console) -> str:

@@ -83,6 +83,22 @@ Preset = Annotated[
 ]
 TextColumn = Annotated[str | None, option("Column of the texts.", panel="Data")]
 LabelColumn = Annotated[str | None, option("Column of the labels.", panel="Data")]
+Tokenizer = Annotated[
+    Literal["whitespace", "words"] | None,
+    option(
+        "What a word is: what stands between spaces, or punctuation split off too. Default: words "
+        "for your own data, whitespace for those known by name.",
+        panel="Data",
+    ),
+]
+Lowercase = Annotated[
+    bool | None,
+    option("Ignore case. Default: for your own data.", "--lowercase/--cased", panel="Data"),
+]
+MaxLen = Annotated[
+    int | None,
+    option("Words read of each text. Default: 128, 256 for imdb.", min=1, panel="Data"),
+]
 TrainLimit = Annotated[int | None, option("Use at most N texts.", panel="Data")]
 DevLimit = Annotated[int | None, option("Use at most N texts.", panel="Data")]
 TestLimit = Annotated[int | None, option("Use at most N texts.", panel="Data")]

@@ -31,6 +31,10 @@ QUIET_SECONDS = 20.0
 """Plain lines about epochs come no oftener than this."""
 
 
+MUCH_UNKNOWN = 10.0
+"""Percent of unknown words beyond which the plan says what to do."""
+
+
 def plan_lines(plan: StudyPlan) -> list[str]:
     """Lines on what is about to be done, and what it will cost."""
     spec, left = plan.spec, plan.trials - plan.done
@@ -43,6 +47,7 @@ def plan_lines(plan: StudyPlan) -> list[str]:
         f"objectives {' and '.join(o.label for o in spec.objectives)} on dev; "
         f"{plan.slots.sentence()}",
     ]
+    lines.append(_words_line(plan))
     if plan.done or plan.unfinished:
         lines.append(f"going on: {plan.done} done, {plan.unfinished} begun, {left} to finish")
     if rungs:
@@ -63,6 +68,22 @@ def plan_lines(plan: StudyPlan) -> list[str]:
         f"measured; early stopping may make it less), {size(plan.cost.disk_bytes)} of disk"
     )
     return lines
+
+
+def _words_line(plan: StudyPlan) -> str:
+    """How texts are cut into words, and what of them is lost; with what to do where it is much."""
+    data = plan.spec.corpus
+    cut = {"whitespace": "split at white space", "words": "with punctuation split off"}
+    case = "in lower case" if data.lowercase else "case kept"
+    line = f"words {cut[data.tokenizer]}, {case}; {plan.unknown:.1f} % of those on dev are unknown"
+    if plan.unknown <= MUCH_UNKNOWN:
+        return line
+    ways = [
+        *(["split punctuation off with --tokenizer words"] if data.tokenizer != "words" else []),
+        *(["ignore case with --lowercase"] if not data.lowercase else []),
+        "give more training texts",
+    ]
+    return f"{line}, which costs accuracy: {', or '.join(ways)}"
 
 
 class Reporter:

@@ -51,6 +51,9 @@ def search(
     ],
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    tokenizer: options.Tokenizer = None,
+    lowercase: options.Lowercase = None,
+    max_len: options.MaxLen = None,
     train_limit: options.TrainLimit = None,
     dev_limit: options.DevLimit = None,
     study: Annotated[

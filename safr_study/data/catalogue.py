@@ -6,8 +6,9 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from safr_study.data.planted import PLANTED, VARIANTS
+from safr_study.data.planted import PLANTED, VARIANTS, is_planted
 
 DATA_VARIABLE = "SAFR_STUDY_DATA"
 """Environment variable: a folder with one folder per data set, ``<name>/<split>.parquet``."""
@@ -56,6 +57,16 @@ def known_datasets() -> list[tuple[str, str, str]]:
         hub = f"hub {known.hub}" if known.hub else f"needs a local copy in {DATA_VARIABLE}/{name}"
         found.append((name, known.description, str(local_copy(name) or hub)))
     return found
+
+
+def word_defaults(dataset: str) -> dict[str, Any]:
+    """How texts are cut into words where the user does not say: fields of ``CorpusSpec``.
+
+    The paper's data sets are cut already, and keep their published numbers; a user's own are not.
+    """
+    if dataset in KNOWN or is_planted(dataset):
+        return {"tokenizer": "whitespace", "lowercase": False}
+    return {"tokenizer": "words", "lowercase": True}
 
 
 def slugify(dataset: str) -> str:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from safr_study.data.catalogue import KNOWN, slugify
 from safr_study.data.corpus import Corpus, Ints, Marks, Split
+from safr_study.data.words import WordSplitter
 from safr_study.errors import BadInput
 from safr_study.settings import UNK, CorpusSpec
 
@@ -113,7 +114,8 @@ def encode_corpus(corpus: Corpus, spec: CorpusSpec) -> EncodedCorpus:
     """Build the vocabulary from the training texts alone, and encode every split with it."""
     known = KNOWN.get(spec.dataset)
     max_len = spec.max_len or (known.max_len if known else MAX_LEN)
-    vocabulary = build_vocabulary(corpus.train.texts, spec.min_count)
+    splitter = WordSplitter.of(spec)
+    vocabulary = build_vocabulary(corpus.train.texts, spec.min_count, splitter)
     packed = pack_vocabulary(vocabulary)
     counts = {"vocabulary": len(vocabulary), "unlabelled_test": corpus.unlabelled_test}
     encoded: dict[str, EncodedSplit] = {}
@@ -121,11 +123,11 @@ def encode_corpus(corpus: Corpus, spec: CorpusSpec) -> EncodedCorpus:
         split: Split | None = getattr(corpus, name)
         if split is None:
             continue
-        tokens, offsets, full = encode_texts(split.texts, vocabulary, max_len)
-        labels, rationale = split.labels.astype(np.int64), None
-        if split.rationale is not None:
-            rationale = np.concatenate([marks[:max_len] for marks in split.rationale])
-            rationale = rationale.astype(np.int8)
+        tokens, offsets, full = encode_texts(split.texts, vocabulary, max_len, splitter)
+        labels, rationale = (
+            split.labels.astype(np.int64),
+            encode_rationale(split, max_len, splitter),
+        )
         for array in (tokens, offsets, labels, rationale):
             if array is not None:
                 array.setflags(write=False)
@@ -151,21 +153,25 @@ def encode_corpus(corpus: Corpus, spec: CorpusSpec) -> EncodedCorpus:
 
 
 def encode_texts(
-    texts: Iterable[str], vocabulary: Sequence[str], max_len: int
+    texts: Iterable[str],
+    vocabulary: Sequence[str],
+    max_len: int,
+    splitter: WordSplitter = WordSplitter(),  # noqa: B008 (frozen)
 ) -> tuple[Tokens, Ints, Ints]:
-    """Ids of the first ``max_len`` white-space tokens of each text.
+    """Ids of the first ``max_len`` words of each text.
 
     Args:
         texts: N texts.
         vocabulary: words by id, as ``EncodedCorpus.vocabulary``.
         max_len: tokens kept of each text.
+        splitter: cuts a text into words.
 
     Returns:
         tokens ``[T]``, offsets ``[N + 1]``, and the lengths ``[N]`` before the cut.
     """
     first = len(SPECIAL_WORDS)
     ids = {word: number for number, word in enumerate(vocabulary[first:], start=first)}
-    words = [text.split() for text in texts]
+    words = [splitter.words(text) for text in texts]
     full = np.fromiter(map(len, words), dtype=np.int64, count=len(words))
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.minimum(full, max_len))])
     flat = itertools.chain.from_iterable(row[:max_len] for row in words)
@@ -173,6 +179,30 @@ def encode_texts(
         map(ids.get, flat, itertools.repeat(UNK)), dtype=np.int32, count=int(offsets[-1])
     )
     return tokens, offsets, full
+
+
+def encode_rationale(split: Split, max_len: int, splitter: WordSplitter) -> Marks | None:
+    """Marks ``[T]`` of the words that ``encode_texts`` keeps; ``None`` where there are none.
+
+    A word that is a part of a white-space token has the mark of that token.
+    """
+    if split.rationale is None:
+        return None
+    if splitter.tokenizer == "whitespace":
+        rows = split.rationale
+    else:
+        rows = [
+            marks[_token_of_each_word(text, splitter)]
+            for text, marks in zip(split.texts, split.rationale, strict=True)
+        ]
+    return np.concatenate([marks[:max_len] for marks in rows]).astype(np.int8)
+
+
+def _token_of_each_word(text: str, splitter: WordSplitter) -> Ints:
+    """Number of the white-space token that each word is a part of."""
+    ends = [token.end for token in WordSplitter().placed(text)]
+    starts = [word.start for word in splitter.placed(text)]
+    return np.searchsorted(ends, np.array(starts, dtype=np.int64), side="right")
 
 
 def describe(corpus: EncodedCorpus) -> str:
@@ -221,7 +251,11 @@ def named_arrays(vocabulary: Bytes, splits: Mapping[str, EncodedSplit]) -> dict[
     return arrays
 
 
-def build_vocabulary(texts: Iterable[str], min_count: int) -> tuple[str, ...]:
+def build_vocabulary(
+    texts: Iterable[str],
+    min_count: int,
+    splitter: WordSplitter = WordSplitter(),  # noqa: B008 (frozen)
+) -> tuple[str, ...]:
     """The words seen ``min_count`` times or more, by falling count, then by the alphabet.
 
     Returns:
@@ -229,7 +263,7 @@ def build_vocabulary(texts: Iterable[str], min_count: int) -> tuple[str, ...]:
     """
     counts: Counter[str] = Counter()
     for text in texts:
-        counts.update(text.split())
+        counts.update(splitter.words(text))
     kept = [(-count, word) for word, count in counts.items() if count >= min_count]
     return (*SPECIAL_WORDS, *(word for _, word in sorted(kept)))
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 import safr_study
 from safr_study.checkpoint.model_files import LoadedModel
-from safr_study.data import encode_texts
+from safr_study.data import WordSplitter, encode_texts
 from safr_study.errors import BadInput
 from safr_study.evaluation.capacity import capacity
 from safr_study.evaluation.deletion import deletion_counts, rank_tokens
@@ -42,7 +42,7 @@ def explain_text(
 
     Args:
         loaded: the model.
-        text: split at white space; words beyond the model's maximum are cut off.
+        text: cut into words as the model's own data; those beyond its maximum are not read.
         reference: how the user named the model, for the record.
         layer: one of ``settings.LAYERS``, of the last block; ``None``: the layer that the model's
             evaluation takes.
@@ -52,9 +52,11 @@ def explain_text(
         BadInput: the layer is VMASK and the model has none, or a number is not finite.
     """
     chosen = layer or loaded.evaluation.capacity_layer.removesuffix("_relu")
-    words = text.split()
+    splitter = WordSplitter.of(loaded.corpus)
+    words = splitter.placed(text)
     seen = words[: loaded.max_len]
-    tokens, offsets, _ = encode_texts([text], loaded.vocabulary, loaded.max_len)
+    ends = [0, *(word.end for word in seen)]
+    tokens, offsets, _ = encode_texts([text], loaded.vocabulary, loaded.max_len, splitter)
     output = _forward(loaded, tokens.astype(np.int64))
     place = (chosen, 0 if chosen in BEFORE_THE_BLOCKS else loaded.config.shape.layers - 1)
     views = {
@@ -87,7 +89,8 @@ def explain_text(
         words=tuple(
             ExplainedWord(
                 position=position,
-                text=word,
+                before=text[ends[position] : word.start],
+                text=text[word.start : word.end],
                 known=int(tokens[position]) != UNK,
                 capacity=float(view.capacity[position]),
                 rank=int(ranks[position]),
@@ -97,6 +100,7 @@ def explain_text(
             for position, word in enumerate(seen)
         ),
         words_cut=len(words) - len(seen),
+        after=text[ends[-1] :],
         view=view,
         layers=tuple(views.values()) if all_layers else (),
     )

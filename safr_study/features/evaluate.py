@@ -9,7 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from safr_study.checkpoint.model_files import LoadedModel, load_model
-from safr_study.data import EncodedSplit, Split, SplitName, encode_texts, load_corpus
+from safr_study.data import (
+    EncodedSplit,
+    Split,
+    SplitName,
+    WordSplitter,
+    encode_rationale,
+    encode_texts,
+    load_corpus,
+)
 from safr_study.errors import BadInput
 from safr_study.evaluation.rankings import word_counts
 from safr_study.evaluation.scoring import evaluate_model
@@ -170,8 +178,7 @@ def _encode(texts: Split, class_names: tuple[str, ...], loaded: LoadedModel) -> 
             f"({', '.join(loaded.class_names[:5])}); give data with the model's classes",
         )
     places = np.array([loaded.class_names.index(name) for name in class_names], dtype=np.int64)
-    tokens, offsets, _ = encode_texts(texts.texts, loaded.vocabulary, loaded.max_len)
-    rationale = None
-    if texts.rationale is not None:
-        rationale = np.concatenate([marks[: loaded.max_len] for marks in texts.rationale])
+    splitter = WordSplitter.of(loaded.corpus)
+    tokens, offsets, _ = encode_texts(texts.texts, loaded.vocabulary, loaded.max_len, splitter)
+    rationale = encode_rationale(texts, loaded.max_len, splitter)
     return EncodedSplit(tokens, offsets, places[texts.labels], rationale)

@@ -33,7 +33,13 @@ from safr_study.figures.words import (
     draw_heatmap,
     left_out,
 )
-from safr_study.records.explanation import MOST_PICTURED, ExplainedWord, Explanation, LayerView
+from safr_study.records.explanation import (
+    MOST_PICTURED,
+    ExplainedWord,
+    Explanation,
+    LayerView,
+    visible,
+)
 
 _BARS_HEIGHT = 2.9
 _GRAPH_LINES = 5
@@ -116,8 +122,7 @@ def explanation_svgs(explanation: Explanation) -> dict[str, str]:
 
 def _quoted(explanation: Explanation) -> str:
     """The text's beginning."""
-    text = " ".join(word.shown for word in explanation.words)
-    return f"“{textwrap.shorten(text, 120, placeholder=' …')}”"
+    return f"“{textwrap.shorten(visible(explanation.text), 120, placeholder=' …')}”"
 
 
 def _side(explanation: Explanation) -> float:

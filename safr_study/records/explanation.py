@@ -19,6 +19,8 @@ MOST_PICTURED = 40
 TOP_SHARE = 0.3
 """k of the top words that are marked (the default k of SRS)."""
 
+_MOST_AFTER = 300
+"""Characters that are shown of the text that the model did not read."""
 _NAMES = {
     "embedding": "embedding",
     "vmask": "VMASK",
@@ -63,8 +65,10 @@ class ExplainedWord:
 
     position: int
     """Position in the text, from 0."""
+    before: str
+    """Text between the word before it, or the beginning, and this one, as typed."""
     text: str
-    """Word as written."""
+    """Word as typed."""
     known: bool
     """``False``: not in the vocabulary; the model sees the unknown word in its place."""
     capacity: float
@@ -80,7 +84,12 @@ class ExplainedWord:
     @property
     def shown(self) -> str:
         """The word for people: what would disturb a terminal or a page becomes a sign."""
-        return "".join(map(_visible, self.text))
+        return visible(self.text)
+
+    @property
+    def shown_before(self) -> str:
+        """The text before the word for people."""
+        return visible(self.before)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,10 +143,17 @@ class Explanation:
     """Those that the model saw, in the order of the text; may be empty."""
     words_cut: int
     """Words beyond ``source.max_len``, which it did not see."""
+    after: str
+    """Text after the last of ``words``, as typed."""
     view: LayerView
     """The chosen layer."""
     layers: tuple[LayerView, ...] = ()
     """All layers of all blocks in the order of the forward pass, if they were asked for."""
+
+    @property
+    def text(self) -> str:
+        """The whole text as typed."""
+        return "".join(word.before + word.text for word in self.words) + self.after
 
     @property
     def probability(self) -> float:
@@ -147,6 +163,12 @@ class Explanation:
     def highest(self, most: int) -> tuple[ExplainedWord, ...]:
         """The words of the highest capacity, at most so many, in the order of the text."""
         return tuple(word for word in self.words if word.rank < most)
+
+    @property
+    def shown_after(self) -> str:
+        """The text after the last word for people, its beginning alone where it is long."""
+        after = visible(self.after.rstrip())
+        return after if len(after) <= _MOST_AFTER else f"{after[:_MOST_AFTER]}…"
 
     @property
     def layer_title(self) -> str:
@@ -183,13 +205,14 @@ class Explanation:
 def explanation_to_plain(explanation: Explanation) -> dict[str, Any]:
     """All the numbers as JSON values.
 
-    Keys: ``prediction``, ``probabilities`` (by class), ``model`` (its source), ``layer``,
+    Keys: ``text``, ``prediction``, ``probabilities`` (by class), ``model`` (its source), ``layer``,
     ``block`` (from 0), ``notes``, ``words_cut``, ``words`` (a list of `ExplainedWord`; ``rank`` 0
     is the highest capacity), ``pairs`` and ``layers``. ``pairs`` has the matrices ``dot``,
     ``cosine`` (null where a row is zero) and ``interference``, their rows and columns in the order
     of ``words``. Each of ``layers`` has ``layer``, ``block``, ``capacity`` and ``pairs``.
     """
     return {
+        "text": explanation.text,
         "prediction": explanation.prediction,
         "probabilities": dict(explanation.probabilities),
         "model": to_plain(explanation.source),
@@ -220,8 +243,15 @@ def _pairs(view: LayerView) -> dict[str, Any]:
     }
 
 
+def visible(text: str) -> str:
+    """A text for people, its spaces and lines as they are: what would disturb becomes a sign."""
+    return "".join(map(_visible, text))
+
+
 def _visible(character: str) -> str:
     code = ord(character)
+    if character in "\n\t":
+        return character
     if code < 0x20:
         return chr(0x2400 + code)  # Unicode's pictures of control characters.
     hidden = (

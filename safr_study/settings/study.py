@@ -17,6 +17,7 @@ from safr_study.settings.training import TrainConfig
 PAD, UNK = 0, 1
 """Ids of a position without a word, and of a word outside the vocabulary."""
 CapacityLayer = Literal["ffn1_pre_relu", "ffn1_post_relu"]
+TokenizerName = Literal["whitespace", "words"]
 DeletionMode = Literal["remove", "unk", "attn", "gate"]
 SchedulerName = Literal["mo-asha", "none"]
 SamplerName = Literal["tpe", "nsga2", "gp", "qmc", "random", "grid"]
@@ -33,6 +34,11 @@ class CorpusSpec(Settings):
     """Column of the texts; ``None``: the only usual name that the file has."""
     label_column: str | None = None
     """Column of the labels; ``None``: the only usual name that the file has."""
+    tokenizer: TokenizerName = "whitespace"
+    """What a word is: what stands between white space, or with punctuation split off (``words``,
+    the default of the commands for data of the user's own)."""
+    lowercase: bool = False
+    """Whether case is ignored."""
     max_len: int | None = Field(default=None, ge=1, le=4096)
     """Tokens kept of each text; ``None``: 256 for ``imdb``, 128 for all others."""
     min_count: int = Field(default=2, ge=1)

@@ -52,7 +52,7 @@ class Prediction(BaseModel):
     probabilities: dict[str, float]
     """Probability by class; they sum to 1."""
     words: list[PredictedWord]
-    """Words that the model read, split at white space."""
+    """Words that the model read, as typed."""
     words_cut: int
     """Words beyond the model's maximum length, which it did not read."""
 

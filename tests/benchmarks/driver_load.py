@@ -187,6 +187,7 @@ def _plan(spec: StudySpec, concurrent: int, reference: tuple[float, ...]) -> Stu
     return StudyPlan(
         spec=spec,
         corpus="made-up curves",
+        unknown=0.0,
         trials=spec.trials,
         done=0,
         unfinished=0,

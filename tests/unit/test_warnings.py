@@ -22,6 +22,7 @@ from safr_study.render.result_tables import result_json, result_notes
 PLAN = StudyPlan(
     spec=stored_study.study_spec("s1", trials=9),
     corpus="planted",
+    unknown=0.0,
     trials=9,
     done=0,
     unfinished=0,

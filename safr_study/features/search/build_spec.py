@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from safr_study.data import canonical_dataset, slugify
+from safr_study.data import canonical_dataset, slugify, word_defaults
 from safr_study.settings import Objective, Resources, SearchSpace, StudySpec
 from safr_study.settings.space_files import find_space
 from safr_study.settings.study import parse_duration
@@ -42,11 +42,17 @@ def study_spec(options: Mapping[str, Any]) -> StudySpec:
     checked = Resources.parse(given, where="resources")
     # Part of the numbers, as it orders the sums: a trial computes with the cores that it has.
     threads = max(1, int(checked.cpus_per_trial))
-    dataset = {"dataset": canonical_dataset(str(options["dataset"]))}
+    dataset = canonical_dataset(str(options["dataset"]))
+    words = word_defaults(dataset)
+    words |= {name: options[name] for name in words if options[name] is not None}
     spec = StudySpec.parse(
         {
             "name": options["study"] or "unnamed",
-            "corpus": part("text_column", "label_column", "train_limit", "dev_limit") | dataset,
+            "corpus": {
+                "dataset": dataset,
+                **part("text_column", "label_column", "max_len", "train_limit", "dev_limit"),
+                **words,
+            },
             "space": found.model_dump(),
             "objectives": [objective.model_dump() for objective in wanted],
             **part("trials", "sampler", "seeds_per_trial", "warm_start", "epoch_budget", "seed"),

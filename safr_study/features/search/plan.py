@@ -34,6 +34,8 @@ class StudyPlan:
     spec: StudySpec
     corpus: str
     """One line about the data."""
+    unknown: float
+    """Share of the words on dev that are not in the vocabulary, percent."""
     trials: int
     """Trials to finish in all."""
     done: int
@@ -151,6 +153,7 @@ def study_plan(
     return StudyPlan(
         spec=spec,
         corpus=describe(corpus),
+        unknown=100.0 * corpus.counts["unknown_dev"] / max(1, corpus.counts["tokens_dev"]),
         trials=total,
         done=done,
         unfinished=sum(trial.state is TrialState.RUNNING for trial in trials),

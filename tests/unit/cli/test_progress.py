@@ -22,6 +22,7 @@ from safr_study.settings import TrainConfig
 PLAN = StudyPlan(
     spec=study_spec("s1", trials=4, train=TrainConfig(epochs=10), scheduler={"name": "none"}),
     corpus="planted: 2,000 train / 500 dev",
+    unknown=0.0,
     trials=4,
     done=0,
     unfinished=0,

@@ -221,6 +221,7 @@ def test_the_plain_form_holds_every_number(load: Load) -> None:
     assert plain["probabilities"] == dict(found.probabilities)
     assert plain["words"][3] == {
         "position": 3,
+        "before": " ",
         "text": "good",
         "known": True,
         "capacity": found.words[3].capacity,
@@ -260,6 +261,15 @@ def test_a_zero_row_has_no_cosine() -> None:
     ],
 )
 def test_words_are_shown_without_what_would_disturb(text: str, shown: str) -> None:
-    word = ExplainedWord(0, text, True, 0.5, 0, False, None)
+    word = ExplainedWord(0, "", text, True, 0.5, 0, False, None)
     assert word.shown == shown
     assert word.text == text
+
+
+def test_the_text_is_kept_as_typed_around_its_words(load: Load) -> None:
+    typed = "  It  was\n“good”, \t film "
+    found = explain(load(), typed)
+    assert found.text == typed
+    assert [word.text for word in found.words] == typed.split()
+    cut = explain(load(), " word" * (found.source.max_len + 3))
+    assert (cut.words_cut, cut.after) == (3, " word" * 3)

@@ -300,6 +300,7 @@ def test_ffn1_after_relu_is_drawn_where_it_was_chosen(tmp_path: Path) -> None:
         found.probabilities,
         found.words,
         found.words_cut,
+        found.after,
         after,
         found.layers,
     )
