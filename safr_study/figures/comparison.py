@@ -13,10 +13,10 @@ from safr_study.figures.canvas import (
     SERIES,
     WHITE,
     Chart,
+    Page,
     Point,
     chart,
     draw_front,
-    page,
     set_plane,
 )
 from safr_study.figures.front import CHART_HEIGHT, CHART_WIDTH
@@ -48,7 +48,7 @@ def comparison_figure(fronts: Sequence[ComparedFront], path: Path, *, caption: s
     """
     pairs = list(combinations(range(len(fronts[0][0].objectives)), 2))
     title = f"The fronts of {', '.join(study.name for study, _ in fronts)}"
-    with page(path, _WIDTH * len(pairs), _HEIGHT, title=title, caption=caption) as figure:
+    with Page(path, title, caption).figure(_WIDTH * len(pairs), _HEIGHT) as figure:
         panels = list(figure.subplots(1, len(pairs), squeeze=False).flat)
         for axes, pair in zip(panels, pairs, strict=True):
             _draw(axes, fronts, pair)

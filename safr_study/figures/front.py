@@ -28,13 +28,13 @@ from safr_study.figures.canvas import (
     Chart,
     Ends,
     Look,
+    Page,
     Point,
     add_legend,
     chart,
     cross_saturated,
     draw_front,
     draw_intervals,
-    page,
     reference_words,
     say_empty,
     set_plane,
@@ -238,16 +238,13 @@ def front_figure(result: StudyResult, path: Path) -> None:
     Raises:
         BadInput: another suffix.
     """
-    title = f"Study {result.name} on {result.dataset}"
-    draw_panels(result, path, title=title, caption=_caption(result))
+    draw_panels(result, Page(path, f"Study {result.name} on {result.dataset}", _caption(result)))
 
 
 def draw_panels(
     result: StudyResult,
-    path: Path,
+    page: Page,
     *,
-    title: str,
-    caption: str,
     room: Sequence[Sequence[float]] = (),
     add: Callable[[Panel], None] = lambda _: None,
 ) -> None:
@@ -255,9 +252,7 @@ def draw_panels(
 
     Args:
         result: as for `front_figure`.
-        path: as for `front_figure`.
-        title: of the page.
-        caption: under it.
+        page: the picture's file and its words.
         room: values of the objectives that ``add`` draws, for which the axes need room.
         add: draws into a panel, before the labels are placed.
 
@@ -269,7 +264,7 @@ def draw_panels(
     rows = -(-len(pairs) // columns)
     width = _LEGEND_WIDTH + _PANEL_WIDTH * columns
     height = _TITLE_HEIGHT + _PANEL_HEIGHT * rows
-    with page(path, width, height, title=title, caption=caption) as figure:
+    with page.figure(width, height) as figure:
         grid: list[Axes] = list(figure.subplots(rows, columns, squeeze=False).flat)
         for spare in grid[len(pairs) :]:
             spare.remove()

@@ -19,9 +19,9 @@ from safr_study.figures.canvas import (
     VERMILLION,
     WHITE,
     Chart,
+    Page,
     add_legend,
     chart,
-    page,
     say_empty,
 )
 from safr_study.records import RankedTrial, StudyResult
@@ -77,9 +77,8 @@ def parallel_figure(result: StudyResult, path: Path) -> None:
     scales = _axes(result)
     width = max(_LEAST_WIDTH, _AXIS_WIDTH * len(scales))
     title = f"Study {result.name} on {result.dataset}"
-    with page(
-        path, width, _HEIGHT, title=title, caption="better is up on the axes of the objectives"
-    ) as figure:
+    caption = "better is up on the axes of the objectives"
+    with Page(path, title, caption).figure(width, _HEIGHT) as figure:
         axes = figure.subplots()
         _draw(axes, result, scales)
         add_legend(figure, axes)
