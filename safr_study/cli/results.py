@@ -152,10 +152,16 @@ def compare(
 
       safr-study compare s1 s2 --json | jq '.studies[] | {study, hypervolume, share}'
     """
-    from safr_study.features.compare import compare as run
-    from safr_study.features.compare import comparison_json, comparison_page, write_comparison
+    from safr_study.features.compare import (
+        compare_studies,
+        comparison_json,
+        comparison_page,
+        study_view,
+        write_comparison,
+    )
 
-    comparison = run(studies, open_stores(home, storage=storage, reads=True), anyway=anyway)
+    stores = open_stores(home, storage=storage, reads=True)
+    comparison = compare_studies([study_view(name, stores) for name in studies], anyway=anyway)
     written = write_comparison(comparison, out) if out is not None else []
     if json:
         output.print_json({**comparison_json(comparison), "written": written})

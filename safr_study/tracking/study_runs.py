@@ -90,7 +90,7 @@ class StudyEnd:
     since 1970."""
 
     def __post_init__(self) -> None:
-        ended = [trial.ended for trial in self._trials() if trial.ended is not None]
+        ended = [trial.ended for trial in self.result.trials if trial.ended is not None]
         object.__setattr__(self, "at", entries.milliseconds(max(ended, default=None)) or now())
 
     def updates(self) -> list[TrialUpdate]:
@@ -98,11 +98,8 @@ class StudyEnd:
         ranks = {ranked.trial.number: ranked for ranked in self.result.ranked}
         return [
             TrialUpdate(trial, ranked=ranks.get(trial.number), ranked_at=self.at)
-            for trial in self._trials()
+            for trial in self.result.trials
         ]
-
-    def _trials(self) -> list[TrialRecord]:
-        return [*(ranked.trial for ranked in self.result.ranked), *self.result.unranked]
 
 
 class StudyRuns:

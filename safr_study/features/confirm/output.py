@@ -84,7 +84,7 @@ def confirmation_json(confirmation: Confirmation) -> dict[str, Any]:
     `trials_table` has, its objectives as ``dev`` and ``test`` by name with the points of each
     seed, ``parameters`` and ``runs``.
     """
-    knees = [ranked.trial.number for ranked in confirmation.result.ranked if ranked.knee]
+    knee = confirmation.result.knee
     return {
         "study": confirmation.study,
         "dataset": confirmation.dataset,
@@ -95,7 +95,7 @@ def confirmation_json(confirmation: Confirmation) -> dict[str, Any]:
         "front_before": [one.trial.number for one in confirmation.members],
         "front": [ranked.trial.number for ranked in confirmation.result.front],
         "stayed": len(confirmation.stayed),
-        "knee": knees[0] if knees else None,
+        "knee": None if knee is None else knee.trial.number,
         "trials": [_trial_json(confirmation, one) for one in confirmation.trials],
         "test_readings": to_plain(confirmation.readings),
         "notes": list(confirmation_notes(confirmation)),

@@ -54,7 +54,6 @@ class WrittenReport:
     def facts(self) -> dict[str, Any]:
         """Facts for programs: where the page is, and what it has."""
         result = self.report.result
-        missing = [self.report.examples.problem, *(one.problem for one in self.report.models)]
         return {
             "written": str(self.path),
             "bytes": self.bytes,
@@ -67,7 +66,7 @@ class WrittenReport:
             "texts": len(self.report.examples.texts),
             "compared": [] if self.report.comparison is None
             else list(self.report.comparison.names[1:]),
-            "missing": [sentence for sentence in dict.fromkeys(missing) if sentence],
+            "missing": self.report.missing,
         }  # fmt: skip
 
 
@@ -113,7 +112,6 @@ def study_page(report: StudyReport) -> str:
     # Capacity is taken in the last block: the last of a trial stays.
     at_ffn1 = {t.number: (t, one) for t, one in layers if one.layer == "ffn1_pre"}
     parameters = list(dict.fromkeys(n for trial in report.trials for n in trial.parameters))
-    missing = [report.examples.problem, *(one.problem for one in report.models)]
     settings = flat_settings(report.spec.model_dump(mode="json"))
     return document(
         "features/report/report.html",
@@ -137,7 +135,7 @@ def study_page(report: StudyReport) -> str:
         at_k=lambda scores, metric, k: scores.values[at_k(metric, k)],
         is_saturated=is_saturated,
         z95=Z95,
-        missing=list(dict.fromkeys(filter(None, missing))),
+        missing=report.missing,
         explained=[one for one in report.models if one.explanations],
         layers=layers,
         at_ffn1=list(at_ffn1.values()),
@@ -163,8 +161,7 @@ def lead(report: StudyReport) -> str:
         f"{len(result.front)} of {len(result.ranked)} ranked trials are on the front: none of the "
         "others is at least as good in everything and better in something."
     ]
-    knee = next((ranked for ranked in result.ranked if ranked.knee), None)
-    if knee is not None:
+    if (knee := result.knee) is not None:
         said.append(
             f"The best compromise, the knee, is {_named(knee.trial)} with {_all(knee, report)}."
         )
@@ -188,17 +185,16 @@ def lead(report: StudyReport) -> str:
 def key_facts(report: StudyReport) -> Iterator[tuple[str, str, str]]:
     """Name, value and a word on it."""
     result = report.result
-    knee = next((ranked for ranked in result.ranked if ranked.knee), None)
-    if knee is not None:
+    if (knee := result.knee) is not None:
         for objective, value in zip(report.objectives, values_of(knee), strict=True):
             yield f"{heading(objective)} of the knee", value_text(objective, value), "on dev"
     reference = ", ".join(f"{value:.4g}" for value in result.reference_point)
     yield "Hypervolume", f"{result.hypervolume:.1f}", f"from ({reference})"
-    complete = report.count(TrialState.COMPLETE)
+    complete = result.count(TrialState.COMPLETE)
     others = [
-        (report.count(TrialState.PRUNED), "stopped early"),
-        (report.count(TrialState.FAILED), "failed"),
-        (report.count(TrialState.RUNNING), "unfinished"),
+        (result.count(TrialState.PRUNED), "stopped early"),
+        (result.count(TrialState.FAILED), "failed"),
+        (result.count(TrialState.RUNNING), "unfinished"),
     ]
     said = ", ".join(f"{count} {what}" for count, what in others if count)
     yield "Trials", f"{complete} of {result.asked}", said or "complete"

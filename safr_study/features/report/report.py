@@ -25,7 +25,7 @@ from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.driver_lock import driver_of
 from safr_study.ledger.importance import parameter_importance
 from safr_study.ledger.notes import command_of
-from safr_study.records import StudyResult, TrialRecord, TrialState, to_plain
+from safr_study.records import StudyResult, TrialRecord, to_plain
 from safr_study.records.study import HistoryPoint, Importance
 from safr_study.render.format import half_widths
 from safr_study.render.history import hypervolume_history
@@ -90,12 +90,13 @@ class StudyReport:
     @property
     def trials(self) -> tuple[TrialRecord, ...]:
         """All trials, by number."""
-        members = (*(ranked.trial for ranked in self.result.ranked), *self.result.unranked)
-        return tuple(sorted(members, key=lambda trial: trial.number))
+        return tuple(sorted(self.result.trials, key=lambda trial: trial.number))
 
-    def count(self, state: TrialState) -> int:
-        """Trials in this state."""
-        return sum(trial.state is state for trial in self.trials)
+    @property
+    def missing(self) -> list[str]:
+        """Why something is not shown, a sentence each."""
+        problems = [self.examples.problem, *(one.problem for one in self.models)]
+        return list(dict.fromkeys(sentence for sentence in problems if sentence))
 
 
 def study_report(

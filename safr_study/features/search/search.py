@@ -73,8 +73,7 @@ class SearchOutcome:
     def shortfall(self) -> str | None:
         """Why there are fewer good trials than asked, in a sentence; ``None``: there are not."""
         # Those asked for, or all that the study's grid has.
-        result, planned = self.result, planned_trials(self.spec)
-        done = len(result.ranked) + done_count(result.unranked)
+        planned, done = planned_trials(self.spec), done_count(self.result.trials)
         if done >= planned or self.budget is not None:
             return None
         reason = (
@@ -82,7 +81,7 @@ class SearchOutcome:
             if self.spec.sampler == "grid"
             else "the same command tries as many more"
         )
-        return f"study {result.name!r} ended with {done} good trials of {planned}; {reason}"
+        return f"study {self.spec.name!r} ended with {done} good trials of {planned}; {reason}"
 
 
 def search(

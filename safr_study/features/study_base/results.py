@@ -184,16 +184,15 @@ def list_studies(stores: Stores) -> tuple[list[StudySummary], list[str]]:
             continue
         with ledger:
             result = rank_ledger(ledger)
-        states = [trial.state for trial in result.unranked]
         summaries.append(
             StudySummary(
                 name=name,
                 dataset=result.dataset,
                 asked=result.asked,
-                complete=len(result.ranked) + len(result.infeasible),
-                stopped=states.count(TrialState.PRUNED),
-                failed=states.count(TrialState.FAILED),
-                unfinished=states.count(TrialState.RUNNING),
+                complete=result.count(TrialState.COMPLETE),
+                stopped=result.count(TrialState.PRUNED),
+                failed=result.count(TrialState.FAILED),
+                unfinished=result.count(TrialState.RUNNING),
                 running=name in running,
                 hypervolume=result.hypervolume,
             )
