@@ -115,13 +115,12 @@ def report(
     stores = open_stores(home, storage=storage, reads=True)
     # What is being done, on a terminal alone.
     with output.err().status("") as status:
-        written = write_report(request, stores, say=lambda said: status.update(f"{said} ..."))
-    facts = written.facts()
+        facts = write_report(request, stores, say=lambda said: status.update(f"{said} ..."))
     if json:
         output.print_json(facts)
         return
     output.hint(*(f"note: {sentence}" for sentence in facts["missing"]))
-    output.say(f"wrote {written.path} ({size(written.bytes)})")
+    output.say(f"wrote {facts['written']} ({size(facts['bytes'])})")
 
 
 def compare(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,42 +42,18 @@ _LAYER_MEASURES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenReport:
-    """A report on disk."""
-
-    path: Path
-    bytes: int
-    report: StudyReport
-
-    def facts(self) -> dict[str, Any]:
-        """Facts for programs: where the page is, and what it has."""
-        result = self.report.result
-        return {
-            "written": str(self.path),
-            "bytes": self.bytes,
-            "study": result.name,
-            "dataset": result.dataset,
-            "trials": len(self.report.trials),
-            "front": [ranked.trial.number for ranked in result.front],
-            "hypervolume": result.hypervolume,
-            "models": [{"trial": one.trial, "role": one.role} for one in self.report.models],
-            "texts": len(self.report.examples.texts),
-            "compared": [] if self.report.comparison is None
-            else list(self.report.comparison.names[1:]),
-            "missing": self.report.missing,
-        }  # fmt: skip
-
-
 def write_report(
     request: ReportRequest, stores: Stores, *, say: Say = lambda _: None
-) -> WrittenReport:
+) -> dict[str, Any]:
     """Make the page and write it, whole or not at all.
 
     Args:
         request: what was asked for.
         stores: where the studies are.
         say: told what is done next.
+
+    Returns:
+        Facts for programs: where the page is (``written``, ``bytes``), and what it has.
 
     Raises:
         BadInput: a study is unknown, they cannot be compared, or the file cannot be written.
@@ -95,7 +70,20 @@ def write_report(
     except OSError as error:
         unfinished.unlink(missing_ok=True)
         raise BadInput("out", f"{request.out} cannot be written ({error.strerror})") from error
-    return WrittenReport(request.out, len(page), report)
+    result, compared = report.result, report.comparison
+    return {
+        "written": str(request.out),
+        "bytes": len(page),
+        "study": result.name,
+        "dataset": result.dataset,
+        "trials": len(report.trials),
+        "front": [ranked.trial.number for ranked in result.front],
+        "hypervolume": result.hypervolume,
+        "models": [{"trial": one.trial, "role": one.role} for one in report.models],
+        "texts": len(report.examples.texts),
+        "compared": [] if compared is None else list(compared.names[1:]),
+        "missing": report.missing,
+    }
 
 
 def study_page(report: StudyReport) -> str:

@@ -112,7 +112,10 @@ def study_report(
     with load_ledger(request.study, stores) as ledger:
         result, spec, facts = rank_ledger(ledger), ledger.spec, ledger.facts
         view = StudyView(result, spec, facts.corpus_fingerprint)
-        comparison = _comparison(view, request, stores)
+        comparison = None
+        if request.others:
+            others = [study_view(name, stores) for name in request.others]
+            comparison = compare_studies([view, *others], anyway=request.anyway)
         say("estimating what matters")
         importance = parameter_importance(ledger)
         confirmation = stored_confirmation(ledger)
@@ -139,13 +142,6 @@ def study_report(
         examples=examples,
         comparison=comparison,
     )
-
-
-def _comparison(view: StudyView, request: ReportRequest, stores: Stores) -> StudyComparison | None:
-    if not request.others:
-        return None
-    others = [study_view(name, stores) for name in request.others]
-    return compare_studies([view, *others], anyway=request.anyway)
 
 
 def _command(request: ReportRequest) -> str:

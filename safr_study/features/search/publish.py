@@ -11,7 +11,12 @@ import pandas as pd
 import yaml
 
 from safr_study.data import EncodedCorpus
-from safr_study.features.study_base.results import rank_ledger, result_files, write_files
+from safr_study.features.study_base.results import (
+    Content,
+    rank_ledger,
+    result_files,
+    write_files,
+)
 from safr_study.figures.parameters import parallel_figure
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.notes import began, command_of, delivery_ends
@@ -66,15 +71,15 @@ def finish_tracking(writer: StudyWriter, ledger: Ledger, *, interrupted: bool) -
     ledger.set_run_ids(writer.runs.run_ids())
     result = rank_ledger(ledger)
     history = hypervolume_history(result)
-    missing = writer.finish(
-        StudyEnd(
+    with tempfile.TemporaryDirectory() as folder:
+        end = StudyEnd(
             result,
             history,
-            files=study_files(ledger, result, history),
+            files=write_files(Path(folder), study_files(ledger, result, history)),
             tables=study_tables(result, history),
             interrupted=interrupted,
         )
-    )
+        missing = writer.finish(end)
     ledger.set_run_ids(writer.runs.run_ids())
     delivery_ends(ledger, missing, ended=not interrupted)
     return missing
@@ -82,8 +87,8 @@ def finish_tracking(writer: StudyWriter, ledger: Ledger, *, interrupted: bool) -
 
 def study_files(
     ledger: Ledger, result: StudyResult, history: tuple[HistoryPoint, ...]
-) -> dict[str, bytes]:
-    """Files that the study's run keeps next to its tables, by the artifact's path.
+) -> dict[str, Content]:
+    """Files that the study's run keeps next to its tables, by their names.
 
     One more artifact is one more entry here.
     """
@@ -95,9 +100,7 @@ def study_files(
     else:
         contents = {name: made for name, made in contents.items() if name.endswith(".csv")}
     log = study_log(result, command=command_of(ledger), began=began(ledger))
-    contents |= {"space.yaml": _space(ledger.spec), "study.log": log}
-    with tempfile.TemporaryDirectory() as folder:
-        return {path.name: path.read_bytes() for path in write_files(Path(folder), contents)}
+    return {**contents, "space.yaml": _space(ledger.spec), "study.log": log}
 
 
 def study_tables(

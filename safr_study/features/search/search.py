@@ -9,8 +9,7 @@ from typing import Protocol
 
 from safr_study.cluster.gpu_pilot import measured_slots
 from safr_study.cluster.ray_cluster import cluster
-from safr_study.cluster.slots import TrialSlots
-from safr_study.data import EncodedCorpus, encoded_corpus
+from safr_study.data import encoded_corpus
 from safr_study.errors import BadInput, ServiceUnreachable
 from safr_study.features.search.plan import (
     PER_TRIAL,
@@ -28,7 +27,7 @@ from safr_study.features.study_base.provenance import provenance
 from safr_study.features.study_base.results import rank_ledger
 from safr_study.features.study_base.stores import Stores
 from safr_study.home import Home
-from safr_study.ledger.driver_lock import Lease, driver_lock
+from safr_study.ledger.driver_lock import driver_lock
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.notes import delivery_begins, delivery_ends, remember_command
 from safr_study.ledger.retention import tidy_study
@@ -145,9 +144,28 @@ def search(
             if slots is not None:
                 progress.planned(study_plan(spec, corpus, slots, ledger), before)
             try:
-                out_of_time = _run_trials(
-                    spec, corpus, ledger, slots, stores, lease, [writer, progress]
-                )
+                out_of_time = False
+                if slots is not None:
+                    # Here alone, as Ray reads its environment when it is first imported.
+                    from safr_study.runner.driver import run
+
+                    place = ledger.checkpoints(home)
+                    make_trial_root(place)
+                    source = SearchSource(
+                        ledger,
+                        spec,
+                        checkpoints=place,
+                        gpus_per_trial=slots.gpus_per_trial,
+                        observers=[writer, progress],
+                    )
+                    out_of_time = run(
+                        source,
+                        corpus,
+                        slots=slots,
+                        lease=lease,
+                        scratch=home.scratch / ledger.uid,
+                        time_budget=spec.time_budget,
+                    )
                 lease.check(f"study {spec.name!r}")
             except BaseException:
                 if lease.still_held():
@@ -172,44 +190,6 @@ def search(
             untracked,
             budget=_budget_sentence(spec, ledger.trials(), out_of_time=out_of_time),
         )
-
-
-def _run_trials(
-    spec: StudySpec,
-    corpus: EncodedCorpus,
-    ledger: Ledger,
-    slots: TrialSlots | None,
-    stores: Stores,
-    lease: Lease,
-    observers: Sequence[StudyObserver],
-) -> bool:
-    """Run what the ledger still lacks; whether the time budget ended it.
-
-    Raises:
-        StudyInterrupted: by Ctrl-C, SIGTERM or a request in the ledger.
-        SafrError: as `runner.driver.run`.
-    """
-    if slots is None:
-        return False
-    from safr_study.runner.driver import run
-
-    checkpoints = ledger.checkpoints(stores.home)
-    make_trial_root(checkpoints)
-    source = SearchSource(
-        ledger,
-        spec,
-        checkpoints=checkpoints,
-        gpus_per_trial=slots.gpus_per_trial,
-        observers=observers,
-    )
-    return run(
-        source,
-        corpus,
-        slots=slots,
-        lease=lease,
-        scratch=stores.home.scratch / ledger.uid,
-        time_budget=spec.time_budget,
-    )
 
 
 def register(

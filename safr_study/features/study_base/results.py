@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from safr_study.errors import BadInput
 from safr_study.features.study_base.stores import Stores
@@ -26,24 +26,6 @@ if TYPE_CHECKING:
 
 Content: TypeAlias = "str | pd.DataFrame | Callable[[Path], object]"
 """A text, a table for CSV, or a function that writes the file."""
-
-
-@dataclass(frozen=True, slots=True)
-class StudySummary:
-    """One line of the list of studies."""
-
-    name: str
-    dataset: str
-    asked: int
-    complete: int
-    stopped: int
-    """Early, by the scheduler."""
-    failed: int
-    unfinished: int
-    """Begun, and not ended."""
-    running: bool
-    """Whether somebody runs it now."""
-    hypervolume: float
 
 
 def rank_ledger(ledger: Ledger) -> StudyResult:
@@ -168,8 +150,13 @@ def write_files(folder: Path, contents: Mapping[str, Content]) -> list[Path]:
     return [folder / name for name in contents]
 
 
-def list_studies(stores: Stores) -> tuple[list[StudySummary], list[str]]:
-    """All studies of this home or storage by name, and a sentence for each that cannot be read."""
+def list_studies(stores: Stores) -> tuple[list[dict[str, Any]], list[str]]:
+    """All studies of this home or storage by name, and a sentence for each that cannot be read.
+
+    Each has ``name``, ``dataset``, ``asked``, ``complete``, ``stopped`` (early, by the scheduler),
+    ``failed``, ``unfinished`` (begun, and not ended), ``running`` (whether somebody runs it now)
+    and ``hypervolume``.
+    """
     summaries = []
     skipped = []
     names = stored_studies(stores.home, stores.storage_url)
@@ -185,16 +172,16 @@ def list_studies(stores: Stores) -> tuple[list[StudySummary], list[str]]:
         with ledger:
             result = rank_ledger(ledger)
         summaries.append(
-            StudySummary(
-                name=name,
-                dataset=result.dataset,
-                asked=result.asked,
-                complete=result.count(TrialState.COMPLETE),
-                stopped=result.count(TrialState.PRUNED),
-                failed=result.count(TrialState.FAILED),
-                unfinished=result.count(TrialState.RUNNING),
-                running=name in running,
-                hypervolume=result.hypervolume,
-            )
+            {
+                "name": name,
+                "dataset": result.dataset,
+                "asked": result.asked,
+                "complete": result.count(TrialState.COMPLETE),
+                "stopped": result.count(TrialState.PRUNED),
+                "failed": result.count(TrialState.FAILED),
+                "unfinished": result.count(TrialState.RUNNING),
+                "running": name in running,
+                "hypervolume": result.hypervolume,
+            }
         )
     return summaries, skipped
