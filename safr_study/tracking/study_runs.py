@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, count
 from pathlib import Path
+from typing import Self
 
 import pandas as pd
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric
 
 from safr_study.data import slugify
+from safr_study.ledger.ledger import Ledger
 from safr_study.records import Provenance, RankedTrial, StudyResult, TrialRecord, TrialState
 from safr_study.records.study import HistoryPoint
 from safr_study.settings import StudySpec
@@ -43,6 +45,18 @@ class TrackedStudy:
     """Origin of the numbers that this process adds."""
     corpus_facts: Mapping[str, int | str] = field(default_factory=dict)
     """Counts and other facts of the corpus, by name."""
+
+    @classmethod
+    def of(cls, ledger: Ledger, provenance: Provenance | None = None) -> Self:
+        """A ledger's study.
+
+        Args:
+            ledger: the study.
+            provenance: of the numbers that this process adds; ``None``: of those that are there.
+        """
+        facts = ledger.facts
+        origin = provenance or Provenance(**facts.provenance)
+        return cls(ledger.uid, facts.slug, ledger.spec, origin, facts.corpus)
 
     def tags(self, kind: str) -> dict[str, str]:
         """Tags of a new run: ``study``, ``trial`` or ``confirm``."""

@@ -12,9 +12,9 @@ from safr_study.errors import BadInput
 from safr_study.features.compare import comparison_page
 from safr_study.features.confirm.view import confirmation_page
 from safr_study.features.report import charts
+from safr_study.features.report.inspect_models import Say
 from safr_study.features.report.report import (
     ReportRequest,
-    Say,
     StudyReport,
     report_json,
     study_report,

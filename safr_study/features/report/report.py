@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,12 @@ from safr_study.features.compare import (
 )
 from safr_study.features.confirm.output import confirmation_json
 from safr_study.features.confirm.plan import stored_confirmation
-from safr_study.features.report.inspect_models import Examples, InspectedModel, inspect_models
+from safr_study.features.report.inspect_models import (
+    Examples,
+    InspectedModel,
+    Say,
+    inspect_models,
+)
 from safr_study.features.study_base.results import load_ledger, rank_ledger
 from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.driver_lock import driver_of
@@ -39,7 +44,6 @@ MOST_WHOLE = 200
 """Ranked trials of which everything measured is embedded: about 10 kB each."""
 TEXTS = 6
 """Example explanations."""
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from safr_study.features.study_base.results import (
 from safr_study.figures.parameters import parallel_figure
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.notes import began, command_of, delivery_ends
-from safr_study.records import Provenance, StudyResult
+from safr_study.records import StudyResult
 from safr_study.records.study import HistoryPoint
 from safr_study.render.front_page import front_page
 from safr_study.render.history import history_table, hypervolume_history
@@ -28,7 +28,7 @@ from safr_study.render.result_tables import result_table
 from safr_study.render.rungs import result_rungs, rung_rows
 from safr_study.render.study_log import study_log
 from safr_study.settings import StudySpec
-from safr_study.tracking.study_runs import StudyEnd, TrackedStudy
+from safr_study.tracking.study_runs import StudyEnd
 from safr_study.tracking.writer import StudyWriter
 
 
@@ -41,23 +41,6 @@ def corpus_facts(corpus: EncodedCorpus) -> dict[str, int | str]:
         "vocabulary": corpus.vocabulary_size,
         **corpus.counts,
     }
-
-
-def tracked_study(ledger: Ledger, provenance: Provenance | None = None) -> TrackedStudy:
-    """A ledger's study for MLflow.
-
-    Args:
-        ledger: the study.
-        provenance: of the numbers that this process adds; ``None``: of those that are there.
-    """
-    facts = ledger.facts
-    return TrackedStudy(
-        uid=ledger.uid,
-        dataset=facts.slug,
-        spec=ledger.spec,
-        provenance=provenance or Provenance(**facts.provenance),
-        corpus_facts=facts.corpus,
-    )
 
 
 def finish_tracking(writer: StudyWriter, ledger: Ledger, *, interrupted: bool) -> str | None:

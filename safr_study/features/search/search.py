@@ -21,7 +21,7 @@ from safr_study.features.search.plan import (
     study_plan,
     warm_start_trials,
 )
-from safr_study.features.search.publish import finish_tracking, tracked_study
+from safr_study.features.search.publish import finish_tracking
 from safr_study.features.study_base.cost import estimate, free_space_check
 from safr_study.features.study_base.provenance import provenance
 from safr_study.features.study_base.results import rank_ledger
@@ -46,6 +46,7 @@ from safr_study.settings import StudySpec
 from safr_study.tracking.registry import register_front
 from safr_study.tracking.runs import close_open_runs
 from safr_study.tracking.store import Store, open_store
+from safr_study.tracking.study_runs import TrackedStudy
 from safr_study.tracking.writer import StudyWriter
 
 
@@ -138,7 +139,7 @@ def search(
             ledger.update_spec(spec)
             remember_command(ledger, command)
             here = provenance(corpus.fingerprint, device=PER_TRIAL)
-            writer = StudyWriter(store, tracked_study(ledger, here))
+            writer = StudyWriter(store, TrackedStudy.of(ledger, here))
             delivery_begins(ledger, stores.tracking_uri)
             writer.start(before)
             if slots is not None:

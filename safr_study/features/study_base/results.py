@@ -150,6 +150,24 @@ def write_files(folder: Path, contents: Mapping[str, Content]) -> list[Path]:
     return [folder / name for name in contents]
 
 
+def stored_ledgers(stores: Stores) -> Iterator[tuple[str, bool, Ledger | BadInput]]:
+    """Each study of this home or storage: its name, whether somebody runs it, and its ledger.
+
+    A ledger is open until the next one is asked for. One that cannot be read is its error.
+    """
+    names = stored_studies(stores.home, stores.storage_url)
+    running = drivers(stores.home, names, stores.storage_url)
+    for name in names:
+        try:
+            ledger = find_ledger(name, stores)
+        except BadInput as error:
+            yield name, name in running, error
+            continue
+        if ledger is not None:
+            with ledger:
+                yield name, name in running, ledger
+
+
 def list_studies(stores: Stores) -> tuple[list[dict[str, Any]], list[str]]:
     """All studies of this home or storage by name, and a sentence for each that cannot be read.
 
@@ -159,18 +177,11 @@ def list_studies(stores: Stores) -> tuple[list[dict[str, Any]], list[str]]:
     """
     summaries = []
     skipped = []
-    names = stored_studies(stores.home, stores.storage_url)
-    running = drivers(stores.home, names, stores.storage_url)
-    for name in names:
-        try:
-            ledger = find_ledger(name, stores)
-        except BadInput as error:
-            skipped.append(str(error))
+    for name, running, ledger in stored_ledgers(stores):
+        if isinstance(ledger, BadInput):
+            skipped.append(str(ledger))
             continue
-        if ledger is None:
-            continue
-        with ledger:
-            result = rank_ledger(ledger)
+        result = rank_ledger(ledger)
         summaries.append(
             {
                 "name": name,
@@ -180,7 +191,7 @@ def list_studies(stores: Stores) -> tuple[list[dict[str, Any]], list[str]]:
                 "stopped": result.count(TrialState.PRUNED),
                 "failed": result.count(TrialState.FAILED),
                 "unfinished": result.count(TrialState.RUNNING),
-                "running": name in running,
+                "running": running,
                 "hypervolume": result.hypervolume,
             }
         )
