@@ -100,11 +100,9 @@ class Study:
 
         Columns: ``trial``, ``state``, ``label``, ``epochs``, ``seconds``, ``failure``.
         """
-        ranked = (one.trial for one in self.result.ranked)
-        trials = sorted([*ranked, *self.result.unranked], key=lambda trial: trial.number)
         rows = [
             (one.number, one.state.value, one.label, len(one.epochs), one.seconds, one.failure)
-            for one in trials
+            for one in sorted(self.result.trials, key=lambda trial: trial.number)
         ]
         columns = ["trial", "state", "label", "epochs", "seconds", "failure"]
         return pd.DataFrame(rows, columns=columns)

@@ -9,7 +9,7 @@ import typer
 
 from safr_study.cli import options, output
 from safr_study.cli.completion import complete_dataset
-from safr_study.cli.options import option, out_folder
+from safr_study.cli.options import corpus_spec, option, out_folder
 from safr_study.cli.progress import Reporter
 from safr_study.errors import StudyIncomplete
 from safr_study.home import open_home
@@ -38,9 +38,9 @@ def reproduce(
     ] = None,
     preset: options.Preset = "masked",
     epochs: options.Epochs = 100,
-    train_limit: options.TrainLimit = None,
-    dev_limit: options.DevLimit = None,
-    test_limit: options.TestLimit = None,
+    train_limit: options.Limit = None,
+    dev_limit: options.Limit = None,
+    test_limit: options.Limit = None,
     results: Annotated[
         Path | None,
         option(
@@ -82,20 +82,11 @@ def reproduce(
 
       safr-study reproduce rationale --dataset sst2-treebank
     """
-    from safr_study.data import canonical_dataset
     from safr_study.features.paper.rows import RunRequest, item_rows
-    from safr_study.settings import CorpusSpec
 
     # Asked first: a wrong name is said before any data is looked for.
     item_rows(item, dataset, row or ())
-    spec = CorpusSpec.parse(
-        {
-            "dataset": canonical_dataset(dataset),
-            "train_limit": train_limit,
-            "dev_limit": dev_limit,
-            "test_limit": test_limit,
-        }
-    )
+    spec = corpus_spec(dataset, train_limit=train_limit, dev_limit=dev_limit, test_limit=test_limit)
     at = open_home(home)
     request = RunRequest(
         item=item,

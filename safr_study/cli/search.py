@@ -51,8 +51,8 @@ def search(
     ],
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
-    train_limit: options.TrainLimit = None,
-    dev_limit: options.DevLimit = None,
+    train_limit: options.Limit = None,
+    dev_limit: options.Limit = None,
     study: Annotated[
         str | None, option("Its name; else one from the data set and the settings.")
     ] = None,

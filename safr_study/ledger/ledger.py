@@ -22,7 +22,7 @@ from safr_study.home import Home
 from safr_study.ledger.storage import close_storage, generations, open_storage
 from safr_study.ledger.trial_codec import RUNG, record_of, run_of, run_page
 from safr_study.object_store import join
-from safr_study.records import EpochReport, TrialRecord, TrialState, to_plain
+from safr_study.records import EpochReport, TrialRecord, to_plain
 from safr_study.records.run import RunResult
 from safr_study.sampling import experimental_allowed
 from safr_study.sampling.asha import Decision
@@ -223,6 +223,10 @@ class Ledger:
             self.study.enqueue_trial(enqueued(plan.point, spec.space))
         return self._settle(self.study.ask, number, spec)
 
+    def draw_again(self, number: int, spec: StudySpec) -> TrialRecord:
+        """Decide the settings of a trial that was cut off before they were written."""
+        return self._settle(partial(self._open, number), number, spec)
+
     def _settle(
         self, begin: Callable[[], optuna.Trial], number: int, spec: StudySpec
     ) -> TrialRecord:
@@ -314,19 +318,6 @@ class Ledger:
         self._set(number, "failure", sentence)
         self._tell(number, state=optuna.trial.TrialState.FAIL)
         return self.trial(number)
-
-    def unfinished(self, spec: StudySpec) -> list[TrialRecord]:
-        """Running trials of a driver that is gone: to go on from their checkpoints.
-
-        One that was cut off before its settings were written gets those that it would have had.
-        """
-        return [
-            trial
-            if trial.parameters
-            else self._settle(partial(self._open, trial.number), trial.number, spec)
-            for trial in self.trials()
-            if trial.state is TrialState.RUNNING
-        ]
 
     def set_run_ids(self, run_ids: Mapping[int, str]) -> None:
         """Remember the MLflow runs of trials; on the study, as finished trials are closed."""

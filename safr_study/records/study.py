@@ -160,6 +160,20 @@ class StudyResult:
         return tuple(ranked for ranked in self.ranked if ranked.on_front)
 
     @property
+    def knee(self) -> RankedTrial | None:
+        """The front's best compromise; ``None``: there is none."""
+        return next((ranked for ranked in self.ranked if ranked.knee), None)
+
+    @property
+    def trials(self) -> tuple[TrialRecord, ...]:
+        """All trials: the ranked ones in their order, then the others."""
+        return (*(ranked.trial for ranked in self.ranked), *self.unranked)
+
+    def count(self, state: TrialState) -> int:
+        """Number of trials in a state."""
+        return sum(trial.state is state for trial in self.trials)
+
+    @property
     def infeasible(self) -> tuple[TrialRecord, ...]:
         """Complete trials that miss a constraint: they are measured, but not ranked."""
         complete = TrialState.COMPLETE

@@ -303,13 +303,11 @@ def rank_metrics(ranked: RankedTrial | None, at: int) -> list[Metric]:
 
 def result_metrics(result: StudyResult, history: Sequence[HistoryPoint], at: int) -> list[Metric]:
     """The study's outcome, and how its hypervolume grew: at the step of the trials ended."""
-    states = [ranked.trial.state for ranked in result.ranked]
-    states += [trial.state for trial in result.unranked]
     named: dict[str, float | None] = {
         "front/size": len(result.front),
         "trials/asked": result.asked,
     }
-    named |= {f"trials/{state}": states.count(state) for state in TrialState}
+    named |= {f"trials/{state}": result.count(state) for state in TrialState}
     grown = [
         Metric("hypervolume", point.hypervolume, milliseconds(point.ended) or at, point.trials)
         for point in history

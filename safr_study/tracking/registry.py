@@ -181,10 +181,11 @@ def _refresh_fronts(store: Store, versions: Iterable[RegisteredModel], result: S
 
 def role_holders(result: StudyResult) -> dict[Role, TrialRecord]:
     """Which front member has which role; a saturated one is best in accuracy at most."""
-    sound = [ranked.trial for ranked in result.front if not ranked.trial.saturated]
+    front, knee = [ranked.trial for ranked in result.front], result.knee
+    sound = [trial for trial in front if not trial.saturated]
     candidates: dict[Role, TrialRecord | None] = {
-        "knee": next((r.trial for r in result.front if r.knee and r.trial in sound), None),
-        "best-accuracy": _best([ranked.trial for ranked in result.front], result, "accuracy"),
+        "knee": None if knee is None or knee.trial.saturated else knee.trial,
+        "best-accuracy": _best(front, result, "accuracy"),
         "best-srs": _best(sound, result, "srs"),
     }
     return {role: trial for role, trial in candidates.items() if trial is not None}

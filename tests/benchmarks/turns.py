@@ -56,9 +56,10 @@ class Checkout:
     folder: Path
 
     def environment(self, home: str) -> dict[str, str]:
-        """With the checkout's own code first."""
+        """With the checkout's own code first, which is compiled once as an installed one is."""
         path = os.pathsep.join([str(self.folder), str(self.folder / "tests")])
-        return {**os.environ, "PYTHONPATH": path, "SAFR_STUDY_HOME": home, "HF_HUB_OFFLINE": "1"}
+        own = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        return {**own, "PYTHONPATH": path, "SAFR_STUDY_HOME": home, "HF_HUB_OFFLINE": "1"}
 
     def seconds(self, arguments: Sequence[str], home: str, *, of_cpu: bool) -> float:
         """Time of one command to its end: of the clock, or of the processor."""

@@ -22,6 +22,8 @@ from safr_study.ledger.driver_lock import Driver, driver_lock, driver_of, driver
 from safr_study.ledger.postgres_lock import advisory_lock, held_locks
 from safr_study.ledger.storage import close_storage
 
+pytestmark = pytest.mark.cluster
+
 
 @pytest.fixture
 def url() -> Iterator[str]:

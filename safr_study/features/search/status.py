@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ class StudyStatus:
     begun: tuple[TrialProgress, ...]
     """Trials that run, or that wait for the next start where no driver runs the study."""
     waiting: int
-    """Trials still to begin."""
+    """Trials still to begin, before the running driver ends or in the next start."""
     seconds_since_begin: float | None
     """Seconds since its first trial was begun."""
     seconds_left: float | None
@@ -146,7 +147,11 @@ def _status(ledger: Ledger, name: str, stores: Stores) -> StudyStatus:
     planned = planned_trials(spec)
     done = [trial.state for trial in trials if trial.counts]
     begun = [trial for trial in trials if trial.state is TrialState.RUNNING]
-    waiting = max(0, planned - len(done) - len(begun))
+    # A failed trial is replaced by the next start, not by the one in which it failed.
+    since = math.inf if driver is None or driver.since is None else driver.since
+    failed = [trial for trial in trials if trial.state is TrialState.FAILED]
+    lost = sum((trial.ended or 0.0) >= since for trial in failed)
+    waiting = max(0, planned - len(done) - len(begun) - lost)
     unfinished = bool(begun) or waiting > 0
     delivery, first = Delivery.of(ledger), began(ledger)
     times = TrialTimes(spec)
@@ -159,7 +164,7 @@ def _status(ledger: Ledger, name: str, stores: Stores) -> StudyStatus:
         planned=planned,
         complete=done.count(TrialState.COMPLETE),
         stopped=done.count(TrialState.PRUNED),
-        failed=sum(trial.state is TrialState.FAILED for trial in trials),
+        failed=len(failed),
         begun=tuple(_progress(trial, spec) for trial in begun),
         waiting=waiting,
         seconds_since_begin=None if first is None else max(0.0, time.time() - first),

@@ -78,6 +78,17 @@ def test_it_runs_while_somebody_holds_it(ledger: Ledger, home: Home, stores: Sto
     assert not summary.running
 
 
+def test_a_trial_that_failed_is_done_again_by_the_next_driver_only(
+    ledger: Ledger, home: Home, stores: Stores
+) -> None:
+    with driver_lock(home, "s"):
+        assert study_status("s", stores).waiting == 4
+        ledger.fail(4, "while it ran")
+        driven = study_status("s", stores)
+        assert (driven.failed, len(driven.begun), driven.waiting) == (2, 0, 4)
+    assert study_status("s", stores).waiting == 5
+
+
 def test_a_study_with_all_its_trials_has_no_command(home: Home, stores: Stores) -> None:
     made = begin(home, study_spec(trials=2))
     for number in ask(made, 2):
