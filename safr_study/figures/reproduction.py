@@ -51,7 +51,7 @@ class TradeoffPoint:
 
 
 Means = Mapping[str, Sequence[tuple[float, Ends | None]]]
-"""By the name of a reading its value of each group, in [0, 1], and the ends of its interval."""
+"""Values of each reading, one per group, in [0, 1], with the ends of its interval."""
 
 
 def tradeoff_figure(
