@@ -173,7 +173,7 @@ def _axes(result: StudyResult) -> list[_Axis]:
     axes = [_parameter(name, [trial.parameters.get(name) for trial in trials]) for name in names]
     for place, name in enumerate(result.objectives):
         objective = Objective(name=name)
-        values = np.array([(trial.values or ())[place] for trial in trials], np.float64)
+        values = np.array([ranked.objectives[place] for ranked in result.ranked], np.float64)
         heights = _scaled(objective.sign * values)
         axes.append(_Axis(objective.label, heights, _ticks(values, heights)))
     # An axis on which all are equal says nothing.
