@@ -23,13 +23,13 @@ from safr_study.features.paper.lines import (
     SentimentCapacity,
     read_file,
 )
-from safr_study.features.paper.rows import PaperRow, WantedRun
+from safr_study.features.paper.rows import Item, PaperRow, RunRequest, WantedRun
 from safr_study.features.paper.runs import Drive, RunPlan
 from safr_study.home import Home
 from safr_study.records import Scores
 from safr_study.records.run import Answers, EffectiveWeights, RunResult
 from safr_study.runner.source import FixedSource
-from safr_study.settings import CURVE_SHARES, EvaluationConfig
+from safr_study.settings import CURVE_SHARES, CorpusSpec, EvaluationConfig
 from safr_study.settings.metrics import OF_CURVE
 
 DRAWS = 10
@@ -110,6 +110,11 @@ def table_lines(
                 )
             )
     return lines
+
+
+def request_of(item: Item, seeds: int, dataset: str = "sst2-treebank") -> RunRequest:
+    """An item asked for, without a place for its lines."""
+    return RunRequest(item, CorpusSpec(dataset=dataset), seeds, "masked", Path("nowhere"))
 
 
 def line_of(wanted: WantedRun) -> RunLine:

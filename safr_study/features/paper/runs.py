@@ -17,7 +17,7 @@ from safr_study.errors import BadInput, StudyIncomplete, StudyInterrupted
 from safr_study.features.paper.compare import Reproduction, reproduce_item
 from safr_study.features.paper.lines import RunLine, append_line, read_file
 from safr_study.features.paper.measure import measure_paper_run
-from safr_study.features.paper.rows import RunRequest, WantedRun, paper_dataset, wanted_runs
+from safr_study.features.paper.rows import RunRequest, WantedRun, wanted_runs
 from safr_study.home import Home
 from safr_study.ledger.driver_lock import Lease
 from safr_study.ledger.retention import tidy_states
@@ -226,7 +226,7 @@ def reproduce(
         ServiceUnreachable: the data set is nowhere on this machine and the hub does not answer, or
             the cluster's head is gone.
     """
-    entries, dataset, file = request.rows, request.spec.dataset, request.file
+    file = request.file
     lock = file.with_name(f".{file.stem}.lock")
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
@@ -242,16 +242,9 @@ def reproduce(
         ) from None
     if not lines:
         raise StudyIncomplete(
-            f"no run of {request.item} on {dataset} could be finished; {failures[0]}"
+            f"no run of {request.item} on {request.spec.dataset} could be finished; {failures[0]}"
         )
-    return reproduce_item(
-        request.item,
-        entries,
-        lines,
-        paper_dataset=paper_dataset(dataset),
-        seeds=request.seeds,
-        failures=failures,
-    )
+    return reproduce_item(request, lines, failures)
 
 
 def _models(request: RunRequest, home: Home) -> str:

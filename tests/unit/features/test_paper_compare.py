@@ -14,7 +14,7 @@ import pytest
 from markdown_it import MarkdownIt
 from plain_scores import deletion_at
 from scipy import stats
-from synthetic_runs import run_line, table_lines
+from synthetic_runs import request_of, run_line, table_lines
 
 from safr_study.features.paper.compare import (
     PaperComparison,
@@ -227,7 +227,7 @@ def test_nothing_to_compare_is_an_error() -> None:
     with pytest.raises(ValueError, match="no run of these rows"):
         compare_rows(TABLE1[:1], table_lines(TABLE1[1:], 2), "sst2")
     with pytest.raises(ValueError, match="no run to compare"):
-        reproduce_item("table1", TABLE1, [], paper_dataset="sst2", seeds=3)
+        reproduce_item(request_of("table1", 3), [])
 
 
 def test_the_reading_of_table_3_that_is_nearest_is_named() -> None:
@@ -293,16 +293,9 @@ def test_curves_begin_at_the_whole_text_and_have_the_paper_s_points() -> None:
     )
 
 
-def item(name: str, seeds: int = 3, **changes: Any) -> Reproduction:
-    entries = {
-        "table1": TABLE1,
-        "table2": paper().named(paper().table2["sst2"]),
-        "table3": TABLE1[-1:],
-        "table6": paper().rows,
-        "figure3": TABLE1,
-    }[name]
-    lines = table_lines(entries, seeds, **changes)
-    return reproduce_item(name, entries, lines, paper_dataset="sst2", seeds=seeds)
+def item(name: Any, seeds: int = 3, **changes: Any) -> Reproduction:
+    request = request_of(name, seeds)
+    return reproduce_item(request, table_lines(request.rows, seeds, **changes))
 
 
 ITEMS = ("table1", "table2", "table3", "table6", "figure3")
@@ -409,12 +402,9 @@ def test_notes_say_how_to_read_the_numbers() -> None:
 def test_rows_that_lack_runs_and_failures_are_named() -> None:
     lines = [line for line in table_lines(TABLE1, 3) if line.row != SAFR.row or line.seed == 0]
     result = reproduce_item(
-        "table1",
-        TABLE1,
+        request_of("table1", 3),
         [line for line in lines if line.row.vmask],
-        paper_dataset="sst2",
-        seeds=3,
-        failures=["baseline seed 0 failed: the loss is not a finite number"],
+        ["baseline seed 0 failed: the loss is not a finite number"],
     )
     said = " ".join(notes(result))
     assert "Fewer runs than 3: safr(1, 0.1) 1." in said
@@ -427,7 +417,7 @@ def test_rows_that_lack_runs_and_failures_are_named() -> None:
 def test_devices_are_named_where_they_differ() -> None:
     lines = table_lines(TABLE1, 2)
     lines[0] = replace(lines[0], device="cuda")
-    result = reproduce_item("table1", TABLE1, lines, paper_dataset="sst2", seeds=2)
+    result = reproduce_item(request_of("table1", 2), lines)
     assert "Runs by device: cpu 5, cuda 1." in notes(result)
 
 
