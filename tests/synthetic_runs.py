@@ -102,10 +102,10 @@ def table_lines(
                 run_line(
                     entry.row,
                     seed,
-                    accuracy=numbers.accuracy + shift,
-                    random=numbers.accuracy_random_deletion + shift,
-                    top=numbers.accuracy_capacity_deletion - shift,
-                    dominant=0.97 if numbers.accuracy_capacity_deletion < 52 else 0.6,
+                    accuracy=numbers["accuracy"] + shift,
+                    random=numbers["accuracy_random_deletion"] + shift,
+                    top=numbers["accuracy_capacity_deletion"] - shift,
+                    dominant=0.97 if numbers["accuracy_capacity_deletion"] < 52 else 0.6,
                     **changes,
                 )
             )

@@ -16,8 +16,8 @@ from safr_study.features.study_base.stores import Stores
 from safr_study.figures.front import front_figure
 from safr_study.records import StudyResult
 from safr_study.records.study import Role as Role
+from safr_study.render.front_page import front_html, study_html
 from safr_study.render.history import hypervolume_history
-from safr_study.render.notebook import front_html, study_html
 from safr_study.render.result_tables import result_notes, result_table
 
 

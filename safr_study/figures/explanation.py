@@ -16,8 +16,8 @@ from safr_study.figures.canvas import (
     BLUE,
     DARK_GREY,
     SKY,
+    Page,
     blank_figure,
-    page,
     save_figure,
     style,
     svg_text,
@@ -61,7 +61,7 @@ def explanation_figure(explanation: Explanation, path: Path) -> None:
     width = 2 * side + 1.8
     title = f"{_quoted(explanation)}: {explanation.prediction} ({explanation.probability:.2f})"
     height = _BARS_HEIGHT + side + 2.0
-    with page(path, width, height, title=title, caption=_caption(explanation)) as figure:
+    with Page(path, title, _caption(explanation)).figure(width, height) as figure:
         grid = figure.add_gridspec(2, 2, height_ratios=[_BARS_HEIGHT, side + 0.8])
         _add_bars(figure.add_subplot(grid[0, :]), explanation, "a")
         graph = figure.add_subplot(grid[1, 0])

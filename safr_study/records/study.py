@@ -132,6 +132,11 @@ class RankedTrial:
         """Whether no other trial dominates it."""
         return self.front == 0
 
+    @property
+    def objectives(self) -> tuple[float, ...]:
+        """Values of the objectives in the study's order; a ranked trial always has them."""
+        return self.trial.values or ()
+
 
 @dataclass(frozen=True, slots=True)
 class StudyResult:

@@ -93,6 +93,11 @@ class RowOutcome:
     """Whether the paper's numbers are on the front of the rows shown."""
 
     @property
+    def accuracy(self) -> MetricOutcome:
+        """The accuracy on whole texts."""
+        return self.metrics[METRICS.index("accuracy")]
+
+    @property
     def srs(self) -> MetricOutcome:
         """The number that the paper is about."""
         return self.metrics[METRICS.index("srs")]
@@ -259,20 +264,19 @@ def compare_rows(
             MetricOutcome(
                 metric=metric,
                 ours=ours[name, metric],
-                paper=numbers.value(metric),
+                paper=numbers[metric],
                 difference=differences.get((name, metric)),
                 paper_difference=None
                 if base is None or name == base
-                else numbers.value(metric) - published[base].value(metric),
+                else numbers[metric] - published[base][metric],
             )
             for metric in METRICS
         )
         for name, numbers in published.items()
     }
-    axes = [METRICS.index(axis) for axis in _FRONT]
     # Means closer than this are a tie: they differ by the rounding of sums alone.
-    points = np.round([[row[axis].ours.mean for axis in axes] for row in metrics.values()], 9)
-    papers = np.array([[row[axis].paper for axis in axes] for row in metrics.values()])
+    points = np.round([[ours[name, axis].mean for axis in _FRONT] for name in metrics], 9)
+    papers = np.array([[numbers[axis] for axis in _FRONT] for numbers in published.values()])
     chances = front_chances(
         [[measured[name, axis] for axis in _FRONT] for name in metrics], [True, True]
     )

@@ -29,7 +29,7 @@ from safr_study.features.paper.curves import (
     sentiment_difference,
 )
 from safr_study.features.paper.lines import BASELINE_ROW, VMASK_ROW, Limits, RunLine
-from safr_study.features.paper.output import reproduction_json, reproduction_table
+from safr_study.features.paper.numbers import reproduction_json, reproduction_table
 from safr_study.features.paper.rows import METRICS, PaperRow, paper
 from safr_study.features.paper.view import paper_page
 from safr_study.render.text_table import TextPage, TextTable, latex_escaped
@@ -82,7 +82,7 @@ def test_ours_is_the_student_t_interval_over_the_seeds(metric: str) -> None:
             (np.mean(seen), low, high), abs=1e-9
         )
         assert found.ours.method == "student-t"
-        assert found.paper == getattr(entry.numbers["sst2"], metric)
+        assert found.paper == entry.numbers["sst2"][metric]
         assert found.inside is bool(low <= found.paper <= high)
 
 
@@ -98,7 +98,7 @@ def test_differences_are_paired_over_seeds(metric: str) -> None:
         (interval.low, interval.high), abs=1e-9
     )
     expected = SAFR.numbers["sst2"], paper().named(["vmask"])[0].numbers["sst2"]
-    assert found.paper_difference == getattr(expected[0], metric) - getattr(expected[1], metric)
+    assert found.paper_difference == expected[0][metric] - expected[1][metric]
     assert comparison.noise[metric] == pytest.approx(np.std(base, ddof=1))
 
 
@@ -185,7 +185,7 @@ def test_order_ranks_and_fronts_of_all_the_rows() -> None:
     lines = table_lines(rows, 3)
     comparison = compare_rows(rows, lines, "sst2")
     ours = [np.mean(values(lines, entry, "srs")) for entry in rows]
-    papers = [entry.numbers["sst2"].srs for entry in rows]
+    papers = [entry.numbers["sst2"]["srs"] for entry in rows]
     agreeing = sum(
         np.sign(round(ours[i] - ours[j], 9)) == np.sign(papers[i] - papers[j])
         for i, j in itertools.combinations(range(15), 2)
@@ -276,11 +276,11 @@ def test_curves_begin_at_the_whole_text_and_have_the_paper_s_points() -> None:
         assert [point.k for point in curve.points] == [0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5]
         numbers = curve.entry.numbers["sst2"]
         at_30 = {
-            "top": numbers.accuracy_capacity_deletion,
-            "random": numbers.accuracy_random_deletion,
+            "top": numbers["accuracy_capacity_deletion"],
+            "random": numbers["accuracy_random_deletion"],
         }
         known = {point.k: point.paper for point in curve.points if point.paper is not None}
-        assert known == {0.0: numbers.accuracy, 0.3: at_30[curve.deletion]}
+        assert known == {0.0: numbers["accuracy"], 0.3: at_30[curve.deletion]}
         whole = values(lines, curve.entry, "accuracy")
         assert curve.points[0].ours.points == pytest.approx(whole)
     top = [deletion_at(line.test, 0.5).accuracy_top for line in lines if line.row == SAFR.row]

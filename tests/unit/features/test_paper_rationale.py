@@ -17,7 +17,8 @@ from safr_study.features.paper.compare import (
 )
 from safr_study.features.paper.curves import compare_rankings, compare_sentiment
 from safr_study.features.paper.lines import RunLine
-from safr_study.features.paper.output import reproduction_json, reproduction_table, write_item
+from safr_study.features.paper.numbers import reproduction_json, reproduction_table
+from safr_study.features.paper.output import write_item
 from safr_study.features.paper.rows import item_rows, paper
 from safr_study.features.paper.view import paper_page
 
