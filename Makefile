@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test canary test-gpu drill pictures check audit results table bench efficiency format clean
+.PHONY: help install demo test test-cluster canary test-gpu drill pictures check audit results table bench efficiency format clean
 
 help:
 	@echo "make demo     install, run the built-in study, print its front"
 	@echo "make test     install, run the tests"
+	@echo "make test-cluster  the tests of clusters and outages, whatever changed, and keep that they passed"
 	@echo "make test-gpu the tests that need a GPU (torch's build for its CUDA must be installed)"
 	@echo "make canary   the newest allowed versions of all libraries, and what is used of their insides"
 	@echo "make drill    kill studies at random moments, and see them go on (20 minutes)"
@@ -43,6 +44,11 @@ test: install
 	# Where PYTHONDONTWRITEBYTECODE is set, every process that a test starts would compile them for itself.
 	$(BIN)/python -m compileall -q safr_study tests
 	$(PYTEST) --numprocesses 3 --dist loadfile --no-loadscope-reorder $(TESTS)
+
+# The tests that `make test` leaves out while nothing that they exercise changes, and the long ones of
+# their kind. When all passed, the digest of what they exercise is written, to be committed.
+test-cluster: install
+	$(PYTEST) -m 'cluster and not drill' --record-cluster-tier --numprocesses 2 --dist loadfile tests/integration
 
 # The newest versions that pyproject.toml allows, and whether what it uses of their insides is still there.
 CANARY := .venv-canary

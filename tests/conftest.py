@@ -22,6 +22,8 @@ settings.register_profile("push", deadline=None, max_examples=30, derandomize=Tr
 settings.register_profile("night", deadline=None, max_examples=int(_EXAMPLES or 300))
 settings.load_profile("push" if _EXAMPLES is None else "night")
 
+pytest_plugins = ["cluster_tier"]
+
 PLANTED = (
     "test_search.py",
     "test_report.py",

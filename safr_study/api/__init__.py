@@ -14,7 +14,6 @@ and the other way round. Every expected error is a `SafrError` that says what to
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
@@ -147,7 +146,7 @@ def studies(*, home: str | Path | None = None, storage: str | None = None) -> pd
     found, skipped = list_studies(open_stores(home, storage=storage))
     for sentence in skipped:
         output.warn(sentence)
-    return pd.DataFrame([asdict(study) for study in found])
+    return pd.DataFrame(found)
 
 
 def models(*, home: str | Path | None = None, tracking_uri: str | None = None) -> pd.DataFrame:

@@ -99,9 +99,7 @@ MaxLen = Annotated[
     int | None,
     option("Words read of each text. Default: 128, 256 for imdb.", min=1, panel="Data"),
 ]
-TrainLimit = Annotated[int | None, option("Use at most N texts.", panel="Data")]
-DevLimit = Annotated[int | None, option("Use at most N texts.", panel="Data")]
-TestLimit = Annotated[int | None, option("Use at most N texts.", panel="Data")]
+Limit = Annotated[int | None, option("Use at most N texts.", panel="Data")]
 Address = Annotated[
     str | None, option("A running Ray cluster; else one on this machine.", panel=_PLACES)
 ]
@@ -123,8 +121,8 @@ def _check_folder(path: Path | None) -> Path | None:
     return path
 
 
-def corpus_spec(dataset: str, *, text_column: str | None, label_column: str | None) -> CorpusSpec:
-    """The data of these options; a column that is not given stays unset.
+def corpus_spec(dataset: str, **options: str | int | None) -> CorpusSpec:
+    """The data of these options, by the fields of `CorpusSpec`; one that is not given stays unset.
 
     Raises:
         BadInputs: a value that cannot be.
@@ -132,8 +130,7 @@ def corpus_spec(dataset: str, *, text_column: str | None, label_column: str | No
     from safr_study.data import canonical_dataset
     from safr_study.settings import CorpusSpec
 
-    columns = {"text_column": text_column, "label_column": label_column}
-    given = {name: column for name, column in columns.items() if column is not None}
+    given = {name: value for name, value in options.items() if value is not None}
     return CorpusSpec.parse({"dataset": canonical_dataset(dataset), **given})
 
 

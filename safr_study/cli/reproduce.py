@@ -9,13 +9,13 @@ import typer
 
 from safr_study.cli import options, output
 from safr_study.cli.completion import complete_dataset
-from safr_study.cli.options import option, out_folder
+from safr_study.cli.options import corpus_spec, option, out_folder
 from safr_study.cli.progress import Reporter
 from safr_study.errors import StudyIncomplete
 from safr_study.home import open_home
 
 if TYPE_CHECKING:
-    from safr_study.features.paper.runs import RunRequest
+    from safr_study.features.paper.rows import RunRequest
     from safr_study.home import Home
 
 
@@ -38,9 +38,9 @@ def reproduce(
     ] = None,
     preset: options.Preset = "masked",
     epochs: options.Epochs = 100,
-    train_limit: options.TrainLimit = None,
-    dev_limit: options.DevLimit = None,
-    test_limit: options.TestLimit = None,
+    train_limit: options.Limit = None,
+    dev_limit: options.Limit = None,
+    test_limit: options.Limit = None,
     results: Annotated[
         Path | None,
         option(
@@ -82,21 +82,11 @@ def reproduce(
 
       safr-study reproduce rationale --dataset sst2-treebank
     """
-    from safr_study.data import canonical_dataset
-    from safr_study.features.paper.rows import item_rows
-    from safr_study.features.paper.runs import RunRequest
-    from safr_study.settings import CorpusSpec
+    from safr_study.features.paper.rows import RunRequest, item_rows
 
     # Asked first: a wrong name is said before any data is looked for.
     item_rows(item, dataset, row or ())
-    spec = CorpusSpec.parse(
-        {
-            "dataset": canonical_dataset(dataset),
-            "train_limit": train_limit,
-            "dev_limit": dev_limit,
-            "test_limit": test_limit,
-        }
-    )
+    spec = corpus_spec(dataset, train_limit=train_limit, dev_limit=dev_limit, test_limit=test_limit)
     at = open_home(home)
     request = RunRequest(
         item=item,
@@ -130,7 +120,7 @@ def _dry_run(request: RunRequest, home: Home, *, as_json: bool) -> None:
                 "item": request.item,
                 "dataset": request.spec.dataset,
                 "preset": request.preset,
-                "file": str(plan.file),
+                "file": str(request.file),
                 "wanted": len(plan.wanted),
                 "missing": runs,
                 "seconds": plan.seconds,
@@ -141,7 +131,8 @@ def _dry_run(request: RunRequest, home: Home, *, as_json: bool) -> None:
 
 
 def _run(request: RunRequest, home: Home, out: Path | None, *, as_json: bool) -> None:
-    from safr_study.features.paper.output import reproduction_json, write_item
+    from safr_study.features.paper.numbers import reproduction_json
+    from safr_study.features.paper.output import write_item
     from safr_study.features.paper.runs import reproduce as run
     from safr_study.features.paper.view import paper_page
 

@@ -115,13 +115,12 @@ def report(
     stores = open_stores(home, storage=storage, reads=True)
     # What is being done, on a terminal alone.
     with output.err().status("") as status:
-        written = write_report(request, stores, say=lambda said: status.update(f"{said} ..."))
-    facts = written.facts()
+        facts = write_report(request, stores, say=lambda said: status.update(f"{said} ..."))
     if json:
         output.print_json(facts)
         return
     output.hint(*(f"note: {sentence}" for sentence in facts["missing"]))
-    output.say(f"wrote {written.path} ({size(written.bytes)})")
+    output.say(f"wrote {facts['written']} ({size(facts['bytes'])})")
 
 
 def compare(
@@ -152,10 +151,16 @@ def compare(
 
       safr-study compare s1 s2 --json | jq '.studies[] | {study, hypervolume, share}'
     """
-    from safr_study.features.compare import compare as run
-    from safr_study.features.compare import comparison_json, comparison_page, write_comparison
+    from safr_study.features.compare import (
+        compare_studies,
+        comparison_json,
+        comparison_page,
+        study_view,
+        write_comparison,
+    )
 
-    comparison = run(studies, open_stores(home, storage=storage, reads=True), anyway=anyway)
+    stores = open_stores(home, storage=storage, reads=True)
+    comparison = compare_studies([study_view(name, stores) for name in studies], anyway=anyway)
     written = write_comparison(comparison, out) if out is not None else []
     if json:
         output.print_json({**comparison_json(comparison), "written": written})

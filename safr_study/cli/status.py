@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from safr_study.features.search.status import StudyStatus
-    from safr_study.features.study_base.results import StudySummary
     from safr_study.features.study_base.stores import Stores
     from safr_study.ledger.driver_lock import Driver
 
@@ -139,15 +138,15 @@ def _show_studies(stores: Stores, *, as_json: bool) -> None:
         output.out().print("No study yet; begin one: safr-study search --dataset planted")
 
 
-def _studies_table(studies: list[StudySummary]) -> TextTable:
+def _studies_table(studies: list[dict[str, Any]]) -> TextTable:
     """One line each; what is the same nothing for all of them gets no column."""
     counts = ("asked", "complete", "stopped", "failed", "unfinished")
     cells = {
-        "study": [study.name for study in studies],
-        "data": [study.dataset for study in studies],
-        **{f">{name}": [str(getattr(study, name)) for study in studies] for name in counts},
-        ">hypervolume": [f"{study.hypervolume:.1f}" for study in studies],
-        "now": ["running" if study.running else "" for study in studies],
+        "study": [study["name"] for study in studies],
+        "data": [study["dataset"] for study in studies],
+        **{f">{name}": [str(study[name]) for study in studies] for name in counts},
+        ">hypervolume": [f"{study['hypervolume']:.1f}" for study in studies],
+        "now": ["running" if study["running"] else "" for study in studies],
     }
     for name in (">stopped", ">failed", ">unfinished", "now"):
         if set(cells[name]) <= {"", "0"}:

@@ -16,9 +16,9 @@ from safr_study.features.study_base.results import load_ledger, rank_ledger, wri
 from safr_study.features.study_base.stores import Stores
 from safr_study.figures.comparison import comparison_figure
 from safr_study.pareto import front_numbers, hypervolume
-from safr_study.records import StudyResult, to_plain
+from safr_study.records import StudyResult, TrialState, to_plain
 from safr_study.records.study import HistoryPoint
-from safr_study.render.format import shown_setting, trial_badges, value_text, values_of
+from safr_study.render.format import shown_setting, trial_badges, value_text
 from safr_study.render.history import hypervolume_history
 from safr_study.render.result_tables import result_table
 from safr_study.render.text_table import TextPage, TextTable
@@ -79,26 +79,12 @@ class StudyComparison:
         return tuple(study.name for study in self.studies)
 
 
-def compare(names: Sequence[str], stores: Stores, *, anyway: bool = False) -> StudyComparison:
-    """Studies of this home or storage, with one reference point.
-
-    Args:
-        names: of two studies or more.
-        stores: where they are.
-        anyway: compare also what is of other data.
-
-    Raises:
-        BadInput: a study is unknown, or they cannot be compared.
-        ServiceUnreachable: the ledgers' database does not answer.
-    """
-    return compare_studies([study_view(name, stores) for name in names], anyway=anyway)
-
-
 def study_view(name: str, stores: Stores) -> StudyView:
-    """What a comparison needs of a study.
+    """What a comparison needs of a study of this home or storage.
 
     Raises:
         BadInput: there is no such study.
+        ServiceUnreachable: the ledger's database does not answer.
     """
     with load_ledger(name, stores) as ledger:
         return StudyView(rank_ledger(ledger), ledger.spec, ledger.facts.corpus_fingerprint)
@@ -123,7 +109,7 @@ def compare_studies(views: Sequence[StudyView], *, anyway: bool = False) -> Stud
     reference, said = _reference(views, objectives)
     signs = np.array([objective.sign for objective in objectives])
     # Every objective maximised.
-    points = np.array([values_of(ranked) for view in views for ranked in view.result.front])
+    points = np.array([ranked.objectives for view in views for ranked in view.result.front])
     points = signs * points.reshape(-1, len(signs))
     owners = np.repeat(np.arange(len(views)), [len(view.result.front) for view in views])
     on_joint, corner = front_numbers(points) == 0, signs * reference
@@ -134,14 +120,13 @@ def compare_studies(views: Sequence[StudyView], *, anyway: bool = False) -> Stud
         volume = hypervolume(points[own], corner)
         result = replace(view.result, reference_point=reference, hypervolume=volume)
         members = zip(result.front, on_joint[own], strict=True)
-        trials = [*(ranked.trial for ranked in result.ranked), *result.unranked]
         studies.append(
             ComparedStudy(
                 result=result,
                 history=hypervolume_history(result),
                 joint=tuple(ranked.trial.number for ranked, on_front in members if on_front),
                 exclusive=max(0.0, whole - hypervolume(points[~own], corner)),
-                epochs=sum(len(trial.epochs) * max(1, len(trial.replicates)) for trial in trials),
+                epochs=sum(len(t.epochs) * max(1, len(t.replicates)) for t in result.trials),
             )
         )
     return StudyComparison(
@@ -215,7 +200,7 @@ def comparison_json(comparison: StudyComparison) -> dict[str, Any]:
             {
                 "study": one.name,
                 "dataset": one.result.dataset,
-                "complete": len(one.result.ranked) + len(one.result.infeasible),
+                "complete": one.result.count(TrialState.COMPLETE),
                 "epochs": one.epochs,
                 "hypervolume": one.result.hypervolume,
                 "share": _share(one.result.hypervolume, comparison),
@@ -286,10 +271,10 @@ def _measure_warnings(views: Sequence[StudyView]) -> list[str]:
     said = []
     for what, values in (
         ("presets", [view.spec.train.preset for view in views]),
-        ("ways of measuring", [view.spec.evaluation.fingerprint() for view in views]),
+        ("ways of measuring", [view.spec.evaluation for view in views]),
     ):
-        if len(set(values)) > 1:
-            shown = f" ({', '.join(values)})" if what == "presets" else ""
+        if any(value != values[0] for value in values):
+            shown = f" ({', '.join(map(str, values))})" if what == "presets" else ""
             said.append(
                 f"The studies have different {what}{shown}: part of what differs comes from that."
             )
@@ -335,7 +320,7 @@ def _studies(comparison: StudyComparison) -> TextTable:
         rows.append(
             (
                 one.name,
-                str(len(one.result.ranked) + len(one.result.infeasible)),
+                str(one.result.count(TrialState.COMPLETE)),
                 f"{one.epochs:,}",
                 str(len(one.result.front)),
                 str(len(one.joint)),
@@ -355,13 +340,13 @@ def _joint(comparison: StudyComparison) -> TextTable:
         for ranked in one.result.front
         if ranked.trial.number in one.joint
     ]
-    members.sort(key=lambda member: -values_of(member[1])[0] * comparison.objectives[0].sign)
+    members.sort(key=lambda member: -member[1].objectives[0] * comparison.objectives[0].sign)
     rows = [
         (
             name,
             str(ranked.trial.number),
             ranked.trial.label,
-            *map(value_text, comparison.objectives, values_of(ranked)),
+            *map(value_text, comparison.objectives, ranked.objectives),
             trial_badges(ranked),
         )
         for name, ranked in members

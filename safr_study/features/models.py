@@ -9,7 +9,7 @@ from safr_study.features.study_base.results import load_ledger, rank_ledger
 from safr_study.features.study_base.stores import Stores
 from safr_study.records import RegisteredModel
 from safr_study.tracking.registry import list_models, register_front
-from safr_study.tracking.store import open_store, store_exists
+from safr_study.tracking.store import open_store
 from safr_study.tracking.ui import experiment_pages, serve_ui
 
 
@@ -30,7 +30,7 @@ def promote_study(name: str, stores: Stores) -> list[RegisteredModel]:
 
 def registered_models(stores: Stores) -> list[RegisteredModel]:
     """All versions of all models of safr-study; none where nothing was tracked yet."""
-    if not store_exists(stores.home, stores.tracking_uri):
+    if stores.tracking_uri is None and not stores.home.tracking_database.exists():
         return []
     return list_models(open_store(stores.home, stores.tracking_uri))
 
@@ -51,4 +51,4 @@ def browse_runs(stores: Stores, port: int, ready: Callable[[str, Mapping[str, st
     store = open_store(stores.home, stores.tracking_uri)
     with serve_ui(store, port) as server:
         ready(server.url, experiment_pages(store, server.url))
-        server.wait()
+        server.process.wait()

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from safr_study.errors import BadInput, SafrError
+from safr_study.errors import SafrError
 from safr_study.features.confirm.confirm import publish_confirmation
-from safr_study.features.search.publish import finish_tracking, tracked_study
+from safr_study.features.search.publish import finish_tracking
 from safr_study.features.search.search import register
-from safr_study.features.study_base.results import driven_ledger, find_ledger, rank_ledger
+from safr_study.features.study_base.results import driven_ledger, rank_ledger, stored_ledgers
 from safr_study.features.study_base.stores import Stores
-from safr_study.ledger.driver_lock import Lease, drivers
+from safr_study.ledger.driver_lock import Lease
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.notes import Delivery, delivery_begins, delivery_ends
 from safr_study.ledger.retention import is_finished
-from safr_study.ledger.storage import stored_studies
 from safr_study.records import RegisteredModel
 from safr_study.tracking.store import open_store
+from safr_study.tracking.study_runs import TrackedStudy
 from safr_study.tracking.writer import StudyWriter
 
 
@@ -40,21 +40,15 @@ class Synced:
 
 def unsynced(stores: Stores) -> list[str]:
     """Names of studies without a driver of which MLflow may lack something, by their ledgers."""
-    names = stored_studies(stores.home, stores.storage_url)
-    running = drivers(stores.home, names, stores.storage_url)
-    lacking = []
-    for name in names:
-        try:
-            ledger = find_ledger(name, stores)
-        except BadInput:
-            continue  # of another version: not to be read here
-        if ledger is None:
-            continue
-        with ledger:
-            delivery = Delivery.of(ledger)
-        if name not in running and delivery is not None and delivery.missing is not None:
-            lacking.append(name)
-    return lacking
+    # One of another version is not to be read here.
+    return [
+        name
+        for name, running, ledger in stored_ledgers(stores)
+        if not running
+        and isinstance(ledger, Ledger)
+        and (delivery := Delivery.of(ledger)) is not None
+        and delivery.missing is not None
+    ]
 
 
 def sync_study(name: str, stores: Stores) -> Synced:
@@ -81,7 +75,7 @@ def sync_study(name: str, stores: Stores) -> Synced:
 def _sync(ledger: Ledger, before: Delivery | None, stores: Stores, lease: Lease) -> Synced:
     title = f"study {ledger.spec.name!r}"
     store = open_store(stores.home, stores.tracking_uri)
-    writer = StudyWriter(store, tracked_study(ledger), runs_now=False)
+    writer = StudyWriter(store, TrackedStudy.of(ledger), runs_now=False)
     writer.start(ledger.trials())
     ended = is_finished(ledger) or (before is not None and before.ended)
     delivery_begins(ledger, stores.tracking_uri, ended=ended)

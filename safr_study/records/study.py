@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 from safr_study.records.run import CheckpointRef, EpochReport, Replicate
 from safr_study.records.scores import Scores
 from safr_study.settings import Value
 
+Role = Literal["knee", "best-accuracy", "best-srs"]
+"""A front member's role, which is the end of its alias in the registry."""
+ROLES: tuple[Role, ...] = get_args(Role)
+"""All roles, the most useful first."""
 _OF_VMASK = ("mask_hidden_dim", "gumbel_temperature", "vmask_beta")
 
 
@@ -128,6 +132,11 @@ class RankedTrial:
         """Whether no other trial dominates it."""
         return self.front == 0
 
+    @property
+    def objectives(self) -> tuple[float, ...]:
+        """Values of the objectives in the study's order; a ranked trial always has them."""
+        return self.trial.values or ()
+
 
 @dataclass(frozen=True, slots=True)
 class StudyResult:
@@ -158,6 +167,20 @@ class StudyResult:
     def front(self) -> tuple[RankedTrial, ...]:
         """The members of the first front."""
         return tuple(ranked for ranked in self.ranked if ranked.on_front)
+
+    @property
+    def knee(self) -> RankedTrial | None:
+        """The front's best compromise; ``None``: there is none."""
+        return next((ranked for ranked in self.ranked if ranked.knee), None)
+
+    @property
+    def trials(self) -> tuple[TrialRecord, ...]:
+        """All trials: the ranked ones in their order, then the others."""
+        return (*(ranked.trial for ranked in self.ranked), *self.unranked)
+
+    def count(self, state: TrialState) -> int:
+        """Number of trials in a state."""
+        return sum(trial.state is state for trial in self.trials)
 
     @property
     def infeasible(self) -> tuple[TrialRecord, ...]:

@@ -36,10 +36,6 @@ class Settings(BaseModel):
         except ValidationError as error:
             raise BadInputs(_faults(error, where)) from None
 
-    def fingerprint(self) -> str:
-        """SHA-256 of the canonical JSON form, hexadecimal."""
-        return fingerprint_of(self.model_dump(mode="json"))
-
 
 def fingerprint_of(values: object) -> str:
     """SHA-256 of a JSON value in canonical form (sorted keys, no spaces), hexadecimal."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
 
 from mlflow.exceptions import MlflowException
 
 from safr_study.data import slugify
 from safr_study.errors import BadInput
 from safr_study.records import RegisteredModel, StudyResult, TrialRecord
+from safr_study.records.study import ROLES, Role
 from safr_study.render.model_card import ModelCard
 from safr_study.settings import StudySpec
 from safr_study.tracking.entries import TRIAL_TAG
@@ -19,8 +19,6 @@ from safr_study.tracking.runs import study_runs
 from safr_study.tracking.store import Store, all_pages
 from safr_study.tracking.versions import create_version
 
-Role = Literal["knee", "best-accuracy", "best-srs"]
-ROLES: tuple[Role, ...] = ("knee", "best-accuracy", "best-srs")
 MODEL_PREFIX = "safr-"
 CONFIRMED_TAG = "confirmed_seeds"
 """Tag of a version that a confirmation registered: number of seeds behind its means."""
@@ -181,10 +179,11 @@ def _refresh_fronts(store: Store, versions: Iterable[RegisteredModel], result: S
 
 def role_holders(result: StudyResult) -> dict[Role, TrialRecord]:
     """Which front member has which role; a saturated one is best in accuracy at most."""
-    sound = [ranked.trial for ranked in result.front if not ranked.trial.saturated]
+    front, knee = [ranked.trial for ranked in result.front], result.knee
+    sound = [trial for trial in front if not trial.saturated]
     candidates: dict[Role, TrialRecord | None] = {
-        "knee": next((r.trial for r in result.front if r.knee and r.trial in sound), None),
-        "best-accuracy": _best([ranked.trial for ranked in result.front], result, "accuracy"),
+        "knee": None if knee is None or knee.trial.saturated else knee.trial,
+        "best-accuracy": _best(front, result, "accuracy"),
         "best-srs": _best(sound, result, "srs"),
     }
     return {role: trial for role, trial in candidates.items() if trial is not None}

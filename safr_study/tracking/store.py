@@ -95,11 +95,6 @@ def open_store(home: Home, tracking_uri: str | None = None) -> Store:
     return Store(uri, home.artifacts, _open_database(uri, scheme))
 
 
-def store_exists(home: Home, tracking_uri: str | None = None) -> bool:
-    """Whether there is anything to open yet; arguments as ``open_store``."""
-    return bool(tracking_uri or os.environ.get(URI_VARIABLE)) or home.tracking_database.exists()
-
-
 def all_pages(search: Any, *query: Any, **options: Any) -> list[Any]:
     """All results of a search of MLflow's client, which gives them page by page."""
     found: list[Any] = []

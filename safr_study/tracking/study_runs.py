@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, count
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import Self
 
 import pandas as pd
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric
 
 from safr_study.data import slugify
+from safr_study.ledger.ledger import Ledger
 from safr_study.records import Provenance, RankedTrial, StudyResult, TrialRecord, TrialState
 from safr_study.records.study import HistoryPoint
 from safr_study.settings import StudySpec
@@ -44,6 +45,18 @@ class TrackedStudy:
     """Origin of the numbers that this process adds."""
     corpus_facts: Mapping[str, int | str] = field(default_factory=dict)
     """Counts and other facts of the corpus, by name."""
+
+    @classmethod
+    def of(cls, ledger: Ledger, provenance: Provenance | None = None) -> Self:
+        """A ledger's study.
+
+        Args:
+            ledger: the study.
+            provenance: of the numbers that this process adds; ``None``: of those that are there.
+        """
+        facts = ledger.facts
+        origin = provenance or Provenance(**facts.provenance)
+        return cls(ledger.uid, facts.slug, ledger.spec, origin, facts.corpus)
 
     def tags(self, kind: str) -> dict[str, str]:
         """Tags of a new run: ``study``, ``trial`` or ``confirm``."""
@@ -79,8 +92,8 @@ class StudyEnd:
     """The ranked trials and the others; one that is marked as running is shown as killed."""
     history: tuple[HistoryPoint, ...] = ()
     """How the hypervolume grew."""
-    files: Mapping[str, bytes] = field(default_factory=dict)
-    """Artifacts of the parent run, by path."""
+    files: Sequence[Path] = ()
+    """Artifacts of the parent run; they are there until it has them, or is given up."""
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     """Tables of the parent run, by path; they end in ``.json``, as MLflow's do."""
     interrupted: bool = False
@@ -90,7 +103,7 @@ class StudyEnd:
     since 1970."""
 
     def __post_init__(self) -> None:
-        ended = [trial.ended for trial in self._trials() if trial.ended is not None]
+        ended = [trial.ended for trial in self.result.trials if trial.ended is not None]
         object.__setattr__(self, "at", entries.milliseconds(max(ended, default=None)) or now())
 
     def updates(self) -> list[TrialUpdate]:
@@ -98,11 +111,8 @@ class StudyEnd:
         ranks = {ranked.trial.number: ranked for ranked in self.result.ranked}
         return [
             TrialUpdate(trial, ranked=ranks.get(trial.number), ranked_at=self.at)
-            for trial in self._trials()
+            for trial in self.result.trials
         ]
-
-    def _trials(self) -> list[TrialRecord]:
-        return [*(ranked.trial for ranked in self.result.ranked), *self.result.unranked]
 
 
 class StudyRuns:
@@ -156,7 +166,7 @@ class StudyRuns:
 
     def write_trial(self, update: TrialUpdate) -> None:
         """Bring the run of a trial up to date; one that waits to begin has none."""
-        trial = update.trial
+        trial, ranked = update.trial, update.ranked
         if trial.state is TrialState.WAITING and trial.number not in self.trials:
             return
         tags = {**self._study.tags("trial"), entries.TRIAL_TAG: str(trial.number)}
@@ -172,22 +182,24 @@ class StudyRuns:
             trial,
             self._study.spec,
             alive=update.alive,
-            tags=self._parent_tag() | entries.rank_tags(update.ranked),
-            metrics=entries.rank_metrics(update.ranked, update.ranked_at),
+            tags=self._parent_tag() | (entries.rank_tags(ranked) if ranked else {}),
+            metrics=entries.rank_metrics(ranked, update.ranked_at) if ranked else (),
         )
 
     def write_end(self, end: StudyEnd) -> None:
         """Write the study's outcome and its files, and close the parent run."""
         assert self.parent is not None
-        tables = {path: _table_file(table) for path, table in end.tables.items()}
-        for path, content in {**end.files, **tables}.items():
-            self._put_file(self.parent, path, content)
-        listed = json.dumps([{"path": path, "type": "table"} for path in tables])
+        client, run_id = self._store.client, self.parent.run_id
+        for file in end.files:
+            client.log_artifact(run_id, str(file))
+        for path, table in end.tables.items():
+            client.log_text(run_id, _table_text(table), path)
+        listed = json.dumps([{"path": path, "type": "table"} for path in end.tables])
         self.written += self.parent.update(
             ended=end.at,
             status="KILLED" if end.interrupted else "FINISHED",
             params={},
-            tags={_TABLES_TAG: listed} if tables else {},
+            tags={_TABLES_TAG: listed} if end.tables else {},
             metrics=entries.result_metrics(end.result, end.history, end.at),
         )
 
@@ -211,7 +223,7 @@ class StudyRuns:
         )
         if made or not again:
             plain = json.dumps(study.spec.model_dump(mode="json"), indent=2)
-            self._put_file(parent, "study.json", plain.encode())
+            self._store.client.log_text(parent.run_id, plain, "study.json")
         self.parent = parent
 
     def _dataset_input(self) -> DatasetInput:
@@ -225,18 +237,8 @@ class StudyRuns:
         )
         return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
 
-    def _put_file(self, run: TrackedRun, path: str, content: bytes) -> None:
-        """Write or replace an artifact, ``front.png`` or ``tables/trials.json``."""
-        folder, name = PurePosixPath(path).parent, PurePosixPath(path).name
-        with tempfile.TemporaryDirectory() as local:
-            file = Path(local) / name
-            file.write_bytes(content)
-            self._store.client.log_artifact(
-                run.run_id, str(file), str(folder) if folder.name else None
-            )
 
-
-def _table_file(table: pd.DataFrame) -> bytes:
+def _table_text(table: pd.DataFrame) -> str:
     """A table as ``mlflow.log_table`` writes one, which would append to an earlier one.
 
     A value that is missing or no finite number is null.
@@ -245,7 +247,7 @@ def _table_file(table: pd.DataFrame) -> bytes:
     text: str = table.to_json(
         orient="split", index=False, date_format="iso", force_ascii=False, double_precision=15
     )
-    return text.encode()
+    return text
 
 
 def start_of(trial: TrialRecord) -> int:

@@ -21,7 +21,7 @@ from mlflow.entities import LoggedModel, LoggedModelOutput, Metric
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
-from safr_study.checkpoint.manifest import read_facts
+from safr_study.checkpoint.manifest import file_sha256, read_facts
 from safr_study.errors import CorruptCheckpoint
 from safr_study.object_store import local_copy
 from safr_study.render.model_card import ModelCard, shortened
@@ -211,10 +211,7 @@ def file_digests(folder: Path) -> dict[str, str]:
     files = sorted(folder.iterdir())
     if not all(file.is_file() and not file.is_symlink() for file in files):
         raise CorruptCheckpoint("checkpoint", f"{folder} holds more than plain files")
-    digests = {}
-    for file in files:
-        with file.open("rb") as stream:
-            digests[file.name] = hashlib.file_digest(stream, "sha256").hexdigest()
+    digests = {file.name: file_sha256(file) for file in files}
     weights_digest(digests, str(folder))
     return digests
 

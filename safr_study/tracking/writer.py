@@ -82,17 +82,12 @@ class StudyWriter:
         self._started = True
         threading.Thread(target=self._run, name="safr-tracking", daemon=True).start()
 
-    def trial_started(self, trial: TrialRecord) -> None:
-        """Note a trial that begins, or is resumed."""
-        self._note(trial)
+    def trial_started(self, trial: TrialRecord, _report: EpochReport | None = None) -> None:
+        """Note a trial that begins or is resumed, has a new epoch, or has ended."""
+        with self._news:
+            self._waiting[trial.number] = TrialUpdate(trial, alive=True)
 
-    def epoch_ended(self, trial: TrialRecord, _report: EpochReport) -> None:
-        """Note a trial with a new epoch."""
-        self._note(trial)
-
-    def trial_ended(self, trial: TrialRecord) -> None:
-        """Note a trial that is complete, pruned or failed."""
-        self._note(trial)
+    epoch_ended = trial_ended = trial_started
 
     @property
     def waiting(self) -> int:
@@ -151,10 +146,6 @@ class StudyWriter:
                     break
             self.abandon()
             return self._lacking()
-
-    def _note(self, trial: TrialRecord) -> None:
-        with self._news:
-            self._waiting[trial.number] = TrialUpdate(trial, alive=True)
 
     def _moves_on_from(self, successes: int) -> Callable[[], bool]:
         return lambda: self._done or self._successes > successes

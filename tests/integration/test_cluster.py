@@ -64,6 +64,7 @@ LOOPBACK = ("0100007F", "00000000000000000000000001000000", "0000000000000000FFF
 """127.0.0.1, ::1 and ::ffff:127.0.0.1 as the kernel writes them."""
 
 
+@pytest.mark.cluster
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="lists sockets as Linux does")
 def test_a_local_study_listens_on_the_loopback_interface_only(tmp_path: Path) -> None:
     done = subprocess.run(
@@ -105,6 +106,7 @@ with cluster():
 """
 
 
+@pytest.mark.cluster
 def test_what_rays_daemons_report_is_logged_and_not_printed(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", ERRORS],

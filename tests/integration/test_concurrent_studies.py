@@ -27,6 +27,7 @@ from safr_study.tracking.registry import list_models
 from safr_study.tracking.runs import experiment_name, find_runs
 from safr_study.tracking.store import open_store
 
+pytestmark = pytest.mark.cluster
 DRIVERS = 8
 PATHS = os.pathsep.join(str(path) for path in (Path(__file__).parents[1], Path(__file__).parent))
 

@@ -19,7 +19,7 @@ from safr_study.home import open_home
 from safr_study.tracking.store import Store, open_store
 from safr_study.tracking.ui import serve_ui
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.long, pytest.mark.timeout(3600)]
 
 MODEL = "models:/safr-planted@best-accuracy"
 TEXTS = ["the plot was superb , and so was the cast", "dull", ""]

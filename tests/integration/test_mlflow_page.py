@@ -34,7 +34,9 @@ def test_the_page_shows_the_runs_metrics_picture_and_models_of_a_study(tmp_path:
     writer = writer_of(store, spec)
     writer.start()
     grown = HistoryPoint(trial=2, ended=None, trials=3, epochs=9, hypervolume=123.25)
-    assert writer.finish(StudyEnd(result, (grown,), files={"front.png": PIXEL})) is None
+    picture = tmp_path / "front.png"
+    picture.write_bytes(PIXEL)
+    assert writer.finish(StudyEnd(result, (grown,), files=[picture])) is None
     register_front(store, result, uid="s1-1", spec=spec)
 
     with serve_ui(store, 0) as server:

@@ -11,6 +11,7 @@ from services import BUCKET, s3_server
 from safr_study.errors import ServiceUnreachable
 from safr_study.object_store import Mirror, check_place, children, local_copy, remove, size
 
+pytestmark = pytest.mark.cluster
 LARGE = 12 * 1024 * 1024
 """Bytes: more than one part of an upload."""
 

@@ -33,6 +33,7 @@ from safr_study.tracking.store import open_store
 from safr_study.tracking.study_runs import StudyEnd
 from safr_study.tracking.writer import StudyWriter
 
+pytestmark = pytest.mark.cluster
 TRIALS = 4
 STUDY = [
     *("search", "--dataset", "planted", "--study", "out", "--space", "smoke"),

@@ -26,7 +26,7 @@ from safr_study.records import TrialRecord, TrialState
 from safr_study.tracking.runs import experiment_name, find_runs
 from safr_study.tracking.store import open_store
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cluster, pytest.mark.long, pytest.mark.timeout(900)]
 DATASET = "planted:redundant"
 _PATIENCE_SECONDS = 240.0
 

@@ -246,6 +246,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shell, d
             )
 
 
+@pytest.mark.cluster
 def test_a_study_on_a_cluster(cluster: tuple[Shell, dict[str, str]]) -> None:
     shell, here = cluster
     export, *lines = block_with("safr-study submit")

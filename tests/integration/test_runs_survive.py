@@ -34,9 +34,12 @@ VALUES = ((70.0, 8.0), (72.0, 6.0), (80.0, 10.0))
 CONFIRM = ("confirm", STUDY, "--seeds", "2", "--max-concurrent", "1")
 TABLE = ("reproduce", "table1", "--seeds", "2", "--epochs", "4", "--max-concurrent", "1")
 
-pytestmark = pytest.mark.skipif(
-    not Path("/proc/self/stat").exists(), reason="finds processes as Linux does"
-)
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.skipif(
+        not Path("/proc/self/stat").exists(), reason="finds processes as Linux does"
+    ),
+]
 
 
 def opened(home: Path, url: str | None = None) -> Ledger:

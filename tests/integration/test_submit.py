@@ -21,6 +21,7 @@ from safr_study.records import TrialState
 from safr_study.tracking.runs import experiment_name, find_runs
 from safr_study.tracking.store import open_store
 
+pytestmark = pytest.mark.cluster
 STUDY = "s1"
 SPACE = """
 name: mine

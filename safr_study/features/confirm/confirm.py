@@ -132,12 +132,8 @@ def publish_confirmation(
     found = found or stored_confirmation(ledger)
     if found is None or not found.result.ranked:
         return []
-    tracked = TrackedStudy(
-        uid=ledger.uid,
-        dataset=ledger.facts.slug,
-        spec=ledger.spec,
-        provenance=provenance(ledger.facts.corpus_fingerprint, device=PER_RUN),
-    )
+    here = provenance(ledger.facts.corpus_fingerprint, device=PER_RUN)
+    tracked = TrackedStudy.of(ledger, here)
     with tempfile.TemporaryDirectory() as folder:
         files = write_confirmation(found, Path(folder))
         run_ids = track_confirmation(store, found, tracked, files)

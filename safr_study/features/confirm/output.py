@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import pandas as pd
 
 from safr_study.features.confirm.view import confirmation_notes, confirmation_page
 from safr_study.features.study_base.results import write_files
+from safr_study.figures.canvas import Page
 from safr_study.figures.confirmation import confirmation_figure
 from safr_study.records import to_plain
 from safr_study.records.run import Measured, RunResult, run_to_plain
@@ -25,12 +25,11 @@ def write_confirmation(confirmation: Confirmation, folder: Path) -> list[Path]:
         BadInput: the folder cannot be written.
     """
     stem = f"{confirmation.study}-confirmed"
-    draw = partial(
-        confirmation_figure,
-        confirmation,
-        title=f"Study {confirmation.study} on {confirmation.dataset}, confirmed",
-        caption=_caption(confirmation),
-    )
+    title = f"Study {confirmation.study} on {confirmation.dataset}, confirmed"
+
+    def draw(path: Path) -> None:
+        confirmation_figure(confirmation, Page(path, title, _caption(confirmation)))
+
     pictures = {f"{stem}.png": draw, f"{stem}.svg": draw} if confirmation.result.ranked else {}
     return write_files(
         folder,
@@ -84,7 +83,7 @@ def confirmation_json(confirmation: Confirmation) -> dict[str, Any]:
     `trials_table` has, its objectives as ``dev`` and ``test`` by name with the points of each
     seed, ``parameters`` and ``runs``.
     """
-    knees = [ranked.trial.number for ranked in confirmation.result.ranked if ranked.knee]
+    knee = confirmation.result.knee
     return {
         "study": confirmation.study,
         "dataset": confirmation.dataset,
@@ -95,7 +94,7 @@ def confirmation_json(confirmation: Confirmation) -> dict[str, Any]:
         "front_before": [one.trial.number for one in confirmation.members],
         "front": [ranked.trial.number for ranked in confirmation.result.front],
         "stayed": len(confirmation.stayed),
-        "knee": knees[0] if knees else None,
+        "knee": None if knee is None else knee.trial.number,
         "trials": [_trial_json(confirmation, one) for one in confirmation.trials],
         "test_readings": to_plain(confirmation.readings),
         "notes": list(confirmation_notes(confirmation)),
@@ -113,10 +112,7 @@ def _caption(confirmation: Confirmation) -> str:
 def _row(confirmation: Confirmation, one: ConfirmedTrial) -> dict[str, Any]:
     row = _facts(one)
     for axis, objective in enumerate(confirmation.objectives):
-        new = one.dev[axis]
-        row[f"{objective.key}_search"] = one.search[axis]
-        row |= {f"{objective.key}_{name}": value for name, value in _ends(new).items()}
-        row[f"{objective.key}_change"] = one.shifts[axis]
+        row |= {f"{objective.key}_{name}": value for name, value in _on_dev(one, axis).items()}
     for axis, objective in enumerate(confirmation.objectives):
         ends = _ends(one.test[axis] if one.test else Estimate(None))
         row |= {f"test_{objective.key}_{name}": ends[name] for name in ("mean", "low", "high")}
@@ -124,15 +120,11 @@ def _row(confirmation: Confirmation, one: ConfirmedTrial) -> dict[str, Any]:
 
 
 def _trial_json(confirmation: Confirmation, one: ConfirmedTrial) -> dict[str, Any]:
-    dev, test = {}, {}
-    for axis, objective in enumerate(confirmation.objectives):
-        dev[objective.name] = {
-            "search": one.search[axis],
-            **_estimate_json(one.dev[axis]),
-            "change": one.shifts[axis],
-        }
-        if one.test:
-            test[objective.name] = _estimate_json(one.test[axis])
+    names = [objective.name for objective in confirmation.objectives]
+    dev = {name: _on_dev(one, axis, **_points(one.dev[axis])) for axis, name in enumerate(names)}
+    test = {
+        name: {**_ends(new), **_points(new)} for name, new in zip(names, one.test, strict=False)
+    }
     return {
         **_facts(one),
         "parameters": dict(one.trial.parameters),
@@ -140,6 +132,12 @@ def _trial_json(confirmation: Confirmation, one: ConfirmedTrial) -> dict[str, An
         "test": test or None,
         "runs": [_run_json(run) for run in one.runs],
     }
+
+
+def _on_dev(one: ConfirmedTrial, axis: int, **points: Any) -> dict[str, Any]:
+    """What the search and the new seeds say of an objective."""
+    ends = _ends(one.dev[axis])
+    return {"search": one.search[axis], **ends, **points, "change": one.shifts[axis]}
 
 
 def _facts(one: ConfirmedTrial) -> dict[str, Any]:
@@ -158,9 +156,8 @@ def _facts(one: ConfirmedTrial) -> dict[str, Any]:
     }
 
 
-def _estimate_json(new: Estimate) -> dict[str, Any]:
-    points = [] if new.interval is None else list(new.interval.points)
-    return {**_ends(new), "points": points}
+def _points(new: Estimate) -> dict[str, Any]:
+    return {"points": [] if new.interval is None else list(new.interval.points)}
 
 
 def _ends(new: Estimate) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from safr_study.cluster.slots import TrialSlots
 from safr_study.errors import BadInput, SafrError
+from safr_study.features.study_base.results import rank_ledger
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.run_store import confirmed_runs, readings_of_test
-from safr_study.pareto import rank_study
 from safr_study.records import RegisteredModel, TrialRecord, TrialState
 from safr_study.records.run import RunKey
 from safr_study.settings import StudySpec
@@ -119,25 +119,16 @@ def searched_part(ledger: Ledger) -> Searched:
     Raises:
         BadInput: no such trial is complete.
     """
-    spec, facts = ledger.spec, ledger.facts
-    trials = [trial for trial in ledger.trials() if trial.feasible]
-    result = rank_study(
-        name=spec.name,
-        dataset=facts.slug,
-        objectives=tuple(objective.name for objective in spec.objectives),
-        reference_point=facts.reference_point,
-        trials=trials,
-        asked=spec.trials,
-    )
+    result = rank_ledger(ledger)
     if not result.ranked:
         raise BadInput(
             "study",
-            f"{spec.name!r} has no complete trial"
-            f"{' that keeps the constraints' if spec.space.constraints else ''} yet: nothing to "
+            f"{result.name!r} has no complete trial"
+            f"{' that keeps the constraints' if result.constraints else ''} yet: nothing to "
             "confirm; go on with its search first",
         )
-    complete = [trial for trial in ledger.trials() if trial.state is TrialState.COMPLETE]
-    return Searched(result, tuple(trial for trial in complete if trial.baseline is not None))
+    baselines = [t for t in ledger.trials() if t.baseline is not None]
+    return Searched(result, tuple(t for t in baselines if t.state is TrialState.COMPLETE))
 
 
 def stored_confirmation(ledger: Ledger) -> Confirmation | None:

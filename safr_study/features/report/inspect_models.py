@@ -82,7 +82,7 @@ def chosen_trials(result: StudyResult) -> dict[int, str]:
 
     The first of equals in the ranking; a saturated trial is never the best.
     """
-    chosen = {ranked.trial.number: "knee" for ranked in result.ranked if ranked.knee}
+    chosen = {} if result.knee is None else {result.knee.trial.number: "knee"}
     for ranked in result.ranked:
         if ranked.trial.baseline is not None:
             chosen.setdefault(ranked.trial.number, ranked.trial.baseline)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,9 @@ from safr_study.errors import BadInput
 from safr_study.features.compare import comparison_page
 from safr_study.features.confirm.view import confirmation_page
 from safr_study.features.report import charts
+from safr_study.features.report.inspect_models import Say
 from safr_study.features.report.report import (
     ReportRequest,
-    Say,
     StudyReport,
     report_json,
     study_report,
@@ -24,11 +23,11 @@ from safr_study.features.study_base.stores import Stores
 from safr_study.records import RankedTrial, TrialRecord, TrialState
 from safr_study.records.scores import is_saturated
 from safr_study.records.warnings import study_warnings, warning_names
-from safr_study.render.format import heading, shown_setting, trial_badges, value_text, values_of
+from safr_study.render.format import heading, shown_setting, trial_badges, value_text
 from safr_study.render.front_page import DATA, SCRIPTS, STYLES, front_chart
 from safr_study.render.html import document, number
 from safr_study.render.result_tables import infeasible_lines
-from safr_study.render.rungs import result_rungs
+from safr_study.render.rungs import rung_reports
 from safr_study.settings import Objective, at_k, flat_settings
 from safr_study.text import Z95, duration
 
@@ -43,43 +42,18 @@ _LAYER_MEASURES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenReport:
-    """A report on disk."""
-
-    path: Path
-    bytes: int
-    report: StudyReport
-
-    def facts(self) -> dict[str, Any]:
-        """Facts for programs: where the page is, and what it has."""
-        result = self.report.result
-        missing = [self.report.examples.problem, *(one.problem for one in self.report.models)]
-        return {
-            "written": str(self.path),
-            "bytes": self.bytes,
-            "study": result.name,
-            "dataset": result.dataset,
-            "trials": len(self.report.trials),
-            "front": [ranked.trial.number for ranked in result.front],
-            "hypervolume": result.hypervolume,
-            "models": [{"trial": one.trial, "role": one.role} for one in self.report.models],
-            "texts": len(self.report.examples.texts),
-            "compared": [] if self.report.comparison is None
-            else list(self.report.comparison.names[1:]),
-            "missing": [sentence for sentence in dict.fromkeys(missing) if sentence],
-        }  # fmt: skip
-
-
 def write_report(
     request: ReportRequest, stores: Stores, *, say: Say = lambda _: None
-) -> WrittenReport:
+) -> dict[str, Any]:
     """Make the page and write it, whole or not at all.
 
     Args:
         request: what was asked for.
         stores: where the studies are.
         say: told what is done next.
+
+    Returns:
+        Facts for programs: where the page is (``written``, ``bytes``), and what it has.
 
     Raises:
         BadInput: a study is unknown, they cannot be compared, or the file cannot be written.
@@ -96,7 +70,20 @@ def write_report(
     except OSError as error:
         unfinished.unlink(missing_ok=True)
         raise BadInput("out", f"{request.out} cannot be written ({error.strerror})") from error
-    return WrittenReport(request.out, len(page), report)
+    result, compared = report.result, report.comparison
+    return {
+        "written": str(request.out),
+        "bytes": len(page),
+        "study": result.name,
+        "dataset": result.dataset,
+        "trials": len(report.trials),
+        "front": [ranked.trial.number for ranked in result.front],
+        "hypervolume": result.hypervolume,
+        "models": [{"trial": one.trial, "role": one.role} for one in report.models],
+        "texts": len(report.examples.texts),
+        "compared": [] if compared is None else list(compared.names[1:]),
+        "missing": report.missing,
+    }
 
 
 def study_page(report: StudyReport) -> str:
@@ -107,13 +94,12 @@ def study_page(report: StudyReport) -> str:
     """
     result, found, compared = report.result, report.confirmation, report.comparison
     trials = [ranked.trial for ranked in result.ranked]
-    rungs = result_rungs(result)
+    rungs = rung_reports(result)
     members = [r.trial for r in result.ranked if r.on_front or r.trial.baseline is not None]
     layers = [(t, one) for t in members if t.scores is not None for one in t.scores.superposition]
     # Capacity is taken in the last block: the last of a trial stays.
     at_ffn1 = {t.number: (t, one) for t, one in layers if one.layer == "ffn1_pre"}
     parameters = list(dict.fromkeys(n for trial in report.trials for n in trial.parameters))
-    missing = [report.examples.problem, *(one.problem for one in report.models)]
     settings = flat_settings(report.spec.model_dump(mode="json"))
     return document(
         "features/report/report.html",
@@ -137,7 +123,7 @@ def study_page(report: StudyReport) -> str:
         at_k=lambda scores, metric, k: scores.values[at_k(metric, k)],
         is_saturated=is_saturated,
         z95=Z95,
-        missing=list(dict.fromkeys(filter(None, missing))),
+        missing=report.missing,
         explained=[one for one in report.models if one.explanations],
         layers=layers,
         at_ffn1=list(at_ffn1.values()),
@@ -163,8 +149,7 @@ def lead(report: StudyReport) -> str:
         f"{len(result.front)} of {len(result.ranked)} ranked trials are on the front: none of the "
         "others is at least as good in everything and better in something."
     ]
-    knee = next((ranked for ranked in result.ranked if ranked.knee), None)
-    if knee is not None:
+    if (knee := result.knee) is not None:
         said.append(
             f"The best compromise, the knee, is {_named(knee.trial)} with {_all(knee, report)}."
         )
@@ -188,17 +173,16 @@ def lead(report: StudyReport) -> str:
 def key_facts(report: StudyReport) -> Iterator[tuple[str, str, str]]:
     """Name, value and a word on it."""
     result = report.result
-    knee = next((ranked for ranked in result.ranked if ranked.knee), None)
-    if knee is not None:
-        for objective, value in zip(report.objectives, values_of(knee), strict=True):
+    if (knee := result.knee) is not None:
+        for objective, value in zip(report.objectives, knee.objectives, strict=True):
             yield f"{heading(objective)} of the knee", value_text(objective, value), "on dev"
     reference = ", ".join(f"{value:.4g}" for value in result.reference_point)
     yield "Hypervolume", f"{result.hypervolume:.1f}", f"from ({reference})"
-    complete = report.count(TrialState.COMPLETE)
+    complete = result.count(TrialState.COMPLETE)
     others = [
-        (report.count(TrialState.PRUNED), "stopped early"),
-        (report.count(TrialState.FAILED), "failed"),
-        (report.count(TrialState.RUNNING), "unfinished"),
+        (result.count(TrialState.PRUNED), "stopped early"),
+        (result.count(TrialState.FAILED), "failed"),
+        (result.count(TrialState.RUNNING), "unfinished"),
     ]
     said = ", ".join(f"{count} {what}" for count, what in others if count)
     yield "Trials", f"{complete} of {result.asked}", said or "complete"
@@ -214,7 +198,7 @@ def _against_baselines(knee: RankedTrial, report: StudyReport) -> Iterator[str]:
             continue
         shifts = []
         for objective, mine, theirs in zip(
-            report.objectives, values_of(knee), values_of(ranked), strict=True
+            report.objectives, knee.objectives, ranked.objectives, strict=True
         ):
             change = mine - theirs
             sign = "+" if change >= 0 else "−"
@@ -231,7 +215,7 @@ def _named(trial: TrialRecord) -> str:
 
 
 def _all(ranked: RankedTrial, report: StudyReport) -> str:
-    pairs = zip(report.objectives, values_of(ranked), strict=True)
+    pairs = zip(report.objectives, ranked.objectives, strict=True)
     return " and ".join(f"{o.label} {value_text(o, value)}" for o, value in pairs)
 
 

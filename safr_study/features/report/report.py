@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,13 +19,18 @@ from safr_study.features.compare import (
 )
 from safr_study.features.confirm.output import confirmation_json
 from safr_study.features.confirm.plan import stored_confirmation
-from safr_study.features.report.inspect_models import Examples, InspectedModel, inspect_models
+from safr_study.features.report.inspect_models import (
+    Examples,
+    InspectedModel,
+    Say,
+    inspect_models,
+)
 from safr_study.features.study_base.results import load_ledger, rank_ledger
 from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.driver_lock import driver_of
 from safr_study.ledger.importance import parameter_importance
 from safr_study.ledger.notes import command_of
-from safr_study.records import StudyResult, TrialRecord, TrialState, to_plain
+from safr_study.records import StudyResult, TrialRecord, to_plain
 from safr_study.records.study import HistoryPoint, Importance
 from safr_study.render.format import half_widths
 from safr_study.render.history import hypervolume_history
@@ -39,7 +44,6 @@ MOST_WHOLE = 200
 """Ranked trials of which everything measured is embedded: about 10 kB each."""
 TEXTS = 6
 """Example explanations."""
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +94,13 @@ class StudyReport:
     @property
     def trials(self) -> tuple[TrialRecord, ...]:
         """All trials, by number."""
-        members = (*(ranked.trial for ranked in self.result.ranked), *self.result.unranked)
-        return tuple(sorted(members, key=lambda trial: trial.number))
+        return tuple(sorted(self.result.trials, key=lambda trial: trial.number))
 
-    def count(self, state: TrialState) -> int:
-        """Trials in this state."""
-        return sum(trial.state is state for trial in self.trials)
+    @property
+    def missing(self) -> list[str]:
+        """Why something is not shown, a sentence each."""
+        problems = [self.examples.problem, *(one.problem for one in self.models)]
+        return list(dict.fromkeys(sentence for sentence in problems if sentence))
 
 
 def study_report(
@@ -111,7 +116,10 @@ def study_report(
     with load_ledger(request.study, stores) as ledger:
         result, spec, facts = rank_ledger(ledger), ledger.spec, ledger.facts
         view = StudyView(result, spec, facts.corpus_fingerprint)
-        comparison = _comparison(view, request, stores)
+        comparison = None
+        if request.others:
+            others = [study_view(name, stores) for name in request.others]
+            comparison = compare_studies([view, *others], anyway=request.anyway)
         say("estimating what matters")
         importance = parameter_importance(ledger)
         confirmation = stored_confirmation(ledger)
@@ -138,13 +146,6 @@ def study_report(
         examples=examples,
         comparison=comparison,
     )
-
-
-def _comparison(view: StudyView, request: ReportRequest, stores: Stores) -> StudyComparison | None:
-    if not request.others:
-        return None
-    others = [study_view(name, stores) for name in request.others]
-    return compare_studies([view, *others], anyway=request.anyway)
 
 
 def _command(request: ReportRequest) -> str:

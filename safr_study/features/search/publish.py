@@ -11,19 +11,23 @@ import pandas as pd
 import yaml
 
 from safr_study.data import EncodedCorpus
-from safr_study.features.study_base.results import rank_ledger, result_files, write_files
+from safr_study.features.study_base.results import (
+    Content,
+    rank_ledger,
+    result_files,
+    write_files,
+)
 from safr_study.figures.parameters import parallel_figure
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.notes import began, command_of, delivery_ends
-from safr_study.records import Provenance, StudyResult
+from safr_study.records import StudyResult
 from safr_study.records.study import HistoryPoint
 from safr_study.render.front_page import front_page
-from safr_study.render.history import history_table, hypervolume_history
+from safr_study.render.history import history_table, hypervolume_history, study_log
 from safr_study.render.result_tables import result_table
-from safr_study.render.rungs import result_rungs, rung_rows
-from safr_study.render.study_log import study_log
+from safr_study.render.rungs import rung_reports, rung_rows
 from safr_study.settings import StudySpec
-from safr_study.tracking.study_runs import StudyEnd, TrackedStudy
+from safr_study.tracking.study_runs import StudyEnd
 from safr_study.tracking.writer import StudyWriter
 
 
@@ -38,23 +42,6 @@ def corpus_facts(corpus: EncodedCorpus) -> dict[str, int | str]:
     }
 
 
-def tracked_study(ledger: Ledger, provenance: Provenance | None = None) -> TrackedStudy:
-    """A ledger's study for MLflow.
-
-    Args:
-        ledger: the study.
-        provenance: of the numbers that this process adds; ``None``: of those that are there.
-    """
-    facts = ledger.facts
-    return TrackedStudy(
-        uid=ledger.uid,
-        dataset=facts.slug,
-        spec=ledger.spec,
-        provenance=provenance or Provenance(**facts.provenance),
-        corpus_facts=facts.corpus,
-    )
-
-
 def finish_tracking(writer: StudyWriter, ledger: Ledger, *, interrupted: bool) -> str | None:
     """Hand over the ranking, the pictures and the tables, and wait until the server has all.
 
@@ -66,15 +53,15 @@ def finish_tracking(writer: StudyWriter, ledger: Ledger, *, interrupted: bool) -
     ledger.set_run_ids(writer.runs.run_ids())
     result = rank_ledger(ledger)
     history = hypervolume_history(result)
-    missing = writer.finish(
-        StudyEnd(
+    with tempfile.TemporaryDirectory() as folder:
+        end = StudyEnd(
             result,
             history,
-            files=study_files(ledger, result, history),
+            files=write_files(Path(folder), study_files(ledger, result, history)),
             tables=study_tables(result, history),
             interrupted=interrupted,
         )
-    )
+        missing = writer.finish(end)
     ledger.set_run_ids(writer.runs.run_ids())
     delivery_ends(ledger, missing, ended=not interrupted)
     return missing
@@ -82,8 +69,8 @@ def finish_tracking(writer: StudyWriter, ledger: Ledger, *, interrupted: bool) -
 
 def study_files(
     ledger: Ledger, result: StudyResult, history: tuple[HistoryPoint, ...]
-) -> dict[str, bytes]:
-    """Files that the study's run keeps next to its tables, by the artifact's path.
+) -> dict[str, Content]:
+    """Files that the study's run keeps next to its tables, by their names.
 
     One more artifact is one more entry here.
     """
@@ -95,9 +82,7 @@ def study_files(
     else:
         contents = {name: made for name, made in contents.items() if name.endswith(".csv")}
     log = study_log(result, command=command_of(ledger), began=began(ledger))
-    contents |= {"space.yaml": _space(ledger.spec), "study.log": log}
-    with tempfile.TemporaryDirectory() as folder:
-        return {path.name: path.read_bytes() for path in write_files(Path(folder), contents)}
+    return {**contents, "space.yaml": _space(ledger.spec), "study.log": log}
 
 
 def study_tables(
@@ -108,7 +93,7 @@ def study_tables(
         "tables/trials.json": result_table(result),
         "tables/hypervolume.json": history_table(history),
     }
-    if rungs := result_rungs(result):
+    if rungs := rung_reports(result):
         tables["tables/rungs.json"] = pd.DataFrame(rung_rows(rungs))
     return tables
 

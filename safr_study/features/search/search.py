@@ -9,8 +9,7 @@ from typing import Protocol
 
 from safr_study.cluster.gpu_pilot import measured_slots
 from safr_study.cluster.ray_cluster import cluster
-from safr_study.cluster.slots import TrialSlots
-from safr_study.data import EncodedCorpus, encoded_corpus
+from safr_study.data import encoded_corpus
 from safr_study.errors import BadInput, ServiceUnreachable
 from safr_study.features.search.plan import (
     PER_TRIAL,
@@ -22,13 +21,13 @@ from safr_study.features.search.plan import (
     study_plan,
     warm_start_trials,
 )
-from safr_study.features.search.publish import finish_tracking, tracked_study
+from safr_study.features.search.publish import finish_tracking
 from safr_study.features.study_base.cost import estimate, free_space_check
 from safr_study.features.study_base.provenance import provenance
 from safr_study.features.study_base.results import rank_ledger
 from safr_study.features.study_base.stores import Stores
 from safr_study.home import Home
-from safr_study.ledger.driver_lock import Lease, driver_lock
+from safr_study.ledger.driver_lock import driver_lock
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.notes import delivery_begins, delivery_ends, remember_command
 from safr_study.ledger.retention import tidy_study
@@ -47,6 +46,7 @@ from safr_study.settings import StudySpec
 from safr_study.tracking.registry import register_front
 from safr_study.tracking.runs import close_open_runs
 from safr_study.tracking.store import Store, open_store
+from safr_study.tracking.study_runs import TrackedStudy
 from safr_study.tracking.writer import StudyWriter
 
 
@@ -73,8 +73,7 @@ class SearchOutcome:
     def shortfall(self) -> str | None:
         """Why there are fewer good trials than asked, in a sentence; ``None``: there are not."""
         # Those asked for, or all that the study's grid has.
-        result, planned = self.result, planned_trials(self.spec)
-        done = len(result.ranked) + done_count(result.unranked)
+        planned, done = planned_trials(self.spec), done_count(self.result.trials)
         if done >= planned or self.budget is not None:
             return None
         reason = (
@@ -82,7 +81,7 @@ class SearchOutcome:
             if self.spec.sampler == "grid"
             else "the same command tries as many more"
         )
-        return f"study {result.name!r} ended with {done} good trials of {planned}; {reason}"
+        return f"study {self.spec.name!r} ended with {done} good trials of {planned}; {reason}"
 
 
 def search(
@@ -140,15 +139,34 @@ def search(
             ledger.update_spec(spec)
             remember_command(ledger, command)
             here = provenance(corpus.fingerprint, device=PER_TRIAL)
-            writer = StudyWriter(store, tracked_study(ledger, here))
+            writer = StudyWriter(store, TrackedStudy.of(ledger, here))
             delivery_begins(ledger, stores.tracking_uri)
             writer.start(before)
             if slots is not None:
                 progress.planned(study_plan(spec, corpus, slots, ledger), before)
             try:
-                out_of_time = _run_trials(
-                    spec, corpus, ledger, slots, stores, lease, [writer, progress]
-                )
+                out_of_time = False
+                if slots is not None:
+                    # Here alone, as Ray reads its environment when it is first imported.
+                    from safr_study.runner.driver import run
+
+                    place = ledger.checkpoints(home)
+                    make_trial_root(place)
+                    source = SearchSource(
+                        ledger,
+                        spec,
+                        checkpoints=place,
+                        gpus_per_trial=slots.gpus_per_trial,
+                        observers=[writer, progress],
+                    )
+                    out_of_time = run(
+                        source,
+                        corpus,
+                        slots=slots,
+                        lease=lease,
+                        scratch=home.scratch / ledger.uid,
+                        time_budget=spec.time_budget,
+                    )
                 lease.check(f"study {spec.name!r}")
             except BaseException:
                 if lease.still_held():
@@ -173,44 +191,6 @@ def search(
             untracked,
             budget=_budget_sentence(spec, ledger.trials(), out_of_time=out_of_time),
         )
-
-
-def _run_trials(
-    spec: StudySpec,
-    corpus: EncodedCorpus,
-    ledger: Ledger,
-    slots: TrialSlots | None,
-    stores: Stores,
-    lease: Lease,
-    observers: Sequence[StudyObserver],
-) -> bool:
-    """Run what the ledger still lacks; whether the time budget ended it.
-
-    Raises:
-        StudyInterrupted: by Ctrl-C, SIGTERM or a request in the ledger.
-        SafrError: as `runner.driver.run`.
-    """
-    if slots is None:
-        return False
-    from safr_study.runner.driver import run
-
-    checkpoints = ledger.checkpoints(stores.home)
-    make_trial_root(checkpoints)
-    source = SearchSource(
-        ledger,
-        spec,
-        checkpoints=checkpoints,
-        gpus_per_trial=slots.gpus_per_trial,
-        observers=observers,
-    )
-    return run(
-        source,
-        corpus,
-        slots=slots,
-        lease=lease,
-        scratch=stores.home.scratch / ledger.uid,
-        time_budget=spec.time_budget,
-    )
 
 
 def register(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from safr_study.errors import BadInput
 from safr_study.features.study_base.stores import Stores
@@ -26,24 +26,6 @@ if TYPE_CHECKING:
 
 Content: TypeAlias = "str | pd.DataFrame | Callable[[Path], object]"
 """A text, a table for CSV, or a function that writes the file."""
-
-
-@dataclass(frozen=True, slots=True)
-class StudySummary:
-    """One line of the list of studies."""
-
-    name: str
-    dataset: str
-    asked: int
-    complete: int
-    stopped: int
-    """Early, by the scheduler."""
-    failed: int
-    unfinished: int
-    """Begun, and not ended."""
-    running: bool
-    """Whether somebody runs it now."""
-    hypervolume: float
 
 
 def rank_ledger(ledger: Ledger) -> StudyResult:
@@ -168,34 +150,49 @@ def write_files(folder: Path, contents: Mapping[str, Content]) -> list[Path]:
     return [folder / name for name in contents]
 
 
-def list_studies(stores: Stores) -> tuple[list[StudySummary], list[str]]:
-    """All studies of this home or storage by name, and a sentence for each that cannot be read."""
-    summaries = []
-    skipped = []
+def stored_ledgers(stores: Stores) -> Iterator[tuple[str, bool, Ledger | BadInput]]:
+    """Each study of this home or storage: its name, whether somebody runs it, and its ledger.
+
+    A ledger is open until the next one is asked for. One that cannot be read is its error.
+    """
     names = stored_studies(stores.home, stores.storage_url)
     running = drivers(stores.home, names, stores.storage_url)
     for name in names:
         try:
             ledger = find_ledger(name, stores)
         except BadInput as error:
-            skipped.append(str(error))
+            yield name, name in running, error
             continue
-        if ledger is None:
+        if ledger is not None:
+            with ledger:
+                yield name, name in running, ledger
+
+
+def list_studies(stores: Stores) -> tuple[list[dict[str, Any]], list[str]]:
+    """All studies of this home or storage by name, and a sentence for each that cannot be read.
+
+    Each has ``name``, ``dataset``, ``asked``, ``complete``, ``stopped`` (early, by the scheduler),
+    ``failed``, ``unfinished`` (begun, and not ended), ``running`` (whether somebody runs it now)
+    and ``hypervolume``.
+    """
+    summaries = []
+    skipped = []
+    for name, running, ledger in stored_ledgers(stores):
+        if isinstance(ledger, BadInput):
+            skipped.append(str(ledger))
             continue
-        with ledger:
-            result = rank_ledger(ledger)
-        states = [trial.state for trial in result.unranked]
+        result = rank_ledger(ledger)
         summaries.append(
-            StudySummary(
-                name=name,
-                dataset=result.dataset,
-                asked=result.asked,
-                complete=len(result.ranked) + len(result.infeasible),
-                stopped=states.count(TrialState.PRUNED),
-                failed=states.count(TrialState.FAILED),
-                unfinished=states.count(TrialState.RUNNING),
-                running=name in running,
-                hypervolume=result.hypervolume,
-            )
+            {
+                "name": name,
+                "dataset": result.dataset,
+                "asked": result.asked,
+                "complete": result.count(TrialState.COMPLETE),
+                "stopped": result.count(TrialState.PRUNED),
+                "failed": result.count(TrialState.FAILED),
+                "unfinished": result.count(TrialState.RUNNING),
+                "running": running,
+                "hypervolume": result.hypervolume,
+            }
         )
     return summaries, skipped

@@ -326,8 +326,10 @@ def test_a_pruned_trial_is_no_failure_and_a_waiting_one_has_no_run(store: Store)
 
 
 def test_the_end_of_a_study_writes_ranks_outcome_and_files(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    front = tmp_path / "front.csv"
+    front.write_text("trial\n0\n")
     spec = study_spec()
     best = replace(complete_trial(0, 80.0, 10.0), ended=1_700_000_020.5)
     rest = replace(complete_trial(1, 70.0, 5.0), ended=1_700_000_010.25)
@@ -340,7 +342,7 @@ def test_the_end_of_a_study_writes_ranks_outcome_and_files(
     end = StudyEnd(
         result,
         history,
-        files={"front.csv": b"trial\n0\n"},
+        files=[front],
         tables={"tables/trials.json": table},
     )
     said = writer.finish(end)
