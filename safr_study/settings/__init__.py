@@ -5,6 +5,7 @@ from safr_study.settings.base import fingerprint_of as fingerprint_of
 from safr_study.settings.base import flat_settings as flat_settings
 from safr_study.settings.baseline import Baseline as Baseline
 from safr_study.settings.constraints import Constraint as Constraint
+from safr_study.settings.encoder import EncoderShape as EncoderShape
 from safr_study.settings.metrics import AT_K as AT_K
 from safr_study.settings.metrics import CONTROLS as CONTROLS
 from safr_study.settings.metrics import CURVE_SHARES as CURVE_SHARES

@@ -1,0 +1,268 @@
+"""A pretrained encoder's folder as its makers publish it: sizes, tokenizer, weights; no pickle.
+
+Read are ``config.json``, ``tokenizer.json`` and ``model.safetensors``, for the families BERT,
+DistilBERT, RoBERTa and ELECTRA.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+
+from safr_study.errors import BadInput
+from safr_study.settings import EncoderShape
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from torch import Tensor
+
+CONFIG, TOKENIZER, WEIGHTS = "config.json", "tokenizer.json", "model.safetensors"
+FAMILIES = ("bert", "distilbert", "roberta", "electra")
+"""Values of ``model_type`` that can be read."""
+_PICKLE = "pytorch_model.bin"
+_ACTIVATIONS = {"gelu": "gelu", "relu": "relu", "gelu_new": "gelu_tanh",
+                "gelu_pytorch_tanh": "gelu_tanh"}  # fmt: skip
+_BERT_BLOCK = {
+    "query": "attention.self.query",
+    "key": "attention.self.key",
+    "value": "attention.self.value",
+    "out": "attention.output.dense",
+    "norm1": "attention.output.LayerNorm",
+    "linear1": "intermediate.dense",
+    "linear2": "output.dense",
+    "norm2": "output.LayerNorm",
+}
+_DISTILBERT_BLOCK = {
+    "query": "attention.q_lin",
+    "key": "attention.k_lin",
+    "value": "attention.v_lin",
+    "out": "attention.out_lin",
+    "norm1": "sa_layer_norm",
+    "linear1": "ffn.lin1",
+    "linear2": "ffn.lin2",
+    "norm2": "output_layer_norm",
+}
+_OLD_NAMES = {"gamma": "weight", "beta": "bias"}
+"""Names of a LayerNorm's parameters in weights of 2018 and 2019."""
+
+
+@dataclass(frozen=True)
+class EncoderFiles:
+    """An encoder on disk whose files fit one another."""
+
+    folder: Path
+    shape: EncoderShape
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer, for words one by one."""
+        return _tokenizer(self.folder)
+
+    def pieces(self, words: Iterable[str]) -> list[list[int]]:
+        """Pieces of each word, tokenized by itself; at least one, the unknown piece."""
+        found = self.tokenizer.encode_batch(
+            [[word] for word in words], is_pretokenized=True, add_special_tokens=False
+        )
+        return [one.ids or [self.shape.hidden] for one in found]
+
+    def weights(self) -> dict[str, Tensor]:
+        """The encoder's weights by the names of ``PretrainedClassifier``, in float32.
+
+        Raises:
+            BadInput: one is missing, or has another size than the configuration says.
+        """
+        return _weights(self.folder, self.shape)
+
+
+def read_encoder(folder: Path) -> EncoderFiles:
+    """Read what an encoder's folder says.
+
+    Raises:
+        BadInput: a file is missing or damaged, only a pickle is there, or the family is another.
+    """
+    if not folder.is_dir():
+        raise _bad(f"there is no folder {folder}; give the folder of an encoder, or its hub id")
+    for name in (CONFIG, TOKENIZER, WEIGHTS):
+        if not (folder / name).is_file():
+            raise _bad(_missing(folder, name))
+    config = _json(folder, CONFIG)
+    return EncoderFiles(folder, _shape(folder, config, _special_pieces(folder, config)))
+
+
+def _missing(folder: Path, name: str) -> str:
+    if name == WEIGHTS and (folder / _PICKLE).is_file():
+        return (
+            f"{folder} has its weights as a pickle ({_PICKLE}), which can run any code; convert "
+            'them where you trust them: python -c "from transformers import AutoModel; '
+            f"AutoModel.from_pretrained('{folder}').save_pretrained('{folder}')\""
+        )
+    if name == TOKENIZER:
+        return (
+            f'{folder} has no {name}; write it: python -c "from transformers import AutoTokenizer; '
+            f"AutoTokenizer.from_pretrained('{folder}').save_pretrained('{folder}')\""
+        )
+    return f"{folder} has no {name}; give a whole encoder: {CONFIG}, {TOKENIZER} and {WEIGHTS}"
+
+
+def _shape(folder: Path, config: Mapping[str, Any], special: Mapping[str, int]) -> EncoderShape:
+    family = config.get("model_type")
+    if family not in FAMILIES:
+        raise _bad(
+            f"{folder} is of the kind {family!r}, which cannot be read; give one of "
+            f"{', '.join(FAMILIES)}"
+        )
+    distil = family == "distilbert"
+    activation = config.get("activation" if distil else "hidden_act", "gelu")
+    if activation not in _ACTIVATIONS:
+        known = ", ".join(_ACTIVATIONS)
+        raise _bad(
+            f"{folder} has the activation {activation!r}, which is not known; known: {known}"
+        )
+    if config.get("position_embedding_type", "absolute") != "absolute":
+        raise _bad(f"{folder} has relative positions, which are not known; give another encoder")
+    try:
+        names = _DISTILBERT_SIZES if distil else _BERT_SIZES
+        sizes = {field: config[name] for field, name in names.items()}
+        sizes["piece_dim"] = config.get("embedding_size", sizes["embed_dim"])
+        sizes["segments"] = 0 if distil else config.get("type_vocab_size", 2)
+        sizes["norm_epsilon"] = 1e-12 if distil else config.get("layer_norm_eps", 1e-12)
+        sizes["output_dropout"] = 0.0 if distil else sizes["dropout"]
+        sizes["first_position"] = special["pad"] + 1 if family == "roberta" else 0
+        return EncoderShape(family=family, activation=_ACTIVATIONS[activation], **sizes, **special)
+    except KeyError as error:
+        raise _bad(f"{CONFIG} in {folder} does not say {error}; give a whole encoder") from None
+    except ValidationError as error:
+        field = error.errors()[0]["loc"][0]
+        raise _bad(f"{CONFIG} in {folder} has no fitting {field}; give a whole encoder") from None
+
+
+_BERT_SIZES = {
+    "pieces": "vocab_size",
+    "embed_dim": "hidden_size",
+    "ffn_dim": "intermediate_size",
+    "heads": "num_attention_heads",
+    "layers": "num_hidden_layers",
+    "positions": "max_position_embeddings",
+    "dropout": "hidden_dropout_prob",
+    "attention_dropout": "attention_probs_dropout_prob",
+}
+_DISTILBERT_SIZES = {
+    "pieces": "vocab_size",
+    "embed_dim": "dim",
+    "ffn_dim": "hidden_dim",
+    "heads": "n_heads",
+    "layers": "n_layers",
+    "positions": "max_position_embeddings",
+    "dropout": "dropout",
+    "attention_dropout": "attention_dropout",
+}
+
+
+def _special_pieces(folder: Path, config: Mapping[str, Any]) -> dict[str, int]:
+    """Ids of the pieces that are no parts of words."""
+    tokenizer = _tokenizer(folder)
+    names = {
+        "begin": ("[CLS]", "<s>"),
+        "end": ("[SEP]", "</s>"),
+        "pad": ("[PAD]", "<pad>"),
+        "hidden": ("[MASK]", "<mask>", "[UNK]", "<unk>"),
+    }
+    found = {}
+    for role, words in names.items():
+        ids = [number for word in words if (number := tokenizer.token_to_id(word)) is not None]
+        if not ids:
+            raise _bad(f"{TOKENIZER} in {folder} has none of {', '.join(words)}; give another")
+        found[role] = ids[0]
+    if max(found.values()) >= config.get("vocab_size", 0):
+        raise _bad(f"{TOKENIZER} in {folder} has more pieces than {CONFIG} says; give a whole one")
+    return found
+
+
+def _tokenizer(folder: Path) -> Tokenizer:
+    from tokenizers import Tokenizer, pre_tokenizers
+
+    try:
+        tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+    except Exception as error:  # The library raises this very class.
+        raise _bad(f"{TOKENIZER} in {folder} cannot be read ({error}); give a whole one") from None
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    if isinstance(tokenizer.pre_tokenizer, pre_tokenizers.ByteLevel):
+        # A word in a text has a space before it, and its pieces are those of " word".
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    return tokenizer
+
+
+def _weights(folder: Path, shape: EncoderShape) -> dict[str, Tensor]:
+    wanted = _names(shape)
+    try:
+        with safe_open(folder / WEIGHTS, framework="pt") as file:
+            stored = {_plain_name(key, shape.family): key for key in file.keys()}  # noqa: SIM118
+            missing = [name for name in wanted.values() if name not in stored]
+            if missing:
+                raise _bad(
+                    f"{WEIGHTS} in {folder} has no {missing[0]}; its files are not of one encoder"
+                )
+            found = {ours: file.get_tensor(stored[name]).float() for ours, name in wanted.items()}
+    except (OSError, SafetensorError) as error:
+        raise _bad(f"{WEIGHTS} in {folder} cannot be read ({error}); download it again") from None
+    rows = {
+        "embedding.weight": (shape.pieces, shape.piece_dim),
+        "position.weight": (shape.positions, shape.piece_dim),
+        "layers.0.linear1.weight": (shape.ffn_dim, shape.embed_dim),
+    }
+    for name, size in rows.items():
+        if tuple(found[name].shape) != size:
+            raise _bad(
+                f"{wanted[name]} of {WEIGHTS} in {folder} is {tuple(found[name].shape)}, and "
+                f"{CONFIG} says {size}; its files are not of one encoder"
+            )
+    return found
+
+
+def _names(shape: EncoderShape) -> dict[str, str]:
+    """Each parameter of ours, and its name in the file without the family's prefix."""
+    distil = shape.family == "distilbert"
+    names = {
+        "embedding.weight": "embeddings.word_embeddings.weight",
+        "position.weight": "embeddings.position_embeddings.weight",
+        "norm.weight": "embeddings.LayerNorm.weight",
+        "norm.bias": "embeddings.LayerNorm.bias",
+    }
+    if shape.segments:
+        names["segment.weight"] = "embeddings.token_type_embeddings.weight"
+    if shape.piece_dim != shape.embed_dim:
+        names |= {f"project.{part}": f"embeddings_project.{part}" for part in ("weight", "bias")}
+    block, stack = (_DISTILBERT_BLOCK, "transformer") if distil else (_BERT_BLOCK, "encoder")
+    for layer in range(shape.layers):
+        for ours, theirs in block.items():
+            for part in ("weight", "bias"):
+                names[f"layers.{layer}.{ours}.{part}"] = f"{stack}.layer.{layer}.{theirs}.{part}"
+    return names
+
+
+def _plain_name(key: str, family: str) -> str:
+    """A weight's name without the prefix that a head puts before it, and in today's spelling."""
+    start, _, last = key.removeprefix(f"{family}.").rpartition(".")
+    return f"{start}.{_OLD_NAMES.get(last, last)}"
+
+
+def _json(folder: Path, name: str) -> dict[str, Any]:
+    try:
+        found = json.loads((folder / name).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _bad(f"{name} in {folder} cannot be read ({error}); give a whole encoder") from None
+    if not isinstance(found, dict):
+        raise _bad(f"{name} in {folder} is no object; give a whole encoder")
+    return found
+
+
+def _bad(sentence: str) -> BadInput:
+    return BadInput("encoder", sentence)

@@ -1,0 +1,57 @@
+"""Sizes of a pretrained encoder, as its own files say them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from safr_study.settings.base import Settings
+
+Family = Literal["bert", "distilbert", "roberta", "electra"]
+Activation = Literal["gelu", "gelu_tanh", "relu"]
+
+
+class EncoderShape(Settings):
+    """What the weights of an encoder mean: post-LN blocks over the pieces of words."""
+
+    family: Family
+    pieces: int = Field(ge=1, le=10_000_000)
+    """V: pieces of words that its tokenizer knows."""
+    embed_dim: int = Field(ge=1, le=65536)
+    """E: width of the blocks."""
+    piece_dim: int = Field(ge=1, le=65536)
+    """Width of the embedding; where it is not E, a linear layer leads from one to the other."""
+    ffn_dim: int = Field(ge=1, le=1_048_576)
+    """D: neurons of FFN1, where capacity is measured."""
+    heads: int = Field(ge=1, le=1024)
+    """H: attention heads; divides E."""
+    layers: int = Field(ge=1, le=1024)
+    """Transformer blocks."""
+    positions: int = Field(ge=3, le=1_000_000)
+    """Rows of the table of positions."""
+    first_position: int = Field(default=0, ge=0)
+    """Row of the first piece."""
+    segments: int = Field(default=0, ge=0)
+    """Rows of the table of segments; 0: none."""
+    activation: Activation = "gelu"
+    norm_epsilon: float = Field(default=1e-12, gt=0.0)
+    dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
+    """Dropout after the embedding and the FFN output."""
+    output_dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
+    """Dropout after the attention output; DistilBERT has none."""
+    attention_dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
+    """Dropout of the attention itself."""
+    begin: int = Field(ge=0)
+    """Piece before a text ([CLS], <s>)."""
+    end: int = Field(ge=0)
+    """Piece after it ([SEP], </s>)."""
+    pad: int = Field(ge=0)
+    """Piece of an empty position."""
+    hidden: int = Field(ge=0)
+    """Piece that is put in the place of a deleted one: the mask, else the unknown piece."""
+
+    @property
+    def longest(self) -> int:
+        """Most pieces of a text, its beginning and end included."""
+        return self.positions - self.first_position
