@@ -58,6 +58,7 @@ def search(
     label_column: str | None = None,
     tokenizer: TokenizerName | None = None,
     lowercase: bool | None = None,
+    encoder: str | Path | None = None,
     max_len: int | None = None,
     train_limit: int | None = None,
     dev_limit: int | None = None,
@@ -94,7 +95,9 @@ def search(
         label_column: of a file.
         tokenizer: ``whitespace`` or ``words``; ``None``: ``words`` for data of your own.
         lowercase: ignore case; ``None``: for data of your own.
-        max_len: words read of each text; ``None``: 128, 256 for ``imdb``.
+        encoder: folder or hub id of a pretrained encoder to fine-tune; ``None``: from scratch.
+        max_len: words read of each text, with an encoder its pieces; ``None``: 128, 256 for
+            ``imdb``.
         train_limit: texts, at most.
         dev_limit: texts, at most.
         max_concurrent: trials at once.

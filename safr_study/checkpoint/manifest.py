@@ -13,10 +13,12 @@ from pydantic import BeforeValidator, Field, PlainSerializer
 from safr_study.data import MAX_LABEL
 from safr_study.errors import BadInputs, CorruptCheckpoint
 from safr_study.records import CheckpointRef, Scores, to_plain
-from safr_study.settings import CorpusSpec, EvaluationConfig, Settings, TrainConfig
+from safr_study.settings import CorpusSpec, EncoderShape, EvaluationConfig, Settings, TrainConfig
 
 WEIGHTS = "weights.safetensors"
 VOCABULARY = "vocabulary.txt"
+TOKENIZER = "tokenizer.json"
+"""Tokenizer of a pretrained encoder, as its makers publish it."""
 MANIFEST = "model.json"
 MODEL = "model"
 """Name of the best model's folder in that of its training."""
@@ -67,6 +69,14 @@ class Manifest(Settings):
     """Epoch of the state, from 1."""
     weights_sha256: str
     vocabulary_sha256: str
+    encoder: EncoderShape | None = None
+    """Sizes of the pretrained encoder, for a model over one."""
+    tokenizer_sha256: str | None = None
+
+    @property
+    def blocks(self) -> int:
+        """Number of Transformer blocks."""
+        return self.config.shape.layers if self.encoder is None else self.encoder.layers
 
 
 class ModelFacts(Manifest):
@@ -124,6 +134,8 @@ def _verified(folder: Path) -> Manifest:
     except BadInputs as error:
         raise corrupt(folder, str(error.faults[0])) from error
     recorded_sums = {WEIGHTS: manifest.weights_sha256, VOCABULARY: manifest.vocabulary_sha256}
+    if manifest.tokenizer_sha256 is not None:
+        recorded_sums[TOKENIZER] = manifest.tokenizer_sha256
     for name, recorded in recorded_sums.items():
         try:
             found = file_sha256(folder / name)

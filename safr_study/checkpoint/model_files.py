@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 import safr_study
 from safr_study.checkpoint.manifest import (
     MANIFEST,
+    TOKENIZER,
     VOCABULARY,
     WEIGHTS,
     Manifest,
@@ -26,8 +27,20 @@ from safr_study.checkpoint.manifest import (
     file_sha256,
     read_facts,
 )
-from safr_study.data import EncodedCorpus
-from safr_study.model import SafrClassifier, build_model
+from safr_study.data import (
+    SPECIAL_WORDS,
+    EncodedCorpus,
+    PieceTokenizer,
+    WordSplitter,
+    encode_texts,
+    find_encoder,
+    fitting,
+    pack_vocabulary,
+    read_tokenizer,
+)
+from safr_study.data.corpus import Ints
+from safr_study.data.pieces import Tokens
+from safr_study.model import Classifier, PretrainedClassifier, build_model, piece_table
 from safr_study.records import CheckpointRef, Scores
 from safr_study.settings import CorpusSpec, EvaluationConfig, TrainConfig
 
@@ -35,13 +48,36 @@ from safr_study.settings import CorpusSpec, EvaluationConfig, TrainConfig
 class LoadedModel(ModelFacts, arbitrary_types_allowed=True):
     """A model from disk with everything needed to use it on new texts."""
 
-    model: SafrClassifier
+    model: Classifier
     """Model in evaluation mode."""
+    tokenizer: PieceTokenizer | None = None
+    """Tokenizer of a pretrained encoder."""
+
+    @property
+    def words_known(self) -> int:
+        """Number of ids that `encode` has given out so far, or may give."""
+        return len(self.vocabulary if self.tokenizer is None else self.tokenizer.words)
+
+    def encode(self, texts: Iterable[str]) -> tuple[Tokens, Ints, Ints]:
+        """Words of texts as the model takes them: as `encode_texts`.
+
+        A model over a pretrained encoder learns the pieces of words that it has not met.
+        """
+        splitter = WordSplitter.of(self.corpus)
+        if self.tokenizer is None or self.encoder is None:
+            return encode_texts(texts, self.vocabulary, self.max_len, splitter)
+        given = list(texts)
+        self.tokenizer.learn(word for text in given for word in splitter.words(text))
+        tokenizer = self.tokenizer
+        assert isinstance(self.model, PretrainedClassifier)
+        self.model.table = piece_table(tokenizer)
+        tokens, offsets, full = encode_texts(given, tokenizer.words, self.max_len, splitter)
+        return (*fitting(tokens, offsets, tokenizer.offsets, self.max_len), full)
 
 
 def save_model(
     folder: Path,
-    model: SafrClassifier,
+    model: Classifier,
     *,
     config: TrainConfig,
     corpus: EncodedCorpus,
@@ -68,7 +104,12 @@ def save_model(
     temporary.mkdir()
     try:
         save_file(model.state_dict(), temporary / WEIGHTS)
-        (temporary / VOCABULARY).write_bytes(corpus.vocabulary_bytes.tobytes())
+        pieces, words = corpus.pieces, corpus.vocabulary_bytes
+        if pieces is not None:
+            # Its tokenizer knows every word: the corpus's own are no part of the model.
+            words = pack_vocabulary(SPECIAL_WORDS)
+            shutil.copyfile(find_encoder(pieces.encoder).folder / TOKENIZER, temporary / TOKENIZER)
+        (temporary / VOCABULARY).write_bytes(words.tobytes())
         manifest = Manifest(
             schema_version=1,
             safr_study=safr_study.__version__,
@@ -82,6 +123,8 @@ def save_model(
             epoch=epoch,
             weights_sha256=file_sha256(temporary / WEIGHTS),
             vocabulary_sha256=file_sha256(temporary / VOCABULARY),
+            encoder=None if pieces is None else pieces.shape,
+            tokenizer_sha256=None if pieces is None else file_sha256(temporary / TOKENIZER),
         )
         text = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False)
         (temporary / MANIFEST).write_text(text + "\n", encoding="utf-8")
@@ -107,23 +150,39 @@ def load_model(folder: Path, *, device: torch.device | None = None) -> LoadedMod
         weights = load_file(folder / WEIGHTS)
     except (OSError, ValueError, SafetensorError) as error:
         raise corrupt(folder, f"cannot be read ({error})") from error
+    tokenizer = None
+    if facts.encoder is not None:
+        try:
+            read = read_tokenizer(folder / TOKENIZER)
+        except ValueError as error:
+            raise corrupt(folder, f"{TOKENIZER} cannot be read ({error})") from error
+        tokenizer = PieceTokenizer(read, facts.encoder.hidden)
     try:
         # Memory that nothing was written to is not there yet, whatever a manifest asks for.
         with _WithoutDrawing():
-            model = build_model(
-                facts.config.shape,
-                preset=facts.config.preset,
-                vocabulary_size=len(facts.vocabulary),
-                classes=len(facts.class_names),
-                max_len=facts.max_len,
-                seed=0,
-            )
+            model = _empty_model(facts, tokenizer)
     except RuntimeError as error:
         raise corrupt(folder, f"{MANIFEST} asks for too large a model ({error})") from error
     _check_weights(folder, weights, model.state_dict())
     model.load_state_dict(weights)
     model = model.to(device or torch.device("cpu")).eval()
-    return LoadedModel.model_construct(**dict(facts), model=model)
+    return LoadedModel.model_construct(**dict(facts), model=model, tokenizer=tokenizer)
+
+
+def _empty_model(facts: ModelFacts, tokenizer: PieceTokenizer | None) -> Classifier:
+    classes = len(facts.class_names)
+    if facts.encoder is not None and tokenizer is not None:
+        return PretrainedClassifier(
+            facts.encoder, facts.config.shape, classes=classes, table=piece_table(tokenizer)
+        )
+    return build_model(
+        facts.config.shape,
+        preset=facts.config.preset,
+        vocabulary_size=len(facts.vocabulary),
+        classes=classes,
+        max_len=facts.max_len,
+        seed=0,
+    )
 
 
 class _WithoutDrawing(TorchFunctionMode):

@@ -95,9 +95,19 @@ Lowercase = Annotated[
     bool | None,
     option("Ignore case. Default: for your own data.", "--lowercase/--cased", panel="Data"),
 ]
+Encoder = Annotated[
+    str | None,
+    option(
+        "Fine-tune a pretrained encoder: its folder or hub id (BERT, DistilBERT, RoBERTa, ELECTRA "
+        "as safetensors).",
+        panel="Data",
+    ),
+]
 MaxLen = Annotated[
     int | None,
-    option("Words read of each text. Default: 128, 256 for imdb.", min=1, panel="Data"),
+    option(
+        "Words read of each text, or its pieces. Default: 128, 256 for imdb.", min=1, panel="Data"
+    ),
 ]
 Limit = Annotated[int | None, option("Use at most N texts.", panel="Data")]
 Address = Annotated[

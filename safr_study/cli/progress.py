@@ -73,6 +73,8 @@ def plan_lines(plan: StudyPlan) -> list[str]:
 def _words_line(plan: StudyPlan) -> str:
     """How texts are cut into words, and what of them is lost; with what to do where it is much."""
     data = plan.spec.corpus
+    if data.encoder is not None:
+        return f"words split at white space, each cut into pieces by the encoder {data.encoder}"
     cut = {"whitespace": "split at white space", "words": "with punctuation split off"}
     case = "in lower case" if data.lowercase else "case kept"
     line = f"words {cut[data.tokenizer]}, {case}; {plan.unknown:.1f} % of those on dev are unknown"

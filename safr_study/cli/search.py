@@ -50,6 +50,7 @@ def search(
     label_column: options.LabelColumn = None,
     tokenizer: options.Tokenizer = None,
     lowercase: options.Lowercase = None,
+    encoder: options.Encoder = None,
     max_len: options.MaxLen = None,
     train_limit: options.Limit = None,
     dev_limit: options.Limit = None,

@@ -12,6 +12,10 @@ from safr_study.data.columns import MAX_LABEL as MAX_LABEL
 from safr_study.data.columns import MAX_TEXT as MAX_TEXT
 from safr_study.data.corpus import Corpus as Corpus
 from safr_study.data.corpus import Split as Split
+from safr_study.data.encoder_files import EncoderFiles as EncoderFiles
+from safr_study.data.encoder_files import canonical_encoder as canonical_encoder
+from safr_study.data.encoder_files import find_encoder as find_encoder
+from safr_study.data.encoder_files import read_encoder as read_encoder
 from safr_study.data.encoding import EncodedCorpus as EncodedCorpus
 from safr_study.data.encoding import EncodedSplit as EncodedSplit
 from safr_study.data.encoding import SplitName as SplitName
@@ -19,8 +23,14 @@ from safr_study.data.encoding import describe as describe
 from safr_study.data.encoding import encode_corpus as encode_corpus
 from safr_study.data.encoding import encode_rationale as encode_rationale
 from safr_study.data.encoding import encode_texts as encode_texts
+from safr_study.data.encoding import pack_vocabulary as pack_vocabulary
 from safr_study.data.loading import canonical_dataset as canonical_dataset
 from safr_study.data.loading import load_corpus as load_corpus
+from safr_study.data.pieces import SPECIAL_WORDS as SPECIAL_WORDS
+from safr_study.data.pieces import PieceTokenizer as PieceTokenizer
+from safr_study.data.pieces import WordPieces as WordPieces
+from safr_study.data.pieces import fitting as fitting
+from safr_study.data.pieces import read_tokenizer as read_tokenizer
 from safr_study.data.planted import planted_corpus as planted_corpus
 from safr_study.data.words import Word as Word
 from safr_study.data.words import WordSplitter as WordSplitter

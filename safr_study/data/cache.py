@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
+from safr_study.data.encoder_files import find_encoder
 from safr_study.data.encoding import (
     SPLIT_NAMES,
     EncodedCorpus,
@@ -22,10 +23,11 @@ from safr_study.data.encoding import (
     named_arrays,
 )
 from safr_study.data.loading import find_source, load_source
+from safr_study.data.pieces import WordPieces
 from safr_study.errors import BadInput
-from safr_study.settings import CorpusSpec, fingerprint_of
+from safr_study.settings import CorpusSpec, EncoderShape, fingerprint_of
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of an entry; raise it when the files or the encoding change."""
 _FACTS = "corpus.json"
 _PLAIN_FIELDS = ("name", "slug", "source", "fingerprint", "max_len")
@@ -45,7 +47,10 @@ def encoded_corpus(spec: CorpusSpec, cache: Path | None = None) -> EncodedCorpus
     source = find_source(spec)
     if cache is None:
         return encode_corpus(load_source(source, spec), spec)
-    key = fingerprint_of({"spec": spec.model_dump(mode="json"), "source": source.identity})
+    encoder = None if spec.encoder is None else find_encoder(spec.encoder).sha256
+    key = fingerprint_of(
+        {"spec": spec.model_dump(mode="json"), "source": source.identity, "encoder": encoder}
+    )
     entry = cache / key[:32]
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -69,12 +74,18 @@ def _write_entry(entry: Path, corpus: EncodedCorpus) -> None:
         part = Path(folder) / "entry"
         part.mkdir()
         arrays = named_arrays(corpus.vocabulary_bytes, corpus.splits)
+        pieces = corpus.pieces
+        if pieces is not None:
+            arrays |= {"pieces.offsets": pieces.offsets, "pieces.ids": pieces.pieces}
         for name, array in arrays.items():
             np.save(part / f"{name}.npy", array, allow_pickle=False)
         fields = (*_PLAIN_FIELDS, "class_names", "counts")
         facts = {
             "schema": SCHEMA_VERSION,
             **{field: getattr(corpus, field) for field in fields},
+            "encoder": None
+            if pieces is None
+            else [pieces.encoder, pieces.sha256, pieces.shape.model_dump(mode="json")],
             "sha256": {name: _sha256(array) for name, array in arrays.items()},
         }
         (part / _FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
@@ -115,7 +126,18 @@ def _corpus(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> EncodedCorp
         for name in SPLIT_NAMES
         if name != "test" or "test.tokens" in arrays
     }
+    pieces = None
+    if facts["encoder"] is not None:
+        name, sha256, shape = facts["encoder"]
+        pieces = WordPieces(
+            name,
+            sha256,
+            EncoderShape(**shape),
+            arrays["pieces.offsets"],
+            arrays["pieces.ids"],
+        )
     return EncodedCorpus(
+        pieces=pieces,
         **{field: facts[field] for field in _PLAIN_FIELDS},
         class_names=tuple(facts["class_names"]),
         counts=facts["counts"],

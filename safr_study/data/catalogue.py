@@ -59,12 +59,13 @@ def known_datasets() -> list[tuple[str, str, str]]:
     return found
 
 
-def word_defaults(dataset: str) -> dict[str, Any]:
+def word_defaults(dataset: str, *, encoder: bool = False) -> dict[str, Any]:
     """How texts are cut into words where the user does not say: fields of ``CorpusSpec``.
 
     The paper's data sets are cut already, and keep their published numbers; a user's own are not.
+    The tokenizer of a pretrained ``encoder`` splits punctuation off itself, and minds case or not.
     """
-    if dataset in KNOWN or is_planted(dataset):
+    if encoder or dataset in KNOWN or is_planted(dataset):
         return {"tokenizer": "whitespace", "lowercase": False}
     return {"tokenizer": "words", "lowercase": True}
 

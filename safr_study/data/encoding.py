@@ -14,16 +14,15 @@ import numpy.typing as npt
 
 from safr_study.data.catalogue import KNOWN, slugify
 from safr_study.data.corpus import Corpus, Ints, Marks, Split
+from safr_study.data.encoder_files import find_encoder
+from safr_study.data.pieces import SPECIAL_WORDS, Tokens, WordPieces, fitting
 from safr_study.data.words import WordSplitter
 from safr_study.errors import BadInput
 from safr_study.settings import UNK, CorpusSpec
 
 MAX_LEN = 128
 """Tokens kept of each text, where neither the user nor the data set says."""
-SPECIAL_WORDS = ("<pad>", "<unk>")
-"""Words of the ids 0 and 1."""
 Bytes = npt.NDArray[np.uint8]
-Tokens = npt.NDArray[np.int32]
 SplitName = Literal["train", "dev", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "dev", "test")
 _PARTS = ("tokens", "offsets", "labels", "rationale")
@@ -76,6 +75,8 @@ class EncodedCorpus:
     train: EncodedSplit
     dev: EncodedSplit
     test: EncodedSplit | None = None
+    pieces: WordPieces | None = None
+    """Pieces of the words, for a model over a pretrained encoder."""
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
@@ -111,11 +112,35 @@ class EncodedCorpus:
 
 
 def encode_corpus(corpus: Corpus, spec: CorpusSpec) -> EncodedCorpus:
-    """Build the vocabulary from the training texts alone, and encode every split with it."""
+    """Build the vocabulary from the training texts alone, and encode every split with it.
+
+    With a pretrained encoder the vocabulary has the words of all splits, as it knows the pieces of
+    every word; a text is cut before the first word whose pieces have no room.
+
+    Raises:
+        BadInput: the encoder cannot be used, or has fewer positions than ``max_len``.
+    """
     known = KNOWN.get(spec.dataset)
     max_len = spec.max_len or (known.max_len if known else MAX_LEN)
     splitter = WordSplitter.of(spec)
-    vocabulary = build_vocabulary(corpus.train.texts, spec.min_count, splitter)
+    pieces = None
+    if spec.encoder is None:
+        vocabulary = build_vocabulary(corpus.train.texts, spec.min_count, splitter)
+    else:
+        texts = [s.texts for s in (corpus.train, corpus.dev, corpus.test) if s is not None]
+        vocabulary = build_vocabulary(itertools.chain(*texts), 1, splitter)
+        encoder = find_encoder(spec.encoder)
+        longest = encoder.shape.longest
+        if spec.max_len is not None and spec.max_len > longest:
+            raise BadInput(
+                "max-len", f"{spec.max_len} is more than the {longest} positions of {spec.encoder}"
+            )
+        max_len = min(max_len, longest)
+        learned = encoder.tokenizer()
+        learned.learn(vocabulary[len(SPECIAL_WORDS) :])
+        pieces = WordPieces(
+            spec.encoder, encoder.sha256, encoder.shape, learned.offsets, learned.pieces
+        )
     packed = pack_vocabulary(vocabulary)
     counts = {"vocabulary": len(vocabulary), "unlabelled_test": corpus.unlabelled_test}
     encoded: dict[str, EncodedSplit] = {}
@@ -123,11 +148,12 @@ def encode_corpus(corpus: Corpus, spec: CorpusSpec) -> EncodedCorpus:
         split: Split | None = getattr(corpus, name)
         if split is None:
             continue
+        # A word has a piece at least, so no text has more words than pieces.
         tokens, offsets, full = encode_texts(split.texts, vocabulary, max_len, splitter)
-        labels, rationale = (
-            split.labels.astype(np.int64),
-            encode_rationale(split, max_len, splitter),
-        )
+        if pieces is not None:
+            tokens, offsets = fitting(tokens, offsets, pieces.offsets, max_len)
+        labels = split.labels.astype(np.int64)
+        rationale = encode_rationale(split, np.diff(offsets), splitter)
         for array in (tokens, offsets, labels, rationale):
             if array is not None:
                 array.setflags(write=False)
@@ -136,18 +162,19 @@ def encode_corpus(corpus: Corpus, spec: CorpusSpec) -> EncodedCorpus:
             f"examples_{name}": split.examples,
             f"tokens_{name}": len(tokens),
             f"empty_{name}": int(np.count_nonzero(full == 0)),
-            f"truncated_{name}": int(np.count_nonzero(full > max_len)),
+            f"truncated_{name}": int(np.count_nonzero(full > np.diff(offsets))),
             f"unknown_{name}": int(np.count_nonzero(tokens == UNK)),
         }
     return EncodedCorpus(
         name=corpus.name,
         slug=slugify(corpus.name),
         source=corpus.source,
-        fingerprint=_fingerprint(encoded, packed, corpus.class_names, max_len),
+        fingerprint=_fingerprint(encoded, packed, corpus.class_names, max_len, pieces),
         class_names=corpus.class_names,
         max_len=max_len,
         vocabulary_bytes=packed,
         counts=counts,
+        pieces=pieces,
         **encoded,
     )
 
@@ -181,8 +208,8 @@ def encode_texts(
     return tokens, offsets, full
 
 
-def encode_rationale(split: Split, max_len: int, splitter: WordSplitter) -> Marks | None:
-    """Marks ``[T]`` of the words that ``encode_texts`` keeps; ``None`` where there are none.
+def encode_rationale(split: Split, lengths: Ints, splitter: WordSplitter) -> Marks | None:
+    """Marks ``[T]`` of the first words of each text, so many; ``None`` where there are none.
 
     A word that is a part of a white-space token has the mark of that token.
     """
@@ -195,7 +222,8 @@ def encode_rationale(split: Split, max_len: int, splitter: WordSplitter) -> Mark
             marks[_token_of_each_word(text, splitter)]
             for text, marks in zip(split.texts, split.rationale, strict=True)
         ]
-    return np.concatenate([marks[:max_len] for marks in rows]).astype(np.int8)
+    cut = [marks[:length] for marks, length in zip(rows, lengths, strict=True)]
+    return np.concatenate(cut).astype(np.int8)
 
 
 def _token_of_each_word(text: str, splitter: WordSplitter) -> Ints:
@@ -231,8 +259,11 @@ def _fingerprint(
     vocabulary: Bytes,
     class_names: tuple[str, ...],
     max_len: int,
+    pieces: WordPieces | None,
 ) -> str:
     digest = hashlib.sha256(repr((class_names, max_len)).encode())
+    if pieces is not None:
+        digest.update(pieces.sha256.encode())
     for name, array in named_arrays(vocabulary, splits).items():
         # The length keeps the bytes of neighbouring arrays apart.
         digest.update(f"{name}:{len(array)}:".encode())

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from safr_study.data import EncodedSplit, evaluation_batches
 from safr_study.evaluation.gates import gate_openness
-from safr_study.model import SafrClassifier
+from safr_study.model import Classifier
 from safr_study.settings import PAD, EvaluationConfig
 
 
@@ -29,7 +29,7 @@ class DevMeasures:
 
 
 def measure_dev(
-    model: SafrClassifier, split: EncodedSplit, *, device: torch.device, pad_to: int | None
+    model: Classifier, split: EncodedSplit, *, device: torch.device, pad_to: int | None
 ) -> DevMeasures:
     """Measure, in the same batches as the default scoring: the two accuracies agree exactly.
 

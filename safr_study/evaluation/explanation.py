@@ -9,7 +9,7 @@ from torch import Tensor
 
 import safr_study
 from safr_study.checkpoint.model_files import LoadedModel
-from safr_study.data import WordSplitter, encode_texts
+from safr_study.data import WordSplitter
 from safr_study.errors import BadInput
 from safr_study.evaluation.capacity import capacity
 from safr_study.evaluation.deletion import deletion_counts, rank_tokens
@@ -54,11 +54,11 @@ def explain_text(
     chosen = layer or loaded.evaluation.capacity_layer.removesuffix("_relu")
     splitter = WordSplitter.of(loaded.corpus)
     words = splitter.placed(text)
-    seen = words[: loaded.max_len]
+    tokens, offsets, _ = loaded.encode([text])
+    seen = words[: len(tokens)]
     ends = [0, *(word.end for word in seen)]
-    tokens, offsets, _ = encode_texts([text], loaded.vocabulary, loaded.max_len, splitter)
     output = _forward(loaded, tokens.astype(np.int64))
-    place = (chosen, 0 if chosen in BEFORE_THE_BLOCKS else loaded.config.shape.layers - 1)
+    place = (chosen, 0 if chosen in BEFORE_THE_BLOCKS else loaded.blocks - 1)
     views = {
         (name, block): _view(name, block, rows[0, : len(seen)])
         for name, block, rows in layer_rows(output)
@@ -80,7 +80,7 @@ def explain_text(
             dataset=loaded.corpus.dataset,
             corpus_fingerprint=loaded.corpus_fingerprint,
             max_len=loaded.max_len,
-            blocks=loaded.config.shape.layers,
+            blocks=loaded.blocks,
             vmask=loaded.config.shape.vmask,
             safr_study=safr_study.__version__,
         ),

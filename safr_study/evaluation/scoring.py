@@ -32,7 +32,7 @@ from safr_study.evaluation.prediction import Predictor
 from safr_study.evaluation.rankings import measured_scores, recomputed_ranks, token_scores
 from safr_study.evaluation.srs import Deleted, delete_and_score
 from safr_study.evaluation.superposition import SuperpositionMeter
-from safr_study.model import SafrClassifier, SafrOutput
+from safr_study.model import Classifier, SafrClassifier, SafrOutput
 from safr_study.records import LayerMeasures, Measure, Scores
 from safr_study.settings import CURVE_SHARES, PAD, EvaluationConfig, Preset, Ranking, Wanted, at_k
 
@@ -52,7 +52,7 @@ class Evaluated:
 
 
 def evaluate_model(
-    model: SafrClassifier,
+    model: Classifier,
     split: EncodedSplit,
     *,
     split_name: str,
@@ -86,7 +86,9 @@ def evaluate_model(
     """
     if not split.examples:
         raise BadInput("split", f"{split_name} holds no texts to evaluate on")
-    pad_to = len(model.positions) if preset == "reference" else None
+    pad_to = None
+    if preset == "reference" and isinstance(model, SafrClassifier):
+        pad_to = len(model.positions)
     predictor = Predictor(model, config.batch_size, pad_to, device)
 
     rankings: set[Ranking] = {"capacity", "keep_probability", *want.agreements, *want.controls}

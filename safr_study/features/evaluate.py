@@ -15,7 +15,6 @@ from safr_study.data import (
     SplitName,
     WordSplitter,
     encode_rationale,
-    encode_texts,
     load_corpus,
 )
 from safr_study.errors import BadInput
@@ -113,7 +112,7 @@ def evaluate(
             preset=loaded.config.preset,
             device=device,
             # The model's own training texts: those of other data say nothing about it.
-            train_counts=word_counts(encoded["train"], len(loaded.vocabulary))
+            train_counts=word_counts(encoded["train"], loaded.words_known)
             if used.dataset == loaded.corpus.dataset
             else None,
         ).scores
@@ -178,7 +177,6 @@ def _encode(texts: Split, class_names: tuple[str, ...], loaded: LoadedModel) -> 
             f"({', '.join(loaded.class_names[:5])}); give data with the model's classes",
         )
     places = np.array([loaded.class_names.index(name) for name in class_names], dtype=np.int64)
-    splitter = WordSplitter.of(loaded.corpus)
-    tokens, offsets, _ = encode_texts(texts.texts, loaded.vocabulary, loaded.max_len, splitter)
-    rationale = encode_rationale(texts, loaded.max_len, splitter)
+    tokens, offsets, _ = loaded.encode(texts.texts)
+    rationale = encode_rationale(texts, np.diff(offsets), WordSplitter.of(loaded.corpus))
     return EncodedSplit(tokens, offsets, places[texts.labels], rationale)

@@ -18,7 +18,14 @@ import torch
 from numpy.typing import NDArray
 
 from safr_study.checkpoint.model_files import LoadedModel
-from safr_study.data import EncodedCorpus, EncodedSplit, SplitName, slugify
+from safr_study.data import (
+    EncodedCorpus,
+    EncodedSplit,
+    SplitName,
+    WordPieces,
+    find_encoder,
+    slugify,
+)
 from safr_study.data.encoding import pack_vocabulary
 from safr_study.errors import BadInput, TrialFailure
 from safr_study.evaluation import srs
@@ -244,7 +251,13 @@ def capacity_scores(
 
 def model_corpus(loaded: LoadedModel, splits: Mapping[SplitName, EncodedSplit]) -> EncodedCorpus:
     """The whole texts under the model's vocabulary and classes, for training."""
-    dataset = loaded.corpus.dataset
+    dataset, pieces = loaded.corpus.dataset, None
+    if loaded.tokenizer is not None and loaded.corpus.encoder is not None:
+        encoder = find_encoder(loaded.corpus.encoder)
+        learned = loaded.tokenizer
+        pieces = WordPieces(
+            loaded.corpus.encoder, encoder.sha256, encoder.shape, learned.offsets, learned.pieces
+        )
     return EncodedCorpus(
         name=dataset,
         slug=slugify(dataset),
@@ -256,7 +269,8 @@ def model_corpus(loaded: LoadedModel, splits: Mapping[SplitName, EncodedSplit]) 
         train=splits["train"],
         dev=splits["dev"],
         test=splits.get("test"),
-        counts={"vocabulary": len(loaded.vocabulary)},
+        counts={"vocabulary": loaded.words_known},
+        pieces=pieces,
     )
 
 

@@ -14,13 +14,15 @@ ones, E width, D neurons of FFN1, H heads, C classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from safr_study.model.attention import INVISIBLE_SCORE, MASKED_SCORE
@@ -38,6 +40,19 @@ class PieceTable(NamedTuple):
     """``[V + 1]`` int64: word i has ``pieces[offsets[i]:offsets[i + 1]]``; PAD has none."""
     pieces: Tensor
     """``[sum]`` int64."""
+
+
+class _Pieces(Protocol):
+    @property
+    def offsets(self) -> NDArray[np.int64]: ...
+
+    @property
+    def pieces(self) -> NDArray[np.int64]: ...
+
+
+def piece_table(words: _Pieces) -> PieceTable:
+    """The table of words and their pieces ``[V + 1]``, ``[sum]`` that are arrays of numpy."""
+    return PieceTable(torch.tensor(words.offsets), torch.tensor(words.pieces))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,12 +155,16 @@ class PretrainedClassifier(nn.Module):
         table: pieces of each word; can be replaced by another for other texts.
     """
 
+    _offsets: Tensor
+    _pieces: Tensor
+
     def __init__(
         self, encoder: EncoderShape, shape: ModelShape, *, classes: int, table: PieceTable
     ) -> None:
         super().__init__()
         self.shape = encoder
-        self.table = table
+        self.register_buffer("_offsets", table.offsets, persistent=False)
+        self.register_buffer("_pieces", table.pieces, persistent=False)
         self.gumbel_temperature = shape.gumbel_temperature
         self.embedding = nn.Embedding(encoder.pieces, encoder.piece_dim, padding_idx=encoder.pad)
         self.position = nn.Embedding(encoder.positions, encoder.piece_dim)
@@ -210,6 +229,16 @@ class PretrainedClassifier(nn.Module):
         ]
         return SafrOutput(self.fc(pooled), words, masked, keep, *of_words)
 
+    @property
+    def table(self) -> PieceTable:
+        """The pieces of each word, on the model's device."""
+        return PieceTable(self._offsets, self._pieces)
+
+    @table.setter
+    def table(self, table: PieceTable) -> None:
+        device = self._offsets.device
+        self._offsets, self._pieces = table.offsets.to(device), table.pieces.to(device)
+
     def _laid_out(self, ids: Tensor) -> _Layout:
         shape, (offsets, table) = self.shape, self.table
         flat = ids.reshape(-1)
@@ -246,3 +275,31 @@ class PretrainedClassifier(nn.Module):
         shares = at.pieces_of(seen.to(x.dtype), 0.0)
         shares = shares / shares.sum(dim=1, keepdim=True).clamp(min=1)
         return torch.bmm(shares[:, None], x)[:, 0]
+
+
+def build_pretrained(
+    encoder: EncoderShape,
+    shape: ModelShape,
+    *,
+    classes: int,
+    table: PieceTable,
+    seed: int,
+    weights: Mapping[str, Tensor],
+) -> PretrainedClassifier:
+    """A float32 model on the CPU, in training mode, with an encoder's weights.
+
+    Classifier and VMASK are drawn from ``seed`` alone; torch's global generator is left as it was.
+
+    Args:
+        encoder: sizes of the encoder.
+        shape: of VMASK and its gate.
+        classes: C.
+        table: pieces of each word.
+        seed: at least 0.
+        weights: by name; all but those of classifier and VMASK.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        model = PretrainedClassifier(encoder, shape, classes=classes, table=table)
+    model.load_state_dict({**model.state_dict(), **weights})
+    return model

@@ -39,7 +39,7 @@ from safr_study.text import summary
 if TYPE_CHECKING:
     import torch
 
-    from safr_study.model import SafrClassifier
+    from safr_study.model import Classifier
     from safr_study.training import FitResult
 
 Report = Callable[[dict[str, str]], None]
@@ -182,7 +182,7 @@ class _Run:
         # The same texts for every trial, and for each rung.
         sample = sample_texts(self.corpus.dev, task.rung_texts, seed=task.evaluation.seed)
 
-        def at_rung(model: SafrClassifier, epoch: int) -> tuple[float, ...] | None:
+        def at_rung(model: Classifier, epoch: int) -> tuple[float, ...] | None:
             if epoch not in task.rungs:
                 return None
             measured = self.measure(model, "dev", sample, self._want())
@@ -212,7 +212,7 @@ class _Run:
             measure=at_rung,
         )
 
-    def _fit_other_seed(self, seed: int, report: Report) -> SafrClassifier:
+    def _fit_other_seed(self, seed: int, report: Report) -> Classifier:
         from safr_study.training import fit
 
         return fit(
@@ -227,9 +227,7 @@ class _Run:
         names = [objective.name for objective in self.task.objectives]
         return wanted(dict.fromkeys([*names, *(one.metric for one in self.task.constraints)]))
 
-    def measure(
-        self, model: SafrClassifier, name: str, split: EncodedSplit, want: Wanted
-    ) -> Measured:
+    def measure(self, model: Classifier, name: str, split: EncodedSplit, want: Wanted) -> Measured:
         """A model on a split, or on a part of it: its objectives, and which texts it has right."""
         from safr_study.evaluation.scoring import evaluate_model
 

@@ -39,8 +39,12 @@ class CorpusSpec(Settings):
     the default of the commands for data of the user's own)."""
     lowercase: bool = False
     """Whether case is ignored."""
+    encoder: str | None = Field(default=None, min_length=1, max_length=4096)
+    """Folder or hub id of a pretrained encoder, whose tokenizer cuts each word into pieces;
+    ``None``: the model is trained from scratch, over the words of the training texts."""
     max_len: int | None = Field(default=None, ge=1, le=4096)
-    """Tokens kept of each text; ``None``: 256 for ``imdb``, 128 for all others."""
+    """Words kept of each text, with an encoder its pieces; ``None``: 256 for ``imdb``, 128 for all
+    others."""
     min_count: int = Field(default=2, ge=1)
     """A word enters the vocabulary when the training texts have it this often."""
     train_limit: int | None = Field(default=None, ge=2)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from safr_study.data import Batch, EncodedSplit, whole_batch
 from safr_study.evaluation.deletion import take_texts
-from safr_study.model import SafrClassifier, penalty_weights
+from safr_study.model import Classifier, SafrClassifier, penalty_weights
 from safr_study.records.run import EffectiveWeights
 from safr_study.settings import TrainConfig
 from safr_study.training.steps import losses_of
@@ -25,7 +25,7 @@ compare."""
 def effective_weights(
     config: TrainConfig,
     split: EncodedSplit,
-    model: SafrClassifier,
+    model: Classifier,
     *,
     device: torch.device,
     pad_to: int | None,
@@ -64,14 +64,14 @@ def effective_weights(
 
 
 def _terms(
-    config: TrainConfig, batch: Batch, model: SafrClassifier, device: torch.device
+    config: TrainConfig, batch: Batch, model: Classifier, device: torch.device
 ) -> dict[str, Tensor]:
     """The cross-entropy and the penalties that are computed, by name."""
     noise = torch.Generator(device).manual_seed(SEED)
     training, sparse = model.training, model.embedding.sparse
     model.train()
     # The gradient of the rows that are looked up: a dense one is as large as the vocabulary.
-    model.embedding.sparse = True
+    model.embedding.sparse = isinstance(model, SafrClassifier)
     try:
         ids, labels = (torch.from_numpy(part).to(device) for part in (batch.ids, batch.labels))
         terms = losses_of(config, ids, labels, model, noise)
@@ -82,7 +82,7 @@ def _terms(
     return terms
 
 
-def _gradient_norm(term: Tensor, model: SafrClassifier, *, last: bool) -> float:
+def _gradient_norm(term: Tensor, model: Classifier, *, last: bool) -> float:
     # Not backward: that would write into the parameters' grad.
     gradients = torch.autograd.grad(
         term, tuple(model.parameters()), retain_graph=not last, allow_unused=True

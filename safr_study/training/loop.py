@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from safr_study.checkpoint.resume_state import StoredBest, read_running, write_running
-from safr_study.data import EncodedCorpus
+from safr_study.data import EncodedCorpus, find_encoder
+from safr_study.errors import BadInput
 from safr_study.evaluation.dev import measure_dev
-from safr_study.model import SafrClassifier, build_model
+from safr_study.model import Classifier, build_model, build_pretrained, piece_table
 from safr_study.records import EpochReport
 from safr_study.settings import TrainConfig, fingerprint_of
 from safr_study.training.cuda_graphs import GraphedSteps
@@ -22,7 +23,7 @@ from safr_study.training.effective import effective_weights
 from safr_study.training.numerics import computing, release_memory
 from safr_study.training.steps import not_finite, train_epoch
 
-Measure = Callable[[SafrClassifier, int], tuple[float, ...] | None]
+Measure = Callable[[Classifier, int], tuple[float, ...] | None]
 """Objectives of the model after an epoch, from 1; ``None`` where nothing is to be measured."""
 
 
@@ -30,7 +31,7 @@ Measure = Callable[[SafrClassifier, int], tuple[float, ...] | None]
 class FitResult:
     """A trained model and how it came about."""
 
-    model: SafrClassifier
+    model: Classifier
     """Model in the chosen state, in evaluation mode, on the device of the training."""
     epochs: tuple[EpochReport, ...]
     """All of them, those before a resume included."""
@@ -107,20 +108,42 @@ def fit(
     )
 
 
+def initial_model(config: TrainConfig, corpus: EncodedCorpus) -> Classifier:
+    """The model before its first step: from scratch, or over the corpus's pretrained encoder.
+
+    Raises:
+        BadInput: the encoder's files are not those with which the corpus was encoded.
+    """
+    classes, pieces = len(corpus.class_names), corpus.pieces
+    if pieces is None:
+        return build_model(
+            config.shape,
+            preset=config.preset,
+            vocabulary_size=corpus.vocabulary_size,
+            classes=classes,
+            max_len=corpus.max_len,
+            seed=config.seed,
+        )
+    files = find_encoder(pieces.encoder)
+    if files.sha256 != pieces.sha256:
+        raise BadInput("encoder", f"{pieces.encoder} changed since the study began; give it back")
+    return build_pretrained(
+        pieces.shape,
+        config.shape,
+        classes=classes,
+        table=piece_table(pieces),
+        seed=config.seed,
+        weights=files.weights(),
+    )
+
+
 class _Training:
     """A model under way: the optimiser, and the epochs so far."""
 
     def __init__(self, config: TrainConfig, corpus: EncodedCorpus, device: torch.device) -> None:
         self.config, self.corpus, self.device = config, corpus, device
         self.reports: list[EpochReport] = []
-        self.model = build_model(
-            config.shape,
-            preset=config.preset,
-            vocabulary_size=corpus.vocabulary_size,
-            classes=len(corpus.class_names),
-            max_len=corpus.max_len,
-            seed=config.seed,
-        ).to(device)
+        self.model = initial_model(config, corpus).to(device)
         on_gpu = device.type == "cuda"
         self.optimizer = torch.optim.Adam(
             self.model.parameters(), lr=config.learning_rate, fused=True, capturable=on_gpu

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from safr_study.data import Batch, EncodedSplit, training_batches
 from safr_study.errors import TrialFailure
-from safr_study.model import SafrClassifier, loss_terms
+from safr_study.model import Classifier, PretrainedClassifier, loss_terms
 from safr_study.records import LossTerms
 from safr_study.settings import TrainConfig
 from safr_study.training.adam import DenseAdam, EmbeddingAdam
@@ -29,7 +29,7 @@ _NOT_COMPUTED = dict.fromkeys(("importance", "interaction", "vmask_information")
 def train_epoch(
     config: TrainConfig,
     split: EncodedSplit,
-    model: SafrClassifier,
+    model: Classifier,
     optimizer: torch.optim.Adam,
     *,
     epoch: int,
@@ -77,7 +77,7 @@ def train_epoch(
 @contextmanager
 def stepping(
     config: TrainConfig,
-    model: SafrClassifier,
+    model: Classifier,
     optimizer: torch.optim.Adam,
     noise: torch.Generator,
     graphed: GraphedSteps | None = None,
@@ -107,6 +107,19 @@ def stepping(
         yield lambda batch: graphed.run(batch, work, optimizer.zero_grad)
         return
 
+    if isinstance(model, PretrainedClassifier):
+        # Its pieces come up often: every row is updated at once.
+        optimizer.zero_grad()
+        with DenseAdam(model.parameters(), optimizer) as every:
+
+            def whole_step(batch: Batch) -> dict[str, Tensor]:
+                losses = backward(torch.from_numpy(batch.ids), torch.from_numpy(batch.labels))
+                every.step()
+                return losses
+
+            yield whole_step
+        return
+
     words = model.embedding.weight
     others = [parameter for parameter in model.parameters() if parameter is not words]
     optimizer.zero_grad()
@@ -122,7 +135,7 @@ def stepping(
 
 
 def losses_of(
-    config: TrainConfig, ids: Tensor, labels: Tensor, model: SafrClassifier, noise: torch.Generator
+    config: TrainConfig, ids: Tensor, labels: Tensor, model: Classifier, noise: torch.Generator
 ) -> dict[str, Tensor]:
     """The losses of a batch by term, in the precision of the training, for a backward pass.
 

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from safr_study.data import canonical_dataset, slugify, word_defaults
+from safr_study.data import canonical_dataset, canonical_encoder, slugify, word_defaults
+from safr_study.errors import BadInput
 from safr_study.settings import Objective, Resources, SearchSpace, StudySpec
 from safr_study.settings.space_files import find_space
 from safr_study.settings.study import parse_duration
+
+ENCODER_LEARNING_RATE = 2e-5
+"""Learning rate of fine-tuning, where the space has none."""
+ENCODER_SIZES = {"embed_dim", "ffn_dim", "heads", "layers", "dropout"}
+"""Settings that come from a pretrained encoder."""
 
 
 def study_spec(options: Mapping[str, Any]) -> StudySpec:
@@ -43,8 +49,15 @@ def study_spec(options: Mapping[str, Any]) -> StudySpec:
     # Part of the numbers, as it orders the sums: a trial computes with the cores that it has.
     threads = max(1, int(checked.cpus_per_trial))
     dataset = canonical_dataset(str(options["dataset"]))
-    words = word_defaults(dataset)
+    encoder = options["encoder"]
+    # An encoder's own tokenizer splits punctuation off and knows what to do with case.
+    words = word_defaults(dataset, encoder=encoder is not None)
     words |= {name: options[name] for name in words if options[name] is not None}
+    train = part("epochs", "preset", "precision", "seed") | {"threads": threads}
+    if encoder is not None:
+        _check_encoder(found, options["preset"])
+        words["encoder"] = canonical_encoder(str(encoder))
+        train["learning_rate"] = ENCODER_LEARNING_RATE
     spec = StudySpec.parse(
         {
             "name": options["study"] or "unnamed",
@@ -59,7 +72,7 @@ def study_spec(options: Mapping[str, Any]) -> StudySpec:
             "system_metrics": options.get("system_metrics", False),
             "scheduler": {"name": options["scheduler"]},
             "time_budget": seconds,
-            "train": part("epochs", "preset", "precision", "seed") | {"threads": threads},
+            "train": train,
             "resources": given,
         }
     )
@@ -68,3 +81,15 @@ def study_spec(options: Mapping[str, Any]) -> StudySpec:
         name = f"{slugify(spec.corpus.dataset)[:48]}-{spec.identity()[:8]}"
         return spec.model_copy(update={"name": name})
     return spec
+
+
+def _check_encoder(space: SearchSpace, preset: str) -> None:
+    if preset != "masked":
+        raise BadInput("preset", "an encoder has its own way with padding; leave --preset out")
+    names = {*space.fixed, *space.parameters}
+    sizes = sorted(names & ENCODER_SIZES)
+    if sizes:
+        raise BadInput(
+            "space",
+            f"it has {', '.join(sizes)}, which the encoder decides; take them out of the space",
+        )

@@ -13,7 +13,7 @@ from safr_study.cluster.slots import TrialSlots, time_left
 from safr_study.errors import BadInput
 from safr_study.home import Home
 from safr_study.records import TrialRecord
-from safr_study.settings import ModelShape, Objective, StudySpec, wanted
+from safr_study.settings import EncoderShape, ModelShape, Objective, StudySpec, wanted
 
 # A running study's times need no data, which are slow to import.
 if TYPE_CHECKING:
@@ -52,6 +52,9 @@ def estimate(spec: StudySpec, corpus: EncodedCorpus, slots: TrialSlots, trials: 
     shape = spec.train.shape.model_copy(
         update={k: v for k, v in spec.space.fixed.items() if k in ModelShape.model_fields}
     )
+    vocabulary = corpus.vocabulary_size
+    if corpus.pieces is not None:
+        shape, vocabulary = _encoder_shape(shape, corpus.pieces.shape), corpus.pieces.shape.pieces
     training = _operations(shape, corpus.train)
     # Dev once an epoch; at the end once more, without and with deletions.
     dev = FORWARD_SHARE * _operations(shape, corpus.dev)
@@ -66,7 +69,7 @@ def estimate(spec: StudySpec, corpus: EncodedCorpus, slots: TrialSlots, trials: 
     steps = spec.train.epochs * np.ceil(corpus.train.examples / spec.train.batch_size)
     seconds = total / ASSUMED_FLOPS[device] + float(steps) * STEP_SECONDS + TRIAL_SECONDS
     seconds *= spec.seeds_per_trial
-    parameters = count_parameters(shape, corpus.vocabulary_size, len(corpus.class_names))
+    parameters = count_parameters(shape, vocabulary, len(corpus.class_names))
     # A finished trial keeps its model; a running one also Adam's two moments and two best states.
     disk = 4 * parameters * (trials + 8 * slots.max_concurrent)
     wall = START_SECONDS + time_left([seconds] * trials, slots.max_concurrent)
@@ -143,6 +146,12 @@ def count_parameters(shape: ModelShape, vocabulary: int, classes: int) -> int:
     vmask = e * m + m + 2 * m + 2 if shape.vmask else 0
     block = 4 * (e * e + e) + (e * d + d) + (d * e + e) + 4 * e
     return vocabulary * e + vmask + shape.layers * block + e * classes + classes
+
+
+def _encoder_shape(shape: ModelShape, encoder: EncoderShape) -> ModelShape:
+    """An encoder's sizes as those of a model from scratch; its positions are left out."""
+    fields = ("embed_dim", "ffn_dim", "heads", "layers")
+    return shape.model_copy(update={name: getattr(encoder, name) for name in fields})
 
 
 def _trained(trial: TrialRecord) -> float:

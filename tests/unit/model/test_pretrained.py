@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from tiny_encoder import FAMILIES, TEXTS, oracle, tiny_encoder
 from torch import Tensor
 
-from safr_study.checkpoint.encoder_files import EncoderFiles, read_encoder
+from safr_study.data.encoder_files import EncoderFiles, read_encoder
 from safr_study.model.losses import interaction_loss, loss_terms
-from safr_study.model.pretrained import PieceTable, PretrainedClassifier
+from safr_study.model.pretrained import PieceTable, PretrainedClassifier, piece_table
 from safr_study.settings import PAD, ModelShape, Penalties
 
 LABELS = torch.tensor([0, 1, 1, 0, 1])
@@ -53,9 +53,9 @@ def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def table_of(files: EncoderFiles, vocabulary: list[str]) -> PieceTable:
-    lists = [[], [files.shape.hidden], *files.pieces(vocabulary)]
-    offsets = [0, *itertools.accumulate(map(len, lists))]
-    return PieceTable(torch.tensor(offsets), torch.tensor(list(itertools.chain(*lists))))
+    tokenizer = files.tokenizer()
+    tokenizer.learn(vocabulary)
+    return piece_table(tokenizer)
 
 
 def made(files: EncoderFiles, table: PieceTable, *, vmask: bool) -> PretrainedClassifier:
@@ -145,7 +145,7 @@ def test_logits_and_every_gradient_are_those_of_plain_fine_tuning(both: Both) ->
     penalties = Penalties(lambda_imp=None, lambda_inter=None)
     loss_terms(found, LABELS, both.ids, penalties, "masked")["total"].backward()
     F.cross_entropy(logits, LABELS).backward()
-    from safr_study.checkpoint.encoder_files import _names, _plain_name
+    from safr_study.data.encoder_files import _names, _plain_name
 
     by_name = {
         _plain_name(name, both.files.shape.family): parameter

@@ -6,8 +6,9 @@ DistilBERT, RoBERTa and ELECTRA.
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 
-from safr_study.errors import BadInput
+from safr_study.data.pieces import PieceTokenizer, read_tokenizer
+from safr_study.errors import BadInput, ServiceUnreachable
 from safr_study.settings import EncoderShape
+from safr_study.text import first_line
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -60,17 +63,18 @@ class EncoderFiles:
     folder: Path
     shape: EncoderShape
 
-    @cached_property
-    def tokenizer(self) -> Tokenizer:
-        """The tokenizer, for words one by one."""
-        return _tokenizer(self.folder)
+    def tokenizer(self) -> PieceTokenizer:
+        """A new tokenizer that has met no word."""
+        return PieceTokenizer(_tokenizer(self.folder), self.shape.hidden)
 
-    def pieces(self, words: Iterable[str]) -> list[list[int]]:
-        """Pieces of each word, tokenized by itself; at least one, the unknown piece."""
-        found = self.tokenizer.encode_batch(
-            [[word] for word in words], is_pretokenized=True, add_special_tokens=False
-        )
-        return [one.ids or [self.shape.hidden] for one in found]
+    @cached_property
+    def sha256(self) -> str:
+        """Digest of the files that decide a number."""
+        digest = hashlib.sha256()
+        for name in (CONFIG, TOKENIZER, WEIGHTS):
+            with (self.folder / name).open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.hexdigest()
 
     def weights(self) -> dict[str, Tensor]:
         """The encoder's weights by the names of ``PretrainedClassifier``, in float32.
@@ -79,6 +83,58 @@ class EncoderFiles:
             BadInput: one is missing, or has another size than the configuration says.
         """
         return _weights(self.folder, self.shape)
+
+
+def canonical_encoder(name: str) -> str:
+    """The absolute path of a folder, or a hub id: the same wherever a command is given."""
+    path = Path(name).expanduser()
+    return str(path.resolve()) if path.is_dir() else name
+
+
+def find_encoder(name: str) -> EncoderFiles:
+    """An encoder by its folder, or by its id on the hub; only what is read is downloaded.
+
+    Raises:
+        BadInput: there is none, or as `read_encoder`.
+        ServiceUnreachable: it is not on this machine and the hub does not answer.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir() or name.startswith((".", "/", "~")) or name.count("/") > 1:
+        return read_encoder(path.absolute())
+    return read_encoder(_downloaded(name))
+
+
+def _downloaded(name: str) -> Path:
+    """The folder of an encoder of the hub in the hub's cache."""
+    import huggingface_hub
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    failed: tuple[type[Exception], ...] = (OSError, *HfHubHTTPError.__bases__)
+    wanted = [CONFIG, TOKENIZER, WEIGHTS]
+    try:
+        try:
+            return Path(
+                huggingface_hub.snapshot_download(
+                    name, allow_patterns=wanted, local_files_only=True
+                )
+            )
+        except LocalEntryNotFoundError:
+            return Path(huggingface_hub.snapshot_download(name, allow_patterns=wanted))
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        raise _bad(
+            f"no encoder {name!r}: there is no such folder, and the hub knows none (a private one "
+            "needs `hf auth login`); check the spelling, or give a folder"
+        ) from error
+    except failed as error:
+        raise ServiceUnreachable(
+            f"encoder: {name} is no folder and not in the Hugging Face cache, and the hub does not "
+            f"answer ({first_line(error)}); give the folder of a copy"
+        ) from error
 
 
 def read_encoder(folder: Path) -> EncoderFiles:
@@ -186,18 +242,10 @@ def _special_pieces(folder: Path, config: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _tokenizer(folder: Path) -> Tokenizer:
-    from tokenizers import Tokenizer, pre_tokenizers
-
     try:
-        tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
-    except Exception as error:  # The library raises this very class.
+        return read_tokenizer(folder / TOKENIZER)
+    except ValueError as error:
         raise _bad(f"{TOKENIZER} in {folder} cannot be read ({error}); give a whole one") from None
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    if isinstance(tokenizer.pre_tokenizer, pre_tokenizers.ByteLevel):
-        # A word in a text has a space before it, and its pieces are those of " word".
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
-    return tokenizer
 
 
 def _weights(folder: Path, shape: EncoderShape) -> dict[str, Tensor]:

@@ -1,0 +1,114 @@
+"""The pieces into which a pretrained encoder's tokenizer cuts words, each word by itself.
+
+What is left of a text after a deletion therefore needs no new tokenization.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from safr_study.data.corpus import Ints
+from safr_study.settings import EncoderShape
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+SPECIAL_WORDS = ("<pad>", "<unk>")
+"""Words of the ids 0 and 1."""
+Tokens = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WordPieces:
+    """The pieces of each word of a corpus."""
+
+    encoder: str
+    """Folder or hub id of the encoder, as the user gave it."""
+    sha256: str
+    """Digest of its files."""
+    shape: EncoderShape
+    offsets: Ints
+    """``[V + 1]``: word i has ``pieces[offsets[i]:offsets[i + 1]]``; PAD has none."""
+    pieces: Ints
+    """Ids of all the pieces."""
+
+
+class PieceTokenizer:
+    """Words and their pieces, to which the words of new texts are added as they come.
+
+    A word's id is its place in the order in which it came; no number depends on it.
+
+    Args:
+        tokenizer: the encoder's.
+        hidden: piece of the unknown word, and of a word that the tokenizer drops.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, hidden: int) -> None:
+        self._tokenizer, self._hidden = tokenizer, hidden
+        self.words = list(SPECIAL_WORDS)
+        """Words by id."""
+        self._known: set[str] = set()
+        self.offsets: Ints = np.array([0, 0, 1], dtype=np.int64)
+        """``[V + 1]``, as of ``WordPieces``."""
+        self.pieces: Ints = np.array([hidden], dtype=np.int64)
+
+    def learn(self, words: Iterable[str]) -> None:
+        """Add the words that are new."""
+        new = [word for word in dict.fromkeys(words) if word not in self._known]
+        found = self._tokenizer.encode_batch(
+            [[word] for word in new], is_pretokenized=True, add_special_tokens=False
+        )
+        lists = [one.ids or [self._hidden] for one in found]
+        ends = self.offsets[-1] + np.cumsum([len(one) for one in lists], dtype=np.int64)
+        flat = np.fromiter(itertools.chain.from_iterable(lists), dtype=np.int64)
+        self.words += new
+        self._known.update(new)
+        self.offsets = np.concatenate((self.offsets, ends))
+        self.pieces = np.concatenate((self.pieces, flat))
+
+
+def read_tokenizer(path: Path) -> Tokenizer:
+    """A tokenizer for words one by one.
+
+    Raises:
+        ValueError: the file cannot be read.
+    """
+    from tokenizers import Tokenizer, pre_tokenizers
+
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # The library raises this very class.
+        raise ValueError(str(error)) from None
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    if isinstance(tokenizer.pre_tokenizer, pre_tokenizers.ByteLevel):
+        # A word in a text has a space before it, and its pieces are those of " word".
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    return tokenizer
+
+
+def fitting(
+    tokens: Tokens, offsets: Ints, piece_offsets: Ints, max_len: int
+) -> tuple[Tokens, Ints]:
+    """Texts cut to ``max_len`` pieces, two of which are their beginning and end.
+
+    A word that would be cut is left out whole, and so are those after it.
+
+    Args:
+        tokens: ``[T]``, ids of words.
+        offsets: ``[N + 1]``, of the texts.
+        piece_offsets: ``[V + 1]``, of the words.
+        max_len: pieces.
+    """
+    counts = np.diff(piece_offsets)[tokens]
+    before = np.concatenate(([0], np.cumsum(counts)))
+    in_text = before[1:] - np.repeat(before[offsets[:-1]], np.diff(offsets))
+    room = in_text <= max_len - 2
+    return tokens[room], np.concatenate(([0], np.cumsum(room)))[offsets]
