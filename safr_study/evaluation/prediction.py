@@ -14,7 +14,13 @@ from torch import Tensor, nn
 from safr_study.data import Batch, EncodedSplit, evaluation_batches
 from safr_study.errors import TrialFailure
 from safr_study.evaluation.deletion import hide_tokens, remove_tokens, take_texts, tokens_of
-from safr_study.model import Inference, SafrClassifier, SafrOutput, kernels
+from safr_study.model import (
+    Inference,
+    PretrainedClassifier,
+    SafrClassifier,
+    SafrOutput,
+    kernels,
+)
 from safr_study.settings import DeletionMode
 
 Floats = NDArray[np.float64]
@@ -193,7 +199,8 @@ class Predictor:
                 self._inference.append(Inference(self.model))
             return _finite(self._inference[0](ids), "logits"), {}
         moved = {name: torch.from_numpy(a).to(self.device) for name, a in arguments.items()}
-        output: SafrOutput = self.model(ids, **moved)
+        more = {"inner": of is not None} if isinstance(self.model, PretrainedClassifier) else {}
+        output: SafrOutput = self.model(ids, **moved, **more)
         measured = {} if of is None else of(output, ids)
         return _finite(output.logits, "logits"), {
             name: _finite(values, f"values of {name}", real) for name, values in measured.items()

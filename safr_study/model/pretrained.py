@@ -14,10 +14,10 @@ ones, E width, D neurons of FFN1, H heads, C classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, overload
 
 import numpy as np
 import torch
@@ -94,6 +94,38 @@ class _Layout:
         return mean @ attention @ belongs.mT
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _ByWord(Sequence[Tensor]):
+    """One kind of value of each block, as means over the pieces of words ``[B, L, F]``."""
+
+    layout: _Layout
+    values: tuple[Tensor, ...]
+    """``[B, P, F]`` of each block."""
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @overload
+    def __getitem__(self, block: int) -> Tensor: ...
+    @overload
+    def __getitem__(self, block: slice) -> Sequence[Tensor]: ...
+    def __getitem__(self, block: int | slice) -> Tensor | Sequence[Tensor]:
+        if isinstance(block, slice):
+            return [self.of_words(values) for values in self.values[block]]
+        return self.of_words(self.values[block])
+
+    def of_words(self, values: Tensor) -> Tensor:
+        """Values of words, of those of pieces."""
+        return self.layout.words(values)
+
+
+class _AttentionByWord(_ByWord):
+    """The attention of each block from word to word ``[B, H, L, L]``."""
+
+    def of_words(self, values: Tensor) -> Tensor:
+        return self.layout.attention(values)
+
+
 class EncoderValues(NamedTuple):
     """What one block computed of the pieces; as in ``transformer.BlockValues``."""
 
@@ -126,16 +158,25 @@ class EncoderBlock(nn.Module):
         self.norm1 = nn.LayerNorm(width, eps=shape.norm_epsilon)
         self.norm2 = nn.LayerNorm(width, eps=shape.norm_epsilon)
 
-    def forward(self, x: Tensor, hidden: Tensor, noise: torch.Generator | None) -> EncoderValues:
-        """Values of x ``[B, P, E]``; ``hidden [B, P]`` is added to the scores of each key."""
+    def forward(
+        self, x: Tensor, hidden: Tensor, noise: torch.Generator | None, *, inner: bool = True
+    ) -> EncoderValues:
+        """Values of x ``[B, P, E]``; ``hidden [B, P]`` is added to the scores of each key.
+
+        Without ``inner`` the attention is torch's own fused one, and is not to be had.
+        """
         batch, length, width = x.shape
         by_head = (batch, length, self.heads, width // self.heads)
         query, key, value = (
             layer(x).view(by_head).transpose(1, 2) for layer in (self.query, self.key, self.value)
         )
-        scores = query @ key.mT / math.sqrt(by_head[-1]) + hidden[:, None, None]
-        attention = torch.softmax(scores, dim=-1)
-        mixed = dropout(attention, self.attention_dropout, noise) @ value
+        if inner or noise is not None:
+            scores = query @ key.mT / math.sqrt(by_head[-1]) + hidden[:, None, None]
+            attention = torch.softmax(scores, dim=-1)
+            mixed = dropout(attention, self.attention_dropout, noise) @ value
+        else:
+            attention = value.new_empty(0)
+            mixed = F.scaled_dot_product_attention(query, key, value, hidden[:, None, None])
         attended = self.out(mixed.transpose(1, 2).reshape(batch, length, width))
         x = self.norm1(x + dropout(attended, self.output_dropout, noise))
         before = self.linear1(x)
@@ -187,8 +228,13 @@ class PretrainedClassifier(nn.Module):
         gate: Tensor | None = None,
         visible: Tensor | None = None,
         scale: Tensor | None = None,
+        inner: bool = True,
     ) -> SafrOutput:
-        """Classify words ``[B, L]`` int64, PAD = 0; arguments as of ``SafrClassifier``."""
+        """Classify words ``[B, L]`` int64, PAD = 0; arguments as of ``SafrClassifier``.
+
+        ``inner``: whether the blocks' values are wanted; without them a pass needs less time and
+        memory. Those of words are computed when they are looked at.
+        """
         if not self.training:
             noise = None
         elif noise is None:
@@ -218,16 +264,15 @@ class PretrainedClassifier(nn.Module):
             hidden = hidden.masked_fill(at.real & ~seen, INVISIBLE_SCORE)
         blocks: list[EncoderValues] = []
         for layer in self.layers:
-            blocks.append(layer(x, hidden, noise))
-            x = blocks[-1].block
-        pooled = self._pooled(x, at, visible)
-        of_words = [
-            tuple(
-                at.attention(values) if name == "attention" else at.words(values) for values in kind
-            )
-            for name, kind in zip(EncoderValues._fields, zip(*blocks, strict=True), strict=True)
-        ]
-        return SafrOutput(self.fc(pooled), words, masked, keep, *of_words)
+            values = layer(x, hidden, noise, inner=inner)
+            x = values.block
+            blocks += [values] if inner else []
+        logits = self.fc(self._pooled(x, at, visible))
+        kinds = zip(*blocks, strict=True) if inner else [()] * len(EncoderValues._fields)
+        attention, *of_words = (_ByWord(at, tuple(kind)) for kind in kinds)
+        return SafrOutput(
+            logits, words, masked, keep, _AttentionByWord(at, attention.values), *of_words
+        )
 
     @property
     def table(self) -> PieceTable:

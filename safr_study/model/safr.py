@@ -9,6 +9,7 @@ Shapes: V words, B texts, L positions, E width, D neurons of FFN1, H heads, C cl
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,7 +23,7 @@ from safr_study.settings import PAD, ModelShape, Preset
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SafrOutput:
-    """All the values of one forward pass; B texts, L positions, the tuples one entry per block."""
+    """All values of one forward pass; B texts, L positions, the sequences one entry per block."""
 
     logits: Tensor
     """``[B, C]``."""
@@ -32,17 +33,17 @@ class SafrOutput:
     """``[B, L, E]``: the embeddings times the gate; equal to them without VMASK."""
     keep_probability: Tensor | None
     """``[B, L]`` in [0, 1], the soft gate, also in training; ``None`` without VMASK."""
-    attention: tuple[Tensor, ...]
+    attention: Sequence[Tensor]
     """``[B, H, L, L]``; rows are queries."""
-    attention_output: tuple[Tensor, ...]
+    attention_output: Sequence[Tensor]
     """``[B, L, E]``, after the output projection, before dropout, residual and norm."""
-    ffn1_pre_relu: tuple[Tensor, ...]
+    ffn1_pre_relu: Sequence[Tensor]
     """``[B, L, D]``: the capacity vectors; none in training mode, as of the next."""
-    ffn1_post_relu: tuple[Tensor, ...]
+    ffn1_post_relu: Sequence[Tensor]
     """``[B, L, D]``."""
-    ffn2: tuple[Tensor, ...]
+    ffn2: Sequence[Tensor]
     """``[B, L, E]``, before dropout, residual and norm."""
-    block: tuple[Tensor, ...]
+    block: Sequence[Tensor]
     """``[B, L, E]``, the output of the block."""
 
 

@@ -229,7 +229,7 @@ def test_both_penalties_reach_vmask_and_encoder(both: Both) -> None:
     output = model(both.ids, noise=torch.Generator().manual_seed(0))
     penalties = Penalties(lambda_imp=0.5, lambda_inter=0.5)
     terms = loss_terms(output, LABELS, both.ids, penalties, "masked")
-    attention = torch.stack(output.attention)
+    attention = torch.stack(tuple(output.attention))
     each = [interaction_loss(a, both.ids != PAD, padding_aware=True) for a in attention]
     close(terms["interaction"], torch.stack(each).mean())
     for term in ("importance", "interaction"):
