@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from safr_study.settings.base import Settings
 
@@ -50,6 +50,14 @@ class EncoderShape(Settings):
     """Piece of an empty position."""
     hidden: int = Field(ge=0)
     """Piece that is put in the place of a deleted one: the mask, else the unknown piece."""
+
+    @field_validator("heads")
+    @classmethod
+    def _check_heads(cls, heads: int, others: ValidationInfo) -> int:
+        width = others.data.get("embed_dim", heads)
+        if width % heads:
+            raise ValueError(f"does not divide the width {width}")
+        return heads
 
     @property
     def longest(self) -> int:

@@ -1,0 +1,167 @@
+"""Models over a pretrained encoder: trained, resumed, saved, and used on new texts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_encoder import tiny_encoder
+
+from safr_study.checkpoint.manifest import TOKENIZER, VOCABULARY
+from safr_study.checkpoint.model_files import LoadedModel, load_model, save_model
+from safr_study.data import EncodedCorpus, encoded_corpus
+from safr_study.errors import BadInput, CorruptCheckpoint
+from safr_study.evaluation.explanation import explain_text
+from safr_study.evaluation.scoring import evaluate_model
+from safr_study.settings import CorpusSpec, EvaluationConfig, Penalties, TrainConfig, Wanted
+from safr_study.training import FitResult, fit
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_encoder("electra", tmp_path_factory.mktemp("encoder") / "electra")
+
+
+@pytest.fixture(scope="module")
+def spec(encoder: Path) -> CorpusSpec:
+    return CorpusSpec(dataset="planted", train_limit=64, dev_limit=20, encoder=str(encoder))
+
+
+@pytest.fixture(scope="module")
+def corpus(spec: CorpusSpec) -> EncodedCorpus:
+    return encoded_corpus(spec)
+
+
+def config(epochs: int = 2) -> TrainConfig:
+    return TrainConfig(
+        learning_rate=1e-3, epochs=epochs, penalties=Penalties(lambda_imp=0.1, lambda_inter=0.1)
+    )
+
+
+@pytest.fixture(scope="module")
+def fitted(corpus: EncodedCorpus) -> FitResult:
+    return fit(config(), corpus, device=CPU)
+
+
+def same(one: FitResult, other: FitResult) -> bool:
+    state = other.model.state_dict()
+    return all(torch.equal(value, state[name]) for name, value in one.model.state_dict().items())
+
+
+def test_training_repeats_itself_and_learns_in_every_weight(
+    corpus: EncodedCorpus, fitted: FitResult
+) -> None:
+    again = fit(config(), corpus, device=CPU)
+    assert same(again, fitted)
+    assert again.epochs[-1].train == fitted.epochs[-1].train
+    assert fitted.epochs[-1].effective_importance
+    other = fit(config(1).model_copy(update={"learning_rate": 1e-9}), corpus, device=CPU)
+    moved = dict(other.model.named_parameters())
+    # An encoder's keys have a bias that no softmax sees.
+    for name, weight in fitted.model.named_parameters():
+        if not name.endswith("key.bias"):
+            assert not torch.allclose(weight, moved[name], atol=1e-6), name
+
+
+def test_a_training_that_was_cut_off_ends_as_one_that_was_not(
+    corpus: EncodedCorpus, fitted: FitResult, tmp_path: Path
+) -> None:
+    class Cut(Exception):
+        pass
+
+    def stop(_report: object) -> None:
+        raise Cut
+
+    with pytest.raises(Cut):
+        fit(config(), corpus, device=CPU, resume_from=tmp_path, on_epoch=stop)
+    assert same(fit(config(), corpus, device=CPU, resume_from=tmp_path), fitted)
+
+
+@pytest.fixture
+def loaded(
+    corpus: EncodedCorpus, spec: CorpusSpec, fitted: FitResult, tmp_path: Path
+) -> LoadedModel:
+    save(tmp_path / "model", corpus, spec, fitted)
+    return load_model(tmp_path / "model")
+
+
+def save(folder: Path, corpus: EncodedCorpus, spec: CorpusSpec, fitted: FitResult) -> None:
+    save_model(
+        folder,
+        fitted.model,
+        config=config(),
+        corpus=corpus,
+        spec=spec,
+        evaluation=EvaluationConfig(),
+        scores=None,
+        epoch=2,
+    )
+
+
+def test_a_loaded_model_is_the_saved_one_without_the_encoder_s_folder_or_the_corpus_s_words(
+    corpus: EncodedCorpus, fitted: FitResult, loaded: LoadedModel, tmp_path: Path
+) -> None:
+    words = [corpus.vocabulary[token] for token in corpus.dev.tokens[: corpus.dev.offsets[1]]]
+    tokens, _, _ = loaded.encode([" ".join(words)])
+    ids = torch.from_numpy(corpus.dev.tokens[: len(words)].astype(np.int64))[None]
+    with torch.no_grad():
+        found = loaded.model(torch.from_numpy(tokens.astype(np.int64))[None]).logits
+        expected = fitted.model(ids).logits
+    assert torch.equal(found, expected)
+    assert (tmp_path / "model" / VOCABULARY).read_text() == "<pad>\n<unk>"
+
+
+def test_an_explanation_is_of_words_and_knows_them_all(loaded: LoadedModel) -> None:
+    typed = "A gripping,  FUNNY film! superpositioned"
+    found = explain_text(loaded, typed, reference="here")
+    assert [word.text for word in found.words] == typed.split()
+    assert found.text == typed
+    assert all(word.known for word in found.words)
+    assert found.source.blocks == 2
+    assert found.view.block == 1
+    assert sorted(word.rank for word in found.words) == list(range(5))
+    again = explain_text(loaded, "other words first", reference="here")
+    assert again.words_cut == 0
+    assert explain_text(loaded, typed, reference="here").probabilities == found.probabilities
+    long = explain_text(loaded, "word " * 200, reference="here")
+    assert long.words_cut == 200 - len(long.words) > 0
+
+
+def test_srs_is_measured_by_every_mode_of_deletion(
+    corpus: EncodedCorpus, fitted: FitResult
+) -> None:
+    accuracies = {}
+    for mode in ("remove", "unk", "attn", "gate"):
+        scores = evaluate_model(
+            fitted.model,
+            corpus.dev,
+            split_name="dev",
+            config=EvaluationConfig(mode=mode),
+            want=Wanted(shares=(0.3,), superposition=True),
+            preset="masked",
+            device=CPU,
+        ).scores
+        accuracies[mode] = scores.value("comprehensiveness@30")
+        assert len({measure.block for measure in scores.superposition}) == 2
+    assert len(set(accuracies.values())) == 4
+
+
+def test_a_damaged_tokenizer_is_told(loaded: LoadedModel, tmp_path: Path) -> None:
+    (tmp_path / "model" / TOKENIZER).write_text("{}")
+    with pytest.raises(CorruptCheckpoint, match=r"tokenizer.json does not match its checksum"):
+        load_model(tmp_path / "model")
+
+
+def test_an_encoder_that_changed_since_is_refused(corpus: EncodedCorpus, encoder: Path) -> None:
+    path = encoder / "config.json"
+    before = path.read_text()
+    path.write_text(before + "\n")
+    try:
+        with pytest.raises(BadInput, match="changed since the study began; give it back"):
+            fit(config(), corpus, device=CPU)
+    finally:
+        path.write_text(before)
