@@ -11,6 +11,7 @@ from safr_study.cli.options import corpus_spec, option
 from safr_study.cli.progress import Reporter
 from safr_study.features.study_base.stores import open_stores
 from safr_study.records.scores import Scores, Values, is_saturated, shares_of
+from safr_study.render.class_tables import class_table, quality_table
 from safr_study.render.text_table import TextTable
 from safr_study.settings import at_k
 from safr_study.settings.metrics import OF_RATIONALE
@@ -132,7 +133,7 @@ def _show(measured: Evaluation) -> None:
     console.print(
         f"accuracy {_measure(scores.values, 'accuracy')}, majority class "
         f"{scores.value('majority_accuracy'):.2f} (percentage points); "
-        f"cross-entropy {scores.value('loss'):.4f} nats"
+        f"cross-entropy {scores.value('log_loss'):.4f} nats"
         + ("" if openness is None else f"; gate openness {openness:.3f}")
     )
     console.print(
@@ -160,6 +161,8 @@ def _tables(measured: Evaluation) -> list[TextTable]:
     scores = measured.scores
     by = f"by capacity at {measured.capacity_layer}, mode {measured.mode}"
     tables = [
+        quality_table({scores.split: scores}),
+        class_table(scores, measured.class_names, "Predictions by class; points"),
         _deletion_table(
             scores, f"Accuracy after deletion {by}, {measured.draws} random draws; points"
         ),

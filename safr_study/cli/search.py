@@ -92,6 +92,10 @@ def search(
         str | None, option("Run a command at the end; it gets the result as JSON.", metavar="CMD")
     ] = None,
     seed: Annotated[int, option("Of the sampler and of every training.", min=0, max=2**63 - 1)] = 0,
+    class_weights: Annotated[
+        Literal["none", "balanced"],
+        option("balanced: every class has the same weight in the cross-entropy."),
+    ] = "none",
     preset: options.Preset = "masked",
     precision: Annotated[
         Literal["auto", "float32"],

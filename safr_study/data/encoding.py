@@ -104,10 +104,10 @@ class EncodedCorpus:
             raise BadInput("split", f"{self.name} has no {name} split; it has {have}")
         return self.splits[name]
 
-    def majority_accuracy(self, name: str) -> float:
-        """Accuracy of always naming the most frequent class of a split, percentage points."""
+    def class_counts(self, name: str) -> list[int]:
+        """Number of a split's texts of each class."""
         labels = self.split(name).labels
-        return 100.0 * int(np.bincount(labels).max()) / len(labels)
+        return [int(count) for count in np.bincount(labels, minlength=len(self.class_names))]
 
 
 def encode_corpus(corpus: Corpus, spec: CorpusSpec) -> EncodedCorpus:

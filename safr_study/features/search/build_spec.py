@@ -59,7 +59,8 @@ def study_spec(options: Mapping[str, Any]) -> StudySpec:
             "system_metrics": options.get("system_metrics", False),
             "scheduler": {"name": options["scheduler"]},
             "time_budget": seconds,
-            "train": part("epochs", "preset", "precision", "seed") | {"threads": threads},
+            "train": part("epochs", "preset", "precision", "class_weights", "seed")
+            | {"threads": threads},
             "resources": given,
         }
     )

@@ -98,7 +98,7 @@ def check_measurable(spec: StudySpec, corpus: EncodedCorpus) -> None:
     """Refuse an objective that the data cannot have.
 
     Raises:
-        BadInput: it needs a gold rationale.
+        BadInput: it needs a gold rationale, or two classes.
     """
     for metric in measured_objectives(spec):
         if "rationale" in metric.measure.needs and corpus.dev.rationale is None:
@@ -106,6 +106,12 @@ def check_measurable(spec: StudySpec, corpus: EncodedCorpus) -> None:
                 "objective",
                 f"{metric.name} needs texts with a gold rationale, which {corpus.name} has not; "
                 "choose another metric, or sst2-treebank or planted",
+            )
+        if "two_classes" in metric.measure.needs and len(corpus.class_names) != 2:
+            raise BadInput(
+                "objective",
+                f"{metric.name} needs data of two classes, and {corpus.name} has "
+                f"{len(corpus.class_names)}; choose another metric, for example macro_f1",
             )
 
 
@@ -115,7 +121,7 @@ def study_facts(spec: StudySpec, corpus: EncodedCorpus) -> StudyFacts:
         corpus_fingerprint=corpus.fingerprint,
         slug=corpus.slug,
         reference_point=reference_point(
-            (objective.measure for objective in spec.objectives), corpus.majority_accuracy("dev")
+            (objective.measure for objective in spec.objectives), corpus.class_counts("dev")
         ),
         provenance=to_plain(provenance(corpus.fingerprint, device=PER_TRIAL)),
         corpus=corpus_facts(corpus),
@@ -158,7 +164,7 @@ def study_plan(
         done=done,
         unfinished=sum(trial.state is TrialState.RUNNING for trial in trials),
         reference_point=reference_point(
-            (objective.measure for objective in spec.objectives), corpus.majority_accuracy("dev")
+            (objective.measure for objective in spec.objectives), corpus.class_counts("dev")
         ),
         slots=slots,
         cost=estimate(spec, corpus, slots, total - done),
