@@ -170,8 +170,8 @@ class Scores:
                 {name: getattr(layer, name) for name in LayerMeasures.__slots__}
                 for layer in self.superposition
             ],
-            "gate_openness": number.get("gate_openness"),
             "classes": self._plain_classes(number) if self.confusion else None,
+            "gate_openness": number.get("gate_openness"),
         }
 
     def _plain_classes(self, number: Mapping[str, float | None]) -> dict[str, Any]:

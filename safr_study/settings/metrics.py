@@ -183,7 +183,7 @@ OF_MODEL: dict[str, Metric] = {
     "accuracy": Metric("accuracy", POINTS, True, majority_accuracy),
     "macro_f1": Metric("macro F1", POINTS, True, _majority_f1),
     "balanced_accuracy": Metric("balanced accuracy", POINTS, True, _chance_recall),
-    "ece": Metric("expected calibration error", POINTS, False, _certainty_ece),
+    "ece": Metric("calibration error", POINTS, False, _certainty_ece),
     "brier": Metric("Brier score", "", False, _prior_brier),
     "log_loss": Metric("log loss", "nats", False, _prior_log_loss),
     "class_auroc": Metric("AUROC of the classes", "share", True, 0.5, ("two_classes",)),
