@@ -246,6 +246,14 @@ CASES: Table = {
         "needs texts with a gold rationale",
         given=writes("x.csv", GOOD),
     ),
+    "a metric of two classes, and data of three": Case(
+        (
+            *("search", "--dataset", "x.csv", "--dry-run"),
+            *("--objective", "accuracy", "--objective", "class_auroc"),
+        ),
+        "class_auroc needs data of two classes, and {}/x.csv has 3",
+        given=writes("x.csv", "text,label\n" + "".join(f"word {i},{i % 3}\n" for i in range(60))),
+    ),
 }
 
 

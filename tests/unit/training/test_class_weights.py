@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from safr_study.data import EncodedSplit
+from safr_study.data import EncodedCorpus, EncodedSplit
+from safr_study.evaluation.deletion import take_texts
 from safr_study.model import build_model, loss_terms
-from safr_study.settings import ModelShape, Penalties, StudySpec, TrainConfig
+from safr_study.settings import ModelShape, Penalties, StudySpec, TrainConfig, fingerprint_of
+from safr_study.training import fit
 from safr_study.training.steps import balanced_weights
 
 CPU = torch.device("cpu")
@@ -57,6 +61,9 @@ def test_the_loss_is_the_mean_over_classes_of_their_means_and_equal_ones_change_
 
 def test_without_weights_a_training_is_written_as_before_the_setting() -> None:
     assert "class_weights" not in TrainConfig().model_dump(mode="json")
+    # Of the code before the setting; running states and stored studies are found by such.
+    before = "22132f9c4a2558942db8aa6277d3cab3fa3a823343e1855df9b6f48a578d32ad"
+    assert fingerprint_of(TrainConfig(seed=3).model_dump(mode="json")) == before
     assert BALANCED.model_dump()["class_weights"] == "balanced"
     for config in (TrainConfig(), BALANCED):
         assert TrainConfig.model_validate(config.model_dump(mode="json")) == config
@@ -72,3 +79,22 @@ def test_they_are_part_of_a_studys_identity() -> None:
     plain, balanced = spec(TrainConfig()), spec(BALANCED)
     assert plain.identity() != balanced.identity()
     assert "class_weights" not in plain.model_dump(mode="json")["train"]
+
+
+def test_training_on_rare_texts_of_a_class_finds_them_with_weights_alone(
+    corpus: EncodedCorpus, config: TrainConfig
+) -> None:
+    labels = corpus.train.labels
+    rare = np.concatenate([np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)[:8]])
+    skewed = replace(corpus, train=take_texts(corpus.train, np.sort(rare)))
+
+    def trained(corpus: EncodedCorpus, **changes: object) -> tuple[float, float]:
+        """Accuracy on the balanced dev texts, and the last epoch's training cross-entropy."""
+        changed = TrainConfig.model_validate({**config.model_dump(), "epochs": 3, **changes})
+        last = fit(changed, corpus, device=CPU).epochs[-1]
+        return last.dev_accuracy, last.train.cross_entropy
+
+    plain, weighted = trained(skewed), trained(skewed, class_weights="balanced")
+    assert plain[0] < 55 < 65 < weighted[0]
+    # Control: classes of equal size weigh 1 each.
+    assert trained(corpus, class_weights="balanced") == pytest.approx(trained(corpus), rel=1e-4)
