@@ -69,6 +69,8 @@ def search(
     max_len: int | None = None,
     train_limit: int | None = None,
     dev_limit: int | None = None,
+    allow_small: bool = False,
+    allow_duplicates: bool = False,
     max_concurrent: int | None = None,
     cpus_per_trial: float | None = None,
     gpus_per_trial: float | None = None,
@@ -106,6 +108,8 @@ def search(
         max_len: words read of each text; ``None``: 128, 256 for ``imdb``.
         train_limit: texts, at most.
         dev_limit: texts, at most.
+        allow_small: go on with fewer than 10 train or 3 dev texts of a class, or 100 dev texts.
+        allow_duplicates: go on where over 20 % of dev or test is in train too.
         max_concurrent: trials at once.
         cpus_per_trial: ``None``: 1.
         gpus_per_trial: ``None``: a share where there are GPUs.

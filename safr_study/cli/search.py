@@ -53,6 +53,8 @@ def search(
     max_len: options.MaxLen = None,
     train_limit: options.Limit = None,
     dev_limit: options.Limit = None,
+    allow_small: options.AllowSmall = False,
+    allow_duplicates: options.AllowDuplicates = False,
     study: Annotated[
         str | None, option("Its name; else one from the data set and the settings.")
     ] = None,

@@ -51,6 +51,7 @@ def study_spec(options: Mapping[str, Any]) -> StudySpec:
             "corpus": {
                 "dataset": dataset,
                 **part("text_column", "label_column", "max_len", "train_limit", "dev_limit"),
+                **part("allow_small", "allow_duplicates"),
                 **words,
             },
             "space": found.model_dump(),

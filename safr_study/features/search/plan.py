@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from safr_study.cluster.slots import NodeCapacity, TrialSlots, plan_slots
-from safr_study.data import EncodedCorpus, describe, encoded_corpus
+from safr_study.data import EncodedCorpus, check_concerns, describe, encoded_corpus
 from safr_study.errors import BadInput
 from safr_study.features.search.publish import corpus_facts
 from safr_study.features.study_base.cost import Cost, estimate, measured_objectives
@@ -46,6 +46,8 @@ class StudyPlan:
     slots: TrialSlots
     cost: Cost
     """Cost of the remaining trials."""
+    warnings: tuple[str, ...] = ()
+    """Sentences on what is doubtful about the data."""
     first: tuple[TrialRecord, ...] = ()
     """The trials that would begin first, where that was asked."""
 
@@ -63,6 +65,8 @@ def plan_study(
     ledger = None if fresh else find_ledger(spec.name, stores)
     if ledger is not None:
         check_same_study(ledger, spec, corpus.fingerprint)
+    else:
+        check_concerns(corpus.concerns, spec.corpus)
     plan = study_plan(spec, corpus, plan_slots(spec.resources, [NodeCapacity(cpus, gpus)]), ledger)
     if ledger is not None:
         begun = [t for t in ledger.trials() if t.state is TrialState.RUNNING]
@@ -168,6 +172,7 @@ def study_plan(
         ),
         slots=slots,
         cost=estimate(spec, corpus, slots, total - done),
+        warnings=tuple(concern.sentence for concern in corpus.concerns),
     )
 
 
