@@ -7,13 +7,14 @@ import json
 import logging
 import shutil
 import tempfile
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from filelock import FileLock
 
+from safr_study.data.corpus import Concern
 from safr_study.data.encoder_files import find_encoder
 from safr_study.data.encoding import (
     SPLIT_NAMES,
@@ -27,7 +28,7 @@ from safr_study.data.pieces import WordPieces
 from safr_study.errors import BadInput
 from safr_study.settings import CorpusSpec, EncoderShape, fingerprint_of
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Version of an entry; raise it when the files or the encoding change."""
 _FACTS = "corpus.json"
 _PLAIN_FIELDS = ("name", "slug", "source", "fingerprint", "max_len")
@@ -48,9 +49,9 @@ def encoded_corpus(spec: CorpusSpec, cache: Path | None = None) -> EncodedCorpus
     if cache is None:
         return encode_corpus(load_source(source, spec), spec)
     encoder = None if spec.encoder is None else find_encoder(spec.encoder).sha256
-    key = fingerprint_of(
-        {"spec": spec.model_dump(mode="json"), "source": source.identity, "encoder": encoder}
-    )
+    # What a study may begin with changes nothing about the texts.
+    plain = spec.model_dump(mode="json", exclude={"allow_small", "allow_duplicates"})
+    key = fingerprint_of({"spec": plain, "source": source.identity, "encoder": encoder})
     entry = cache / key[:32]
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -86,6 +87,7 @@ def _write_entry(entry: Path, corpus: EncodedCorpus) -> None:
             "encoder": None
             if pieces is None
             else [pieces.encoder, pieces.sha256, pieces.shape.model_dump(mode="json")],
+            "concerns": [asdict(concern) for concern in corpus.concerns],
             "sha256": {name: _sha256(array) for name, array in arrays.items()},
         }
         (part / _FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
@@ -141,6 +143,7 @@ def _corpus(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> EncodedCorp
         **{field: facts[field] for field in _PLAIN_FIELDS},
         class_names=tuple(facts["class_names"]),
         counts=facts["counts"],
+        concerns=tuple(Concern(**concern) for concern in facts["concerns"]),
         vocabulary_bytes=arrays["vocabulary"],
         **splits,
     )

@@ -59,13 +59,18 @@ def known_datasets() -> list[tuple[str, str, str]]:
     return found
 
 
+def is_known(dataset: str) -> bool:
+    """Whether a name stands for a data set of the paper or a built-in one, not the user's own."""
+    return dataset in KNOWN or is_planted(dataset)
+
+
 def word_defaults(dataset: str, *, encoder: bool = False) -> dict[str, Any]:
     """How texts are cut into words where the user does not say: fields of ``CorpusSpec``.
 
     The paper's data sets are cut already, and keep their published numbers; a user's own are not.
     The tokenizer of a pretrained ``encoder`` splits punctuation off itself, and minds case or not.
     """
-    if encoder or dataset in KNOWN or is_planted(dataset):
+    if encoder or is_known(dataset):
         return {"tokenizer": "whitespace", "lowercase": False}
     return {"tokenizer": "words", "lowercase": True}
 

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from safr_study.data.catalogue import KNOWN, slugify
-from safr_study.data.corpus import Corpus, Ints, Marks, Split
+from safr_study.data.checks import repeated_phrase
+from safr_study.data.corpus import Concern, Corpus, Ints, Marks, Split
 from safr_study.data.encoder_files import find_encoder
 from safr_study.data.pieces import SPECIAL_WORDS, Tokens, WordPieces, fitting
 from safr_study.data.words import WordSplitter
@@ -71,12 +72,15 @@ class EncodedCorpus:
     """The words by id, UTF-8, one per line."""
     counts: Mapping[str, int]
     """Facts to report: ``vocabulary``, and for each split ``examples_``, ``tokens_``, ``empty_``
-    (texts), ``truncated_`` (texts), ``unknown_`` (tokens); ``unlabelled_test``."""
+    (texts), ``truncated_`` (texts), ``unknown_`` (tokens); ``unlabelled_test``. Where there are
+    any, ``left_out_`` (rows labelled -1) and ``repeated_`` (texts that are in a split before)."""
     train: EncodedSplit
     dev: EncodedSplit
     test: EncodedSplit | None = None
     pieces: WordPieces | None = None
     """Pieces of the words, for a model over a pretrained encoder."""
+    concerns: tuple[Concern, ...] = ()
+    """What is doubtful about data of the user's own."""
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
@@ -105,10 +109,10 @@ class EncodedCorpus:
             raise BadInput("split", f"{self.name} has no {name} split; it has {have}")
         return self.splits[name]
 
-    def majority_accuracy(self, name: str) -> float:
-        """Accuracy of always naming the most frequent class of a split, percentage points."""
+    def class_counts(self, name: str) -> list[int]:
+        """Number of a split's texts of each class."""
         labels = self.split(name).labels
-        return 100.0 * int(np.bincount(labels).max()) / len(labels)
+        return [int(count) for count in np.bincount(labels, minlength=len(self.class_names))]
 
 
 def encode_corpus(corpus: Corpus, spec: CorpusSpec) -> EncodedCorpus:
@@ -118,7 +122,8 @@ def encode_corpus(corpus: Corpus, spec: CorpusSpec) -> EncodedCorpus:
     every word; a text is cut before the first word whose pieces have no room.
 
     Raises:
-        BadInput: the encoder cannot be used, or has fewer positions than ``max_len``.
+        BadInput: no word is frequent enough to enter the vocabulary; or the encoder cannot be
+            used, or has fewer positions than ``max_len``.
     """
     known = KNOWN.get(spec.dataset)
     max_len = spec.max_len or (known.max_len if known else MAX_LEN)
@@ -140,6 +145,12 @@ def encode_corpus(corpus: Corpus, spec: CorpusSpec) -> EncodedCorpus:
         learned.learn(vocabulary[len(SPECIAL_WORDS) :])
         pieces = WordPieces(
             spec.encoder, encoder.sha256, encoder.shape, learned.offsets, learned.pieces
+        )
+    if len(vocabulary) == len(SPECIAL_WORDS):
+        raise BadInput(
+            "text-column",
+            f"the vocabulary has 0 words: none is {spec.min_count} times in the "
+            f"{corpus.train.examples:,} training texts; give more of them, or another column",
         )
     packed = pack_vocabulary(vocabulary)
     counts = {"vocabulary": len(vocabulary), "unlabelled_test": corpus.unlabelled_test}
@@ -165,6 +176,8 @@ def encode_corpus(corpus: Corpus, spec: CorpusSpec) -> EncodedCorpus:
             f"truncated_{name}": int(np.count_nonzero(full > np.diff(offsets))),
             f"unknown_{name}": int(np.count_nonzero(tokens == UNK)),
         }
+    counts |= {f"left_out_{name}": count for name, count in corpus.left_out.items()}
+    counts |= {f"repeated_{name}": count for name, count in corpus.repeated.items()}
     return EncodedCorpus(
         name=corpus.name,
         slug=slugify(corpus.name),
@@ -175,6 +188,7 @@ def encode_corpus(corpus: Corpus, spec: CorpusSpec) -> EncodedCorpus:
         vocabulary_bytes=packed,
         counts=counts,
         pieces=pieces,
+        concerns=corpus.concerns,
         **encoded,
     )
 
@@ -251,6 +265,11 @@ def describe(corpus: EncodedCorpus) -> str:
         parts.append(f"{empty:,} empty {'text' if empty == 1 else 'texts'} kept")
     if counts["unlabelled_test"]:
         parts.append("test left out (labels are missing)")
+    for name in SPLIT_NAMES:
+        if left_out := counts.get(f"left_out_{name}", 0):
+            parts.append(f"{left_out:,} of {name} left out (labelled -1)")
+        if repeated := counts.get(f"repeated_{name}", 0):
+            parts.append(repeated_phrase(name, repeated))
     return f"{corpus.name}: {', '.join(parts)}"
 
 

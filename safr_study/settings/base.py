@@ -6,9 +6,15 @@ import hashlib
 import json
 import reprlib
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from safr_study.errors import BadInput, BadInputs
 
@@ -19,6 +25,19 @@ class Settings(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
     )
+
+    later: ClassVar[frozenset[str]] = frozenset()
+    """Fields of later versions, written only where they are not at their defaults: what was stored
+    before them keeps its fingerprint."""
+
+    @model_serializer(mode="wrap")
+    def _without_later_defaults(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = write(self)
+        fields = type(self).model_fields
+        for name in self.later:
+            if name in written and getattr(self, name) == fields[name].default:
+                del written[name]
+        return written
 
     @classmethod
     def parse(cls, values: object, *, where: str = "") -> Self:

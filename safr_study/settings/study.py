@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -27,6 +27,10 @@ _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 class CorpusSpec(Settings):
     """A data set by name or path, and everything that changes what the model sees of it."""
+
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"tokenizer", "lowercase", "encoder", "allow_small", "allow_duplicates"}
+    )
 
     dataset: str = Field(min_length=1, max_length=4096)
     """``planted[:variant]``, ``sst2``, ``sst2-treebank``, ``imdb``, a hub id, or a path."""
@@ -55,6 +59,10 @@ class CorpusSpec(Settings):
     """Most test texts, drawn by a seeded stratified sample."""
     split_seed: int = Field(default=0, ge=0)
     """Seed of splits and limits: apart from the study's, so that studies share their dev set."""
+    allow_small: bool = False
+    """Whether a study may begin with few texts of a class, or few dev texts."""
+    allow_duplicates: bool = False
+    """Whether a study may begin where many texts of dev or test are in train too."""
 
 
 class EvaluationConfig(Settings):
@@ -167,9 +175,13 @@ class StudySpec(Settings):
         return self
 
     def settings_that_change_numbers(self) -> dict[str, object]:
-        """All but names, texts, budgets and resources: those may change."""
+        """All but names, texts, budgets, permissions and resources: those may change."""
         whole = ("name", "trials", "resources", "system_metrics", "time_budget", "epoch_budget")
-        left_out: dict[str, Any] = {**dict.fromkeys(whole, True), "space": {"name", "description"}}
+        left_out: dict[str, Any] = {
+            **dict.fromkeys(whole, True),
+            "corpus": {"allow_small", "allow_duplicates"},
+            "space": {"name", "description"},
+        }
         return self.model_dump(mode="json", exclude=left_out)
 
     def identity(self) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from safr_study.settings.base import Settings
 
 Preset = Literal["masked", "reference"]
+ClassWeights = Literal["none", "balanced"]
 
 
 class ModelShape(Settings):
@@ -58,6 +59,8 @@ class Penalties(Settings):
 class TrainConfig(Settings):
     """Everything that decides the numbers of one training run, in addition to the corpus."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"class_weights"})
+
     preset: Preset = "masked"
     """Padding-aware semantics, or those of the authors' released code."""
     shape: ModelShape = ModelShape()
@@ -76,3 +79,6 @@ class TrainConfig(Settings):
     """CPU threads of the computation; part of the result, as it orders the sums."""
     precision: Literal["auto", "float32"] = "auto"
     """``auto``: bfloat16 autocast on CUDA, float32 on the CPU; penalties are float32 always."""
+    class_weights: ClassWeights = "none"
+    """``balanced``: in the cross-entropy a text of class c weighs n / (C n_c), so that all classes
+    have the same weight in an epoch; n_c of the n training texts are of c, one of C classes."""

@@ -53,7 +53,7 @@ def study_spec(options: Mapping[str, Any]) -> StudySpec:
     # An encoder's own tokenizer splits punctuation off and knows what to do with case.
     words = word_defaults(dataset, encoder=encoder is not None)
     words |= {name: options[name] for name in words if options[name] is not None}
-    train = part("epochs", "preset", "precision", "seed") | {"threads": threads}
+    train = part("epochs", "preset", "precision", "class_weights", "seed") | {"threads": threads}
     if encoder is not None:
         _check_encoder(found, options["preset"])
         words["encoder"] = canonical_encoder(str(encoder))
@@ -64,6 +64,7 @@ def study_spec(options: Mapping[str, Any]) -> StudySpec:
             "corpus": {
                 "dataset": dataset,
                 **part("text_column", "label_column", "max_len", "train_limit", "dev_limit"),
+                **part("allow_small", "allow_duplicates"),
                 **words,
             },
             "space": found.model_dump(),

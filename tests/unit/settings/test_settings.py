@@ -64,8 +64,27 @@ def test_names_trials_and_resources_do_not() -> None:
         spec(trials=99),
         spec(resources=Resources(max_concurrent=1)),
         spec(space=described),
+        # Permissions: so that a study goes on whether they are given or not.
+        spec(corpus=CorpusSpec(dataset="planted", allow_small=True, allow_duplicates=True)),
     ):
         assert other.identity() == spec().identity()
+
+
+def test_a_study_of_an_earlier_version_is_that_of_the_same_command() -> None:
+    plain = {
+        "name": "a",
+        "corpus": {"dataset": "planted"},
+        "space": {
+            "name": "x",
+            "parameters": {"lambda_imp": {"type": "float", "low": 0.1, "high": 1.0}},
+        },
+    }
+    # The fingerprint by version 0.1.0, whose settings were fewer.
+    before = "38db0961898e3850a9620ebe329423a6f8514d4ac8668229edd3563b1b1c6ebc"
+    assert StudySpec.parse(plain).identity() == before
+    later = {**plain, "corpus": {"dataset": "planted", "lowercase": True}}
+    assert StudySpec.parse(later).identity() != before
+    assert StudySpec.parse(StudySpec.parse(later).model_dump(mode="json")).corpus.lowercase
 
 
 def test_a_study_is_written_and_read_back_equal() -> None:
