@@ -33,7 +33,14 @@ from safr_study.features.search.build_spec import study_spec
 from safr_study.features.search.search import search as run_search
 from safr_study.features.study_base.results import list_studies, load_result
 from safr_study.features.study_base.stores import open_stores
-from safr_study.settings import Preset, SamplerName, SchedulerName, SearchSpace, TokenizerName
+from safr_study.settings import (
+    ClassWeights,
+    Preset,
+    SamplerName,
+    SchedulerName,
+    SearchSpace,
+    TokenizerName,
+)
 
 
 def search(
@@ -52,6 +59,7 @@ def search(
     time_budget: float | str | None = None,
     epoch_budget: int | None = None,
     seed: int = 0,
+    class_weights: ClassWeights = "none",
     preset: Preset = "masked",
     precision: Literal["auto", "float32"] = "auto",
     text_column: str | None = None,
@@ -61,6 +69,8 @@ def search(
     max_len: int | None = None,
     train_limit: int | None = None,
     dev_limit: int | None = None,
+    allow_small: bool = False,
+    allow_duplicates: bool = False,
     max_concurrent: int | None = None,
     cpus_per_trial: float | None = None,
     gpus_per_trial: float | None = None,
@@ -88,6 +98,7 @@ def search(
         time_budget: seconds, or for example ``"2h"``.
         epoch_budget: begin no trial after so many epochs in all.
         seed: of the sampler and of every training.
+        class_weights: ``balanced``: every class has the same weight in the cross-entropy.
         preset: ``masked`` or ``reference``.
         precision: ``auto`` or ``float32``.
         text_column: of a file.
@@ -97,6 +108,8 @@ def search(
         max_len: words read of each text; ``None``: 128, 256 for ``imdb``.
         train_limit: texts, at most.
         dev_limit: texts, at most.
+        allow_small: go on with fewer than 10 train or 3 dev texts of a class, or 100 dev texts.
+        allow_duplicates: go on where over 20 % of dev or test is in train too.
         max_concurrent: trials at once.
         cpus_per_trial: ``None``: 1.
         gpus_per_trial: ``None``: a share where there are GPUs.

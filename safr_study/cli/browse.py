@@ -64,6 +64,8 @@ def datasets(
         )
     else:
         output.out().print(describe(corpus))
+    for concern in corpus.concerns:
+        output.warn(concern.sentence)
 
 
 def spaces(

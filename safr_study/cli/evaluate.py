@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,10 +11,17 @@ from safr_study.cli.completion import complete_dataset
 from safr_study.cli.options import corpus_spec, option
 from safr_study.cli.progress import Reporter
 from safr_study.features.study_base.stores import open_stores
+from safr_study.records.metric_values import (
+    MeasuredMetric,
+    measured_metrics,
+    other_rankings,
+    write_metrics,
+)
 from safr_study.records.scores import Scores, Values, is_saturated, shares_of
+from safr_study.render.class_tables import class_table
 from safr_study.render.text_table import TextTable
-from safr_study.settings import at_k
-from safr_study.settings.metrics import OF_RATIONALE
+from safr_study.settings import POINTS, at_k
+from safr_study.settings.metrics import OF_CLASSES, OF_RATIONALE
 from safr_study.text import unit_words
 
 if TYPE_CHECKING:
@@ -66,7 +74,6 @@ def evaluate(
     from safr_study.features.evaluate import evaluate as run
     from safr_study.features.roar import plan_roar, roar_metrics
     from safr_study.records import to_plain
-    from safr_study.records.metric_values import measured_metrics, other_rankings, write_metrics
 
     plan = plan_roar(roar or (), roar_seeds)
     if out is not None:
@@ -132,7 +139,7 @@ def _show(measured: Evaluation) -> None:
     console.print(
         f"accuracy {_measure(scores.values, 'accuracy')}, majority class "
         f"{scores.value('majority_accuracy'):.2f} (percentage points); "
-        f"cross-entropy {scores.value('loss'):.4f} nats"
+        f"cross-entropy {scores.value('log_loss'):.4f} nats"
         + ("" if openness is None else f"; gate openness {openness:.3f}")
     )
     console.print(
@@ -160,6 +167,12 @@ def _tables(measured: Evaluation) -> list[TextTable]:
     scores = measured.scores
     by = f"by capacity at {measured.capacity_layer}, mode {measured.mode}"
     tables = [
+        _listed(
+            "Quality of the classes",
+            [one for one in measured_metrics(scores) if one.name in OF_CLASSES],
+            decimals=4,
+        ),
+        class_table(scores, measured.class_names, "Predictions by class; points"),
         _deletion_table(
             scores, f"Accuracy after deletion {by}, {measured.draws} random draws; points"
         ),
@@ -224,15 +237,23 @@ def _measure(values: Values, name: str, decimals: int = 2) -> str:
 
 
 def _summary_table(measured: Evaluation) -> TextTable:
-    from safr_study.records.metric_values import measured_metrics
+    found = measured_metrics(measured.scores)
+    over_k = [one for one in found if one.mode and "@" not in one.name]
+    return _listed(f"Over all k, mode {measured.mode}", over_k)
 
+
+def _listed(title: str, found: Sequence[MeasuredMetric], decimals: int = 2) -> TextTable:
     rows = [
-        (one.label, with_se(one.value, one.se), unit_words(one.unit, share="0 to 1"), one.direction)
-        for one in measured_metrics(measured.scores)
-        if one.mode and "@" not in one.name
+        (
+            one.label,
+            # Hundredths of a percentage point are enough.
+            with_se(one.value, one.se, 2 if one.unit == POINTS else decimals),
+            unit_words(one.unit, share="0 to 1"),
+            one.direction,
+        )
+        for one in found
     ]
-    columns = ("metric", ">value", "unit", "better")
-    return TextTable(f"Over all k, mode {measured.mode}", columns, rows)
+    return TextTable(title, ("metric", ">value", "unit", "better"), rows)
 
 
 def _rankings_table(scores: Scores, mode: str) -> TextTable:

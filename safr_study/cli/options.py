@@ -99,6 +99,20 @@ MaxLen = Annotated[
     int | None,
     option("Words read of each text. Default: 128, 256 for imdb.", min=1, panel="Data"),
 ]
+AllowSmall = Annotated[
+    bool,
+    option(
+        "Go on with fewer than 10 train or 3 dev texts of a class, or 100 dev texts.",
+        "--allow-small",
+        panel="Data",
+    ),
+]
+AllowDuplicates = Annotated[
+    bool,
+    option(
+        "Go on where over 20 % of dev or test is in train too.", "--allow-duplicates", panel="Data"
+    ),
+]
 Limit = Annotated[int | None, option("Use at most N texts.", panel="Data")]
 Address = Annotated[
     str | None, option("A running Ray cluster; else one on this machine.", panel=_PLACES)

@@ -48,6 +48,7 @@ def plan_lines(plan: StudyPlan) -> list[str]:
         f"{plan.slots.sentence()}",
     ]
     lines.append(_words_line(plan))
+    lines += [f"warning: {sentence}" for sentence in plan.warnings]
     if plan.done or plan.unfinished:
         lines.append(f"going on: {plan.done} done, {plan.unfinished} begun, {left} to finish")
     if rungs:

@@ -53,6 +53,8 @@ def search(
     max_len: options.MaxLen = None,
     train_limit: options.Limit = None,
     dev_limit: options.Limit = None,
+    allow_small: options.AllowSmall = False,
+    allow_duplicates: options.AllowDuplicates = False,
     study: Annotated[
         str | None, option("Its name; else one from the data set and the settings.")
     ] = None,
@@ -92,6 +94,10 @@ def search(
         str | None, option("Run a command at the end; it gets the result as JSON.", metavar="CMD")
     ] = None,
     seed: Annotated[int, option("Of the sampler and of every training.", min=0, max=2**63 - 1)] = 0,
+    class_weights: Annotated[
+        Literal["none", "balanced"],
+        option("balanced: every class has the same weight in the cross-entropy."),
+    ] = "none",
     preset: options.Preset = "masked",
     precision: Annotated[
         Literal["auto", "float32"],

@@ -8,6 +8,7 @@ from safr_study.data.cache import encoded_corpus as encoded_corpus
 from safr_study.data.catalogue import known_datasets as known_datasets
 from safr_study.data.catalogue import slugify as slugify
 from safr_study.data.catalogue import word_defaults as word_defaults
+from safr_study.data.checks import check_concerns as check_concerns
 from safr_study.data.columns import MAX_LABEL as MAX_LABEL
 from safr_study.data.columns import MAX_TEXT as MAX_TEXT
 from safr_study.data.columns import checked_text as checked_text

@@ -7,13 +7,14 @@ import json
 import logging
 import shutil
 import tempfile
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from filelock import FileLock
 
+from safr_study.data.corpus import Concern
 from safr_study.data.encoding import (
     SPLIT_NAMES,
     EncodedCorpus,
@@ -25,7 +26,7 @@ from safr_study.data.loading import find_source, load_source
 from safr_study.errors import BadInput
 from safr_study.settings import CorpusSpec, fingerprint_of
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of an entry; raise it when the files or the encoding change."""
 _FACTS = "corpus.json"
 _PLAIN_FIELDS = ("name", "slug", "source", "fingerprint", "max_len")
@@ -45,7 +46,9 @@ def encoded_corpus(spec: CorpusSpec, cache: Path | None = None) -> EncodedCorpus
     source = find_source(spec)
     if cache is None:
         return encode_corpus(load_source(source, spec), spec)
-    key = fingerprint_of({"spec": spec.model_dump(mode="json"), "source": source.identity})
+    # What a study may begin with changes nothing about the texts.
+    plain = spec.model_dump(mode="json", exclude={"allow_small", "allow_duplicates"})
+    key = fingerprint_of({"spec": plain, "source": source.identity})
     entry = cache / key[:32]
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -75,6 +78,7 @@ def _write_entry(entry: Path, corpus: EncodedCorpus) -> None:
         facts = {
             "schema": SCHEMA_VERSION,
             **{field: getattr(corpus, field) for field in fields},
+            "concerns": [asdict(concern) for concern in corpus.concerns],
             "sha256": {name: _sha256(array) for name, array in arrays.items()},
         }
         (part / _FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
@@ -119,6 +123,7 @@ def _corpus(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> EncodedCorp
         **{field: facts[field] for field in _PLAIN_FIELDS},
         class_names=tuple(facts["class_names"]),
         counts=facts["counts"],
+        concerns=tuple(Concern(**concern) for concern in facts["concerns"]),
         vocabulary_bytes=arrays["vocabulary"],
         **splits,
     )

@@ -59,12 +59,17 @@ def known_datasets() -> list[tuple[str, str, str]]:
     return found
 
 
+def is_known(dataset: str) -> bool:
+    """Whether a name stands for a data set of the paper or a built-in one, not the user's own."""
+    return dataset in KNOWN or is_planted(dataset)
+
+
 def word_defaults(dataset: str) -> dict[str, Any]:
     """How texts are cut into words where the user does not say: fields of ``CorpusSpec``.
 
     The paper's data sets are cut already, and keep their published numbers; a user's own are not.
     """
-    if dataset in KNOWN or is_planted(dataset):
+    if is_known(dataset):
         return {"tokenizer": "whitespace", "lowercase": False}
     return {"tokenizer": "words", "lowercase": True}
 

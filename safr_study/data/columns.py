@@ -1,32 +1,34 @@
-"""Texts, labels and rationales read from the columns of a source."""
+"""Texts and labels read from the columns of a source."""
 
 from __future__ import annotations
 
 import math
+import reprlib
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from safr_study.data.catalogue import KNOWN
-from safr_study.data.corpus import Corpus, Marks, Split, split_dev
+from safr_study.data.corpus import Corpus, Split, split_dev
+from safr_study.data.rationale import read_rationale
 from safr_study.errors import BadInput
 from safr_study.settings import CorpusSpec
 
 TEXT_COLUMNS = ("text", "sentence", "review", "content")
 LABEL_COLUMNS = ("label", "labels", "class", "target", "category")
-SENTIMENT_COLUMN = "leaf_sentiment"
-"""The treebank's sentiment of each token, 0..4; 2 is neutral."""
 MAX_TEXT = 1_000_000
 """Characters of a text: a book is one, and far more than any model here reads of it."""
 MAX_LABEL = 200
 """Characters of a label: it is a name, for tables, runs and aliases."""
 MAX_CLASSES = 1_000
 """More are no classes but numbers or keys."""
-_NEUTRAL = 2
 _NO_LABEL = "-1"
-"""What sets of the hub put in the place of labels that they keep secret."""
+"""What sets of the hub put in the place of labels that they keep secret: no class, unless train
+has it."""
+_SPELLINGS = 3
+"""Most spellings of one label that a sentence shows."""
 
 
 def corpus_of(tables: Mapping[str, Any], spec: CorpusSpec, source: str) -> Corpus:
@@ -34,7 +36,7 @@ def corpus_of(tables: Mapping[str, Any], spec: CorpusSpec, source: str) -> Corpu
 
     Args:
         tables: ``datasets.Dataset`` by split; a missing dev split is cut from train. A test split
-            that lacks labels is left out.
+            that lacks labels is left out, and so is a row labelled -1 of any split.
         spec: which columns, which seed.
         source: where it was found, one phrase.
 
@@ -52,12 +54,18 @@ def corpus_of(tables: Mapping[str, Any], spec: CorpusSpec, source: str) -> Corpu
                 raise BadInput(field, f"the {name} split has no column {column!r}: {_list(table)}")
     labels = {name: _label_names(table, label) for name, table in tables.items()}
     class_names = _class_names(train, label, labels["train"])
+    _check_spellings(tables.values(), label)
     unlabelled = 0
-    if any(_is_missing(name, class_names) for name in labels.get("test", ())):
+    if _is_unlabelled(labels.get("test", ()), class_names):
         unlabelled = len(labels.pop("test"))
-    splits = {
-        name: _split(name, tables[name], text, of_split, class_names)
+    splits: dict[str, Any] = {
+        name: _split(name, tables[name], text, label, of_split, class_names)
         for name, of_split in labels.items()
+    }
+    left_out = {
+        name: len(labels[name]) - split.examples
+        for name, split in splits.items()
+        if split.examples < len(labels[name])
     }
     if "dev" not in splits:
         splits["train"], splits["dev"] = split_dev(splits["train"], class_names, spec.split_seed)
@@ -69,6 +77,7 @@ def corpus_of(tables: Mapping[str, Any], spec: CorpusSpec, source: str) -> Corpu
         source=source,
         class_names=class_names,
         unlabelled_test=unlabelled,
+        left_out=left_out,
         **splits,
     )
 
@@ -151,12 +160,15 @@ def _split(
     name: str,
     table: Any,
     text_column: str,
+    label_column: str,
     labels: Sequence[str | None],
     class_names: tuple[str, ...],
 ) -> Split:
+    """The rows of a split that are labelled."""
     if not labels:
         raise BadInput("dataset", f"the {name} split has no rows; give at least one of each class")
-    missing = sum(_is_missing(label, class_names) for label in labels)
+    kept = [row for row, label in enumerate(labels) if not _is_secret(label, class_names)]
+    missing = sum(label is None for label in labels) if kept else len(labels)
     if missing:
         raise BadInput(
             "label-column",
@@ -164,7 +176,7 @@ def _split(
             "fill them in or drop the rows",
         )
     ids = {name: number for number, name in enumerate(class_names)}
-    strangers = sorted({str(label) for label in labels} - set(ids))
+    strangers = sorted({str(labels[row]) for row in kept} - set(ids))
     if strangers:
         raise BadInput(
             "label-column",
@@ -172,12 +184,15 @@ def _split(
             "add training examples of them or drop the rows",
         )
     texts = _texts(table, text_column, name)
-    if not any(text.strip() for text in texts):
+    rationale = read_rationale(table, texts, name, used=(text_column, label_column))
+    # Rows without a label have any number here, and are dropped.
+    numbers = np.array([ids.get(str(label), 0) for label in labels], dtype=np.int64)
+    split = Split(texts, numbers, rationale).take(np.array(kept, dtype=np.int64))
+    if not any(text.strip() for text in split.texts):
         raise BadInput(
             "text-column", f"all texts of the {name} split are empty; name another column or file"
         )
-    numbers = np.array([ids[str(label)] for label in labels], dtype=np.int64)
-    return Split(texts, numbers, _rationale(table, texts, name))
+    return split
 
 
 def _texts(table: Any, column: str, split: str) -> list[str]:
@@ -209,8 +224,10 @@ def _label_names(table: Any, column: str) -> list[str | None]:
     names = getattr(table.features[column], "names", None)
     if names is None:
         return [_label_name(value, column) for value in _values(table, column)]
+    # A class may be called so: then nothing tells a secret label from it but that it is missing.
+    secret = None if _NO_LABEL in names else _NO_LABEL
     return [
-        None if value is None or value < 0 else str(names[value])
+        None if value is None else secret if value < 0 else str(names[value])
         for value in _values(table, column)
     ]
 
@@ -228,20 +245,31 @@ def _label_name(value: Any, column: str) -> str | None:
     )
 
 
-def _is_missing(label: str | None, class_names: tuple[str, ...]) -> bool:
-    return label is None or (label == _NO_LABEL and _NO_LABEL not in class_names)
+def _is_secret(label: str | None, class_names: tuple[str, ...]) -> bool:
+    return label == _NO_LABEL and _NO_LABEL not in class_names
+
+
+def _is_unlabelled(labels: Sequence[str | None], class_names: tuple[str, ...]) -> bool:
+    """Whether labels are missing in a way that leaves nothing to measure on."""
+    if not labels:
+        return False
+    return any(label is None for label in labels) or all(
+        _is_secret(label, class_names) for label in labels
+    )
 
 
 def _class_names(table: Any, column: str, labels: Sequence[str | None]) -> tuple[str, ...]:
     """Names by label: as the source orders them, else sorted, numbers by value."""
+    declared = getattr(table.features[column], "names", None)
     present = {label for label in labels if label is not None}
+    if declared is not None and _NO_LABEL not in declared:
+        present.discard(_NO_LABEL)
     _check_labels(present, len(labels))
     if len(present) == 1:
         raise BadInput(
             "label-column",
             f"all training labels are {next(iter(present))!r}; two classes or more are needed",
         )
-    declared = getattr(table.features[column], "names", None)
     if declared is not None:
         return tuple(str(name) for name in declared)
     try:
@@ -269,24 +297,21 @@ def _check_labels(present: set[str], texts: int) -> None:
             )
 
 
-def _rationale(table: Any, texts: Sequence[str], split: str) -> list[Marks] | None:
-    if SENTIMENT_COLUMN not in table.column_names:
-        return None
-    rows = _values(table, SENTIMENT_COLUMN)
-    try:
-        numbers = [np.asarray(row or [], dtype=np.int64) for row in rows]
-    except (ValueError, TypeError, OverflowError) as error:
-        raise BadInput(
-            "dataset",
-            f"{SENTIMENT_COLUMN} of the {split} split holds no lists of whole numbers ({error}); "
-            "mend or drop the column",
-        ) from None
-    marks = [(row != _NEUTRAL).astype(np.int8) for row in numbers]
-    for row, (mark, text) in enumerate(zip(marks, texts, strict=True)):
-        if len(mark) != len(text.split()):
+def _check_spellings(tables: Iterable[Any], column: str) -> None:
+    """Labels that a person takes for one are written in one way, over all splits."""
+    spellings: dict[str, set[str]] = {}
+    for table in tables:
+        declared = getattr(table.features[column], "names", None)
+        for label in set(_values(table, column)) if declared is None else declared:
+            if isinstance(label, str) and label.strip():
+                spellings.setdefault("".join(label.split()).casefold(), set()).add(label)
+    for same in spellings.values():
+        if len(same) > 1:
+            short = reprlib.Repr()
+            short.maxstring = 60
+            *shown, last = [short.repr(label) for label in sorted(same)[:_SPELLINGS]]
             raise BadInput(
-                "dataset",
-                f"row {row} of the {split} split has {len(mark)} values of {SENTIMENT_COLUMN} "
-                f"for {len(text.split())} words; give one for each word, or drop the column",
+                "label-column",
+                f"the labels {', '.join(shown)} and {last} differ only in case or spaces; "
+                "write each class in one way",
             )
-    return marks

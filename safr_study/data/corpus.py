@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,8 @@ DEV_SHARE = 0.2
 _DEV_STREAM, _LIMIT_STREAM = 1, 2
 Ints = npt.NDArray[np.int64]
 Marks = npt.NDArray[np.int8]
+Permission = Literal["allow_small", "allow_duplicates"]
+"""Fields of `CorpusSpec`, and options of ``search``, that let a study of doubtful data begin."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +45,23 @@ class Split:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """Something doubtful about data: they can be read, but a study of them may mislead."""
+
+    problem: str
+    """What is wrong."""
+    remedy: str
+    """What to do about it."""
+    permission: Permission | None = None
+    """What lets a study begin all the same; ``None``: nothing keeps it from that."""
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong and what to do, as a warning."""
+        return f"{self.problem}; {self.remedy}"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Corpus:
     """A data set as a study uses it: with a dev split, within its limits."""
@@ -56,6 +77,12 @@ class Corpus:
     test: Split | None = None
     unlabelled_test: int = 0
     """Texts of a test split that was left out because labels are missing."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Rows labelled -1 that were left out, by split; one without any is not named."""
+    repeated: Mapping[str, int] = field(default_factory=dict)
+    """Texts of dev that are in train too, and of test in train or dev, likewise."""
+    concerns: tuple[Concern, ...] = ()
+    """What is doubtful about data of the user's own, before limits."""
 
 
 def split_dev(train: Split, class_names: tuple[str, ...], seed: int) -> tuple[Split, Split]:

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from safr_study.data.catalogue import KNOWN, slugify
-from safr_study.data.corpus import Corpus, Ints, Marks, Split
+from safr_study.data.checks import repeated_phrase
+from safr_study.data.corpus import Concern, Corpus, Ints, Marks, Split
 from safr_study.data.words import WordSplitter
 from safr_study.errors import BadInput
 from safr_study.settings import UNK, CorpusSpec
@@ -72,10 +73,13 @@ class EncodedCorpus:
     """The words by id, UTF-8, one per line."""
     counts: Mapping[str, int]
     """Facts to report: ``vocabulary``, and for each split ``examples_``, ``tokens_``, ``empty_``
-    (texts), ``truncated_`` (texts), ``unknown_`` (tokens); ``unlabelled_test``."""
+    (texts), ``truncated_`` (texts), ``unknown_`` (tokens); ``unlabelled_test``. Where there are
+    any, ``left_out_`` (rows labelled -1) and ``repeated_`` (texts that are in a split before)."""
     train: EncodedSplit
     dev: EncodedSplit
     test: EncodedSplit | None = None
+    concerns: tuple[Concern, ...] = ()
+    """What is doubtful about data of the user's own."""
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
@@ -104,18 +108,28 @@ class EncodedCorpus:
             raise BadInput("split", f"{self.name} has no {name} split; it has {have}")
         return self.splits[name]
 
-    def majority_accuracy(self, name: str) -> float:
-        """Accuracy of always naming the most frequent class of a split, percentage points."""
+    def class_counts(self, name: str) -> list[int]:
+        """Number of a split's texts of each class."""
         labels = self.split(name).labels
-        return 100.0 * int(np.bincount(labels).max()) / len(labels)
+        return [int(count) for count in np.bincount(labels, minlength=len(self.class_names))]
 
 
 def encode_corpus(corpus: Corpus, spec: CorpusSpec) -> EncodedCorpus:
-    """Build the vocabulary from the training texts alone, and encode every split with it."""
+    """Build the vocabulary from the training texts alone, and encode every split with it.
+
+    Raises:
+        BadInput: no word is frequent enough to enter the vocabulary.
+    """
     known = KNOWN.get(spec.dataset)
     max_len = spec.max_len or (known.max_len if known else MAX_LEN)
     splitter = WordSplitter.of(spec)
     vocabulary = build_vocabulary(corpus.train.texts, spec.min_count, splitter)
+    if len(vocabulary) == len(SPECIAL_WORDS):
+        raise BadInput(
+            "text-column",
+            f"the vocabulary has 0 words: none is {spec.min_count} times in the "
+            f"{corpus.train.examples:,} training texts; give more of them, or another column",
+        )
     packed = pack_vocabulary(vocabulary)
     counts = {"vocabulary": len(vocabulary), "unlabelled_test": corpus.unlabelled_test}
     encoded: dict[str, EncodedSplit] = {}
@@ -139,6 +153,8 @@ def encode_corpus(corpus: Corpus, spec: CorpusSpec) -> EncodedCorpus:
             f"truncated_{name}": int(np.count_nonzero(full > max_len)),
             f"unknown_{name}": int(np.count_nonzero(tokens == UNK)),
         }
+    counts |= {f"left_out_{name}": count for name, count in corpus.left_out.items()}
+    counts |= {f"repeated_{name}": count for name, count in corpus.repeated.items()}
     return EncodedCorpus(
         name=corpus.name,
         slug=slugify(corpus.name),
@@ -148,6 +164,7 @@ def encode_corpus(corpus: Corpus, spec: CorpusSpec) -> EncodedCorpus:
         max_len=max_len,
         vocabulary_bytes=packed,
         counts=counts,
+        concerns=corpus.concerns,
         **encoded,
     )
 
@@ -223,6 +240,11 @@ def describe(corpus: EncodedCorpus) -> str:
         parts.append(f"{empty:,} empty {'text' if empty == 1 else 'texts'} kept")
     if counts["unlabelled_test"]:
         parts.append("test left out (labels are missing)")
+    for name in SPLIT_NAMES:
+        if left_out := counts.get(f"left_out_{name}", 0):
+            parts.append(f"{left_out:,} of {name} left out (labelled -1)")
+        if repeated := counts.get(f"repeated_{name}", 0):
+            parts.append(repeated_phrase(name, repeated))
     return f"{corpus.name}: {', '.join(parts)}"
 
 

@@ -17,9 +17,11 @@ from safr_study.data.catalogue import (
     DATA_VARIABLE,
     KNOWN,
     SUFFIXES,
+    is_known,
     local_copy,
     looks_like_path,
 )
+from safr_study.data.checks import concerns_of, repeated_texts
 from safr_study.data.columns import corpus_of
 from safr_study.data.corpus import Corpus, limit_split
 from safr_study.data.library import SAVED_MARKERS, Tables, read_files, read_hub, read_saved
@@ -58,8 +60,16 @@ def load_corpus(spec: CorpusSpec) -> Corpus:
 
 
 def load_source(source: Source, spec: CorpusSpec) -> Corpus:
-    """Read a source and apply the limits; the order of the texts stays that of the source."""
+    """Read a source and apply the limits; the order of the texts stays that of the source.
+
+    Data of the user's own are looked through before the limits, which are meant as they are.
+    """
     corpus = source.read()
+    is_own = not is_known(spec.dataset)
+    if is_own:
+        repeated = repeated_texts(corpus, spec)
+        found = concerns_of(corpus, repeated)
+        corpus = replace(corpus, repeated=repeated, concerns=found)
     limited: dict[str, Any] = {
         name: limit_split(
             split, getattr(spec, f"{name}_limit"), spec.split_seed, field=f"{name}-limit"
@@ -67,7 +77,10 @@ def load_source(source: Source, spec: CorpusSpec) -> Corpus:
         for name, split in (("train", corpus.train), ("dev", corpus.dev), ("test", corpus.test))
         if split is not None
     }
-    return replace(corpus, **limited)
+    if all(split is getattr(corpus, name) for name, split in limited.items()):
+        return corpus
+    corpus = replace(corpus, **limited)
+    return replace(corpus, repeated=repeated_texts(corpus, spec)) if is_own else corpus
 
 
 def find_source(spec: CorpusSpec) -> Source:

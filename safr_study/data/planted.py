@@ -9,7 +9,7 @@ rationale marks the cues.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -79,7 +79,7 @@ def planted_corpus(dataset: str, seed: int) -> Corpus:
             + did_you_mean(name, VARIANTS),
         )
     variant = VARIANTS[name]
-    splits = {
+    splits: dict[str, Any] = {
         split: _split(variant, size, np.random.default_rng([seed, GENERATOR_VERSION, number]))
         for number, (split, size) in enumerate(SIZES.items())
     }

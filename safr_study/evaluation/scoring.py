@@ -14,6 +14,7 @@ from safr_study.data import EncodedSplit
 from safr_study.errors import BadInput
 from safr_study.evaluation import srs
 from safr_study.evaluation.agreement import rationale_agreement
+from safr_study.evaluation.classification import class_measures
 from safr_study.evaluation.deletion import (
     deletion_counts,
     rank_tokens,
@@ -24,7 +25,6 @@ from safr_study.evaluation.deletion import (
 from safr_study.evaluation.faithfulness import (
     kendall_tau_b,
     leave_one_out,
-    log_probability,
     mean_kendall,
 )
 from safr_study.evaluation.gates import gate_openness
@@ -35,6 +35,7 @@ from safr_study.evaluation.superposition import SuperpositionMeter
 from safr_study.model import SafrClassifier, SafrOutput
 from safr_study.records import LayerMeasures, Measure, Scores
 from safr_study.settings import CURVE_SHARES, PAD, EvaluationConfig, Preset, Ranking, Wanted, at_k
+from safr_study.settings.metrics import majority_accuracy
 
 Floats = NDArray[np.float64]
 _CURVE = tuple(share for share in CURVE_SHARES if share)
@@ -101,8 +102,9 @@ def evaluate_model(
     values = {
         "accuracy": Measure(srs.accuracy(right), srs.accuracy_se(right)),
         "majority_accuracy": Measure(measuring.majority),
-        "loss": Measure(-float(log_probability(logits, split.labels).mean())),
     }
+    of_classes, confusion = class_measures(logits, split.labels)
+    values |= of_classes
     for one in deleted.values():
         values |= one.values
     values |= _of_curve(values)
@@ -121,6 +123,7 @@ def evaluate_model(
         mode=config.mode,
         rankings=by_ranking,
         superposition=measuring.superposition() if want.superposition else (),
+        confusion=confusion,
     )
     return Evaluated(scores, logits.argmax(axis=1), deleted)
 
@@ -142,7 +145,7 @@ class _Measuring:
     @property
     def majority(self) -> float:
         """Accuracy of always naming the split's most frequent class."""
-        return 100.0 * int(np.bincount(self.split.labels).max()) / self.split.examples
+        return majority_accuracy(np.bincount(self.split.labels).tolist())
 
     @property
     def capacities(self) -> Floats:

@@ -52,6 +52,8 @@ class Evaluation:
     scores: Scores
     recorded: Scores | None
     """What the study measured on dev, from the checkpoint."""
+    class_names: tuple[str, ...] = ()
+    """Names in the order of the confusion matrix."""
     roar: tuple[RoarScores, ...] = ()
     """One per k that was retrained, ascending."""
 
@@ -141,6 +143,7 @@ def evaluate(
         sha256=loaded.ref.sha256,
         scores=scores,
         recorded=loaded.scores,
+        class_names=loaded.class_names,
         roar=retrained,
     )
 

@@ -24,7 +24,12 @@ from safr_study.settings import PAD, Penalties, Preset
 
 
 def loss_terms(
-    output: SafrOutput, labels: Tensor, ids: Tensor, penalties: Penalties, preset: Preset
+    output: SafrOutput,
+    labels: Tensor,
+    ids: Tensor,
+    penalties: Penalties,
+    preset: Preset,
+    class_weights: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """The loss above and its terms, scalars by name.
 
@@ -39,12 +44,14 @@ def loss_terms(
         ids: ``[B, L]`` int64, PAD = 0.
         penalties: weights and forms.
         preset: ``masked`` or ``reference``.
+        class_weights: ``[C]``, weight of a text's cross-entropy by its class; the mean is over the
+            number of texts, not over their weights, which would undo them in a batch of one class.
     """
     weights = penalty_weights(penalties)
     with torch.autocast(ids.device.type, enabled=False):
         real = ids != PAD
         counted = real if preset == "masked" else torch.ones_like(real)
-        total = F.cross_entropy(_full(output.logits), labels)
+        total = _cross_entropy(_full(output.logits), labels, class_weights)
         terms = {"cross_entropy": total}
         keep = output.keep_probability
         if keep is not None and weights["importance"]:
@@ -156,6 +163,13 @@ def vmask_information(keep_probability: Tensor, counted: Tensor) -> Tensor:
     p = keep_probability.clamp(epsilon, 1.0 - epsilon)
     terms = p * torch.log(p) + (1.0 - p) * torch.log1p(-p)
     return terms.masked_fill(~counted, 0.0).sum() / counted.sum().clamp(min=1)
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor, class_weights: Tensor | None) -> Tensor:
+    if class_weights is None:
+        return F.cross_entropy(logits, labels)
+    weight = class_weights.to(logits.dtype)
+    return F.cross_entropy(logits, labels, weight=weight, reduction="none").mean()
 
 
 def _eye(length: int, device: torch.device) -> Tensor:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from safr_study.settings import Metric
 
 
-def reference_point(metrics: Iterable[Metric], majority: float) -> tuple[float, ...]:
+def reference_point(metrics: Iterable[Metric], classes: Sequence[int]) -> tuple[float, ...]:
     """Reference point of a front's hypervolume: of each metric the value of a useless model.
 
     Args:
         metrics: objectives of the study, in its order.
-        majority: accuracy of the largest class on dev, percentage points.
+        classes: number of dev texts of each class.
     """
-    return tuple(metric.reference_value(majority) for metric in metrics)
+    return tuple(metric.reference_value(classes) for metric in metrics)

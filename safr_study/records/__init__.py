@@ -9,6 +9,7 @@ from safr_study.records.run import CheckpointRef as CheckpointRef
 from safr_study.records.run import EpochReport as EpochReport
 from safr_study.records.run import LossTerms as LossTerms
 from safr_study.records.run import Replicate as Replicate
+from safr_study.records.scores import Confusion as Confusion
 from safr_study.records.scores import LayerMeasures as LayerMeasures
 from safr_study.records.scores import Measure as Measure
 from safr_study.records.scores import Scores as Scores

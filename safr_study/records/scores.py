@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
-from safr_study.settings.metrics import OF_CURVE, OF_RATIONALE, at_k, percent_of
+from safr_study.settings.metrics import OF_CLASSES, OF_CURVE, OF_RATIONALE, at_k, percent_of
 
 SATURATION_SHARE = 0.95
 """Share of the predictions above which one class shows a collapse, not a good ranking."""
@@ -23,6 +23,8 @@ class Measure(NamedTuple):
     """Standard error of one run, from the examples; ``None`` where there is none."""
 
 
+Confusion = tuple[tuple[int, ...], ...]
+"""Number of texts by true class (row) and predicted class (column)."""
 Values = Mapping[str, Measure]
 """Measures by name; what was not measured, or is undefined for the model, is not in it."""
 
@@ -75,7 +77,7 @@ class Scores:
     examples: int
     values: Values
     """Metrics of `settings.metrics` (``accuracy``, ``srs@30``, ``auroc``; those of a layer are in
-    ``superposition``), and what they come from: ``loss`` (mean cross-entropy, nats),
+    ``superposition``), and what they come from:
     ``majority_accuracy`` (of always naming the most frequent class), ``kendall_texts`` and
     ``rationale_texts`` (texts that count), and at each K that was deleted ``accuracy_top@K``,
     ``accuracy_random@K``, ``accuracy_bottom@K`` (accuracy without those tokens),
@@ -86,6 +88,18 @@ class Scores:
     rankings: Mapping[str, Values] = field(default_factory=dict)
     """Metrics of a deletion and of agreement with a rationale, by other rankings than capacity."""
     superposition: tuple[LayerMeasures, ...] = ()
+    confusion: Confusion = ()
+    """Predictions on the whole texts; empty in what earlier versions wrote."""
+
+    @property
+    def precision(self) -> tuple[float | None, ...]:
+        """Share of right ones among the predictions of each class, percentage points."""
+        return _shares(zip(*self.confusion, strict=True))
+
+    @property
+    def recall(self) -> tuple[float | None, ...]:
+        """Share of right ones among the texts of each class, percentage points."""
+        return _shares(self.confusion)
 
     @property
     def accuracy(self) -> float:
@@ -135,7 +149,7 @@ class Scores:
             "accuracy": number["accuracy"],
             "accuracy_se": number["accuracy_se"],
             "majority_accuracy": number["majority_accuracy"],
-            "loss": number["loss"],
+            "loss": number["log_loss"],
             "deletions": _plain_deletions(self.values),
             "mode": self.mode,
             "curve": curve if any(value is not None for value in curve.values()) else None,
@@ -156,7 +170,17 @@ class Scores:
                 {name: getattr(layer, name) for name in LayerMeasures.__slots__}
                 for layer in self.superposition
             ],
+            "classes": self._plain_classes(number) if self.confusion else None,
             "gate_openness": number.get("gate_openness"),
+        }
+
+    def _plain_classes(self, number: Mapping[str, float | None]) -> dict[str, Any]:
+        """Measures of the classes; the log loss is ``loss`` too, as it ever was."""
+        keys = [f"{name}{end}" for name in OF_CLASSES for end in ("", "_se")]
+        return {key: number.get(key) for key in keys} | {
+            "precision": list(self.precision),
+            "recall": list(self.recall),
+            "confusion": [list(row) for row in self.confusion],
         }
 
     @classmethod
@@ -167,10 +191,11 @@ class Scores:
             KeyError: a list of the form is missing.
             TypeError: it has another form, or a number is missing.
         """
-        of_model = ("accuracy", "majority_accuracy", "loss", "kendall_tau", "gate_openness")
+        of_model = ("accuracy", "majority_accuracy", "kendall_tau", "gate_openness")
+        classes = {"log_loss": plain.get("loss"), **(plain.get("classes") or {})}
         deletions = _deletions(plain["deletions"])
         _check(plain, ("split", "examples", "accuracy", "accuracy_se", "majority_accuracy", "loss"))
-        values = dict(_measures(plain, of_model))
+        values = {**dict(_measures(plain, of_model)), **dict(_measures(classes, OF_CLASSES))}
         if plain.get("kendall_texts"):
             values["kendall_texts"] = Measure(plain["kendall_texts"])
         values |= _measures(plain.get("curve") or {}, OF_CURVE)
@@ -193,6 +218,7 @@ class Scores:
             mode=plain.get("mode", "remove"),
             rankings=rankings,
             superposition=tuple(LayerMeasures(**layer) for layer in plain.get("superposition", ())),
+            confusion=tuple(tuple(row) for row in classes.get("confusion", ())),
         )
 
 
@@ -200,6 +226,11 @@ def shares_of(values: Values) -> tuple[float, ...]:
     """Each k of the deletions among these values, in [0, 1], ascending."""
     percents = [percent_of(name) for name in values if name.startswith("realised_share@")]
     return tuple(sorted(float(percent) / 100 for percent in percents))
+
+
+def _shares(rows: Iterable[tuple[int, ...]]) -> tuple[float | None, ...]:
+    """Share of each row that is on the diagonal, percentage points; ``None``: an empty row."""
+    return tuple(100.0 * row[i] / sum(row) if sum(row) else None for i, row in enumerate(rows))
 
 
 def is_saturated(values: Values, k: float) -> bool:

@@ -155,9 +155,9 @@ class _Run:
             scores=dev.scores,
             epoch=fitted.best_epoch,
         )
-        majority = corpus.majority_accuracy("dev")
+        classes = corpus.class_counts("dev")
         violations = [
-            [one.violation(scores.value(one.metric), majority) for one in task.constraints]
+            [one.violation(scores.value(one.metric), classes) for one in task.constraints]
             for _, scores in measured
         ]
         return RunResult(

@@ -42,6 +42,7 @@ from safr_study.settings.study import SchedulerConfig as SchedulerConfig
 from safr_study.settings.study import SchedulerName as SchedulerName
 from safr_study.settings.study import StudySpec as StudySpec
 from safr_study.settings.study import TokenizerName as TokenizerName
+from safr_study.settings.training import ClassWeights as ClassWeights
 from safr_study.settings.training import ModelShape as ModelShape
 from safr_study.settings.training import Penalties as Penalties
 from safr_study.settings.training import Preset as Preset

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_serializer, model_validator
 
 from safr_study.errors import BadInput
 from safr_study.settings.base import Settings
-from safr_study.settings.metrics import NAMING, Objective, find_metric
+from safr_study.settings.metrics import NAMING, Objective, find_metric, majority_accuracy
 from safr_study.text import unit_words
 
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
@@ -61,7 +61,7 @@ class Constraint(Settings):
         measure = find_metric(self.metric)
         if measure is None:
             raise ValueError(f"{self.metric!r} is no metric; use {NAMING}")
-        if self.majority and measure.reference is not None:
+        if self.majority and self.metric != "accuracy":
             raise ValueError(
                 f"majority is an accuracy, which {self.metric} is not; compare it with a number"
             )
@@ -98,7 +98,7 @@ class Constraint(Settings):
         """Its metric."""
         return Objective(name=self.metric)
 
-    def violation(self, value: float | None, majority: float) -> float:
+    def violation(self, value: float | None, classes: Sequence[int]) -> float:
         """Amount by which a model misses the bound.
 
         A model may have no such number: no gate openness without VMASK, no headroom where random
@@ -109,7 +109,7 @@ class Constraint(Settings):
 
         Args:
             value: of the metric on dev, in its unit; ``None``: the model has none.
-            majority: accuracy of the largest class on dev, percentage points.
+            classes: number of dev texts of each class.
 
         Returns:
             In the metric's unit; at most 0: kept.
@@ -118,10 +118,10 @@ class Constraint(Settings):
             ValueError: the value is not finite.
         """
         if value is None:
-            value = self.objective.measure.reference_value(majority)
+            value = self.objective.measure.reference_value(classes)
         if not math.isfinite(value):
             raise ValueError(f"{self.metric} is not finite: {value}")
-        limit = majority + self.bound if self.majority else self.bound
+        limit = majority_accuracy(classes) + self.bound if self.majority else self.bound
         return limit - value if self.operator == ">=" else value - limit
 
     def missed(self, violation: float) -> str:

@@ -5,8 +5,9 @@ The one place for these facts; what each number means is in the records' fields.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self, get_args
 
@@ -29,8 +30,18 @@ LAYERS = ("embedding", "vmask", "attention", "ffn1_pre", "ffn1_post", "ffn2", "b
 """Layers whose superposition is measured; the first two once, the others in every block."""
 CURVE_SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 """k of the deletion curves (definitions, section 3.5)."""
-Need = Literal["random", "bottom", "alone", "curve", "leave_one_out", "rationale", "superposition"]
-"""What a metric takes in addition to one pass over the texts and one for each k."""
+Need = Literal[
+    "random",
+    "bottom",
+    "alone",
+    "curve",
+    "leave_one_out",
+    "rationale",
+    "superposition",
+    "two_classes",
+]
+"""What a metric takes in addition to one pass over the texts and one for each k, and what it asks
+of the data: a gold rationale, two classes."""
 _PERCENT = re.compile(r"[1-9]\d{0,2}(\.\d+)?\Z", re.ASCII)
 """One way to write a number, as it becomes a name."""
 POINTS = "points"
@@ -47,9 +58,9 @@ class Metric:
     """``points`` (percentage points), ``nats``, ``share`` (0 to 1), or empty for a pure number."""
     maximise: bool
     """Whether more is better."""
-    reference: float | None
+    reference: float | Callable[[Sequence[int]], float]
     """The value of a model that is good for nothing, from which a front's hypervolume is measured;
-    ``None``: the accuracy of the majority class."""
+    where it depends on the data, a function of the number of texts of each class."""
     needs: tuple[Need, ...] = ()
 
     @property
@@ -57,13 +68,13 @@ class Metric:
         """Which values are better: ``higher`` or ``lower``."""
         return "higher" if self.maximise else "lower"
 
-    def reference_value(self, majority: float) -> float:
+    def reference_value(self, classes: Sequence[int]) -> float:
         """Value of a model that is good for nothing, in the metric's unit.
 
         Args:
-            majority: accuracy of the largest class, percentage points.
+            classes: number of texts of each class in the split, at least one in all.
         """
-        return majority if self.reference is None else self.reference
+        return self.reference(classes) if callable(self.reference) else self.reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +124,49 @@ def everything(shares: Iterable[float] = (), *, quick: bool = False) -> Wanted:
     )
 
 
+def majority_accuracy(classes: Sequence[int]) -> float:
+    """Accuracy of always naming the most frequent class, percentage points.
+
+    Args:
+        classes: number of texts of each class.
+    """
+    return 100.0 * int(max(classes)) / int(sum(classes))
+
+
+def _certainty_ece(classes: Sequence[int]) -> float:
+    """Calibration error of naming the most frequent class with certainty: how often it is wrong.
+
+    A model that gives every class its share has none, as it is calibrated: no place to begin from.
+    """
+    return 100.0 - majority_accuracy(classes)
+
+
+def _chance_recall(classes: Sequence[int]) -> float:
+    """Balanced accuracy of always naming one class: 100 / classes present."""
+    return 100.0 / _present(classes)
+
+
+def _majority_f1(classes: Sequence[int]) -> float:
+    """Macro F1 of always naming the most frequent class: precision p, recall 1, 0 for the rest."""
+    share = majority_accuracy(classes) / 100.0
+    return 100.0 * 2.0 * share / (1.0 + share) / _present(classes)
+
+
+def _prior_brier(classes: Sequence[int]) -> float:
+    """Brier score of always giving each class its share: 1 - sum of the squared shares."""
+    return 1.0 - sum((count / sum(classes)) ** 2 for count in classes)
+
+
+def _prior_log_loss(classes: Sequence[int]) -> float:
+    """Log loss of always giving each class its share: the entropy of the shares, nats."""
+    shares = [count / sum(classes) for count in classes if count]
+    return -sum(share * math.log(share) for share in shares)
+
+
+def _present(classes: Sequence[int]) -> int:
+    return sum(count > 0 for count in classes)
+
+
 AT_K: dict[str, Metric] = {
     "srs": Metric("SRS", POINTS, True, 0.0),
     "srs_excess": Metric("SRS excess", POINTS, True, 0.0, ("random",)),
@@ -126,7 +180,13 @@ AT_K: dict[str, Metric] = {
 """Metrics of one deletion: their names end in ``@K``, K in percent of the tokens."""
 
 OF_MODEL: dict[str, Metric] = {
-    "accuracy": Metric("accuracy", POINTS, True, None),
+    "accuracy": Metric("accuracy", POINTS, True, majority_accuracy),
+    "macro_f1": Metric("macro F1", POINTS, True, _majority_f1),
+    "balanced_accuracy": Metric("balanced accuracy", POINTS, True, _chance_recall),
+    "ece": Metric("calibration error", POINTS, False, _certainty_ece),
+    "brier": Metric("Brier score", "", False, _prior_brier),
+    "log_loss": Metric("log loss", "nats", False, _prior_log_loss),
+    "class_auroc": Metric("AUROC of the classes", "share", True, 0.5, ("two_classes",)),
     "srs_auc": Metric("AUC of SRS", POINTS, True, 0.0, ("curve",)),
     "srs_excess_auc": Metric("AUC of SRS excess", POINTS, True, 0.0, ("curve", "random")),
     "comprehensiveness_aopc": Metric("AOPC of comprehensiveness", POINTS, True, 0.0, ("curve",)),
@@ -159,6 +219,8 @@ OF_LAYER: dict[str, Metric] = {
 }
 """Superposition measures: their names end in ``.LAYER``, one of `LAYERS`, of the last block."""
 
+OF_CLASSES = ("macro_f1", "balanced_accuracy", "ece", "brier", "log_loss", "class_auroc")
+"""Metrics of the predicted classes and of their probabilities, beside accuracy."""
 OF_CURVE = tuple(name for name, metric in OF_MODEL.items() if "curve" in metric.needs)
 """Metrics of the whole deletion curve."""
 OF_RATIONALE = tuple(name for name, metric in OF_MODEL.items() if "rationale" in metric.needs)

@@ -51,6 +51,10 @@ class CorpusSpec(Settings):
     """Most test texts, drawn by a seeded stratified sample."""
     split_seed: int = Field(default=0, ge=0)
     """Seed of splits and limits: apart from the study's, so that studies share their dev set."""
+    allow_small: bool = False
+    """Whether a study may begin with few texts of a class, or few dev texts."""
+    allow_duplicates: bool = False
+    """Whether a study may begin where many texts of dev or test are in train too."""
 
 
 class EvaluationConfig(Settings):
@@ -163,9 +167,13 @@ class StudySpec(Settings):
         return self
 
     def settings_that_change_numbers(self) -> dict[str, object]:
-        """All but names, texts, budgets and resources: those may change."""
+        """All but names, texts, budgets, permissions and resources: those may change."""
         whole = ("name", "trials", "resources", "system_metrics", "time_budget", "epoch_budget")
-        left_out: dict[str, Any] = {**dict.fromkeys(whole, True), "space": {"name", "description"}}
+        left_out: dict[str, Any] = {
+            **dict.fromkeys(whole, True),
+            "corpus": {"allow_small", "allow_duplicates"},
+            "space": {"name", "description"},
+        }
         return self.model_dump(mode="json", exclude=left_out)
 
     def identity(self) -> str:

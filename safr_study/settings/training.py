@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from safr_study.settings.base import Settings
 
 Preset = Literal["masked", "reference"]
+ClassWeights = Literal["none", "balanced"]
 
 
 class ModelShape(Settings):
@@ -76,3 +77,17 @@ class TrainConfig(Settings):
     """CPU threads of the computation; part of the result, as it orders the sums."""
     precision: Literal["auto", "float32"] = "auto"
     """``auto``: bfloat16 autocast on CUDA, float32 on the CPU; penalties are float32 always."""
+    class_weights: ClassWeights = "none"
+    """``balanced``: in the cross-entropy a text of class c weighs n / (C n_c), so that all classes
+    have the same weight in an epoch; n_c of the n training texts are of c, one of C classes."""
+
+    @model_serializer(mode="wrap")
+    def _write(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out the class weights where there are none.
+
+        Studies and running states from before that setting keep their fingerprints so.
+        """
+        written: dict[str, Any] = write(self)
+        if written.get("class_weights") == "none":
+            del written["class_weights"]
+        return written

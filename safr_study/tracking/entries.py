@@ -44,8 +44,8 @@ NOTE_TAG = "mlflow.note.content"
 FAILURE_TAG = "safr.failure"
 EPOCHS_TAG = "safr.epochs"
 """Tag of a trial's run: the metrics of every epoch up to this one are written."""
-_MODEL_METRICS = tuple(name for name in OF_MODEL if name != "accuracy")
-"""All but accuracy, which has a name of its own, as it is that of the best epoch."""
+_MODEL_METRICS = tuple(name for name in OF_MODEL if name not in ("accuracy", "log_loss"))
+"""All but those of every epoch, which have names of their own, as they are of the best one."""
 _POINTS, _SHARE, _PURE = unit_words("points"), "share, 0 to 1", "pure number"
 
 _MEANINGS: dict[str, tuple[str, str]] = {
@@ -55,7 +55,7 @@ _MEANINGS: dict[str, tuple[str, str]] = {
     "train/{importance,interaction}": ("a penalty, unweighted, mean over the epoch", _PURE),
     "dev/[best_,majority_]accuracy": ("accuracy", _POINTS),
     "dev/accuracy_se": ("its standard error, from the examples", _POINTS),
-    "dev/[best_]loss": ("mean cross-entropy", "nats"),
+    "dev/[best_]loss": ("mean cross-entropy, the log loss", "nats"),
     "dev/examples": ("texts measured", "texts"),
     "dev/best_epoch": ("the epoch whose state is the model", "epoch"),
     "deletion/realised_share_K": ("tokens that were really deleted", _SHARE),
@@ -128,7 +128,7 @@ def meanings() -> dict[str, tuple[str, str]]:
     """What each metric of a study's runs is, and its unit, by name; written as `_MEANINGS`."""
     catalogued = {
         **{f"deletion/{name}_K": metric for name, metric in AT_K.items()},
-        **{f"dev/{name}": metric for name, metric in OF_MODEL.items() if name != "accuracy"},
+        **{f"dev/{name}": OF_MODEL[name] for name in _MODEL_METRICS},
         **{f"superposition/LAYER/{name}": metric for name, metric in OF_LAYER.items()},
     }
     return _MEANINGS | {name: _meaning(metric) for name, metric in catalogued.items()}
@@ -321,7 +321,7 @@ def _score_metrics(scores: Scores) -> dict[str, float | None]:
     named: dict[str, float | None] = {
         f"{split}/best_accuracy": scores.accuracy,
         f"{split}/accuracy_se": scores.values["accuracy"].se,
-        f"{split}/best_loss": scores.value("loss"),
+        f"{split}/best_loss": scores.value("log_loss"),
         f"{split}/majority_accuracy": scores.value("majority_accuracy"),
         f"{split}/examples": scores.examples,
     }

@@ -29,6 +29,7 @@ def effective_weights(
     *,
     device: torch.device,
     pad_to: int | None,
+    class_weights: Tensor | None = None,
 ) -> EffectiveWeights:
     """Measure on one fixed batch, in training mode with fixed noise.
 
@@ -41,13 +42,14 @@ def effective_weights(
         model: on ``device``.
         device: of the model.
         pad_to: length of the batch; ``None``: that of its longest text.
+        class_weights: of the training's cross-entropy, on ``device``; see `balanced_weights`.
     """
     weights = penalty_weights(config.penalties)
     if model.vmask is None or not any(weights.values()):
         return EffectiveWeights()
     drawn = np.random.default_rng(SEED).permutation(split.examples)[:TEXTS]
     batch = whole_batch(take_texts(split, drawn), pad_to=pad_to)
-    terms = _terms(config, batch, model, device)
+    terms = _terms(config, batch, model, device, class_weights)
     norms: dict[str, float] = {}
     while terms:
         # Nothing else refers to a term, so that what only its gradient needs goes with it.
@@ -64,7 +66,11 @@ def effective_weights(
 
 
 def _terms(
-    config: TrainConfig, batch: Batch, model: SafrClassifier, device: torch.device
+    config: TrainConfig,
+    batch: Batch,
+    model: SafrClassifier,
+    device: torch.device,
+    class_weights: Tensor | None,
 ) -> dict[str, Tensor]:
     """The cross-entropy and the penalties that are computed, by name."""
     noise = torch.Generator(device).manual_seed(SEED)
@@ -74,7 +80,7 @@ def _terms(
     model.embedding.sparse = True
     try:
         ids, labels = (torch.from_numpy(part).to(device) for part in (batch.ids, batch.labels))
-        terms = losses_of(config, ids, labels, model, noise)
+        terms = losses_of(config, ids, labels, model, noise, class_weights)
     finally:
         model.train(training)
         model.embedding.sparse = sparse

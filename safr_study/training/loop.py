@@ -20,7 +20,7 @@ from safr_study.settings import TrainConfig, fingerprint_of
 from safr_study.training.cuda_graphs import GraphedSteps
 from safr_study.training.effective import effective_weights
 from safr_study.training.numerics import computing, release_memory
-from safr_study.training.steps import not_finite, train_epoch
+from safr_study.training.steps import balanced_weights, not_finite, train_epoch
 
 Measure = Callable[[SafrClassifier, int], tuple[float, ...] | None]
 """Objectives of the model after an epoch, from 1; ``None`` where nothing is to be measured."""
@@ -126,6 +126,8 @@ class _Training:
             self.model.parameters(), lr=config.learning_rate, fused=True, capturable=on_gpu
         )
         self.graphed = GraphedSteps(device, corpus.max_len) if on_gpu else None
+        # One tensor for all epochs: the recorded steps of a GPU refer to it.
+        self.class_weights = balanced_weights(config, corpus.train, len(corpus.class_names), device)
 
     @property
     def best(self) -> EpochReport:
@@ -153,13 +155,19 @@ class _Training:
             epoch=epoch,
             pad_to=pad_to,
             graphed=self.graphed,
+            class_weights=self.class_weights,
         )
         # Each of the three takes much memory: not on top of what the one before has freed.
         release_memory()
         dev = measure_dev(model, corpus.dev, device=self.device, pad_to=pad_to)
         release_memory()
         effective = effective_weights(
-            config, corpus.train, model, device=self.device, pad_to=pad_to
+            config,
+            corpus.train,
+            model,
+            device=self.device,
+            pad_to=pad_to,
+            class_weights=self.class_weights,
         )
         release_memory()
         if not (math.isfinite(dev.loss) and math.isfinite(dev.mean_norm)):

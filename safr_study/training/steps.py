@@ -35,6 +35,7 @@ def train_epoch(
     epoch: int,
     pad_to: int | None,
     graphed: GraphedSteps | None = None,
+    class_weights: Tensor | None = None,
 ) -> LossTerms:
     """Train on every text once, and return the mean loss per text, by term.
 
@@ -42,6 +43,7 @@ def train_epoch(
     training needs no state of a random generator.
 
     ``graphed`` are the steps of this training on a GPU; ``None``: the model is on the CPU.
+    ``class_weights`` are those of `balanced_weights`, the same tensor in every epoch.
 
     Raises:
         TrialFailure: a loss, or the square of a gradient, is not finite.
@@ -55,7 +57,7 @@ def train_epoch(
     batches = training_batches(
         split, config.batch_size, seed=config.seed, epoch=epoch, pad_to=pad_to
     )
-    with stepping(config, model, optimizer, noise, graphed) as step:
+    with stepping(config, model, optimizer, noise, graphed, class_weights) as step:
         for batch in batches:
             losses = step(batch)
             names = tuple(losses)
@@ -81,6 +83,7 @@ def stepping(
     optimizer: torch.optim.Adam,
     noise: torch.Generator,
     graphed: GraphedSteps | None = None,
+    class_weights: Tensor | None = None,
 ) -> Iterator[Step]:
     """One step of training after the other; model and optimiser are whole again afterwards.
 
@@ -90,10 +93,11 @@ def stepping(
         optimizer: of all the model's parameters.
         noise: on the device of the model; decides dropout and gates.
         graphed: runs the steps on a GPU; its noise is ``noise``. ``None``: the model is on the CPU.
+        class_weights: on the device; see `balanced_weights`.
     """
 
     def backward(ids: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        losses = losses_of(config, ids, labels, model, noise)
+        losses = losses_of(config, ids, labels, model, noise, class_weights)
         losses["total"].backward()  # type: ignore[no-untyped-call]
         return {name: term.detach() for name, term in losses.items()}
 
@@ -121,8 +125,34 @@ def stepping(
         yield step
 
 
+def balanced_weights(
+    config: TrainConfig, split: EncodedSplit, classes: int, device: torch.device
+) -> Tensor | None:
+    """Weight of each class in the cross-entropy: n / (C n_c), 0 for a class without texts.
+
+    Args:
+        config: of the training.
+        split: the training texts, n.
+        classes: their number, C.
+        device: of the model.
+
+    Returns:
+        ``[C]`` float32; ``None`` where the training has no class weights.
+    """
+    if config.class_weights == "none":
+        return None
+    counts = torch.bincount(torch.from_numpy(split.labels), minlength=classes)
+    weights = split.examples / (classes * counts.double().clamp(min=1.0))
+    return (weights * (counts > 0)).float().to(device)
+
+
 def losses_of(
-    config: TrainConfig, ids: Tensor, labels: Tensor, model: SafrClassifier, noise: torch.Generator
+    config: TrainConfig,
+    ids: Tensor,
+    labels: Tensor,
+    model: SafrClassifier,
+    noise: torch.Generator,
+    class_weights: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """The losses of a batch by term, in the precision of the training, for a backward pass.
 
@@ -132,12 +162,13 @@ def losses_of(
         labels: ``[B]``, there too.
         model: in training mode.
         noise: on the device; decides dropout and gates.
+        class_weights: there too; see `balanced_weights`.
     """
     lowers = config.precision == "auto" and ids.is_cuda
     # Each weight is cast once in a step: a cache would outlive it, and the graph that it is in.
     with torch.autocast(ids.device.type, dtype=torch.bfloat16, enabled=lowers, cache_enabled=False):
         output = model(ids, noise=noise)
-    return loss_terms(output, labels, ids, config.penalties, config.preset)
+    return loss_terms(output, labels, ids, config.penalties, config.preset, class_weights)
 
 
 def not_finite(config: TrainConfig, when: str, term: str) -> TrialFailure:

@@ -266,7 +266,7 @@ def test_an_interrupted_study_ends_with_130_and_goes_on_to_the_same_numbers(
 def four_class_file(folder: Path) -> Path:
     ways = ("north", "south", "east", "west")
     rows = [("", "north")]
-    rows += [(f"go {way} now and then word{n % 5}", way) for n in range(40) for way in ways]
+    rows += [(f"go {way} now and then word{n % 5} day{n}", way) for n in range(125) for way in ways]
     path = folder / "compass.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("body", "way"), *rows])

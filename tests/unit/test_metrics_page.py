@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -16,6 +17,21 @@ CATALOGUE: dict[str, Metric] = {
     **{f"{name}@K": metric for name, metric in AT_K.items()},
     **{f"{name}.LAYER": metric for name, metric in OF_LAYER.items()},
 }
+
+
+OF_USELESS = {
+    "majority": {
+        "accuracy": 70.0,
+        "macro_f1": 100 * 2 * 0.7 / 1.7 / 2,
+        "balanced_accuracy": 100 / 2,
+        "ece": 30.0,
+    },
+    "prior": {
+        "brier": 1 - 0.49 - 0.09,
+        "log_loss": -0.7 * math.log(0.7) - 0.3 * math.log(0.3),
+    },
+}
+"""By what the page's column ``from`` says: the formulas below its table, for 7 and 3 dev texts."""
 
 
 def rows() -> dict[str, dict[str, str]]:
@@ -49,8 +65,10 @@ def test_unit_direction_and_reference_are_those_of_the_catalogue(name: str) -> N
     metric, row = CATALOGUE[name], ROWS[name]
     assert row["unit"] == (metric.unit or "none")
     assert row["better"] == ("higher" if metric.maximise else "lower")
-    reference = "majority" if metric.reference is None else f"{metric.reference:g}"
-    assert row["from"] == reference
+    if callable(metric.reference):
+        assert metric.reference_value([7, 3]) == pytest.approx(OF_USELESS[row["from"]][name])
+    else:
+        assert row["from"] == f"{metric.reference:g}"
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
@@ -61,7 +79,7 @@ def test_ranges_fit_the_unit_and_hold_the_reference(name: str) -> None:
         assert ends is not None
         low, high = (float(end.replace("−", "-")) for end in ends.groups())
         assert (low, high) in ([(-100, 100), (0, 100)] if metric.unit == "points" else [(0, 1)])
-        assert metric.reference is None or low <= metric.reference <= high
+        assert low <= metric.reference_value([7, 3]) <= high
 
 
 def test_the_layers_are_named() -> None:

@@ -73,6 +73,8 @@ class Examples:
     """Number of dev texts that the curves are measured on."""
     dev_texts: int = 0
     """Dev texts in all."""
+    class_names: tuple[str, ...] = ()
+    """Classes by number; empty: not read."""
     problem: str | None = None
     """Reason why there are none, a sentence."""
 
@@ -145,6 +147,7 @@ def inspect_models(
         rule=_rule(len(found)),
         curve_texts=split.examples,
         dev_texts=encoded.dev.examples,
+        class_names=encoded.class_names,
     )
     return tuple(models), examples
 

@@ -23,6 +23,7 @@ from safr_study.features.study_base.stores import Stores
 from safr_study.records import RankedTrial, TrialRecord, TrialState
 from safr_study.records.scores import is_saturated
 from safr_study.records.warnings import study_warnings, warning_names
+from safr_study.render.class_tables import class_table, quality_table
 from safr_study.render.format import heading, shown_setting, trial_badges, value_text
 from safr_study.render.front_page import DATA, SCRIPTS, STYLES, front_chart
 from safr_study.render.html import document, number
@@ -97,6 +98,9 @@ def study_page(report: StudyReport) -> str:
     rungs = rung_reports(result)
     members = [r.trial for r in result.ranked if r.on_front or r.trial.baseline is not None]
     layers = [(t, one) for t in members if t.scores is not None for one in t.scores.superposition]
+    qualities = {
+        f"{t.number} {t.label}": t.scores for t in members if t.scores and t.scores.confusion
+    }
     # Capacity is taken in the last block: the last of a trial stays.
     at_ffn1 = {t.number: (t, one) for t, one in layers if one.layer == "ffn1_pre"}
     parameters = list(dict.fromkeys(n for trial in report.trials for n in trial.parameters))
@@ -125,6 +129,12 @@ def study_page(report: StudyReport) -> str:
         z95=Z95,
         missing=report.missing,
         explained=[one for one in report.models if one.explanations],
+        qualities=qualities,
+        quality_table=quality_table,
+        class_tables=[
+            class_table(scores, report.examples.class_names, f"{name}; percentage points")
+            for name, scores in qualities.items()
+        ],
         layers=layers,
         at_ffn1=list(at_ffn1.values()),
         layer_measures=[(name, digits) for name, _, digits in _LAYER_MEASURES],

@@ -51,6 +51,7 @@ def study_spec(options: Mapping[str, Any]) -> StudySpec:
             "corpus": {
                 "dataset": dataset,
                 **part("text_column", "label_column", "max_len", "train_limit", "dev_limit"),
+                **part("allow_small", "allow_duplicates"),
                 **words,
             },
             "space": found.model_dump(),
@@ -59,7 +60,8 @@ def study_spec(options: Mapping[str, Any]) -> StudySpec:
             "system_metrics": options.get("system_metrics", False),
             "scheduler": {"name": options["scheduler"]},
             "time_budget": seconds,
-            "train": part("epochs", "preset", "precision", "seed") | {"threads": threads},
+            "train": part("epochs", "preset", "precision", "class_weights", "seed")
+            | {"threads": threads},
             "resources": given,
         }
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from safr_study.cluster.slots import NodeCapacity, TrialSlots, plan_slots
-from safr_study.data import EncodedCorpus, describe, encoded_corpus
+from safr_study.data import EncodedCorpus, check_concerns, describe, encoded_corpus
 from safr_study.errors import BadInput
 from safr_study.features.search.publish import corpus_facts
 from safr_study.features.study_base.cost import Cost, estimate, measured_objectives
@@ -46,6 +46,8 @@ class StudyPlan:
     slots: TrialSlots
     cost: Cost
     """Cost of the remaining trials."""
+    warnings: tuple[str, ...] = ()
+    """Sentences on what is doubtful about the data."""
     first: tuple[TrialRecord, ...] = ()
     """The trials that would begin first, where that was asked."""
 
@@ -63,6 +65,8 @@ def plan_study(
     ledger = None if fresh else find_ledger(spec.name, stores)
     if ledger is not None:
         check_same_study(ledger, spec, corpus.fingerprint)
+    else:
+        check_concerns(corpus.concerns, spec.corpus)
     plan = study_plan(spec, corpus, plan_slots(spec.resources, [NodeCapacity(cpus, gpus)]), ledger)
     if ledger is not None:
         begun = [t for t in ledger.trials() if t.state is TrialState.RUNNING]
@@ -98,7 +102,7 @@ def check_measurable(spec: StudySpec, corpus: EncodedCorpus) -> None:
     """Refuse an objective that the data cannot have.
 
     Raises:
-        BadInput: it needs a gold rationale.
+        BadInput: it needs a gold rationale, or two classes.
     """
     for metric in measured_objectives(spec):
         if "rationale" in metric.measure.needs and corpus.dev.rationale is None:
@@ -106,6 +110,12 @@ def check_measurable(spec: StudySpec, corpus: EncodedCorpus) -> None:
                 "objective",
                 f"{metric.name} needs texts with a gold rationale, which {corpus.name} has not; "
                 "choose another metric, or sst2-treebank or planted",
+            )
+        if "two_classes" in metric.measure.needs and len(corpus.class_names) != 2:
+            raise BadInput(
+                "objective",
+                f"{metric.name} needs data of two classes, and {corpus.name} has "
+                f"{len(corpus.class_names)}; choose another metric, for example macro_f1",
             )
 
 
@@ -115,7 +125,7 @@ def study_facts(spec: StudySpec, corpus: EncodedCorpus) -> StudyFacts:
         corpus_fingerprint=corpus.fingerprint,
         slug=corpus.slug,
         reference_point=reference_point(
-            (objective.measure for objective in spec.objectives), corpus.majority_accuracy("dev")
+            (objective.measure for objective in spec.objectives), corpus.class_counts("dev")
         ),
         provenance=to_plain(provenance(corpus.fingerprint, device=PER_TRIAL)),
         corpus=corpus_facts(corpus),
@@ -158,10 +168,11 @@ def study_plan(
         done=done,
         unfinished=sum(trial.state is TrialState.RUNNING for trial in trials),
         reference_point=reference_point(
-            (objective.measure for objective in spec.objectives), corpus.majority_accuracy("dev")
+            (objective.measure for objective in spec.objectives), corpus.class_counts("dev")
         ),
         slots=slots,
         cost=estimate(spec, corpus, slots, total - done),
+        warnings=tuple(concern.sentence for concern in corpus.concerns),
     )
 
 

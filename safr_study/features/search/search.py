@@ -9,7 +9,7 @@ from typing import Protocol
 
 from safr_study.cluster.gpu_pilot import measured_slots
 from safr_study.cluster.ray_cluster import cluster
-from safr_study.data import encoded_corpus
+from safr_study.data import check_concerns, encoded_corpus
 from safr_study.errors import BadInput, ServiceUnreachable
 from safr_study.features.search.plan import (
     PER_TRIAL,
@@ -118,6 +118,8 @@ def search(
             check_same_study(ledger, spec, corpus.fingerprint)
             _check_same_place(ledger, stores)
             tidy_study(home, ledger)
+        else:
+            check_concerns(corpus.concerns, spec.corpus)
         url = stores.checkpoints_url if ledger is None else ledger.checkpoints_url
         if url is not None:
             url = check_place(url, "checkpoints")

@@ -79,10 +79,10 @@ def test_any_texts_survive_the_round_trip(
     rows: list[str], plain: Corpus, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     split = dataclasses.replace(
-        plain.dev, texts=rows, labels=plain.dev.labels[: len(rows)], rationale=None
+        plain.dev, texts=[*rows, "word"], labels=plain.dev.labels[: len(rows) + 1], rationale=None
     )
     corpus = dataclasses.replace(plain, train=split, dev=split, test=None)
-    encoded = encode_corpus(corpus, SPEC)
+    encoded = encode_corpus(corpus, SPEC.model_copy(update={"min_count": 1}))
     entry = tmp_path_factory.mktemp("cache") / "entry"
     cache._write_entry(entry, encoded)
     read = cache._read_entry(entry)

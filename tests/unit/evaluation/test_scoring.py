@@ -159,7 +159,7 @@ def test_batched_scores_equal_a_loop_over_single_texts(
     found = scored(model, ragged_split, preset=preset, config=config)
     expected = brute_force(model, ragged_split, preset, layer)
     assert found.accuracy == pytest.approx(expected.pop("accuracy"), abs=1e-9)
-    assert found.value("loss") == pytest.approx(expected.pop("loss"), abs=1e-6)
+    assert found.value("log_loss") == pytest.approx(expected.pop("loss"), abs=1e-6)
     measured = {f"{d.k}": vars(d) for d in deletions_of(found)}
     assert not any(deletion.pop("saturated") for deletion in measured.values())
     for k, deletion in expected.items():
@@ -182,7 +182,7 @@ def test_nothing_depends_on_the_batches_or_on_what_ran_before(ragged_split: Enco
         config = CONFIG.model_copy(update={"batch_size": batch_size})
         other = scored(model, ragged_split, config=config)
         assert [d.srs for d in deletions_of(other)] == [d.srs for d in deletions_of(first)]
-        assert other.value("loss") == pytest.approx(first.value("loss"), abs=1e-6)
+        assert other.value("log_loss") == pytest.approx(first.value("log_loss"), abs=1e-6)
 
 
 def test_random_deletions_are_measured_only_when_asked(

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from bad_input import Case, Table, all_of, counted, writes
 
-GOOD = "text,label\n" + "".join(f"some words {i},{i % 2}\n" for i in range(10))
+GOOD = "text,label\n" + "".join(f"some words {i},{i % 2}\n" for i in range(500))
 
 
 def parquet(**columns: Any) -> bytes:
@@ -40,6 +40,28 @@ def folder(files: dict[str, str | bytes], says: str) -> Case:
 
 def named(dataset: str, says: str, **more: Any) -> Case:
     return Case(("datasets", "prefetch", dataset), says, **more)
+
+
+def begun(files: dict[str, str], says: str, *options: str) -> Case:
+    """A file or folder that a study would begin with."""
+    given = all_of(*(writes(f"data/{name}", content) for name, content in files.items()))
+    where = "data/x.csv" if "x.csv" in files else "./data"
+    return Case(("search", "--dataset", where, "--dry-run", *options), says, given=given)
+
+
+def table(*sizes: int, word: str = "some") -> str:
+    """So many different texts of class 0, 1, ...; other words make other texts."""
+    rows = [
+        f"{word} text {label} {number},{label}\n"
+        for label, size in enumerate(sizes)
+        for number in range(size)
+    ]
+    return "text,label\n" + "".join(rows)
+
+
+def marked(rationale: str) -> str:
+    """Texts of two words, each with this rationale."""
+    return "text,label,rationale\n" + f"a b,0,{rationale}\nc d,1,{rationale}\n" * 4
 
 
 def link(target: str) -> Callable[[Path], object]:
@@ -246,6 +268,102 @@ CASES: Table = {
         "needs texts with a gold rationale",
         given=writes("x.csv", GOOD),
     ),
+    "a metric of two classes, and data of three": Case(
+        (
+            *("search", "--dataset", "x.csv", "--dry-run"),
+            *("--objective", "accuracy", "--objective", "class_auroc"),
+        ),
+        "class_auroc needs data of two classes, and {}/x.csv has 3",
+        given=writes("x.csv", "text,label\n" + "".join(f"word {i},{i % 3}\n" for i in range(60))),
+    ),
+    "labels that differ in case": read(
+        "x.csv",
+        "text,label\na,Pos\nb,neg\nc,POS\nd,neg\n",
+        "label-column: the labels 'POS' and 'Pos' differ only in case or spaces; write",
+    ),
+    "labels that differ in spaces": read(
+        "x.csv",
+        "text,label\na,pos\nb,neg\nc,pos \nd,POS\n",
+        "the labels 'POS', 'pos' and 'pos ' differ only in case or spaces",
+    ),
+    "labels that differ in case between splits": folder(
+        {"train.csv": "text,label\na,pos\nb,neg\n", "dev.csv": "text,label\na,pos\nb,Neg\n"},
+        "the labels 'Neg' and 'neg' differ only in case or spaces",
+    ),
+    "labels of dev that are all -1": folder(
+        {"train.csv": GOOD, "dev.csv": "text,label\na,-1\nb,-1\n"},
+        "2 of 2 labels of the dev split are missing",
+    ),
+    "a class with 9 training texts": begun(
+        {"train.csv": table(100, 9), "dev.csv": table(97, 3, word="other")},
+        "dataset: class '1' has 9 texts in train, fewer than 10; give more of it, or leave the "
+        "class out, or go on with --allow-small",
+    ),
+    "a class with 2 dev texts": begun(
+        {"train.csv": table(10, 10), "dev.csv": table(98, 2, word="other")},
+        "dataset: class '1' has 2 texts in dev, fewer than 3; give more",
+    ),
+    "two small classes": begun(
+        {"x.csv": table(600, 8, 7)}, "class '1' has 6 texts in train, fewer than 10 (and 1"
+    ),
+    "99 dev texts": begun(
+        {"train.csv": table(10, 10), "dev.csv": table(50, 49, word="other")},
+        "dataset: the dev split has 99 texts, so the standard error of accuracy is up to 5.03 "
+        "points, more than 5; give 100 or more (without a dev split a fifth of train is taken), "
+        "or go on with --allow-small",
+    ),
+    "a limit that is chosen makes up for no small dev split": begun(
+        {"train.csv": table(10, 10), "dev.csv": table(50, 49, word="other")},
+        "the dev split has 99 texts",
+        "--dev-limit",
+        "40",
+    ),
+    "a dev split from train": begun(
+        {"train.csv": table(60, 60), "dev.csv": table(60, 60)},
+        "dataset: 120 dev texts are in train too, 100.0 % of them, more than 20 %; drop the "
+        "repeated rows, or go on with --allow-duplicates",
+    ),
+    "a test split from dev": begun(
+        {
+            "train.csv": table(60, 60),
+            "dev.csv": table(60, 60, word="other"),
+            "test.csv": table(4, 1, word="other") + "more,0\n" * 18 + "more,1\n",
+        },
+        "dataset: 5 test texts are in train or dev too, 20.8 % of them",
+    ),
+    "small is no excuse for duplicates": begun(
+        {"train.csv": table(20, 20), "dev.csv": table(20, 20)},
+        "40 dev texts are in train too",
+        "--allow-small",
+    ),
+    "no word twice": read(
+        "x.csv",
+        "text,label\n" + "".join(f"word{i},{i % 2}\n" for i in range(500)),
+        "text-column: the vocabulary has 0 words: none is 2 times in the 400 training texts",
+    ),
+    "a rationale of one mark too many": read(
+        "x.csv", marked("0 1 0"), "row 0 of the train split has 3 values of rationale for 2 words"
+    ),
+    "a rationale of other numbers": read(
+        "x.csv",
+        marked("0 2"),
+        "dataset: row 0 of the train split has '0 2' as rationale; give a 0 or 1 for each word",
+    ),
+    "a rationale of shares": read("x.csv", marked("0 0.5"), "has '0 0.5' as rationale; give"),
+    "a rationale in words": read("x.csv", marked("it says so"), "has 'it says so' as rationale"),
+    "a rationale that is missing in a row": read(
+        "x.csv", marked(""), "row 0 of the train split has 0 values of rationale for 2 words"
+    ),
+    "a rationale of lists in a list": read(
+        "x.jsonl",
+        lines(*({"text": "a b", "label": i % 2, "rationale": [[0, 1]]} for i in range(4))),
+        "has [[0, 1]] as rationale",
+    ),
+    "a sentiment that is no list": read(
+        "x.csv",
+        marked("4").replace("rationale", "leaf_sentiment"),
+        "row 0 of the train split has 1 values of leaf_sentiment for 2 words",
+    ),
 }
 
 
@@ -267,4 +385,4 @@ def test_the_texts_that_the_rows_are_made_from_are_good(
     for name, content in (("x.csv", GOOD.encode()), ("x.parquet", WHOLE)):
         (tmp_path / name).write_bytes(content)
         corpus = load_corpus(CorpusSpec(dataset=str(tmp_path / name)))
-        assert corpus.train.examples + corpus.dev.examples in (10, 200)
+        assert corpus.train.examples + corpus.dev.examples in (500, 200)

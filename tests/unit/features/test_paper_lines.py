@@ -72,7 +72,7 @@ def test_a_line_comes_back_as_it_was(row: Row) -> None:
     again = RunLine.from_json(text)
     # The scores alone have more decimals than a line.
     assert again == replace(line, test=again.test)
-    assert again.test.value("loss") == 0.61234568  # 8 significant digits
+    assert again.test.value("log_loss") == 0.61234568  # 8 significant digits
     assert deletions_of(again.test)[3].srs == pytest.approx(
         deletions_of(line.test)[3].srs, abs=1e-6
     )

@@ -33,6 +33,7 @@ from safr_study.features.study_base.stores import Stores
 from safr_study.home import Home, open_home
 from safr_study.ledger.ledger import Ledger
 from safr_study.pareto import rank_study
+from safr_study.records import Measure
 from safr_study.render.front_page import front_page
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&\"'<!--"
@@ -281,6 +282,33 @@ def test_a_study_of_a_thousand_trials_stays_small(home: Home, ledger: Ledger) ->
     whole = {one["trial"] for one in page.data["result"]["trials"] if one["scores"] is not None}
     assert whole == set(page.data["result"]["front"])
     assert whole
+
+
+def test_the_classes_have_their_measures_and_their_matrix_where_they_were_measured(
+    home: Home, ledger: Ledger, page: ReadPage
+) -> None:
+    assert "Quality of the classes beyond accuracy" not in page.tables
+    old = ledger.trial(4)
+    assert old.scores is not None
+    measures = {"macro_f1": Measure(61.25), "brier": Measure(0.375, 0.0125)}
+    scores = replace(
+        old.scores, values={**old.scores.values, **measures}, confusion=((30, 10), (5, 0))
+    )
+    report = report_of(home)
+    trial = replace(old, scores=scores)
+    result = rank_study("s", "planted", report.result.objectives, (50.0, 0.0), [trial], asked=1)
+    examples = Examples(class_names=("<good>", "bad"))
+    tables = ReadPage(study_page(replace(report, result=result, examples=examples))).tables
+    quality = tables["Quality of the classes beyond accuracy"]
+    (row,) = quality.rows
+    shown = [cell.text for cell in row]
+    assert shown[0] == f"4 {trial.label}"
+    assert shown[1:] == ["61.25", "", "", "0.3750 ± 0.0125", "0.5000", ""]
+    (matrix,) = [one for name, one in tables.items() if name.endswith("percentage points")]
+    assert [[cell.text for cell in row] for row in matrix.rows] == [
+        ["<good>", "40", "85.71", "75.00", "30", "10"],
+        ["bad", "5", "0.00", "0.00", "5", "0"],
+    ]
 
 
 def test_three_objectives_have_a_chart_for_each_pair(tmp_path: Path) -> None:

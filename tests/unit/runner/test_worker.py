@@ -36,6 +36,7 @@ from safr_study.runner.task import (
 )
 from safr_study.runner.worker import measure_on_test, train_run, trainable
 from safr_study.settings import Constraint, CorpusSpec, EvaluationConfig, Objective, TrainConfig
+from safr_study.settings.metrics import majority_accuracy
 from safr_study.training import fit
 from safr_study.training.steps import train_epoch
 
@@ -254,7 +255,7 @@ def test_every_seed_is_trained_as_if_alone_and_the_first_one_is_kept(
 def test_violations_are_means_over_the_seeds_and_zero_where_the_constraint_is_just_kept(
     task: RunTask, corpus: EncodedCorpus
 ) -> None:
-    majority = corpus.majority_accuracy("dev")
+    majority = majority_accuracy(corpus.class_counts("dev"))
     constrained = replace(
         task, more_seeds=(4,), constraints=bounds("accuracy >= majority + 60", "accuracy <= 90")
     )

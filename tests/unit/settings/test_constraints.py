@@ -47,10 +47,10 @@ def test_a_plain_text_stays_as_it_is(text: str) -> None:
     operator=st.sampled_from([">=", "<="]),
     majority=st.booleans(),
     accuracy=NUMBERS,
-    share=st.floats(0, 100),
+    classes=st.lists(st.integers(1, 9), min_size=1, max_size=4),
 )
 def test_text_and_meaning_survive_writing_and_reading(
-    bound: float, operator: str, majority: bool, accuracy: float, share: float
+    bound: float, operator: str, majority: bool, accuracy: float, classes: list[int]
 ) -> None:
     made = Constraint.model_validate(
         {"metric": "accuracy", "operator": operator, "bound": bound, "majority": majority}
@@ -58,10 +58,10 @@ def test_text_and_meaning_survive_writing_and_reading(
     read = Constraint.parse_text(made.text)
     assert read == made
     assert Constraint.model_validate(made.model_dump(mode="json")) == made
-    limit = bound + share if majority else bound
+    limit = bound + 100.0 * max(classes) / sum(classes) if majority else bound
     kept = accuracy >= limit if operator == ">=" else accuracy <= limit
-    assert (read.violation(accuracy, share) <= 0) == kept
-    assert abs(read.violation(accuracy, share)) == pytest.approx(abs(accuracy - limit))
+    assert (read.violation(accuracy, classes) <= 0) == kept
+    assert abs(read.violation(accuracy, classes)) == pytest.approx(abs(accuracy - limit))
 
 
 @pytest.mark.parametrize(
@@ -91,11 +91,11 @@ def test_what_is_no_constraint_is_one_sentence(text: str, words: str) -> None:
 
 def test_a_violation_is_the_distance_from_the_bound_in_the_metrics_unit() -> None:
     floor = Constraint.parse_text("accuracy >= majority + 5")
-    assert floor.violation(60.0, 50.0) == -5.0
-    assert floor.violation(55.0, 50.0) == 0.0
-    assert floor.violation(52.0, 50.0) == 3.0
+    assert floor.violation(60.0, [5, 5]) == -5.0
+    assert floor.violation(55.0, [5, 5]) == 0.0
+    assert floor.violation(52.0, [5, 5]) == 3.0
     ceiling = Constraint.parse_text("gate_openness <= 0.9")
-    assert ceiling.violation(0.5, 50.0) == pytest.approx(-0.4)
+    assert ceiling.violation(0.5, [5, 5]) == pytest.approx(-0.4)
     assert ceiling.missed(0.1) == "misses gate_openness <= 0.9 by 0.1"
     assert floor.missed(3.0) == "misses accuracy >= majority + 5 by 3 percentage points"
 
@@ -115,13 +115,13 @@ def test_a_violation_is_the_distance_from_the_bound_in_the_metrics_unit() -> Non
 def test_a_model_without_the_number_counts_as_one_that_is_good_for_nothing(
     text: str, violation: float
 ) -> None:
-    assert Constraint.parse_text(text).violation(None, 50.0) == pytest.approx(violation)
+    assert Constraint.parse_text(text).violation(None, [5, 5]) == pytest.approx(violation)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_value_that_is_no_number_is_none_here(value: float) -> None:
     with pytest.raises(ValueError, match="not finite"):
-        Constraint.parse_text("accuracy >= 5").violation(value, 50.0)
+        Constraint.parse_text("accuracy >= 5").violation(value, [5, 5])
 
 
 def space(*constraints: object) -> dict[str, object]:

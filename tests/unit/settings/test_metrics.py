@@ -119,6 +119,7 @@ def test_lower_is_better_for_a_named_few() -> None:
     lower = {name for name in NAMES if Objective.named(name).sign < 0}
     assert {name.partition("@")[0].partition(".")[0] for name in lower} == {
         *("sufficiency", "sufficiency_aopc", "log_odds", "gate_openness"),
+        *("ece", "brier", "log_loss"),
         *("interference_energy", "mean_cosine", "active_share", "dead_share"),
     }
 

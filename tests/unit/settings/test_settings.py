@@ -64,8 +64,19 @@ def test_names_trials_and_resources_do_not() -> None:
         spec(trials=99),
         spec(resources=Resources(max_concurrent=1)),
         spec(space=described),
+        # Permissions: so that a study goes on whether they are given or not.
+        spec(corpus=CorpusSpec(dataset="planted", allow_small=True, allow_duplicates=True)),
     ):
         assert other.identity() == spec().identity()
+
+
+def test_a_study_stored_without_permissions_is_that_of_the_same_command() -> None:
+    stored = spec().model_dump(mode="json")
+    for name in ("allow_small", "allow_duplicates"):
+        del stored["corpus"][name]
+    assert StudySpec.parse(stored) == spec()
+    assert StudySpec.parse(stored).identity() == spec().identity()
+    assert set(spec().settings_that_change_numbers()["corpus"]) == set(stored["corpus"])
 
 
 def test_a_study_is_written_and_read_back_equal() -> None:

@@ -1,0 +1,137 @@
+"""What is doubtful about data of the user's own: they can be read, but a study of them misleads."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+
+from safr_study.data.corpus import Concern, Corpus
+from safr_study.errors import BadInput
+from safr_study.settings import CorpusSpec
+from safr_study.text import plural
+
+LEAST_TEXTS = {"train": 10, "dev": 3}
+"""Texts of each class that a split needs."""
+MOST_ERROR = 5.0
+"""Standard error that the accuracy on dev may have, percentage points."""
+MOST_REPEATED = 20.0
+"""Percent of dev or test that may be in a split before it."""
+
+
+def concerns_of(corpus: Corpus, repeated: Mapping[str, int]) -> tuple[Concern, ...]:
+    """Everything doubtful about a data set as it was read, before limits.
+
+    Args:
+        corpus: the whole of it.
+        repeated: its `repeated_texts`.
+    """
+    return (
+        *_small_classes(corpus),
+        *_small_dev(corpus),
+        *_many_repeated(corpus, repeated),
+        *_doubtful_class(corpus),
+    )
+
+
+def check_concerns(concerns: Iterable[Concern], spec: CorpusSpec) -> None:
+    """Refuse to begin with data that are doubtful, unless the settings allow it.
+
+    Raises:
+        BadInput: the first concern that is not allowed, with the option that allows it.
+    """
+    for concern in concerns:
+        if concern.permission is not None and not getattr(spec, concern.permission):
+            option = concern.permission.replace("_", "-")
+            raise BadInput("dataset", f"{concern.sentence}, or go on with --{option}")
+
+
+def repeated_texts(corpus: Corpus, spec: CorpusSpec) -> dict[str, int]:
+    """How many texts of dev are in train too, and of test in train or dev; empty ones apart.
+
+    Texts are the same where their words are: white space is no difference, nor is case where the
+    settings ignore it. A split without any is left out.
+    """
+    dev, test = (
+        Counter(_keys(split.texts, spec)) if split is not None else Counter()
+        for split in (corpus.dev, corpus.test)
+    )
+    shared: dict[str, set[str]] = {"dev": set(), "test": {key for key in dev if key in test}}
+    for key in _keys(corpus.train.texts, spec):
+        for name, texts in (("dev", dev), ("test", test)):
+            if key in texts:
+                shared[name].add(key)
+    counts = {
+        name: sum(texts[key] for key in shared[name] if key)
+        for name, texts in (("dev", dev), ("test", test))
+    }
+    return {name: count for name, count in counts.items() if count}
+
+
+def repeated_phrase(name: str, count: int) -> str:
+    """How many texts of a split are in a split before it, as a part of a sentence."""
+    where = "train" if name == "dev" else "train or dev"
+    return f"{count:,} {name} {'text is' if count == 1 else 'texts are'} in {where} too"
+
+
+def _keys(texts: Iterable[str], spec: CorpusSpec) -> Iterator[str]:
+    """What the same texts have in common."""
+    for text in texts:
+        key = " ".join(text.split())
+        yield key.lower() if spec.lowercase else key
+
+
+def _small_classes(corpus: Corpus) -> list[Concern]:
+    found = []
+    splits = {"train": corpus.train, "dev": corpus.dev}
+    for split, least in LEAST_TEXTS.items():
+        sizes = np.bincount(splits[split].labels, minlength=len(corpus.class_names))
+        small = [label for label, size in enumerate(sizes) if size < least]
+        if small:
+            name, size = corpus.class_names[small[0]], int(sizes[small[0]])
+            others = f" (and {len(small) - 1} others likewise)" if len(small) > 1 else ""
+            problem = (
+                f"class {name!r} has {plural(size, 'text')} in {split}, fewer than {least}{others}"
+            )
+            remedy = "give more of it, or leave the class out"
+            found.append(Concern(problem, remedy, "allow_small"))
+    return found
+
+
+def _small_dev(corpus: Corpus) -> list[Concern]:
+    texts = corpus.dev.examples
+    error = 100.0 * math.sqrt(0.25 / texts)
+    if error <= MOST_ERROR:
+        return []
+    enough = math.ceil(0.25 * (100.0 / MOST_ERROR) ** 2)
+    problem = (
+        f"the dev split has {plural(texts, 'text')}, so the standard error of accuracy is up to "
+        f"{error:.2f} points, more than {MOST_ERROR:g}"
+    )
+    remedy = f"give {enough} or more (without a dev split a fifth of train is taken)"
+    return [Concern(problem, remedy, "allow_small")]
+
+
+def _many_repeated(corpus: Corpus, repeated: Mapping[str, int]) -> list[Concern]:
+    found = []
+    sizes = {"dev": corpus.dev.examples, "test": corpus.test.examples if corpus.test else 0}
+    for name, count in repeated.items():
+        share = 100.0 * count / sizes[name]
+        if share > MOST_REPEATED:
+            problem = (
+                f"{repeated_phrase(name, count)}, {share:.1f} % of them, more than "
+                f"{MOST_REPEATED:g} %"
+            )
+            found.append(Concern(problem, "drop the repeated rows", "allow_duplicates"))
+    return found
+
+
+def _doubtful_class(corpus: Corpus) -> list[Concern]:
+    """A class -1 beside 0, 1, ...: a scale of three, or labels that are missing."""
+    names = corpus.class_names
+    if len(names) < 3 or names != ("-1", *map(str, range(len(names) - 1))):
+        return []
+    problem = f"label -1 is taken for a class beside {', '.join(names[1:4])}"
+    return [Concern(problem, "leave its rows out of train if it stands for a missing label")]
