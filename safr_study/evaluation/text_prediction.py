@@ -37,7 +37,7 @@ class TextPredictions:
     probabilities: Floats
     """`[N, C]`, with `DECIMALS` decimals."""
     words: tuple[TopWords, ...]
-    """Of each text the asked number of its top words (30 % by capacity), as typed, each with its
+    """The asked number of each text's top words (30 % by capacity), as typed, each with its
     capacity, the highest first."""
     lengths: tuple[int, ...]
     """Words of each text, those beyond the model's maximum too."""
