@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
+from safr_study.api.texts import listed_texts
 from safr_study.checkpoint.model_files import LoadedModel
-from safr_study.data import SplitName
+from safr_study.data import CHUNK_ROWS, SplitName
 from safr_study.errors import BadInput
+from safr_study.evaluation.text_prediction import predict_texts
 from safr_study.features.evaluate import evaluate as run_evaluation
 from safr_study.features.explain import explain as explaining
 from safr_study.features.study_base.stores import Stores
@@ -18,6 +22,10 @@ from safr_study.records.explanation import Explanation
 from safr_study.records.metric_values import metrics_table
 from safr_study.render.html import explanation_html
 from safr_study.settings import CorpusSpec
+from safr_study.training import computing
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,24 +109,44 @@ class Model:
         )
         return Explained(found)
 
-    def predict(self, texts: Sequence[str]) -> pd.DataFrame:
-        """Predictions of several texts, each as alone.
+    def predict(
+        self, texts: Sequence[str] | pd.Series | pd.DataFrame | Dataset, *,
+        text_column: str | None = None, words: int = 0,
+    ) -> pd.DataFrame:  # fmt: skip
+        """Predictions of several texts, each as alone, computed in batches.
 
-        Columns: ``text``, ``label``, ``probability``, and ``p(CLASS)`` for each class.
+        Columns: ``text``, ``label``, ``probability``, ``p(CLASS)`` for each class, and ``words``,
+        if asked for: pairs of a top word and its capacity, the highest first. The index is that
+        of a Series or DataFrame.
+
+        Args:
+            texts: strings, or a table; a missing one is an empty text.
+            text_column: of a table; ``None``: that of the model's training data, or a usual name.
+            words: words of each text with the highest capacity, at most; never more than the
+                30 % that SRS(30) deletes.
 
         Raises:
-            BadInput: one text instead of a list of them.
+            BadInput: one text instead of a list of them, a value that is no text, or no column.
         """
-        if isinstance(texts, str):
-            raise BadInput("texts", "give a list of texts, or use explain for a single one")
-        rows = []
-        for text in texts:
-            found = self.explain(text).record
-            by_class = {f"p({name})": value for name, value in found.probabilities}
-            rows.append({"text": text, "label": found.prediction,
-                         "probability": found.probability, **by_class})  # fmt: skip
-        columns = ["text", "label", "probability", *(f"p({name})" for name in self.class_names)]
-        return pd.DataFrame(rows, columns=columns)
+        found, index = listed_texts(texts, text_column, self.loaded.corpus.text_column)
+        chunks = [found[start : start + CHUNK_ROWS] for start in range(0, len(found), CHUNK_ROWS)]
+        with computing(self.loaded.config.threads):
+            parts = [predict_texts(self.loaded, chunk, words=words) for chunk in chunks]
+        names = [f"p({name})" for name in self.class_names]
+        shares = np.concatenate([np.zeros((0, len(names))), *(p.probabilities for p in parts)])
+        table = pd.DataFrame(
+            {
+                "text": found,
+                "label": [label for part in parts for label in part.labels],
+                "probability": shares.max(axis=1) if len(shares) else [],
+                **dict(zip(names, shares.T, strict=True)),
+            },
+            index=index,
+        )
+        if words:
+            listed = [list(pairs) for part in parts for pairs in part.words]
+            table["words"] = pd.Series(listed, index=table.index, dtype=object)
+        return table
 
     def evaluate(
         self, split: SplitName = "dev", *, dataset: str | None = None, quick: bool = False

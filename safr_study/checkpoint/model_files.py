@@ -134,12 +134,16 @@ def save_model(
     return checkpoint_ref(folder, manifest)
 
 
-def load_model(folder: Path, *, device: torch.device | None = None) -> LoadedModel:
+def load_model(
+    folder: Path, *, device: torch.device | None = None, dtype: torch.dtype | None = None
+) -> LoadedModel:
     """Read a model, its checksums verified.
 
     Args:
         folder: written by ``save_model``.
         device: where the model goes; ``None``: the CPU.
+        dtype: of its weights and its passes; ``None``: float32, as it was trained. The prediction
+            of a text is the same to the last digit shown in any batch and anywhere with float64.
 
     Raises:
         CorruptCheckpoint: a file is missing, damaged, or does not fit the others; or there is a
@@ -165,7 +169,7 @@ def load_model(folder: Path, *, device: torch.device | None = None) -> LoadedMod
         raise corrupt(folder, f"{MANIFEST} asks for too large a model ({error})") from error
     _check_weights(folder, weights, model.state_dict())
     model.load_state_dict(weights)
-    model = model.to(device or torch.device("cpu")).eval()
+    model = model.to(device or torch.device("cpu"), dtype).eval()
     return LoadedModel.model_construct(**dict(facts), model=model, tokenizer=tokenizer)
 
 

@@ -22,6 +22,7 @@ from safr_study.cli import (
     explain,
     models,
     output,
+    predict,
     reproduce,
     results,
     search,
@@ -56,6 +57,7 @@ app.command("promote")(models.promote)
 app.command("pull")(models.pull)
 app.command("evaluate")(evaluate.evaluate)
 app.command("explain")(explain.explain)
+app.command("predict")(predict.predict)
 app.command("reproduce")(reproduce.reproduce)
 app.command("datasets")(browse.datasets)
 app.command("spaces")(browse.spaces)

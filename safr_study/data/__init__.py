@@ -11,6 +11,8 @@ from safr_study.data.catalogue import word_defaults as word_defaults
 from safr_study.data.checks import check_concerns as check_concerns
 from safr_study.data.columns import MAX_LABEL as MAX_LABEL
 from safr_study.data.columns import MAX_TEXT as MAX_TEXT
+from safr_study.data.columns import checked_text as checked_text
+from safr_study.data.columns import choose_text_column as choose_text_column
 from safr_study.data.corpus import Corpus as Corpus
 from safr_study.data.corpus import Split as Split
 from safr_study.data.encoder_files import EncoderFiles as EncoderFiles
@@ -33,5 +35,7 @@ from safr_study.data.pieces import WordPieces as WordPieces
 from safr_study.data.pieces import fitting as fitting
 from safr_study.data.pieces import read_tokenizer as read_tokenizer
 from safr_study.data.planted import planted_corpus as planted_corpus
+from safr_study.data.rows import CHUNK_ROWS as CHUNK_ROWS
+from safr_study.data.rows import text_chunks as text_chunks
 from safr_study.data.words import Word as Word
 from safr_study.data.words import WordSplitter as WordSplitter

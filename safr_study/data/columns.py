@@ -6,7 +6,7 @@ import math
 import reprlib
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -80,6 +80,59 @@ def corpus_of(tables: Mapping[str, Any], spec: CorpusSpec, source: str) -> Corpu
         left_out=left_out,
         **splits,
     )
+
+
+class _Header(NamedTuple):
+    """The columns of a file that is not read whole."""
+
+    column_names: Sequence[str]
+
+
+def choose_text_column(names: Sequence[str], asked: str | None, trained: str | None = None) -> str:
+    """The column of the texts of a file without labels.
+
+    Args:
+        names: columns that there are.
+        asked: by the user; ``None``: ``trained`` where it is there, else one of the usual names.
+        trained: column of the texts that a model was trained on, if its user named one.
+
+    Raises:
+        BadInput: there is no such column, or none or several of the usual ones.
+    """
+    if asked is None and trained in names:
+        asked = trained
+    return _column(_Header(names), asked, TEXT_COLUMNS, "text-column")
+
+
+def checked_text(value: Any, where: str, *, numbers: bool = True) -> str:
+    """A value as a text; a missing one is an empty text.
+
+    Args:
+        value: of a column, or of a list.
+        where: names it in the error's sentence, as ``row 3``.
+        numbers: whether a number, or true or false, is a text too, as in a data set's files.
+
+    Raises:
+        BadInput: it is no text, is longer than `MAX_TEXT`, is not UTF-8, or holds a NUL.
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if not isinstance(value, (str, bool, int, float) if numbers else str):
+        kind = type(value).__name__
+        raise BadInput("text", f"{where} holds no text but a value of type {kind}; give a text")
+    text = str(value)
+    if len(text) > MAX_TEXT:
+        raise BadInput(
+            "text",
+            f"{where} has {len(text):,} characters; cut texts to {MAX_TEXT:,} or less",
+        )
+    if "\0" in text:
+        raise BadInput(
+            "text", f"{where} holds a NUL character: it is damaged, or not UTF-8; mend it"
+        )
+    if not text.isascii() and text != text.encode(errors="replace").decode():
+        raise BadInput("text", f"{where} is not valid UTF-8; convert it to that encoding")
+    return text
 
 
 def _column(table: Any, asked: str | None, usual: Sequence[str], field: str) -> str:

@@ -14,6 +14,7 @@ from safr_study.errors import BadInput
 from safr_study.evaluation.capacity import capacity
 from safr_study.evaluation.deletion import deletion_counts, rank_tokens
 from safr_study.evaluation.superposition import layer_rows
+from safr_study.evaluation.text_prediction import DECIMALS, class_probabilities
 from safr_study.model import SafrOutput
 from safr_study.records.explanation import (
     BEFORE_THE_BLOCKS,
@@ -38,7 +39,8 @@ def explain_text(
 
     The same numbers as the evaluation's, for this text in a batch of its own: evaluation mode,
     soft gate, the pass in the model's dtype, dot products and capacities in float64 over the real
-    tokens alone. ``reference`` models see the text padded to their maximum length.
+    tokens alone. ``reference`` models see the text padded to their maximum length. A model in
+    float64 gives the probabilities of `predict_texts` to the last digit.
 
     Args:
         loaded: the model.
@@ -67,10 +69,11 @@ def explain_text(
     if place not in views:
         raise BadInput("layer", f"{chosen}: this model has none; choose another layer")
     view = views[place]
-    ranks = rank_tokens(view.capacity, offsets)
+    # Equal capacities stay equal, whatever the last bit: the earlier word comes first.
+    ranks = rank_tokens(view.capacity.round(DECIMALS), offsets)
     q = deletion_counts(np.array([len(seen)]), TOP_SHARE)[0]
     keep = output.keep_probability
-    probabilities = torch.softmax(output.logits[0].double(), dim=0).tolist()
+    probabilities = class_probabilities(output.logits[0].double().cpu().numpy())
     return Explanation(
         source=ModelSource(
             reference=reference,
@@ -84,8 +87,8 @@ def explain_text(
             vmask=loaded.config.shape.vmask,
             safr_study=safr_study.__version__,
         ),
-        prediction=loaded.class_names[int(output.logits[0].argmax())],
-        probabilities=tuple(zip(loaded.class_names, probabilities, strict=True)),
+        prediction=loaded.class_names[int(probabilities.argmax())],
+        probabilities=tuple(zip(loaded.class_names, probabilities.tolist(), strict=True)),
         words=tuple(
             ExplainedWord(
                 position=position,

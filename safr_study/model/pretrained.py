@@ -85,7 +85,7 @@ class _Layout:
         return spread.view(self.pieces.shape)
 
     def attention(self, attention: Tensor) -> Tensor:
-        """Attention from word to word ``[B, H, L, L]``, of that from piece to piece ``[B, H, P, P]``."""
+        """Attention from word to word ``[B, H, L, L]``, of that of pieces ``[B, H, P, P]``."""
         batch, length = self.counts.shape
         belongs = attention.new_zeros(batch * length, self.pieces.shape[1])
         belongs[self.word, self.place % self.pieces.shape[1]] = 1.0

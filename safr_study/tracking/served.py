@@ -77,7 +77,7 @@ class ServedModel(PythonModel):  # type: ignore[misc]  # MLflow has no types
         # MODEL/artifacts/checkpoint; while a model is made, its checkpoint lies alone.
         whole = checkpoint.parents[1]
         refuse_pickles(whole if (whole / "MLmodel").is_file() else checkpoint)
-        self._loaded = load_model(checkpoint, device=torch.device("cpu"))
+        self._loaded = load_model(checkpoint, device=torch.device("cpu"), dtype=torch.float64)
 
     def predict(self, model_input: list[str]) -> list[Prediction]:
         """The prediction for each text; an empty text has no words.

@@ -168,6 +168,8 @@ def test_the_tour(shell: Shell) -> None:
 
 
 def test_your_own_data_and_space(shell: Shell) -> None:
+    if not (shell.folder / "model").exists():
+        shell.run("safr-study pull safr-sst2@knee --to model")
     for line in [*block_with("reviews.csv"), *block_with("my-space.yaml")]:
         shell.run(line)
 
@@ -194,6 +196,14 @@ def test_one_model_closely(shell: Shell) -> None:
         shell.run(line)
     for made in ("metrics.csv", "film.png", "film.svg"):
         assert (shell.folder / made).stat().st_size > 0
+
+
+def test_a_file_predicted(shell: Shell) -> None:
+    if not (shell.folder / "model").exists():
+        shell.run("safr-study pull safr-sst2@knee --to model")
+    for line in block_with("--out reviews.parquet"):
+        assert "600 rows" in shell.run(line)
+    assert len(pd.read_parquet(shell.folder / "reviews.parquet")) == 600
 
 
 def test_a_registered_model_explained_and_served(shell: Shell) -> None:

@@ -22,7 +22,7 @@ _SUFFIXES = {"html": (".html", ".htm"), "png": (".png",), "svg": (".svg",)}
 
 
 def load(reference: str, stores: Stores) -> LoadedModel:
-    """A model by its folder or its name in the registry, on the CPU.
+    """A model by its folder or its name in the registry, on the CPU, in float64.
 
     Args:
         reference: a model's folder, or ``NAME@alias`` or ``models:/NAME@alias`` in the registry.
@@ -33,7 +33,7 @@ def load(reference: str, stores: Stores) -> LoadedModel:
         CorruptCheckpoint: the model's files are not whole.
     """
     with model_folder(reference, stores) as folder:
-        return load_model(folder, device=torch.device("cpu"))
+        return load_model(folder, device=torch.device("cpu"), dtype=torch.float64)
 
 
 def explain(

@@ -15,6 +15,7 @@ from safr_study.data import EncodedCorpus, encoded_corpus
 from safr_study.errors import BadInput, CorruptCheckpoint
 from safr_study.evaluation.explanation import explain_text
 from safr_study.evaluation.scoring import evaluate_model
+from safr_study.evaluation.text_prediction import predict_texts
 from safr_study.settings import CorpusSpec, EvaluationConfig, Penalties, TrainConfig, Wanted
 from safr_study.training import FitResult, fit
 
@@ -165,3 +166,20 @@ def test_an_encoder_that_changed_since_is_refused(corpus: EncodedCorpus, encoder
             fit(config(), corpus, device=CPU)
     finally:
         path.write_text(before)
+
+
+def test_predictions_of_many_texts_are_those_of_each_alone(
+    corpus: EncodedCorpus, spec: CorpusSpec, fitted: FitResult, tmp_path: Path
+) -> None:
+    save(tmp_path / "model", corpus, spec, fitted)
+    loaded = load_model(tmp_path / "model", dtype=torch.float64)
+    texts = ["A gripping film", "", "superpositioned neurons aren't monosemantic at all, never"]
+    together = predict_texts(loaded, texts, words=2)
+    assert together.unknown == 0
+    for row, text in enumerate(texts):
+        alone = explain_text(loaded, text, reference="here")
+        assert dict(alone.probabilities) == dict(
+            zip(together.class_names, together.probabilities[row].tolist(), strict=True)
+        )
+        highest = sorted((w for w in alone.words if w.top), key=lambda word: word.rank)[:2]
+        assert [word for word, _ in together.words[row]] == [word.text for word in highest]

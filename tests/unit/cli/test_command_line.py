@@ -35,7 +35,11 @@ def write_csv(path: Path, rows: list[tuple[str, str]], header: tuple[str, str]) 
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["search", "--help"], ["evaluate", "--help"], ["--version"]]
+    "arguments",
+    [
+        *(["--help"], ["search", "--help"], ["evaluate", "--help"], ["predict", "--help"]),
+        ["--version"],
+    ],
 )
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     code = (
@@ -63,7 +67,7 @@ def test_every_command_shows_examples(
     run: Callable[..., tuple[int, None]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     commands = ["search", "pareto", "list", "models", "promote", "pull", "evaluate"]
-    for command in [*commands, "datasets", "spaces", "ui"]:
+    for command in [*commands, "datasets", "spaces", "ui", "predict"]:
         code, _ = run(command, "--help")
         assert code == 0
         shown = capsys.readouterr().out

@@ -1,0 +1,92 @@
+"""``predict`` and ``serve``: one model at work on a file, or behind HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from safr_study.cli import options, output
+from safr_study.cli.options import option
+from safr_study.cli.progress import Reporter
+from safr_study.errors import StudyInterrupted
+from safr_study.features.study_base.stores import open_stores
+from safr_study.text import duration, plural
+
+if TYPE_CHECKING:
+    from safr_study.features.predict.predict import Predicted
+
+
+def predict(
+    model: options.Model,
+    file: Annotated[
+        str,
+        typer.Argument(
+            help="CSV, TSV, JSON, JSON lines or Parquet; - reads one text a line.", metavar="FILE"
+        ),
+    ],
+    out: Annotated[Path, option("Write the rows to FILE.csv, .jsonl or .parquet.")],
+    text_column: options.TextColumn = None,
+    words: Annotated[
+        int, option("Top words of each text, with their capacity; 0: none.", min=0)
+    ] = 5,
+    force: Annotated[bool, option("Replace the file of --out.", "--force")] = False,
+    json: options.Json = False,
+    home: options.Home = None,
+    tracking_uri: options.Tracking = None,
+) -> None:
+    """Predict every text of a file: label, probabilities, top words with their capacity.
+
+    One row for each, in the order of the file, whatever its size. The numbers are those that
+    explain, serve and Python give for the text alone, to the last digit shown.
+
+    Examples:
+
+      safr-study predict model reviews.csv --text-column review --out predictions.csv
+
+      safr-study predict models:/safr-sst2@knee texts.parquet --out predictions.parquet --words 0
+
+      cat texts.txt | safr-study predict model - --out predictions.jsonl
+    """
+    from safr_study.features.predict.predict import predict_file
+
+    progress = Reporter(output.err())
+    try:
+        found = predict_file(
+            model,
+            file,
+            out,
+            open_stores(home, tracking_uri=tracking_uri),
+            text_column=text_column,
+            words=words,
+            force=force,
+            on_chunk=lambda so_far: progress.say(_progress(so_far), rarely=True),
+        )
+    except KeyboardInterrupt:
+        raise StudyInterrupted(
+            "interrupted: nothing was written; the same command begins again"
+        ) from None
+    if json:
+        output.print_json(found)
+    else:
+        output.say(*_sentences(found))
+    output.wrote([out])
+
+
+def _progress(found: Predicted) -> str:
+    speed = found.rows / max(found.seconds, 1e-9)
+    return f"{found.rows:,} rows predicted, {speed:,.0f} a second"
+
+
+def _sentences(found: Predicted) -> list[str]:
+    classes = ", ".join(f"{name} {count:,}" for name, count in found.labels.items())
+    notes = [f"{found.unknown_percent:.1f} % of the words are unknown to the model"]
+    if found.empty:
+        notes.append(f"{plural(found.empty, 'text')} without a word")
+    if found.cut:
+        notes.append(f"{plural(found.cut, 'text')} cut to {found.max_len} words")
+    return [
+        f"{plural(found.rows, 'row')} in {duration(found.seconds)}: {classes}",
+        "; ".join(notes),
+    ]

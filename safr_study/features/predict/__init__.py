@@ -1,0 +1,1 @@
+"""``predict``: a file of texts, and the file of its predictions."""
