@@ -17,16 +17,13 @@ import torch
 from torch import Tensor
 
 from safr_study.errors import TrialFailure
-from safr_study.evaluation.capacity import capacity
+from safr_study.evaluation.capacity import TEXTS_AT_ONCE, capacity
 from safr_study.evaluation.deletion import deletion_counts, rank_tokens, without_top
 from safr_study.model import SafrOutput
 from safr_study.records import LayerMeasures
 
 IMPORTANT_SHARE = 0.3
 """k of the important tokens (definitions, section 2)."""
-
-_TEXTS_AT_ONCE = 16
-"""Texts whose rows are held in float64 at once: bounds the memory at paper-sized layers."""
 
 
 def important_tokens(keep_probability: Tensor, mask: Tensor) -> Tensor:
@@ -216,7 +213,7 @@ def _texts_of_equal_length(mask: Tensor) -> Iterator[Tensor]:
     """Rows of the batch, few at a time, with as many real tokens each and at least one."""
     lengths = mask.sum(dim=1)
     for length in sorted(set(lengths.tolist()) - {0}):
-        yield from (lengths == length).nonzero()[:, 0].split(_TEXTS_AT_ONCE)
+        yield from (lengths == length).nonzero()[:, 0].split(TEXTS_AT_ONCE)
 
 
 def _dense(values: Tensor, mask: Tensor) -> Tensor:
