@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from made_once import make_once
 from xdist.scheduler import LoadScopeScheduling
 
 # The width of the terminal, which pytest-xdist passes on: a test that needs one gives it itself.
@@ -60,6 +62,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=place)
 
 
+def pytest_collection_finish() -> None:
+    """Spare the collector of garbage the modules and the tests, which stay to the end."""
+    gc.freeze()
+
+
 def _is_of(file: Path, names: tuple[str, ...]) -> bool:
     return file.parent.name == "integration" and file.name in names
 
@@ -67,6 +74,7 @@ def _is_of(file: Path, names: tuple[str, ...]) -> bool:
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No home, server or cluster of the person who runs the tests is touched."""
+    make_once()
     for name in ("SAFR_STUDY_HOME", "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "RAY_ADDRESS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
