@@ -17,8 +17,8 @@ from xdist.scheduler import LoadScopeScheduling
 
 # The width of the terminal, which pytest-xdist passes on: a test that needs one gives it itself.
 os.environ.pop("COLUMNS", None)
-# Before numpy and torch are imported: several processes of tests share the cores, and the threads of
-# small products wait for one another. What sets its own number of threads is tested by that.
+# Before numpy and torch are imported: several processes of tests share the cores, where the threads
+# of small products wait for one another.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 # A slow moment of the machine is no fault of what is tested. A push tries few examples, the same
