@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from plain_scores import plain_scores
 
-from safr_study.records import CheckpointRef, EpochReport, Replicate, Scores
+from safr_study.records import CheckpointRef, Replicate, Scores
 from safr_study.records.run import Measured, RunResult
 
 CHECKPOINT = CheckpointRef("/nowhere", "a" * 64, 1)
@@ -17,7 +16,6 @@ def run_result(
     *replicates: Replicate,
     trial: int = 0,
     scores: Scores | None = None,
-    reports: Sequence[EpochReport] = (),
     **changes: Any,
 ) -> RunResult:
     """A run that ended well, with the objectives of each seed."""
@@ -27,8 +25,6 @@ def run_result(
         trial=trial,
         seed=first.seed,
         dev=Measured(scores or plain_scores(), first.values),
-        epochs=len(reports),
         replicates=replicates,
-        reports=tuple(reports),
         **given,
     )

@@ -23,13 +23,13 @@ from safr_study.features.paper.lines import (
     SentimentCapacity,
     read_file,
 )
-from safr_study.features.paper.rows import PaperRow, WantedRun
+from safr_study.features.paper.rows import Item, PaperRow, RunRequest, WantedRun
 from safr_study.features.paper.runs import Drive, RunPlan
 from safr_study.home import Home
 from safr_study.records import Scores
 from safr_study.records.run import Answers, EffectiveWeights, RunResult
 from safr_study.runner.source import FixedSource
-from safr_study.settings import CURVE_SHARES, EvaluationConfig
+from safr_study.settings import CURVE_SHARES, CorpusSpec, EvaluationConfig
 from safr_study.settings.metrics import OF_CURVE
 
 DRAWS = 10
@@ -102,14 +102,19 @@ def table_lines(
                 run_line(
                     entry.row,
                     seed,
-                    accuracy=numbers.accuracy + shift,
-                    random=numbers.accuracy_random_deletion + shift,
-                    top=numbers.accuracy_capacity_deletion - shift,
-                    dominant=0.97 if numbers.accuracy_capacity_deletion < 52 else 0.6,
+                    accuracy=numbers["accuracy"] + shift,
+                    random=numbers["accuracy_random_deletion"] + shift,
+                    top=numbers["accuracy_capacity_deletion"] - shift,
+                    dominant=0.97 if numbers["accuracy_capacity_deletion"] < 52 else 0.6,
                     **changes,
                 )
             )
     return lines
+
+
+def request_of(item: Item, seeds: int, dataset: str = "sst2-treebank") -> RunRequest:
+    """An item asked for, without a place for its lines."""
+    return RunRequest(item, CorpusSpec(dataset=dataset), seeds, "masked", Path("nowhere"))
 
 
 def line_of(wanted: WantedRun) -> RunLine:

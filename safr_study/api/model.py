@@ -16,7 +16,7 @@ from safr_study.features.explain import explain as explaining
 from safr_study.features.study_base.stores import Stores
 from safr_study.records.explanation import Explanation
 from safr_study.records.metric_values import metrics_table
-from safr_study.render.notebook import explanation_html
+from safr_study.render.html import explanation_html
 from safr_study.settings import CorpusSpec
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 
@@ -16,11 +15,10 @@ from safr_study.features.study_base.results import load_result, write_result
 from safr_study.features.study_base.stores import Stores
 from safr_study.figures.front import front_figure
 from safr_study.records import StudyResult
+from safr_study.records.study import Role as Role
+from safr_study.render.front_page import front_html, study_html
 from safr_study.render.history import hypervolume_history
-from safr_study.render.notebook import front_html, study_html
 from safr_study.render.result_tables import result_notes, result_table
-
-Role = Literal["knee", "best-accuracy", "best-srs"]
 
 
 @dataclass(frozen=True, slots=True)

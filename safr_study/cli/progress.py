@@ -230,6 +230,8 @@ class StudyProgress:
             self._complete(trial)
 
     def _complete(self, trial: TrialRecord) -> None:
+        from safr_study.pareto import front_numbers
+
         if trial_warnings(trial):
             self._warned.append(trial)
             self.warnings = list(study_warnings(self._warned))
@@ -239,20 +241,15 @@ class StudyProgress:
             # Nobody is to take it for the best: the ranking leaves it out.
             self._infeasible += 1
             return
-        self._rank(self._signed(trial.values))
+        points = [*self._front, self._signed(trial.values)]
+        fronts = front_numbers(points)
+        self._front = [point for point, front in zip(points, fronts, strict=True) if front == 0]
         for axis, objective in enumerate(self.plan.spec.objectives):
             # The SRS of a collapsed prediction is no best.
             if objective.name == "accuracy" or not trial.saturated:
                 pick = max if objective.maximise else min
                 value, best = trial.values[axis], self._best[axis]
                 self._best[axis] = value if best is None else pick(best, value)
-
-    def _rank(self, values: Vector) -> None:
-        from safr_study.pareto import front_numbers
-
-        points = [*self._front, values]
-        fronts = front_numbers(points)
-        self._front = [point for point, front in zip(points, fronts, strict=True) if front == 0]
 
     def _signed(self, values: Sequence[float]) -> Vector:
         """All better when larger."""

@@ -15,7 +15,7 @@ from safr_study.errors import StudyIncomplete
 from safr_study.home import open_home
 
 if TYPE_CHECKING:
-    from safr_study.features.paper.runs import RunRequest
+    from safr_study.features.paper.rows import RunRequest
     from safr_study.home import Home
 
 
@@ -82,8 +82,7 @@ def reproduce(
 
       safr-study reproduce rationale --dataset sst2-treebank
     """
-    from safr_study.features.paper.rows import item_rows
-    from safr_study.features.paper.runs import RunRequest
+    from safr_study.features.paper.rows import RunRequest, item_rows
 
     # Asked first: a wrong name is said before any data is looked for.
     item_rows(item, dataset, row or ())
@@ -121,7 +120,7 @@ def _dry_run(request: RunRequest, home: Home, *, as_json: bool) -> None:
                 "item": request.item,
                 "dataset": request.spec.dataset,
                 "preset": request.preset,
-                "file": str(plan.file),
+                "file": str(request.file),
                 "wanted": len(plan.wanted),
                 "missing": runs,
                 "seconds": plan.seconds,
@@ -132,7 +131,8 @@ def _dry_run(request: RunRequest, home: Home, *, as_json: bool) -> None:
 
 
 def _run(request: RunRequest, home: Home, out: Path | None, *, as_json: bool) -> None:
-    from safr_study.features.paper.output import reproduction_json, write_item
+    from safr_study.features.paper.numbers import reproduction_json
+    from safr_study.features.paper.output import write_item
     from safr_study.features.paper.runs import reproduce as run
     from safr_study.features.paper.view import paper_page
 

@@ -27,6 +27,7 @@ from safr_study.errors import (
     StudyInterrupted,
 )
 from safr_study.features.study_base.stores import open_stores
+from safr_study.records.study import ROLES
 from safr_study.redaction import has_secret, redacted_address
 from safr_study.render.text_table import TextTable
 
@@ -34,10 +35,6 @@ if TYPE_CHECKING:
     from safr_study.features.search.search import SearchOutcome
     from safr_study.features.study_base.stores import Stores
     from safr_study.settings import StudySpec
-
-
-ROLES = ("knee", "best-accuracy", "best-srs")
-"""Plain aliases, the most useful first."""
 
 
 def search(

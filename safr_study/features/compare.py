@@ -18,7 +18,7 @@ from safr_study.figures.comparison import comparison_figure
 from safr_study.pareto import front_numbers, hypervolume
 from safr_study.records import StudyResult, TrialState, to_plain
 from safr_study.records.study import HistoryPoint
-from safr_study.render.format import shown_setting, trial_badges, value_text, values_of
+from safr_study.render.format import shown_setting, trial_badges, value_text
 from safr_study.render.history import hypervolume_history
 from safr_study.render.result_tables import result_table
 from safr_study.render.text_table import TextPage, TextTable
@@ -109,7 +109,7 @@ def compare_studies(views: Sequence[StudyView], *, anyway: bool = False) -> Stud
     reference, said = _reference(views, objectives)
     signs = np.array([objective.sign for objective in objectives])
     # Every objective maximised.
-    points = np.array([values_of(ranked) for view in views for ranked in view.result.front])
+    points = np.array([ranked.objectives for view in views for ranked in view.result.front])
     points = signs * points.reshape(-1, len(signs))
     owners = np.repeat(np.arange(len(views)), [len(view.result.front) for view in views])
     on_joint, corner = front_numbers(points) == 0, signs * reference
@@ -340,13 +340,13 @@ def _joint(comparison: StudyComparison) -> TextTable:
         for ranked in one.result.front
         if ranked.trial.number in one.joint
     ]
-    members.sort(key=lambda member: -values_of(member[1])[0] * comparison.objectives[0].sign)
+    members.sort(key=lambda member: -member[1].objectives[0] * comparison.objectives[0].sign)
     rows = [
         (
             name,
             str(ranked.trial.number),
             ranked.trial.label,
-            *map(value_text, comparison.objectives, values_of(ranked)),
+            *map(value_text, comparison.objectives, ranked.objectives),
             trial_badges(ranked),
         )
         for name, ranked in members

@@ -51,4 +51,4 @@ def browse_runs(stores: Stores, port: int, ready: Callable[[str, Mapping[str, st
     store = open_store(stores.home, stores.tracking_uri)
     with serve_ui(store, port) as server:
         ready(server.url, experiment_pages(store, server.url))
-        server.wait()
+        server.process.wait()

@@ -100,25 +100,29 @@ def style() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def page(path: Path, width: float, height: float, *, title: str, caption: str) -> Iterator[Figure]:
-    """An empty page with its title and its caption, which is written when the block ends.
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A picture's file and its words."""
 
-    Args:
-        path: ends in .png or .svg; its folder exists.
-        width: inches.
-        height: inches.
-        title: as for `titled_figure`.
-        caption: likewise.
+    path: Path
+    """Ends in .png or .svg; its folder exists."""
+    title: str
+    """Words above it."""
+    caption: str = ""
+    """Words below it."""
 
-    Raises:
-        BadInput: the file's name does not end in .png or .svg.
-    """
-    checked_suffix(path)
-    with style():
-        figure = titled_figure(width, height, title=title, caption=caption)
-        yield figure
-        save_figure(figure, path)
+    @contextmanager
+    def figure(self, width: float, height: float) -> Iterator[Figure]:
+        """An empty page of so many inches with its words, which is written when the block ends.
+
+        Raises:
+            BadInput: the file's name does not end in .png or .svg.
+        """
+        checked_suffix(self.path)
+        with style():
+            figure = titled_figure(width, height, title=self.title, caption=self.caption)
+            yield figure
+            save_figure(figure, self.path)
 
 
 def titled_figure(width: float, height: float, *, title: str, caption: str) -> Figure:

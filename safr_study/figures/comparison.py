@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from functools import partial
-from itertools import combinations
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -13,14 +12,13 @@ from safr_study.figures.canvas import (
     SERIES,
     WHITE,
     Chart,
-    Point,
+    Page,
     chart,
     draw_front,
-    page,
     set_plane,
 )
-from safr_study.figures.front import CHART_HEIGHT, CHART_WIDTH
-from safr_study.records import RankedTrial, StudyResult
+from safr_study.figures.front import CHART_HEIGHT, CHART_WIDTH, pairs_of
+from safr_study.records import StudyResult
 from safr_study.settings import Objective
 
 _WIDTH, _HEIGHT = 6.6, 4.6
@@ -46,9 +44,9 @@ def comparison_figure(fronts: Sequence[ComparedFront], path: Path, *, caption: s
     Raises:
         BadInput: another suffix.
     """
-    pairs = list(combinations(range(len(fronts[0][0].objectives)), 2))
+    pairs = pairs_of(fronts[0][0])
     title = f"The fronts of {', '.join(study.name for study, _ in fronts)}"
-    with page(path, _WIDTH * len(pairs), _HEIGHT, title=title, caption=caption) as figure:
+    with Page(path, title, caption).figure(_WIDTH * len(pairs), _HEIGHT) as figure:
         panels = list(figure.subplots(1, len(pairs), squeeze=False).flat)
         for axes, pair in zip(panels, pairs, strict=True):
             _draw(axes, fronts, pair)
@@ -59,14 +57,16 @@ def comparison_charts(fronts: Sequence[ComparedFront]) -> list[Chart]:
     """The panels of `comparison_figure` for an HTML page; none where no front has a member."""
     if not any(study.front for study, _ in fronts):
         return []
-    pairs = combinations(range(len(fronts[0][0].objectives)), 2)
-    draws = (partial(_draw, fronts=fronts, pair=pair) for pair in pairs)
+    draws = (partial(_draw, fronts=fronts, pair=pair) for pair in pairs_of(fronts[0][0]))
     return [chart(CHART_WIDTH, CHART_HEIGHT, draw) for draw in draws]
 
 
 def _draw(axes: Axes, fronts: Sequence[ComparedFront], pair: tuple[int, int]) -> None:
     x, y = (Objective(name=fronts[0][0].objectives[axis]) for axis in pair)
-    members = [[_point(ranked, pair) for ranked in study.front] for study, _ in fronts]
+    members = [
+        [(ranked.objectives[pair[0]], ranked.objectives[pair[1]]) for ranked in study.front]
+        for study, _ in fronts
+    ]
     set_plane(axes, (x, y), [point for points in members for point in points])
     for place, ((study, joint), points) in enumerate(zip(fronts, members, strict=True)):
         colour, marker, line = SERIES[place % len(SERIES)]
@@ -80,8 +80,3 @@ def _draw(axes: Axes, fronts: Sequence[ComparedFront], pair: tuple[int, int]) ->
         if len(study.objectives) == 2:
             look = {"color": colour, "linestyle": line, "linewidth": 1.4}
             draw_front(axes, points, gid=f"line-{place}", **look)
-
-
-def _point(ranked: RankedTrial, pair: tuple[int, int]) -> Point:
-    values = ranked.trial.values or ()
-    return values[pair[0]], values[pair[1]]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from matplotlib.lines import Line2D
 
-from safr_study.figures.canvas import BLUE, DARK_GREY, GREEN, GREY, WHITE, Look
+from safr_study.figures.canvas import BLUE, DARK_GREY, GREEN, GREY, WHITE, Look, Page
 from safr_study.figures.front import Panel, draw_panels
 from safr_study.uncertainty.confirmation import Confirmation, ConfirmedTrial
 
@@ -17,9 +16,7 @@ Trials = Sequence[ConfirmedTrial]
 _BEFORE: Look = {"color": GREY, "linestyle": "--", "linewidth": 1.0, "zorder": 1.5}
 
 
-def confirmation_figure(
-    confirmation: Confirmation, path: Path, *, title: str, caption: str
-) -> None:
+def confirmation_figure(confirmation: Confirmation, page: Page) -> None:
     """Draw the means as `front_figure` draws trials, with intervals, and where each came from.
 
     A dashed grey line is the search's front, hollow grey points are the search's values, a thin
@@ -30,9 +27,7 @@ def confirmation_figure(
     Args:
         confirmation: with at least one trial that is confirmed; the others are shown where they
             were.
-        path: ends in .png or .svg; its folder exists.
-        title: of the page.
-        caption: under it.
+        page: the picture's file and its words.
 
     Raises:
         BadInput: another suffix.
@@ -53,7 +48,7 @@ def confirmation_figure(
             _draw_means(panel, one, way, color=colour, alpha=0.55)
 
     room = [one.search for one in confirmation.trials] + mean_corners(confirmed)
-    draw_panels(confirmation.result, path, title=title, caption=caption, room=room, add=add)
+    draw_panels(confirmation.result, page, room=room, add=add)
 
 
 def draw_confirmed(panel: Panel, trials: Trials) -> None:

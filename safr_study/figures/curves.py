@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from matplotlib.axes import Axes
@@ -16,11 +15,11 @@ from safr_study.figures.canvas import (
     Chart,
     Ends,
     Look,
+    Page,
     add_grid,
     add_legend,
     chart,
     cross_saturated,
-    page,
 )
 
 _WIDTH, _HEIGHT = 8.4, 4.6
@@ -47,7 +46,7 @@ class Curve:
     """True where the predictions have collapsed at that share; none: not told."""
 
 
-def curves_figure(curves: Sequence[Curve], path: Path, *, title: str, caption: str = "") -> None:
+def curves_figure(curves: Sequence[Curve], page: Page) -> None:
     """Draw accuracy against k: solid for top deletions, dashed for random ones, bands = intervals.
 
     The paper's numbers are stars, filled for top deletions. The artists have ids in an SVG:
@@ -55,14 +54,12 @@ def curves_figure(curves: Sequence[Curve], path: Path, *, title: str, caption: s
 
     Args:
         curves: at least one.
-        path: ends in .png or .svg; its folder exists.
-        title: of the page.
-        caption: under it.
+        page: the picture's file and its words.
 
     Raises:
         BadInput: another suffix.
     """
-    with page(path, _WIDTH, _HEIGHT, title=title, caption=caption) as figure:
+    with page.figure(_WIDTH, _HEIGHT) as figure:
         axes: Axes = figure.subplots()
         axes.set(xlabel="tokens deleted, k (%)", ylabel="test accuracy (%)")
         add_grid(axes)

@@ -16,8 +16,8 @@ from safr_study.figures.canvas import (
     BLUE,
     DARK_GREY,
     SKY,
+    Page,
     blank_figure,
-    page,
     save_figure,
     style,
     svg_text,
@@ -33,7 +33,7 @@ from safr_study.figures.words import (
     draw_heatmap,
     left_out,
 )
-from safr_study.records.explanation import MOST_PICTURED, ExplainedWord, Explanation, LayerView
+from safr_study.records.explanation import Explanation, LayerView
 
 _BARS_HEIGHT = 2.9
 _GRAPH_LINES = 5
@@ -61,7 +61,7 @@ def explanation_figure(explanation: Explanation, path: Path) -> None:
     width = 2 * side + 1.8
     title = f"{_quoted(explanation)}: {explanation.prediction} ({explanation.probability:.2f})"
     height = _BARS_HEIGHT + side + 2.0
-    with page(path, width, height, title=title, caption=_caption(explanation)) as figure:
+    with Page(path, title, _caption(explanation)).figure(width, height) as figure:
         grid = figure.add_gridspec(2, 2, height_ratios=[_BARS_HEIGHT, side + 0.8])
         _add_bars(figure.add_subplot(grid[0, :]), explanation, "a")
         graph = figure.add_subplot(grid[1, 0])
@@ -122,16 +122,11 @@ def _quoted(explanation: Explanation) -> str:
 
 def _side(explanation: Explanation) -> float:
     """Inches of the graph and of the heat map."""
-    count = min(len(explanation.words), MOST_PICTURED)
-    return min(max(4.2, 3.6 + 0.11 * count), 8.0)
-
-
-def _drawn(explanation: Explanation) -> tuple[ExplainedWord, ...]:
-    return explanation.highest(MOST_PICTURED)
+    return min(max(4.2, 3.6 + 0.11 * len(explanation.pictured)), 8.0)
 
 
 def _add_bars(axes: Axes, explanation: Explanation, letter: str) -> None:
-    words = _drawn(explanation)
+    words = explanation.pictured
     draw_bars(axes, words, explanation.view)
     add_details(axes, words, explanation.view)
     axes.set_ylabel("capacity")
@@ -146,7 +141,7 @@ def _add_bars(axes: Axes, explanation: Explanation, letter: str) -> None:
 
 def _add_graph(axes: Axes, explanation: Explanation, letter: str) -> None:
     """The last to be added: everything else must be in its place."""
-    words = _drawn(explanation)
+    words = explanation.pictured
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     _set_title(axes, letter, "Correlations between the words")
@@ -170,7 +165,7 @@ def _add_graph(axes: Axes, explanation: Explanation, letter: str) -> None:
 
 
 def _add_heatmap(axes: Axes, explanation: Explanation, letter: str) -> None:
-    words = _drawn(explanation)
+    words = explanation.pictured
     mesh = draw_heatmap(axes, words, explanation.view)
     axes.set_aspect("equal")
     axes.set_anchor("N")
@@ -190,7 +185,7 @@ def _set_note(axes: Axes, note: str, gid: str) -> None:
 
 
 def _graph_note(facts: GraphFacts, explanation: Explanation) -> str:
-    words = _drawn(explanation)
+    words = explanation.pictured
     capacities = [word.capacity for word in words]
     lines = [
         "",  # The legend's.

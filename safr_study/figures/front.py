@@ -28,13 +28,13 @@ from safr_study.figures.canvas import (
     Chart,
     Ends,
     Look,
+    Page,
     Point,
     add_legend,
     chart,
     cross_saturated,
     draw_front,
     draw_intervals,
-    page,
     reference_words,
     say_empty,
     set_plane,
@@ -77,7 +77,7 @@ class Panel:
     def draw(self) -> None:
         """Everything but the labels."""
         # By the trials, not by the reference point, which may lie far away.
-        values = [*map(_values, self.result.ranked), *self.room]
+        values = [*(ranked.objectives for ranked in self.result.ranked), *self.room]
         names = self.result.objectives
         objectives = Objective(name=names[self.x]), Objective(name=names[self.y])
         set_plane(self.axes, objectives, [self.place(vector) for vector in values])
@@ -87,7 +87,7 @@ class Panel:
         # A front that is nowhere beyond the reference point has no area.
         tint = 0.06 if self.result.hypervolume > 0 else 0.0
         line: Look = {"color": BLUE, "linewidth": 1.4, "zorder": 2, "gid": "front"}
-        members = [_values(ranked) for ranked in self.result.front]
+        members = [ranked.objectives for ranked in self.result.front]
         self.front.extend(self.draw_front(members, tint=tint, label="Pareto front", **line))
         for ranked in reversed(self.result.ranked):
             self._draw_trial(ranked)
@@ -96,13 +96,13 @@ class Panel:
         for (marker, colour), ranked in zip(cycle(_BASELINE_MARKERS), baselines, strict=False):
             gid, label = f"baseline-{ranked.trial.baseline}", f"baseline {ranked.trial.baseline}"
             look: Look = {"markeredgewidth": 1.4, "zorder": 4.5}
-            self.mark(_values(ranked), marker, 11, "none", colour, gid, label, **look)
+            self.mark(ranked.objectives, marker, 11, "none", colour, gid, label, **look)
         saturated = [self._point(ranked) for ranked in self.result.ranked if ranked.trial.saturated]
         cross_saturated(self.axes, saturated, self.gid("saturated"))
         for ranked in self.result.ranked:
             if ranked.knee:
                 look = {"markeredgewidth": 0.8, "zorder": 5}
-                self.mark(_values(ranked), "*", 16, VERMILLION, WHITE, "knee", "knee", **look)
+                self.mark(ranked.objectives, "*", 16, VERMILLION, WHITE, "knee", "knee", **look)
 
     def place(self, values: Sequence[float]) -> Point:
         """Where a vector of objectives lies in this panel."""
@@ -197,7 +197,7 @@ class Panel:
         fill, label = (WHITE, None) if saturated else (colour, name)
         look: Look = {"alpha": alpha, "zorder": 4 if ranked.on_front else 3}
         gid = f"trial-{ranked.trial.number}"
-        self.mark(_values(ranked), "o", size, fill, colour, gid, label, **look)
+        self.mark(ranked.objectives, "o", size, fill, colour, gid, label, **look)
 
     def _label(self, point: Point, here: Sequence[RankedTrial]) -> Label | None:
         """One label for all the trials at a point; ``None`` where there is nothing to name."""
@@ -219,7 +219,7 @@ class Panel:
         )
 
     def _point(self, ranked: RankedTrial) -> Point:
-        return self.place(_values(ranked))
+        return self.place(ranked.objectives)
 
 
 def front_figure(result: StudyResult, path: Path) -> None:
@@ -238,16 +238,13 @@ def front_figure(result: StudyResult, path: Path) -> None:
     Raises:
         BadInput: another suffix.
     """
-    title = f"Study {result.name} on {result.dataset}"
-    draw_panels(result, path, title=title, caption=_caption(result))
+    draw_panels(result, Page(path, f"Study {result.name} on {result.dataset}", _caption(result)))
 
 
 def draw_panels(
     result: StudyResult,
-    path: Path,
+    page: Page,
     *,
-    title: str,
-    caption: str,
     room: Sequence[Sequence[float]] = (),
     add: Callable[[Panel], None] = lambda _: None,
 ) -> None:
@@ -255,21 +252,19 @@ def draw_panels(
 
     Args:
         result: as for `front_figure`.
-        path: as for `front_figure`.
-        title: of the page.
-        caption: under it.
+        page: the picture's file and its words.
         room: values of the objectives that ``add`` draws, for which the axes need room.
         add: draws into a panel, before the labels are placed.
 
     Raises:
         BadInput: another suffix than .png or .svg.
     """
-    pairs = _pairs(result)
+    pairs = pairs_of(result)
     columns = min(len(pairs), _PANELS_IN_A_ROW)
     rows = -(-len(pairs) // columns)
     width = _LEGEND_WIDTH + _PANEL_WIDTH * columns
     height = _TITLE_HEIGHT + _PANEL_HEIGHT * rows
-    with page(path, width, height, title=title, caption=caption) as figure:
+    with page.figure(width, height) as figure:
         grid: list[Axes] = list(figure.subplots(rows, columns, squeeze=False).flat)
         for spare in grid[len(pairs) :]:
             spare.remove()
@@ -309,15 +304,12 @@ def front_charts(
         cast("Figure", axes.figure).draw_without_rendering()
         panel.add_labels()
 
-    return [chart(CHART_WIDTH, CHART_HEIGHT, partial(draw, x=x, y=y)) for x, y in _pairs(result)]
+    return [chart(CHART_WIDTH, CHART_HEIGHT, partial(draw, x=x, y=y)) for x, y in pairs_of(result)]
 
 
-def _pairs(result: StudyResult) -> list[tuple[int, int]]:
+def pairs_of(result: StudyResult) -> list[tuple[int, int]]:
+    """Places of the two objectives of each panel."""
     return list(combinations(range(len(result.objectives)), 2))
-
-
-def _values(ranked: RankedTrial) -> tuple[float, ...]:
-    return ranked.trial.values or ()
 
 
 def _numbers(here: Sequence[RankedTrial]) -> str:

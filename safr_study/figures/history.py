@@ -13,9 +13,9 @@ from safr_study.figures.canvas import (
     SERIES,
     SKY,
     Chart,
+    Page,
     add_grid,
     chart,
-    page,
     reference_words,
     say_empty,
 )
@@ -50,7 +50,7 @@ def history_figure(result: StudyResult, history: Sequence[HistoryPoint], path: P
         BadInput: another suffix.
     """
     title = f"Study {result.name} on {result.dataset}: hypervolume over time"
-    with page(path, _WIDTH, _HEIGHT, title=title, caption=reference_words(result)) as figure:
+    with Page(path, title, reference_words(result)).figure(_WIDTH, _HEIGHT) as figure:
         left, right = figure.subplots(1, 2, sharey=True)
         _draw(left, {result.name: history}, "trials")
         _draw(right, {result.name: history}, "epochs")

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 
-Point = tuple[float, float]
+from safr_study.figures.canvas import Point
 
 OPTIONAL = 2
 """Importance of a label that may be left out."""

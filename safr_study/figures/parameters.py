@@ -19,9 +19,9 @@ from safr_study.figures.canvas import (
     VERMILLION,
     WHITE,
     Chart,
+    Page,
     add_legend,
     chart,
-    page,
     say_empty,
 )
 from safr_study.records import RankedTrial, StudyResult
@@ -77,9 +77,8 @@ def parallel_figure(result: StudyResult, path: Path) -> None:
     scales = _axes(result)
     width = max(_LEAST_WIDTH, _AXIS_WIDTH * len(scales))
     title = f"Study {result.name} on {result.dataset}"
-    with page(
-        path, width, _HEIGHT, title=title, caption="better is up on the axes of the objectives"
-    ) as figure:
+    caption = "better is up on the axes of the objectives"
+    with Page(path, title, caption).figure(width, _HEIGHT) as figure:
         axes = figure.subplots()
         _draw(axes, result, scales)
         add_legend(figure, axes)
@@ -174,7 +173,7 @@ def _axes(result: StudyResult) -> list[_Axis]:
     axes = [_parameter(name, [trial.parameters.get(name) for trial in trials]) for name in names]
     for place, name in enumerate(result.objectives):
         objective = Objective(name=name)
-        values = np.array([(trial.values or ())[place] for trial in trials], np.float64)
+        values = np.array([ranked.objectives[place] for ranked in result.ranked], np.float64)
         heights = _scaled(objective.sign * values)
         axes.append(_Axis(objective.label, heights, _ticks(values, heights)))
     # An axis on which all are equal says nothing.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from matplotlib.axes import Axes
 
@@ -18,13 +17,13 @@ from safr_study.figures.canvas import (
     WHITE,
     Ends,
     Look,
+    Page,
     Point,
     add_grid,
     add_legend,
     cross_saturated,
     draw_front,
     draw_intervals,
-    page,
     set_plane,
 )
 from safr_study.figures.labels import Label, place_labels
@@ -51,22 +50,12 @@ class TradeoffPoint:
     """Some run's predictions collapsed without the top tokens."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """The values of one reading, one per group, each in [0, 1]."""
-
-    name: str
-    values: tuple[float, ...]
-    intervals: tuple[Ends | None, ...]
+Means = Mapping[str, Sequence[tuple[float, Ends | None]]]
+"""Values of each reading, one per group, in [0, 1], with the ends of its interval."""
 
 
 def tradeoff_figure(
-    ours: Sequence[TradeoffPoint],
-    paper: Sequence[TradeoffPoint],
-    path: Path,
-    *,
-    title: str,
-    caption: str = "",
+    ours: Sequence[TradeoffPoint], paper: Sequence[TradeoffPoint], page: Page
 ) -> None:
     """Draw SRS over accuracy in two panels with the same axes: our runs, and the paper's numbers.
 
@@ -78,14 +67,12 @@ def tradeoff_figure(
     Args:
         ours: at least one row.
         paper: the same rows.
-        path: ends in .png or .svg; its folder exists.
-        title: of the page.
-        caption: under it.
+        page: the picture's file and its words.
 
     Raises:
         BadInput: another suffix.
     """
-    with page(path, _TRADEOFF_WIDTH, _TRADEOFF_HEIGHT, title=title, caption=caption) as figure:
+    with page.figure(_TRADEOFF_WIDTH, _TRADEOFF_HEIGHT) as figure:
         left, right = figure.subplots(1, 2, sharex=True, sharey=True)
         room = [corner for point in (*ours, *paper) for corner in _corners(point)]
         set_plane(left, (Objective(name="accuracy"), Objective(name="srs@30")), room)
@@ -119,12 +106,10 @@ def tradeoff_figure(
 
 def means_figure(
     groups: Sequence[str],
-    readings: Sequence[Reading],
+    readings: Means,
     paper: Sequence[float] | None,
-    path: Path,
+    page: Page,
     *,
-    title: str,
-    caption: str = "",
     axis: str = "mean capacity at FFN1",
 ) -> None:
     """Draw the value of each group: a dot per reading, a line for the paper's.
@@ -135,15 +120,13 @@ def means_figure(
         groups: their names, as many as each reading has values.
         readings: ours.
         paper: the paper's value of each group; ``None``: it has none.
-        path: ends in .png or .svg; its folder exists.
-        title: of the page.
-        caption: under it.
+        page: the picture's file and its words.
         axis: name of the values.
 
     Raises:
         BadInput: another suffix.
     """
-    with page(path, _MEANS_WIDTH, _MEANS_HEIGHT, title=title, caption=caption) as figure:
+    with page.figure(_MEANS_WIDTH, _MEANS_HEIGHT) as figure:
         axes: Axes = figure.subplots()
         axes.set_ylabel(axis)
         add_grid(axes, "y")
@@ -151,14 +134,14 @@ def means_figure(
         if paper is not None:
             ends = [place - 0.36 for place in places], [place + 0.36 for place in places]
             axes.hlines(paper, *ends, color=BLACK, linewidth=1.6, label="the paper", gid="paper")
-        for number, reading in enumerate(readings):
+        for number, (name, values) in enumerate(readings.items()):
             shift = _SPREAD * ((number + 0.5) / len(readings) - 0.5)
             colour, marker, _ = SERIES[number % len(SERIES)]
             xs = [place + shift for place in places]
-            for x, value, interval in zip(xs, reading.values, reading.intervals, strict=True):
+            for x, (value, interval) in zip(xs, values, strict=True):
                 draw_intervals(axes, (x, value), (None, interval), color=colour, linewidth=1.2)
-            look: Look = {"color": colour, "markersize": 6, "gid": f"reading-{reading.name}"}
-            axes.plot(xs, reading.values, marker, label=reading.name, **look)
+            look: Look = {"color": colour, "markersize": 6, "gid": f"reading-{name}"}
+            axes.plot(xs, [value for value, _ in values], marker, label=name, **look)
         axes.set_xticks(list(places), list(groups))
         axes.set_ylim(bottom=0)
         add_legend(figure, axes)

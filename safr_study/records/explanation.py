@@ -144,6 +144,11 @@ class Explanation:
         """Probability of the predicted class."""
         return dict(self.probabilities)[self.prediction]
 
+    @property
+    def pictured(self) -> tuple[ExplainedWord, ...]:
+        """The words that pictures show: the `MOST_PICTURED` of the highest capacity."""
+        return self.highest(MOST_PICTURED)
+
     def highest(self, most: int) -> tuple[ExplainedWord, ...]:
         """The words of the highest capacity, at most so many, in the order of the text."""
         return tuple(word for word in self.words if word.rank < most)

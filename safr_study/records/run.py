@@ -231,9 +231,6 @@ class RunResult:
     """Ray's id of the node on which it ended."""
     replicates: tuple[Replicate, ...] = ()
     """The objectives under each seed of a search's trial, its own first."""
-    reports: tuple[EpochReport, ...] = ()
-    """All epochs, with those that were saved but not reported before an interruption; not kept by
-    a confirmation."""
     line: str | None = None
     """The JSON line of a run of the paper's tables."""
 
@@ -261,7 +258,7 @@ class RunResult:
         return self.dev is not None and self.dev.scores.saturated
 
 
-_NOT_IN_SCHEMA = ("node", "replicates", "reports", "line")
+_NOT_IN_SCHEMA = ("node", "replicates", "line")
 """Fields that schema 1 of a confirmed run does not have."""
 
 

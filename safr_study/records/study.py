@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 from safr_study.records.run import CheckpointRef, EpochReport, Replicate
 from safr_study.records.scores import Scores
 from safr_study.settings import Value
 
+Role = Literal["knee", "best-accuracy", "best-srs"]
+"""A front member's role, which is the end of its alias in the registry."""
+ROLES: tuple[Role, ...] = get_args(Role)
+"""All roles, the most useful first."""
 _OF_VMASK = ("mask_hidden_dim", "gumbel_temperature", "vmask_beta")
 
 
@@ -127,6 +131,11 @@ class RankedTrial:
     def on_front(self) -> bool:
         """Whether no other trial dominates it."""
         return self.front == 0
+
+    @property
+    def objectives(self) -> tuple[float, ...]:
+        """Values of the objectives in the study's order; a ranked trial always has them."""
+        return self.trial.values or ()
 
 
 @dataclass(frozen=True, slots=True)

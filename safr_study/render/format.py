@@ -84,12 +84,6 @@ def value_text(
     return shown if half_width is None else f"{shown} ± {half_width.half:{kind}}"
 
 
-def values_of(ranked: RankedTrial) -> tuple[float, ...]:
-    """The objectives of a ranked trial, which always has them."""
-    assert ranked.trial.values is not None
-    return ranked.trial.values
-
-
 def heading(objective: Objective) -> str:
     """Its label as the first words of a line."""
     return objective.label[:1].upper() + objective.label[1:]
@@ -114,7 +108,7 @@ def trial_sentence(ranked: RankedTrial, objectives: tuple[Objective, ...]) -> st
     """Several lines about a trial: its name, its values, its place."""
     trial = ranked.trial
     lines = [f"Trial {trial.number}: {trial.label}"]
-    shown = zip(objectives, values_of(ranked), half_widths(trial, objectives), strict=True)
+    shown = zip(objectives, ranked.objectives, half_widths(trial, objectives), strict=True)
     covers: dict[str, None] = {}
     for objective, value, spread in shown:
         lines.append(f"{heading(objective)} {value_text(objective, value, spread)}")

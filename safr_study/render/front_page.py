@@ -1,7 +1,8 @@
-"""The front of a study in HTML: its chart, and a page of its own with its table."""
+"""The front of a study in HTML: its chart, a page of its own, and cells of a notebook."""
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 from markupsafe import Markup
@@ -10,10 +11,10 @@ from safr_study.figures.canvas import BLUE
 from safr_study.figures.confirmation import draw_confirmed, mean_corners
 from safr_study.figures.front import Panel, front_charts
 from safr_study.records import StudyResult
-from safr_study.render.format import half_widths, trial_sentence, value_text, values_of
-from safr_study.render.html import document
+from safr_study.render.format import half_widths, trial_sentence, value_text
+from safr_study.render.html import document, rendered
 from safr_study.render.inline_svg import Mark, inline_chart, legend
-from safr_study.render.result_tables import result_json
+from safr_study.render.result_tables import result_json, result_table
 from safr_study.settings import Objective
 from safr_study.uncertainty.confirmation import Confirmation, ConfirmedTrial
 
@@ -21,6 +22,8 @@ DATA = "study-data"
 """Id of the element that holds a page's numbers as JSON."""
 STYLES = ("base.css", "study.css")
 SCRIPTS = ("sort.js", "study.js")
+FRONT_COLUMNS = ("trial", "label", "saturated", "knee", "baseline")
+"""Columns of each member of the front, besides the objectives."""
 
 Objectives = tuple[Objective, ...]
 
@@ -58,7 +61,7 @@ def front_chart(result: StudyResult, confirmation: Confirmation | None) -> tuple
 
     def add(panel: Panel) -> None:
         for ranked in result.front:
-            values = values_of(ranked)
+            values = ranked.objectives
             ends = [
                 None if spread is None else (value - spread.half, value + spread.half)
                 for value, spread in zip(values, half_widths(ranked.trial, objectives), strict=True)
@@ -94,6 +97,42 @@ def front_chart(result: StudyResult, confirmation: Confirmation | None) -> tuple
     )
     said = _whiskers(result, confirmation)
     return drawn, legend(charts[0], "front") + Markup("<p>{}</p>").format(said)
+
+
+def front_html(result: StudyResult, svg: str) -> Markup:
+    """A study's first front: its picture and its table.
+
+    Args:
+        result: with a ranked trial at least.
+        svg: the picture, an SVG element.
+    """
+    table = result_table(result)
+    keys = [Objective(name=name).key for name in result.objectives]
+    wanted = [name for key in keys for name in (key, f"{key}_half_width")]
+    objectives = [name for name in wanted if name in table.columns]
+    columns = [*FRONT_COLUMNS[:2], *objectives, *FRONT_COLUMNS[2:]]
+    shown = table.loc[table["front"] == 0, columns].fillna("")
+    # As an image, so that two pictures in one notebook do not share ids.
+    picture = base64.b64encode(svg.encode()).decode()
+    return Markup(
+        '<img alt="The front of study {}; its numbers are in the table" '
+        'style="max-width:100%;background:#fff" src="data:image/svg+xml;base64,{}">\n{}'
+    ).format(
+        result.name,
+        picture,
+        Markup(shown.to_html(index=False, border=0, float_format="{:.2f}".format)),
+    )
+
+
+def study_html(result: StudyResult, front: Markup | None, lines: tuple[str, ...]) -> str:
+    """A study in one cell.
+
+    Args:
+        result: the study.
+        front: from `front_html`; ``None`` where no trial is ranked.
+        lines: sentences under it.
+    """
+    return rendered("render/assets/study_cell.html", result=result, front=front, lines=lines)
 
 
 def _confirmed_sentence(one: ConfirmedTrial, objectives: Objectives) -> str:

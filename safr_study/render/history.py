@@ -1,19 +1,24 @@
-"""The hypervolume of a study over time, after each of its trials."""
+"""A study over time: its hypervolume after each of its trials, and its log."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import astuple, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from safr_study.pareto import rank_study
 from safr_study.records import StudyResult, TrialRecord, TrialState
 from safr_study.records.study import HistoryPoint
+from safr_study.records.warnings import study_warnings, trial_warnings
+from safr_study.settings import Objective
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _ENDED = {TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED}
+_UNKNOWN = "-" * 20
+"""Placeholder of a time that was not recorded."""
 
 
 def hypervolume_history(result: StudyResult) -> tuple[HistoryPoint, ...]:
@@ -22,8 +27,7 @@ def hypervolume_history(result: StudyResult) -> tuple[HistoryPoint, ...]:
     Trials whose time is not recorded come last, by number. The epochs of trials that have not
     ended are not counted.
     """
-    members = (*(ranked.trial for ranked in result.ranked), *result.unranked)
-    trials = [trial for trial in members if trial.state in _ENDED]
+    trials = [trial for trial in result.trials if trial.state in _ENDED]
     points: list[HistoryPoint] = []
     front: list[TrialRecord] = []
     epochs = 0
@@ -47,8 +51,63 @@ def history_table(history: Sequence[HistoryPoint]) -> pd.DataFrame:
     """One row for each trial that ended; the columns are those of a `HistoryPoint`."""
     import pandas as pd  # slow to import, and most who read a study make no table
 
-    names = [field.name for field in fields(HistoryPoint)]
-    return pd.DataFrame([astuple(point) for point in history], columns=names)
+    return pd.DataFrame(list(history), columns=[field.name for field in fields(HistoryPoint)])
+
+
+def study_log(result: StudyResult, *, command: str, began: float | None) -> str:
+    """One line per trial in the order in which they ended, with what it changed.
+
+    It is made of the ledger, so the log of a study that was interrupted, or was written again, is
+    whole. Times are UTC.
+
+    Args:
+        result: the study.
+        command: that resumes it.
+        began: when its first trial was begun, in seconds since the epoch.
+    """
+    return "\n".join(_lines(result, command, began)) + "\n"
+
+
+def _lines(result: StudyResult, command: str, began: float | None) -> Iterator[str]:
+    yield f"study {result.name} on {result.dataset}: {result.asked} trials asked for"
+    yield f"$ {command}"
+    yield f"{_time(began)} the first trial begins"
+    trials = {trial.number: trial for trial in result.trials}
+    before = 0.0
+    for point in hypervolume_history(result):
+        trial = trials.pop(point.trial)
+        grown = point.hypervolume - before
+        before = point.hypervolume
+        yield (
+            f"{_time(point.ended)} trial {trial.number} ({trial.label}) {_end(trial, result)}, "
+            f"{len(trial.epochs)} epochs, {trial.seconds:.1f} s"
+            + (f"; hypervolume {before:.4g} (+{grown:.4g})" if grown > 0 else "")
+        )
+        yield from (f"{'':20} {said}" for said in trial_warnings(trial))
+    for trial in trials.values():
+        yield f"{_UNKNOWN} trial {trial.number} ({trial.label}) is {trial.state}"
+    yield (
+        f"the front has {len(result.front)} of {len(result.ranked)} ranked trials; hypervolume "
+        f"{result.hypervolume:.6g}"
+    )
+    yield from study_warnings(ranked.trial for ranked in result.ranked)
+
+
+def _end(trial: TrialRecord, result: StudyResult) -> str:
+    if trial.state is TrialState.FAILED:
+        return f"failed: {trial.failure}"
+    if trial.state is TrialState.PRUNED:
+        return "ran on after it was to be stopped" if trial.control else "was stopped early"
+    values = trial.values or ()  # noqa: PD011 (a record, not a DataFrame)
+    pairs = zip(result.objectives, values, strict=False)
+    shown = (f"{Objective(name=name).label} {value:.2f}" for name, value in pairs)
+    return f"is complete: {', '.join(shown)}"
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return _UNKNOWN
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _when(trial: TrialRecord) -> tuple[bool, float, int]:

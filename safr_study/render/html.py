@@ -13,6 +13,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from safr_study.records.explanation import Explanation
 from safr_study.render.format import (
     TINT_COLOURS,
     half_widths,
@@ -69,6 +70,12 @@ def document(
         digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         data={name: _json(value) for name, value in (data or {}).items()},
     )
+
+
+def explanation_html(explanation: Explanation) -> str:
+    """A prediction and its text in a notebook's cell, each word on a tint of its capacity."""
+    largest = max((word.capacity for word in explanation.words), default=0.0)
+    return rendered("render/assets/explanation_cell.html", explanation=explanation, largest=largest)
 
 
 def number(value: float | None, digits: int = 0, shown: str | None = None) -> Markup:

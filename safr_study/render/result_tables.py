@@ -16,7 +16,7 @@ from safr_study.records import (
 )
 from safr_study.records.warnings import study_warnings, trial_warnings
 from safr_study.render.format import seed_half_widths, trial_badges
-from safr_study.render.rungs import result_rungs, rung_lines, rung_rows
+from safr_study.render.rungs import rung_lines, rung_reports, rung_rows
 from safr_study.render.text_table import TextTable
 from safr_study.settings import Constraint, Objective
 
@@ -50,7 +50,7 @@ def result_table(result: StudyResult) -> pd.DataFrame:
         columns[name] = pd.array([trial.parameters.get(name) for trial in trials])
     for place, name in enumerate(result.objectives):
         key = Objective(name=name).key
-        columns[key] = [_values(trial)[place] for trial in trials]
+        columns[key] = [ranked.objectives[place] for ranked in result.ranked]
         if any(trial.replicates for trial in trials):
             halves = (seed_half_widths(trial) for trial in trials)
             columns[f"{key}_half_width"] = [half and half[place] for half in halves]
@@ -126,7 +126,7 @@ def ranking_table(result: StudyResult, *, rows: int | None = None) -> TextTable:
                 str(ranked.front),
                 str(ranked.trial.number),
                 ranked.trial.label,
-                *_value_texts(ranked.trial),
+                *_value_texts(ranked),
                 trial_badges(ranked),
             )
             for ranked in shown
@@ -186,7 +186,7 @@ def result_json(result: StudyResult) -> dict[str, Any]:
         "front": [ranked.trial.number for ranked in result.front],
         "knee": knees[0] if knees else None,
         "confirmed_seeds": list(result.confirmed_seeds),
-        "rungs": rung_rows(result_rungs(result)),
+        "rungs": rung_rows(rung_reports(result)),
         "trials": [_ranked_json(ranked, result) for ranked in result.ranked],
         "unranked": [
             {**_trial_json(trial, result), "failure": trial.failure, **_run_json(trial)}
@@ -212,7 +212,8 @@ def _ranked_json(ranked: RankedTrial, result: StudyResult) -> dict[str, Any]:
 
 
 def _trial_json(trial: TrialRecord, result: StudyResult) -> dict[str, Any]:
-    values, halves = _values(trial), seed_half_widths(trial)
+    values = trial.values  # noqa: PD011 (a record, not a DataFrame)
+    halves = seed_half_widths(trial)
     return {
         "trial": trial.number,
         "label": trial.label,
@@ -236,13 +237,8 @@ def _run_json(trial: TrialRecord) -> dict[str, Any]:
     }
 
 
-def _values(trial: TrialRecord) -> tuple[float, ...]:
-    """A ranked trial always has them."""
-    return trial.values or ()  # noqa: PD011 (a record, not a DataFrame)
-
-
-def _value_texts(trial: TrialRecord) -> list[str]:
-    values, halves = _values(trial), seed_half_widths(trial)
+def _value_texts(ranked: RankedTrial) -> list[str]:
+    values, halves = ranked.objectives, seed_half_widths(ranked.trial)
     if halves is None:
         return [f"{value:.2f}" for value in values]
     return [f"{value:.2f} ± {half:.2f}" for value, half in zip(values, halves, strict=True)]

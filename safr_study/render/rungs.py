@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from safr_study.pareto import rank_study
-from safr_study.records import StudyResult, TrialRecord, TrialState
+from safr_study.records import StudyResult, TrialRecord, TrialState, to_plain
 from safr_study.settings import Objective
 
 Pair = tuple[tuple[float, ...], tuple[float, ...]]
@@ -51,44 +52,29 @@ class RungReport:
     """One per objective, in the study's order."""
     run_ons_ended: int
     """Run-ons of this rung that reached their end and keep every constraint."""
-    front_missed: int
-    """Number of those that would be on the study's front, had they counted."""
-    hypervolume_missed: float
-    """Hypervolume that they would have added to the front, in its unit; at least 0."""
+    front_missed: int | None
+    """Number of those that would be on the study's front, had they counted; ``None``: no run-on
+    has ended."""
+    hypervolume_missed: float | None
+    """Hypervolume that they would have added to the front, in its unit; at least 0; likewise."""
 
 
-def rung_reports(
-    trials: Sequence[TrialRecord],
-    *,
-    rungs: Iterable[int],
-    objectives: Sequence[str],
-    reference_point: Sequence[float],
-) -> tuple[RungReport, ...]:
-    """Report on each rung.
-
-    Args:
-        trials: all of the study, in any state and order.
-        rungs: in epochs.
-        objectives: names in the order of the trials' values.
-        reference_point: one value per objective, stored with the study.
-
-    Raises:
-        ValueError: objectives, reference point and values differ in number.
-    """
-    reports = []
+def rung_reports(result: StudyResult) -> tuple[RungReport, ...]:
+    """A report on each rung of a study."""
+    reports, trials = [], result.trials
     # Ranking takes its time in a large study, and only run-ons are compared with it.
     some = any(trial.control_values is not None for trial in trials)
-    reached = _ranked(trials, objectives, reference_point).hypervolume if some else 0.0
-    for rung in rungs:
+    reached = _ranked(trials, result).hypervolume if some else 0.0
+    for rung in result.rungs:
         here = [trial for trial in trials if trial.stopped_at == rung]
         run_ons = [
             replace(trial, state=TrialState.COMPLETE, values=trial.control_values)
             for trial in here
             if trial.control and trial.control_values is not None and trial.feasible
         ]
-        front_missed, hypervolume_missed = 0, 0.0
+        front_missed, hypervolume_missed = None, None
         if run_ons:
-            counted = _ranked([*trials, *run_ons], objectives, reference_point)
+            counted = _ranked([*trials, *run_ons], result)
             numbers = {trial.number for trial in run_ons}
             front_missed = sum(ranked.trial.number in numbers for ranked in counted.front)
             hypervolume_missed = max(0.0, counted.hypervolume - reached)
@@ -101,7 +87,7 @@ def rung_reports(
                 ran_on=sum(trial.control for trial in here),
                 ended=len(pairs),
                 correlations=tuple(
-                    _correlation(name, place, pairs) for place, name in enumerate(objectives)
+                    _correlation(name, place, pairs) for place, name in enumerate(result.objectives)
                 ),
                 run_ons_ended=len(run_ons),
                 front_missed=front_missed,
@@ -114,40 +100,22 @@ def rung_reports(
 def rung_rows(reports: Iterable[RungReport]) -> list[dict[str, int | float | None]]:
     """A row of plain values per rung, for a table.
 
-    Keys: ``rung``, ``judged``, ``stopped``, ``ran_on``, ``ended``, one ``tau_KEY`` per objective by
-    its `Objective.key`, ``run_ons_ended``, ``front_missed`` and ``hypervolume_missed``; ``None``
-    where there is no value. The missed front is no number where no run-on has ended.
+    Keys: the fields of a `RungReport`; in the place of its correlations one ``tau_KEY`` per
+    objective by its `Objective.key`.
     """
-    return [
-        {
-            "rung": report.rung,
-            "judged": report.judged,
-            "stopped": report.stopped,
-            "ran_on": report.ran_on,
-            "ended": report.ended,
-            **{f"tau_{Objective(name=one.objective).key}": one.tau for one in report.correlations},
-            "run_ons_ended": report.run_ons_ended,
-            "front_missed": report.front_missed if report.run_ons_ended else None,
-            "hypervolume_missed": report.hypervolume_missed if report.run_ons_ended else None,
-        }
-        for report in reports
-    ]
 
+    def columns(report: RungReport) -> Iterator[tuple[str, Any]]:
+        taus = {f"tau_{Objective(name=one.objective).key}": one.tau for one in report.correlations}
+        for name, value in to_plain(report).items():
+            yield from taus.items() if name == "correlations" else ((name, value),)
 
-def result_rungs(result: StudyResult) -> tuple[RungReport, ...]:
-    """The reports of a ranked study's own rungs."""
-    return rung_reports(
-        [*(ranked.trial for ranked in result.ranked), *result.unranked],
-        rungs=result.rungs,
-        objectives=result.objectives,
-        reference_point=result.reference_point,
-    )
+    return [dict(columns(report)) for report in reports]
 
 
 def rung_lines(result: StudyResult) -> list[str]:
     """One sentence for each rung at which a trial was to be stopped."""
     lines = []
-    for report in result_rungs(result):
+    for report in rung_reports(result):
         if not report.stopped + report.ran_on:
             continue
         taus = [
@@ -183,10 +151,8 @@ def _doubt(report: RungReport) -> str:
     )
 
 
-def _ranked(
-    trials: Sequence[TrialRecord], objectives: Sequence[str], reference_point: Sequence[float]
-) -> StudyResult:
-    return rank_study("", "", objectives, reference_point, trials, asked=len(trials))
+def _ranked(trials: Sequence[TrialRecord], study: StudyResult) -> StudyResult:
+    return rank_study("", "", study.objectives, study.reference_point, trials, asked=len(trials))
 
 
 def _at_rung(trial: TrialRecord, rung: int) -> tuple[float, ...] | None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -32,6 +35,14 @@ class TextTable:
     """Terminal style of each row; empty: none has one."""
     caption: str = ""
     """Line below the table on a terminal."""
+
+    @classmethod
+    def of(
+        cls, title: str, things: Iterable[T], columns: Mapping[str, Callable[[T], str]]
+    ) -> TextTable:
+        """A row for each of several things; by the header of each column what makes its cells."""
+        rows = [tuple(cell(thing) for cell in columns.values()) for thing in things]
+        return cls(title, tuple(columns), rows)
 
     def __post_init__(self) -> None:
         if any(len(row) != len(self.columns) for row in self.rows):

@@ -191,10 +191,6 @@ class SearchSource:
         if failure is not None:
             self._end(self.ledger.fail(number, failure))
             return
-        recorded = {report.epoch for report in self.ledger.trial(number).epochs}
-        for report in result.reports:
-            if report.epoch not in recorded:
-                self.ledger.record_epoch(number, report)
         trial = self.ledger.complete(number, result)
         if trial.state is TrialState.COMPLETE:
             self._asha.add_end(number, result.mean_values)

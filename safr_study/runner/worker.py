@@ -172,7 +172,6 @@ class _Run:
                 Replicate(seed, objective_values(task.objectives, scores))
                 for seed, scores in measured
             ),
-            reports=fitted.epochs,
         )
 
     def _fit_first_seed(self, report: Report) -> FitResult:

@@ -233,10 +233,8 @@ def trial_tags(trial: TrialRecord, spec: StudySpec) -> dict[str, str]:
     return tags
 
 
-def rank_tags(ranked: RankedTrial | None) -> dict[str, str]:
-    """Rank of a trial among the others, to filter by; none before it has one."""
-    if ranked is None:
-        return {}
+def rank_tags(ranked: RankedTrial) -> dict[str, str]:
+    """Rank of a trial among the others, to filter by."""
     return {
         "pareto_rank": str(ranked.front),
         "on_front": _text(ranked.on_front),
@@ -289,10 +287,8 @@ def final_metrics(trial: TrialRecord, spec: StudySpec, at: int) -> list[Metric]:
     return _metrics(named, 0, at)
 
 
-def rank_metrics(ranked: RankedTrial | None, at: int) -> list[Metric]:
+def rank_metrics(ranked: RankedTrial, at: int) -> list[Metric]:
     """The same as metrics, because MLflow's page sorts by metrics."""
-    if ranked is None:
-        return []
     named = {
         "pareto_rank": ranked.front,
         "on_front": int(ranked.on_front),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
 
 from mlflow.exceptions import MlflowException
 
 from safr_study.data import slugify
 from safr_study.errors import BadInput
 from safr_study.records import RegisteredModel, StudyResult, TrialRecord
+from safr_study.records.study import ROLES, Role
 from safr_study.render.model_card import ModelCard
 from safr_study.settings import StudySpec
 from safr_study.tracking.entries import TRIAL_TAG
@@ -19,8 +19,6 @@ from safr_study.tracking.runs import study_runs
 from safr_study.tracking.store import Store, all_pages
 from safr_study.tracking.versions import create_version
 
-Role = Literal["knee", "best-accuracy", "best-srs"]
-ROLES: tuple[Role, ...] = ("knee", "best-accuracy", "best-srs")
 MODEL_PREFIX = "safr-"
 CONFIRMED_TAG = "confirmed_seeds"
 """Tag of a version that a confirmation registered: number of seeds behind its means."""

@@ -166,7 +166,7 @@ class StudyRuns:
 
     def write_trial(self, update: TrialUpdate) -> None:
         """Bring the run of a trial up to date; one that waits to begin has none."""
-        trial = update.trial
+        trial, ranked = update.trial, update.ranked
         if trial.state is TrialState.WAITING and trial.number not in self.trials:
             return
         tags = {**self._study.tags("trial"), entries.TRIAL_TAG: str(trial.number)}
@@ -182,8 +182,8 @@ class StudyRuns:
             trial,
             self._study.spec,
             alive=update.alive,
-            tags=self._parent_tag() | entries.rank_tags(update.ranked),
-            metrics=entries.rank_metrics(update.ranked, update.ranked_at),
+            tags=self._parent_tag() | (entries.rank_tags(ranked) if ranked else {}),
+            metrics=entries.rank_metrics(ranked, update.ranked_at) if ranked else (),
         )
 
     def write_end(self, end: StudyEnd) -> None:

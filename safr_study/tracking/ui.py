@@ -33,10 +33,6 @@ class UiServer:
     """``http://127.0.0.1:PORT``."""
     process: subprocess.Popen[bytes]
 
-    def wait(self) -> None:
-        """Wait until the server ends."""
-        self.process.wait()
-
 
 @contextmanager
 def serve_ui(store: Store, port: int) -> Iterator[UiServer]:

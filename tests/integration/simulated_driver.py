@@ -44,7 +44,7 @@ def simulated(config: dict[str, Any], corpus: Any, work: Any = None) -> None:
         trial=task.number,
         checkpoint=verify_model(folder),
         seconds=1.0,
-        reports=REPORTS,
+        epochs=EPOCHS,
     )
     tune.report(event(ended))
 

@@ -109,10 +109,10 @@ def run_one(source: SearchSource, task: RunTask, disk: Disk, *, fails: bool) -> 
         if source.on_epoch(task, saved[epoch - 1]) is Decision.PRUNE:
             return
     if fails:
-        source.on_end(task, RunResult(*task.key, failure="a sentence", reports=tuple(saved)))
+        source.on_end(task, RunResult(*task.key, failure="a sentence"))
         return
     values = (saved[-1].dev_accuracy, 100 - saved[-1].dev_accuracy)
-    source.on_end(task, run_result(Replicate(0, values), scores=SCORES, reports=saved))
+    source.on_end(task, run_result(Replicate(0, values), scores=SCORES, epochs=EPOCHS))
 
 
 def source_of(home: Home, spec: StudySpec) -> SearchSource:

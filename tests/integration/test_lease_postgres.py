@@ -126,7 +126,7 @@ def test_a_study_is_seen_and_stopped_from_another_machine(
         seen = study_status("s", stores)
         assert seen.driver is not None
         assert seen.driver.pid == driver.pid
-        assert [summary.running for summary in list_studies(stores)[0]] == [True]
+        assert [summary["running"] for summary in list_studies(stores)[0]] == [True]
         assert stop_study("s", stores, timeout=60) < 60
         assert driver.wait(10) == 0
     assert not study_status("s", stores).running

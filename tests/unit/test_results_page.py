@@ -6,11 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
+from synthetic_runs import request_of
 from written_commands import commands_in, faults, shell_blocks
 
 from safr_study.features.paper.compare import reproduce_item
 from safr_study.features.paper.lines import RunLine, read_file
-from safr_study.features.paper.rows import item_rows, paper_dataset
+from safr_study.features.paper.rows import item_rows
 from safr_study.features.paper.view import paper_page
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
@@ -45,13 +46,8 @@ def test_a_committed_table_is_what_its_runs_give(path: Path) -> None:
     if item == "table3":
         kept = [line for line in kept if line.capacities is not None]
     newest = {(line.row, line.seed): line for line in kept}
-    result = reproduce_item(
-        item,
-        item_rows(item, dataset),  # type: ignore[arg-type]
-        list(newest.values()),
-        paper_dataset=paper_dataset(dataset),
-        seeds=seeds,
-    )
+    request = request_of(item, seeds, dataset)  # type: ignore[arg-type]
+    result = reproduce_item(request, list(newest.values()))
     assert paper_page(result, wide=True).markdown() == text
 
 

@@ -36,7 +36,7 @@ from safr_study.ledger.notes import Delivery, began, command_of, delivery_begins
 from safr_study.object_store import check_place
 from safr_study.records import to_plain
 from safr_study.redaction import redacted, redacted_command
-from safr_study.render.study_log import study_log
+from safr_study.render.history import study_log
 from safr_study.runner.worker import _faulty
 from safr_study.text import first_line
 from safr_study.tracking.store import open_store

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import pandas as pd
 
 from safr_study.features.confirm.view import confirmation_notes, confirmation_page
 from safr_study.features.study_base.results import write_files
+from safr_study.figures.canvas import Page
 from safr_study.figures.confirmation import confirmation_figure
 from safr_study.records import to_plain
 from safr_study.records.run import Measured, RunResult, run_to_plain
@@ -25,12 +25,11 @@ def write_confirmation(confirmation: Confirmation, folder: Path) -> list[Path]:
         BadInput: the folder cannot be written.
     """
     stem = f"{confirmation.study}-confirmed"
-    draw = partial(
-        confirmation_figure,
-        confirmation,
-        title=f"Study {confirmation.study} on {confirmation.dataset}, confirmed",
-        caption=_caption(confirmation),
-    )
+    title = f"Study {confirmation.study} on {confirmation.dataset}, confirmed"
+
+    def draw(path: Path) -> None:
+        confirmation_figure(confirmation, Page(path, title, _caption(confirmation)))
+
     pictures = {f"{stem}.png": draw, f"{stem}.svg": draw} if confirmation.result.ranked else {}
     return write_files(
         folder,

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from safr_study.records.explanation import MOST_PICTURED, Explanation, LayerView
+from safr_study.records.explanation import Explanation, LayerView
 from safr_study.render.format import word_facts
 from safr_study.render.html import document
 from safr_study.render.inline_svg import inline_svg
@@ -65,7 +65,7 @@ def explanation_page(explanation: Explanation, pictures: Mapping[str, str]) -> s
 
 def _titles(explanation: Explanation) -> dict[str, str | list[str]]:
     """Sentences of the pictures' marks, by their ids."""
-    words = explanation.highest(MOST_PICTURED)
+    words = explanation.pictured
     cosine, interference = explanation.view.cosine, explanation.view.interference
     titles: dict[str, str | list[str]] = {
         f"{kind}-{word.position}": f"{word.shown}: {word_facts(word)}"

@@ -24,7 +24,16 @@ from safr_study.features.paper.curves import (
     sentiment_difference,
 )
 from safr_study.features.paper.lines import VMASK_ROW, Limits, RunLine
-from safr_study.features.paper.rows import METRICS, PAPER_K, Metric, PaperRow, lines_of, paper
+from safr_study.features.paper.rows import (
+    METRICS,
+    PAPER_K,
+    Metric,
+    PaperRow,
+    RunRequest,
+    lines_of,
+    paper,
+    paper_dataset,
+)
 from safr_study.pareto import front_numbers
 from safr_study.records.scores import is_saturated
 from safr_study.uncertainty.bootstrap import Values
@@ -91,6 +100,11 @@ class RowOutcome:
     """Share of the resamples of seeds and texts in which it is not dominated."""
     on_paper_front: bool
     """Whether the paper's numbers are on the front of the rows shown."""
+
+    @property
+    def accuracy(self) -> MetricOutcome:
+        """The accuracy on whole texts."""
+        return self.metrics[METRICS.index("accuracy")]
 
     @property
     def srs(self) -> MetricOutcome:
@@ -174,22 +188,13 @@ class Reproduction:
 
 
 def reproduce_item(
-    item: str,
-    entries: Sequence[PaperRow],
-    lines: Sequence[RunLine],
-    *,
-    paper_dataset: str,
-    seeds: int,
-    failures: Sequence[str] = (),
+    request: RunRequest, lines: Sequence[RunLine], failures: Sequence[str] = ()
 ) -> Reproduction:
     """Compare the runs of an item with the paper.
 
     Args:
-        item: which.
-        entries: its rows.
-        lines: finished runs of these rows, of one data set and preset.
-        paper_dataset: the paper's name of the data set.
-        seeds: asked for.
+        request: asks for the item.
+        lines: finished runs of its rows, of one data set and preset.
         failures: a sentence for each run that could not be had.
 
     Raises:
@@ -197,27 +202,28 @@ def reproduce_item(
     """
     if not lines:
         raise ValueError("no run to compare")
-    first, tables = lines[0], paper()
+    first, tables, item, entries = lines[0], paper(), request.item, request.rows
+    of_paper = paper_dataset(request.spec.dataset)
     return Reproduction(
         item=item,
         dataset=first.dataset,
-        paper_dataset=paper_dataset,
+        paper_dataset=of_paper,
         preset=first.preset,
-        seeds=seeds,
+        seeds=request.seeds,
         runs=len(lines),
         texts=first.test.examples,
-        paper_texts=tables.examples[paper_dataset]["test"],
+        paper_texts=tables.examples[of_paper]["test"],
         limits=first.limits,
         max_epochs=first.max_epochs,
         draws=first.evaluation.draws,
         capacity_layer=first.evaluation.capacity_layer,
         devices=dict(Counter(line.device for line in lines)),
-        comparison=compare_rows(entries, lines, paper_dataset) if item in TABLES else None,
+        comparison=compare_rows(entries, lines, of_paper) if item in TABLES else None,
         capacities=(
-            compare_capacities(lines, tables.capacities[paper_dataset]) if item == "table3" else ()
+            compare_capacities(lines, tables.capacities[of_paper]) if item == "table3" else ()
         ),
         sentiment=sentiment_difference(lines) if item == "table3" else None,
-        curves=accuracy_curves(entries, lines, paper_dataset) if item == "figure3" else (),
+        curves=accuracy_curves(entries, lines, of_paper) if item == "figure3" else (),
         rankings=compare_rankings(entries, lines) if item == "rationale" else (),
         sentiments=compare_sentiment(entries, lines) if item == "rationale" else (),
         failures=tuple(failures),
@@ -259,20 +265,19 @@ def compare_rows(
             MetricOutcome(
                 metric=metric,
                 ours=ours[name, metric],
-                paper=numbers.value(metric),
+                paper=numbers[metric],
                 difference=differences.get((name, metric)),
                 paper_difference=None
                 if base is None or name == base
-                else numbers.value(metric) - published[base].value(metric),
+                else numbers[metric] - published[base][metric],
             )
             for metric in METRICS
         )
         for name, numbers in published.items()
     }
-    axes = [METRICS.index(axis) for axis in _FRONT]
     # Means closer than this are a tie: they differ by the rounding of sums alone.
-    points = np.round([[row[axis].ours.mean for axis in axes] for row in metrics.values()], 9)
-    papers = np.array([[row[axis].paper for axis in axes] for row in metrics.values()])
+    points = np.round([[ours[name, axis].mean for axis in _FRONT] for name in metrics], 9)
+    papers = np.array([[numbers[axis] for axis in _FRONT] for numbers in published.values()])
     chances = front_chances(
         [[measured[name, axis] for axis in _FRONT] for name in metrics], [True, True]
     )

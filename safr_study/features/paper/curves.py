@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
 
 from safr_study.features.paper.lines import MeanCapacities, Row, RunLine
-from safr_study.features.paper.rows import PAPER_K, PaperNumbers, PaperRow, lines_of
+from safr_study.features.paper.rows import PAPER_K, Metric, PaperRow, lines_of
 from safr_study.records.scores import Values, is_saturated
 from safr_study.settings import CONTROLS, at_k
 from safr_study.uncertainty.intervals import Interval, t_interval, t_or_normal_interval
@@ -240,38 +240,24 @@ def _found(run: RunLine, ranking: str) -> Values:
 
 
 def _points(
-    runs: Sequence[RunLine], deletion: Deletion, numbers: PaperNumbers
+    runs: Sequence[RunLine], deletion: Deletion, numbers: Mapping[Metric, float]
 ) -> tuple[CurvePoint, ...]:
     examples = runs[0].test.examples
-    capacity, random = numbers.accuracy_capacity_deletion, numbers.accuracy_random_deletion
-    published = capacity if deletion == "top" else random
-    points = [
-        CurvePoint(
-            k=0.0,
-            ours=t_or_normal_interval(
-                [run.test.accuracy for run in runs], runs[0].test.values["accuracy"].se or 0.0
-            ),
-            paper=numbers.accuracy,
-            saturated=0,
-        )
-    ]
+    top = deletion == "top"
+    at_30 = numbers["accuracy_capacity_deletion" if top else "accuracy_random_deletion"]
+    published = {0.0: numbers["accuracy"], PAPER_K: at_30}
     # The k above 0 that all the runs have.
-    for k in sorted(set.intersection(*({k for k in run.test.shares if k} for run in runs))):
-        name = at_k(f"accuracy_{deletion}", k)
+    shares = sorted(set.intersection(*({k for k in run.test.shares if k} for run in runs)))
+    points = []
+    for k in (0.0, *shares):
+        name = at_k(f"accuracy_{deletion}", k) if k else "accuracy"
         measures = [run.test.values[name] for run in runs if name in run.test.values]
         if len(measures) == len(runs):
             # Of a random deletion the mean over draws has an error of its own.
             se = measures[0].se or _binomial_se(measures[0].value, examples)
-            points.append(
-                CurvePoint(
-                    k=k,
-                    ours=t_or_normal_interval([measure.value for measure in measures], se),
-                    paper=published if k == PAPER_K else None,
-                    saturated=sum(is_saturated(run.test.values, k) for run in runs)
-                    if deletion == "top"
-                    else 0,
-                )
-            )
+            ours = t_or_normal_interval([measure.value for measure in measures], se)
+            saturated = sum(top and k > 0 and is_saturated(run.test.values, k) for run in runs)
+            points.append(CurvePoint(k, ours, published.get(k), saturated))
     return tuple(points)
 
 

@@ -219,21 +219,11 @@ def line_path(folder: Path, dataset: str, preset: str) -> Path:
     return folder / f"{slugify(dataset)}-{preset}.jsonl"
 
 
-def read_lines(folder: Path) -> tuple[RunLine, ...]:
-    """All the runs of a folder, file by file, each file in its order; none where it is not there.
-
-    Raises:
-        BadInput: a line that is none; a torn last one, as a crash leaves it, is passed over.
-    """
-    paths = sorted([*folder.glob("*-masked.jsonl"), *folder.glob("*-reference.jsonl")])
-    return tuple(line for path in paths for line in read_file(path))
-
-
 def read_file(path: Path) -> tuple[RunLine, ...]:
     """The runs of one file; none where it is not there.
 
     Raises:
-        BadInput: as `read_lines`.
+        BadInput: a line that is none; a torn last one, as a crash leaves it, is passed over.
     """
     try:
         content = path.read_bytes()

@@ -41,7 +41,7 @@ from safr_study.model import SafrOutput
 from safr_study.records.run import Answers, RunResult
 from safr_study.runner.task import RunTask, SharedFault, event
 from safr_study.runner.worker import Report, with_gpu_share
-from safr_study.settings import CONTROLS, PAD, EvaluationConfig, Wanted, everything
+from safr_study.settings import PAD, EvaluationConfig, everything
 from safr_study.training import computing, effective_weights, fit
 
 _FACTS = "training.json"
@@ -154,16 +154,9 @@ def measure_run(
     test, spec, evaluation = corpus.split("test"), task.corpus, task.evaluation
     loaded = load_model(Path(task.folder) / MODEL, device=device)
     config = loaded.config
-    at_share = Wanted(
-        shares=(PAPER_K,),
-        random=True,
-        bottom=True,
-        alone=True,
-        superposition=True,
-        controls=CONTROLS,
-        control_shares=(PAPER_K,),
-    )
-    want = replace(everything() if "curve" in task.extras else at_share, leave_one_out=False)
+    want = replace(everything(), leave_one_out=False, control_shares=(PAPER_K,))
+    if "curve" not in task.extras:
+        want = replace(want, shares=(PAPER_K,))
     pad_to = corpus.max_len if config.preset == "reference" else None
     with computing(config.threads):
         measured = evaluate_model(
@@ -171,7 +164,7 @@ def measure_run(
             test,
             split_name="test",
             config=evaluation,
-            want=replace(want, agreements=("capacity", *CONTROLS)),
+            want=want,
             preset=config.preset,
             device=device,
             train_counts=word_counts(corpus.train, corpus.vocabulary_size),

@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Literal, get_args
 
 from safr_study.data import EncodedCorpus
 from safr_study.errors import BadInput
-from safr_study.features.paper.lines import MeanCapacities, Row, RunLine
+from safr_study.features.paper.lines import MeanCapacities, Row, RunLine, line_path
 from safr_study.settings import (
     CorpusSpec,
     EvaluationConfig,
@@ -40,20 +41,6 @@ filter; ``sst2`` is the full one, which the paper did not use."""
 
 
 @dataclass(frozen=True, slots=True)
-class PaperNumbers:
-    """One row of Table 6 on one data set."""
-
-    accuracy: float
-    accuracy_random_deletion: float
-    accuracy_capacity_deletion: float
-    srs: float
-
-    def value(self, metric: Metric) -> float:
-        """The number of one column."""
-        return float(getattr(self, metric))
-
-
-@dataclass(frozen=True, slots=True)
 class PaperRow:
     """One row of Table 6, which holds those of Tables 1 and 2."""
 
@@ -61,8 +48,8 @@ class PaperRow:
     vmask: bool
     lambda_imp: float | None
     lambda_inter: float | None
-    numbers: Mapping[str, PaperNumbers]
-    """Numbers by data set: ``sst2``, ``imdb``."""
+    numbers: Mapping[str, Mapping[Metric, float]]
+    """Numbers by data set, ``sst2`` and ``imdb``, and by column."""
 
     @property
     def row(self) -> Row:
@@ -110,7 +97,7 @@ def paper() -> Paper:
         rows=tuple(
             PaperRow(
                 **{name: entry[name] for name in of_row},
-                numbers={name: PaperNumbers(**entry[name]) for name in datasets},
+                numbers={name: entry[name] for name in datasets},
             )
             for entry in plain["table6"]
         ),
@@ -119,6 +106,38 @@ def paper() -> Paper:
         capacities={name: MeanCapacities(**capacities[name]) for name in datasets},
         examples=plain["table4_examples"],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What the user asked for."""
+
+    item: Item
+    spec: CorpusSpec
+    seeds: int
+    """Number of seeds, from 0 on."""
+    preset: Preset
+    results: Path
+    """Folder of the lines."""
+    epochs: int = PAPER_EPOCHS
+    workers: int | None = None
+    """Runs at once; ``None``: one for each GPU, else one for each core."""
+    only: tuple[str, ...] = ()
+    """Names of rows; none: all of the item's."""
+    address: str | None = None
+    """Ray; ``None``: a cluster on this machine for the time of the runs."""
+    checkpoints_url: str | None = None
+    """Object store of the trained models; ``None``: the home."""
+
+    @property
+    def file(self) -> Path:
+        """The file of the lines."""
+        return line_path(self.results, self.spec.dataset, self.preset)
+
+    @property
+    def rows(self) -> tuple[PaperRow, ...]:
+        """The rows asked for; raises as `item_rows`."""
+        return item_rows(self.item, self.spec.dataset, self.only)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,40 +229,31 @@ def item_rows(item: Item, dataset: str, only: Sequence[str] = ()) -> tuple[Paper
     return tuple(entry for entry in rows if not only or entry.name in only)
 
 
-def wanted_runs(
-    item: Item,
-    spec: CorpusSpec,
-    corpus: EncodedCorpus,
-    *,
-    seeds: int,
-    preset: Preset,
-    epochs: int,
-    only: Sequence[str] = (),
-) -> tuple[WantedRun, ...]:
+def wanted_runs(request: RunRequest, corpus: EncodedCorpus) -> tuple[WantedRun, ...]:
     """The runs of an item, seed by seed, so that an interrupted study compares all of its rows.
 
     Figure 3 takes every k, and Table 3 padded passes: more than the other tables.
     """
     configs = [
-        (entry.row, row_config(entry.row, preset=preset, seed=seed, epochs=epochs))
-        for seed in range(seeds)
-        for entry in item_rows(item, spec.dataset, only)
+        (entry.row, row_config(entry.row, request.preset, seed, request.epochs))
+        for seed in range(request.seeds)
+        for entry in request.rows
     ]
     return tuple(
         WantedRun(
-            spec=spec,
+            spec=request.spec,
             config=config,
             evaluation=EvaluationConfig(),
             row=row,
             key=training_key(config, corpus),
             corpus=corpus.fingerprint,
-            extras=_EXTRAS.get(item, ()),
+            extras=_EXTRAS.get(request.item, ()),
         )
         for row, config in configs
     )
 
 
-def row_config(row: Row, *, preset: Preset, seed: int, epochs: int = PAPER_EPOCHS) -> TrainConfig:
+def row_config(row: Row, preset: Preset, seed: int, epochs: int = PAPER_EPOCHS) -> TrainConfig:
     """How a row is trained: the paper's model, its learning rate, batch size and patience."""
     return TrainConfig(
         preset=preset,

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from filelock import FileLock, Timeout
@@ -16,16 +15,9 @@ from safr_study.cluster.slots import plan_slots, time_left
 from safr_study.data import EncodedCorpus, encoded_corpus
 from safr_study.errors import BadInput, StudyIncomplete, StudyInterrupted
 from safr_study.features.paper.compare import Reproduction, reproduce_item
-from safr_study.features.paper.lines import RunLine, append_line, line_path, read_file
+from safr_study.features.paper.lines import RunLine, append_line, read_file
 from safr_study.features.paper.measure import measure_paper_run
-from safr_study.features.paper.rows import (
-    PAPER_EPOCHS,
-    Item,
-    WantedRun,
-    item_rows,
-    paper_dataset,
-    wanted_runs,
-)
+from safr_study.features.paper.rows import RunRequest, WantedRun, wanted_runs
 from safr_study.home import Home
 from safr_study.ledger.driver_lock import Lease
 from safr_study.ledger.retention import tidy_states
@@ -33,33 +25,11 @@ from safr_study.object_store import check_place, is_url, join
 from safr_study.records.run import RunResult
 from safr_study.runner.source import FixedSource
 from safr_study.runner.task import RunTask, make_trial_root
-from safr_study.settings import CorpusSpec, Preset, Resources, fingerprint_of
+from safr_study.settings import Resources, fingerprint_of
 from safr_study.text import duration
 
 _FOLDER = "reproduce"
 """Name of the folder of the trained models, and beginning of that of Ray's own state."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """What the user asked for."""
-
-    item: Item
-    spec: CorpusSpec
-    seeds: int
-    """Number of seeds, from 0 on."""
-    preset: Preset
-    results: Path
-    """Folder of the lines."""
-    epochs: int = PAPER_EPOCHS
-    workers: int | None = None
-    """Runs at once; ``None``: one for each GPU, else one for each core."""
-    only: tuple[str, ...] = ()
-    """Names of rows; none: all of the item's."""
-    address: str | None = None
-    """Ray; ``None``: a cluster on this machine for the time of the runs."""
-    checkpoints_url: str | None = None
-    """Object store of the trained models; ``None``: the home."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +38,6 @@ class RunPlan:
 
     request: RunRequest
     corpus: EncodedCorpus
-    file: Path
     wanted: tuple[WantedRun, ...]
     missing: tuple[WantedRun, ...]
     workers: int | None
@@ -81,7 +50,7 @@ class RunPlan:
         request, missing = self.request, len(self.missing)
         head = (
             f"{request.item} on {request.spec.dataset}, preset {request.preset}: "
-            f"{len(self.wanted)} runs, {len(self.wanted) - missing} of them in {self.file}"
+            f"{len(self.wanted)} runs, {len(self.wanted) - missing} of them in {request.file}"
         )
         if not missing:
             return [head]
@@ -110,17 +79,8 @@ def plan_runs(request: RunRequest, home: Home) -> RunPlan:
         raise BadInput(
             "dataset", f"{request.spec.dataset} has no test split, which the tables are of"
         )
-    wanted = wanted_runs(
-        request.item,
-        request.spec,
-        corpus,
-        seeds=request.seeds,
-        preset=request.preset,
-        epochs=request.epochs,
-        only=request.only,
-    )
-    file = line_path(request.results, request.spec.dataset, request.preset)
-    lines = read_file(file)
+    wanted = wanted_runs(request, corpus)
+    lines = read_file(request.file)
     missing = tuple(run for run in wanted if find_line(run, lines) is None)
     workers = request.workers
     if workers is None and request.address is None:
@@ -131,7 +91,7 @@ def plan_runs(request: RunRequest, home: Home) -> RunPlan:
     seconds = None
     if alike and workers is not None:
         seconds = time_left([sum(alike) / len(alike)] * len(missing), workers)
-    return RunPlan(request, corpus, file, wanted, missing, workers, seconds)
+    return RunPlan(request, corpus, wanted, missing, workers, seconds)
 
 
 def find_line(wanted: WantedRun, lines: Sequence[RunLine]) -> RunLine | None:
@@ -162,7 +122,7 @@ def drive_on_ray(source_for: Callable[[float], FixedSource], plan: RunPlan, home
         slots = plan_slots(asked, nodes)
         # The results file is locked by the caller: no other driver fills it.
         lease = Lease(time.time())
-        results = fingerprint_of([str(plan.file.resolve())])[:12]
+        results = fingerprint_of([str(plan.request.file.resolve())])[:12]
         try:
             run(
                 source_for(slots.gpus_per_trial),
@@ -221,7 +181,7 @@ def run_missing(
             [_task(number, run, folder, gpus) for number, run in enumerate(plan.missing)],
             store,
             title=f"{request.item} on {request.spec.dataset}",
-            results=str(plan.file),
+            results=str(request.file),
             work=measure_paper_run,
         )
 
@@ -232,7 +192,7 @@ def run_missing(
             interrupted = drive(source_for, plan, home)
         except KeyboardInterrupt:
             interrupted = True
-    lines = read_file(plan.file)
+    lines = read_file(request.file)
     kept = [find_line(run, lines) for run in plan.wanted]
     if not is_url(folder):
         # What a killed driver did not come to.
@@ -266,9 +226,7 @@ def reproduce(
         ServiceUnreachable: the data set is nowhere on this machine and the hub does not answer, or
             the cluster's head is gone.
     """
-    dataset = request.spec.dataset
-    entries = item_rows(request.item, dataset, request.only)
-    file = line_path(request.results, dataset, request.preset)
+    file = request.file
     lock = file.with_name(f".{file.stem}.lock")
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
@@ -284,16 +242,9 @@ def reproduce(
         ) from None
     if not lines:
         raise StudyIncomplete(
-            f"no run of {request.item} on {dataset} could be finished; {failures[0]}"
+            f"no run of {request.item} on {request.spec.dataset} could be finished; {failures[0]}"
         )
-    return reproduce_item(
-        request.item,
-        entries,
-        lines,
-        paper_dataset=paper_dataset(dataset),
-        seeds=request.seeds,
-        failures=failures,
-    )
+    return reproduce_item(request, lines, failures)
 
 
 def _models(request: RunRequest, home: Home) -> str:

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 
-from safr_study.features.paper.compare import PaperComparison, Reproduction, RowOutcome
-from safr_study.features.paper.curves import CapacityNumber, CurvePoint
+from safr_study.features.paper.compare import (
+    MetricOutcome,
+    PaperComparison,
+    Reproduction,
+    RowOutcome,
+)
+from safr_study.features.paper.curves import CapacityNumber, CurvePoint, RankingOutcome
 from safr_study.features.paper.lines import VMASK_ROW
+from safr_study.features.paper.numbers import tidy_records
 from safr_study.features.paper.rows import METRICS, Metric
 from safr_study.records import to_plain
 from safr_study.render.text_table import TextPage, TextTable
@@ -67,13 +74,13 @@ def _levels(result: Reproduction, comparison: PaperComparison, wide: bool) -> Te
     names = METRIC_NAMES if wide else _SHORT
     rows: list[tuple[str, ...]] = []
     for outcome in comparison.rows:
-        ours = tuple(_cell(metric.ours, wide) for metric in outcome.metrics)
-        papers = tuple(f"{metric.paper:.2f} {_in(metric.inside)}" for metric in outcome.metrics)
-        name = _marked(outcome)
+        ours = [_cell(metric.ours, wide) for metric in outcome.metrics]
+        papers = [_paper_cell(metric) for metric in outcome.metrics]
+        name, runs = _marked(outcome), len(outcome.seeds)
         if wide:
-            runs = len(outcome.seeds)
+            saturated = f"saturated: {outcome.saturated}/{runs}" if outcome.saturated else ""
             rows.append((name, f"ours, {plural(runs, 'run')}", *ours))
-            rows.append((_saturated(outcome), "paper", *papers))
+            rows.append((saturated, "paper", *papers))
         else:
             rows += [(name, *ours), ("  paper", *papers)]
     return TextTable(
@@ -87,59 +94,51 @@ def _levels(result: Reproduction, comparison: PaperComparison, wide: bool) -> Te
 def _differences(comparison: PaperComparison, wide: bool) -> TextTable:
     noise = comparison.noise["srs"]
     floor = "" if noise is None else f"; noise floor {noise:.2f}"
-    rows = []
-    for outcome in comparison.rows:
-        srs, base = outcome.srs, outcome.entry.row == VMASK_ROW
-        paper = srs.paper_difference
-        rows.append(
-            (
-                _marked(outcome),
-                "" if srs.difference is None else _cell(srs.difference, wide, sign="+"),
-                "" if paper is None else f"{paper:+.2f}",
-                "is compared with" if base else srs.verdict or "",
-                "same" if outcome.same_sign else "other",
-                f"{outcome.rank} ({outcome.paper_rank})",
-            )
-        )
-    return TextTable(
+
+    def paper(row: RowOutcome) -> str:
+        difference = row.srs.paper_difference
+        return "" if difference is None else f"{difference:+.2f}"
+
+    def verdict(row: RowOutcome) -> str:
+        return "is compared with" if row.entry.row == VMASK_ROW else row.srs.verdict or ""
+
+    return TextTable.of(
         f"SRS(30) minus that of lambda (0, 0), paired{floor}; sign and rank of SRS",
-        ("row", ">ours", ">paper", "verdict", "sign", ">rank"),
-        rows,
+        comparison.rows,
+        {
+            "row": _marked,
+            ">ours": lambda row: _cell(row.srs.difference, wide, sign="+"),
+            ">paper": paper,
+            "verdict": verdict,
+            "sign": lambda row: "same" if row.same_sign else "other",
+            ">rank": lambda row: f"{row.rank} ({row.paper_rank})",
+        },
     )
 
 
 def _front(result: Reproduction, comparison: PaperComparison, wide: bool) -> TextTable:
-    rows = [
-        (
-            _marked(outcome),
-            _cell(outcome.metrics[METRICS.index("accuracy")].ours, wide),
-            _cell(outcome.srs.ours, wide),
-            _yes(outcome.on_front),
-            f"{outcome.front_probability:.2f}",
-            _yes(outcome.on_paper_front),
-        )
-        for outcome in comparison.rows
-    ]
-    return TextTable(
+    return TextTable.of(
         f"Front in (accuracy, SRS); P: share of resamples on it{_mark_key(result)}",
-        ("row", ">accuracy", ">SRS(30)", "front", ">P(front)", "paper's"),
-        rows,
+        comparison.rows,
+        {
+            "row": _marked,
+            ">accuracy": lambda row: _cell(row.accuracy.ours, wide),
+            ">SRS(30)": lambda row: _cell(row.srs.ours, wide),
+            "front": lambda row: "yes" if row.on_front else "no",
+            ">P(front)": lambda row: f"{row.front_probability:.2f}",
+            "paper's": lambda row: "yes" if row.on_paper_front else "no",
+        },
     )
 
 
 def _capacities(result: Reproduction, wide: bool) -> TextTable:
-    published = [number.paper for number in result.capacities[0].numbers]
-    rows = [("paper", *(f"{value:.4f}" for value in published), "")]
-    rows += [
-        (
-            f"{reading.layer}-ReLU, PAD {reading.pad}"
-            if wide
-            else f"{reading.layer}, {reading.pad}",
-            *(_capacity_cell(number, wide) for number in reading.numbers),
-            f"{reading.distance:.4f}{'+' if reading.nearest else ' '}",
-        )
-        for reading in result.capacities
-    ]
+    published = (f"{number.paper:.4f}" for number in result.capacities[0].numbers)
+    rows = [("paper", *published, "")]
+    for reading in result.capacities:
+        name = "{}-ReLU, PAD {}" if wide else "{}, {}"
+        ours = (_capacity_cell(number, wide) for number in reading.numbers)
+        distance = f"{reading.distance:.4f}{'+' if reading.nearest else ' '}"
+        rows.append((name.format(reading.layer, reading.pad), *ours, distance))
     return TextTable(
         "Mean capacity at FFN1 by ReLU, PAD; *: paper inside our interval; +: nearest",
         ("reading", ">all", ">important", ">less important", ">distance"),
@@ -160,8 +159,8 @@ def _curves(result: Reproduction, wide: bool) -> TextTable:
         others = {point.k: point for point in random.points}
         for point in top.points:
             k = f"{100 * point.k:g}{' !' if point.saturated else ''}"
-            other = _point_cells(others.get(point.k), wide)
-            rows.append((top.entry.name, k, *_point_cells(point, wide), *other))
+            pair = (_point_cells(one, wide) for one in (point, others.get(point.k)))
+            rows.append((top.entry.name, k, *chain(*pair)))
     return TextTable(
         "Test accuracy without k % of the tokens; in, out: of our interval" + _mark_key(result),
         ("row", "k %", ">top", ">paper", ">random", ">paper"),
@@ -170,53 +169,38 @@ def _curves(result: Reproduction, wide: bool) -> TextTable:
 
 
 def _point_cells(point: CurvePoint | None, wide: bool) -> tuple[str, str]:
-    if point is None:
-        return "", ""
-    paper = "" if point.paper is None else f"{point.paper:.2f} {_in(bool(point.inside))}"
-    return _cell(point.ours, wide), paper
+    return ("", "") if point is None else (_cell(point.ours, wide), _paper_cell(point))
 
 
 def _rankings(result: Reproduction, wide: bool) -> TextTable:
-    rows = [
-        (
-            outcome.row.name,
-            outcome.ranking.replace("_", " "),
-            *(
-                _cell(interval, wide, decimals=3)
-                for interval in (
-                    outcome.average_precision,
-                    outcome.auroc,
-                    outcome.precision_at_gold,
-                )
-            ),
-            ""
-            if outcome.srs is None
-            else _cell(outcome.srs, wide) + (" !" if outcome.saturated else ""),
-        )
-        for outcome in result.rankings
-    ]
-    return TextTable(
+    def srs(one: RankingOutcome) -> str:
+        return _cell(one.srs, wide) + (" !" if one.saturated else "")
+
+    return TextTable.of(
         f"Agreement with the rationale, {result.rankings[0].texts:,} texts, 0 to 1, and SRS by "
         f"the ranking{_mark_key(result)}",
-        ("row", "ranking", ">av. precision", ">AUROC", ">P@|gold|", ">SRS(30)"),
-        rows,
+        result.rankings,
+        {
+            "row": lambda one: one.row.name,
+            "ranking": lambda one: one.ranking.replace("_", " "),
+            ">av. precision": lambda one: _cell(one.average_precision, wide, decimals=3),
+            ">AUROC": lambda one: _cell(one.auroc, wide, decimals=3),
+            ">P@|gold|": lambda one: _cell(one.precision_at_gold, wide, decimals=3),
+            ">SRS(30)": srs,
+        },
     )
 
 
 def _sentiments(result: Reproduction, wide: bool) -> TextTable:
-    rows = [
-        (
-            outcome.row.name,
-            f"{outcome.with_sentiment:.3f}",
-            f"{outcome.without_sentiment:.3f}",
-            _cell(outcome.difference, wide, decimals=3, sign="+"),
-        )
-        for outcome in result.sentiments
-    ]
-    return TextTable(
+    return TextTable.of(
         "Mean capacity of the words of the rationale, and of the others of their text",
-        ("row", ">in", ">others", ">difference"),
-        rows,
+        result.sentiments,
+        {
+            "row": lambda one: one.row.name,
+            ">in": lambda one: f"{one.with_sentiment:.3f}",
+            ">others": lambda one: f"{one.without_sentiment:.3f}",
+            ">difference": lambda one: _cell(one.difference, wide, decimals=3, sign="+"),
+        },
     )
 
 
@@ -228,31 +212,24 @@ def _mark_key(result: Reproduction) -> str:
     return "; !: saturated" if _any_saturated(result) else ""
 
 
-def _saturated(outcome: RowOutcome) -> str:
-    return f"saturated: {outcome.saturated}/{len(outcome.seeds)}" if outcome.saturated else ""
-
-
-def _cell(interval: Interval, wide: bool, *, decimals: int = 2, sign: str = "") -> str:
+def _cell(interval: Interval | None, wide: bool, *, decimals: int = 2, sign: str = "") -> str:
+    if interval is None:
+        return ""
     shown = f"{sign}.{decimals}f"
     if wide:
         return f"{interval.mean:{shown}} [{interval.low:{shown}}, {interval.high:{shown}}]"
     return f"{interval.mean:{shown}} ± {interval.half:.{decimals - 1}f}"
 
 
-def _in(inside: bool) -> str:
-    return "in " if inside else "out"
-
-
-def _yes(true: bool) -> str:
-    return "yes" if true else "no"
+def _paper_cell(number: MetricOutcome | CurvePoint) -> str:
+    if number.paper is None:
+        return ""
+    return f"{number.paper:.2f} {'in ' if number.inside else 'out'}"
 
 
 def _any_saturated(result: Reproduction) -> bool:
     """Whether any run of the item predicts one class without the top tokens."""
-    rows = () if result.comparison is None else result.comparison.rows
-    points = (point for curve in result.curves for point in curve.points)
-    rankings = any(ranking.saturated for ranking in result.rankings)
-    return rankings or any(row.saturated for row in rows) or any(p.saturated for p in points)
+    return any(record.get("saturated_runs") for record in tidy_records(result))
 
 
 def _notes(result: Reproduction) -> Iterator[str]:
@@ -317,7 +294,7 @@ def _agreement_notes(comparison: PaperComparison) -> Iterator[str]:
 
 
 def _reading_notes(result: Reproduction) -> Iterator[str]:
-    methods = dict.fromkeys(interval.method for interval in _intervals(result))
+    methods = list(dict.fromkeys(filter(None, (one["method"] for one in tidy_records(result)))))
     fewer = [
         f"{row.entry.name} {len(row.seeds)}"
         for row in (() if result.comparison is None else result.comparison.rows)
@@ -364,14 +341,3 @@ def _reading_notes(result: Reproduction) -> Iterator[str]:
     if len(result.devices) > 1:
         devices = ", ".join(f"{name} {count}" for name, count in sorted(result.devices.items()))
         yield f"Runs by device: {devices}."
-
-
-def _intervals(result: Reproduction) -> Iterator[Interval]:
-    if result.comparison is not None:
-        for row in result.comparison.rows:
-            yield from (metric.ours for metric in row.metrics)
-    for reading in result.capacities:
-        yield from (n.interval for n in reading.numbers if n.interval is not None)
-    for curve in result.curves:
-        yield from (point.ours for point in curve.points)
-    yield from (ranking.average_precision for ranking in result.rankings)

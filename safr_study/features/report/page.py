@@ -23,11 +23,11 @@ from safr_study.features.study_base.stores import Stores
 from safr_study.records import RankedTrial, TrialRecord, TrialState
 from safr_study.records.scores import is_saturated
 from safr_study.records.warnings import study_warnings, warning_names
-from safr_study.render.format import heading, shown_setting, trial_badges, value_text, values_of
+from safr_study.render.format import heading, shown_setting, trial_badges, value_text
 from safr_study.render.front_page import DATA, SCRIPTS, STYLES, front_chart
 from safr_study.render.html import document, number
 from safr_study.render.result_tables import infeasible_lines
-from safr_study.render.rungs import result_rungs
+from safr_study.render.rungs import rung_reports
 from safr_study.settings import Objective, at_k, flat_settings
 from safr_study.text import Z95, duration
 
@@ -94,7 +94,7 @@ def study_page(report: StudyReport) -> str:
     """
     result, found, compared = report.result, report.confirmation, report.comparison
     trials = [ranked.trial for ranked in result.ranked]
-    rungs = result_rungs(result)
+    rungs = rung_reports(result)
     members = [r.trial for r in result.ranked if r.on_front or r.trial.baseline is not None]
     layers = [(t, one) for t in members if t.scores is not None for one in t.scores.superposition]
     # Capacity is taken in the last block: the last of a trial stays.
@@ -174,7 +174,7 @@ def key_facts(report: StudyReport) -> Iterator[tuple[str, str, str]]:
     """Name, value and a word on it."""
     result = report.result
     if (knee := result.knee) is not None:
-        for objective, value in zip(report.objectives, values_of(knee), strict=True):
+        for objective, value in zip(report.objectives, knee.objectives, strict=True):
             yield f"{heading(objective)} of the knee", value_text(objective, value), "on dev"
     reference = ", ".join(f"{value:.4g}" for value in result.reference_point)
     yield "Hypervolume", f"{result.hypervolume:.1f}", f"from ({reference})"
@@ -198,7 +198,7 @@ def _against_baselines(knee: RankedTrial, report: StudyReport) -> Iterator[str]:
             continue
         shifts = []
         for objective, mine, theirs in zip(
-            report.objectives, values_of(knee), values_of(ranked), strict=True
+            report.objectives, knee.objectives, ranked.objectives, strict=True
         ):
             change = mine - theirs
             sign = "+" if change >= 0 else "−"
@@ -215,7 +215,7 @@ def _named(trial: TrialRecord) -> str:
 
 
 def _all(ranked: RankedTrial, report: StudyReport) -> str:
-    pairs = zip(report.objectives, values_of(ranked), strict=True)
+    pairs = zip(report.objectives, ranked.objectives, strict=True)
     return " and ".join(f"{o.label} {value_text(o, value)}" for o, value in pairs)
 
 

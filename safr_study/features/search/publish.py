@@ -23,10 +23,9 @@ from safr_study.ledger.notes import began, command_of, delivery_ends
 from safr_study.records import StudyResult
 from safr_study.records.study import HistoryPoint
 from safr_study.render.front_page import front_page
-from safr_study.render.history import history_table, hypervolume_history
+from safr_study.render.history import history_table, hypervolume_history, study_log
 from safr_study.render.result_tables import result_table
-from safr_study.render.rungs import result_rungs, rung_rows
-from safr_study.render.study_log import study_log
+from safr_study.render.rungs import rung_reports, rung_rows
 from safr_study.settings import StudySpec
 from safr_study.tracking.study_runs import StudyEnd
 from safr_study.tracking.writer import StudyWriter
@@ -94,7 +93,7 @@ def study_tables(
         "tables/trials.json": result_table(result),
         "tables/hypervolume.json": history_table(history),
     }
-    if rungs := result_rungs(result):
+    if rungs := rung_reports(result):
         tables["tables/rungs.json"] = pd.DataFrame(rung_rows(rungs))
     return tables
 

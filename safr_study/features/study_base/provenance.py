@@ -27,11 +27,8 @@ def source_commit() -> str | None:
         return None
     describe = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40"]
     try:
-        return (
-            subprocess.check_output(
-                describe, stderr=subprocess.DEVNULL, timeout=10, text=True
-            ).strip()
-            or None
-        )
+        quiet = subprocess.DEVNULL
+        said = subprocess.check_output(describe, stderr=quiet, timeout=10, text=True)
+        return said.strip() or None
     except (OSError, subprocess.SubprocessError):
         return None

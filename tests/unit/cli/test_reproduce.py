@@ -16,7 +16,7 @@ import synthetic_runs as runs
 from safr_study.cli.app import main
 from safr_study.data import encoded_corpus
 from safr_study.features.paper.lines import RunLine, append_line
-from safr_study.features.paper.rows import Item, paper, wanted_runs
+from safr_study.features.paper.rows import Item, RunRequest, paper, wanted_runs
 from safr_study.features.paper.runs import reproduce
 from safr_study.settings import CorpusSpec
 
@@ -46,14 +46,8 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
 def finish(item: Item, folder: Path, *, seeds: int, preset: str = "masked") -> list[RunLine]:
     """All the runs of an item, near the paper's numbers, as lines."""
     spec = CorpusSpec(dataset="sst2-treebank")
-    wanted = wanted_runs(
-        item,
-        spec,
-        encoded_corpus(spec),
-        seeds=seeds,
-        preset="masked" if preset == "masked" else "reference",
-        epochs=100,
-    )
+    request = RunRequest(item, spec, seeds, "masked" if preset == "masked" else "reference", folder)
+    wanted = wanted_runs(request, encoded_corpus(spec))
     near = {
         (line.row, line.seed): line for line in runs.table_lines(paper().rows, seeds, preset=preset)
     }

@@ -14,7 +14,7 @@ import pytest
 from markdown_it import MarkdownIt
 from plain_scores import deletion_at
 from scipy import stats
-from synthetic_runs import run_line, table_lines
+from synthetic_runs import request_of, run_line, table_lines
 
 from safr_study.features.paper.compare import (
     PaperComparison,
@@ -29,7 +29,7 @@ from safr_study.features.paper.curves import (
     sentiment_difference,
 )
 from safr_study.features.paper.lines import BASELINE_ROW, VMASK_ROW, Limits, RunLine
-from safr_study.features.paper.output import reproduction_json, reproduction_table
+from safr_study.features.paper.numbers import reproduction_json, reproduction_table
 from safr_study.features.paper.rows import METRICS, PaperRow, paper
 from safr_study.features.paper.view import paper_page
 from safr_study.render.text_table import TextPage, TextTable, latex_escaped
@@ -82,7 +82,7 @@ def test_ours_is_the_student_t_interval_over_the_seeds(metric: str) -> None:
             (np.mean(seen), low, high), abs=1e-9
         )
         assert found.ours.method == "student-t"
-        assert found.paper == getattr(entry.numbers["sst2"], metric)
+        assert found.paper == entry.numbers["sst2"][metric]
         assert found.inside is bool(low <= found.paper <= high)
 
 
@@ -98,7 +98,7 @@ def test_differences_are_paired_over_seeds(metric: str) -> None:
         (interval.low, interval.high), abs=1e-9
     )
     expected = SAFR.numbers["sst2"], paper().named(["vmask"])[0].numbers["sst2"]
-    assert found.paper_difference == getattr(expected[0], metric) - getattr(expected[1], metric)
+    assert found.paper_difference == expected[0][metric] - expected[1][metric]
     assert comparison.noise[metric] == pytest.approx(np.std(base, ddof=1))
 
 
@@ -185,7 +185,7 @@ def test_order_ranks_and_fronts_of_all_the_rows() -> None:
     lines = table_lines(rows, 3)
     comparison = compare_rows(rows, lines, "sst2")
     ours = [np.mean(values(lines, entry, "srs")) for entry in rows]
-    papers = [entry.numbers["sst2"].srs for entry in rows]
+    papers = [entry.numbers["sst2"]["srs"] for entry in rows]
     agreeing = sum(
         np.sign(round(ours[i] - ours[j], 9)) == np.sign(papers[i] - papers[j])
         for i, j in itertools.combinations(range(15), 2)
@@ -227,7 +227,7 @@ def test_nothing_to_compare_is_an_error() -> None:
     with pytest.raises(ValueError, match="no run of these rows"):
         compare_rows(TABLE1[:1], table_lines(TABLE1[1:], 2), "sst2")
     with pytest.raises(ValueError, match="no run to compare"):
-        reproduce_item("table1", TABLE1, [], paper_dataset="sst2", seeds=3)
+        reproduce_item(request_of("table1", 3), [])
 
 
 def test_the_reading_of_table_3_that_is_nearest_is_named() -> None:
@@ -276,11 +276,11 @@ def test_curves_begin_at_the_whole_text_and_have_the_paper_s_points() -> None:
         assert [point.k for point in curve.points] == [0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5]
         numbers = curve.entry.numbers["sst2"]
         at_30 = {
-            "top": numbers.accuracy_capacity_deletion,
-            "random": numbers.accuracy_random_deletion,
+            "top": numbers["accuracy_capacity_deletion"],
+            "random": numbers["accuracy_random_deletion"],
         }
         known = {point.k: point.paper for point in curve.points if point.paper is not None}
-        assert known == {0.0: numbers.accuracy, 0.3: at_30[curve.deletion]}
+        assert known == {0.0: numbers["accuracy"], 0.3: at_30[curve.deletion]}
         whole = values(lines, curve.entry, "accuracy")
         assert curve.points[0].ours.points == pytest.approx(whole)
     top = [deletion_at(line.test, 0.5).accuracy_top for line in lines if line.row == SAFR.row]
@@ -293,16 +293,9 @@ def test_curves_begin_at_the_whole_text_and_have_the_paper_s_points() -> None:
     )
 
 
-def item(name: str, seeds: int = 3, **changes: Any) -> Reproduction:
-    entries = {
-        "table1": TABLE1,
-        "table2": paper().named(paper().table2["sst2"]),
-        "table3": TABLE1[-1:],
-        "table6": paper().rows,
-        "figure3": TABLE1,
-    }[name]
-    lines = table_lines(entries, seeds, **changes)
-    return reproduce_item(name, entries, lines, paper_dataset="sst2", seeds=seeds)
+def item(name: Any, seeds: int = 3, **changes: Any) -> Reproduction:
+    request = request_of(name, seeds)
+    return reproduce_item(request, table_lines(request.rows, seeds, **changes))
 
 
 ITEMS = ("table1", "table2", "table3", "table6", "figure3")
@@ -409,12 +402,9 @@ def test_notes_say_how_to_read_the_numbers() -> None:
 def test_rows_that_lack_runs_and_failures_are_named() -> None:
     lines = [line for line in table_lines(TABLE1, 3) if line.row != SAFR.row or line.seed == 0]
     result = reproduce_item(
-        "table1",
-        TABLE1,
+        request_of("table1", 3),
         [line for line in lines if line.row.vmask],
-        paper_dataset="sst2",
-        seeds=3,
-        failures=["baseline seed 0 failed: the loss is not a finite number"],
+        ["baseline seed 0 failed: the loss is not a finite number"],
     )
     said = " ".join(notes(result))
     assert "Fewer runs than 3: safr(1, 0.1) 1." in said
@@ -427,7 +417,7 @@ def test_rows_that_lack_runs_and_failures_are_named() -> None:
 def test_devices_are_named_where_they_differ() -> None:
     lines = table_lines(TABLE1, 2)
     lines[0] = replace(lines[0], device="cuda")
-    result = reproduce_item("table1", TABLE1, lines, paper_dataset="sst2", seeds=2)
+    result = reproduce_item(request_of("table1", 2), lines)
     assert "Runs by device: cpu 5, cuda 1." in notes(result)
 
 

@@ -27,6 +27,7 @@ from safr_study.features.paper.lines import (
 )
 from safr_study.features.paper.rows import (
     Item,
+    RunRequest,
     WantedRun,
     item_rows,
     row_config,
@@ -35,7 +36,6 @@ from safr_study.features.paper.rows import (
 )
 from safr_study.features.paper.runs import (
     RunPlan,
-    RunRequest,
     find_line,
     plan_runs,
     reproduce,
@@ -189,6 +189,12 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
         append_line(tmp_path / "file", runs.run_line(SAFR, 0))
 
 
+def request(item: Any, spec: CorpusSpec, **changes: Any) -> RunRequest:
+    """One seed of an item, without a place for its lines."""
+    fixed = {"seeds": 1, "preset": "masked", "results": Path("nowhere")}
+    return RunRequest(item, spec, **{**fixed, **changes})
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     return open_home(tmp_path / "home")
@@ -213,7 +219,7 @@ def corpus(spec: CorpusSpec, home: Home) -> EncodedCorpus:
 
 @pytest.fixture
 def wanted(spec: CorpusSpec, corpus: EncodedCorpus) -> tuple[WantedRun, ...]:
-    return wanted_runs("table1", spec, corpus, seeds=1, preset="masked", epochs=100)
+    return wanted_runs(request("table1", spec), corpus)
 
 
 @pytest.mark.parametrize(
@@ -251,7 +257,7 @@ def test_rows_are_picked_by_their_names_and_keep_the_paper_s_order(
 ) -> None:
     only = ["safr(0.1, 0.1)", "vmask"]
     assert [entry.row.name for entry in item_rows("table6", "imdb", only)] == only[::-1]
-    found = wanted_runs("table6", spec, corpus, seeds=2, preset="masked", epochs=100, only=only[:1])
+    found = wanted_runs(request("table6", spec, seeds=2, only=(only[0],)), corpus)
     assert [run.label for run in found] == ["safr(0.1, 0.1) seed 0", "safr(0.1, 0.1) seed 1"]
     with pytest.raises(BadInput, match=r"table1 has no row 'vmsk'; it has baseline, vmask, safr"):
         item_rows("table1", "imdb", ["vmsk"])
@@ -260,7 +266,7 @@ def test_rows_are_picked_by_their_names_and_keep_the_paper_s_order(
 def test_wanted_runs_go_seed_by_seed_with_the_paper_s_training(
     spec: CorpusSpec, corpus: EncodedCorpus
 ) -> None:
-    found = wanted_runs("table6", spec, corpus, seeds=2, preset="reference", epochs=100)
+    found = wanted_runs(request("table6", spec, seeds=2, preset="reference"), corpus)
     assert [run.config.seed for run in found] == [0] * 15 + [1] * 15
     assert len({run.key for run in found}) == 30
     baseline, safr = found[0].config, found[10].config
@@ -275,11 +281,7 @@ def test_only_figure_3_and_table_3_ask_for_the_long_measuring(
     spec: CorpusSpec, corpus: EncodedCorpus
 ) -> None:
     long = {
-        item: {
-            run.extras
-            for run in wanted_runs(item, spec, corpus, seeds=1, preset="masked", epochs=100)
-        }
-        for item in ITEMS
+        item: {run.extras for run in wanted_runs(request(item, spec), corpus)} for item in ITEMS
     }
     plain: set[tuple[str, ...]] = {()}
     assert long == {
@@ -328,8 +330,7 @@ def test_settings_of_training_and_evaluation_are_in_the_key(
     spec: CorpusSpec, corpus: EncodedCorpus
 ) -> None:
     def key(**changes: Any) -> str:
-        settings: dict[str, Any] = {"seeds": 1, "preset": "masked", "epochs": 100}
-        return wanted_runs("table3", spec, corpus, **{**settings, **changes})[0].key
+        return wanted_runs(request("table3", spec, **changes), corpus)[0].key
 
     assert len({key(), key(preset="reference"), key(epochs=9)}) == 3
     assert row_config(SAFR, preset="masked", seed=0).epochs == 100

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from plain_scores import a_deletion, changed, deletion_at
 from scipy import stats
-from synthetic_runs import run_line
+from synthetic_runs import request_of, run_line
 
 from safr_study.errors import BadInput
 from safr_study.features.paper.compare import (
@@ -17,7 +17,8 @@ from safr_study.features.paper.compare import (
 )
 from safr_study.features.paper.curves import compare_rankings, compare_sentiment
 from safr_study.features.paper.lines import RunLine
-from safr_study.features.paper.output import reproduction_json, reproduction_table, write_item
+from safr_study.features.paper.numbers import reproduction_json, reproduction_table
+from safr_study.features.paper.output import write_item
 from safr_study.features.paper.rows import item_rows, paper
 from safr_study.features.paper.view import paper_page
 
@@ -41,7 +42,7 @@ def line(entry, seed: int) -> RunLine:
 
 def result(seeds: int) -> Reproduction:
     lines = [line(entry, seed) for entry in TABLE1 for seed in range(seeds)]
-    return reproduce_item("rationale", TABLE1, lines, paper_dataset="sst2", seeds=seeds)
+    return reproduce_item(request_of("rationale", seeds), lines)
 
 
 def test_each_ranking_has_its_interval_over_the_seeds() -> None:

@@ -73,9 +73,9 @@ def test_it_runs_while_somebody_holds_it(ledger: Ledger, home: Home, stores: Sto
         assert found.seconds_left == pytest.approx((9.0 * 2 + 0.0) / 3 * 5 - 6.0)
         assert not found.ending
         (summary,) = list_studies(stores)[0]
-        assert (summary.running, summary.stopped, summary.unfinished) == (True, 1, 1)
+        assert (summary["running"], summary["stopped"], summary["unfinished"]) == (True, 1, 1)
     (summary,) = list_studies(stores)[0]
-    assert not summary.running
+    assert not summary["running"]
 
 
 def test_a_trial_that_failed_is_done_again_by_the_next_driver_only(
@@ -103,7 +103,7 @@ def test_a_trial_that_misses_a_constraint_is_complete_in_the_list_too(
     for number in ask(made, 2):
         complete(made, number, (60.0 + number, 1.0), violations=(1.0 - number,))
     (summary,) = list_studies(stores)[0]
-    assert (summary.complete, summary.unfinished) == (2, 0)
+    assert (summary["complete"], summary["unfinished"]) == (2, 0)
     assert study_status("s", stores).complete == 2
 
 
@@ -124,7 +124,7 @@ def test_a_torn_journal_is_read_and_left_as_it_is(
     torn = whole + whole.splitlines(keepends=True)[-1][:20]
     path.write_bytes(torn)
     assert study_status("s", stores).complete == 2
-    assert list_studies(stores)[0][0].complete == 2
+    assert list_studies(stores)[0][0]["complete"] == 2
     assert path.read_bytes() == torn
 
 

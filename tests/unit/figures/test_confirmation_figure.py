@@ -8,6 +8,7 @@ import pytest
 from plain_scores import plain_scores
 
 from safr_study.errors import BadInput
+from safr_study.figures.canvas import Page
 from safr_study.figures.confirmation import confirmation_figure
 from safr_study.pareto import rank_study
 from safr_study.records import StudyResult, TrialRecord, TrialState
@@ -71,7 +72,7 @@ def confirmed(
 
 
 def drawn(path: Path, confirmation: Confirmation) -> ET.Element:
-    confirmation_figure(confirmation, path, title="Study s1, confirmed", caption="the caption")
+    confirmation_figure(confirmation, Page(path, "Study s1, confirmed", "the caption"))
     return ET.fromstring(path.read_text(encoding="utf-8"))
 
 

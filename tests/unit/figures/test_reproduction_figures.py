@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from safr_study.errors import BadInput
+from safr_study.figures.canvas import Page
 from safr_study.figures.curves import Curve, curves_figure
-from safr_study.figures.reproduction import Reading, TradeoffPoint, means_figure, tradeoff_figure
+from safr_study.figures.reproduction import TradeoffPoint, means_figure, tradeoff_figure
 
 SVG = "{http://www.w3.org/2000/svg}"
 SHARES = (0.0, 0.1, 0.3, 0.5)
@@ -48,10 +49,10 @@ PAPER = [
     TradeoffPoint(point.name, (point.at[0] - 0.5, point.at[1] + 1), point.on_front)
     for point in OURS
 ]
-READINGS = [
-    Reading("pre-ReLU, PAD out", (0.19, 0.41, 0.1), ((0.18, 0.2), None, (0.09, 0.11))),
-    Reading("post-ReLU, PAD in", (0.3, 0.6, 0.2), (None, None, None)),
-]
+READINGS = {
+    "pre-ReLU, PAD out": [(0.19, (0.18, 0.2)), (0.41, None), (0.1, (0.09, 0.11))],
+    "post-ReLU, PAD in": [(0.3, None), (0.6, None), (0.2, None)],
+}
 
 
 def page(path: Path) -> ET.Element:
@@ -82,7 +83,7 @@ def line(axes: Axes, gid: str) -> tuple[list[float], list[float]]:
 def test_curves_are_drawn_with_bands_and_the_paper_s_points(
     tmp_path: Path, figures: list[Figure]
 ) -> None:
-    curves_figure(CURVES, tmp_path / "a.svg", title="Figure 3", caption="400 texts")
+    curves_figure(CURVES, Page(tmp_path / "a.svg", "Figure 3", "400 texts"))
     (axes,) = figures[0].axes
     for drawn in CURVES:
         gid = f"{drawn.name}-{drawn.deletion}"
@@ -100,14 +101,14 @@ def test_curves_are_drawn_with_bands_and_the_paper_s_points(
 
 def test_the_page_of_curves_names_its_axes_and_lines(tmp_path: Path) -> None:
     path = tmp_path / "a.svg"
-    curves_figure(CURVES, path, title="Figure 3", caption="400 texts, 9 runs")
+    curves_figure(CURVES, Page(path, "Figure 3", "400 texts, 9 runs"))
     shown = texts(page(path))
     for words in ("tokens deleted, k (%)", "test accuracy (%)", "safr(1, 0.1), random"):
         assert words in shown
     assert "the paper" in " ".join(shown)
     assert "400 texts, 9 runs" in shown
     plain = [replace(drawn, paper=(None,) * 4) for drawn in CURVES]
-    curves_figure(plain, path, title="Figure 3")
+    curves_figure(plain, Page(path, "Figure 3"))
     assert "the paper" not in " ".join(texts(page(path)))
     assert not any(gid.startswith("paper-") for gid in ids(page(path)))
 
@@ -115,7 +116,7 @@ def test_the_page_of_curves_names_its_axes_and_lines(tmp_path: Path) -> None:
 def test_both_fronts_are_staircases_through_their_members(
     tmp_path: Path, figures: list[Figure]
 ) -> None:
-    tradeoff_figure(OURS, PAPER, tmp_path / "a.svg", title="Table 6")
+    tradeoff_figure(OURS, PAPER, Page(tmp_path / "a.svg", "Table 6"))
     left, right = figures[0].axes
     assert left.get_xlim() == right.get_xlim()
     assert left.get_ylim() == right.get_ylim()
@@ -143,7 +144,7 @@ def test_both_fronts_are_staircases_through_their_members(
 
 def test_rows_are_numbered_and_the_legend_names_them(tmp_path: Path) -> None:
     path = tmp_path / "a.svg"
-    tradeoff_figure(OURS, PAPER, path, title="Table 6 (sst2-treebank, preset masked)")
+    tradeoff_figure(OURS, PAPER, Page(path, "Table 6 (sst2-treebank, preset masked)"))
     root = page(path)
     assert {f"label-{side}-{number}" for side in ("ours", "paper") for number in (1, 2, 3, 4)} <= (
         ids(root)
@@ -157,7 +158,7 @@ def test_rows_are_numbered_and_the_legend_names_them(tmp_path: Path) -> None:
 
 
 def test_labels_cover_no_point(tmp_path: Path, figures: list[Figure]) -> None:
-    tradeoff_figure(OURS, PAPER, tmp_path / "a.png", title="Table 6")
+    tradeoff_figure(OURS, PAPER, Page(tmp_path / "a.png", "Table 6"))
     for axes, points in zip(figures[0].axes, (OURS, PAPER), strict=True):
         centres = axes.transData.transform([point.at for point in points])
         notes = [text for text in axes.texts if text.get_gid()]
@@ -171,14 +172,14 @@ def test_labels_cover_no_point(tmp_path: Path, figures: list[Figure]) -> None:
 def test_capacities_stand_beside_the_paper_s(tmp_path: Path, figures: list[Figure]) -> None:
     groups = ["all", "important", "less important"]
     published = [0.1925, 0.4141, 0.0975]
-    means_figure(groups, READINGS, published, tmp_path / "a.svg", title="Table 3")
+    means_figure(groups, READINGS, published, Page(tmp_path / "a.svg", "Table 3"))
     (axes,) = figures[0].axes
     assert [label.get_text() for label in axes.get_xticklabels()] == groups
     (lines,) = [part for part in axes.collections if part.get_gid() == "paper"]
     assert [segment[0][1] for segment in lines.get_segments()] == published
-    for reading in READINGS:
-        xs, ys = line(axes, f"reading-{reading.name}")
-        assert tuple(ys) == reading.values
+    for name, values in READINGS.items():
+        xs, ys = line(axes, f"reading-{name}")
+        assert list(zip(ys, (ends for _, ends in values), strict=True)) == values
         assert [round(x) for x in xs] == [0, 1, 2]
     assert axes.get_ylim()[0] == 0
 
@@ -188,11 +189,11 @@ def test_pictures_are_repeated_exactly_and_other_kinds_refused(kind: str, tmp_pa
     def draw(name: str) -> bytes:
         path = tmp_path / name
         if kind == "curves":
-            curves_figure(CURVES, path, title="t")
+            curves_figure(CURVES, Page(path, "t"))
         elif kind == "tradeoff":
-            tradeoff_figure(OURS, PAPER, path, title="t")
+            tradeoff_figure(OURS, PAPER, Page(path, "t"))
         else:
-            means_figure(["a", "b", "c"], READINGS, [0.1, 0.2, 0.3], path, title="t")
+            means_figure(["a", "b", "c"], READINGS, [0.1, 0.2, 0.3], Page(path, "t"))
         return path.read_bytes()
 
     assert draw("a.svg") == draw("b.svg")

@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safr_study.pareto import rank_study
-from safr_study.records import EpochReport, LossTerms, TrialRecord, TrialState, to_plain
+from safr_study.records import (
+    EpochReport,
+    LossTerms,
+    StudyResult,
+    TrialRecord,
+    TrialState,
+    to_plain,
+)
 from safr_study.render.rungs import RungReport, rung_lines, rung_reports, rung_rows
 
 OBJECTIVES = ("accuracy", "sufficiency@20")
@@ -61,7 +68,8 @@ def trial(
 
 
 def report(*trials: TrialRecord, rungs: tuple[int, ...] = (2,)) -> tuple[RungReport, ...]:
-    return rung_reports(trials, rungs=rungs, objectives=OBJECTIVES, reference_point=REFERENCE)
+    result = rank_study("s", "sst2", OBJECTIVES, REFERENCE, trials, len(trials))
+    return rung_reports(replace(result, rungs=rungs))
 
 
 STUDY = (
@@ -91,7 +99,7 @@ def test_what_the_run_ons_would_have_added_by_hand() -> None:
     # Trial 4 is dominated.
     assert (first.run_ons_ended, first.front_missed) == (2, 1)
     assert first.hypervolume_missed == pytest.approx(150.0)
-    assert (second.run_ons_ended, second.front_missed, second.hypervolume_missed) == (0, 0, 0.0)
+    assert (second.run_ons_ended, second.front_missed, second.hypervolume_missed) == (0, None, None)
 
 
 def test_a_run_on_that_breaks_a_constraint_is_no_regret() -> None:
@@ -143,7 +151,7 @@ def test_a_value_that_is_no_number_is_left_out_of_its_correlation() -> None:
 
 def test_no_trials_and_no_rungs() -> None:
     (empty,) = report()
-    assert (empty.judged, empty.ended, empty.hypervolume_missed) == (0, 0, 0.0)
+    assert (empty.judged, empty.ended, empty.hypervolume_missed) == (0, 0, None)
     assert [one.tau for one in empty.correlations] == [None, None]
     assert report(*STUDY, rungs=()) == ()
 
@@ -170,7 +178,7 @@ def test_rows_are_plain_and_say_nothing_where_nothing_is_known() -> None:
 
 def test_objectives_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="shorter"):
-        rung_reports(STUDY, rungs=(2,), objectives=OBJECTIVES, reference_point=(1.0,))
+        rung_reports(StudyResult("s", "sst2", OBJECTIVES, (1.0,), 0.0, (), STUDY, rungs=(2,)))
 
 
 @pytest.mark.parametrize(

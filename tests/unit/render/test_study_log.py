@@ -5,7 +5,7 @@ from dataclasses import replace
 from synthetic_study import complete_trial, ranked_study, study_spec, trial
 
 from safr_study.records import TrialState
-from safr_study.render.study_log import study_log
+from safr_study.render.history import study_log
 
 
 def test_the_log_tells_every_trial_in_the_order_of_their_ends() -> None:

@@ -31,7 +31,7 @@ from safr_study.settings.space_files import find_space
 
 EPOCH = EpochReport(1, LossTerms(0.7, 0.7, None, None), 61.0, 0.65, 0.5, 16.0, True, 1.5)
 SCORES = made_scores("dev", 200, 80.5, 2.8, 50.0, 0.4, (a_deletion(0.3, 0.29, 60.0, 20.5, 3.0),))
-DONE = run_result(Replicate(0, (80.5, 20.5)), scores=SCORES, reports=(EPOCH,))
+DONE = run_result(Replicate(0, (80.5, 20.5)), scores=SCORES, epochs=1)
 
 
 class Watcher:
@@ -135,12 +135,15 @@ def test_trials_of_a_dead_driver_come_first_under_their_numbers(home: Home) -> N
     assert source.next() is None
 
 
-def test_an_epoch_that_was_saved_but_not_reported_is_not_lost(home: Home) -> None:
+def test_an_epoch_that_was_saved_but_not_heard_of_is_not_lost(home: Home) -> None:
     source = source_of(home, spec())
     task = begun(source)
     second = replace(EPOCH, epoch=2, dev_accuracy=70.0)
     source.on_epoch(task, second)
-    source.on_end(task, replace(DONE, reports=(EPOCH, second)))
+    # A worker that resumes tells all that it has saved, also where nothing is left to train.
+    for told in (EPOCH, second):
+        source.on_epoch(task, told)
+    source.on_end(task, DONE)
     assert ledger(home).trial(0).epochs == (EPOCH, second)
 
 
@@ -288,6 +291,7 @@ def test_the_objectives_of_several_seeds_are_their_means(home: Home) -> None:
     task = begun(source)
     assert task.more_seeds == (1, 2)
     seeds = tuple(Replicate(seed, (80.0 + seed, 20.0)) for seed in range(3))
+    source.on_epoch(task, EPOCH)
     source.on_end(task, replace(DONE, replicates=seeds))
     trial = ledger(home).trial(0)
     assert trial.values == (81.0, 20.0)
