@@ -6,6 +6,7 @@ can be worked out by hand.
 
 from __future__ import annotations
 
+from functools import cache
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -31,6 +32,7 @@ Floats = NDArray[np.float64]
 Hidden = Literal["cues", "words"]
 
 
+@cache
 def planted(variant: str) -> EncodedCorpus:
     """The corpus of a variant with all of its words."""
     spec = CorpusSpec(dataset=f"planted:{variant}", min_count=1)
