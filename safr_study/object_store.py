@@ -85,22 +85,11 @@ def remove(place: str) -> None:
     """
     with _answering(place):
         system, path = _open(place)
-        for _, name in _files(system, path):
+        for name in _files(system, path):
             system.delete_file(f"{path}/{name}")
         if system.type_name == "local":
             with contextlib.suppress(FileNotFoundError):
                 system.delete_dir(path)
-
-
-def size(place: str) -> int:
-    """Bytes of all files below a place.
-
-    Raises:
-        ServiceUnreachable: the store does not answer.
-    """
-    with _answering(place):
-        system, path = _open(place)
-        return sum(found for found, _ in _files(system, path))
 
 
 def children(place: str) -> list[str]:
@@ -157,7 +146,7 @@ class Mirror:
 
         with _answering(self._place):
             system, path = _open(self._place)
-            for _, name in _files(system, path):
+            for name in _files(system, path):
                 target = _inside(self._folder, name)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 copy_files(f"{path}/{name}", str(target), system, LocalFileSystem())
@@ -172,7 +161,7 @@ class Mirror:
         now = self._found()
         with _answering(self._place):
             system, path = _open(self._place)
-            for name in sorted(now, key=lambda one: (one.endswith(".json"), one)):
+            for name in sorted(now, key=_json_last):
                 if self._known.get(name) != now[name]:
                     _put(system, self._folder / name, f"{path}/{name}")
                     self._known[name] = now[name]
@@ -226,17 +215,17 @@ def _put(system: FileSystem, file: Path, path: str) -> None:
     copy_files(str(file), path, LocalFileSystem(), system)
 
 
-def _files(system: FileSystem, path: str) -> list[tuple[int, str]]:
-    """Sizes of all files below a path, and their names relative to it; JSON last."""
+def _files(system: FileSystem, path: str) -> list[str]:
+    """Names of all files below a path, relative to it; JSON last."""
     from pyarrow.fs import FileSelector, FileType
 
     found = system.get_file_info(FileSelector(path, allow_not_found=True, recursive=True))
-    files = [
-        (info.size, info.path.removeprefix(f"{path}/"))
-        for info in found
-        if info.type == FileType.File
-    ]
-    return sorted(files, key=lambda pair: (pair[1].endswith(".json"), pair[1]))
+    names = [info.path.removeprefix(f"{path}/") for info in found if info.type == FileType.File]
+    return sorted(names, key=_json_last)
+
+
+def _json_last(name: str) -> tuple[bool, str]:
+    return name.endswith(".json"), name
 
 
 @contextlib.contextmanager

@@ -44,12 +44,8 @@ class Explained:
         Columns: ``word``, ``capacity`` (in [0, 1]), ``rank`` (0 = the highest), ``top`` (of the
         30 % that SRS(30) deletes), ``keep_probability`` (missing without VMASK) and ``known``.
         """
-        rows = [
-            (word.text, word.capacity, word.rank, word.top, word.keep_probability, word.known)
-            for word in self.record.words
-        ]
-        columns = ["word", "capacity", "rank", "top", "keep_probability", "known"]
-        return pd.DataFrame(rows, columns=columns)
+        words = pd.DataFrame(self.record.words).rename(columns={"text": "word"})
+        return words[["word", "capacity", "rank", "top", "keep_probability", "known"]]
 
     def write(self, path: str | Path) -> list[Path]:
         """Write a page (.html) or a picture (.png, .svg); what was written.

@@ -19,7 +19,6 @@ from safr_study.evaluation.deletion import (
     deletion_counts,
     random_scores,
     rank_tokens,
-    without_bottom,
     without_top,
 )
 from safr_study.evaluation.prediction import Predictor
@@ -205,7 +204,8 @@ def delete_and_score(
         if room is not None:
             measures["headroom"] = Measure(room)
     if want.bottom:
-        least = predict(without_bottom(ranks, split.offsets, counts)).argmax(axis=1) == labels
+        but_bottom = ~without_top(ranks, split.offsets, split.lengths - counts)
+        least = predict(but_bottom).argmax(axis=1) == labels
         measures["accuracy_bottom"] = Measure(accuracy(least))
         measures["contrast"] = gain(least, right_top)
     if want.alone:

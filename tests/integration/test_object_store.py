@@ -9,7 +9,7 @@ import pytest
 from services import BUCKET, s3_server
 
 from safr_study.errors import ServiceUnreachable
-from safr_study.object_store import Mirror, check_place, children, local_copy, remove, size
+from safr_study.object_store import Mirror, check_place, children, local_copy, remove
 
 pytestmark = pytest.mark.cluster
 LARGE = 12 * 1024 * 1024
@@ -26,6 +26,12 @@ def keys() -> Iterator[dict[str, str]]:
 def _reached(keys: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in keys.items():
         monkeypatch.setenv(name, value)
+
+
+def size(place: str) -> int:
+    """Bytes of all files below a place."""
+    with local_copy(place) as copy:
+        return sum(path.stat().st_size for path in copy.rglob("*") if path.is_file())
 
 
 def test_a_folder_goes_there_and_comes_back(tmp_path: Path) -> None:
