@@ -44,8 +44,12 @@ class Explained:
         Columns: ``word``, ``capacity`` (in [0, 1]), ``rank`` (0 = the highest), ``top`` (of the
         30 % that SRS(30) deletes), ``keep_probability`` (missing without VMASK) and ``known``.
         """
-        words = pd.DataFrame(self.record.words).rename(columns={"text": "word"})
-        return words[["word", "capacity", "rank", "top", "keep_probability", "known"]]
+        rows = [
+            (word.text, word.capacity, word.rank, word.top, word.keep_probability, word.known)
+            for word in self.record.words
+        ]
+        columns = ["word", "capacity", "rank", "top", "keep_probability", "known"]
+        return pd.DataFrame(rows, columns=columns)
 
     def write(self, path: str | Path) -> list[Path]:
         """Write a page (.html) or a picture (.png, .svg); what was written.
