@@ -120,7 +120,7 @@ def test_no_name_in_a_store_leads_out_of_the_folder(
     tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     write(tmp_path / "store", x="1")
-    monkeypatch.setattr(objects, "_files", lambda *_: [(1, name)])
+    monkeypatch.setattr(objects, "_files", lambda *_: [name])
     with pytest.raises(CorruptCheckpoint, match="leads out of its folder"), local_copy(place):
         pass
 
