@@ -38,7 +38,7 @@ def join(place: str, *names: str) -> str:
     return str(Path(place).joinpath(*names))
 
 
-def check_place(url: str, field: str) -> str:
+def check_place(url: str) -> str:
     """An URL as it was given, without a slash at its end, if files can be kept there.
 
     Raises:
@@ -49,20 +49,20 @@ def check_place(url: str, field: str) -> str:
     example = "s3://BUCKET/PREFIX"
     if parts.scheme not in SCHEMES or not (parts.netloc or parts.scheme == "file"):
         raise BadInput(
-            field,
+            "checkpoints",
             f"{redacted_address(url)!r} is no URL of {', '.join(SCHEMES)}; write for example "
             f"{example}, or file:///FOLDER for one that all nodes share",
         )
     if "@" in parts.netloc and parts.scheme in ("s3", "gs"):
         raise BadInput(
-            field,
+            "checkpoints",
             f"{redacted_address(url)!r} has a key in it, which would be shown in many places; "
             "give keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or a profile, and write "
             f"{example}",
         )
     if parts.query or parts.fragment:
         raise BadInput(
-            field,
+            "checkpoints",
             f"{redacted_address(url)!r} has options in it; give the address of an S3-compatible "
             f"store in AWS_ENDPOINT_URL and its region in AWS_DEFAULT_REGION, and write {example}",
         )

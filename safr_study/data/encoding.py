@@ -51,6 +51,11 @@ class EncodedSplit:
         """``[N]`` tokens of each text."""
         return np.diff(self.offsets)
 
+    @property
+    def majority_accuracy(self) -> float:
+        """Accuracy of always naming the most frequent class, percentage points."""
+        return 100.0 * int(np.bincount(self.labels).max()) / self.examples
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedCorpus:
@@ -102,11 +107,6 @@ class EncodedCorpus:
             have = ", ".join(self.splits)
             raise BadInput("split", f"{self.name} has no {name} split; it has {have}")
         return self.splits[name]
-
-    def majority_accuracy(self, name: str) -> float:
-        """Accuracy of always naming the most frequent class of a split, percentage points."""
-        labels = self.split(name).labels
-        return 100.0 * int(np.bincount(labels).max()) / len(labels)
 
 
 def encode_corpus(corpus: Corpus, spec: CorpusSpec) -> EncodedCorpus:

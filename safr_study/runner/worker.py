@@ -155,7 +155,7 @@ class _Run:
             scores=dev.scores,
             epoch=fitted.best_epoch,
         )
-        majority = corpus.majority_accuracy("dev")
+        majority = corpus.dev.majority_accuracy
         violations = [
             [one.violation(scores.value(one.metric), majority) for one in task.constraints]
             for _, scores in measured

@@ -180,7 +180,7 @@ def train_run(run: Run) -> TableLine:
         dataset=run.corpus.dataset,
         corpus=corpus.fingerprint,
         limits={"train": run.corpus.train_limit, "dev": run.corpus.dev_limit},
-        majority_accuracy=corpus.majority_accuracy("dev"),
+        majority_accuracy=corpus.dev.majority_accuracy,
         preset=run.train.preset,
         pair=run.pair,
         seed=run.train.seed,

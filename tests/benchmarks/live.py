@@ -119,7 +119,7 @@ def live_searches(setup: LiveSetup, seed: int, lines: Path | None = None) -> lis
     if len(known) == len(METHODS):
         return [known[method.key] for method in METHODS]
     corpus = encoded_corpus(setup.corpus)
-    reference = (corpus.majority_accuracy("dev"), 0.0)
+    reference = (corpus.dev.majority_accuracy, 0.0)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         best = next((one.best for one in known.values()), None)

@@ -29,7 +29,7 @@ def _reached(keys: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_folder_goes_there_and_comes_back(tmp_path: Path) -> None:
-    place = check_place(f"s3://{BUCKET}/checkpoints/", "checkpoints")
+    place = check_place(f"s3://{BUCKET}/checkpoints/")
     assert place == f"s3://{BUCKET}/checkpoints"
     here = tmp_path / "here"
     (here / "state").mkdir(parents=True)
@@ -58,8 +58,8 @@ def test_a_bucket_that_is_not_there_is_told_without_a_key(
     keys: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ServiceUnreachable, match="checkpoints: s3://nowhere/x") as refused:
-        check_place("s3://nowhere/x", "checkpoints")
+        check_place("s3://nowhere/x")
     assert keys["AWS_SECRET_ACCESS_KEY"] not in str(refused.value)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(ServiceUnreachable, match="AWS_ENDPOINT_URL"):
-        check_place(f"s3://{BUCKET}/x", "checkpoints")
+        check_place(f"s3://{BUCKET}/x")

@@ -144,14 +144,14 @@ def test_a_place_below_another() -> None:
 )
 def test_an_url_that_is_none_is_refused(url: str, says: str) -> None:
     with pytest.raises(BadInput, match=says) as refused:
-        check_place(url, "checkpoints")
+        check_place(url)
     assert str(refused.value).startswith("checkpoints: ")
 
 
 @given(secret=st.text("abcXYZ019+/=", min_size=8, max_size=20).filter(lambda t: "/" not in t))
 def test_a_key_in_an_url_is_refused_and_not_repeated(secret: str) -> None:
     with pytest.raises(BadInput) as refused:
-        check_place(f"s3://user:{secret}@bucket/x", "checkpoints")
+        check_place(f"s3://user:{secret}@bucket/x")
     assert secret not in str(refused.value)
     assert "AWS_SECRET_ACCESS_KEY" in str(refused.value)
 
@@ -160,6 +160,6 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
     with pytest.raises(ServiceUnreachable, match="does not take or give files"):
-        check_place((file / "below").as_uri(), "checkpoints")
-    assert check_place(f"{(tmp_path / 'new').as_uri()}/", "checkpoints").endswith("/new")
+        check_place((file / "below").as_uri())
+    assert check_place(f"{(tmp_path / 'new').as_uri()}/").endswith("/new")
     assert list((tmp_path / "new").iterdir()) == []

@@ -113,7 +113,7 @@ def study_facts(spec: StudySpec, corpus: EncodedCorpus) -> StudyFacts:
         corpus_fingerprint=corpus.fingerprint,
         slug=corpus.slug,
         reference_point=reference_point(
-            (objective.measure for objective in spec.objectives), corpus.majority_accuracy("dev")
+            (objective.measure for objective in spec.objectives), corpus.dev.majority_accuracy
         ),
         provenance=to_plain(provenance(corpus.fingerprint, device=PER_TRIAL)),
         corpus=corpus_facts(corpus),
@@ -155,7 +155,7 @@ def study_plan(
         done=done,
         unfinished=sum(trial.state is TrialState.RUNNING for trial in trials),
         reference_point=reference_point(
-            (objective.measure for objective in spec.objectives), corpus.majority_accuracy("dev")
+            (objective.measure for objective in spec.objectives), corpus.dev.majority_accuracy
         ),
         slots=slots,
         cost=estimate(spec, corpus, slots, total - done),

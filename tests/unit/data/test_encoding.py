@@ -74,7 +74,7 @@ def test_an_encoded_corpus_in_full() -> None:
         "truncated_dev": 0,
         "unknown_dev": 1,
     }
-    assert corpus.majority_accuracy("train") == pytest.approx(200 / 3)
+    assert corpus.train.majority_accuracy == pytest.approx(200 / 3)
     assert describe(corpus) == "mine.csv: 3 train / 2 dev, 2 classes, 3 words, 1 empty text kept"
 
 

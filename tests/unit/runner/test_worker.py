@@ -264,7 +264,7 @@ def test_every_seed_is_trained_as_if_alone_and_the_first_one_is_kept(
 def test_violations_are_means_over_the_seeds_and_zero_where_the_constraint_is_just_kept(
     task: RunTask, corpus: EncodedCorpus
 ) -> None:
-    majority = corpus.majority_accuracy("dev")
+    majority = corpus.dev.majority_accuracy
     constrained = replace(
         task, more_seeds=(4,), constraints=bounds("accuracy >= majority + 60", "accuracy <= 90")
     )

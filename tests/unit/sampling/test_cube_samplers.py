@@ -14,7 +14,7 @@ from asking import Drawn, ask, inside, open_study, run, spaces_of, spec_of, synt
 from safr_study.sampling.cube_samplers import POPULATION, UnitCubeSampler
 from safr_study.sampling.sampler import EXPLORED, build_sampler, suggest
 from safr_study.settings import SamplerName, SearchSpace
-from safr_study.settings.baseline import DEFAULT_BASELINES
+from safr_study.settings.space import DEFAULT_BASELINES
 
 ALL = ("tpe", "nsga2", "gp", "qmc", "random", "grid")
 LEARNING = ("tpe", "nsga2", "gp")
