@@ -35,6 +35,7 @@ def _copying(mlflow: Any) -> Any:
     migrate = mlflow._initialize_tables
     template = sqlite3.connect(":memory:", check_same_thread=False)
 
+    @functools.wraps(migrate)
     def initialize(engine: Any) -> None:
         if engine.dialect.name != "sqlite" or not mlflow._is_empty_database(engine):
             migrate(engine)
