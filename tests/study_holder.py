@@ -46,7 +46,7 @@ def main(home: str, study: str, url: str, then: str) -> None:
         from stored_study import ask, epoch
 
         from safr_study.ledger.ledger import Ledger
-        from safr_study.ledger.notes import stop_requested
+        from safr_study.ledger.stop_flag import stop_requested
         from safr_study.ledger.storage import open_storage
 
         storage = open_storage(open_home(home), url or None, study, create=True)

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from safr_study.data import EncodedSplit, evaluation_batches
+from safr_study.evaluation.gates import gate_openness
 from safr_study.model import SafrClassifier
 from safr_study.settings import PAD, EvaluationConfig
 
@@ -25,16 +26,6 @@ class DevMeasures:
     split without any token."""
     mean_norm: float
     """Mean Euclidean norm of the masked embeddings of the real tokens."""
-
-
-def gate_openness(kept: float | None, tokens: int) -> float | None:
-    """Mean keep-probability in [0, 1]; ``None`` without VMASK, and for a split without any token.
-
-    Args:
-        kept: sum of the keep-probabilities over the real tokens; ``None`` without VMASK.
-        tokens: number of real tokens.
-    """
-    return None if kept is None or not tokens else kept / tokens
 
 
 def measure_dev(

@@ -21,13 +21,13 @@ from safr_study.evaluation.deletion import (
     take_texts,
     tokens_of,
 )
-from safr_study.evaluation.dev import gate_openness
 from safr_study.evaluation.faithfulness import (
     kendall_tau_b,
     leave_one_out,
     log_probability,
     mean_kendall,
 )
+from safr_study.evaluation.gates import gate_openness
 from safr_study.evaluation.prediction import Predictor
 from safr_study.evaluation.rankings import measured_scores, recomputed_ranks, token_scores
 from safr_study.evaluation.srs import Deleted, delete_and_score

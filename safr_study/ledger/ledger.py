@@ -22,7 +22,7 @@ from safr_study.home import Home
 from safr_study.ledger.storage import close_storage, generations, open_storage
 from safr_study.ledger.trial_codec import RUNG, record_of, run_of, run_page
 from safr_study.object_store import join
-from safr_study.records import EpochReport, TrialRecord, TrialState, to_plain
+from safr_study.records import EpochReport, TrialRecord, to_plain
 from safr_study.records.run import RunResult
 from safr_study.sampling import experimental_allowed
 from safr_study.sampling.asha import Decision
@@ -223,18 +223,9 @@ class Ledger:
             self.study.enqueue_trial(enqueued(plan.point, spec.space))
         return self._settle(self.study.ask, number, spec)
 
-    def unfinished(self, spec: StudySpec) -> list[TrialRecord]:
-        """The trials that a dead driver left running, to be resumed from their state, by number.
-
-        One that was cut off before its settings were written gets those that it would have had.
-        """
-        return [
-            trial
-            if trial.parameters
-            else self._settle(partial(self._open, trial.number), trial.number, spec)
-            for trial in self.trials()
-            if trial.state is TrialState.RUNNING
-        ]
+    def draw_again(self, number: int, spec: StudySpec) -> TrialRecord:
+        """Decide the settings of a trial that was cut off before they were written."""
+        return self._settle(partial(self._open, number), number, spec)
 
     def _settle(
         self, begin: Callable[[], optuna.Trial], number: int, spec: StudySpec

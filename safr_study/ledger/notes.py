@@ -1,4 +1,4 @@
-"""Notes of a ledger on its study: its beginning, its command, its way to MLflow, a wish to stop.
+"""Notes of a ledger on its study: its beginning, its command, its way to MLflow.
 
 The ledger has every number before the tracking server hears of it, so MLflow can be written again
 from it. What that needs beside the numbers is one note: where it goes, and what has not arrived.
@@ -9,11 +9,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Self
 
 from safr_study.ledger.ledger import Ledger
-from safr_study.ledger.storage import ledger_errors
 from safr_study.records import to_plain
 from safr_study.redaction import redacted_address, redacted_command
 
@@ -23,8 +21,6 @@ _ONCE = ("--fresh", "--dry-run")
 """Options that would not go on with it."""
 DELIVERY = "delivery"
 """Attribute of the study."""
-STOP = "stop_requested"
-"""Attribute of a study: when its driver was last asked to end, ISO 8601 with its zone."""
 CUT_OFF = "the process that wrote it was killed, or is still writing"
 
 
@@ -105,29 +101,3 @@ def delivery_ends(ledger: Ledger, missing: str | None, *, ended: bool) -> None:
     before = Delivery.of(ledger)
     delivery = Delivery(None if before is None else before.to, missing, ended)
     ledger.study.set_user_attr(DELIVERY, to_plain(delivery))
-
-
-def request_stop(ledger: Ledger) -> None:
-    """Ask the driver that runs the study to end it; what is unfinished waits for the next start.
-
-    A driver that is just starting, or whose clock is ahead, takes the request for an old one: ask
-    again until it has ended.
-    """
-    ledger.study.set_user_attr(STOP, datetime.now(UTC).isoformat())
-
-
-def stop_requested(ledger: Ledger, since: float) -> bool:
-    """Whether the driver is to end: for the driver, every few seconds.
-
-    A ledger that does not answer just now asks for nothing.
-
-    Args:
-        ledger: the study.
-        since: when this driver began, in seconds since the epoch; older requests were for another.
-    """
-    silent: tuple[type[Exception], ...] = (*ledger_errors(), OSError, TypeError, ValueError)
-    try:
-        asked = ledger.study.user_attrs.get(STOP)
-        return asked is not None and datetime.fromisoformat(asked).timestamp() >= since
-    except silent:
-        return False

@@ -14,13 +14,14 @@ from typing import Any, Protocol
 
 from safr_study.cluster.slots import time_left
 from safr_study.ledger.ledger import Ledger
-from safr_study.ledger.notes import stop_requested
+from safr_study.ledger.resume import rebuilt_scheduler, unfinished_trials
 from safr_study.ledger.retention import tidy_trial, trial_folder
+from safr_study.ledger.stop_flag import stop_requested
 from safr_study.records import EpochReport, StudyObserver, TrialRecord, TrialState
 from safr_study.records.run import RunKey, RunResult
 from safr_study.runner.task import RunTask
 from safr_study.runner.worker import Work, train_run
-from safr_study.sampling.asha import Asha, Decision
+from safr_study.sampling.asha import Decision
 from safr_study.sampling.fixed_trials import planned_trials
 from safr_study.settings import StudySpec, trial_config
 
@@ -131,11 +132,11 @@ class SearchSource:
 
     def __post_init__(self) -> None:
         self.title = f"study {self.spec.name!r}"
-        self._unfinished = self.ledger.unfinished(self.spec)
+        self._unfinished = unfinished_trials(self.ledger, self.spec)
         trials = self.ledger.trials()
         self.remaining = max(0, planned_trials(self.spec) - sum(t.counts for t in trials))
         self._left = self.remaining
-        self._asha = _scheduler_after(trials, self.spec)
+        self._asha = rebuilt_scheduler(self.spec, trials)
         self._epochs_run = sum(len(trial.epochs) for trial in trials)
 
     def stop_requested(self, since: float) -> bool:
@@ -228,17 +229,3 @@ class SearchSource:
         tidy_trial(trial_folder(self.checkpoints, trial.number), trial)
         for observer in self.observers:
             observer.trial_ended(trial)
-
-
-def _scheduler_after(trials: Sequence[TrialRecord], spec: StudySpec) -> Asha:
-    """The scheduler as it was after these trials."""
-    asha = Asha(spec.scheduler, spec.objectives, epochs=spec.train.epochs, seed=spec.seed)
-    for trial in trials:
-        for report in trial.epochs:
-            if report.objectives is not None:
-                asha.add(trial.number, report.epoch, report.objectives)
-        if trial.control and trial.stopped_at is not None:
-            asha.add_control(trial.number, trial.stopped_at)
-        if trial.state is TrialState.COMPLETE and trial.values is not None:
-            asha.add_end(trial.number, trial.values)
-    return asha

@@ -34,7 +34,7 @@ from safr_study.features.study_base.results import driven_ledger, load_ledger
 from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.driver_lock import Lease
 from safr_study.ledger.ledger import Ledger
-from safr_study.ledger.notes import Delivery, delivery_ends, stop_requested
+from safr_study.ledger.notes import Delivery, delivery_ends
 from safr_study.ledger.retention import tidy_states
 from safr_study.ledger.run_store import (
     confirmed_runs,
@@ -43,6 +43,7 @@ from safr_study.ledger.run_store import (
     record_run,
     record_test,
 )
+from safr_study.ledger.stop_flag import stop_requested
 from safr_study.object_store import is_url, join
 from safr_study.records import RegisteredModel, TrialRecord
 from safr_study.records.run import RunKey, RunResult

@@ -13,8 +13,9 @@ from safr_study.features.study_base.results import find_ledger, load_ledger, ran
 from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.driver_lock import Driver, driver_of
 from safr_study.ledger.ledger import Ledger
-from safr_study.ledger.notes import Delivery, began, command_of, request_stop, stop_requested
+from safr_study.ledger.notes import Delivery, began, command_of
 from safr_study.ledger.retention import is_inside, keys_of, tree_size
+from safr_study.ledger.stop_flag import request_stop, stop_requested
 from safr_study.records import StudyResult, TrialRecord, TrialState
 from safr_study.sampling.fixed_trials import planned_trials
 from safr_study.settings import StudySpec

@@ -11,7 +11,7 @@ from safr_study.features.search.status import stop_study
 from safr_study.features.study_base.stores import Stores
 from safr_study.home import Home, open_home
 from safr_study.ledger.driver_lock import Driver, driver_of
-from safr_study.ledger.notes import request_stop
+from safr_study.ledger.stop_flag import request_stop
 
 
 @pytest.fixture

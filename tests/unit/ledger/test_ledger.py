@@ -11,6 +11,7 @@ from run_results import run_result
 from safr_study.errors import BadInput, ServiceUnreachable
 from safr_study.home import Home, open_home
 from safr_study.ledger.ledger import Ledger, StudyFacts
+from safr_study.ledger.resume import unfinished_trials
 from safr_study.ledger.storage import open_storage, stored_studies
 from safr_study.records import (
     CheckpointRef,
@@ -184,7 +185,7 @@ def test_unfinished_trials_are_those_still_running(home: Home) -> None:
     finish(ledger, 0)
     ledger.fail(2, "a sentence")
     again = reopened(home)
-    assert [trial.number for trial in again.unfinished(spec)] == [1, 3]
+    assert [trial.number for trial in unfinished_trials(again, spec)] == [1, 3]
     assert again.trial(2).failure == "a sentence"
     assert again.trial(2).state is TrialState.FAILED
 
@@ -206,7 +207,7 @@ def test_a_trial_cut_off_before_its_settings_gets_those_that_it_would_have_had(
         for name in ("lambda_imp.switch", "lambda_inter.switch")[:drawn]:
             trial.suggest_float(name, 0.0, 1.0)
     again = reopened(home)
-    assert again.unfinished(spec) == expected[: number + 1]
+    assert unfinished_trials(again, spec) == expected[: number + 1]
     assert again.ask(spec) == expected[number + 1]
 
 

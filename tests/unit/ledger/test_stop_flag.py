@@ -8,7 +8,7 @@ from stored_study import begin, study_spec
 
 from safr_study.home import open_home
 from safr_study.ledger.ledger import Ledger
-from safr_study.ledger.notes import STOP, request_stop, stop_requested
+from safr_study.ledger.stop_flag import STOP, request_stop, stop_requested
 from safr_study.ledger.storage import open_storage
 
 
