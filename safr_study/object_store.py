@@ -38,7 +38,7 @@ def join(place: str, *names: str) -> str:
     return str(Path(place).joinpath(*names))
 
 
-def check_place(url: str, field: str) -> str:
+def check_place(url: str) -> str:
     """An URL as it was given, without a slash at its end, if files can be kept there.
 
     Raises:
@@ -49,20 +49,20 @@ def check_place(url: str, field: str) -> str:
     example = "s3://BUCKET/PREFIX"
     if parts.scheme not in SCHEMES or not (parts.netloc or parts.scheme == "file"):
         raise BadInput(
-            field,
+            "checkpoints",
             f"{redacted_address(url)!r} is no URL of {', '.join(SCHEMES)}; write for example "
             f"{example}, or file:///FOLDER for one that all nodes share",
         )
     if "@" in parts.netloc and parts.scheme in ("s3", "gs"):
         raise BadInput(
-            field,
+            "checkpoints",
             f"{redacted_address(url)!r} has a key in it, which would be shown in many places; "
             "give keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or a profile, and write "
             f"{example}",
         )
     if parts.query or parts.fragment:
         raise BadInput(
-            field,
+            "checkpoints",
             f"{redacted_address(url)!r} has options in it; give the address of an S3-compatible "
             f"store in AWS_ENDPOINT_URL and its region in AWS_DEFAULT_REGION, and write {example}",
         )
@@ -85,22 +85,11 @@ def remove(place: str) -> None:
     """
     with _answering(place):
         system, path = _open(place)
-        for _, name in _files(system, path):
+        for name in _files(system, path):
             system.delete_file(f"{path}/{name}")
         if system.type_name == "local":
             with contextlib.suppress(FileNotFoundError):
                 system.delete_dir(path)
-
-
-def size(place: str) -> int:
-    """Bytes of all files below a place.
-
-    Raises:
-        ServiceUnreachable: the store does not answer.
-    """
-    with _answering(place):
-        system, path = _open(place)
-        return sum(found for found, _ in _files(system, path))
 
 
 def children(place: str) -> list[str]:
@@ -157,7 +146,7 @@ class Mirror:
 
         with _answering(self._place):
             system, path = _open(self._place)
-            for _, name in _files(system, path):
+            for name in _files(system, path):
                 target = _inside(self._folder, name)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 copy_files(f"{path}/{name}", str(target), system, LocalFileSystem())
@@ -172,7 +161,7 @@ class Mirror:
         now = self._found()
         with _answering(self._place):
             system, path = _open(self._place)
-            for name in sorted(now, key=lambda one: (one.endswith(".json"), one)):
+            for name in sorted(now, key=_json_last):
                 if self._known.get(name) != now[name]:
                     _put(system, self._folder / name, f"{path}/{name}")
                     self._known[name] = now[name]
@@ -226,17 +215,17 @@ def _put(system: FileSystem, file: Path, path: str) -> None:
     copy_files(str(file), path, LocalFileSystem(), system)
 
 
-def _files(system: FileSystem, path: str) -> list[tuple[int, str]]:
-    """Sizes of all files below a path, and their names relative to it; JSON last."""
+def _files(system: FileSystem, path: str) -> list[str]:
+    """Names of all files below a path, relative to it; JSON last."""
     from pyarrow.fs import FileSelector, FileType
 
     found = system.get_file_info(FileSelector(path, allow_not_found=True, recursive=True))
-    files = [
-        (info.size, info.path.removeprefix(f"{path}/"))
-        for info in found
-        if info.type == FileType.File
-    ]
-    return sorted(files, key=lambda pair: (pair[1].endswith(".json"), pair[1]))
+    names = [info.path.removeprefix(f"{path}/") for info in found if info.type == FileType.File]
+    return sorted(names, key=_json_last)
+
+
+def _json_last(name: str) -> tuple[bool, str]:
+    return name.endswith(".json"), name
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -11,10 +12,15 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from made_once import make_once
 from xdist.scheduler import LoadScopeScheduling
 
 # The width of the terminal, which pytest-xdist passes on: a test that needs one gives it itself.
 os.environ.pop("COLUMNS", None)
+# Before numpy and torch are imported: several processes of tests share the cores, where the threads
+# of small products wait for one another.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
 # A slow moment of the machine is no fault of what is tested. A push tries few examples, the same
 # for all; SAFR_TEST_EXAMPLES=300, at night, tries many and new ones: what it finds is news.
 _EXAMPLES = os.environ.get("SAFR_TEST_EXAMPLES")
@@ -60,6 +66,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=place)
 
 
+def pytest_collection_finish() -> None:
+    """Spare the collector of garbage the modules and the tests, which stay to the end."""
+    gc.freeze()
+
+
 def _is_of(file: Path, names: tuple[str, ...]) -> bool:
     return file.parent.name == "integration" and file.name in names
 
@@ -67,6 +78,7 @@ def _is_of(file: Path, names: tuple[str, ...]) -> bool:
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No home, server or cluster of the person who runs the tests is touched."""
+    make_once()
     for name in ("SAFR_STUDY_HOME", "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "RAY_ADDRESS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

@@ -52,7 +52,7 @@ def corpus() -> EncodedCorpus:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def config() -> TrainConfig:
     """A model that trains in a moment, both penalties on."""
     return TrainConfig(

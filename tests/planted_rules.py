@@ -6,6 +6,7 @@ can be worked out by hand.
 
 from __future__ import annotations
 
+from functools import cache
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -20,7 +21,7 @@ from safr_study.data import EncodedCorpus, EncodedSplit, encode_corpus, planted_
 from safr_study.evaluation.deletion import rank_tokens
 from safr_study.evaluation.prediction import Predictor
 from safr_study.evaluation.srs import delete_and_score
-from safr_study.settings import CorpusSpec, DeletionMode
+from safr_study.settings import CorpusSpec, DeletionMode, EvaluationConfig, Wanted
 from safr_study.uncertainty.intervals import normal_interval
 
 CPU = torch.device("cpu")
@@ -31,6 +32,7 @@ Floats = NDArray[np.float64]
 Hidden = Literal["cues", "words"]
 
 
+@cache
 def planted(variant: str) -> EncodedCorpus:
     """The corpus of a variant with all of its words."""
     spec = CorpusSpec(dataset=f"planted:{variant}", min_count=1)
@@ -110,8 +112,7 @@ def measured(
     scores: Floats,
     *,
     k: float = 0.3,
-    draws: int = 10,
-    majority: float = 50.0,
+    random: bool = True,
     mode: DeletionMode = "remove",
 ) -> Any:
     """Rank by any scores, delete, predict, score."""
@@ -120,14 +121,11 @@ def measured(
         delete_and_score(
             predictor,
             split,
-            mode,
+            EvaluationConfig(mode=mode),
+            Wanted(random=random, bottom=True, alone=True),
             ranks=rank_tokens(scores, split.offsets),
             k=k,
             full=predictor.logits(split),
-            draws=draws,
-            bottom=True,
-            alone=True,
-            majority=majority,
         ).values
     )
 

@@ -46,7 +46,7 @@ def training_batches(
     rows = shuffled[np.lexsort((split.lengths[shuffled], pools))]
     batches = np.arange(-(-split.examples // batch_size))
     for batch in rng.permutation(batches):
-        yield _batch(split, rows[batch * batch_size : (batch + 1) * batch_size], pad_to)
+        yield batch_of(split, rows[batch * batch_size : (batch + 1) * batch_size], pad_to)
 
 
 def evaluation_batches(
@@ -62,16 +62,12 @@ def evaluation_batches(
         some = rows[start : start + batch_size]
         longest = pad_to or max(1, int(split.lengths[some[-1]]))
         some = some[: max(1, POSITIONS // longest)]
-        yield _batch(split, some, pad_to)
+        yield batch_of(split, some, pad_to)
         start += len(some)
 
 
-def whole_batch(split: EncodedSplit, *, pad_to: int | None = None) -> Batch:
-    """All the texts, by (length, row)."""
-    return _batch(split, np.argsort(split.lengths, kind="stable"), pad_to)
-
-
-def _batch(split: EncodedSplit, rows: Ints, pad_to: int | None) -> Batch:
+def batch_of(split: EncodedSplit, rows: Ints, pad_to: int | None) -> Batch:
+    """Some rows of a split, in their order, padded to the longest of them or to ``pad_to``."""
     lengths = split.lengths[rows]
     longest = max(1, int(lengths.max()))
     if pad_to is not None and pad_to < longest:

@@ -20,6 +20,7 @@ from safr_study.data.pieces import SPECIAL_WORDS, Tokens, WordPieces, fitting
 from safr_study.data.words import WordSplitter
 from safr_study.errors import BadInput
 from safr_study.settings import UNK, CorpusSpec
+from safr_study.settings.metrics import majority_accuracy
 
 MAX_LEN = 128
 """Tokens kept of each text, where neither the user nor the data set says."""
@@ -51,6 +52,11 @@ class EncodedSplit:
     def lengths(self) -> Ints:
         """``[N]`` tokens of each text."""
         return np.diff(self.offsets)
+
+    @property
+    def majority_accuracy(self) -> float:
+        """Accuracy of always naming the most frequent class, percentage points."""
+        return majority_accuracy(np.bincount(self.labels).tolist())
 
 
 @dataclass(frozen=True, slots=True, eq=False)

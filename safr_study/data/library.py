@@ -28,15 +28,6 @@ Tables = Mapping[str, Any]
 """``datasets.Dataset`` by the source's own split names."""
 
 
-def read_files(files: Mapping[str, Path]) -> Tables:
-    """Read one CSV, TSV, JSON, JSON lines or Parquet file per split.
-
-    Raises:
-        BadInput: a file is empty, broken, or not UTF-8.
-    """
-    return {split: _read_file(path) for split, path in files.items()}
-
-
 def read_saved(folder: Path) -> Tables:
     """Read a folder written by ``save_to_disk``; a single data set becomes ``train``.
 
@@ -110,7 +101,12 @@ def read_hub(name: str, repository: str, *, tried: str) -> tuple[Tables, str]:
     return dict(loaded), f"hub {repository}"
 
 
-def _read_file(path: Path) -> Any:
+def read_file(path: Path) -> Any:
+    """Read a CSV, TSV, JSON, JSON lines or Parquet file as a ``datasets.Dataset``.
+
+    Raises:
+        BadInput: it is empty, broken, or not UTF-8.
+    """
     import datasets
     import pyarrow.parquet as pq
 

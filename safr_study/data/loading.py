@@ -24,7 +24,7 @@ from safr_study.data.catalogue import (
 from safr_study.data.checks import concerns_of, repeated_texts
 from safr_study.data.columns import corpus_of
 from safr_study.data.corpus import Corpus, limit_split
-from safr_study.data.library import SAVED_MARKERS, Tables, read_files, read_hub, read_saved
+from safr_study.data.library import SAVED_MARKERS, Tables, read_file, read_hub, read_saved
 from safr_study.data.planted import GENERATOR_VERSION, is_planted, planted_corpus
 from safr_study.errors import BadInput, ServiceUnreachable
 from safr_study.settings import CorpusSpec, fingerprint_of
@@ -176,7 +176,8 @@ def _path_source(path: Path, spec: CorpusSpec) -> Source:
             )
 
     def read() -> Corpus:
-        tables = read_saved(path) if saved else read_files(files)
+        named = files.items()
+        tables = read_saved(path) if saved else {name: read_file(file) for name, file in named}
         return corpus_of(_roles(tables, phrase), spec, phrase)
 
     return Source(phrase, f"{'saved' if saved else 'files'} {_content_hash(files)}", read)

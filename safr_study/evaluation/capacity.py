@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_TEXTS_AT_ONCE = 16
+TEXTS_AT_ONCE = 16
 """Texts whose rows are held in float64 at once: bounds the memory at paper-sized layers."""
 
 
@@ -25,8 +25,8 @@ def capacity(rows: Tensor, mask: Tensor, *, others: Tensor | None = None) -> Ten
         `[B, L]` float64 in [0, 1]; 0 where the mask is false.
     """
     summed = mask if others is None else others
-    starts = range(0, max(1, len(rows)), _TEXTS_AT_ONCE)
-    few = (slice(start, start + _TEXTS_AT_ONCE) for start in starts)
+    starts = range(0, max(1, len(rows)), TEXTS_AT_ONCE)
+    few = (slice(start, start + TEXTS_AT_ONCE) for start in starts)
     found = torch.cat([_capacity(rows[texts], summed[texts]) for texts in few])
     return found.masked_fill(~mask, 0.0)
 

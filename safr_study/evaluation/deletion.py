@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from safr_study.data import EncodedSplit
 from safr_study.errors import BadInput
-from safr_study.settings import UNK
 
 _LARGEST_DENOMINATOR = 1_000_000
 """k is the nearest fraction with at most this denominator: 0.1 + 0.2 is 3/10."""
@@ -111,13 +110,6 @@ def without_top(
     return keep
 
 
-def without_bottom(
-    ranks: NDArray[np.int64], offsets: NDArray[np.int64], counts: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    """Keep mask `[T]` that drops the `counts[i]` worst-ranked tokens of each text i."""
-    return ~without_top(ranks, offsets, np.diff(offsets) - counts)
-
-
 def remove_tokens(split: EncodedSplit, keep: NDArray[np.bool_]) -> EncodedSplit:
     """The texts with their kept tokens alone, which close ranks (mode ``remove``).
 
@@ -135,17 +127,6 @@ def remove_tokens(split: EncodedSplit, keep: NDArray[np.bool_]) -> EncodedSplit:
         offsets=kept_before[split.offsets],
         rationale=None if split.rationale is None else split.rationale[keep],
     )
-
-
-def hide_tokens(split: EncodedSplit, keep: NDArray[np.bool_]) -> EncodedSplit:
-    """The texts with the unknown word in the place of each deleted token (mode ``unk``).
-
-    Args:
-        split: the texts.
-        keep: `[T]`, false for the tokens to delete.
-    """
-    unknown = split.tokens.dtype.type(UNK)
-    return dataclasses.replace(split, tokens=np.where(keep, split.tokens, unknown))
 
 
 def take_texts(split: EncodedSplit, rows: NDArray[np.int64]) -> EncodedSplit:

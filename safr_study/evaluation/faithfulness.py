@@ -49,28 +49,18 @@ def log_probability(logits: Floats, classes: NDArray[np.int64]) -> Floats:
     return chosen
 
 
-def comprehensiveness(p_full: Floats, p_without: Floats) -> Measure:
-    """100 mean[p(y|x) - p(y|x without T_k)]: what the top tokens were needed for.
+def probability_drop(p_full: Floats, p_left: Floats) -> Measure:
+    """100 mean[p(y|x) - p(y|what is left of x)], percentage points in [-100, 100].
 
-    DeYoung et al. (ACL 2020). Percentage points in [-100, 100]; higher is better.
-
-    Args:
-        p_full: `[N]`, p(y|x).
-        p_without: `[N]`, p(y|x without its top-k tokens).
-    """
-    return mean_over_texts(100.0 * (p_full - p_without))
-
-
-def sufficiency(p_full: Floats, p_alone: Floats) -> Measure:
-    """100 mean[p(y|x) - p(y|T_k only)]: what the top tokens alone do not give.
-
-    DeYoung et al. (ACL 2020). Percentage points in [-100, 100]; lower is better.
+    Comprehensiveness where the top-k tokens are deleted (what they were needed for: higher is
+    better), sufficiency where they alone are left (what they do not give: lower is better), both
+    of DeYoung et al. (ACL 2020).
 
     Args:
         p_full: `[N]`, p(y|x).
-        p_alone: `[N]`, p(y|only its top-k tokens).
+        p_left: `[N]`, p(y|what is left of x).
     """
-    return mean_over_texts(100.0 * (p_full - p_alone))
+    return mean_over_texts(100.0 * (p_full - p_left))
 
 
 def log_odds(log_p_full: Floats, log_p_without: Floats) -> Measure:

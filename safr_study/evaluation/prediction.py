@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from safr_study.data import Batch, EncodedSplit, evaluation_batches
 from safr_study.errors import TrialFailure
-from safr_study.evaluation.deletion import hide_tokens, remove_tokens, take_texts, tokens_of
+from safr_study.evaluation.deletion import remove_tokens, take_texts, tokens_of
 from safr_study.model import (
     Inference,
     PretrainedClassifier,
@@ -21,7 +21,7 @@ from safr_study.model import (
     SafrOutput,
     kernels,
 )
-from safr_study.settings import DeletionMode
+from safr_study.settings import UNK, DeletionMode
 
 Floats = NDArray[np.float64]
 Measures = Callable[[SafrOutput, Tensor], Mapping[str, Tensor]]
@@ -69,7 +69,8 @@ class Predictor:
         if mode == "remove":
             return self.measure(remove_tokens(split, keep))[0]
         if mode == "unk":
-            return self.measure(hide_tokens(split, keep))[0]
+            unknown = split.tokens.dtype.type(UNK)
+            return self.measure(replace(split, tokens=np.where(keep, split.tokens, unknown)))[0]
         argument = {"attn": "visible", "gate": "gate"}[mode]
         return self.measure(split, marks={argument: keep})[0]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from safr_study.data import EncodedSplit
-from safr_study.evaluation.capacity import capacity
+from safr_study.evaluation.capacity import TEXTS_AT_ONCE, capacity
 from safr_study.evaluation.deletion import (
     positions_in_text,
     random_scores,
@@ -28,9 +28,6 @@ Ints = NDArray[np.int64]
 
 CONTROL_DRAW = -1
 """Draw of the ranking ``random``: no random deletion has it."""
-
-_TEXTS_AT_ONCE = 16
-"""Texts whose rows are held in float64 at once."""
 
 
 def measured_scores(
@@ -153,7 +150,7 @@ def recomputed_ranks(
 
 def _norms(rows: Tensor) -> Tensor:
     """Euclidean norms `[B, L]` in float64 of rows `[B, L, D]`."""
-    few_at_once = (rows[i : i + _TEXTS_AT_ONCE] for i in range(0, len(rows), _TEXTS_AT_ONCE))
+    few_at_once = (rows[i : i + TEXTS_AT_ONCE] for i in range(0, len(rows), TEXTS_AT_ONCE))
     return torch.cat(
         [torch.linalg.vector_norm(few, dim=-1, dtype=torch.float64) for few in few_at_once]
     )

@@ -35,7 +35,6 @@ from safr_study.evaluation.superposition import SuperpositionMeter
 from safr_study.model import Classifier, SafrClassifier, SafrOutput
 from safr_study.records import LayerMeasures, Measure, Scores
 from safr_study.settings import CURVE_SHARES, PAD, EvaluationConfig, Preset, Ranking, Wanted, at_k
-from safr_study.settings.metrics import majority_accuracy
 
 Floats = NDArray[np.float64]
 _CURVE = tuple(share for share in CURVE_SHARES if share)
@@ -103,7 +102,7 @@ def evaluate_model(
     right = logits.argmax(axis=1) == split.labels
     values = {
         "accuracy": Measure(srs.accuracy(right), srs.accuracy_se(right)),
-        "majority_accuracy": Measure(measuring.majority),
+        "majority_accuracy": Measure(split.majority_accuracy),
     }
     of_classes, confusion = class_measures(logits, split.labels)
     values |= of_classes
@@ -145,31 +144,23 @@ class _Measuring:
     train_counts: NDArray[np.int64] | None
 
     @property
-    def majority(self) -> float:
-        """Accuracy of always naming the split's most frequent class."""
-        return majority_accuracy(np.bincount(self.split.labels).tolist())
-
-    @property
     def capacities(self) -> Floats:
         """`[T]`."""
         return self.measured["capacity"]
 
     def deletion(self, k: float, want: Wanted, scores: Floats | None = None) -> Deleted:
         """Delete the top k by these scores, by capacity where there are none."""
-        split, config = self.split, self.config
+        ranks = rank_tokens(self.capacities if scores is None else scores, self.split.offsets)
+        removed = self.recomputed if scores is None else None
         return delete_and_score(
             self.predictor,
-            split,
-            config.mode,
-            ranks=rank_tokens(self.capacities if scores is None else scores, split.offsets),
+            self.split,
+            self.config,
+            want,
+            ranks=ranks,
             k=k,
             full=self.logits,
-            removed=self.recomputed if scores is None else None,
-            draws=config.draws if want.random else 0,
-            seed=config.seed,
-            bottom=want.bottom,
-            alone=want.alone,
-            majority=self.majority,
+            removed=removed,
         )
 
     def rankings(self, want: Wanted) -> dict[str, dict[str, Measure]]:
@@ -244,5 +235,6 @@ def _of_curve(values: Mapping[str, Measure]) -> dict[str, Measure]:
             numbers[f"{kind}_auc"] = srs.area_under_curve(shares, heights)
     for kind in ("comprehensiveness", "sufficiency"):
         if (heights := curve(kind)) is not None:
-            numbers[f"{kind}_aopc"] = srs.aopc(heights)
+            # The form of DeYoung et al. (ACL 2020): the plain mean over k > 0.
+            numbers[f"{kind}_aopc"] = float(np.mean(heights))
     return {name: Measure(number) for name, number in numbers.items() if number is not None}

@@ -19,12 +19,11 @@ from safr_study.evaluation.deletion import (
     deletion_counts,
     random_scores,
     rank_tokens,
-    without_bottom,
     without_top,
 )
 from safr_study.evaluation.prediction import Predictor
 from safr_study.records import Measure
-from safr_study.settings import DeletionMode, at_k
+from safr_study.settings import EvaluationConfig, Wanted, at_k
 
 Right = NDArray[np.bool_]
 
@@ -71,35 +70,22 @@ def mcnemar_exact_p(right_full: Right, right_top: Right) -> float:
     return min(1.0, 2 * tail / (1 << flips))
 
 
-def srs_excess(right_random: Right, right_top: Right) -> float:
-    """SRS beyond a random deletion of the same size: 100 (Acc_random - Acc_top).
+def gain(right_other: Right, right_top: Right) -> Measure:
+    """Accuracy after another deletion of the same size, less that without the top tokens.
+
+    100 (Acc_other - Acc_top): SRS_excess next to random deletions, contrast next to that of the
+    bottom tokens. One run's standard error is paired: 100 sd(z) / sqrt(M), z_m = mean_b c_other -
+    c_top, with the sample standard deviation (M - 1); ``None`` for a single text.
 
     Args:
-        right_random: `[B, M]`, one row per draw.
+        right_other: `[M]`, or `[B, M]`, one row per draw.
         right_top: `[M]`.
     """
-    return accuracy(right_random) - accuracy(right_top)
-
-
-def srs_excess_se(right_random: Right, right_top: Right) -> float | None:
-    """Standard error of one run's SRS_excess: 100 sd(z) / sqrt(M), z_m = mean_b c_R - c_T.
-
-    The sample standard deviation (M - 1); ``None`` for a single text.
-    """
-    return _paired_se(right_random.mean(axis=0), right_top)
-
-
-def contrast(right_bottom: Right, right_top: Right) -> float:
-    """100 (Acc_bottom - Acc_top): the same length on both sides, so free of the length bias."""
-    return accuracy(right_bottom) - accuracy(right_top)
-
-
-def contrast_se(right_bottom: Right, right_top: Right) -> float | None:
-    """Standard error of one run's contrast, paired: 100 sd(c_bottom - c_top) / sqrt(M).
-
-    The sample standard deviation (M - 1); ``None`` for a single text.
-    """
-    return _paired_se(right_bottom.astype(np.float64), right_top)
+    value, texts = accuracy(right_other) - accuracy(right_top), len(right_top)
+    if texts < 2:
+        return Measure(value)
+    paired = np.atleast_2d(right_other).mean(axis=0) - right_top
+    return Measure(value, 100.0 * float(paired.std(ddof=1)) / math.sqrt(texts))
 
 
 def headroom(excess: float, accuracy_random: float, majority_accuracy: float) -> float | None:
@@ -109,12 +95,6 @@ def headroom(excess: float, accuracy_random: float, majority_accuracy: float) ->
     """
     room = accuracy_random - majority_accuracy
     return excess / room if room >= HEADROOM_FLOOR else None
-
-
-def _paired_se(first: NDArray[np.float64], right_top: Right) -> float | None:
-    if len(right_top) < 2:
-        return None
-    return 100.0 * float((first - right_top).std(ddof=1)) / math.sqrt(len(right_top))
 
 
 def _flips(right_full: Right, right_top: Right) -> tuple[int, int]:
@@ -146,17 +126,6 @@ def area_under_curve(realised_shares: Sequence[float], values: Sequence[float]) 
     return float(np.trapezoid(heights, shares) / shares[-1])
 
 
-def aopc(values: Sequence[float]) -> float:
-    """Area over the perturbation curve: the plain mean of a metric over k > 0.
-
-    The form of DeYoung et al. (ACL 2020) for comprehensiveness and sufficiency.
-
-    Args:
-        values: the metric at each k above 0; at least one.
-    """
-    return float(np.mean(values))
-
-
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -176,39 +145,31 @@ class Deleted:
 def delete_and_score(
     predictor: Predictor,
     split: EncodedSplit,
-    mode: DeletionMode,
+    config: EvaluationConfig,
+    want: Wanted,
     *,
     ranks: Ints,
     k: float,
     full: Floats,
     removed: Ints | None = None,
-    draws: int = 0,
-    seed: int = 0,
-    bottom: bool = False,
-    alone: bool = False,
-    majority: float | None = None,
 ) -> Deleted:
     """Measure what deleting the top share k of a ranking does.
 
     Args:
         predictor: of the model.
         split: the whole texts.
-        mode: what deleting a token means.
+        config: what deleting a token means, and the random deletions.
+        want: whether to delete random tokens and the bottom too, and to keep the top alone.
         ranks: `[T]`, 0 = the top.
         k: share of the tokens, in [0, 1].
         full: `[N, C]`, logits of the whole texts.
         removed: `[T]`, ranks by which the top is deleted where it is not by ``ranks``.
-        draws: random deletions of the same size to compare with; 0: none.
-        seed: of the random deletions.
-        bottom: whether to delete the bottom too.
-        alone: whether to keep the top alone too.
-        majority: accuracy of the most frequent class, for headroom.
     """
     labels = split.labels
     counts = deletion_counts(split.lengths, k)
 
     def predict(keep: NDArray[np.bool_]) -> Floats:
-        left: Floats = predictor.logits_of_each(split, keep[None], mode, known=full)[0]
+        left: Floats = predictor.logits_of_each(split, keep[None], config.mode, known=full)[0]
         return left
 
     top = without_top(ranks if removed is None else removed, split.offsets, counts)
@@ -222,38 +183,32 @@ def delete_and_score(
         "accuracy_top": Measure(accuracy(right_top)),
         "srs": Measure(srs(right_full, right_top), srs_se(right_full, right_top)),
         "mcnemar_p": Measure(mcnemar_exact_p(right_full, right_top)),
-        "comprehensiveness": faithfulness.comprehensiveness(np.exp(log_p), np.exp(log_p_top)),
+        "comprehensiveness": faithfulness.probability_drop(np.exp(log_p), np.exp(log_p_top)),
         "log_odds": Measure(faithfulness.log_odds(log_p, log_p_top).value),
         "flip_rate": Measure(faithfulness.flip_rate(whole, classes).value),
         "dominant_share": Measure(int(np.bincount(classes).max()) / len(classes)),
     }
     random = None
-    if draws:
-        drawn = (random_scores(split.offsets, k, draw, seed=seed) for draw in range(draws))
+    if want.random:
+        draws = range(config.draws)
+        drawn = (random_scores(split.offsets, k, draw, seed=config.seed) for draw in draws)
         places = (rank_tokens(scores, split.offsets) for scores in drawn)
         keeps = np.stack([without_top(place, split.offsets, counts) for place in places])
-        random = predictor.logits_of_each(split, keeps, mode, known=full).argmax(axis=2)
-        measures |= _next_to_random(random == labels, right_top, majority)
-    if bottom:
-        least = predict(without_bottom(ranks, split.offsets, counts)).argmax(axis=1) == labels
+        random = predictor.logits_of_each(split, keeps, config.mode, known=full).argmax(axis=2)
+        right_random = random == labels
+        of_random = accuracy(right_random)
+        each = faithfulness.mean_over_texts(100.0 * right_random.mean(axis=0))
+        excess = gain(right_random, right_top)
+        measures |= {"accuracy_random": Measure(of_random, each.se), "srs_excess": excess}
+        room = headroom(excess.value, of_random, split.majority_accuracy)
+        if room is not None:
+            measures["headroom"] = Measure(room)
+    if want.bottom:
+        but_bottom = ~without_top(ranks, split.offsets, split.lengths - counts)
+        least = predict(but_bottom).argmax(axis=1) == labels
         measures["accuracy_bottom"] = Measure(accuracy(least))
-        measures["contrast"] = Measure(contrast(least, right_top), contrast_se(least, right_top))
-    if alone:
+        measures["contrast"] = gain(least, right_top)
+    if want.alone:
         log_p_alone = faithfulness.log_probability(predict(~top), whole)
-        measures["sufficiency"] = faithfulness.sufficiency(np.exp(log_p), np.exp(log_p_alone))
+        measures["sufficiency"] = faithfulness.probability_drop(np.exp(log_p), np.exp(log_p_alone))
     return Deleted({at_k(kind, k): one for kind, one in measures.items()}, classes, random)
-
-
-def _next_to_random(
-    right_random: NDArray[np.bool_], right_top: NDArray[np.bool_], majority: float | None
-) -> dict[str, Measure]:
-    mean = faithfulness.mean_over_texts(100.0 * right_random.mean(axis=0))
-    excess = srs_excess(right_random, right_top)
-    measures = {
-        "accuracy_random": Measure(accuracy(right_random), mean.se),
-        "srs_excess": Measure(excess, srs_excess_se(right_random, right_top)),
-    }
-    room = None if majority is None else headroom(excess, accuracy(right_random), majority)
-    if room is not None:
-        measures["headroom"] = Measure(room)
-    return measures

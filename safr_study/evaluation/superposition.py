@@ -10,23 +10,20 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from safr_study.errors import TrialFailure
-from safr_study.evaluation.capacity import capacity
+from safr_study.evaluation.capacity import TEXTS_AT_ONCE, capacity
 from safr_study.evaluation.deletion import deletion_counts, rank_tokens, without_top
 from safr_study.model import SafrOutput
 from safr_study.records import LayerMeasures
 
 IMPORTANT_SHARE = 0.3
 """k of the important tokens (definitions, section 2)."""
-
-_TEXTS_AT_ONCE = 16
-"""Texts whose rows are held in float64 at once: bounds the memory at paper-sized layers."""
 
 
 def important_tokens(keep_probability: Tensor, mask: Tensor) -> Tensor:
@@ -48,27 +45,10 @@ def important_tokens(keep_probability: Tensor, mask: Tensor) -> Tensor:
     return important
 
 
-class TokenCapacities(NamedTuple):
-    """Capacity of the t real tokens of a batch, and which of them are important."""
-
-    capacity: Tensor
-    """`[t]` in [0, 1], on the CPU."""
-    important: Tensor
-    """`[t]` bool, on the CPU."""
-
-
-class CapacityMeans(NamedTuple):
-    """Token-weighted mean capacities, as in Table 3 of the paper."""
-
-    all: float
-    important: float
-    less_important: float
-
-
 def capacity_table(
     rows: Tensor, mask: Tensor, keep_probability: Tensor, *, pad_in: bool
-) -> TokenCapacities:
-    """One batch's part of Table 3.
+) -> tuple[Tensor, Tensor]:
+    """One batch's part of Table 3 of the paper.
 
     Args:
         rows: hidden vectors `[B, L, D]`.
@@ -77,14 +57,25 @@ def capacity_table(
         pad_in: let the sum over j run over all L positions, PAD rows included, as a model that
             is padded to its maximum length would measure itself. The tokens whose capacity is
             reported are the real ones either way.
+
+    Returns:
+        `[t]` each, on the CPU: the capacity of the batch's real tokens in [0, 1], and whether
+        they are important.
     """
     others = torch.ones_like(mask) if pad_in else None
     found = capacity(rows, mask, others=others)[mask]
-    return TokenCapacities(found.cpu(), important_tokens(keep_probability, mask)[mask].cpu())
+    return found.cpu(), important_tokens(keep_probability, mask)[mask].cpu()
 
 
-def capacity_means(batches: Iterable[TokenCapacities]) -> CapacityMeans | None:
-    """Table 3 from all the batches of a split; ``None`` where a group has no token."""
+def capacity_means(
+    batches: Iterable[tuple[Tensor, Tensor]],
+) -> tuple[float, float, float] | None:
+    """Table 3 from all the batches of a split: the mean capacity over its tokens.
+
+    Returns:
+        Over all tokens, the important and the less important ones; ``None`` where a group has no
+        token.
+    """
     every, important, rest = _Mean(), _Mean(), _Mean()
     for found, marked in batches:
         every.add(found)
@@ -92,7 +83,7 @@ def capacity_means(batches: Iterable[TokenCapacities]) -> CapacityMeans | None:
         rest.add(found[~marked])
     if every.value is None or important.value is None or rest.value is None:
         return None
-    return CapacityMeans(every.value, important.value, rest.value)
+    return every.value, important.value, rest.value
 
 
 class SuperpositionMeter:
@@ -175,7 +166,7 @@ class _LayerSums:
             "total_capacity_share": found.sum(dim=1) / min(rows.shape[1:]),
             "interference_energy": interference_energy(rows),
             "mean_cosine": mean_cosine(rows),
-            **spectrum(rows)._asdict(),
+            **spectrum(rows),
             "hoyer_sparsity": hoyer_sparsity(rows),
             "mean_norm": torch.linalg.vector_norm(rows, dim=-1),
         }
@@ -216,7 +207,7 @@ def _texts_of_equal_length(mask: Tensor) -> Iterator[Tensor]:
     """Rows of the batch, few at a time, with as many real tokens each and at least one."""
     lengths = mask.sum(dim=1)
     for length in sorted(set(lengths.tolist()) - {0}):
-        yield from (lengths == length).nonzero()[:, 0].split(_TEXTS_AT_ONCE)
+        yield from (lengths == length).nonzero()[:, 0].split(TEXTS_AT_ONCE)
 
 
 def _dense(values: Tensor, mask: Tensor) -> Tensor:
@@ -225,32 +216,27 @@ def _dense(values: Tensor, mask: Tensor) -> Tensor:
     return real.reshape(len(mask), -1, *real.shape[1:])
 
 
-class Spectrum(NamedTuple):
-    """How many directions the rows of a text use; NaN where H = 0.
+def spectrum(rows: Tensor) -> dict[str, Tensor]:
+    """How many directions the rows of a text use: measures of the singular values s of H.
 
-    Each is a float64 `[...]` from 1 to min(n, D), free of the scale of H.
+    Args:
+        rows: H `[..., n, D]`.
+
+    Returns:
+        ``participation_ratio``, (sum s^2)^2 / sum s^4; ``effective_rank``, exp(entropy of
+        s / sum s) (Roy and Vetterli 2007); ``stable_rank``, |H|_F^2 / s_1^2 with the largest s_1.
+        Each is a float64 `[...]` from 1 to min(n, D), free of the scale of H; NaN where H = 0.
     """
-
-    participation_ratio: Tensor
-    """(sum s^2)^2 / sum s^4 over the singular values s of H."""
-    effective_rank: Tensor
-    """exp(entropy of s / sum s) (Roy and Vetterli 2007)."""
-    stable_rank: Tensor
-    """|H|_F^2 / s_1^2, s_1 the largest of them."""
-
-
-def spectrum(rows: Tensor) -> Spectrum:
-    """Measures of the singular values of H `[..., n, D]`."""
     # Of H itself: the eigenvalues of the Gram matrix lose half of the digits of a small one.
     values = torch.linalg.svdvals(rows.to(torch.float64))  # [..., min(n, D)], descending
     relative = values / values[..., :1]
     energy = relative.square()
     shares = relative / relative.sum(dim=-1, keepdim=True)
-    return Spectrum(
-        participation_ratio=energy.sum(dim=-1).square() / energy.square().sum(dim=-1),
-        effective_rank=torch.special.entr(shares).sum(dim=-1).exp(),
-        stable_rank=energy.sum(dim=-1),
-    )
+    return {
+        "participation_ratio": energy.sum(dim=-1).square() / energy.square().sum(dim=-1),
+        "effective_rank": torch.special.entr(shares).sum(dim=-1).exp(),
+        "stable_rank": energy.sum(dim=-1),
+    }
 
 
 def interference_energy(rows: Tensor) -> Tensor:

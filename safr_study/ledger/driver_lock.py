@@ -199,7 +199,4 @@ def _read_note(path: Path) -> dict[str, Any]:
 
 
 def _driver_in(note: dict[str, Any]) -> Driver:
-    try:
-        return Driver(str(note["host"]), int(note["pid"]), float(note["since"]))
-    except (KeyError, TypeError, ValueError):
-        return Driver()
+    return Driver(note.get("host"), note.get("pid"), note.get("since"))

@@ -3,7 +3,6 @@
 from safr_study.settings.base import Settings as Settings
 from safr_study.settings.base import fingerprint_of as fingerprint_of
 from safr_study.settings.base import flat_settings as flat_settings
-from safr_study.settings.baseline import Baseline as Baseline
 from safr_study.settings.constraints import Constraint as Constraint
 from safr_study.settings.encoder import EncoderShape as EncoderShape
 from safr_study.settings.metrics import AT_K as AT_K
@@ -28,6 +27,7 @@ from safr_study.settings.parameters import IntParameter as IntParameter
 from safr_study.settings.parameters import Parameter as Parameter
 from safr_study.settings.parameters import Value as Value
 from safr_study.settings.parameters import exists as exists
+from safr_study.settings.space import Baseline as Baseline
 from safr_study.settings.space import SearchSpace as SearchSpace
 from safr_study.settings.space import trial_config as trial_config
 from safr_study.settings.study import PAD as PAD

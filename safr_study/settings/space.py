@@ -9,7 +9,6 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from safr_study.errors import BadInput, BadInputs, did_you_mean
 from safr_study.settings.base import Settings, sentence_of
-from safr_study.settings.baseline import DEFAULT_BASELINES, Baseline
 from safr_study.settings.constraints import Constraint
 from safr_study.settings.parameters import WEIGHTS, Parameter, Value, exists, samples
 from safr_study.settings.training import ModelShape, Penalties, TrainConfig
@@ -17,6 +16,20 @@ from safr_study.settings.training import ModelShape, Penalties, TrainConfig
 _TRAIN_FIELDS = ("learning_rate", "batch_size", "patience")
 TUNABLE = (*ModelShape.model_fields, *Penalties.model_fields, *_TRAIN_FIELDS)
 """Every setting of a trial that a space may name."""
+
+
+class Baseline(Settings):
+    """A trial that always runs first, against which the others are read."""
+
+    name: str = Field(min_length=1)
+    values: dict[str, Value]
+    """Its settings; a parameter of the space that is not named takes the default of training."""
+
+
+DEFAULT_BASELINES = (
+    Baseline(name="no-vmask", values={"vmask": False}),
+    Baseline(name="vmask-only", values={"lambda_imp": 0.0, "lambda_inter": 0.0}),
+)
 
 
 class SearchSpace(Settings):

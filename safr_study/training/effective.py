@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from safr_study.data import Batch, EncodedSplit, whole_batch
-from safr_study.evaluation.deletion import take_texts
+from safr_study.data import Batch, EncodedSplit, batch_of
 from safr_study.model import Classifier, SafrClassifier, penalty_weights
 from safr_study.records.run import EffectiveWeights
 from safr_study.settings import TrainConfig
@@ -48,7 +47,7 @@ def effective_weights(
     if model.vmask is None or not any(weights.values()):
         return EffectiveWeights()
     drawn = np.random.default_rng(SEED).permutation(split.examples)[:TEXTS]
-    batch = whole_batch(take_texts(split, drawn), pad_to=pad_to)
+    batch = batch_of(split, drawn[np.argsort(split.lengths[drawn], kind="stable")], pad_to)
     terms = _terms(config, batch, model, device, class_weights)
     norms: dict[str, float] = {}
     while terms:

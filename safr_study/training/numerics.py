@@ -40,7 +40,7 @@ def computing(threads: int) -> Iterator[None]:
     filling: Any = torch.utils.deterministic
     filled = filling.fill_uninitialized_memory
     _keep_freed_memory()
-    flushed = _flushes_denormals()
+    flushed = sys.float_info.min / 2 == 0.0
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     # As use_deterministic_algorithms, which imports torch's compiler to tell it too: a second.
@@ -125,7 +125,3 @@ def limit_gpu_memory(device: torch.device, share: float) -> None:
         # torch takes no device without a number here.
         index = torch.cuda.current_device() if device.index is None else device.index
         torch.cuda.set_per_process_memory_fraction(share, index)
-
-
-def _flushes_denormals() -> bool:
-    return sys.float_info.min / 2 == 0.0

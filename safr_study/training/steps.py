@@ -49,7 +49,8 @@ def train_epoch(
         TrialFailure: a loss, or the square of a gradient, is not finite.
     """
     noise = torch.Generator() if graphed is None else graphed.noise
-    noise.manual_seed(_noise_seed(config.seed, epoch))
+    words = np.random.SeedSequence([config.seed, epoch]).generate_state(1, np.uint64)
+    noise.manual_seed(int(words[0]))
     model.train()
     names: tuple[str, ...] = ()
     steps: list[Tensor] = []
@@ -214,7 +215,3 @@ def _check_moments(config: TrainConfig, epoch: int, optimizer: torch.optim.Adam)
     squares = [state["exp_avg_sq"] for state in optimizer.state.values()]
     if not all(bool(square.isfinite().all()) for square in squares):
         raise not_finite(config, f"epoch {epoch}", "square of a gradient")
-
-
-def _noise_seed(seed: int, epoch: int) -> int:
-    return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0])

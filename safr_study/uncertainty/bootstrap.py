@@ -98,7 +98,7 @@ def front_probability_over_seeds(
     and the shares speak of the examples alone.
 
     Args:
-        values: `[objectives][configs]`, each `[S, M]`: the contribution of each example under each
+        values: `[configs][objectives]`, each `[S, M]`: the contribution of each example under each
             seed. A configuration has the same seeds in every objective. An objective with one
             number per seed is that number repeated for each example.
         maximise: for each objective, whether higher is better.
@@ -111,10 +111,7 @@ def front_probability_over_seeds(
     Raises:
         ValueError: a shape does not fit, or a value is not finite.
     """
-    if len({len(configurations) for configurations in values}) > 1:
-        raise ValueError("every objective needs the same configurations")
-    by_configuration = [list(objectives) for objectives in zip(*values, strict=True)]
-    means = _resampled(by_configuration, resamples, seed)
+    means = _resampled(values, resamples, seed)
     return front_probability(means.round(_TIE_DECIMALS), maximise)
 
 

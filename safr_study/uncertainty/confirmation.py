@@ -75,7 +75,8 @@ class ConfirmedTrial:
     @property
     def violations(self) -> tuple[float, ...]:
         """Violations of the space's constraints: means over the new seeds."""
-        return _mean_violations(self.finished)
+        columns = zip(*(run.violations for run in self.finished), strict=True)
+        return tuple(math.fsum(column) / len(self.finished) for column in columns)
 
     @property
     def shifts(self) -> tuple[float | None, ...]:
@@ -185,7 +186,11 @@ def confirmation(
                 test=_estimates(objectives, tested) if ended and len(tested) == len(ended) else (),
             )
         )
-    confirmed = [one for one in trials if _is_confirmed(one, seeds)]
+    confirmed = [
+        one
+        for one in trials
+        if len(one.finished) == len(seeds) and all(miss <= 0 for miss in one.violations)
+    ]
     ranking = rank_study(
         result.name,
         result.dataset,
@@ -264,10 +269,6 @@ def _series(
     return series
 
 
-def _is_confirmed(one: ConfirmedTrial, seeds: Sequence[int]) -> bool:
-    return len(one.finished) == len(seeds) and all(miss <= 0 for miss in one.violations)
-
-
 def _as_trial(one: ConfirmedTrial) -> TrialRecord:
     """The trial with the means as its objectives; saturated where one of its runs is."""
     worst = next((run for run in one.runs if run.saturated), one.typical)
@@ -281,11 +282,6 @@ def _as_trial(one: ConfirmedTrial) -> TrialRecord:
         checkpoint=None if one.typical is None else one.typical.checkpoint,
         run_id=None,
     )
-
-
-def _mean_violations(runs: Sequence[RunResult]) -> tuple[float, ...]:
-    columns = zip(*(run.violations for run in runs), strict=True)
-    return tuple(math.fsum(column) / len(runs) for column in columns)
 
 
 def _front_probabilities(

@@ -101,6 +101,5 @@ def front_chances(
     """
     if not configurations:
         return []
-    tables = [[one.texts(texts) for one in column] for column in zip(*configurations, strict=True)]
-    shares: list[float] = front_probability_over_seeds(tables, maximise).tolist()
-    return shares
+    tables = [[one.texts(texts) for one in objectives] for objectives in configurations]
+    return list(map(float, front_probability_over_seeds(tables, maximise)))

@@ -42,7 +42,6 @@ from safr_study.settings import (
     fingerprint_of,
     trial_config,
 )
-from safr_study.settings.metrics import majority_accuracy
 from safr_study.settings.space_files import find_space
 
 CORPUS = CorpusSpec(dataset="planted", train_limit=600, dev_limit=400)
@@ -120,7 +119,7 @@ def live_searches(setup: LiveSetup, seed: int, lines: Path | None = None) -> lis
     if len(known) == len(METHODS):
         return [known[method.key] for method in METHODS]
     corpus = encoded_corpus(setup.corpus)
-    reference = (majority_accuracy(corpus.class_counts("dev")), 0.0)
+    reference = (corpus.dev.majority_accuracy, 0.0)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         best = next((one.best for one in known.values()), None)

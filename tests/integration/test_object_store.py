@@ -9,7 +9,7 @@ import pytest
 from services import BUCKET, s3_server
 
 from safr_study.errors import ServiceUnreachable
-from safr_study.object_store import Mirror, check_place, children, local_copy, remove, size
+from safr_study.object_store import Mirror, check_place, children, local_copy, remove
 
 pytestmark = pytest.mark.cluster
 LARGE = 12 * 1024 * 1024
@@ -28,8 +28,14 @@ def _reached(keys: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
+def size(place: str) -> int:
+    """Bytes of all files below a place."""
+    with local_copy(place) as copy:
+        return sum(path.stat().st_size for path in copy.rglob("*") if path.is_file())
+
+
 def test_a_folder_goes_there_and_comes_back(tmp_path: Path) -> None:
-    place = check_place(f"s3://{BUCKET}/checkpoints/", "checkpoints")
+    place = check_place(f"s3://{BUCKET}/checkpoints/")
     assert place == f"s3://{BUCKET}/checkpoints"
     here = tmp_path / "here"
     (here / "state").mkdir(parents=True)
@@ -58,8 +64,8 @@ def test_a_bucket_that_is_not_there_is_told_without_a_key(
     keys: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ServiceUnreachable, match="checkpoints: s3://nowhere/x") as refused:
-        check_place("s3://nowhere/x", "checkpoints")
+        check_place("s3://nowhere/x")
     assert keys["AWS_SECRET_ACCESS_KEY"] not in str(refused.value)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(ServiceUnreachable, match="AWS_ENDPOINT_URL"):
-        check_place(f"s3://{BUCKET}/x", "checkpoints")
+        check_place(f"s3://{BUCKET}/x")

@@ -262,7 +262,7 @@ def tracking_store(address: str, home: Home, patch: pytest.MonkeyPatch) -> str:
 
 
 def object_store(address: str, home: Home, patch: pytest.MonkeyPatch) -> str:
-    return refused(lambda: check_place(address, "checkpoints"))
+    return refused(lambda: check_place(address))
 
 
 def job_server(address: str, home: Home, patch: pytest.MonkeyPatch) -> str:

@@ -22,7 +22,6 @@ from safr_study.evaluation.prediction import Predictor
 from safr_study.evaluation.rankings import measured_scores, word_counts
 from safr_study.evaluation.scoring import evaluate_model
 from safr_study.evaluation.superposition import (
-    TokenCapacities,
     capacity_means,
     capacity_table,
 )
@@ -215,7 +214,7 @@ def _capacities(
     length = loaded.max_len
     # Padded texts are long: fewer at once keep the memory as it was.
     predictor = Predictor(loaded.model, min(32, evaluation.batch_size), length, device)
-    parts: dict[tuple[str, bool], list[TokenCapacities]] = {}
+    parts: dict[tuple[str, bool], list[tuple[Tensor, Tensor]]] = {}
 
     def add(output: SafrOutput, ids: Tensor) -> Mapping[str, Tensor]:
         assert output.keep_probability is not None

@@ -251,7 +251,7 @@ def _models(request: RunRequest, home: Home) -> str:
     """Where trained models are: a path or an URL."""
     if request.checkpoints_url is None:
         return str(home.checkpoints(_FOLDER))
-    return join(check_place(request.checkpoints_url, "checkpoints"), _FOLDER)
+    return join(check_place(request.checkpoints_url), _FOLDER)
 
 
 def _task(number: int, wanted: WantedRun, folder: str, gpus: float) -> RunTask:

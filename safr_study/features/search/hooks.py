@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import re
-import shlex
 import shutil
 import signal
 import subprocess
@@ -14,7 +13,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from safr_study.errors import BadInput, SafrError, StudyIncomplete, StudyInterrupted
 from safr_study.features.study_base.results import load_result
@@ -22,10 +21,8 @@ from safr_study.features.study_base.stores import Stores
 from safr_study.render.result_tables import result_json
 
 State = Literal["complete", "incomplete", "interrupted", "failed"]
-TIME_LIMIT = 60.0
-"""Seconds that a hook may take."""
-_LAST_LINE = 200
-"""Characters of its last line in a warning."""
+_PROGRAM = re.compile(r"\s*(?:\w+=[\w./:+-]*\s+)*([\w./+-]+)(?:\s|\Z)")
+"""A line that begins with a plain word, which must be there; all else is left to the shell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +43,17 @@ def parse_hook(command: str) -> Hook:
     Raises:
         BadInput: it is empty, badly quoted, or begins with no program.
     """
+    if not command.strip():
+        raise BadInput("on-finish", "is empty; give a program and its arguments")
     read = subprocess.run(["sh", "-n", "-c", command], capture_output=True, text=True, check=False)
     if read.returncode:
         said = read.stderr.strip().rpartition(": ")[2]
         raise BadInput("on-finish", f"{command!r} is badly quoted ({said})")
-    try:
-        words = shlex.split(command)
-    except ValueError:  # A quote in a comment, which the shell does not read.
-        words = command.split()
-    words = [word for word in words if "=" not in word]
-    if not words:
-        raise BadInput("on-finish", "is empty; give a program and its arguments")
-    # Anything else in its place, a bracket or a quoted blank, is left to the shell.
-    if re.fullmatch(r"[\w./+-]+", words[0]) and not _can_run(words[0]):
+    program = _PROGRAM.match(command)
+    if program is not None and not _can_run(program[1]):
         raise BadInput(
             "on-finish",
-            f"{words[0]!r} is no program that can be run; give one on the PATH, or its path",
+            f"{program[1]!r} is no program that can be run; give one on the PATH, or its path",
         )
     return Hook(command, Path.cwd(), dict(os.environ))
 
@@ -76,7 +68,7 @@ def ended_as(error: BaseException | None) -> State:
 
 
 def run_hook(
-    hook: Hook, name: str, stores: Stores, state: State, *, time_limit: float = TIME_LIMIT
+    hook: Hook, name: str, stores: Stores, state: State, *, time_limit: float = 60.0
 ) -> str | None:
     """Run a hook after a study; what it prints is not shown.
 
@@ -94,7 +86,7 @@ def run_hook(
     Returns:
         A warning if it failed; it changes nothing of the study.
     """
-    document: dict[str, Any] | None = None
+    document = None
     # The ledger may be what ended the study.
     with contextlib.suppress(SafrError, OSError):
         document = result_json(load_result(name, stores))
@@ -104,10 +96,8 @@ def run_hook(
         "SAFR_STUDY_HYPERVOLUME": "" if document is None else repr(document["hypervolume"]),
         "SAFR_STUDY_HOME": str(stores.home.root),
     }
-    # Files, not pipes: whatever a hook leaves running may keep them without holding us up.
-    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as said:
-        given.write(json.dumps(document, ensure_ascii=False).encode())
-        given.seek(0)
+    # A file, not a pipe: whatever a hook leaves running may keep it without holding us up.
+    with tempfile.TemporaryFile() as said:
         try:
             # A session of its own: Ctrl-C for us is none for it, and all that it started ends
             # with it.
@@ -116,7 +106,7 @@ def run_hook(
                 shell=True,
                 cwd=hook.folder,
                 env={**hook.environment, **told},
-                stdin=given,
+                stdin=subprocess.PIPE,
                 stdout=said,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -124,16 +114,17 @@ def run_hook(
         except OSError as error:
             return _warning(hook, f"could not be run ({error.strerror or error})")
         try:
-            code = process.wait(time_limit)
-        except BaseException as error:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            if not isinstance(error, subprocess.TimeoutExpired):
-                raise
+            process.communicate(json.dumps(document, ensure_ascii=False).encode(), time_limit)
+        except subprocess.TimeoutExpired:
             return _warning(hook, f"was killed after {time_limit:g} s")
+        finally:
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
         said.seek(0)
-        return _warning(hook, f"ended with {code}{_last_line(said.read())}") if code else None
+        last = said.read().decode("utf-8", "replace").strip().rpartition("\n")[2].strip()[:200]
+    problem = f"ended with {process.returncode}" + (f" ({last})" if last else "")
+    return _warning(hook, problem) if process.returncode else None
 
 
 def _can_run(word: str) -> bool:
@@ -146,8 +137,3 @@ def _can_run(word: str) -> bool:
 
 def _warning(hook: Hook, problem: str) -> str:
     return f"on-finish: {hook.command!r} {problem}; the study is not affected"
-
-
-def _last_line(said: bytes) -> str:
-    lines = said.decode("utf-8", "replace").strip().split("\n")
-    return f" ({lines[-1].strip()[:_LAST_LINE]})" if lines[-1] else ""

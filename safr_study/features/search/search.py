@@ -122,7 +122,7 @@ def search(
             check_concerns(corpus.concerns, spec.corpus)
         url = stores.checkpoints_url if ledger is None else ledger.checkpoints_url
         if url is not None:
-            url = check_place(url, "checkpoints")
+            url = check_place(url)
         before = ledger.trials() if ledger is not None else []
         left = planned_trials(spec) - done_count(before)
         # The cluster first: nothing is written for a study that it has no room for.

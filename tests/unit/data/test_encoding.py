@@ -12,7 +12,6 @@ from safr_study.data import Corpus, Split, describe, encode_corpus, encode_texts
 from safr_study.data.encoding import build_vocabulary, pack_vocabulary
 from safr_study.errors import BadInput
 from safr_study.settings import CorpusSpec
-from safr_study.settings.metrics import majority_accuracy
 
 TEXTS = st.lists(st.text(alphabet=st.characters(codec="utf-8"), max_size=40), max_size=12)
 SPEC = CorpusSpec(dataset="mine.csv", min_count=1, max_len=4)
@@ -75,7 +74,7 @@ def test_an_encoded_corpus_in_full() -> None:
         "truncated_dev": 0,
         "unknown_dev": 1,
     }
-    assert majority_accuracy(corpus.class_counts("train")) == pytest.approx(200 / 3)
+    assert corpus.train.majority_accuracy == pytest.approx(200 / 3)
     assert describe(corpus) == "mine.csv: 3 train / 2 dev, 2 classes, 3 words, 1 empty text kept"
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import auc
 
-from safr_study.evaluation.srs import aopc, area_under_curve
+from safr_study.evaluation.srs import area_under_curve
 from safr_study.settings import CURVE_SHARES
 
 
@@ -45,7 +45,3 @@ def test_two_k_that_delete_the_same_tokens_count_once() -> None:
 def test_there_is_no_curve_where_nothing_is_deleted() -> None:
     assert area_under_curve([0.0, 0.0], [0.0, 0.0]) is None
     assert area_under_curve([], []) is None
-
-
-def test_aopc_is_the_plain_mean_over_k() -> None:
-    assert aopc([1.0, 2.0, 6.0]) == pytest.approx(3.0)

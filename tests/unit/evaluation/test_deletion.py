@@ -13,14 +13,12 @@ from safr_study.data import EncodedSplit
 from safr_study.errors import BadInput
 from safr_study.evaluation.deletion import (
     deletion_counts,
-    hide_tokens,
     positions_in_text,
     random_scores,
     rank_tokens,
     remove_tokens,
     take_texts,
     tokens_of,
-    without_bottom,
     without_top,
 )
 from safr_study.settings import CURVE_SHARES
@@ -96,7 +94,8 @@ def test_top_and_bottom_are_the_two_ends_of_the_ranking() -> None:
     offsets, ranks = np.array([0, 4, 4, 5]), np.array([2, 0, 3, 1, 0])
     counts = np.array([3, 0, 0])
     assert without_top(ranks, offsets, counts).tolist() == [False, False, True, False, True]
-    assert without_bottom(ranks, offsets, counts).tolist() == [False, True, False, False, True]
+    rest = np.diff(offsets) - counts
+    assert without_top(ranks, offsets, rest).tolist() == [True, False, True, True, False]
 
 
 def test_removed_tokens_close_ranks(ragged_split: EncodedSplit) -> None:
@@ -113,18 +112,6 @@ def test_removed_tokens_close_ranks(ragged_split: EncodedSplit) -> None:
 def test_removing_nothing_changes_nothing(ragged_split: EncodedSplit) -> None:
     same = remove_tokens(ragged_split, np.ones(len(ragged_split.tokens), bool))
     assert texts(same) == texts(ragged_split)
-
-
-def test_hidden_tokens_are_the_unknown_word(ragged_split: EncodedSplit) -> None:
-    keep = np.random.default_rng(0).random(len(ragged_split.tokens)) < 0.5
-    hidden = hide_tokens(ragged_split, keep)
-    expected = [
-        [int(ragged_split.tokens[t]) if keep[t] else 1 for t in range(a, b)]
-        for a, b in pairwise(ragged_split.offsets)
-    ]
-    assert texts(hidden) == expected
-    assert hidden.tokens.dtype == ragged_split.tokens.dtype
-    assert hidden.rationale is ragged_split.rationale
 
 
 @pytest.mark.parametrize("rows", [[], [4], [9, 2, 4, 59, 2, 0], list(range(60))])

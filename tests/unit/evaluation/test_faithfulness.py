@@ -11,13 +11,12 @@ from hypothesis.extra import numpy as hnp
 from scipy import special, stats
 
 from safr_study.evaluation.faithfulness import (
-    comprehensiveness,
     flip_rate,
     kendall_tau_b,
     log_odds,
     log_probability,
     mean_kendall,
-    sufficiency,
+    probability_drop,
 )
 
 PROBABILITIES = st.integers(1, 30).flatmap(
@@ -29,21 +28,20 @@ PROBABILITIES = st.integers(1, 30).flatmap(
 def test_drops_of_probability_are_means_over_the_texts_in_points(probabilities) -> None:
     full, other = probabilities
     drops = [100 * (p - q) for p, q in zip(full, other, strict=True)]
-    for measure in (comprehensiveness, sufficiency):
-        mean, se = measure(full, other)
-        assert mean == pytest.approx(sum(drops) / len(drops), abs=1e-9)
-        if len(drops) == 1:
-            assert se is None
-        else:
-            assert se == pytest.approx(stats.sem(drops), abs=1e-9)
+    mean, se = probability_drop(full, other)
+    assert mean == pytest.approx(sum(drops) / len(drops), abs=1e-9)
+    if len(drops) == 1:
+        assert se is None
+    else:
+        assert se == pytest.approx(stats.sem(drops), abs=1e-9)
 
 
 def test_a_lower_probability_without_the_tokens_is_positive() -> None:
     full, without = np.array([0.9, 0.8]), np.array([0.4, 0.7])
-    assert comprehensiveness(full, without).value == pytest.approx(30.0)
-    assert comprehensiveness(full, without).se == pytest.approx(20.0)
+    assert probability_drop(full, without).value == pytest.approx(30.0)
+    assert probability_drop(full, without).se == pytest.approx(20.0)
     # The population's standard deviation would give another error.
-    assert comprehensiveness(full, without).se != pytest.approx(20 / math.sqrt(2), abs=1)
+    assert probability_drop(full, without).se != pytest.approx(20 / math.sqrt(2), abs=1)
     assert log_odds(np.log(full), np.log(without)).value < 0
 
 

@@ -140,7 +140,7 @@ def test_an_oracle_ranking_meets_its_expectations(case: Case, k: float) -> None:
     split, expected = case.split, case.expected(k)
     majority = 100 / case.known.classes
     oracle = split.rationale.astype(float)
-    found = measured(case.rule, split, oracle, k=k, majority=majority)
+    found = measured(case.rule, split, oracle, k=k)
     assert covers(found.srs, found.srs_se, case.full - expected["top"])
     assert covers(found.srs_excess, found.srs_excess_se, expected["random"] - expected["top"])
     assert covers(found.contrast, found.contrast_se, expected["bottom"] - expected["top"])
@@ -162,7 +162,7 @@ def test_probabilities_under_an_oracle_ranking_meet_their_expectations(
 ) -> None:
     """A guess changes the predicted class (C - 1) / C of the time, and then costs one nat."""
     known, split = case.known, case.split
-    found = measured(case.rule, split, split.rationale.astype(float), k=k, draws=0)
+    found = measured(case.rule, split, split.rationale.astype(float), k=k, random=False)
     q = deletion_counts(split.lengths, k).tolist()
     guessed = 1 - np.mean([known.after_top(b) for b in q])
     gap = (math.e - 1) / (math.e + known.classes - 1)

@@ -28,9 +28,9 @@ def test_every_metric_equals_the_golden_values(golden_measures) -> None:
             "srs_se": srs.srs_se(full, top),
             "mcnemar_exact_p": srs.mcnemar_exact_p(full, top),
             "accuracy_random": srs.accuracy(random),
-            "srs_excess": srs.srs_excess(random, top),
-            "srs_excess_se": srs.srs_excess_se(random, top),
-            "contrast": srs.contrast(bottom, top),
+            "srs_excess": srs.gain(random, top).value,
+            "srs_excess_se": srs.gain(random, top).se,
+            "contrast": srs.gain(bottom, top).value,
         }
         expected = {name: measured[name] for name in found}
         assert found == pytest.approx(expected, rel=0, abs=1e-9)
@@ -46,26 +46,26 @@ def test_metrics_equal_the_per_text_definitions(arrays) -> None:
         100 * differences.std() / math.sqrt(texts), abs=1e-9
     )
     z = random.mean(axis=0) - top
-    assert srs.srs_excess(random, top) == pytest.approx(100 * z.mean(), abs=1e-9)
+    assert srs.gain(random, top).value == pytest.approx(100 * z.mean(), abs=1e-9)
     if texts > 1:
         sem = stats.sem(differences, ddof=0)
         assert srs.srs_se(full, top) == pytest.approx(100 * sem, abs=1e-9)
-        assert srs.srs_excess_se(random, top) == pytest.approx(100 * stats.sem(z), abs=1e-9)
+        assert srs.gain(random, top).se == pytest.approx(100 * stats.sem(z), abs=1e-9)
     else:
-        assert srs.srs_excess_se(random, top) is None
+        assert srs.gain(random, top).se is None
 
 
 @given(PAIRS)
 def test_contrast_error_is_that_of_the_paired_t_test(arrays) -> None:
     bottom, top, _ = arrays
     if len(top) == 1:
-        assert srs.contrast_se(bottom, top) is None
+        assert srs.gain(bottom, top).se is None
         return
-    found = srs.contrast_se(bottom, top)
+    found = srs.gain(bottom, top).se
     assert found == pytest.approx(100 * stats.sem(bottom.astype(float) - top), abs=1e-9)
-    if found and abs(srs.contrast(bottom, top)) > 1e-9:
+    if found and abs(srs.gain(bottom, top).value) > 1e-9:
         paired = stats.ttest_rel(bottom.astype(float), top.astype(float))
-        ratio = srs.contrast(bottom, top) / found
+        ratio = srs.gain(bottom, top).value / found
         assert ratio == pytest.approx(paired.statistic, rel=1e-9)
 
 
@@ -74,9 +74,9 @@ def test_contrast_error_uses_the_pairs() -> None:
     bottom = np.array([True] * 60 + [False] * 40)
     top = np.array([True] * 50 + [False] * 50)
     by_hand = 100 * math.sqrt((10 - 10**2 / 100) / 99 / 100)
-    assert srs.contrast_se(bottom, top) == pytest.approx(by_hand)
+    assert srs.gain(bottom, top).se == pytest.approx(by_hand)
     unpaired = math.hypot(srs.accuracy_se(bottom), srs.accuracy_se(top))
-    assert srs.contrast_se(bottom, top) < 0.6 * unpaired
+    assert srs.gain(bottom, top).se < 0.6 * unpaired
 
 
 @given(PAIRS)

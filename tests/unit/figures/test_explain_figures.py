@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 
@@ -48,15 +49,17 @@ def page(sentence: Explanation, tmp_path_factory: pytest.TempPathFactory) -> ET.
     return drawn(sentence, tmp_path_factory.mktemp("page") / "page.svg")
 
 
-def graph_of(explanation: Explanation) -> tuple[ET.Element, GraphFacts]:
+@cache
+def graph_of(text: str, seed: int) -> tuple[bytes, GraphFacts, Explanation]:
     """The graph alone."""
+    explanation = explained(text, seed=seed)
     with style():
         figure = blank_figure(8, 8)
         axes = figure.add_subplot()
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
         facts = draw_graph(axes, explanation.highest(40), explanation.view)
-        return ET.fromstring(svg_text(figure)), facts
+        return svg_text(figure).encode(), facts, explanation
 
 
 def drawn(explanation: Explanation, path: Path) -> ET.Element:
@@ -97,7 +100,7 @@ def test_a_circles_radius_grows_strictly_with_capacity(
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("text", ["a good film", SENTENCE, LONG, MARKUP], ids=str.__len__)
 def test_labels_of_the_graph_do_not_overlap(text: str, seed: int) -> None:
-    page, _ = graph_of(explained(text, seed=seed))
+    page = ET.fromstring(graph_of(text, seed)[0])
     boxes = [label_box(label) for label in ids(page, "node-word").values()]
     assert len(boxes) == min(40, len(text.split()))
     assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
@@ -106,7 +109,7 @@ def test_labels_of_the_graph_do_not_overlap(text: str, seed: int) -> None:
 
 
 def test_the_control_of_that_test_sees_labels_that_overlap() -> None:
-    page, _ = graph_of(explained(SENTENCE))
+    page = ET.fromstring(graph_of(SENTENCE, 0)[0])
     first, second, *_ = ids(page, "node-word").values()
     for axis in ("x", "y"):
         second.find(f"{SVG}text").set(axis, first.find(f"{SVG}text").get(axis))
@@ -140,9 +143,8 @@ def test_one_edge_per_drawn_pair_coloured_and_dashed_by_its_sign(
 @pytest.mark.parametrize("text", [SENTENCE, LONG], ids=["20 words", "300 words"])
 def test_the_stronger_a_correlation_the_shorter_its_edge(text: str, seed: int) -> None:
     # A perfect order has no place in the plane: the rank correlation is to be clearly negative.
-    found = explained(text, seed=seed)
-    page, facts = graph_of(found)
-    order = order_of_lengths(page, found)
+    drawing, facts, found = graph_of(text, seed)
+    order = order_of_lengths(ET.fromstring(drawing), found)
     assert order < -0.4
     assert facts.order == pytest.approx(order, abs=1e-6)
 

@@ -36,7 +36,6 @@ from safr_study.runner.task import (
 )
 from safr_study.runner.worker import measure_on_test, train_run, trainable
 from safr_study.settings import Constraint, CorpusSpec, EvaluationConfig, Objective, TrainConfig
-from safr_study.settings.metrics import majority_accuracy
 from safr_study.training import fit
 from safr_study.training.steps import train_epoch
 
@@ -68,6 +67,16 @@ def corpus() -> EncodedCorpus:
 
 @pytest.fixture
 def task(tmp_path: Path) -> RunTask:
+    return task_in(tmp_path / "00005")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(corpus: EncodedCorpus, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    """The same trial without anything that goes wrong, elsewhere."""
+    return train_run(task_in(tmp_path_factory.mktemp("whole")), corpus, lambda _: None)
+
+
+def task_in(folder: Path) -> RunTask:
     config = {
         "shape": {"embed_dim": 16, "ffn_dim": 16, "heads": 2, "mask_hidden_dim": 8},
         "penalties": {"lambda_imp": 0.1, "lambda_inter": 0.1},
@@ -82,7 +91,7 @@ def task(tmp_path: Path) -> RunTask:
         corpus=SPEC,
         evaluation=EvaluationConfig(draws=2, sample_texts=10, sample_tokens=200),
         objectives=OBJECTIVES,
-        folder=str(tmp_path / "00005"),
+        folder=str(folder),
         gpus=0.0,
         rungs=RUNGS,
         rung_texts=RUNG_TEXTS,
@@ -255,7 +264,7 @@ def test_every_seed_is_trained_as_if_alone_and_the_first_one_is_kept(
 def test_violations_are_means_over_the_seeds_and_zero_where_the_constraint_is_just_kept(
     task: RunTask, corpus: EncodedCorpus
 ) -> None:
-    majority = majority_accuracy(corpus.class_counts("dev"))
+    majority = corpus.dev.majority_accuracy
     constrained = replace(
         task, more_seeds=(4,), constraints=bounds("accuracy >= majority + 60", "accuracy <= 90")
     )
@@ -267,16 +276,15 @@ def test_violations_are_means_over_the_seeds_and_zero_where_the_constraint_is_ju
 
 @pytest.mark.parametrize("killed_at", [1, 3, 4])
 def test_a_killed_trial_goes_on_from_its_last_epoch_to_the_same_numbers(
-    task: RunTask, corpus: EncodedCorpus, tmp_path: Path, killed_at: int
+    task: RunTask, corpus: EncodedCorpus, undisturbed: RunResult, tmp_path: Path, killed_at: int
 ) -> None:
-    expected = whole(task, corpus, str(tmp_path / "whole"))
     with pytest.raises(KeyboardInterrupt):
         train_run(task, corpus, Seen(killed_at=killed_at))
     seen = Seen()
     finished = train_run(task, corpus, seen)
     # The driver may not have heard of the last one: all are told again.
     assert seen.epochs == [1, 2, 3, 4]
-    assert numbers(finished) == numbers(expected)
+    assert numbers(finished) == numbers(undisturbed)
 
 
 def test_a_trial_killed_in_its_second_seed_trains_neither_again(
@@ -362,15 +370,15 @@ FAULTS: dict[str, Callable[[], object]] = {
 def test_out_of_memory_once_is_made_good(
     task: RunTask,
     corpus: EncodedCorpus,
+    undisturbed: RunResult,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     fault: str,
 ) -> None:
-    expected = whole(task, corpus, str(tmp_path / "whole"))
     trained = out_of_memory(monkeypatch, [FAULTS[fault]])
     finished = train_run(task, corpus, lambda _: None)
     assert trained == [1, 2, 3, 4], "it goes on from its state and trains nothing twice"
-    assert numbers(finished) == numbers(expected)
+    assert numbers(finished) == numbers(undisturbed)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -483,11 +491,11 @@ def largest_file(size: int) -> Iterator[None]:
 def test_a_disk_without_room_ends_the_study_and_the_trial_goes_on_another_time(
     task: RunTask,
     corpus: EncodedCorpus,
+    undisturbed: RunResult,
     tmp_path: Path,
     reported: list[dict[str, str]],
     room: int,
 ) -> None:
-    expected = whole(task, corpus, str(tmp_path / "whole"))
     with largest_file(room):
         trainable(task.to_config(), corpus)
     ended = read_event(reported[-1][EVENT])
@@ -495,7 +503,7 @@ def test_a_disk_without_room_ends_the_study_and_the_trial_goes_on_another_time(
     assert not ended.unreachable
     assert ended.sentence.startswith(f"there is no room to write to {task.folder} (")
     assert "\n" not in ended.sentence
-    assert numbers(train_run(task, corpus, lambda _: None)) == numbers(expected)
+    assert numbers(train_run(task, corpus, lambda _: None)) == numbers(undisturbed)
 
 
 def test_a_trace_that_cannot_be_written_does_not_hide_its_fault(
@@ -573,15 +581,14 @@ def test_the_task_survives_its_way_to_the_worker(task: RunTask) -> None:
 
 
 def test_a_folder_that_another_trial_left_is_replaced(
-    task: RunTask, corpus: EncodedCorpus, tmp_path: Path
+    task: RunTask, corpus: EncodedCorpus, undisturbed: RunResult, tmp_path: Path
 ) -> None:
     other = TrainConfig.model_validate({**task.train.model_dump(), "learning_rate": 1e-3})
     with pytest.raises(KeyboardInterrupt):
         train_run(replace(task, train=other), corpus, Seen(killed_at=2))
-    expected = whole(task, corpus, str(tmp_path / "whole"))
     finished = train_run(task, corpus, seen := Seen())
     assert seen.epochs == [1, 2, 3, 4]
-    assert numbers(finished) == numbers(expected)
+    assert numbers(finished) == numbers(undisturbed)
 
 
 def test_a_worker_does_not_import_what_the_driver_alone_needs() -> None:

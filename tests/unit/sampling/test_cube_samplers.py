@@ -14,7 +14,7 @@ from asking import Drawn, ask, inside, open_study, run, spaces_of, spec_of, synt
 from safr_study.sampling.cube_samplers import POPULATION, UnitCubeSampler
 from safr_study.sampling.sampler import EXPLORED, build_sampler, suggest
 from safr_study.settings import SamplerName, SearchSpace
-from safr_study.settings.baseline import DEFAULT_BASELINES
+from safr_study.settings.space import DEFAULT_BASELINES
 
 ALL = ("tpe", "nsga2", "gp", "qmc", "random", "grid")
 LEARNING = ("tpe", "nsga2", "gp")
@@ -301,13 +301,15 @@ def test_a_space_is_needed_where_it_is_drawn_from() -> None:
         build_sampler("gp", seed=0, number=0)
 
 
-@pytest.mark.parametrize(("sampler", "plain"), [("tpe", "random"), ("gp", "qmc")])
+@pytest.mark.parametrize(
+    ("sampler", "plain", "count"), [("tpe", "random", 2 * EXPLORED), ("gp", "qmc", EXPLORED)]
+)
 def test_every_third_trial_is_drawn_without_the_model(
-    sampler: SamplerName, plain: SamplerName
+    sampler: SamplerName, plain: SamplerName, count: int
 ) -> None:
     spec = spec_of(SPACE, sampler, seed=3)
     study = open_study(spec)
-    numbers = range(COUNT, COUNT + 6)
+    numbers = range(COUNT, COUNT + count)
     run(study, spec, numbers.stop, synthetic)
 
     def drawn(name: SamplerName, number: int) -> object:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -285,6 +286,22 @@ def _flip(path: Path) -> None:
     path.write_bytes(data)
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(config: TrainConfig, corpus: EncodedCorpus) -> FitResult:
+    return fit(config, corpus, device=CPU)
+
+
+@pytest.fixture(scope="module")
+def interrupted(
+    config: TrainConfig, corpus: EncodedCorpus, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The running state of a training that ended after its third epoch."""
+    folder = tmp_path_factory.mktemp("interrupted")
+    with pytest.raises(KeyboardInterrupt):
+        fit(config, corpus, device=CPU, resume_from=folder, on_epoch=kill_after(3))
+    return folder
+
+
 @pytest.mark.parametrize(
     ("name", "damage"),
     [
@@ -295,17 +312,21 @@ def _flip(path: Path) -> None:
     ],
 )
 def test_a_damaged_state_falls_back_to_the_one_before(
-    config: TrainConfig, corpus: EncodedCorpus, tmp_path: Path, name: str, damage: Any
+    config: TrainConfig,
+    corpus: EncodedCorpus,
+    interrupted: Path,
+    uninterrupted: FitResult,
+    tmp_path: Path,
+    name: str,
+    damage: Any,
 ) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        fit(config, corpus, device=CPU, resume_from=tmp_path, on_epoch=kill_after(3))
+    shutil.copytree(interrupted, tmp_path, dirs_exist_ok=True)
     damage(tmp_path / f"epoch-000003.{name}")
     seen: list[EpochReport] = []
     resumed = fit(config, corpus, device=CPU, resume_from=tmp_path, on_epoch=seen.append)
     assert [report.epoch for report in seen] == [3, 4]
-    whole = fit(config, corpus, device=CPU)
-    assert facts(resumed) == facts(whole)
-    assert same_weights(resumed.model, whole.model)
+    assert facts(resumed) == facts(uninterrupted)
+    assert same_weights(resumed.model, uninterrupted.model)
 
 
 def test_the_state_of_another_training_is_replaced(

@@ -162,7 +162,8 @@ def test_front_over_seeds_equals_loops_over_the_same_draws() -> None:
     rng = np.random.default_rng(3)
     counts = (3, 3, 2)
     accuracy, srs = ([rng.normal(size=(s, 6)) for s in counts] for _ in range(2))
-    found = front_probability_over_seeds([accuracy, srs], [True, False], resamples=60, seed=9)
+    values = list(zip(accuracy, srs, strict=True))
+    found = front_probability_over_seeds(values, [True, False], resamples=60, seed=9)
     points = np.array([[by_loops(table, 9, 60) for table in side] for side in (accuracy, srs)])
     on_front = np.zeros(3)
     for resample in points.transpose(2, 1, 0):  # [configs, objectives]
@@ -181,25 +182,25 @@ def test_front_over_seeds_equals_loops_over_the_same_draws() -> None:
 def test_configurations_that_are_equal_but_for_rounding_share_the_front() -> None:
     table = np.random.default_rng(4).random((3, 50)) / 3
     rounded = table + np.array([[1e-15], [-1e-15], [1e-15]])
-    found = front_probability_over_seeds([[table, rounded]] * 2, [True, True], resamples=200)
+    found = front_probability_over_seeds([[table] * 2, [rounded] * 2], [True, True], resamples=200)
     np.testing.assert_array_equal(found, [1.0, 1.0])
 
 
 def test_a_sure_front_is_sure_and_an_even_race_is_even() -> None:
     rng = np.random.default_rng(5)
     weak = rng.normal(size=(5, 400))
-    (sure,) = front_probability_over_seeds([[weak, weak + 1]], [True], resamples=300)[1:]
+    (sure,) = front_probability_over_seeds([[weak], [weak + 1]], [True], resamples=300)[1:]
     assert sure == 1.0
-    even = front_probability_over_seeds([[weak, weak[:, ::-1]]], [True], resamples=4000)
+    even = front_probability_over_seeds([[weak], [weak[:, ::-1]]], [True], resamples=4000)
     assert even.sum() == pytest.approx(1.0)
     assert even == pytest.approx([0.5, 0.5], abs=0.05)
 
 
 def test_front_over_seeds_refuses_objectives_that_do_not_fit() -> None:
     table = np.zeros((2, 3))
-    with pytest.raises(ValueError, match="same configurations"):
+    with pytest.raises(ValueError, match="same objectives"):
         front_probability_over_seeds([[table, table], [table]], [True, True])
     with pytest.raises(ValueError, match="same seeds"):
-        front_probability_over_seeds([[table], [np.zeros((3, 3))]], [True, True])
+        front_probability_over_seeds([[table, np.zeros((3, 3))]], [True, True])
     with pytest.raises(ValueError, match="directions"):
         front_probability_over_seeds([[table]], [True, True], resamples=2)
