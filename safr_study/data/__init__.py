@@ -24,6 +24,7 @@ from safr_study.data.encoding import encode_rationale as encode_rationale
 from safr_study.data.encoding import encode_texts as encode_texts
 from safr_study.data.loading import canonical_dataset as canonical_dataset
 from safr_study.data.loading import load_corpus as load_corpus
+from safr_study.data.objects import keep_object as keep_object
 from safr_study.data.planted import planted_corpus as planted_corpus
 from safr_study.data.rows import CHUNK_ROWS as CHUNK_ROWS
 from safr_study.data.rows import text_chunks as text_chunks

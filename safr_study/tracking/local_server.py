@@ -56,10 +56,10 @@ def local_server(
         BadInput: the port is taken.
         ServiceUnreachable: the server did not come up.
     """
-    free_port = _free_port(port)
+    free = free_port(port)
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            command(free_port),
+            command(free),
             stdout=log,
             stderr=subprocess.STDOUT,
             # A group of its own, so that its worker processes end with it.
@@ -68,14 +68,22 @@ def local_server(
             cwd=cwd,
         )
         try:
-            url = f"http://{LOOPBACK}:{free_port}"
+            url = f"http://{LOOPBACK}:{free}"
             _await_health(f"{url}{health}", process, log, name)
             yield LocalServer(url, process)
         finally:
             _stop(process)
 
 
-def _free_port(port: int) -> int:
+def free_port(port: int) -> int:
+    """A port on the loopback interface that can be used.
+
+    Args:
+        port: the one to look at; 0: any.
+
+    Raises:
+        BadInput: it is taken.
+    """
     with socket.socket() as probe:
         # As the server does: a port whose last connections linger is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -14,7 +14,7 @@ from pathlib import Path
 from mlflow.models import Model
 
 from safr_study.checkpoint.manifest import read_facts
-from safr_study.tracking.local_server import LOOPBACK, LocalServer, local_server
+from safr_study.tracking.local_server import LOOPBACK, LocalServer, free_port, local_server
 from safr_study.tracking.versions import EXAMPLE, save_logged
 
 
@@ -34,12 +34,14 @@ def serve_model(checkpoint: Path, port: int) -> Iterator[LocalServer]:
         CorruptCheckpoint: the model's files are not whole.
         ServiceUnreachable: the server did not come up.
     """
+    # Before the seconds that the model's folder takes.
+    port = free_port(port)
     read_facts(checkpoint)
     with tempfile.TemporaryDirectory(prefix="safr-study-") as folder:
         home = Path(folder)
         save_logged(home / "model", checkpoint, Model())
         with local_server(
-            lambda free_port: _command(home / "model", free_port),
+            lambda free: _command(home / "model", free),
             port,
             health="/ping",
             name="serve",

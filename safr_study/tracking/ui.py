@@ -26,7 +26,7 @@ def serve_ui(store: Store, port: int) -> Iterator[UiServer]:
         ServiceUnreachable: the server did not come up.
     """
     with local_server(
-        lambda free_port: _command(store, free_port),
+        lambda free: _command(store, free),
         port,
         health="/health",
         name="ui",
