@@ -39,6 +39,7 @@ from safr_study.settings import (
     fingerprint_of,
     wanted,
 )
+from safr_study.settings.metrics import majority_accuracy
 
 if TYPE_CHECKING:
     import torch
@@ -180,7 +181,7 @@ def train_run(run: Run) -> TableLine:
         dataset=run.corpus.dataset,
         corpus=corpus.fingerprint,
         limits={"train": run.corpus.train_limit, "dev": run.corpus.dev_limit},
-        majority_accuracy=corpus.majority_accuracy("dev"),
+        majority_accuracy=majority_accuracy(corpus.class_counts("dev")),
         preset=run.train.preset,
         pair=run.pair,
         seed=run.train.seed,
