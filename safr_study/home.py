@@ -37,6 +37,11 @@ class Home:
         return self.root / "cache" / "corpora"
 
     @property
+    def given_data(self) -> Path:
+        """Data sets that were given as objects, by the digest of their content."""
+        return self.root / "data"
+
+    @property
     def scratch(self) -> Path:
         """What Ray writes while a study runs; removed when the study ends."""
         return self.root / "ray"

@@ -13,9 +13,9 @@ and the other way round. Every expected error is a `SafrError` that says what to
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
@@ -27,6 +27,7 @@ from safr_study.api.study import Role as Role
 from safr_study.api.study import Study as Study
 from safr_study.cli import output
 from safr_study.cli.progress import Reporter
+from safr_study.data import keep_object
 from safr_study.errors import StudyIncomplete
 from safr_study.features.models import registered_models
 from safr_study.features.search.build_spec import study_spec
@@ -42,9 +43,12 @@ from safr_study.settings import (
     TokenizerName,
 )
 
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
+
 
 def search(
-    dataset: str,
+    dataset: str | Path | pd.DataFrame | Dataset | DatasetDict | Mapping[str, pd.DataFrame],
     *,
     study: str | None = None,
     space: str | Path | SearchSpace = "lambda",
@@ -85,7 +89,9 @@ def search(
     """Run a study to its end, or resume it: as ``safr-study search`` with the same options.
 
     Args:
-        dataset: ``planted[:variant]``, ``sst2``, ``sst2-treebank``, ``imdb``, a hub id or a path.
+        dataset: ``planted[:variant]``, ``sst2``, ``sst2-treebank``, ``imdb``, a hub id or a path;
+            or the data themselves, a table or one for each split (``train``, ``validation``,
+            ``test``), which are written to the home once, under a name made from their content.
         study: its name; ``None``: one from the data set and the settings.
         space: a search space: name, YAML file or object.
         trials: to finish; the baselines count.
@@ -129,7 +135,11 @@ def search(
         StudyInterrupted: by Ctrl-C or ``safr-study stop``; the same call resumes.
         ServiceUnreachable: hub, ledger, cluster or tracking server do not answer.
     """
-    spec = study_spec({**locals(), "objective": objectives})
+    asked = {**locals(), "objective": objectives}
+    if not isinstance(dataset, (str, Path)):
+        # The same content is the same path, so that the same call finds its study again.
+        asked["dataset"] = keep_object(dataset, open_stores(home).home.given_data)
+    spec = study_spec(asked)
     where = open_stores(home, tracking_uri=tracking_uri, storage=storage, address=address)
     with Reporter(None if quiet else output.err()) as progress:
         outcome = run_search(spec, where, progress=progress, fresh=fresh)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -72,6 +74,38 @@ def predict(
     else:
         output.say(*_sentences(found))
     output.wrote([out])
+
+
+def serve(
+    model: options.Model,
+    port: Annotated[int, option("Port on 127.0.0.1.", min=1)] = 5001,
+    json: options.Json = False,
+    home: options.Home = None,
+    tracking_uri: options.Tracking = None,
+) -> None:
+    """Answer over HTTP, on this machine alone, with MLflow's scoring server; Ctrl-C ends it.
+
+    When it answers, the line that asks it is shown.
+
+    Examples:
+
+      safr-study serve model
+
+      safr-study serve models:/safr-sst2@knee --port 5002
+    """
+    from safr_study.features.serve import serve as run
+
+    def ready(url: str, request: str) -> None:
+        if json:
+            output.print_json({"model": model, "url": url, "ping": f"{url}/ping", "ask": request})
+        else:
+            output.say(request)
+        sys.stdout.flush()
+        output.hint(f"{model} is at {url} (Ctrl-C ends it)")
+
+    # Ctrl-C is how it is meant to end.
+    with contextlib.suppress(KeyboardInterrupt):
+        run(model, open_stores(home, tracking_uri=tracking_uri), port, ready)
 
 
 def _progress(found: Predicted) -> str:

@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
 import sys
-import tempfile
-import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import IO
+from contextlib import contextmanager
 
-from safr_study.errors import BadInput, ServiceUnreachable
-from safr_study.redaction import redacted
+from safr_study.tracking.local_server import LOOPBACK, LocalServer, local_server
 from safr_study.tracking.runs import EXPERIMENT_PREFIX
 from safr_study.tracking.store import Store
 
-LOOPBACK = "127.0.0.1"
-_START_SECONDS = 90.0
-_STOP_SECONDS = 10.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class UiServer:
-    """A running server."""
-
-    url: str
-    """``http://127.0.0.1:PORT``."""
-    process: subprocess.Popen[bytes]
+UiServer = LocalServer
 
 
 @contextmanager
@@ -46,23 +25,15 @@ def serve_ui(store: Store, port: int) -> Iterator[UiServer]:
         BadInput: the port is taken.
         ServiceUnreachable: the server did not come up.
     """
-    free_port = _free_port(port)
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            _command(store, free_port),
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            # A group of its own, so that its worker processes end with it.
-            start_new_session=True,
-            # Not on the command line, which everybody may read: it may hold a password.
-            env={**os.environ, "MLFLOW_BACKEND_STORE_URI": store.uri},
-        )
-        try:
-            url = f"http://{LOOPBACK}:{free_port}"
-            _await_health(url, process, log)
-            yield UiServer(url, process)
-        finally:
-            _stop(process)
+    with local_server(
+        lambda free: _command(store, free),
+        port,
+        health="/health",
+        name="ui",
+        # Not on the command line, which everybody may read: it may hold a password.
+        env={"MLFLOW_BACKEND_STORE_URI": store.uri},
+    ) as server:
+        yield server
 
 
 def experiment_url(base: str, experiment_id: str) -> str:
@@ -88,37 +59,3 @@ def _command(store: Store, port: int) -> list[str]:
     if store.artifact_root is not None:
         command += ["--default-artifact-root", store.artifact_root.as_uri()]
     return command
-
-
-def _free_port(port: int) -> int:
-    with socket.socket() as probe:
-        # As the server does: a port whose last connections linger is free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except (OSError, OverflowError) as error:
-            raise BadInput("port", f"{port} cannot be used ({error}); give another") from error
-        return int(probe.getsockname()[1])
-
-
-def _await_health(url: str, process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
-    until = time.monotonic() + _START_SECONDS
-    # A proxy of the environment has no business on the loopback interface.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    while process.poll() is None and time.monotonic() < until:
-        with suppress(OSError), opener.open(f"{url}/health", timeout=2):
-            return
-        time.sleep(0.1)
-    log.seek(0)
-    lines = log.read().decode(errors="replace").strip().splitlines()
-    reason = redacted(lines[-1]) if lines else "it said nothing"
-    raise ServiceUnreachable(f"ui: the MLflow server did not come up ({reason})")
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the server, then whatever is left of its group."""
-    for ending in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, ending)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_STOP_SECONDS)

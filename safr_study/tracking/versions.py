@@ -146,7 +146,13 @@ def _log_model(
     )
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "model"
-        _save(made, checkpoint, model=model, run_id=run_id)
+        described = Model(
+            artifact_path=model.artifact_location,
+            model_uuid=model.model_id,
+            run_id=run_id,
+            model_id=model.model_id,
+        )
+        save_logged(made, checkpoint, described)
         (made / CARD).write_text(text, encoding="utf-8")
         client.log_model_artifacts(model.model_id, str(made))
     client.log_outputs(run_id, models=[LoggedModelOutput(model.model_id, step=0)])
@@ -159,17 +165,18 @@ def _log_model(
     return client.finalize_logged_model(model.model_id, "READY")
 
 
-def _save(folder: Path, checkpoint: Path, *, model: Any, run_id: str) -> None:
+def save_logged(folder: Path, checkpoint: Path, described: Any) -> None:
+    """Make the folder of a logged model.
+
+    Args:
+        folder: a new one.
+        checkpoint: folder of the model's files.
+        described: MLflow's ``Model`` of it, which is filled.
+    """
     # Slow to import; the first one imports it without MLflow's warning about a type of its own.
     import safr_study.tracking.served  # noqa: F401, I001
     from mlflow.pyfunc import save_model
 
-    described = Model(
-        artifact_path=model.artifact_location,
-        model_uuid=model.model_id,
-        run_id=run_id,
-        model_id=model.model_id,
-    )
     with tempfile.TemporaryDirectory() as staging:
         # MLflow takes the folder's name over, and no link.
         named = Path(staging) / Path(CHECKPOINT).name

@@ -218,6 +218,13 @@ def test_a_registered_model_explained_and_served(shell: Shell) -> None:
         del shell.environment["MLFLOW_TRACKING_URI"]
 
 
+def test_a_model_served_by_one_command(shell: Shell) -> None:
+    (line,) = block_with("safr-study serve")
+    port = str(free_port())
+    with served(shell, line.replace("5001", port), f"http://127.0.0.1:{port}/ping"):
+        pass  # The server has answered.
+
+
 def test_the_paper_s_tables(shell: Shell) -> None:
     for line in block_with("reproduce table1"):
         shell.run(line)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import json
+import shlex
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +14,9 @@ from pathlib import Path
 import mlflow
 import pytest
 from commands import environment
+from ray_nodes import free_port
 from registered import registered_home
-from serving import ask, serving
+from serving import answers, ask, serving
 
 from safr_study.home import Home
 
@@ -48,3 +54,68 @@ def test_what_it_cannot_take_is_refused_with_a_sentence(address: str) -> None:
         status, answer = ask(address, body)
         assert status == 400
         assert answer["error_code"] in ("BAD_REQUEST", "INVALID_PARAMETER_VALUE")
+
+
+@pytest.fixture(params=["registered", "pulled"])
+def served(
+    request: pytest.FixtureRequest, home: Home, tmp_path: Path
+) -> Iterator[tuple[str, str, subprocess.Popen[str]]]:
+    """``safr-study serve``: its model, the line that it shows, its process."""
+    model = MODEL if request.param == "registered" else str(home.root.parent / "c" / "0")
+    command = [sys.executable, "-m", "safr_study", "serve", model, "--port", str(free_port())]
+    env = environment(home.root)
+    # The server's own way to it is no proxy, and nothing else is asked for.
+    env |= {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+    with subprocess.Popen(
+        command, env=env, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield model, process.stdout.readline(), process
+        finally:
+            process.kill()
+
+
+def test_the_command_serves_what_predict_writes_and_ends_by_ctrl_c(
+    served: tuple[str, str, subprocess.Popen[str]], home: Home, tmp_path: Path
+) -> None:
+    model, line, process = served
+    curl = shlex.split(line)
+    assert curl[:2] == ["curl", "-H"]
+    body, url = json.loads(curl[4]), curl[-1]
+    address = url.removesuffix("/invocations")
+    assert address.startswith("http://127.0.0.1:")
+    status, shown = ask(address, body)
+    assert (status, len(shown["predictions"])) == (200, len(body["inputs"]))
+    texts = [*TEXTS, "good " * 40, *(f"a {word} film" for word in ("bad", "good", "zebra"))]
+    _, answer = ask(address, {"inputs": texts})
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in texts))
+    arguments = ["predict", model, "t.jsonl", "--out", "o.csv"]
+    done = subprocess.run(
+        [sys.executable, "-m", "safr_study", *arguments],
+        env=environment(home.root), cwd=tmp_path, check=True, capture_output=True,
+    )  # fmt: skip
+    assert done.returncode == 0
+    with (tmp_path / "o.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row, one in zip(rows, answer["predictions"], strict=True):
+        assert row["label"] == one["label"]
+        assert row["probability"] == f"{one['probability']:.6f}"
+        for name, share in one["probabilities"].items():
+            assert row[f"p({name})"] == f"{share:.6f}"
+        top = sorted((w for w in one["words"] if w["top"]), key=lambda w: w["rank"])[:5]
+        assert row["words"] == " ".join(f"{w['word']}:{w['capacity']:.4f}" for w in top)
+    # A second one on the same port is told so at once.
+    port = address.rpartition(":")[2]
+    second = subprocess.run(
+        [sys.executable, "-m", "safr_study", "serve", model, "--port", port],
+        env=environment(home.root), cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (second.returncode, second.stdout) == (2, "")
+    assert second.stderr.startswith(f"error: port: {port} cannot be used")
+    assert second.stderr.count("\n") == 1
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert said == f"{model} is at {address} (Ctrl-C ends it)\n"
+    assert not answers(f"{address}/ping")

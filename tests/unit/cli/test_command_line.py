@@ -67,7 +67,7 @@ def test_every_command_shows_examples(
     run: Callable[..., tuple[int, None]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     commands = ["search", "pareto", "list", "models", "promote", "pull", "evaluate"]
-    for command in [*commands, "datasets", "spaces", "ui", "predict"]:
+    for command in [*commands, "datasets", "spaces", "ui", "predict", "serve"]:
         code, _ = run(command, "--help")
         assert code == 0
         shown = capsys.readouterr().out
