@@ -170,7 +170,7 @@ def test_the_tour(shell: Shell) -> None:
 def test_your_own_data_and_space(shell: Shell) -> None:
     if not (shell.folder / "model").exists():
         shell.run("safr-study pull safr-sst2@knee --to model")
-    for line in [*block_with("reviews.csv"), *block_with("my-space.yaml")]:
+    for line in [*block_with("--label-column stars"), *block_with("my-space.yaml")]:
         shell.run(line)
 
 
