@@ -138,19 +138,16 @@ def ranking_table(result: StudyResult, *, rows: int | None = None) -> TextTable:
 
 def models_table(models: Iterable[RegisteredModel]) -> TextTable:
     """Registered versions for people."""
-    rows = []
-    for model in models:
-        seeds = model.tags.get("confirmed_seeds")
-        rows.append(
-            (
-                model.name,
-                model.version,
-                model.tags.get("study", ""),
-                model.tags.get("trial", ""),
-                "search" if seeds is None else f"{seeds} new seeds",
-                ", ".join(sorted(model.aliases)),
-            )
+    rows = [
+        (
+            model.name,
+            model.version,
+            *(model.tags.get(name, "") for name in ("study", "trial")),
+            f"{seeds} new seeds" if (seeds := model.tags.get("confirmed_seeds")) else "search",
+            ", ".join(sorted(model.aliases)),
         )
+        for model in models
+    ]
     columns = ("model", ">version", "study", ">trial", "by", "aliases")
     return TextTable("Registered models", columns, rows, keys=(0, 1))
 

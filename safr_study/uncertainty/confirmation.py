@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from safr_study.pareto import rank_study
+from safr_study.pareto import rank_as_in
 from safr_study.records import RankedTrial, StudyResult, TrialRecord, TrialState
 from safr_study.records.run import Answers, Measured, ReadingOfTest, RunResult
 from safr_study.settings import Objective
@@ -181,14 +181,8 @@ def confirmation(
         for one in trials
         if len(one.finished) == len(seeds) and all(miss <= 0 for miss in one.violations)
     ]
-    ranking = rank_study(
-        searched.name,
-        searched.dataset,
-        searched.objectives,
-        searched.reference_point,
-        [_as_trial(one) for one in confirmed],
-        asked=len(trials),
-    )
+    ranking = rank_as_in(searched, [_as_trial(one) for one in confirmed])
+    ranking = replace(ranking, asked=len(trials))
     places = {ranked.trial.number: ranked for ranked in ranking.ranked}
     shares = _front_probabilities(confirmed, objectives)
     return Confirmation(
