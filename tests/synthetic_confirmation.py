@@ -11,9 +11,8 @@ from plain_scores import a_deletion, made_scores
 from synthetic_study import complete_trial
 
 from safr_study.pareto import rank_study
-from safr_study.records import CheckpointRef, TrialRecord
+from safr_study.records import CheckpointRef, StudyResult, TrialRecord
 from safr_study.records.run import Answers, Measured, RunResult
-from safr_study.uncertainty.confirmation import Searched
 
 Right = NDArray[np.bool_]
 TEXTS = 40
@@ -87,12 +86,11 @@ def searched(
     values: Mapping[int, tuple[float, float]],
     baselines: Mapping[int, str] | None = None,
     objectives: Sequence[str] = ("accuracy", "srs@30"),
-) -> Searched:
+) -> StudyResult:
     """A search that found these values, by trial number."""
     names = baselines or {}
     trials: list[TrialRecord] = [
         replace(complete_trial(number, *found, baseline=names.get(number)), run_id=f"run-{number}")
         for number, found in values.items()
     ]
-    result = rank_study("s1", "planted", objectives, (50.0, 0.0), trials, asked=len(trials))
-    return Searched(result, tuple(trial for trial in trials if trial.baseline is not None))
+    return rank_study("s1", "planted", objectives, (50.0, 0.0), trials, asked=len(trials))

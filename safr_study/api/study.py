@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +17,7 @@ from safr_study.figures.front import front_figure
 from safr_study.records import StudyResult
 from safr_study.records.study import Role as Role
 from safr_study.render.front_page import front_html, study_html
-from safr_study.render.history import hypervolume_history
+from safr_study.render.history import history_table, hypervolume_history
 from safr_study.render.result_tables import result_notes, result_table
 
 
@@ -110,7 +110,7 @@ class Study:
 
         Columns: ``trial``, ``ended`` (seconds since 1970), ``trials``, ``epochs``, ``hypervolume``.
         """
-        return pd.DataFrame([asdict(point) for point in hypervolume_history(self.result)])
+        return history_table(hypervolume_history(self.result))
 
     def write(self, folder: str | Path) -> list[Path]:
         """Write the front, and how the hypervolume grew, as PNG, SVG and CSV.

@@ -66,6 +66,7 @@ def confirm(
 
 def _dry_run(request: ConfirmRequest, stores: Stores, *, as_json: bool) -> None:
     from safr_study.features.confirm.confirm import plan_confirmation
+    from safr_study.records import picked
 
     plan = plan_confirmation(request, stores, cpus=float(os.cpu_count() or 1), gpus=0.0)
     if as_json:
@@ -73,13 +74,10 @@ def _dry_run(request: ConfirmRequest, stores: Stores, *, as_json: bool) -> None:
             {
                 "study": plan.study,
                 "trials": [{"trial": t.number, "label": t.label} for t in plan.trials],
-                "seeds": plan.seeds,
-                "wanted": plan.wanted,
+                **picked(plan, "seeds", "wanted"),
                 "missing": [{"trial": number, "seed": seed} for number, seed in plan.missing],
                 "allotment": plan.slots,
-                "seconds": plan.seconds,
-                "disk_bytes": plan.disk_bytes,
-                "test_texts": plan.test_texts,
+                **picked(plan, "seconds", "disk_bytes", "test_texts"),
                 "test_models": plan.unread,
             }
         )

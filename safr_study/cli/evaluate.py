@@ -70,14 +70,14 @@ def evaluate(
 
       safr-study evaluate model --quick --roar 30 --roar-seeds 5
     """
-    from safr_study.features.evaluate import check_metrics_file
     from safr_study.features.evaluate import evaluate as run
     from safr_study.features.roar import plan_roar, roar_metrics
+    from safr_study.features.study_base.results import check_file
     from safr_study.records import to_plain
 
     plan = plan_roar(roar or (), roar_seeds)
     if out is not None:
-        check_metrics_file(out)
+        check_file("out", out, (".csv", ".json"), "is no table; end it in .csv or .json")
     spec = None
     if dataset is not None:
         spec = corpus_spec(dataset, text_column=text_column, label_column=label_column)

@@ -193,10 +193,10 @@ def _page(status: StudyStatus) -> RenderableType:
     if status.begun:
         rows = [
             (
-                str(trial.trial),
+                str(trial.number),
                 trial.label,
-                f"{trial.epoch} of {trial.epochs}",
-                "" if trial.dev_accuracy is None else f"{trial.dev_accuracy:.2f}",
+                f"{trial.epochs[-1].epoch if trial.epochs else 0} of {status.epochs}",
+                f"{trial.epochs[-1].dev_accuracy:.2f}" if trial.epochs else "",
             )
             for trial in status.begun
         ]
@@ -264,6 +264,7 @@ def _times(status: StudyStatus) -> str:
 
 
 def _as_json(status: StudyStatus) -> dict[str, Any]:
+    from safr_study.records import picked
     from safr_study.render.result_tables import result_json
 
     document = result_json(status.result)
@@ -272,15 +273,26 @@ def _as_json(status: StudyStatus) -> dict[str, Any]:
         for trial in document["trials"]
         if trial["on_front"]
     ]
+    begun = [
+        {
+            "trial": trial.number,
+            "label": trial.label,
+            "epoch": trial.epochs[-1].epoch if trial.epochs else 0,
+            "epochs": status.epochs,
+            "dev_accuracy": trial.epochs[-1].dev_accuracy if trial.epochs else None,
+        }
+        for trial in status.begun
+    ]
     of_result = ("study", "dataset", "objectives", "reference_point", "hypervolume")
-    now = ("running", "driver", "ending", "planned", "complete", "stopped", "failed", "begun",
-           "waiting", "seconds_since_begin", "seconds_left")  # fmt: skip
+    now = ("running", "driver", "ending", "planned", "complete", "stopped", "failed")
+    left = ("waiting", "seconds_since_begin", "seconds_left")
     return {
         **{key: document[key] for key in of_result},
         "front": front,
-        **{key: getattr(status, key) for key in now},
+        **picked(status, *now),
+        "begun": begun,
+        **picked(status, *left),
         "disk_bytes": status.disk,
         "confirmed_seeds": status.result.confirmed_seeds,
-        "command": status.command,
-        "undelivered": status.undelivered,
+        **picked(status, "command", "undelivered"),
     }

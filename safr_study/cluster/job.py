@@ -1,4 +1,4 @@
-"""A study as a Ray job: submitted with its code, found again by its name, followed, stopped."""
+"""A study as a Ray job: its code on the way, found again by its name, followed, stopped."""
 
 from __future__ import annotations
 
@@ -6,28 +6,23 @@ import asyncio
 import contextlib
 import json
 import os
-import shlex
 import shutil
 import tempfile
 import time
-import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from safr_study.cluster.job_server import JobServer
-from safr_study.errors import EXPECTED_CODES, BadInput, ServiceUnreachable, StudyInterrupted
+from safr_study.errors import EXPECTED_CODES, ServiceUnreachable, StudyInterrupted
 from safr_study.redaction import redacted
 
 Code = Literal["ship", "image"]
 """Sent along, or found in the image of the cluster's nodes."""
 COMMAND_VARIABLE = "SAFR_STUDY_COMMAND"
 """Arguments, as JSON, by which a job was submitted; for those that look at the study."""
-STOP_SECONDS = 60
-"""What a job has to end cleanly, before it is killed."""
-_PROGRAM = ("python", "-P", "-m", "safr_study")
-_METADATA = "safr_study"
+STUDY_KEY = "safr_study"
 """Key of a job's metadata: the name of its study."""
 _STATES = {
     "PENDING": "waiting",
@@ -99,56 +94,6 @@ def shipped_code(code: Code, space_file: Path | None) -> Iterator[list[str]]:
         yield [str(copy) for copy in copies]
 
 
-def submit_job(
-    server: JobServer,
-    arguments: Sequence[str],
-    *,
-    study: str,
-    packages: Sequence[str],
-    variables: Mapping[str, str],
-    command: Sequence[str],
-) -> Job:
-    """Begin a study on the cluster.
-
-    Args:
-        server: of the cluster.
-        arguments: of ``safr-study`` there, from ``search`` on.
-        study: its name.
-        packages: folders for ``py_modules``; empty: the code is in the cluster's image.
-        variables: for the environment of the job; shown in the dashboard, so no secrets.
-        command: the arguments of ``safr-study`` here, from ``submit`` on.
-
-    Raises:
-        BadInput: a job of this study runs already.
-        ServiceUnreachable: the cluster does not take it.
-    """
-    running = [job for job in jobs_of(server, study) if not job.ended_yet]
-    if running:
-        raise BadInput(
-            "study",
-            f"{study!r} is being run by job {running[0].id}; follow it with safr-study status "
-            f"{study} --ray {server.address} --watch, or end it with safr-study stop",
-        )
-    environment = {
-        **variables,
-        COMMAND_VARIABLE: json.dumps(list(command)),
-        # Ray's own signal is SIGTERM, and SIGKILL comes 3 s after it.
-        "RAY_JOB_STOP_SIGNAL": "SIGINT",
-        "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS),
-    }
-    modules = {"py_modules": list(packages)} if packages else {}
-    with server.answering():
-        submitted = server.client.submit_job(
-            # exec: the signal is for Python, not for a shell around it. Not in the folder where Ray
-            # was started, and -P: sources there would come before the code that was sent.
-            entrypoint=f'cd "${{HOME:-/}}" && exec {shlex.join(_PROGRAM)} {shlex.join(arguments)}',
-            submission_id=f"{study}-{uuid.uuid4().hex[:8]}",
-            runtime_env={"env_vars": environment, **modules},
-            metadata={_METADATA: study},
-        )
-    return find_job(server, submitted)
-
-
 def asked_by(arguments: Sequence[str]) -> list[str]:
     """The arguments by which a person asked for what this process does.
 
@@ -179,7 +124,7 @@ def jobs_of(server: JobServer, study: str | None = None) -> list[Job]:
         ServiceUnreachable: the cluster does not answer.
     """
     with server.answering():
-        found = [one for one in server.client.list_jobs() if _METADATA in (one.metadata or {})]
+        found = [one for one in server.client.list_jobs() if STUDY_KEY in (one.metadata or {})]
     jobs = [job for job in map(_job, found) if study in (None, job.study)]
     return sorted(jobs, key=lambda job: job.began or 0.0, reverse=True)
 
@@ -261,7 +206,7 @@ def _job(details: Any) -> Job:
     message = redacted(" ".join((details.message or "").split()))
     return Job(
         id=details.submission_id,
-        study=(details.metadata or {}).get(_METADATA, ""),
+        study=(details.metadata or {}).get(STUDY_KEY, ""),
         state=_STATES.get(status, status.lower()),
         began=_seconds(details.start_time),
         ended=_seconds(details.end_time),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -145,18 +144,6 @@ def evaluate(
         class_names=loaded.class_names,
         roar=retrained,
     )
-
-
-def check_metrics_file(path: Path) -> None:
-    """See that the metrics can be written, before they are paid for.
-
-    Raises:
-        BadInput: the suffix is another, or the folder is not there.
-    """
-    if path.suffix.lower() not in (".csv", ".json"):
-        raise BadInput("out", f"{path.name} is no table; end it in .csv or .json")
-    if not path.absolute().parent.is_dir():
-        raise BadInput("out", f"{path.parent} is no folder; make it first")
 
 
 def _same_data(trained: CorpusSpec, asked: CorpusSpec | None) -> CorpusSpec:

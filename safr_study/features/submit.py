@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shlex
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from safr_study.cluster.job import Code, Job, shipped_code, submit_job
+from safr_study.cluster.job import (
+    COMMAND_VARIABLE,
+    STUDY_KEY,
+    Code,
+    Job,
+    find_job,
+    jobs_of,
+    shipped_code,
+)
 from safr_study.cluster.job_server import JobServer
 from safr_study.errors import BadInput
 from safr_study.redaction import has_secret, redacted_command
 
+STOP_SECONDS = 60
+"""What a job has to end cleanly, before it is killed."""
+_PROGRAM = ("python", "-P", "-m", "safr_study")
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL", re.IGNORECASE)
 """Wider than what is hidden: a variable that is refused by mistake can be given to the nodes."""
 _SECRETS_HINT = (
@@ -40,7 +54,7 @@ def submit(
         command: the arguments of ``safr-study`` that asked for it, from ``submit`` on.
         code: where the cluster has safr-study from.
         space_file: a search space that the cluster does not have.
-        variables: names from this environment that the job gets.
+        variables: names from this environment that the job gets; the dashboard shows them.
 
     Raises:
         BadInput: a secret would be shown, or a job of this study runs already.
@@ -48,16 +62,34 @@ def submit(
     """
     if any(map(has_secret, arguments)):
         raise BadInput("command line", f"an address has a password or token in it, {_SECRETS_HINT}")
-    passed = _passed(variables)
-    with shipped_code(code, space_file) as packages:
-        return submit_job(
-            server,
-            ["search", *arguments, "--address", "auto"],
-            study=study,
-            packages=packages,
-            variables=passed,
-            command=redacted_command(command),
+    environment = {
+        **_passed(variables),
+        COMMAND_VARIABLE: json.dumps(redacted_command(command)),
+        # Ray's own signal is SIGTERM, and SIGKILL comes 3 s after it.
+        "RAY_JOB_STOP_SIGNAL": "SIGINT",
+        "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS),
+    }
+    running = [job for job in jobs_of(server, study) if not job.ended_yet]
+    if running:
+        raise BadInput(
+            "study",
+            f"{study!r} is being run by job {running[0].id}; follow it with safr-study status "
+            f"{study} --ray {server.address} --watch, or end it with safr-study stop",
         )
+    words = [*_PROGRAM, "search", *arguments, "--address", "auto"]
+    with shipped_code(code, space_file) as packages, server.answering():
+        submitted = server.client.submit_job(
+            # exec: the signal is for Python, not for a shell around it. Not in the folder where Ray
+            # was started, and -P: sources there would come before the code that was sent.
+            entrypoint=f'cd "${{HOME:-/}}" && exec {shlex.join(words)}',
+            submission_id=f"{study}-{uuid.uuid4().hex[:8]}",
+            runtime_env={
+                "env_vars": environment,
+                **({"py_modules": packages} if packages else {}),
+            },
+            metadata={STUDY_KEY: study},
+        )
+    return find_job(server, submitted)
 
 
 def without_option(arguments: Sequence[str], option: str) -> list[str]:

@@ -120,19 +120,15 @@ class Page:
         """
         checked_suffix(self.path)
         with style():
-            figure = titled_figure(width, height, title=self.title, caption=self.caption)
+            figure = titled_figure(width, height, self.title, self.caption)
             yield figure
             save_figure(figure, self.path)
 
 
-def titled_figure(width: float, height: float, *, title: str, caption: str) -> Figure:
-    """An empty page with its title above and its caption below; use it inside `style`.
+def titled_figure(width: float, height: float, title: str, caption: str) -> Figure:
+    """An empty page in inches with its title above and its caption below; use it inside `style`.
 
-    Args:
-        width: inches.
-        height: inches.
-        title: broken into lines, with the id ``title`` in an SVG.
-        caption: likewise, with the id ``caption``.
+    Both are broken into lines, and have the ids ``title`` and ``caption`` in an SVG.
     """
     figure = blank_figure(width, height)
     filled = textwrap.fill(title, round(width * _TITLE_PER_INCH))

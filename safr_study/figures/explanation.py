@@ -225,9 +225,8 @@ def _layers(explanation: Explanation) -> Figure:
     figure = titled_figure(
         _LAYER_WIDTH * columns + 1.4,
         (_LAYER_BARS + _LAYER_MAP + 0.9) * len(blocks) + 1.0,
-        title=f"{_quoted(explanation)} through the layers: capacity, and interference between "
-        "the words",
-        caption=f"Dark bars and bold words: the top 30 % at {explanation.layer_title}. "
+        f"{_quoted(explanation)} through the layers: capacity, and interference between the words",
+        f"Dark bars and bold words: the top 30 % at {explanation.layer_title}. "
         + left_out(words, explanation.words),
     )
     heights = [_LAYER_BARS, _LAYER_MAP] * len(blocks)

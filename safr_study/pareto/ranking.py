@@ -96,6 +96,12 @@ def rank_study(
     )
 
 
+def rank_as_in(study: StudyResult, trials: Sequence[TrialRecord]) -> StudyResult:
+    """Trials ranked over the objectives of a study and from its reference point."""
+    point = study.reference_point
+    return rank_study(study.name, study.dataset, study.objectives, point, trials, asked=len(trials))
+
+
 def _rankable(trial: TrialRecord) -> bool:
     return (
         trial.state is TrialState.COMPLETE

@@ -4,6 +4,7 @@ Accuracies and everything derived from them are in percentage points.
 """
 
 from safr_study.records.plain import from_plain as from_plain
+from safr_study.records.plain import picked as picked
 from safr_study.records.plain import to_plain as to_plain
 from safr_study.records.run import CheckpointRef as CheckpointRef
 from safr_study.records.run import EpochReport as EpochReport

@@ -34,6 +34,11 @@ def to_plain(record: Any) -> Any:
     return record
 
 
+def picked(record: object, *names: str) -> dict[str, Any]:
+    """Some fields and properties of a record as JSON values, by their names, in this order."""
+    return {name: to_plain(getattr(record, name)) for name in names}
+
+
 def from_plain(kind: type[Record], plain: Any) -> Record:
     """The inverse of `to_plain` for a dataclass; a kind may have its own ``from_plain`` too.
 

@@ -28,14 +28,12 @@ FRONT_COLUMNS = ("trial", "label", "saturated", "knee", "baseline")
 Objectives = tuple[Objective, ...]
 
 
-def front_page(result: StudyResult, confirmation: Confirmation | None = None) -> str:
+def front_page(result: StudyResult) -> str:
     """The front alone as a page of its own, with its table: small, and interactive.
 
-    Args:
-        result: the ranked study; without a ranked trial the page says so.
-        confirmation: of the study, if there is one.
+    Without a ranked trial the page says so.
     """
-    charts, meaning = front_chart(result, confirmation) if result.ranked else ("", "")
+    charts, meaning = front_chart(result, None) if result.ranked else ("", "")
     return document(
         "render/assets/front.html",
         f"The front of {result.name} on {result.dataset}",

@@ -7,7 +7,7 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from safr_study.pareto import rank_study
+from safr_study.pareto import rank_as_in
 from safr_study.records import StudyResult, TrialRecord, TrialState
 from safr_study.records.study import HistoryPoint
 from safr_study.records.warnings import study_warnings, trial_warnings
@@ -33,14 +33,7 @@ def hypervolume_history(result: StudyResult) -> tuple[HistoryPoint, ...]:
     epochs = 0
     for count, trial in enumerate(sorted(trials, key=_when), start=1):
         # Who is dominated once stays so: the front is all that has to be kept.
-        so_far = rank_study(
-            name=result.name,
-            dataset=result.dataset,
-            objectives=result.objectives,
-            reference_point=result.reference_point,
-            trials=[*front, trial],
-            asked=result.asked,
-        )
+        so_far = rank_as_in(result, [*front, trial])
         front = [ranked.trial for ranked in so_far.front]
         epochs += len(trial.epochs) * max(1, len(trial.replicates))
         points.append(HistoryPoint(trial.number, trial.ended, count, epochs, so_far.hypervolume))

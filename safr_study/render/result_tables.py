@@ -12,7 +12,7 @@ from safr_study.records import (
     StudyResult,
     TrialRecord,
     TrialState,
-    to_plain,
+    picked,
 )
 from safr_study.records.warnings import study_warnings, trial_warnings
 from safr_study.render.format import seed_half_widths, trial_badges
@@ -138,19 +138,16 @@ def ranking_table(result: StudyResult, *, rows: int | None = None) -> TextTable:
 
 def models_table(models: Iterable[RegisteredModel]) -> TextTable:
     """Registered versions for people."""
-    rows = []
-    for model in models:
-        seeds = model.tags.get("confirmed_seeds")
-        rows.append(
-            (
-                model.name,
-                model.version,
-                model.tags.get("study", ""),
-                model.tags.get("trial", ""),
-                "search" if seeds is None else f"{seeds} new seeds",
-                ", ".join(sorted(model.aliases)),
-            )
+    rows = [
+        (
+            model.name,
+            model.version,
+            *(model.tags.get(name, "") for name in ("study", "trial")),
+            f"{seeds} new seeds" if (seeds := model.tags.get("confirmed_seeds")) else "search",
+            ", ".join(sorted(model.aliases)),
         )
+        for model in models
+    ]
     columns = ("model", ">version", "study", ">trial", "by", "aliases")
     return TextTable("Registered models", columns, rows, keys=(0, 1))
 
@@ -176,12 +173,9 @@ def result_json(result: StudyResult) -> dict[str, Any]:
     knees = [ranked.trial.number for ranked in result.ranked if ranked.knee]
     return {
         "study": result.name,
-        "dataset": result.dataset,
-        "objectives": list(result.objectives),
+        **picked(result, "dataset", "objectives"),
         "reference_point": dict(zip(result.objectives, result.reference_point, strict=True)),
-        "constraints": list(result.constraints),
-        "hypervolume": result.hypervolume,
-        "asked": result.asked,
+        **picked(result, "constraints", "hypervolume", "asked"),
         "complete": len(result.ranked) + len(result.infeasible),
         "front": [ranked.trial.number for ranked in result.front],
         "knee": knees[0] if knees else None,
@@ -199,14 +193,11 @@ def _ranked_json(ranked: RankedTrial, result: StudyResult) -> dict[str, Any]:
     trial = ranked.trial
     return {
         **_trial_json(trial, result),
-        "front": ranked.front,
-        "on_front": ranked.on_front,
-        "knee": ranked.knee,
+        **picked(ranked, "front", "on_front", "knee"),
         "crowding": ranked.crowding if math.isfinite(ranked.crowding) else None,
         "saturated": trial.saturated,
         "warnings": list(trial_warnings(trial)),
-        "scores": to_plain(trial.scores),
-        "checkpoint": to_plain(trial.checkpoint),
+        **picked(trial, "scores", "checkpoint"),
         **_run_json(trial),
     }
 
@@ -216,25 +207,16 @@ def _trial_json(trial: TrialRecord, result: StudyResult) -> dict[str, Any]:
     halves = seed_half_widths(trial)
     return {
         "trial": trial.number,
-        "label": trial.label,
-        "state": trial.state.value,
-        "baseline": trial.baseline,
-        "parameters": dict(trial.parameters),
-        "seed": trial.seed,
+        **picked(trial, "label", "state", "baseline", "parameters", "seed"),
         "violations": dict(zip(result.constraints, trial.violations, strict=False)),
         "values": dict(zip(result.objectives, values, strict=True)) if values else None,
         "half_widths": dict(zip(result.objectives, halves, strict=True)) if halves else None,
-        "replicates": to_plain(trial.replicates),
+        **picked(trial, "replicates"),
     }
 
 
 def _run_json(trial: TrialRecord) -> dict[str, Any]:
-    return {
-        "epochs": len(trial.epochs),
-        "seconds": trial.seconds,
-        "device": trial.device,
-        "run_id": trial.run_id,
-    }
+    return {"epochs": len(trial.epochs), **picked(trial, "seconds", "device", "run_id")}
 
 
 def _value_texts(ranked: RankedTrial) -> list[str]:

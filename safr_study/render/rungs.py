@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from safr_study.pareto import rank_study
+from safr_study.pareto import rank_as_in
 from safr_study.records import StudyResult, TrialRecord, TrialState, to_plain
 from safr_study.settings import Objective
 
@@ -64,7 +64,7 @@ def rung_reports(result: StudyResult) -> tuple[RungReport, ...]:
     reports, trials = [], result.trials
     # Ranking takes its time in a large study, and only run-ons are compared with it.
     some = any(trial.control_values is not None for trial in trials)
-    reached = _ranked(trials, result).hypervolume if some else 0.0
+    reached = rank_as_in(result, trials).hypervolume if some else 0.0
     for rung in result.rungs:
         here = [trial for trial in trials if trial.stopped_at == rung]
         run_ons = [
@@ -74,7 +74,7 @@ def rung_reports(result: StudyResult) -> tuple[RungReport, ...]:
         ]
         front_missed, hypervolume_missed = None, None
         if run_ons:
-            counted = _ranked([*trials, *run_ons], result)
+            counted = rank_as_in(result, [*trials, *run_ons])
             numbers = {trial.number for trial in run_ons}
             front_missed = sum(ranked.trial.number in numbers for ranked in counted.front)
             hypervolume_missed = max(0.0, counted.hypervolume - reached)
@@ -149,10 +149,6 @@ def _doubt(report: RungReport) -> str:
         f" Its order by {' and '.join(labels)} did not foretell the end; a search with "
         "--scheduler none stops nobody."
     )
-
-
-def _ranked(trials: Sequence[TrialRecord], study: StudyResult) -> StudyResult:
-    return rank_study("", "", study.objectives, study.reference_point, trials, asked=len(trials))
 
 
 def _at_rung(trial: TrialRecord, rung: int) -> tuple[float, ...] | None:

@@ -8,8 +8,8 @@ Statistics 1(2)).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,12 +20,10 @@ RESAMPLES = 10_000
 
 _CELLS = 2_000_000
 """Weights of examples, and sums of columns, held at a time: bounds the memory, changes no draw."""
-_TIE_DECIMALS = 9
-"""Means closer than this are a tie: they differ by the rounding of sums alone."""
 
 
 def crossed_bootstrap(
-    values: Mapping[Any, ArrayLike] | ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0
+    values: Sequence[Sequence[ArrayLike]], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Values:
     """Means of resampled seeds and examples.
 
@@ -35,19 +33,42 @@ def crossed_bootstrap(
     S, M, `resamples` and `seed` alone: a configuration has the same means in any company.
 
     Args:
-        values: the contribution of each example under each seed, in percentage points, for example
-            100 (c - c_T) for SRS; `[configs, S, M]`, or by any key `[S, M]`, with an S of its own.
+        values: `[configs][objectives]`, each `[S, M]`: the contribution of each example under each
+            seed, in percentage points, for example 100 (c - c_T) for SRS. A configuration has an S
+            of its own, and the same seeds in every objective.
         resamples: R.
         seed: of the draws.
 
     Returns:
-        `[R, configs]`, in the order of `values`, in the unit of `values`.
+        `[R, configs, objectives]`, in the unit of `values`.
 
     Raises:
         ValueError: a shape does not fit, or a value is not finite.
     """
-    tables = list(values.values()) if isinstance(values, Mapping) else list(np.asarray(values))
-    return _resampled([[table] for table in tables], resamples, seed)[..., 0]
+    if not values:
+        raise ValueError("a bootstrap needs at least one configuration")
+    blocks = [_block(tables) for tables in values]  # [objectives, S, M] each
+    texts = blocks[0].shape[2]
+    if any(block.shape[2] != texts or len(block) != len(blocks[0]) for block in blocks):
+        raise ValueError("all configurations need the same objectives on the same examples")
+    counts = [block.shape[1] for block in blocks]
+    # One stream per number of seeds: a configuration's draws do not depend on the others.
+    seeds = {
+        count: _draw_counts(_generator(seed, count), resamples, count) / count
+        for count in set(counts)
+    }
+    columns = np.concatenate([block.reshape(-1, texts) for block in blocks]).T
+    edges = np.cumsum([0, *(len(block) * block.shape[1] for block in blocks)])
+    means = np.empty((resamples, len(blocks), len(blocks[0])))
+    examples = _generator(seed, 0)
+    step = max(1, _CELLS // max(texts, columns.shape[1]))
+    for start in range(0, resamples, step):
+        rows = slice(start, min(start + step, resamples))
+        drawn = _draw_counts(examples, rows.stop - rows.start, texts) @ columns / texts
+        for number, count in enumerate(counts):
+            per_seed = drawn[:, edges[number] : edges[number + 1]].reshape(len(drawn), -1, count)
+            means[rows, number] = np.einsum("ros,rs->ro", per_seed, seeds[count][rows])
+    return means
 
 
 def front_probability(objectives: ArrayLike, maximise: Sequence[bool]) -> Values:
@@ -82,39 +103,6 @@ def front_probability(objectives: ArrayLike, maximise: Sequence[bool]) -> Values
     return cast("Values", 1.0 - dominated.mean(axis=1))
 
 
-def front_probability_over_seeds(
-    values: Sequence[Sequence[ArrayLike]],
-    maximise: Sequence[bool],
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> Values:
-    """P(on the front) of configurations that were trained with several seeds.
-
-    One crossed bootstrap serves all objectives and configurations. It tells how stable the front
-    is when seeds and examples are drawn again; it is not the probability that a configuration is
-    on the true front. S seeds understate the variance between seeds by (S - 1) / S, so with few of
-    them the shares are too close to 0 and 1; with one seed, redrawing that seed changes nothing
-    and the shares speak of the examples alone.
-
-    Args:
-        values: `[configs][objectives]`, each `[S, M]`: the contribution of each example under each
-            seed. A configuration has the same seeds in every objective. An objective with one
-            number per seed is that number repeated for each example.
-        maximise: for each objective, whether higher is better.
-        resamples: R.
-        seed: of the draws.
-
-    Returns:
-        `[configs]`, in [0, 1].
-
-    Raises:
-        ValueError: a shape does not fit, or a value is not finite.
-    """
-    means = _resampled(values, resamples, seed)
-    return front_probability(means.round(_TIE_DECIMALS), maximise)
-
-
 def checked_table(values: ArrayLike) -> Values:
     """`[S, M]`, finite, neither side empty; else a ValueError."""
     table = np.asarray(values, dtype=np.float64)
@@ -123,34 +111,6 @@ def checked_table(values: ArrayLike) -> Values:
     if not np.isfinite(table).all():
         raise ValueError("values hold a number that is not finite; leave failed runs out")
     return table
-
-
-def _resampled(values: Sequence[Sequence[ArrayLike]], resamples: int, seed: int) -> Values:
-    """Resampled means `[R, configs, objectives]` of `[configs][objectives]` tables `[S, M]`."""
-    if not values:
-        raise ValueError("a bootstrap needs at least one configuration")
-    blocks = [_block(tables) for tables in values]  # [objectives, S, M] each
-    texts = blocks[0].shape[2]
-    if any(block.shape[2] != texts or len(block) != len(blocks[0]) for block in blocks):
-        raise ValueError("all configurations need the same objectives on the same examples")
-    counts = [block.shape[1] for block in blocks]
-    # One stream per number of seeds: a configuration's draws do not depend on the others.
-    seeds = {
-        count: _draw_counts(_generator(seed, count), resamples, count) / count
-        for count in set(counts)
-    }
-    columns = np.concatenate([block.reshape(-1, texts) for block in blocks]).T
-    edges = np.cumsum([0, *(len(block) * block.shape[1] for block in blocks)])
-    means = np.empty((resamples, len(blocks), len(blocks[0])))
-    examples = _generator(seed, 0)
-    step = max(1, _CELLS // max(texts, columns.shape[1]))
-    for start in range(0, resamples, step):
-        rows = slice(start, min(start + step, resamples))
-        drawn = _draw_counts(examples, rows.stop - rows.start, texts) @ columns / texts
-        for number, count in enumerate(counts):
-            per_seed = drawn[:, edges[number] : edges[number + 1]].reshape(len(drawn), -1, count)
-            means[rows, number] = np.einsum("ros,rs->ro", per_seed, seeds[count][rows])
-    return means
 
 
 def _block(tables: Sequence[ArrayLike]) -> Values:

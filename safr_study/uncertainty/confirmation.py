@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from safr_study.pareto import rank_study
-from safr_study.records import RankedTrial, StudyResult, TrialRecord
+from safr_study.pareto import rank_as_in
+from safr_study.records import RankedTrial, StudyResult, TrialRecord, TrialState
 from safr_study.records.run import Answers, Measured, ReadingOfTest, RunResult
 from safr_study.settings import Objective
 from safr_study.uncertainty.bootstrap import Values
@@ -134,25 +134,16 @@ class Confirmation:
         return tuple(run for one in self.trials for run in one.failures)
 
 
-@dataclass(frozen=True, slots=True)
-class Searched:
-    """The search's part of a confirmation."""
-
-    result: StudyResult
-    """The study, ranked; its first front is what is confirmed."""
-    baselines: tuple[TrialRecord, ...]
-    """Complete ones."""
-
-    @property
-    def trials(self) -> tuple[TrialRecord, ...]:
-        """Trials to be confirmed: the front in its order, then the baselines that are not on it."""
-        front = tuple(ranked.trial for ranked in self.result.front)
-        numbers = {trial.number for trial in front}
-        return (*front, *(trial for trial in self.baselines if trial.number not in numbers))
+def trials_to_confirm(searched: StudyResult) -> tuple[TrialRecord, ...]:
+    """The front in its order, then the complete baselines that are not on it, by number."""
+    front = {ranked.trial.number: ranked.trial for ranked in searched.front}
+    named = (trial for trial in searched.trials if trial.baseline is not None)
+    rest = (t for t in named if t.state is TrialState.COMPLETE and t.number not in front)
+    return (*front.values(), *sorted(rest, key=lambda trial: trial.number))
 
 
 def confirmation(
-    searched: Searched,
+    searched: StudyResult,
     runs: Mapping[tuple[int, int], RunResult],
     seeds: Sequence[int],
     *,
@@ -164,16 +155,15 @@ def confirmation(
     any other is shown with what it has, and takes no part in the front of the means.
 
     Args:
-        searched: what the search found.
+        searched: what the search found; its first front and baselines are confirmed.
         runs: by trial number and seed; those of other trials or seeds are passed over.
         seeds: new ones, shared by all trials.
         readings: of the test set.
     """
-    result = searched.result
-    objectives = tuple(Objective(name=name) for name in result.objectives)
-    members = {ranked.trial.number for ranked in result.front}
-    trials = []
-    for trial in searched.trials:
+    objectives = tuple(Objective(name=name) for name in searched.objectives)
+    members = {ranked.trial.number for ranked in searched.front}
+    wanted, trials = trials_to_confirm(searched), []
+    for trial in wanted:
         trial_runs = [runs[trial.number, seed] for seed in seeds if (trial.number, seed) in runs]
         ended = [run for run in trial_runs if run.failure is None]
         tested = [run.test for run in ended if run.test is not None]
@@ -191,19 +181,13 @@ def confirmation(
         for one in trials
         if len(one.finished) == len(seeds) and all(miss <= 0 for miss in one.violations)
     ]
-    ranking = rank_study(
-        result.name,
-        result.dataset,
-        result.objectives,
-        result.reference_point,
-        [_as_trial(one) for one in confirmed],
-        asked=len(trials),
-    )
+    ranking = rank_as_in(searched, [_as_trial(one) for one in confirmed])
+    ranking = replace(ranking, asked=len(trials))
     places = {ranked.trial.number: ranked for ranked in ranking.ranked}
     shares = _front_probabilities(confirmed, objectives)
     return Confirmation(
-        study=result.name,
-        dataset=result.dataset,
+        study=searched.name,
+        dataset=searched.dataset,
         objectives=objectives,
         seeds=tuple(seeds),
         trials=tuple(
@@ -218,7 +202,7 @@ def confirmation(
         dev_texts=_texts(trials, lambda run: run.dev),
         test_texts=_texts(trials, lambda run: run.test),
         readings=tuple(readings),
-        more_seeds=_more_seeds(searched.trials, runs, seeds),
+        more_seeds=_more_seeds(wanted, runs, seeds),
     )
 
 

@@ -148,8 +148,11 @@ def intervals(
     """
     tables = {name: checked_table(table) for name, table in values.items()}
     large = {name: table for name, table in tables.items() if len(table) >= BOOTSTRAP_SEEDS}
-    means = crossed_bootstrap(large, resamples=resamples, seed=seed) if large else np.empty((0, 0))
-    column = dict(zip(large, means.T, strict=True))
+    column: dict[K, Values] = {}
+    if large:
+        alone = [[table] for table in large.values()]
+        means = crossed_bootstrap(alone, resamples=resamples, seed=seed)[..., 0]
+        column = dict(zip(large, means.T, strict=True))
     return {
         name: _stretched(table, column[name]) if name in column else t_interval(table.mean(axis=1))
         for name, table in tables.items()

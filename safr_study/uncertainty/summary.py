@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from safr_study.uncertainty.bootstrap import Values, front_probability_over_seeds
+from safr_study.uncertainty.bootstrap import (
+    RESAMPLES,
+    Values,
+    crossed_bootstrap,
+    front_probability,
+)
 from safr_study.uncertainty.intervals import (
     BOOTSTRAP_SEEDS,
     Interval,
@@ -16,6 +21,9 @@ from safr_study.uncertainty.intervals import (
     t_interval,
     t_or_normal_interval,
 )
+
+_TIE_DECIMALS = 9
+"""Means closer than this are a tie: they differ by the rounding of sums alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +98,33 @@ def summarise(measured: Mapping[K, SeedValues]) -> dict[K, Interval | None]:
 
 
 def front_chances(
-    configurations: Sequence[Sequence[SeedValues]], maximise: Sequence[bool], texts: int = 1
+    configurations: Sequence[Sequence[SeedValues]],
+    maximise: Sequence[bool],
+    texts: int = 1,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> list[float]:
     """Share of the resamples of seeds and texts in which each configuration is on the front.
+
+    One crossed bootstrap serves all objectives and configurations. It tells how stable the front
+    is when seeds and texts are drawn again; it is not the probability that a configuration is on
+    the true front. S seeds understate the variance between seeds by (S - 1) / S, so with few of
+    them the shares are too close to 0 and 1; with one seed, redrawing that seed changes nothing
+    and the shares speak of the texts alone.
 
     Args:
         configurations: of each its objectives, all with the configuration's seeds.
         maximise: for each objective, whether higher is better.
         texts: M; an objective without a table is its value for every one of them.
+        resamples: R.
+        seed: of the draws.
+
+    Raises:
+        ValueError: a shape does not fit, or a value is not finite.
     """
     if not configurations:
         return []
     tables = [[one.texts(texts) for one in objectives] for objectives in configurations]
-    return list(map(float, front_probability_over_seeds(tables, maximise)))
+    means = crossed_bootstrap(tables, resamples=resamples, seed=seed)
+    return list(map(float, front_probability(means.round(_TIE_DECIMALS), maximise)))

@@ -25,7 +25,7 @@ from safr_study.features.confirm.plan import (
     ConfirmRequest,
     Say,
     new_seeds,
-    searched_part,
+    searched_study,
     stored_confirmation,
 )
 from safr_study.features.study_base.cost import START_SECONDS, estimate
@@ -45,7 +45,7 @@ from safr_study.ledger.run_store import (
 )
 from safr_study.ledger.stop_flag import stop_requested
 from safr_study.object_store import is_url, join
-from safr_study.records import RegisteredModel, TrialRecord
+from safr_study.records import RegisteredModel, StudyResult, TrialRecord
 from safr_study.records.run import RunKey, RunResult
 from safr_study.runner.source import FixedSource, trial_task
 from safr_study.runner.task import RunTask, make_trial_root
@@ -56,7 +56,7 @@ from safr_study.tracking.confirm_runs import register_confirmed, track_confirmat
 from safr_study.tracking.registry import role_holders
 from safr_study.tracking.store import Store, open_store
 from safr_study.tracking.study_runs import TrackedStudy
-from safr_study.uncertainty.confirmation import Confirmation, Searched, confirmation
+from safr_study.uncertainty.confirmation import Confirmation, confirmation, trials_to_confirm
 
 PER_RUN = "see each run"
 """Device of a confirmation."""
@@ -71,7 +71,7 @@ def plan_confirmation(
         BadInput: as ``confirm``.
     """
     with load_ledger(request.study, stores) as ledger:
-        searched = searched_part(ledger)
+        searched = searched_study(ledger)
         work = ConfirmWork(request, stores, ledger, _same_corpus(ledger, stores), searched)
         return work.plan(plan_slots(work.resources, [NodeCapacity(cpus, gpus)]))
 
@@ -90,7 +90,7 @@ def confirm(request: ConfirmRequest, stores: Stores, *, say: Say) -> ConfirmOutc
         ServiceUnreachable: the ledger, the hub or the cluster does not answer.
     """
     with driven_ledger(request.study, stores) as (ledger, lease):
-        searched = searched_part(ledger)
+        searched = searched_study(ledger)
         try:
             open_store(stores.home, stores.tracking_uri)
         except ServiceUnreachable as error:
@@ -148,7 +148,7 @@ class ConfirmWork:
     stores: Stores
     ledger: Ledger
     corpus: EncodedCorpus
-    searched: Searched
+    searched: StudyResult
 
     @cached_property
     def seeds(self) -> tuple[int, ...]:
@@ -185,14 +185,14 @@ class ConfirmWork:
         spec, runs = self.ledger.spec, confirmed_runs(self.ledger)
         missing = self._missing(runs)
         # Replicates of the search's trials count: their times are of all seeds.
-        each = {t.number: t.seconds / max(1, len(t.replicates)) for t in self.searched.trials}
+        each = {n: t.seconds / max(1, len(t.replicates)) for n, t in self._trials.items()}
         seconds = time_left([each[number] for number, _ in missing], slots.max_concurrent)
         unread = [key for key in self._wanted if key not in runs or runs[key].test is None]
         cost = estimate(spec, self.corpus, slots, len(missing))
         return ConfirmPlan(
             study=spec.name,
             corpus=describe(self.corpus),
-            trials=self.searched.trials,
+            trials=tuple(self._trials.values()),
             seeds=self.seeds,
             missing=tuple(missing),
             slots=slots,
@@ -242,7 +242,7 @@ class ConfirmWork:
     @property
     def _wanted(self) -> list[RunKey]:
         """All runs, seed by seed."""
-        return [(trial.number, seed) for seed in self.seeds for trial in self.searched.trials]
+        return [(number, seed) for seed in self.seeds for number in self._trials]
 
     def _tidy(self) -> None:
         """Do what a killed driver did not come to."""
@@ -325,7 +325,7 @@ class ConfirmWork:
 
     @cached_property
     def _trials(self) -> dict[int, TrialRecord]:
-        return {trial.number: trial for trial in self.searched.trials}
+        return {trial.number: trial for trial in trials_to_confirm(self.searched)}
 
     @property
     def _folder(self) -> str:

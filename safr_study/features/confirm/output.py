@@ -11,7 +11,7 @@ from safr_study.features.confirm.view import confirmation_notes, confirmation_pa
 from safr_study.features.study_base.results import write_files
 from safr_study.figures.canvas import Page
 from safr_study.figures.confirmation import confirmation_figure
-from safr_study.records import to_plain
+from safr_study.records import picked, to_plain
 from safr_study.records.run import Measured, RunResult, run_to_plain
 from safr_study.uncertainty.confirmation import Confirmation, ConfirmedTrial, Estimate
 
@@ -56,7 +56,6 @@ def trials_table(confirmation: Confirmation) -> pd.DataFrame:
 
 def runs_table(confirmation: Confirmation) -> pd.DataFrame:
     """One row for each run: trial, seed, every objective on dev and test, how it ran, its model."""
-    as_it_ran = ("saturated", "epochs", "seconds", "device", "ended", "test_read")
     rows = [
         {
             "trial": run.trial,
@@ -64,7 +63,7 @@ def runs_table(confirmation: Confirmation) -> pd.DataFrame:
             "seed": run.seed,
             **_values(confirmation, "dev", run.dev),
             **_values(confirmation, "test", run.test),
-            **{name: getattr(run, name) for name in as_it_ran},
+            **picked(run, "saturated", "epochs", "seconds", "device", "ended", "test_read"),
             "sha256": None if run.checkpoint is None else run.checkpoint.sha256,
             "failure": run.failure,
         }
@@ -85,12 +84,9 @@ def confirmation_json(confirmation: Confirmation) -> dict[str, Any]:
     """
     knee = confirmation.result.knee
     return {
-        "study": confirmation.study,
-        "dataset": confirmation.dataset,
+        **picked(confirmation, "study", "dataset"),
         "objectives": [objective.name for objective in confirmation.objectives],
-        "seeds": list(confirmation.seeds),
-        "dev_texts": confirmation.dev_texts,
-        "test_texts": confirmation.test_texts,
+        **picked(confirmation, "seeds", "dev_texts", "test_texts"),
         "front_before": [one.trial.number for one in confirmation.members],
         "front": [ranked.trial.number for ranked in confirmation.result.front],
         "stayed": len(confirmation.stayed),
@@ -143,12 +139,10 @@ def _on_dev(one: ConfirmedTrial, axis: int, **points: Any) -> dict[str, Any]:
 def _facts(one: ConfirmedTrial) -> dict[str, Any]:
     return {
         "trial": one.trial.number,
-        "label": one.trial.label,
-        "baseline": one.trial.baseline,
+        **picked(one.trial, "label", "baseline"),
         "was_on_front": one.member,
         "confirmed": one.ranked is not None,
-        "on_front": one.on_front,
-        "front_probability": one.front_probability,
+        **picked(one, "on_front", "front_probability"),
         "knee": one.ranked is not None and one.ranked.knee,
         "seeds": len(one.finished),
         "failed": len(one.failures),

@@ -11,11 +11,11 @@ from safr_study.errors import BadInput, SafrError
 from safr_study.features.study_base.results import rank_ledger
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.run_store import confirmed_runs, readings_of_test
-from safr_study.records import RegisteredModel, TrialRecord, TrialState
+from safr_study.records import RegisteredModel, StudyResult, TrialRecord
 from safr_study.records.run import RunKey
 from safr_study.settings import StudySpec
 from safr_study.text import duration, size
-from safr_study.uncertainty.confirmation import Confirmation, Searched, confirmation
+from safr_study.uncertainty.confirmation import Confirmation, confirmation, trials_to_confirm
 
 Say = Callable[[str], None]
 """Shows a sentence about the progress to people."""
@@ -113,8 +113,8 @@ def new_seeds(spec: StudySpec, trials: Iterable[TrialRecord], count: int) -> tup
     return tuple(itertools.islice((seed for seed in candidates if seed not in used), count))
 
 
-def searched_part(ledger: Ledger) -> Searched:
-    """The first front of the trials that keep the constraints, and the baselines.
+def searched_study(ledger: Ledger) -> StudyResult:
+    """The study as its search left it, with a front of trials that keep the constraints.
 
     Raises:
         BadInput: no such trial is complete.
@@ -127,8 +127,7 @@ def searched_part(ledger: Ledger) -> Searched:
             f"{' that keeps the constraints' if result.constraints else ''} yet: nothing to "
             "confirm; go on with its search first",
         )
-    baselines = [t for t in ledger.trials() if t.baseline is not None]
-    return Searched(result, tuple(t for t in baselines if t.state is TrialState.COMPLETE))
+    return result
 
 
 def stored_confirmation(ledger: Ledger) -> Confirmation | None:
@@ -140,8 +139,9 @@ def stored_confirmation(ledger: Ledger) -> Confirmation | None:
     runs = confirmed_runs(ledger)
     if not runs:
         return None
-    searched = searched_part(ledger)
+    searched = searched_study(ledger)
     seeds = sorted({seed for _, seed in runs})
     finished = {key for key, run in runs.items() if run.failure is None}
-    whole = [s for s in seeds if finished >= {(trial.number, s) for trial in searched.trials}]
+    numbers = [trial.number for trial in trials_to_confirm(searched)]
+    whole = [seed for seed in seeds if finished >= {(number, seed) for number in numbers}]
     return confirmation(searched, runs, whole or seeds, readings=readings_of_test(ledger))

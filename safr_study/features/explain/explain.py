@@ -13,6 +13,7 @@ from safr_study.data import MAX_TEXT
 from safr_study.errors import BadInput
 from safr_study.evaluation.explanation import explain_text
 from safr_study.features.explain.page import explanation_page
+from safr_study.features.study_base.results import check_file
 from safr_study.features.study_base.stores import Stores, model_folder
 from safr_study.figures.explanation import explanation_figure, explanation_svgs, layers_figure
 from safr_study.records.explanation import Explanation
@@ -69,10 +70,8 @@ def check_files(files: Mapping[str, Path]) -> None:
         BadInput: a suffix is another, or a folder is not there.
     """
     for kind, path in files.items():
-        if path.suffix.lower() not in _SUFFIXES[kind]:
-            raise BadInput(kind, f"{path.name} does not end in {_SUFFIXES[kind][0]}; rename it")
-        if not path.absolute().parent.is_dir():
-            raise BadInput(kind, f"{path.parent} is no folder; make it first")
+        suffixes = _SUFFIXES[kind]
+        check_file(kind, path, suffixes, f"does not end in {suffixes[0]}; rename it")
 
 
 def write_files(explanation: Explanation, files: Mapping[str, Path]) -> list[Path]:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from safr_study.features.paper.compare import Reproduction
 from safr_study.features.paper.lines import Row
-from safr_study.records import to_plain
+from safr_study.records import picked, to_plain
 from safr_study.uncertainty.intervals import Interval
 
 Record = dict[str, Any]
@@ -34,9 +34,9 @@ def reproduction_json(result: Reproduction) -> dict[str, Any]:
     plain: dict[str, Any] = to_plain(result)
     if result.comparison is not None:
         for row, outcome in zip(plain["comparison"]["rows"], result.comparison.rows, strict=True):
-            row |= {"name": outcome.entry.name, **_picked(outcome, "same_sign", "same_gain")}
+            row |= {"name": outcome.entry.name, **picked(outcome, "same_sign", "same_gain")}
             for metric, compared in zip(row["metrics"], outcome.metrics, strict=True):
-                metric |= _picked(compared, "inside", "verdict")
+                metric |= picked(compared, "inside", "verdict")
     for reading, capacity in zip(plain["capacities"], result.capacities, strict=True):
         reading["distance"] = capacity.distance
         for number, value in zip(reading["numbers"], capacity.numbers, strict=True):
@@ -52,7 +52,7 @@ def tidy_records(result: Reproduction) -> Iterator[Record]:
                 gain = number.difference
                 yield {
                     **_of_row(outcome.entry.row, number.metric, len(outcome.seeds), number.ours),
-                    **_picked(number, "paper", "inside"),
+                    **picked(number, "paper", "inside"),
                     "difference": None if gain is None else gain.mean,
                     "difference_low": None if gain is None else gain.low,
                     "difference_high": None if gain is None else gain.high,
@@ -60,16 +60,16 @@ def tidy_records(result: Reproduction) -> Iterator[Record]:
                     "noise_floor": result.comparison.noise[number.metric],
                     "verdict": number.verdict,
                     "saturated_runs": outcome.saturated,
-                    **_picked(outcome, "rank", "paper_rank"),
-                    **_picked(outcome, "on_front", "front_probability", "on_paper_front"),
+                    **picked(outcome, "rank", "paper_rank"),
+                    **picked(outcome, "on_front", "front_probability", "on_paper_front"),
                 }
     for reading in result.capacities:
         for mean in reading.numbers:
             metric = f"capacity_{mean.group}"
             yield {
                 **_of_row(reading.row, metric, result.runs, mean.interval, mean.ours),
-                **_picked(mean, "paper", "inside"),
-                **_picked(reading, "layer", "pad", "distance", "nearest"),
+                **picked(mean, "paper", "inside"),
+                **picked(reading, "layer", "pad", "distance", "nearest"),
             }
     for ranking in result.rankings:
         for metric in ("average_precision", "auroc", "precision_at_gold", "srs"):
@@ -86,7 +86,7 @@ def tidy_records(result: Reproduction) -> Iterator[Record]:
         for point in curve.points:
             yield {
                 **_of_row(curve.entry.row, "accuracy", curve.seeds, point.ours),
-                **_picked(point, "paper", "inside", "k"),
+                **picked(point, "paper", "inside", "k"),
                 "deletion": curve.deletion,
                 "saturated_runs": point.saturated,
             }
@@ -104,7 +104,3 @@ def _of_row(
         "ours": mean if interval is None else interval.mean,
         **{name: getattr(interval, name, None) for name in ("low", "high", "method")},
     }
-
-
-def _picked(record: object, *names: str) -> Record:
-    return {name: getattr(record, name) for name in names}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
@@ -19,6 +18,7 @@ from safr_study.features.report.report import (
     report_json,
     study_report,
 )
+from safr_study.features.study_base.results import check_file
 from safr_study.features.study_base.stores import Stores
 from safr_study.records import RankedTrial, TrialRecord, TrialState
 from safr_study.records.scores import is_saturated
@@ -60,7 +60,7 @@ def write_report(
         BadInput: a study is unknown, they cannot be compared, or the file cannot be written.
         ServiceUnreachable: the ledger's database does not answer.
     """
-    _check_file(request.out)
+    check_file("out", request.out, (".html", ".htm"), "is no page; end it in .html")
     report = study_report(request, stores, say=say)
     say("writing the page")
     page = study_page(report).encode()
@@ -262,10 +262,3 @@ def _facts(report: StudyReport) -> dict[str, str]:
         "Source": str(facts.get("commit") or "an installed package, no checkout"),
         "Versions": ", ".join(f"{name} {version}" for name, version in known) or "not recorded",
     }
-
-
-def _check_file(path: Path) -> None:
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise BadInput("out", f"{path.name} is no page; end it in .html")
-    if not path.absolute().parent.is_dir():
-        raise BadInput("out", f"{path.parent} is no folder; make it first")

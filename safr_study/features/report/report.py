@@ -30,7 +30,7 @@ from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.driver_lock import driver_of
 from safr_study.ledger.importance import parameter_importance
 from safr_study.ledger.notes import command_of
-from safr_study.records import StudyResult, TrialRecord, to_plain
+from safr_study.records import StudyResult, TrialRecord, picked, to_plain
 from safr_study.records.study import HistoryPoint, Importance
 from safr_study.render.format import half_widths
 from safr_study.render.history import hypervolume_history
@@ -189,10 +189,7 @@ def report_json(report: StudyReport) -> dict[str, Any]:
         "comparison": None if report.comparison is None else comparison_json(report.comparison),
         "settings": report.spec.model_dump(mode="json"),
         "provenance": to_plain(dict(report.provenance)),
-        "command": report.command,
-        "report_command": report.report_command,
-        "written": report.written,
-        "safr_study": report.safr_study,
+        **picked(report, "command", "report_command", "written", "safr_study"),
     }
 
 
@@ -207,12 +204,6 @@ def _result_json(result: StudyResult) -> dict[str, Any]:
 
 def _model_json(one: InspectedModel) -> dict[str, Any]:
     return {
-        "trial": one.trial,
-        "role": one.role,
-        "curve": None if one.curve is None else to_plain(one.curve),
-        "problem": one.problem,
-        "predictions": [
-            {"prediction": found.prediction, "probability": found.probability}
-            for found in one.explanations
-        ],
+        **picked(one, "trial", "role", "curve", "problem"),
+        "predictions": [picked(found, "prediction", "probability") for found in one.explanations],
     }

@@ -18,26 +18,11 @@ from safr_study.ledger.retention import is_inside, keys_of, tree_size
 from safr_study.ledger.stop_flag import request_stop, stop_requested
 from safr_study.records import StudyResult, TrialRecord, TrialState
 from safr_study.sampling.fixed_trials import planned_trials
-from safr_study.settings import StudySpec
 
 LOOK_SECONDS = 0.5
 """Seconds between two looks whether it has ended."""
 ASK_SECONDS = 5.0
 """Seconds between two requests: the first may come before the driver listens."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrialProgress:
-    """A trial that is begun and has not ended."""
-
-    trial: int
-    label: str
-    epoch: int
-    """The last one that ended, 0 before the first."""
-    epochs: int
-    """Most epochs of the trial; early stopping may end it before."""
-    dev_accuracy: float | None
-    """Accuracy on dev after that epoch, percentage points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +41,10 @@ class StudyStatus:
     stopped: int
     """Early, by the scheduler."""
     failed: int
-    begun: tuple[TrialProgress, ...]
+    begun: tuple[TrialRecord, ...]
     """Trials that run, or that wait for the next start where no driver runs the study."""
+    epochs: int
+    """Most epochs of a trial; early stopping may end it before."""
     waiting: int
     """Trials still to begin, before the running driver ends or in the next start."""
     seconds_since_begin: float | None
@@ -165,24 +152,14 @@ def _status(ledger: Ledger, name: str, stores: Stores) -> StudyStatus:
         complete=done.count(TrialState.COMPLETE),
         stopped=done.count(TrialState.PRUNED),
         failed=len(failed),
-        begun=tuple(_progress(trial, spec) for trial in begun),
+        begun=tuple(begun),
+        epochs=spec.train.epochs,
         waiting=waiting,
         seconds_since_begin=None if first is None else max(0.0, time.time() - first),
         seconds_left=None if driver is None else times.left(begun, waiting, len(begun)),
         disk=_disk(ledger, name, stores),
         command=command_of(ledger) if driver is None and unfinished else None,
         undelivered=None if driver is not None or delivery is None else delivery.missing,
-    )
-
-
-def _progress(trial: TrialRecord, spec: StudySpec) -> TrialProgress:
-    last = trial.epochs[-1] if trial.epochs else None
-    return TrialProgress(
-        trial=trial.number,
-        label=trial.label,
-        epoch=0 if last is None else last.epoch,
-        epochs=spec.train.epochs,
-        dev_accuracy=None if last is None else last.dev_accuracy,
     )
 
 

@@ -129,6 +129,24 @@ def result_files(result: StudyResult, history: tuple[HistoryPoint, ...]) -> dict
     }
 
 
+def check_file(field: str, path: Path, suffixes: tuple[str, ...], problem: str) -> None:
+    """See that a file can be written, before anything is computed for it.
+
+    Args:
+        field: the option that names it.
+        path: of the file.
+        suffixes: of its name, lower case.
+        problem: what is wrong with any other name, and what to do.
+
+    Raises:
+        BadInput: the suffix is another, or the folder is not there.
+    """
+    if path.suffix.lower() not in suffixes:
+        raise BadInput(field, f"{path.name} {problem}")
+    if not path.absolute().parent.is_dir():
+        raise BadInput(field, f"{path.parent} is no folder; make it first")
+
+
 def write_files(folder: Path, contents: Mapping[str, Content]) -> list[Path]:
     """Write files by their names into a folder, which is made where it is missing.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,19 +27,28 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """A cluster that takes everything, and what it took."""
     taken: list[dict[str, Any]] = []
 
-    def submit_job(_server: JobServer, arguments: list[str], **given: Any) -> Job:
+    def submit_job(**asked: Any) -> str:
         spaces = {
             path.name: path.read_text()
-            for folder in given["packages"]
+            for folder in asked["runtime_env"]["py_modules"]
             for path in Path(folder).glob("*.yaml")
         }
-        taken.append({"arguments": arguments, "spaces": spaces, **given})
-        return Job("s1-1", given["study"], "waiting", 1.0, None, None, "")
+        arguments = shlex.split(asked["entrypoint"].partition(" -m safr_study ")[2])
+        variables = asked["runtime_env"]["env_vars"]
+        study = asked["metadata"]["safr_study"]
+        taken.append(
+            {"arguments": arguments, "spaces": spaces, "variables": variables, "study": study}
+        )
+        return str(asked["submission_id"])
 
+    client = SimpleNamespace(submit_job=submit_job, list_jobs=list)
     monkeypatch.setattr(
-        "safr_study.cluster.job_server.connect", lambda address: JobServer(address, None)
+        "safr_study.cluster.job_server.connect", lambda address: JobServer(address, client)
     )
-    monkeypatch.setattr("safr_study.features.submit.submit_job", submit_job)
+    monkeypatch.setattr(
+        "safr_study.features.submit.find_job",
+        lambda _server, name: Job(name, taken[-1]["study"], "waiting", 1.0, None, None, ""),
+    )
     return taken
 
 
@@ -82,7 +93,8 @@ def test_variables_are_passed_by_name_and_secrets_are_not(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
     _, error = run("--dataset", "planted", "--env", "AWS_ENDPOINT_URL")
     assert error is None
-    assert cluster[0]["variables"] == {"AWS_ENDPOINT_URL": "http://s3:8333"}
+    passed = {name: text for name, text in cluster[0]["variables"].items() if "AWS" in name}
+    assert passed == {"AWS_ENDPOINT_URL": "http://s3:8333"}
     output, error = run("--dataset", "planted", "--env", "AWS_SECRET_ACCESS_KEY")
     assert isinstance(error, BadInput)
     assert "looks like a secret" in str(error)

@@ -15,10 +15,10 @@ from safr_study.cluster.job import (
     follow,
     jobs_of,
     shipped_code,
-    submit_job,
 )
 from safr_study.cluster.job_server import JobServer, connect
 from safr_study.errors import BadInput, ServiceUnreachable
+from safr_study.features.submit import submit
 
 ADDRESS = "http://127.0.0.1:8265"
 
@@ -111,36 +111,36 @@ def test_jobs_of_a_study_are_found_newest_first_and_others_are_not() -> None:
 
 
 def submitted(client: Client, **changes: Any) -> Job:
-    given = {
-        "study": "s1",
-        "packages": [],
-        "variables": {"AWS_ENDPOINT_URL": "http://s3"},
-        "command": ["submit", "--study", "s1"],
-        **changes,
-    }
-    return submit_job(server(client), ["search", "--study", "a b; rm"], **given)
+    given = {"study": "s1", "code": "image", "command": ["submit", "--study", "s1"], **changes}
+    return submit(server(client), ["--study", "a b; rm"], **given)
 
 
-def test_a_job_is_stopped_as_by_ctrl_c_with_time_to_end_cleanly() -> None:
+def test_a_job_is_stopped_as_by_ctrl_c_with_time_to_end_cleanly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://s3")
     client = Client()
-    job = submitted(client, packages=["/x/safr_study"])
+    job = submitted(client, code="ship", variables=["AWS_ENDPOINT_URL"])
     asked = client.submitted
     assert job.id == asked["submission_id"]
     assert job.study == "s1"
     assert asked["entrypoint"] == (
-        """cd "${HOME:-/}" && exec python -P -m safr_study search --study 'a b; rm'"""
+        """cd "${HOME:-/}" && exec python -P -m safr_study search --study 'a b; rm' """
+        "--address auto"
     )
     environment = asked["runtime_env"]["env_vars"]
     assert environment["RAY_JOB_STOP_SIGNAL"] == "SIGINT"
     assert environment["RAY_JOB_STOP_WAIT_TIME_S"] == "60"
     assert environment["AWS_ENDPOINT_URL"] == "http://s3"
-    assert asked["runtime_env"]["py_modules"] == ["/x/safr_study"]
+    sent = [Path(module).name for module in asked["runtime_env"]["py_modules"]]
+    assert sent == ["search_spaces", "safr_study"]
     assert asked["metadata"] == {"safr_study": "s1"}
 
 
 def test_the_study_remembers_the_command_of_the_person(monkeypatch: pytest.MonkeyPatch) -> None:
     client = Client()
     submitted(client)
+    assert "py_modules" not in client.submitted["runtime_env"]
     (value,) = [v for k, v in client.submitted["runtime_env"]["env_vars"].items() if "SAFR" in k]
     assert asked_by(["search"]) == ["search"]
     monkeypatch.setenv("SAFR_STUDY_COMMAND", value)

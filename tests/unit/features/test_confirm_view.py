@@ -67,15 +67,12 @@ def of_three_objectives() -> Confirmation:
     spread = searched(FOUND, BASELINES)
     ranked = tuple(
         replace(one, trial=replace(one.trial, values=(*FOUND[one.trial.number], 5.0)))
-        for one in spread.result.ranked
+        for one in spread.ranked
     )
     names = ("accuracy", "srs@30", "srs@10")
-    result = replace(
-        spread.result, objectives=names, ranked=ranked, reference_point=(50.0, 0.0, 0.0)
-    )
-    baselines = tuple(one.trial for one in ranked if one.trial.baseline)
+    result = replace(spread, objectives=names, ranked=ranked, reference_point=(50.0, 0.0, 0.0))
     runs = {key: _with_third(one) for key, one in drawn_runs(RATES, (1, 2)).items()}
-    return confirmation(replace(spread, result=result, baselines=baselines), runs, (1, 2))
+    return confirmation(result, runs, (1, 2))
 
 
 def _with_third(one: RunResult) -> RunResult:

@@ -23,7 +23,7 @@ from safr_study.tracking.pull import find_model, pull
 from safr_study.tracking.registry import list_models, register_front
 from safr_study.tracking.store import Store
 from safr_study.tracking.study_runs import StudyEnd
-from safr_study.uncertainty.confirmation import Confirmation, Searched, confirmation
+from safr_study.uncertainty.confirmation import Confirmation, confirmation
 
 ROLES = ("knee", "best-accuracy", "best-srs")
 SPEC = study_spec()
@@ -47,7 +47,7 @@ def confirmed(result: StudyResult, folder: Path, seeds: Sequence[int] = (1, 2, 3
             kept = checkpoint(folder / "new" / f"{number}-{seed}", one)
             answers = (draw(full, one), draw(top, one + 50))
             runs[number, seed] = run(number, seed, *answers, checkpoint=kept, test=answers)
-    return confirmation(Searched(result, ()), runs, seeds)
+    return confirmation(result, runs, seeds)
 
 
 def searched(store: Store, folder: Path) -> StudyResult:
@@ -138,7 +138,7 @@ def test_each_run_is_a_child_of_the_study_once(store: Store, tmp_path: Path) -> 
 def test_a_failed_run_is_a_failed_child(store: Store, tmp_path: Path) -> None:
     result = searched(store, tmp_path)
     failed = RunResult(0, 1, ended="2026-01-02T03:04:05+00:00", failure="it diverged")
-    found = confirmation(Searched(result, ()), {(0, 1): failed}, (1,))
+    found = confirmation(result, {(0, 1): failed}, (1,))
     ids = track_confirmation(store, found, tracked_study(SPEC, UID))
     child = store.client.get_run(ids[0, 1])
     assert (child.info.status, child.data.tags["safr.failure"]) == ("FAILED", "it diverged")

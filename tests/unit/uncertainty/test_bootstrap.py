@@ -14,8 +14,8 @@ from safr_study.uncertainty import bootstrap
 from safr_study.uncertainty.bootstrap import (
     crossed_bootstrap,
     front_probability,
-    front_probability_over_seeds,
 )
+from safr_study.uncertainty.summary import SeedValues, front_chances
 
 SMALL = st.integers(-2, 2).map(float)
 RESAMPLED = st.tuples(st.integers(1, 4), st.integers(1, 6), st.integers(1, 3)).flatmap(
@@ -30,6 +30,18 @@ def draws(seed: int, resamples: int, items: int, stream: int) -> np.ndarray:
     """Which items each resample holds: stream 0 for examples, stream S for S seeds."""
     source = np.random.SeedSequence(seed, spawn_key=(stream,))
     return np.random.default_rng(source).integers(0, items, size=(resamples, items))
+
+
+def means_of(values, **options: int) -> np.ndarray:
+    """Resampled means `[R, configs]` of configurations with one objective each."""
+    tables = values.values() if isinstance(values, dict) else values
+    return crossed_bootstrap([[table] for table in tables], **options)[..., 0]
+
+
+def over_seeds(values, maximise: list[bool], **options: int) -> np.ndarray:
+    """The chances `[configs]` of `[configs][objectives]` tables."""
+    known = [[SeedValues.of_texts(table, range(len(table))) for table in one] for one in values]
+    return np.array(front_chances(known, maximise, **options))
 
 
 def by_loops(table: np.ndarray, seed: int, resamples: int) -> list[float]:
@@ -50,7 +62,7 @@ def test_means_equal_a_double_loop_over_the_same_draws(monkeypatch, cells: int) 
     monkeypatch.setattr(bootstrap, "_CELLS", cells)
     rng = np.random.default_rng(0)
     values = {"two": rng.normal(size=(2, 5)), "four": rng.normal(size=(4, 5))}
-    found = crossed_bootstrap(values, resamples=40, seed=3)
+    found = means_of(values, resamples=40, seed=3)
     expected = np.array([by_loops(table, 3, 40) for table in values.values()]).T
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
 
@@ -60,7 +72,7 @@ def test_means_are_distributed_as_all_the_possible_resamples() -> None:
     table = np.array([[0.0, 1.0, 5.0], [2.0, -7.0, 3.0], [1.0, 4.0, 0.5]])
     triples = [list(drawn) for drawn in itertools.product(range(3), repeat=3)]
     possible = np.sort([table[np.ix_(s, m)].mean() for s in triples for m in triples])
-    found = crossed_bootstrap([table], resamples=40_000, seed=1)[:, 0]
+    found = means_of([table], resamples=40_000, seed=1)[:, 0]
     assert set(found.round(9)) <= set(possible.round(9))
     # 1.95 / sqrt(R) is exceeded once in a thousand; ties only make the distance smaller.
     reached = np.searchsorted(np.sort(found), possible + 1e-9, side="right") / len(found)
@@ -71,7 +83,7 @@ def test_means_are_distributed_as_all_the_possible_resamples() -> None:
 @pytest.mark.parametrize("shape", [(30, 1), (1, 30)], ids=["seeds alone", "examples alone"])
 def test_one_way_equals_scipy(shape: tuple[int, int]) -> None:
     values = np.random.default_rng(7).exponential(size=30)
-    found = crossed_bootstrap([values.reshape(shape)], resamples=30_000, seed=2)[:, 0]
+    found = means_of([values.reshape(shape)], resamples=30_000, seed=2)[:, 0]
     oracle = stats.bootstrap(
         (values,), np.mean, n_resamples=30_000, method="percentile", rng=np.random.default_rng(5)
     )
@@ -85,10 +97,10 @@ def test_one_way_equals_scipy(shape: tuple[int, int]) -> None:
 def test_one_set_of_examples_and_seeds_serves_all_configurations() -> None:
     rng = np.random.default_rng(1)
     first, second = rng.normal(size=(2, 6, 30))
-    together = crossed_bootstrap(np.stack([first, second, first - second]), resamples=200)
+    together = means_of(np.stack([first, second, first - second]), resamples=200)
     np.testing.assert_allclose(together[:, 0] - together[:, 1], together[:, 2], atol=1e-12)
     # Not so for draws of their own.
-    apart = crossed_bootstrap([second], resamples=200, seed=1)[:, 0]
+    apart = means_of([second], resamples=200, seed=1)[:, 0]
     assert not np.allclose(together[:, 0] - apart, together[:, 2], atol=0.05)
 
 
@@ -96,18 +108,18 @@ def test_a_configuration_has_the_same_means_in_any_company() -> None:
     rng = np.random.default_rng(1)
     values = {"a": rng.normal(size=(3, 9)), "b": rng.normal(size=(5, 9))}
     values["c"] = values["a"].copy()
-    together = crossed_bootstrap(values, resamples=50, seed=4)
+    together = means_of(values, resamples=50, seed=4)
     for column, table in zip(together.T, values.values(), strict=True):
-        alone = crossed_bootstrap([table], resamples=50, seed=4)[:, 0]
+        alone = means_of([table], resamples=50, seed=4)[:, 0]
         np.testing.assert_allclose(column, alone, rtol=0, atol=1e-12)
     np.testing.assert_array_equal(together[:, 0], together[:, 2])
-    assert not np.allclose(together, crossed_bootstrap(values, resamples=50, seed=5))
+    assert not np.allclose(together, means_of(values, resamples=50, seed=5))
 
 
 def test_examples_are_shared_by_different_numbers_of_seeds() -> None:
     """Rows that do not depend on the seed leave the examples' draw alone."""
     row = np.random.default_rng(2).normal(size=40)
-    found = crossed_bootstrap({"a": np.tile(row, (2, 1)), "b": np.tile(row, (5, 1))}, resamples=99)
+    found = means_of({"a": np.tile(row, (2, 1)), "b": np.tile(row, (5, 1))}, resamples=99)
     np.testing.assert_allclose(found[:, 0], found[:, 1], rtol=0, atol=1e-12)
 
 
@@ -123,7 +135,7 @@ def test_examples_are_shared_by_different_numbers_of_seeds() -> None:
 )
 def test_values_that_cannot_be_resampled_are_refused(values, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
-        crossed_bootstrap(values, resamples=2)
+        means_of(values, resamples=2)
 
 
 @given(RESAMPLED)
@@ -163,7 +175,7 @@ def test_front_over_seeds_equals_loops_over_the_same_draws() -> None:
     counts = (3, 3, 2)
     accuracy, srs = ([rng.normal(size=(s, 6)) for s in counts] for _ in range(2))
     values = list(zip(accuracy, srs, strict=True))
-    found = front_probability_over_seeds(values, [True, False], resamples=60, seed=9)
+    found = over_seeds(values, [True, False], resamples=60, seed=9)
     points = np.array([[by_loops(table, 9, 60) for table in side] for side in (accuracy, srs)])
     on_front = np.zeros(3)
     for resample in points.transpose(2, 1, 0):  # [configs, objectives]
@@ -182,16 +194,16 @@ def test_front_over_seeds_equals_loops_over_the_same_draws() -> None:
 def test_configurations_that_are_equal_but_for_rounding_share_the_front() -> None:
     table = np.random.default_rng(4).random((3, 50)) / 3
     rounded = table + np.array([[1e-15], [-1e-15], [1e-15]])
-    found = front_probability_over_seeds([[table] * 2, [rounded] * 2], [True, True], resamples=200)
+    found = over_seeds([[table] * 2, [rounded] * 2], [True, True], resamples=200)
     np.testing.assert_array_equal(found, [1.0, 1.0])
 
 
 def test_a_sure_front_is_sure_and_an_even_race_is_even() -> None:
     rng = np.random.default_rng(5)
     weak = rng.normal(size=(5, 400))
-    (sure,) = front_probability_over_seeds([[weak], [weak + 1]], [True], resamples=300)[1:]
+    (sure,) = over_seeds([[weak], [weak + 1]], [True], resamples=300)[1:]
     assert sure == 1.0
-    even = front_probability_over_seeds([[weak], [weak[:, ::-1]]], [True], resamples=4000)
+    even = over_seeds([[weak], [weak[:, ::-1]]], [True], resamples=4000)
     assert even.sum() == pytest.approx(1.0)
     assert even == pytest.approx([0.5, 0.5], abs=0.05)
 
@@ -199,8 +211,8 @@ def test_a_sure_front_is_sure_and_an_even_race_is_even() -> None:
 def test_front_over_seeds_refuses_objectives_that_do_not_fit() -> None:
     table = np.zeros((2, 3))
     with pytest.raises(ValueError, match="same objectives"):
-        front_probability_over_seeds([[table, table], [table]], [True, True])
+        over_seeds([[table, table], [table]], [True, True])
     with pytest.raises(ValueError, match="same seeds"):
-        front_probability_over_seeds([[table, np.zeros((3, 3))]], [True, True])
+        over_seeds([[table, np.zeros((3, 3))]], [True, True])
     with pytest.raises(ValueError, match="directions"):
-        front_probability_over_seeds([[table]], [True, True], resamples=2)
+        over_seeds([[table]], [True, True], resamples=2)

@@ -88,7 +88,8 @@ def shown(values: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def percentile(values: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    means = crossed_bootstrap(values, resamples=1000, seed=seed)
+    alone = [[table] for table in values]
+    means = crossed_bootstrap(alone, resamples=1000, seed=seed)[..., 0]
     low, high = np.quantile(means, [0.025, 0.975], axis=0)
     return low, high
 

@@ -141,7 +141,7 @@ def test_shown_interval_is_the_percentile_one_stretched_to_the_variance_componen
     z = 1.959964
     variance = 2.228139**2 * squares[0] + z**2 * (squares[1] - squares[2])
     half = math.sqrt(variance / (seeds * texts))
-    means = crossed_bootstrap([table], resamples=800)[:, 0]
+    means = crossed_bootstrap([[table]], resamples=800)[:, 0, 0]
     stretch = half / (z * means.std())
     low, high = mean + stretch * (np.quantile(means, [0.025, 0.975]) - mean)
     found = interval(table, resamples=800)
@@ -153,7 +153,7 @@ def test_shown_interval_is_the_percentile_one_stretched_to_the_variance_componen
 def test_width_is_student_t_where_the_examples_do_not_matter() -> None:
     table = np.repeat(np.random.default_rng(2).normal(size=(12, 1)), 30, axis=1)
     found, t = interval(table, resamples=20_000), t_interval(table[:, 0])
-    low, high = np.quantile(crossed_bootstrap([table], resamples=20_000)[:, 0], [0.025, 0.975])
+    low, high = np.quantile(crossed_bootstrap([[table]], resamples=20_000), [0.025, 0.975])
     assert found is not None
     assert t is not None
     assert found.high - found.low == pytest.approx(t.high - t.low, rel=0.03)
