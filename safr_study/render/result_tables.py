@@ -91,8 +91,8 @@ def result_notes(result: StudyResult) -> list[str]:
     lines = [f"Hypervolume {result.hypervolume:.1f} against the reference point ({reference})."]
     if result.ranked and result.hypervolume <= 0:
         lines.append(
-            "No trial is better in every objective than that point, which a model reaches that always "
-            "names one class: nothing is learned yet; train longer, or on more texts."
+            "No trial is better in every objective than that point, which a model that always "
+            "names the same class reaches: train longer, or on more texts."
         )
     if result.confirmed_seeds:
         seeds = len(result.confirmed_seeds)
