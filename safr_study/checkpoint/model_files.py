@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch.overrides import TorchFunctionMode
@@ -42,7 +44,7 @@ from safr_study.data.corpus import Ints
 from safr_study.data.pieces import Tokens
 from safr_study.model import Classifier, PretrainedClassifier, build_model, piece_table
 from safr_study.records import CheckpointRef, Scores
-from safr_study.settings import CorpusSpec, EvaluationConfig, TrainConfig
+from safr_study.settings import UNK, CorpusSpec, EvaluationConfig, TrainConfig
 
 
 class LoadedModel(ModelFacts, arbitrary_types_allowed=True):
@@ -57,6 +59,13 @@ class LoadedModel(ModelFacts, arbitrary_types_allowed=True):
     def words_known(self) -> int:
         """Number of ids that `encode` has given out so far, or may give."""
         return len(self.vocabulary if self.tokenizer is None else self.tokenizer.words)
+
+    def knows(self, tokens: Tokens) -> NDArray[np.bool_]:
+        """Whether each word ``[T]`` of `encode` is one that the model tells from others."""
+        if self.tokenizer is None:
+            return np.not_equal(tokens, UNK)
+        known: NDArray[np.bool_] = self.tokenizer.spelled()[tokens]
+        return known
 
     def encode(self, texts: Iterable[str]) -> tuple[Tokens, Ints, Ints]:
         """Words of texts as the model takes them: as `encode_texts`.
@@ -160,7 +169,7 @@ def load_model(
             read = read_tokenizer(folder / TOKENIZER)
         except ValueError as error:
             raise corrupt(folder, f"{TOKENIZER} cannot be read ({error})") from error
-        tokenizer = PieceTokenizer(read, facts.encoder.hidden)
+        tokenizer = PieceTokenizer(read, facts.encoder)
     try:
         # Memory that nothing was written to is not there yet, whatever a manifest asks for.
         with _WithoutDrawing():

@@ -324,8 +324,10 @@ def _next_commands(
         matching = sorted((a for a in aliases if a == role or a.endswith(f"-{role}")), key=len)
         if matching:
             reference = f"{aliases[matching[0]].name}@{matching[0]}"
-            yield [*program, "pull", reference, "--to", "model", *at_home, *tracked]
-            yield [*program, "evaluate", "model", *at_home]
+            # An earlier study's model may have been pulled already.
+            folder = f"{outcome.result.name}-model" if Path("model").exists() else "model"
+            yield [*program, "pull", reference, "--to", folder, *at_home, *tracked]
+            yield [*program, "evaluate", folder, *at_home]
             break
     if not tracked:
         yield [*program, "ui", *at_home]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -65,7 +66,7 @@ class EncoderFiles:
 
     def tokenizer(self) -> PieceTokenizer:
         """A new tokenizer that has met no word."""
-        return PieceTokenizer(_tokenizer(self.folder), self.shape.hidden)
+        return PieceTokenizer(_tokenizer(self.folder), self.shape)
 
     @cached_property
     def sha256(self) -> str:
@@ -82,7 +83,8 @@ class EncoderFiles:
         Raises:
             BadInput: one is missing, or has another size than the configuration says.
         """
-        return _weights(self.folder, self.shape)
+        with _opened_weights(self.folder, self.shape) as (file, names):
+            return {ours: file.get_tensor(name).float() for ours, name in names.items()}
 
 
 def canonical_encoder(name: str) -> str:
@@ -99,6 +101,8 @@ def find_encoder(name: str) -> EncoderFiles:
         ServiceUnreachable: it is not on this machine and the hub does not answer.
     """
     path = Path(name).expanduser()
+    if not name.strip() or path.is_file():
+        raise _bad(f"{name!r} is no folder of an encoder; give its folder, or its id on the hub")
     if path.is_dir() or name.startswith((".", "/", "~")) or name.count("/") > 1:
         return read_encoder(path.absolute())
     return read_encoder(_downloaded(name))
@@ -149,7 +153,10 @@ def read_encoder(folder: Path) -> EncoderFiles:
         if not (folder / name).is_file():
             raise _bad(_missing(folder, name))
     config = _json(folder, CONFIG)
-    return EncoderFiles(folder, _shape(folder, config, _special_pieces(folder, config)))
+    files = EncoderFiles(folder, _shape(folder, config, _special_pieces(folder, config)))
+    with _opened_weights(folder, files.shape):
+        pass  # Their names and sizes fit.
+    return files
 
 
 def _missing(folder: Path, name: str) -> str:
@@ -230,12 +237,15 @@ def _special_pieces(folder: Path, config: Mapping[str, Any]) -> dict[str, int]:
         "pad": ("[PAD]", "<pad>"),
         "hidden": ("[MASK]", "<mask>", "[UNK]", "<unk>"),
     }
-    found = {}
+    found: dict[str, int] = {}
     for role, words in names.items():
         ids = [number for word in words if (number := tokenizer.token_to_id(word)) is not None]
         if not ids:
             raise _bad(f"{TOKENIZER} in {folder} has none of {', '.join(words)}; give another")
         found[role] = ids[0]
+    for word in ("[UNK]", "<unk>"):
+        if (unknown := tokenizer.token_to_id(word)) is not None:
+            found["unknown"] = unknown
     if max(found.values()) >= config.get("vocab_size", 0):
         raise _bad(f"{TOKENIZER} in {folder} has more pieces than {CONFIG} says; give a whole one")
     return found
@@ -248,7 +258,13 @@ def _tokenizer(folder: Path) -> Tokenizer:
         raise _bad(f"{TOKENIZER} in {folder} cannot be read ({error}); give a whole one") from None
 
 
-def _weights(folder: Path, shape: EncoderShape) -> dict[str, Tensor]:
+@contextmanager
+def _opened_weights(folder: Path, shape: EncoderShape) -> Iterator[tuple[Any, dict[str, str]]]:
+    """The open file, and the name in it of each of our parameters.
+
+    Raises:
+        BadInput: a weight is missing, or has another size than the configuration says.
+    """
     wanted = _names(shape)
     try:
         with safe_open(folder / WEIGHTS, framework="pt") as file:
@@ -258,21 +274,28 @@ def _weights(folder: Path, shape: EncoderShape) -> dict[str, Tensor]:
                 raise _bad(
                     f"{WEIGHTS} in {folder} has no {missing[0]}; its files are not of one encoder"
                 )
-            found = {ours: file.get_tensor(stored[name]).float() for ours, name in wanted.items()}
+            names = {ours: stored[name] for ours, name in wanted.items()}
+            for ours, size in _sizes(shape).items():
+                found = tuple(file.get_slice(names[ours]).get_shape())
+                if found != size:
+                    raise _bad(
+                        f"{names[ours]} of {WEIGHTS} in {folder} is {found}, and {CONFIG} says "
+                        f"{size}; its files are not of one encoder"
+                    )
+            yield file, names
     except (OSError, SafetensorError) as error:
         raise _bad(f"{WEIGHTS} in {folder} cannot be read ({error}); download it again") from None
-    rows = {
+
+
+def _sizes(shape: EncoderShape) -> dict[str, tuple[int, ...]]:
+    """Sizes of the matrices that everything else follows from."""
+    sizes: dict[str, tuple[int, ...]] = {
         "embedding.weight": (shape.pieces, shape.piece_dim),
         "position.weight": (shape.positions, shape.piece_dim),
-        "layers.0.linear1.weight": (shape.ffn_dim, shape.embed_dim),
     }
-    for name, size in rows.items():
-        if tuple(found[name].shape) != size:
-            raise _bad(
-                f"{wanted[name]} of {WEIGHTS} in {folder} is {tuple(found[name].shape)}, and "
-                f"{CONFIG} says {size}; its files are not of one encoder"
-            )
-    return found
+    for layer in range(shape.layers):
+        sizes[f"layers.{layer}.linear1.weight"] = (shape.ffn_dim, shape.embed_dim)
+    return sizes
 
 
 def _names(shape: EncoderShape) -> dict[str, str]:

@@ -137,6 +137,7 @@ def encode_corpus(corpus: Corpus, spec: CorpusSpec) -> EncodedCorpus:
     pieces = None
     if spec.encoder is None:
         vocabulary = build_vocabulary(corpus.train.texts, spec.min_count, splitter)
+        spelled = np.arange(len(vocabulary)) != UNK
     else:
         texts = [s.texts for s in (corpus.train, corpus.dev, corpus.test) if s is not None]
         vocabulary = build_vocabulary(itertools.chain(*texts), 1, splitter)
@@ -149,6 +150,7 @@ def encode_corpus(corpus: Corpus, spec: CorpusSpec) -> EncodedCorpus:
         max_len = min(max_len, longest)
         learned = encoder.tokenizer()
         learned.learn(vocabulary[len(SPECIAL_WORDS) :])
+        spelled = learned.spelled()
         pieces = WordPieces(
             spec.encoder, encoder.sha256, encoder.shape, learned.offsets, learned.pieces
         )
@@ -180,7 +182,7 @@ def encode_corpus(corpus: Corpus, spec: CorpusSpec) -> EncodedCorpus:
             f"tokens_{name}": len(tokens),
             f"empty_{name}": int(np.count_nonzero(full == 0)),
             f"truncated_{name}": int(np.count_nonzero(full > np.diff(offsets))),
-            f"unknown_{name}": int(np.count_nonzero(tokens == UNK)),
+            f"unknown_{name}": int(np.count_nonzero(~spelled[tokens])),
         }
     counts |= {f"left_out_{name}": count for name, count in corpus.left_out.items()}
     counts |= {f"repeated_{name}": count for name, count in corpus.repeated.items()}
@@ -264,7 +266,8 @@ def describe(corpus: EncodedCorpus) -> str:
     parts = [
         " / ".join(sizes),
         f"{len(corpus.class_names)} classes",
-        f"{corpus.vocabulary_size - len(SPECIAL_WORDS):,} words",
+        f"{corpus.vocabulary_size - len(SPECIAL_WORDS):,} words"
+        + (" in all splits" if corpus.pieces is not None else ""),
     ]
     empty = sum(counts.get(f"empty_{name}", 0) for name in SPLIT_NAMES)
     if empty:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from safr_study.data.corpus import Ints
-from safr_study.settings import EncoderShape
+from safr_study.settings import UNK, EncoderShape
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -47,17 +47,28 @@ class PieceTokenizer:
 
     Args:
         tokenizer: the encoder's.
-        hidden: piece of the unknown word, and of a word that the tokenizer drops.
+        shape: of the encoder; its hidden piece is that of the unknown word, and of a word that
+            the tokenizer drops.
     """
 
-    def __init__(self, tokenizer: Tokenizer, hidden: int) -> None:
-        self._tokenizer, self._hidden = tokenizer, hidden
+    def __init__(self, tokenizer: Tokenizer, shape: EncoderShape) -> None:
+        self._tokenizer, self._hidden, self._unknown = tokenizer, shape.hidden, shape.unknown
         self.words = list(SPECIAL_WORDS)
         """Words by id."""
         self._known: set[str] = set()
         self.offsets: Ints = np.array([0, 0, 1], dtype=np.int64)
         """``[V + 1]``, as of ``WordPieces``."""
-        self.pieces: Ints = np.array([hidden], dtype=np.int64)
+        self.pieces: Ints = np.array([shape.hidden], dtype=np.int64)
+
+    def spelled(self) -> npt.NDArray[np.bool_]:
+        """Whether each word `[V]` has a piece that is not the unknown one."""
+        if self._unknown is None:
+            spelled = np.ones(len(self.words), dtype=np.bool_)
+        else:
+            known = np.concatenate(([0], np.cumsum(self.pieces != self._unknown)))
+            spelled = np.diff(known[self.offsets]) > 0
+        spelled[: UNK + 1] = False
+        return spelled
 
     def learn(self, words: Iterable[str]) -> None:
         """Add the words that are new."""

@@ -24,7 +24,7 @@ from safr_study.records.explanation import (
     LayerView,
     ModelSource,
 )
-from safr_study.settings import PAD, UNK
+from safr_study.settings import PAD
 
 
 def explain_text(
@@ -57,6 +57,7 @@ def explain_text(
     splitter = WordSplitter.of(loaded.corpus)
     words = splitter.placed(text)
     tokens, offsets, _ = loaded.encode([text])
+    known = loaded.knows(tokens)
     seen = words[: len(tokens)]
     ends = [0, *(word.end for word in seen)]
     output = _forward(loaded, tokens.astype(np.int64))
@@ -94,7 +95,7 @@ def explain_text(
                 position=position,
                 before=text[ends[position] : word.start],
                 text=text[word.start : word.end],
-                known=int(tokens[position]) != UNK,
+                known=bool(known[position]),
                 capacity=float(view.capacity[position]),
                 rank=int(ranks[position]),
                 top=bool(ranks[position] < q),

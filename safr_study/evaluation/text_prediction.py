@@ -18,7 +18,7 @@ from safr_study.evaluation.prediction import Floats, Measures, Predictor
 from safr_study.evaluation.superposition import layer_rows
 from safr_study.model import SafrOutput
 from safr_study.records.explanation import BEFORE_THE_BLOCKS, TOP_SHARE
-from safr_study.settings import PAD, UNK
+from safr_study.settings import PAD
 
 DECIMALS = 10
 """Decimals of a probability: a float64 pass gives them alike in any batch, on any device."""
@@ -102,7 +102,7 @@ def predict_texts(loaded: LoadedModel, texts: Sequence[str], *, words: int = 0) 
         words=top,
         lengths=tuple(full.tolist()),
         read=len(tokens),
-        unknown=int(np.count_nonzero(tokens == UNK)),
+        unknown=int(np.count_nonzero(~loaded.knows(tokens))),
     )
 
 

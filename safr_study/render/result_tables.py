@@ -89,6 +89,11 @@ def result_notes(result: StudyResult) -> list[str]:
     """Lines under a ranking: hypervolume, trials without a place in it, and warnings."""
     reference = ", ".join(f"{value:.2f}" for value in result.reference_point)
     lines = [f"Hypervolume {result.hypervolume:.1f} against the reference point ({reference})."]
+    if result.ranked and result.hypervolume <= 0:
+        lines.append(
+            "No trial is better in every objective than that point, which a model that always "
+            "names the same class reaches: train longer, or on more texts."
+        )
     if result.confirmed_seeds:
         seeds = len(result.confirmed_seeds)
         lines.append(

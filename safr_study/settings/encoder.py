@@ -51,6 +51,9 @@ class EncoderShape(Settings):
     hidden: int = Field(ge=0)
     """Piece that is put in the place of a deleted one: the mask, else the unknown piece."""
 
+    unknown: int | None = Field(default=None, ge=0)
+    """Piece of what the tokenizer cannot spell; ``None``: there is none."""
+
     @field_validator("heads")
     @classmethod
     def _check_heads(cls, heads: int, others: ValidationInfo) -> int:

@@ -13,7 +13,7 @@ from typing import Literal, Self, get_args
 
 from pydantic import field_validator
 
-from safr_study.errors import BadInput
+from safr_study.errors import BadInput, did_you_mean
 from safr_study.settings.base import Settings
 from safr_study.text import unit_words
 
@@ -367,4 +367,5 @@ class Objective(Settings):
         try:
             return cls(name=name)
         except ValueError:
-            raise BadInput("objective", f"{name!r} is none; use {NAMING}") from None
+            near = did_you_mean(name, OF_MODEL)
+            raise BadInput("objective", f"{name!r} is none; use {NAMING}{near}") from None

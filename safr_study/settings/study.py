@@ -64,6 +64,15 @@ class CorpusSpec(Settings):
     allow_duplicates: bool = False
     """Whether a study may begin where many texts of dev or test are in train too."""
 
+    @model_validator(mode="after")
+    def _check_encoder(self) -> Self:
+        if self.encoder is not None and (self.tokenizer != "whitespace" or self.lowercase):
+            raise ValueError(
+                "an encoder's tokenizer cuts words and minds case as it was trained to; leave "
+                "--tokenizer words and --lowercase out"
+            )
+        return self
+
 
 class EvaluationConfig(Settings):
     """Settings of the deletion evaluation."""

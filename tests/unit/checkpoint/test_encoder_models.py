@@ -16,7 +16,16 @@ from safr_study.errors import BadInput, CorruptCheckpoint
 from safr_study.evaluation.explanation import explain_text
 from safr_study.evaluation.scoring import evaluate_model
 from safr_study.evaluation.text_prediction import predict_texts
-from safr_study.settings import CorpusSpec, EvaluationConfig, Penalties, TrainConfig, Wanted
+from safr_study.records import TrialRecord, TrialState
+from safr_study.render.model_card import ModelCard
+from safr_study.settings import (
+    CorpusSpec,
+    EvaluationConfig,
+    Objective,
+    Penalties,
+    TrainConfig,
+    Wanted,
+)
 from safr_study.training import FitResult, fit
 
 CPU = torch.device("cpu")
@@ -122,6 +131,8 @@ def test_an_explanation_is_of_words_and_knows_them_all(loaded: LoadedModel) -> N
     assert [word.text for word in found.words] == typed.split()
     assert found.text == typed
     assert all(word.known for word in found.words)
+    emoji = explain_text(loaded, "a 😀 film", reference="here")
+    assert [word.known for word in emoji.words] == [True, False, True]
     assert found.source.blocks == 2
     assert found.view.block == 1
     assert sorted(word.rank for word in found.words) == list(range(5))
@@ -130,6 +141,15 @@ def test_an_explanation_is_of_words_and_knows_them_all(loaded: LoadedModel) -> N
     assert explain_text(loaded, typed, reference="here").probabilities == found.probabilities
     long = explain_text(loaded, "word " * 200, reference="here")
     assert long.words_cut == 200 - len(long.words) > 0
+
+
+def test_the_card_says_what_is_under_the_model(loaded: LoadedModel, encoder: Path) -> None:
+    trial = TrialRecord(0, TrialState.COMPLETE, {}, seed=0, values=(1.0, 1.0))
+    objectives = (Objective(name="accuracy"), Objective(name="srs@30"))
+    card = ModelCard("safr-planted", "s", trial, objectives).markdown(loaded)
+    assert f"the pretrained encoder `{encoder}` (electra, 2 Transformer blocks)" in card
+    assert "64 pieces of its encoder's tokenizer" in card
+    assert "vocabulary" not in card
 
 
 def test_srs_is_measured_by_every_mode_of_deletion(
@@ -175,7 +195,7 @@ def test_predictions_of_many_texts_are_those_of_each_alone(
     loaded = load_model(tmp_path / "model", dtype=torch.float64)
     texts = ["A gripping film", "", "superpositioned neurons aren't monosemantic at all, never"]
     together = predict_texts(loaded, texts, words=2)
-    assert together.unknown == 0
+    assert together.unknown == 1  # "never" has no piece of its own in so small a tokenizer
     for row, text in enumerate(texts):
         alone = explain_text(loaded, text, reference="here")
         assert dict(alone.probabilities) == dict(

@@ -23,7 +23,7 @@ from safr_study.data import (
     read_encoder,
 )
 from safr_study.data.encoder_files import canonical_encoder
-from safr_study.errors import BadInput
+from safr_study.errors import BadInput, BadInputs
 from safr_study.settings import UNK, CorpusSpec
 
 Spoil = Callable[[Path], None]
@@ -98,7 +98,7 @@ def without_weight(folder: Path) -> None:
 def test_files_that_do_not_fit_are_one_sentence(folder: Path, spoil: Spoil, sentence: str) -> None:
     spoil(folder)
     with pytest.raises(BadInput, match=rf"^encoder: .*{sentence}") as told:
-        read_encoder(folder).weights()
+        read_encoder(folder)
     assert told.value.exit_code == 2
     assert "\n" not in str(told.value)
 
@@ -130,8 +130,9 @@ def test_words_learned_later_leave_those_before_as_they_were(made: Path) -> None
     assert tokenizer.words[2:] == ["funny", "film.", "neurons"]
     assert [pieces_of(tokenizer, word) for word in range(4)] == before
     # A sign that the tokenizer drops is not nothing.
-    tokenizer.learn(["\x00"])
+    tokenizer.learn(["\x00", "😀"])
     assert pieces_of(tokenizer, 5) == pieces_of(tokenizer, UNK)
+    assert tokenizer.spelled().tolist() == [False, False, True, True, True, True, False]
 
 
 def test_a_text_is_cut_before_the_first_word_without_room() -> None:
@@ -195,6 +196,19 @@ def test_a_cached_corpus_has_its_pieces_and_another_encoder_another_entry(
     save_file({name: value * 2 for name, value in weights.items()}, folder / "model.safetensors")
     changed = encoded_corpus(asked, tmp_path / "cache")
     assert changed.fingerprint != first.fingerprint
+
+
+@pytest.mark.parametrize("name", ["", " ", "FILE"])
+def test_what_is_no_folder_is_refused_without_asking_the_hub(folder: Path, name: str) -> None:
+    asked = str(folder / "config.json") if name == "FILE" else name
+    with pytest.raises(BadInput, match=r"^encoder: .* is no folder of an encoder; give its folder"):
+        find_encoder(asked)
+
+
+@pytest.mark.parametrize("given", [{"tokenizer": "words"}, {"lowercase": True}])
+def test_a_way_to_cut_words_beside_an_encoder_is_refused(given: dict[str, object]) -> None:
+    with pytest.raises(BadInputs, match="leave --tokenizer words and --lowercase out"):
+        CorpusSpec.parse({"dataset": "x.csv", "encoder": "org/encoder", **given})
 
 
 def test_a_folder_has_the_same_name_from_everywhere(
