@@ -261,7 +261,7 @@ CANARIES = (
     ),
     Canary(
         "the variables RAY_JOB_STOP_SIGNAL and RAY_JOB_STOP_WAIT_TIME_S",
-        "cluster/job.py",
+        "features/submit.py",
         "RAY_JOB_STOP_SIGNAL",
         "a job that ends cleanly when it is stopped",
         lambda: _are_named(
