@@ -36,7 +36,7 @@ def read_saved(folder: Path) -> Tables:
     """
     import datasets
 
-    with _quiet():
+    with quiet():
         try:
             saved = datasets.load_from_disk(str(folder))
         except (datasets.exceptions.DatasetsError, ValueError, OSError, KeyError) as error:
@@ -69,7 +69,7 @@ def read_hub(name: str, repository: str, *, tried: str) -> tuple[Tables, str]:
 
     # The base classes are those of the HTTP library that the hub's client has.
     failed: tuple[type[Exception], ...] = (OSError, *HfHubHTTPError.__bases__)
-    with _quiet():
+    with quiet():
         cached = _read_cached(repository)
         if cached is not None:
             return cached, f"Hugging Face cache of {repository}"
@@ -121,7 +121,7 @@ def read_file(path: Path) -> Any:
         scratch.mkdir(parents=True, exist_ok=True)
         # A cache of its own for each reading: the library knows a local file by its time stamp,
         # so a file that changes within one tick would be answered with its old content.
-        with _quiet(), tempfile.TemporaryDirectory(prefix="safr-study-", dir=scratch) as folder:
+        with quiet(), tempfile.TemporaryDirectory(prefix="safr-study-", dir=scratch) as folder:
             # A plain name: the library takes brackets and stars in a path for a pattern.
             plain = Path(folder) / f"data.{kind}"
             plain.symlink_to(path.absolute())
@@ -204,7 +204,7 @@ def _reason(error: BaseException) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """No progress bars, log lines or warnings of the libraries; restored afterwards."""
     import datasets
     import huggingface_hub.utils as hub

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safr_study.data.library import quiet
 from safr_study.errors import BadInput
 from safr_study.text import first_line
 
@@ -50,7 +51,8 @@ def keep_object(data: Any, folder: Path) -> Path:
     unfinished.mkdir()
     try:
         for split, table in tables.items():
-            _write(table, unfinished / f"{split}.parquet")
+            with quiet():
+                table.to_parquet(str(unfinished / f"{split}.parquet"))
         made = unfinished / f"{_ONE}.parquet" if single else unfinished
         try:
             made.rename(place)
@@ -104,15 +106,3 @@ def _digest(tables: Mapping[str, Dataset]) -> str:
             values = json.dumps(batch.to_pydict(), default=str)
             digest.update(values.encode())
     return digest.hexdigest()
-
-
-def _write(table: Dataset, path: Path) -> None:
-    import datasets
-
-    shown = not datasets.utils.are_progress_bars_disabled()
-    datasets.utils.disable_progress_bars()
-    try:
-        table.to_parquet(str(path))
-    finally:
-        if shown:
-            datasets.utils.enable_progress_bars()

@@ -28,8 +28,8 @@ from torch import Tensor, nn
 from safr_study.model.attention import INVISIBLE_SCORE, MASKED_SCORE
 from safr_study.model.kernels.onednn import Linear
 from safr_study.model.safr import SafrOutput
-from safr_study.model.transformer import dropout
-from safr_study.model.vmask import VMask, hard_gate
+from safr_study.model.transformer import dropout, noise_of
+from safr_study.model.vmask import VMask, gates
 from safr_study.settings import PAD, EncoderShape, ModelShape
 
 
@@ -235,10 +235,7 @@ class PretrainedClassifier(nn.Module):
         ``inner``: whether the blocks' values are wanted; without them a pass needs less time and
         memory. Those of words are computed when they are looked at.
         """
-        if not self.training:
-            noise = None
-        elif noise is None:
-            raise ValueError("training mode needs a noise generator")
+        noise = noise_of(self, noise)
         at = self._laid_out(ids)
         embedded = self.embedding(at.pieces)  # [B, P, E]
         if scale is not None:
@@ -247,12 +244,9 @@ class PretrainedClassifier(nn.Module):
         keep = None
         if self.vmask is not None:
             log_odds = self.vmask(words).to(words.dtype)
-            real = ids != PAD
-            keep = torch.sigmoid(log_odds) * real
-            drawn = keep
-            if noise is not None:
-                temperature = self.gumbel_temperature
-                drawn = hard_gate(log_odds, temperature=temperature, noise=noise) * real
+            keep, drawn = gates(
+                log_odds, ids != PAD, temperature=self.gumbel_temperature, noise=noise
+            )
             gate = drawn if gate is None else drawn * gate
         masked = words if gate is None else words * gate[..., None]
         if gate is not None:

@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from safr_study.model.transformer import Block, BlockValues, dropout, sinusoids
-from safr_study.model.vmask import VMask, hard_gate
+from safr_study.model.transformer import Block, BlockValues, dropout, noise_of, sinusoids
+from safr_study.model.vmask import VMask, gates
 from safr_study.settings import PAD, ModelShape, Preset
 
 
@@ -113,10 +113,7 @@ class SafrClassifier(nn.Module):
         Raises:
             ValueError: training mode without ``noise``.
         """
-        if not self.training:
-            noise = None
-        elif noise is None:
-            raise ValueError("training mode needs a noise generator")
+        noise = noise_of(self, noise)
         real = ids != PAD
         embeddings, masked, keep = self._embed(ids, real, noise, gate, scale)
         x = masked + self.positions[: ids.shape[1]]
@@ -159,15 +156,11 @@ class SafrClassifier(nn.Module):
                 log_odds = F.embedding(place, self.vmask(rows).to(rows.dtype)[:, None])[..., 0]
             else:
                 log_odds = self.vmask(embeddings).to(rows.dtype)
-            keep = torch.sigmoid(log_odds)  # [B, L]
-            if self.padding_aware:
-                keep = keep * real
-            soft = keep
-            if noise is not None:
-                soft = hard_gate(log_odds, temperature=self.gumbel_temperature, noise=noise)
-                if self.padding_aware:
-                    soft = soft * real
-            gate = soft if gate is None else soft * gate
+            counted = real if self.padding_aware else None
+            keep, drawn = gates(
+                log_odds, counted, temperature=self.gumbel_temperature, noise=noise
+            )  # [B, L]
+            gate = drawn if gate is None else drawn * gate
         masked = embeddings if gate is None else embeddings * gate[..., None]
         return embeddings, masked, keep
 

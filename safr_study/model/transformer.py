@@ -92,6 +92,17 @@ class Block(nn.Module):
         return BlockValues(attention, attended, before, after, ffn2=fed, block=x)
 
 
+def noise_of(model: nn.Module, noise: torch.Generator | None) -> torch.Generator | None:
+    """The source of dropout and gates in training mode; ``None`` in evaluation mode.
+
+    Raises:
+        ValueError: training mode without ``noise``.
+    """
+    if model.training and noise is None:
+        raise ValueError("training mode needs a noise generator")
+    return noise if model.training else None
+
+
 def dropout(x: Tensor, share: float, noise: torch.Generator | None) -> Tensor:
     """Set a random share of the elements to zero and scale the others by 1 / (1 - share).
 

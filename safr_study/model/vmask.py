@@ -32,6 +32,26 @@ class VMask(nn.Module):
         return odds + (second.bias[1] - second.bias[0])
 
 
+def gates(
+    log_odds: Tensor, real: Tensor | None, *, temperature: float, noise: torch.Generator | None
+) -> tuple[Tensor, Tensor]:
+    """Keep probability and gate, shaped as ``log_odds``; both 0 where ``real`` is false.
+
+    Args:
+        log_odds: any shape.
+        real: marks of the words; ``None``: all are.
+        temperature: above 0.
+        noise: the gate is a hard sample; ``None``: it is the keep probability.
+    """
+    keep = torch.sigmoid(log_odds)
+    if real is not None:
+        keep = keep * real
+    if noise is None:
+        return keep, keep
+    drawn = hard_gate(log_odds, temperature=temperature, noise=noise)
+    return keep, drawn if real is None else drawn * real
+
+
 def hard_gate(log_odds: Tensor, *, temperature: float, noise: torch.Generator) -> Tensor:
     """A sample in {0, 1} of the Gumbel-softmax gate, with the gradient of its soft form.
 
