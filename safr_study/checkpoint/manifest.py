@@ -10,15 +10,13 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer
 
-from safr_study.data import MAX_LABEL
+from safr_study.data import MAX_LABEL, TOKENIZER
 from safr_study.errors import BadInputs, CorruptCheckpoint
 from safr_study.records import CheckpointRef, Scores, to_plain
 from safr_study.settings import CorpusSpec, EncoderShape, EvaluationConfig, Settings, TrainConfig
 
 WEIGHTS = "weights.safetensors"
 VOCABULARY = "vocabulary.txt"
-TOKENIZER = "tokenizer.json"
-"""Tokenizer of a pretrained encoder, as its makers publish it."""
 MANIFEST = "model.json"
 MODEL = "model"
 """Name of the best model's folder in that of its training."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from torch.overrides import TorchFunctionMode
 import safr_study
 from safr_study.checkpoint.manifest import (
     MANIFEST,
-    TOKENIZER,
     VOCABULARY,
     WEIGHTS,
     Manifest,
@@ -31,6 +31,7 @@ from safr_study.checkpoint.manifest import (
 )
 from safr_study.data import (
     SPECIAL_WORDS,
+    TOKENIZER,
     EncodedCorpus,
     PieceTokenizer,
     WordSplitter,
@@ -66,6 +67,19 @@ class LoadedModel(ModelFacts, arbitrary_types_allowed=True):
             return np.not_equal(tokens, UNK)
         known: NDArray[np.bool_] = self.tokenizer.spelled()[tokens]
         return known
+
+    @contextmanager
+    def own_words(self) -> Iterator[None]:
+        """A block whose texts alone have ids by `encode`, in one thread at a time.
+
+        So a model that answers for long does not grow with the words that it meets.
+        """
+        if self.tokenizer is None:
+            yield
+            return
+        with self.tokenizer.lock:
+            self.tokenizer.forget()
+            yield
 
     def encode(self, texts: Iterable[str]) -> tuple[Tokens, Ints, Ints]:
         """Words of texts as the model takes them: as `encode_texts`.

@@ -31,6 +31,7 @@ from safr_study.data.loading import canonical_dataset as canonical_dataset
 from safr_study.data.loading import load_corpus as load_corpus
 from safr_study.data.objects import keep_object as keep_object
 from safr_study.data.pieces import SPECIAL_WORDS as SPECIAL_WORDS
+from safr_study.data.pieces import TOKENIZER as TOKENIZER
 from safr_study.data.pieces import PieceTokenizer as PieceTokenizer
 from safr_study.data.pieces import WordPieces as WordPieces
 from safr_study.data.pieces import fitting as fitting

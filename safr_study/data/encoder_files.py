@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 
-from safr_study.data.pieces import PieceTokenizer, read_tokenizer
+from safr_study.data.pieces import TOKENIZER, PieceTokenizer, read_tokenizer
 from safr_study.errors import BadInput, ServiceUnreachable
 from safr_study.settings import EncoderShape
 from safr_study.text import first_line
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from torch import Tensor
 
-CONFIG, TOKENIZER, WEIGHTS = "config.json", "tokenizer.json", "model.safetensors"
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
 FAMILIES = ("bert", "distilbert", "roberta", "electra")
 """Values of ``model_type`` that can be read."""
 _PICKLE = "pytorch_model.bin"
@@ -63,10 +63,11 @@ class EncoderFiles:
 
     folder: Path
     shape: EncoderShape
+    _tokenizer: Tokenizer
 
     def tokenizer(self) -> PieceTokenizer:
         """A new tokenizer that has met no word."""
-        return PieceTokenizer(_tokenizer(self.folder), self.shape)
+        return PieceTokenizer(self._tokenizer, self.shape)
 
     @cached_property
     def sha256(self) -> str:
@@ -153,10 +154,11 @@ def read_encoder(folder: Path) -> EncoderFiles:
         if not (folder / name).is_file():
             raise _bad(_missing(folder, name))
     config = _json(folder, CONFIG)
-    files = EncoderFiles(folder, _shape(folder, config, _special_pieces(folder, config)))
-    with _opened_weights(folder, files.shape):
+    tokenizer = _tokenizer(folder)
+    shape = _shape(folder, config, _special_pieces(folder, config, tokenizer))
+    with _opened_weights(folder, shape):
         pass  # Their names and sizes fit.
-    return files
+    return EncoderFiles(folder, shape, tokenizer)
 
 
 def _missing(folder: Path, name: str) -> str:
@@ -228,9 +230,10 @@ _DISTILBERT_SIZES = {
 }
 
 
-def _special_pieces(folder: Path, config: Mapping[str, Any]) -> dict[str, int]:
+def _special_pieces(
+    folder: Path, config: Mapping[str, Any], tokenizer: Tokenizer
+) -> dict[str, int]:
     """Ids of the pieces that are no parts of words."""
-    tokenizer = _tokenizer(folder)
     names = {
         "begin": ("[CLS]", "<s>"),
         "end": ("[SEP]", "</s>"),

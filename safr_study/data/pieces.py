@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,8 @@ from safr_study.settings import UNK, EncoderShape
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+TOKENIZER = "tokenizer.json"
+"""File of an encoder's tokenizer, as its makers publish it, and of the models over it."""
 SPECIAL_WORDS = ("<pad>", "<unk>")
 """Words of the ids 0 and 1."""
 Tokens = npt.NDArray[np.int32]
@@ -53,12 +56,18 @@ class PieceTokenizer:
 
     def __init__(self, tokenizer: Tokenizer, shape: EncoderShape) -> None:
         self._tokenizer, self._hidden, self._unknown = tokenizer, shape.hidden, shape.unknown
+        self.lock = Lock()
+        """Held while the ids must stay what they are."""
+        self.forget()
+
+    def forget(self) -> None:
+        """Know no word; the ids given out so far are void."""
         self.words = list(SPECIAL_WORDS)
         """Words by id."""
         self._known: set[str] = set()
         self.offsets: Ints = np.array([0, 0, 1], dtype=np.int64)
         """``[V + 1]``, as of ``WordPieces``."""
-        self.pieces: Ints = np.array([shape.hidden], dtype=np.int64)
+        self.pieces: Ints = np.array([self._hidden], dtype=np.int64)
 
     def spelled(self) -> npt.NDArray[np.bool_]:
         """Whether each word `[V]` has a piece that is not the unknown one."""

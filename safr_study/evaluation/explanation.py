@@ -56,11 +56,12 @@ def explain_text(
     chosen = layer or loaded.evaluation.capacity_layer.removesuffix("_relu")
     splitter = WordSplitter.of(loaded.corpus)
     words = splitter.placed(text)
-    tokens, offsets, _ = loaded.encode([text])
-    known = loaded.knows(tokens)
+    with loaded.own_words():
+        tokens, offsets, _ = loaded.encode([text])
+        known = loaded.knows(tokens)
+        output = _forward(loaded, tokens.astype(np.int64))
     seen = words[: len(tokens)]
     ends = [0, *(word.end for word in seen)]
-    output = _forward(loaded, tokens.astype(np.int64))
     place = (chosen, 0 if chosen in BEFORE_THE_BLOCKS else loaded.blocks - 1)
     views = {
         (name, block): _view(name, block, rows[0, : len(seen)])

@@ -41,6 +41,8 @@ class TextPredictions:
     capacity, the highest first."""
     lengths: tuple[int, ...]
     """Words of each text, those beyond the model's maximum too."""
+    cut: int
+    """Number of texts of which the model did not read every word."""
     read: int
     """Words that the model read in all."""
     unknown: int
@@ -75,6 +77,11 @@ def predict_texts(loaded: LoadedModel, texts: Sequence[str], *, words: int = 0) 
     Raises:
         BadInput: a number is not finite.
     """
+    with loaded.own_words():
+        return _predicted(loaded, texts, words)
+
+
+def _predicted(loaded: LoadedModel, texts: Sequence[str], words: int) -> TextPredictions:
     splitter = WordSplitter.of(loaded.corpus)
     tokens, offsets, full = loaded.encode(texts)
     split = EncodedSplit(tokens, offsets, np.zeros(len(texts), np.int64))
@@ -101,6 +108,7 @@ def predict_texts(loaded: LoadedModel, texts: Sequence[str], *, words: int = 0) 
         probabilities=class_probabilities(found),
         words=top,
         lengths=tuple(full.tolist()),
+        cut=int(np.count_nonzero(full > np.diff(offsets))),
         read=len(tokens),
         unknown=int(np.count_nonzero(~loaded.knows(tokens))),
     )

@@ -113,7 +113,7 @@ def predict_file(
             rows += len(texts)
             counts.update(found.labels)
             empty += found.lengths.count(0)
-            cut += sum(length > loaded.max_len for length in found.lengths)
+            cut += found.cut
             read, unknown = read + found.read, unknown + found.unknown
             # The C library keeps what is freed between the long-lived kernels of each length.
             release_memory()

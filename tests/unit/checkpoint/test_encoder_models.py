@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -203,3 +204,21 @@ def test_predictions_of_many_texts_are_those_of_each_alone(
         )
         highest = sorted((w for w in alone.words if w.top), key=lambda word: word.rank)[:2]
         assert [word for word, _ in together.words[row]] == [word.text for word in highest]
+
+
+def test_answers_do_not_depend_on_the_texts_before_or_in_other_threads(
+    loaded: LoadedModel,
+) -> None:
+    texts = [f"film number {number} is w{number % 7} and v{number}" for number in range(24)]
+    one_by_one = [explain_text(loaded, text, reference="here").probabilities for text in texts]
+    assert loaded.tokenizer is not None
+    assert len(loaded.tokenizer.words) < 12
+    with ThreadPoolExecutor(4) as pool:
+        found = pool.map(lambda text: explain_text(loaded, text, reference="here"), texts)
+        assert [one.probabilities for one in found] == one_by_one
+
+
+def test_a_text_that_was_cut_is_counted_by_its_pieces(loaded: LoadedModel) -> None:
+    found = predict_texts(loaded, ["superpositioned " * 12, "a film"])
+    assert found.lengths == (12, 2)
+    assert (found.cut, found.read < 14) == (1, True)
