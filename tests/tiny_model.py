@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from safr_study.settings import CorpusSpec, EvaluationConfig, TrainConfig
 WORDS = ("<pad>", "<unk>", "the", "a", "film", "is", "was", "good", "bad", ",", ".", "and")
 CLASSES = ("bad", "fair", "good")
 MAX_LEN = 16
+PLANTED = CorpusSpec(dataset="planted")
 EMPTY = EncodedSplit(
     tokens=np.zeros(0, np.int32), offsets=np.zeros(1, np.int64), labels=np.zeros(0, np.int64)
 )
@@ -25,9 +27,11 @@ def save_tiny_model(
     seed: int = 0,
     preset: str = "masked",
     max_len: int = MAX_LEN,
+    spec: CorpusSpec = PLANTED,
+    words: Sequence[str] = WORDS,
     **shape: object,
 ) -> Path:
-    """The folder of a model of three classes; ``shape`` changes its sizes."""
+    """The folder of a model of three classes over some words; ``shape`` changes its sizes."""
     sizes = {"embed_dim": 8, "ffn_dim": 12, "heads": 2, "mask_hidden_dim": 6, **shape}
     off = {"lambda_imp": None, "lambda_inter": None}
     penalties = {} if sizes.get("vmask", True) else off
@@ -35,7 +39,7 @@ def save_tiny_model(
     model = build_model(
         config.shape,
         preset=config.preset,
-        vocabulary_size=len(WORDS),
+        vocabulary_size=len(words),
         classes=len(CLASSES),
         max_len=max_len,
         seed=seed,
@@ -47,18 +51,18 @@ def save_tiny_model(
         fingerprint="0" * 64,
         class_names=CLASSES,
         max_len=max_len,
-        vocabulary_bytes=np.frombuffer("\n".join(WORDS).encode(), dtype=np.uint8),
+        vocabulary_bytes=np.frombuffer("\n".join(words).encode(), dtype=np.uint8),
         train=EMPTY,
         dev=EMPTY,
         test=None,
-        counts={"vocabulary": len(WORDS)},
+        counts={"vocabulary": len(words)},
     )
     save_model(
         folder,
         model,
         config=config,
         corpus=corpus,
-        spec=CorpusSpec(dataset="planted"),
+        spec=spec,
         evaluation=EvaluationConfig(),
         scores=None,
         epoch=2,

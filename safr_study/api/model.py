@@ -69,7 +69,7 @@ class Explained:
         kind = path.suffix.lower().removeprefix(".")
         if kind not in ("html", "png", "svg"):
             raise BadInput("path", f"{path.name} ends in none of .html, .png and .svg")
-        explaining.check_files({kind: path})
+        explaining.check_files({kind: path}, layers=True, force=True)
         return explaining.write_files(self.record, {kind: path})
 
     def _repr_html_(self) -> str:

@@ -10,7 +10,7 @@ from safr_study.cli import options, output
 from safr_study.cli.completion import complete_dataset
 from safr_study.cli.options import corpus_spec, option
 from safr_study.cli.progress import Reporter
-from safr_study.features.study_base.stores import open_stores
+from safr_study.features.study_base.stores import check_model, open_stores
 from safr_study.records.metric_values import (
     MeasuredMetric,
     measured_metrics,
@@ -70,35 +70,38 @@ def evaluate(
 
       safr-study evaluate model --quick --roar 30 --roar-seeds 5
     """
-    from safr_study.features.evaluate import evaluate as run
-    from safr_study.features.roar import plan_roar, roar_metrics
-    from safr_study.features.study_base.results import check_file
-    from safr_study.records import to_plain
-
-    plan = plan_roar(roar or (), roar_seeds)
-    if out is not None:
-        check_file("out", out, (".csv", ".json"), "is no table; end it in .csv or .json")
-    spec = None
-    if dataset is not None:
-        spec = corpus_spec(dataset, text_column=text_column, label_column=label_column)
     stores = open_stores(home, tracking_uri=tracking_uri)
+    check_model(model, stores)
     hint = "" if quick else "; --quick leaves out the slow half"
-    progress = Reporter(output.err())
+    with Reporter(output.err()) as progress:
+        progress.doing(f"loading {model}")
+        from safr_study.features.evaluate import evaluate as run
+        from safr_study.features.roar import plan_roar, roar_metrics
+        from safr_study.features.study_base.results import check_file
+        from safr_study.records import to_plain
 
-    def on_roar(step: RoarStep) -> None:
-        progress.say(_roar_sentence(step), rarely=step.report is not None)
+        plan = plan_roar(roar or (), roar_seeds)
+        if out is not None:
+            check_file("out", out, (".csv", ".json"), "is no table; end it in .csv or .json")
+        spec = None
+        if dataset is not None:
+            spec = corpus_spec(dataset, text_column=text_column, label_column=label_column)
 
-    measured = run(
-        model,
-        spec,
-        stores,
-        split=split,
-        mode=mode,
-        quick=quick,
-        roar=plan,
-        on_begin=lambda texts: progress.say(f"measuring {texts:,} texts{hint}"),
-        on_roar=on_roar,
-    )
+        def on_roar(step: RoarStep) -> None:
+            progress.say(_roar_sentence(step), rarely=step.report is not None)
+
+        measured = run(
+            model,
+            spec,
+            stores,
+            split=split,
+            mode=mode,
+            quick=quick,
+            roar=plan,
+            on_begin=lambda texts: progress.say(f"measuring {texts:,} texts{hint}"),
+            on_part=lambda part: progress.doing(part, lines=True),
+            on_roar=on_roar,
+        )
     retrained = roar_metrics(measured.roar)
     if out is not None:
         write_metrics(measured.scores, out, retrained)

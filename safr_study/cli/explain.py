@@ -10,8 +10,9 @@ import typer
 
 from safr_study.cli import options, output
 from safr_study.cli.options import option
+from safr_study.cli.progress import Reporter
 from safr_study.errors import BadInput
-from safr_study.features.study_base.stores import open_stores
+from safr_study.features.study_base.stores import check_model, open_stores
 from safr_study.render.text_table import TextTable
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def explain(
     layer: Annotated[
         Layer | None, option("Where capacity is measured; else as in the model's study.")
     ] = None,
+    force: Annotated[bool, option("Replace files that are there.", "--force")] = False,
     top: Annotated[int, option("Rows of the table of words.", min=0)] = 10,
     json: options.Json = False,
     home: options.Home = None,
@@ -57,16 +59,20 @@ def explain(
 
       safr-study explain model - --png figure.png < review.txt
     """
-    from safr_study.features.explain import explain as explaining
-    from safr_study.records.explanation import explanation_to_plain
+    stores = open_stores(home, tracking_uri=tracking_uri)
+    check_model(model, stores)
+    with Reporter(output.err()) as progress:
+        progress.doing(f"loading {model}")
+        from safr_study.features.explain import explain as explaining
+        from safr_study.records.explanation import explanation_to_plain
 
-    asked = (("html", html), ("png", png), ("svg", svg))
-    files = {kind: path for kind, path in asked if path is not None}
-    explaining.check_files(files)
-    given = _standard_input() if text == "-" else text
-    loaded = explaining.load(model, open_stores(home, tracking_uri=tracking_uri))
-    found = explaining.explain(loaded, given, reference=model, layer=layer, all_layers=layers)
-    written = explaining.write_files(found, files)
+        asked = (("html", html), ("png", png), ("svg", svg))
+        files = {kind: path for kind, path in asked if path is not None}
+        explaining.check_files(files, layers=layers, force=force)
+        given = _standard_input() if text == "-" else text
+        loaded = explaining.load(model, stores)
+        found = explaining.explain(loaded, given, reference=model, layer=layer, all_layers=layers)
+        written = explaining.write_files(found, files)
     if json:
         output.print_json(explanation_to_plain(found))
     else:

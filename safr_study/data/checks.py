@@ -21,17 +21,20 @@ MOST_REPEATED = 20.0
 """Percent of dev or test that may be in a split before it."""
 
 
-def concerns_of(corpus: Corpus, repeated: Mapping[str, int]) -> tuple[Concern, ...]:
+def concerns_of(
+    corpus: Corpus, repeated: Mapping[str, int], spec: CorpusSpec
+) -> tuple[Concern, ...]:
     """Everything doubtful about a data set as it was read, before limits.
 
     Args:
         corpus: the whole of it.
         repeated: its `repeated_texts`.
+        spec: its limits are named where a count is not that of the texts within them.
     """
     return (
         *_small_classes(corpus),
         *_small_dev(corpus),
-        *_many_repeated(corpus, repeated),
+        *_many_repeated(corpus, repeated, spec),
         *_doubtful_class(corpus),
     )
 
@@ -114,14 +117,17 @@ def _small_dev(corpus: Corpus) -> list[Concern]:
     return [Concern(problem, remedy, "allow_small")]
 
 
-def _many_repeated(corpus: Corpus, repeated: Mapping[str, int]) -> list[Concern]:
+def _many_repeated(corpus: Corpus, repeated: Mapping[str, int], spec: CorpusSpec) -> list[Concern]:
     found = []
+    whole = (
+        "" if spec.train_limit is spec.dev_limit is spec.test_limit is None else "of all texts, "
+    )
     sizes = {"dev": corpus.dev.examples, "test": corpus.test.examples if corpus.test else 0}
     for name, count in repeated.items():
         share = 100.0 * count / sizes[name]
         if share > MOST_REPEATED:
             problem = (
-                f"{repeated_phrase(name, count)}, {share:.1f} % of them, more than "
+                f"{whole}{repeated_phrase(name, count)}, {share:.1f} % of them, more than "
                 f"{MOST_REPEATED:g} %"
             )
             found.append(Concern(problem, "drop the repeated rows", "allow_duplicates"))

@@ -104,12 +104,13 @@ def choose_text_column(names: Sequence[str], asked: str | None, trained: str | N
     return _column(_Header(names), asked, TEXT_COLUMNS, "text-column")
 
 
-def checked_text(value: Any, where: str, *, numbers: bool = True) -> str:
+def checked_text(value: Any, where: str, *, field: str = "text", numbers: bool = True) -> str:
     """A value as a text; a missing one is an empty text.
 
     Args:
         value: of a column, or of a list.
         where: names it in the error's sentence, as ``row 3``.
+        field: what the user gave it by.
         numbers: whether a number, or true or false, is a text too, as in a data set's files.
 
     Raises:
@@ -119,19 +120,20 @@ def checked_text(value: Any, where: str, *, numbers: bool = True) -> str:
         return ""
     if not isinstance(value, (str, bool, int, float) if numbers else str):
         kind = type(value).__name__
-        raise BadInput("text", f"{where} holds no text but a value of type {kind}; give a text")
+        raise BadInput(field, f"{where} holds no text but a value of type {kind}; give a text")
     text = str(value)
     if len(text) > MAX_TEXT:
         raise BadInput(
-            "text",
-            f"{where} has {len(text):,} characters; cut texts to {MAX_TEXT:,} or less",
+            field,
+            f"{where} has {len(text):,} characters; cut texts to {MAX_TEXT:,} or less (an unclosed "
+            "quote in a file also makes one long text of many rows)",
         )
     if "\0" in text:
         raise BadInput(
-            "text", f"{where} holds a NUL character: it is damaged, or not UTF-8; mend it"
+            field, f"{where} holds a NUL character: it is damaged, or not UTF-8; mend it"
         )
     if not text.isascii() and text != text.encode(errors="replace").decode():
-        raise BadInput("text", f"{where} is not valid UTF-8; convert it to that encoding")
+        raise BadInput(field, f"{where} is not valid UTF-8; convert it to that encoding")
     return text
 
 
@@ -183,7 +185,10 @@ def _split(
             f"the {name} split has labels that train lacks: {', '.join(strangers[:5])}; "
             "add training examples of them or drop the rows",
         )
-    texts = _texts(table, text_column, name)
+    texts = [
+        checked_text(value, f"row {row} of the {name} split", field="text-column")
+        for row, value in enumerate(_values(table, text_column))
+    ]
     rationale = read_rationale(table, texts, name, used=(text_column, label_column))
     # Rows without a label have any number here, and are dropped.
     numbers = np.array([ids.get(str(label), 0) for label in labels], dtype=np.int64)
@@ -193,30 +198,6 @@ def _split(
             "text-column", f"all texts of the {name} split are empty; name another column or file"
         )
     return split
-
-
-def _texts(table: Any, column: str, split: str) -> list[str]:
-    values = _values(table, column)
-    for kind, name in ((bytes, "bytes"), ((list, dict), "lists")):
-        if any(isinstance(value, kind) for value in values):
-            raise BadInput(
-                "text-column", f"{column!r} holds no texts but {name}; name another column"
-            )
-    texts = ["" if value is None else str(value) for value in values]
-    for row, text in enumerate(texts):
-        if len(text) > MAX_TEXT:
-            raise BadInput(
-                "text-column",
-                f"row {row} of the {split} split has {len(text):,} characters; cut texts to "
-                f"{MAX_TEXT:,} or less (an unclosed quote also makes one long text of many rows)",
-            )
-        if "\0" in text:
-            raise BadInput(
-                "text-column",
-                f"row {row} of the {split} split holds a NUL character: the file is damaged, or "
-                "not UTF-8; mend or convert it",
-            )
-    return texts
 
 
 def _label_names(table: Any, column: str) -> list[str | None]:

@@ -68,7 +68,7 @@ def load_source(source: Source, spec: CorpusSpec) -> Corpus:
     is_own = not is_known(spec.dataset)
     if is_own:
         repeated = repeated_texts(corpus, spec)
-        found = concerns_of(corpus, repeated)
+        found = concerns_of(corpus, repeated, spec)
         corpus = replace(corpus, repeated=repeated, concerns=found)
     limited: dict[str, Any] = {
         name: limit_split(

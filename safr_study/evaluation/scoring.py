@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,6 +61,7 @@ def evaluate_model(
     preset: Preset,
     device: torch.device,
     train_counts: NDArray[np.int64] | None = None,
+    on_part: Callable[[str], None] = lambda _: None,
 ) -> Evaluated:
     """Measure what is wanted of a model on a split.
 
@@ -79,6 +80,7 @@ def evaluate_model(
         device: where the model's weights are.
         train_counts: `[V]`, how often the training texts have each word; for the ranking
             ``inverse_frequency``.
+        on_part: called with the name of each part of the measuring as it begins.
 
     Raises:
         TrialFailure: a logit or a capacity is not finite.
@@ -91,13 +93,16 @@ def evaluate_model(
         pad_to = len(model.positions)
     predictor = Predictor(model, config.batch_size, pad_to, device)
 
+    on_part("measuring predictions and capacity")
     rankings: set[Ranking] = {"capacity", "keep_probability", *want.agreements, *want.controls}
     logits, tokens = measured_scores(predictor, split, rankings, config.capacity_layer)
     recomputed = None
     if config.recompute and want.shares:
         most = deletion_counts(split.lengths, max(want.shares))
         recomputed = recomputed_ranks(predictor, split, most, config.capacity_layer)
-    measuring = _Measuring(predictor, split, config, logits, tokens, recomputed, train_counts)
+    measuring = _Measuring(
+        predictor, split, config, logits, tokens, recomputed, train_counts, on_part
+    )
     deleted = {k: measuring.deletion(k, want) for k in sorted(set(want.shares))}
     right = logits.argmax(axis=1) == split.labels
     values = {
@@ -142,6 +147,7 @@ class _Measuring:
     recomputed: NDArray[np.int64] | None
     """`[T]`, ranks by capacity measured again after each deletion, where that is asked for."""
     train_counts: NDArray[np.int64] | None
+    on_part: Callable[[str], None]
 
     @property
     def capacities(self) -> Floats:
@@ -150,6 +156,8 @@ class _Measuring:
 
     def deletion(self, k: float, want: Wanted, scores: Floats | None = None) -> Deleted:
         """Delete the top k by these scores, by capacity where there are none."""
+        by = "capacity" if scores is None else "another ranking"
+        self.on_part(f"deleting the top {100 * k:g} % by {by}")
         ranks = rank_tokens(self.capacities if scores is None else scores, self.split.offsets)
         removed = self.recomputed if scores is None else None
         return delete_and_score(
@@ -165,6 +173,8 @@ class _Measuring:
 
     def rankings(self, want: Wanted) -> dict[str, dict[str, Measure]]:
         """Measures of deleting by other rankings, and each ranking's agreement with a rationale."""
+        if want.agreements or want.controls:
+            self.on_part("ranking the words in other ways")
         scores_by = token_scores(
             self.predictor,
             self.split,
@@ -195,6 +205,7 @@ class _Measuring:
 
     def kendall(self) -> dict[str, Measure]:
         """Agreement of capacity with leave-one-out on the sample."""
+        self.on_part("leaving out one word after the other")
         rows = self._sample(self.config.sample_texts)
         texts = take_texts(self.split, rows)
         capacities = self.capacities[tokens_of(self.split.offsets, rows)]
@@ -204,6 +215,7 @@ class _Measuring:
 
     def superposition(self) -> tuple[LayerMeasures, ...]:
         """The measures of every layer on fixed texts."""
+        self.on_part("measuring the superposition of every layer")
         meter = SuperpositionMeter()
         lengths = self.split.lengths
         size = int(self.config.sample_tokens / max(1.0, float(lengths.mean())))

@@ -66,6 +66,7 @@ def evaluate(
     quick: bool = False,
     roar: RoarPlan | None = None,
     on_begin: Callable[[int], None] = lambda _: None,
+    on_part: Callable[[str], None] = lambda _: None,
     on_roar: Callable[[RoarStep], None] = lambda _: None,
 ) -> Evaluation:
     """Every metric of one model.
@@ -79,6 +80,7 @@ def evaluate(
         quick: without leave-one-out, the other rankings and the layers.
         roar: what to retrain, on the data's train texts; ``None``: nothing.
         on_begin: called with the number of texts, once model and data are there.
+        on_part: called with the name of each part of the work as it begins.
         on_roar: called when a retraining begins and after each of its epochs.
 
     Raises:
@@ -90,6 +92,7 @@ def evaluate(
     with model_folder(reference, stores) as folder:
         loaded = load_model(folder, device=device)
     used = _same_data(loaded.corpus, spec)
+    on_part(f"reading {used.dataset}")
     corpus = load_corpus(used)
     texts = {"train": corpus.train, "dev": corpus.dev, "test": corpus.test}[split]
     if texts is None:
@@ -116,6 +119,7 @@ def evaluate(
             train_counts=word_counts(encoded["train"], loaded.words_known)
             if used.dataset == loaded.corpus.dataset
             else None,
+            on_part=on_part,
         ).scores
     retrained: tuple[RoarScores, ...] = ()
     if roar is not None:

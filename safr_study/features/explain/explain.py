@@ -13,7 +13,7 @@ from safr_study.data import MAX_TEXT
 from safr_study.errors import BadInput
 from safr_study.evaluation.explanation import explain_text
 from safr_study.features.explain.page import explanation_page
-from safr_study.features.study_base.results import check_file
+from safr_study.features.study_base.results import check_file, check_replaced
 from safr_study.features.study_base.stores import Stores, model_folder
 from safr_study.figures.explanation import explanation_figure, explanation_svgs, layers_figure
 from safr_study.records.explanation import Explanation
@@ -60,18 +60,23 @@ def explain(
         return explain_text(loaded, text, reference=reference, layer=layer, all_layers=all_layers)
 
 
-def check_files(files: Mapping[str, Path]) -> None:
+def check_files(files: Mapping[str, Path], *, layers: bool, force: bool) -> None:
     """See that the files can be written, before anything is computed.
 
     Args:
         files: by kind: ``html``, ``png``, ``svg``.
+        layers: whether the layers are drawn next to the pictures.
+        force: whether they may replace others.
 
     Raises:
-        BadInput: a suffix is another, or a folder is not there.
+        BadInput: a suffix is another, a folder is not there, or a file is.
     """
     for kind, path in files.items():
         suffixes = _SUFFIXES[kind]
         check_file(kind, path, suffixes, f"does not end in {suffixes[0]}; rename it")
+        check_replaced(kind, path, force=force)
+        if layers and kind != "html":
+            check_replaced(kind, _of_layers(path), force=force)
 
 
 def write_files(explanation: Explanation, files: Mapping[str, Path]) -> list[Path]:
@@ -108,8 +113,12 @@ def write_files(explanation: Explanation, files: Mapping[str, Path]) -> list[Pat
         elif explanation.words:
             write(kind, path, explanation_figure)
             if explanation.layers:
-                write(kind, path.with_stem(f"{path.stem}-layers"), layers_figure)
+                write(kind, _of_layers(path), layers_figure)
     return written
+
+
+def _of_layers(path: Path) -> Path:
+    return path.with_stem(f"{path.stem}-layers")
 
 
 def _write_page(explanation: Explanation, path: Path) -> None:

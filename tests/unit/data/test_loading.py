@@ -267,7 +267,9 @@ def test_labels_that_are_no_labels_are_one_sentence(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": ["a", "b"], "label": [1.5, 2.0]}), path)
     assert _fault(path).startswith("label-column: 'label' holds 1.5")
     pq.write_table(pa.table({"text": [["a"], ["b"]], "label": [1, 2]}), path)
-    assert _fault(path).startswith("text-column: 'text' holds no texts but lists")
+    assert _fault(path).startswith(
+        "text-column: row 0 of the train split holds no text but a value of type list"
+    )
 
 
 def test_a_dev_label_that_train_lacks_is_one_sentence(tmp_path: Path) -> None:

@@ -163,12 +163,15 @@ CASES: Table = {
         "'label' holds datetime.date",
     ),
     "texts that are lists": read(
-        "x.parquet", parquet(text=[["a"], ["b"]], label=[1, 0]), "'text' holds no texts but lists"
+        "x.parquet", parquet(text=[["a"], ["b"]], label=[1, 0]), "no text but a value of type list"
+    ),
+    "texts of half a character": read(
+        "x.json", b'{"text": "a\\ud800", "label": 1}\n', "x.json cannot be read"
     ),
     "texts that are bytes": read(
         "x.parquet",
         parquet(text=[b"a\xff", b"b", b"c", b"d"], label=[1, 0, 1, 0]),
-        "'text' holds no texts but bytes",
+        "row 0 of the train split holds no text but a value of type bytes",
     ),
     "Parquet cut in half": read(
         "x.parquet", WHOLE[: len(WHOLE) // 2], "x.parquet cannot be read as parquet"
@@ -191,7 +194,7 @@ CASES: Table = {
     "JSON lines whose texts change their kind": read(
         "x.jsonl",
         lines({"text": "a", "label": 1}, {"text": {"b": 1}, "label": 0}),
-        "'text' holds no texts but lists",
+        "row 1 of the train split holds no text but a value of type dict",
     ),
     "JSON with half a character": read(
         "x.jsonl",

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
 import typer.main
-from bad_input import Case, Table, counted, writes
+from bad_input import Case, Table, all_of, counted, writes
 
 from safr_study.cli.app import app
 
+EMPTY: Callable[[Path], object] = lambda folder: (folder / "x").mkdir()  # noqa: E731
+"""A folder that could be a model's."""
 PLANTED = ("--dataset", "planted", "--dry-run")
 COMMANDS: dict[str, Any] = dict(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 
@@ -157,13 +160,25 @@ OURS: Table = {
     "no such table": Case(("reproduce", "table9"), "table9"),
     "a table of other data": Case(("reproduce", "table1", "--dataset", "planted"), "dataset: "),
     "an evaluation into a picture": Case(
-        ("evaluate", "x", "--out", "x.png"), "out: x.png is no table"
+        ("evaluate", "x", "--out", "x.png"), "out: x.png is no table", given=EMPTY
     ),
     "an evaluation into nowhere": Case(
-        ("evaluate", "x", "--out", "no/x.csv"), "out: no is no folder"
+        ("evaluate", "x", "--out", "no/x.csv"), "out: no is no folder", given=EMPTY
     ),
-    "a retraining without more than all": Case(("evaluate", "x", "--roar", "101"), "roar"),
-    "a retraining without a number": Case(("evaluate", "x", "--roar", "nan"), "roar"),
+    "a retraining without more than all": Case(
+        ("evaluate", "x", "--roar", "101"), "roar", given=EMPTY
+    ),
+    "a retraining without a number": Case(("evaluate", "x", "--roar", "nan"), "roar", given=EMPTY),
+    "an explanation over a file": Case(
+        ("explain", "x", "a film", "--html", "x.html"),
+        "html: x.html is there already; name another file, or add --force",
+        given=all_of(EMPTY, writes("x.html", "mine")),
+    ),
+    "layers over a file": Case(
+        ("explain", "x", "a film", "--png", "x.png", "--layers"),
+        "png: x-layers.png is there already",
+        given=all_of(EMPTY, writes("x-layers.png", "mine")),
+    ),
 }
 TABLE = {**of_every_command(), **OURS}
 
