@@ -66,7 +66,7 @@ def search(
     class_weights: ClassWeights = "none",
     preset: Preset = "masked",
     precision: Literal["auto", "float32"] = "auto",
-    text_column: str | None = None,
+    text_column: str | tuple[str, str] | list[str] | None = None,
     label_column: str | None = None,
     tokenizer: TokenizerName | None = None,
     lowercase: bool | None = None,
@@ -108,7 +108,7 @@ def search(
         class_weights: ``balanced``: every class has the same weight in the cross-entropy.
         preset: ``masked`` or ``reference``.
         precision: ``auto`` or ``float32``.
-        text_column: of a file.
+        text_column: of a file; two of them: its texts are pairs.
         label_column: of a file.
         tokenizer: ``whitespace`` or ``words``; ``None``: ``words`` for data of your own.
         lowercase: ignore case; ``None``: for data of your own.

@@ -12,7 +12,7 @@ import pandas as pd
 
 from safr_study.api.texts import listed_texts
 from safr_study.checkpoint.model_files import LoadedModel
-from safr_study.data import CHUNK_ROWS, SplitName
+from safr_study.data import CHUNK_ROWS, SplitName, Text
 from safr_study.errors import BadInput
 from safr_study.evaluation.text_prediction import predict_texts
 from safr_study.features.evaluate import evaluate as run_evaluation
@@ -110,8 +110,8 @@ class Model:
         return Explained(found)
 
     def predict(
-        self, texts: Sequence[str] | pd.Series | pd.DataFrame | Dataset, *,
-        text_column: str | None = None, words: int = 0,
+        self, texts: Sequence[Text] | pd.Series | pd.DataFrame | Dataset, *,
+        text_column: str | Sequence[str] | None = None, words: int = 0,
     ) -> pd.DataFrame:  # fmt: skip
         """Predictions of several texts, each as alone, computed in batches.
 
@@ -128,7 +128,7 @@ class Model:
         Raises:
             BadInput: one text instead of a list of them, a value that is no text, or no column.
         """
-        found, index = listed_texts(texts, text_column, self.loaded.corpus.text_column)
+        found, index = listed_texts(texts, text_column, self.loaded.corpus)
         chunks = [found[start : start + CHUNK_ROWS] for start in range(0, len(found), CHUNK_ROWS)]
         with computing(self.loaded.config.threads):
             parts = [predict_texts(self.loaded, chunk, words=words) for chunk in chunks]

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from safr_study.data.corpus import Ints
 from safr_study.data.encoding import EncodedSplit
+from safr_study.settings import SEP
 
 POOL_BATCHES = 50
 """Batches in a pool that is sorted by length: large enough to save padding, small enough to
@@ -24,9 +26,11 @@ class Batch:
     """Some texts of a split, padded to one length."""
 
     ids: Ints
-    """``[B, L]`` token ids, 0 = PAD; L is at least 1."""
+    """``[B, L]`` token ids, 0 = PAD, between the texts of a pair SEP; L is at least 1."""
+    words: npt.NDArray[np.bool_]
+    """``[B, L]``, true for the tokens of the split: neither PAD nor SEP."""
     lengths: Ints
-    """``[B]`` real tokens of each text; 0 for an empty one."""
+    """``[B]`` tokens of each text; 0 for an empty one."""
     labels: Ints
     """``[B]``."""
     index: Ints
@@ -56,11 +60,12 @@ def evaluation_batches(
 
     A batch of long texts has fewer of them, as many as ``POSITIONS`` hold.
     """
-    rows = np.argsort(split.lengths, kind="stable")
+    positions = split.positions
+    rows = np.argsort(positions, kind="stable")
     start = 0
     while start < split.examples:
         some = rows[start : start + batch_size]
-        longest = pad_to or max(1, int(split.lengths[some[-1]]))
+        longest = pad_to or max(1, int(positions[some[-1]]))
         some = some[: max(1, POSITIONS // longest)]
         yield batch_of(split, some, pad_to)
         start += len(some)
@@ -69,11 +74,19 @@ def evaluation_batches(
 def batch_of(split: EncodedSplit, rows: Ints, pad_to: int | None) -> Batch:
     """Some rows of a split, in their order, padded to the longest of them or to ``pad_to``."""
     lengths = split.lengths[rows]
-    longest = max(1, int(lengths.max()))
+    longest = max(1, int(lengths.max()) + (split.second is not None))
     if pad_to is not None and pad_to < longest:
         raise ValueError(f"pad_to={pad_to} is shorter than a text of {longest} tokens")
     columns = np.arange(pad_to or longest)
     real = columns < lengths[:, None]  # [B, L]
+    places = (split.offsets[rows, None] + columns)[real]
     ids = np.zeros(real.shape, dtype=np.int64)
-    ids[real] = split.tokens[(split.offsets[rows, None] + columns)[real]]
-    return Batch(ids=ids, lengths=lengths, labels=split.labels[rows], index=rows)
+    words = real
+    if split.second is not None:
+        of_second = np.zeros(real.shape, dtype=np.bool_)
+        of_second[real] = split.second[places]
+        between = lengths - of_second.sum(axis=1)  # place of each pair's SEP
+        words = (columns <= lengths[:, None]) & (columns != between[:, None])
+        ids[np.arange(len(rows)), between] = SEP
+    ids[words] = split.tokens[places]
+    return Batch(ids=ids, words=words, lengths=lengths, labels=split.labels[rows], index=rows)

@@ -57,7 +57,8 @@ def explain_text(
     splitter = WordSplitter.of(loaded.corpus)
     words = splitter.placed(text)
     with loaded.own_words():
-        tokens, offsets, _ = loaded.encode([text])
+        read = loaded.encode([text])
+        tokens, offsets = read.tokens, read.offsets
         known = loaded.knows(tokens)
         output = _forward(loaded, tokens.astype(np.int64))
     seen = words[: len(tokens)]

@@ -167,6 +167,6 @@ def _encode(texts: Split, class_names: tuple[str, ...], loaded: LoadedModel) -> 
             f"({', '.join(loaded.class_names[:5])}); give data with the model's classes",
         )
     places = np.array([loaded.class_names.index(name) for name in class_names], dtype=np.int64)
-    tokens, offsets, _ = loaded.encode(texts.texts)
-    rationale = encode_rationale(texts, np.diff(offsets), WordSplitter.of(loaded.corpus))
-    return EncodedSplit(tokens, offsets, places[texts.labels], rationale)
+    read = loaded.encode(texts.rows)
+    rationale = encode_rationale(texts, read.kept, WordSplitter.of(loaded.corpus))
+    return EncodedSplit(read.tokens, read.offsets, places[texts.labels], rationale, read.second)

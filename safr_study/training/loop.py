@@ -123,6 +123,7 @@ def initial_model(config: TrainConfig, corpus: EncodedCorpus) -> Classifier:
             classes=classes,
             max_len=corpus.max_len,
             seed=config.seed,
+            pairs=corpus.pairs,
         )
     files = find_encoder(pieces.encoder)
     if files.sha256 != pieces.sha256:
@@ -134,6 +135,7 @@ def initial_model(config: TrainConfig, corpus: EncodedCorpus) -> Classifier:
         table=piece_table(pieces),
         seed=config.seed,
         weights=files.weights(),
+        pairs=corpus.pairs,
     )
 
 

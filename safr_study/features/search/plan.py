@@ -102,7 +102,7 @@ def check_measurable(spec: StudySpec, corpus: EncodedCorpus) -> None:
     """Refuse an objective that the data cannot have.
 
     Raises:
-        BadInput: it needs a gold rationale, or two classes.
+        BadInput: it needs a gold rationale, two classes, or pairs.
     """
     for metric in measured_objectives(spec):
         if "rationale" in metric.measure.needs and corpus.dev.rationale is None:
@@ -110,6 +110,12 @@ def check_measurable(spec: StudySpec, corpus: EncodedCorpus) -> None:
                 "objective",
                 f"{metric.name} needs texts with a gold rationale, which {corpus.name} has not; "
                 "choose another metric, or sst2-treebank or planted",
+            )
+        if "pairs" in metric.measure.needs and not corpus.pairs:
+            raise BadInput(
+                "objective",
+                f"{metric.name} needs pairs of texts, and {corpus.name} has single ones; choose "
+                "another metric, for example srs@30, or give --text-column twice",
             )
         if "two_classes" in metric.measure.needs and len(corpus.class_names) != 2:
             raise BadInput(
