@@ -353,7 +353,7 @@ class PretrainedClassifier(nn.Module):
         """The input of the first block ``[B, P, E]``."""
         first = self.shape.first_position
         x = embedded + self.position.weight[first : first + embedded.shape[1]]
-        if self.segment is not None and placed.between is not None and self.shape.segments > 1:
+        if self.segment is not None and placed.between is not None and self.shape.has_sides:
             between = at.pieces_of(placed.between, False)
             after = (between.cumsum(dim=1) > 0) & ~between
             x = x + segments(after, self.segment.weight)
