@@ -55,6 +55,7 @@ def search(
     trials: int = 24,
     epochs: int = 20,
     k: float = 30.0,
+    delete: Literal["both", "first", "second"] | None = None,
     objectives: Sequence[str] | None = None,
     sampler: SamplerName = "tpe",
     scheduler: SchedulerName = "mo-asha",
@@ -97,6 +98,7 @@ def search(
         trials: to finish; the baselines count.
         epochs: of a trial, at most.
         k: percent of the tokens deleted for SRS, where ``objectives`` says nothing.
+        delete: texts of a pair whose words are deleted; ``None``: both.
         objectives: names of metrics; ``None``: accuracy and SRS(k).
         sampler: the one that chooses settings.
         scheduler: the one that stops trials that others beat.

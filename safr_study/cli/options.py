@@ -84,6 +84,10 @@ Preset = Annotated[
 TextColumn = Annotated[
     list[str] | None, option("Column of the texts; twice for pairs of texts.", panel="Data")
 ]
+Delete = Annotated[
+    Literal["both", "first", "second"] | None,
+    option("Texts of a pair whose words are deleted; of one, K is of its words alone."),
+]
 LabelColumn = Annotated[str | None, option("Column of the labels.", panel="Data")]
 Tokenizer = Annotated[
     Literal["whitespace", "words"] | None,

@@ -125,7 +125,7 @@ def evaluate_model(
         split=split_name,
         examples=split.examples,
         values=values,
-        mode=config.mode,
+        mode=config.deletion,
         rankings=by_ranking,
         superposition=measuring.superposition() if want.superposition else (),
         confusion=confusion,

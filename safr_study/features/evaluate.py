@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -63,6 +64,7 @@ def evaluate(
     *,
     split: SplitName = "dev",
     mode: DeletionMode | None = None,
+    delete: Literal["both", "first", "second"] | None = None,
     quick: bool = False,
     roar: RoarPlan | None = None,
     on_begin: Callable[[int], None] = lambda _: None,
@@ -76,6 +78,7 @@ def evaluate(
         stores: where the registry is.
         split: ``dev`` or ``test``.
         mode: how to delete; ``None``: as the model's study did.
+        delete: words of which texts of pairs; ``None``: as there.
         quick: without leave-one-out, the other rankings and the layers.
         roar: what to retrain, on the data's train texts; ``None``: nothing.
         on_begin: called with the number of texts, once model and data are there.
@@ -95,8 +98,12 @@ def evaluate(
     if texts is None:
         raise BadInput("split", f"{used.dataset} has no {split} split; use dev")
     config = loaded.evaluation
-    if mode is not None:
-        config = config.model_copy(update={"mode": mode})
+    asked = {"mode": mode, "delete": delete}
+    config = config.model_copy(update={n: value for n, value in asked.items() if value is not None})
+    if config.delete != "both" and not loaded.pairs:
+        raise BadInput("delete", "the model is one of single texts; leave it out")
+    if config.delete != "both" and roar is not None:
+        raise BadInput("roar", "removes words of both texts of a pair; leave --delete out")
     recorded = () if loaded.scores is None else loaded.scores.shares
     used_splits: dict[SplitName, Split] = {"train": corpus.train, "dev": corpus.dev, split: texts}
     encoded = {
@@ -137,7 +144,7 @@ def evaluate(
         preset=loaded.config.preset,
         capacity_layer=config.capacity_layer,
         draws=config.draws,
-        mode=config.mode,
+        mode=config.deletion,
         sha256=loaded.ref.sha256,
         scores=scores,
         recorded=loaded.scores,

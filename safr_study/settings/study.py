@@ -116,6 +116,11 @@ class EvaluationConfig(Settings):
     sample_tokens: int = Field(default=5_000, ge=1)
     """Tokens of the fixed texts of the superposition measures, about so many."""
 
+    @property
+    def deletion(self) -> str:
+        """What deleting means, in words: ``remove``, ``unk of the second text``."""
+        return self.mode if self.delete == "both" else f"{self.mode} of the {self.delete} text"
+
 
 class SchedulerConfig(Settings):
     """Multi-objective asynchronous successive halving (MO-ASHA): its rungs and its caution.

@@ -98,6 +98,7 @@ def study_spec(options: Mapping[str, Any]) -> StudySpec:
             "scheduler": {"name": options["scheduler"]},
             "time_budget": seconds,
             "train": train,
+            "evaluation": {"delete": options.get("delete") or "both"},
             "resources": given,
         }
     )
@@ -109,6 +110,8 @@ def study_spec(options: Mapping[str, Any]) -> StudySpec:
 
 
 def _check_pairs(space: SearchSpace, options: Mapping[str, Any], *, pairs: bool) -> None:
+    if not pairs and options.get("delete") not in (None, "both"):
+        raise BadInput("delete", "there is one text; leave it out, or give --text-column twice")
     if pairs:
         if options["preset"] != "masked":
             raise BadInput("preset", "the authors' code has no pairs of texts; leave --preset out")
