@@ -66,6 +66,12 @@ class EncodedSplit:
         """``[N]`` positions that each takes in a batch: one more where it is a pair."""
         return self.lengths + (self.second is not None)
 
+    def as_read(self, texts: Literal["both", "second"]) -> EncodedSplit:
+        """The pairs as a training reads them: both texts, or no word of the first."""
+        if texts == "both" or self.second is None:
+            return self
+        return remove_tokens(self, self.second == 1)
+
     @property
     def majority_accuracy(self) -> float:
         """Accuracy of always naming the most frequent class, percentage points."""
@@ -141,14 +147,8 @@ class EncodedCorpus:
 
     def as_read(self, texts: Literal["both", "second"]) -> EncodedCorpus:
         """The corpus as a training reads it: with both texts of each pair, or the second alone."""
-        if texts == "both":
-            return self
-        alone: dict[str, Any] = {
-            name: remove_tokens(split, split.second == 1)
-            for name, split in self.splits.items()
-            if split.second is not None
-        }
-        return replace(self, **alone)
+        read: dict[str, Any] = {name: split.as_read(texts) for name, split in self.splits.items()}
+        return replace(self, **read)
 
     @property
     def splits(self) -> dict[str, EncodedSplit]:
