@@ -32,6 +32,8 @@ class KnownDataset:
     """Tokens kept of each text by default."""
     pair_columns: tuple[tuple[str, str], ...] = ()
     """Names that sources give to the two columns of texts in pairs; none for single texts."""
+    made_of: str | None = None
+    """How to make the local copy of one that the hub has not, the end of a sentence."""
 
 
 KNOWN: dict[str, KnownDataset] = {
@@ -61,6 +63,15 @@ KNOWN: dict[str, KnownDataset] = {
         hub=None,
         class_names=("entailment", "neutral", "contradiction"),
         pair_columns=(("premise", "hypothesis"), ("sentence1", "sentence2")),
+        made_of="write premise, hypothesis and label (0 entailment, 1 neutral, 2 contradiction) of "
+        "https://github.com/acmi-lab/counterfactually-augmented-data as Parquet files",
+    ),
+    "movies": KnownDataset(
+        "film reviews with human rationales (ERASER), 1,600 / 200 / 199, 2 classes",
+        # The hub has it as a program, which nobody should run: eraser-benchmark/movie_rationales.
+        hub=None,
+        max_len=512,
+        made_of=f"unpack https://www.eraserbenchmark.com/zipped/movies.tar.gz in {DATA_VARIABLE}",
     ),
 }
 
