@@ -26,7 +26,7 @@ TOKENIZER = "tokenizer.json"
 SPECIAL_WORDS = ("<pad>", "<unk>")
 """Words of the ids 0 and 1."""
 SPECIAL_WORDS_OF_PAIRS = (*SPECIAL_WORDS, "<sep>")
-"""In corpora of pairs the id 2 stands between the two texts."""
+"""Words of the ids 0 to 2 of a corpus of pairs; the last stands between two texts."""
 Tokens = npt.NDArray[np.int32]
 
 

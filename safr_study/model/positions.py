@@ -21,11 +21,11 @@ class Positions(NamedTuple):
     words: Tensor
     """Words alone: what is gated, pooled, ranked and regularised."""
     second: Tensor | None = None
-    """Of pairs what comes after SEP; ``None``: single texts, which have no SEP."""
+    """What comes after SEP; ``None``: single texts, which have no SEP."""
 
     @property
     def between(self) -> Tensor | None:
-        """Of pairs SEP."""
+        """SEP; ``None``: single texts."""
         return None if self.second is None else self.real & ~self.words
 
 

@@ -60,7 +60,7 @@ def study_warnings(trials: Iterable[TrialRecord]) -> tuple[str, ...]:
 
 
 def needless_pair(trials: Iterable[TrialRecord]) -> tuple[str, ...]:
-    """Of a study over pairs, a sentence where the second text alone is as accurate as both.
+    """The sentence on a study over pairs where the second text alone is as accurate as both.
 
     That is, where the best trial of both is not better by more than the noise of the texts.
     """
