@@ -18,6 +18,7 @@ from safr_study.settings import TrainConfig
 from safr_study.training.adam import DenseAdam, EmbeddingAdam
 from safr_study.training.cuda_graphs import GraphedSteps
 from safr_study.training.numerics import release_memory
+from safr_study.training.schedule import is_constant, learning_rates, set_rate
 
 RELEASE_STEPS = 50
 """Steps between two calls that return freed memory: a tenth of a second each at most."""
@@ -58,8 +59,10 @@ def train_epoch(
     batches = training_batches(
         split, config.batch_size, seed=config.seed, epoch=epoch, pad_to=pad_to
     )
+    rates = learning_rates(config, steps=-(-split.examples // config.batch_size), epoch=epoch)
     with stepping(config, model, optimizer, noise, graphed, class_weights) as step:
-        for batch in batches:
+        for batch, rate in zip(batches, rates, strict=True):
+            set_rate(optimizer, rate)
             losses = step(batch)
             names = tuple(losses)
             steps.append(torch.stack(tuple(losses.values())))
@@ -112,8 +115,9 @@ def stepping(
         yield lambda batch: graphed.run(batch, work, optimizer.zero_grad)
         return
 
-    if isinstance(model, PretrainedClassifier):
-        # Its pieces come up often: every row is updated at once.
+    if isinstance(model, PretrainedClassifier) or not is_constant(config):
+        # An encoder's pieces come up often, and what a row missed has a closed form for one
+        # learning rate alone: every row is updated at once.
         optimizer.zero_grad()
         with DenseAdam(model.parameters(), optimizer) as every:
 
@@ -178,7 +182,7 @@ def losses_of(
         noise: on the device; decides dropout and gates.
         class_weights: there too; see `balanced_weights`.
     """
-    lowers = config.precision == "auto" and ids.is_cuda
+    lowers = config.precision == "bfloat16" or (config.precision == "auto" and ids.is_cuda)
     # Each weight is cast once in a step: a cache would outlive it, and the graph that it is in.
     with torch.autocast(ids.device.type, dtype=torch.bfloat16, enabled=lowers, cache_enabled=False):
         output = model(ids, noise=noise)
