@@ -3,6 +3,7 @@
 from safr_study.data.batching import Batch as Batch
 from safr_study.data.batching import batch_of as batch_of
 from safr_study.data.batching import evaluation_batches as evaluation_batches
+from safr_study.data.batching import piece_lengths as piece_lengths
 from safr_study.data.batching import training_batches as training_batches
 from safr_study.data.cache import encoded_corpus as encoded_corpus
 from safr_study.data.catalogue import known_datasets as known_datasets

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from safr_study.data import EncodedSplit, evaluation_batches
 from safr_study.evaluation.gates import gate_openness
-from safr_study.model import Classifier
+from safr_study.model import Classifier, of_encoder, piece_counts
 from safr_study.settings import PAD, EvaluationConfig
 
 
@@ -43,10 +43,13 @@ def measure_dev(
     # texts right, sum of cross-entropies, of keep-probabilities, of norms
     totals = torch.zeros(4, dtype=torch.float64, device=device)
     with torch.inference_mode():
-        for batch in evaluation_batches(split, EvaluationConfig().batch_size, pad_to=pad_to):
+        batches = evaluation_batches(
+            split, EvaluationConfig().batch_size, pad_to=pad_to, pieces=piece_counts(model)
+        )
+        for batch in batches:
             ids = torch.from_numpy(batch.ids).to(device)
             labels = torch.from_numpy(batch.labels).to(device)
-            output = model(ids)
+            output = model(ids, **of_encoder(model, pieces=batch.pieces))
             real = ids != PAD
             keep = output.keep_probability
             norms = torch.linalg.vector_norm(output.masked_embeddings, dim=-1)

@@ -20,6 +20,8 @@ from safr_study.model import (
     SafrClassifier,
     SafrOutput,
     kernels,
+    of_encoder,
+    piece_counts,
 )
 from safr_study.settings import UNK, DeletionMode
 
@@ -68,6 +70,9 @@ class Predictor:
             return self.measure(split)[0]
         if mode == "remove":
             return self.measure(remove_tokens(split, keep))[0]
+        if mode == "unk" and isinstance(self.model, PretrainedClassifier):
+            # Each piece of the word is hidden, not the word as a whole.
+            return self.measure(split, marks={"shown": keep})[0]
         if mode == "unk":
             unknown = split.tokens.dtype.type(UNK)
             return self.measure(replace(split, tokens=np.where(keep, split.tokens, unknown)))[0]
@@ -137,7 +142,7 @@ class Predictor:
         logits: list[Floats] = []
         measures: dict[str, Floats] = {}
         with _evaluation_mode(self.model), torch.inference_mode():
-            for batch in evaluation_batches(split, self.batch_size, pad_to=self.pad_to):
+            for batch in self._batches(split, self.batch_size):
                 real, places = _places(split, batch)
                 arguments = {}
                 for name, mark in (marks or {}).items():
@@ -168,18 +173,23 @@ class Predictor:
         longest = self.pad_to or max(1, int(split.lengths.max(initial=0)))
         size = min(self.batch_size, max(1, _GRADIENT_POSITIONS // longest))
         with _evaluation_mode(self.model), torch.enable_grad():
-            for batch in evaluation_batches(split, size, pad_to=self.pad_to):
+            for batch in self._batches(split, size):
                 real, places = _places(split, batch)
                 gradient = self._gradient(batch, torch.from_numpy(classes[batch.index]))
                 found[places] = _finite(gradient.abs(), "gradients", real)
         return found
+
+    def _batches(self, split: EncodedSplit, size: int) -> Iterator[Batch]:
+        pieces = piece_counts(self.model)
+        return evaluation_batches(split, size, pad_to=self.pad_to, pieces=pieces)
 
     def _gradient(self, batch: Batch, classes: Tensor) -> Tensor:
         """Gradient `[B, L]` of the logits of `classes [B]` with respect to a scale of 1."""
         ids = torch.from_numpy(batch.ids).to(self.device)
         weight = next(self.model.parameters())
         scale = torch.ones(ids.shape, dtype=weight.dtype, device=ids.device, requires_grad=True)
-        output: SafrOutput = self.model(ids, scale=scale)
+        more = of_encoder(self.model, pieces=batch.pieces)
+        output: SafrOutput = self.model(ids, scale=scale, **more)
         chosen = output.logits.gather(1, classes.to(self.device)[:, None])
         # The texts of a batch do not see each other, so the sum's gradient is that of each.
         (gradient,) = torch.autograd.grad(chosen.sum(), scale)
@@ -200,7 +210,7 @@ class Predictor:
                 self._inference.append(Inference(self.model))
             return _finite(self._inference[0](ids), "logits"), {}
         moved = {name: torch.from_numpy(a).to(self.device) for name, a in arguments.items()}
-        more = {"inner": of is not None} if isinstance(self.model, PretrainedClassifier) else {}
+        more = of_encoder(self.model, inner=of is not None, pieces=batch.pieces)
         output: SafrOutput = self.model(ids, **moved, **more)
         measured = {} if of is None else of(output, ids)
         return _finite(output.logits, "logits"), {

@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple, Protocol, overload
+from typing import Any, NamedTuple, Protocol, overload
 
 import numpy as np
 import torch
@@ -31,6 +31,9 @@ from safr_study.model.safr import SafrOutput
 from safr_study.model.transformer import dropout, noise_of
 from safr_study.model.vmask import VMask, gates
 from safr_study.settings import PAD, EncoderShape, ModelShape
+
+SPECIAL = 2
+"""Pieces of a text that are of no word: its beginning and its end."""
 
 
 class PieceTable(NamedTuple):
@@ -55,43 +58,58 @@ def piece_table(words: _Pieces) -> PieceTable:
     return PieceTable(torch.tensor(words.offsets), torch.tensor(words.pieces))
 
 
+def piece_counts(model: nn.Module) -> NDArray[np.int64] | None:
+    """Number of pieces of each word ``[V]`` of a model over an encoder; ``None`` from scratch."""
+    if not isinstance(model, PretrainedClassifier):
+        return None
+    counts: NDArray[np.int64] = np.diff(model.table.offsets.cpu().numpy())
+    return counts
+
+
+def of_encoder(model: nn.Module, **arguments: Any) -> dict[str, Any]:
+    """Arguments of a pass that a model over an encoder takes; none for one from scratch."""
+    return arguments if isinstance(model, PretrainedClassifier) else {}
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Layout:
-    """Where the pieces of a batch are."""
+    """Where the pieces of a batch are; its shapes follow from B, L and P alone."""
 
     pieces: Tensor
     """``[B, P]``: piece ids, the beginning, the words', the end, then padding."""
     real: Tensor
     """``[B, P]`` bool, all but padding."""
-    place: Tensor
-    """``[n]``: places in ``[B * P]`` of the n pieces that are of words."""
     word: Tensor
-    """``[n]``: place in ``[B * L]`` of the word of each."""
+    """``[B, P]``: number of the word of each piece in its text; L for special pieces and padding"""
     counts: Tensor
     """``[B, L]``: pieces of each word."""
 
     def words(self, values: Tensor) -> Tensor:
         """Means ``[B, L, F]`` over each word's pieces of values ``[B, P, F]``; 0 for PAD."""
+        batch, length = self.counts.shape
         size = values.shape[-1]
-        sums = values.new_zeros(self.counts.numel(), size)
-        sums = sums.index_add(0, self.word, values.reshape(-1, size).index_select(0, self.place))
-        means = sums / self.counts.reshape(-1, 1).clamp(min=1)
-        return means.view(*self.counts.shape, size)
+        # What is of no word is added up in a row behind the words, which is left out.
+        sums = values.new_zeros(batch * (length + 1), size)
+        sums = sums.index_add(0, self._places, values.reshape(-1, size))
+        return sums.view(batch, length + 1, size)[:, :length] / self.counts.clamp(min=1)[..., None]
 
     def pieces_of(self, values: Tensor, special: float | bool) -> Tensor:
         """The value of its word for each piece ``[B, P]``, of values ``[B, L]``."""
-        spread = values.new_full((self.pieces.numel(),), special)
-        spread = spread.index_put((self.place,), values.reshape(-1).index_select(0, self.word))
-        return spread.view(self.pieces.shape)
+        padded = F.pad(values, (0, 1), value=special)
+        return padded.reshape(-1).index_select(0, self._places).view(self.word.shape)
 
     def attention(self, attention: Tensor) -> Tensor:
         """Attention from word to word ``[B, H, L, L]``, of that of pieces ``[B, H, P, P]``."""
-        batch, length = self.counts.shape
-        belongs = attention.new_zeros(batch * length, self.pieces.shape[1])
-        belongs[self.word, self.place % self.pieces.shape[1]] = 1.0
-        belongs = belongs.view(batch, 1, length, self.pieces.shape[1])
-        mean = belongs / self.counts.view(batch, 1, length, 1).clamp(min=1)
+        numbers = torch.arange(self.counts.shape[1], device=self.word.device)
+        belongs = (self.word[:, None] == numbers[:, None]).to(attention.dtype)[:, None]
+        mean = belongs / self.counts[:, None, :, None].clamp(min=1)  # [B, 1, L, P]
         return mean @ attention @ belongs.mT
+
+    @property
+    def _places(self) -> Tensor:
+        """Place of each piece's word in ``[B * (L + 1)]``, ``[B * P]``."""
+        rows = torch.arange(len(self.word), device=self.word.device)[:, None]
+        return (self.word + rows * (self.counts.shape[1] + 1)).view(-1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -228,15 +246,27 @@ class PretrainedClassifier(nn.Module):
         gate: Tensor | None = None,
         visible: Tensor | None = None,
         scale: Tensor | None = None,
+        shown: Tensor | None = None,
+        pieces: int | None = None,
         inner: bool = True,
     ) -> SafrOutput:
-        """Classify words ``[B, L]`` int64, PAD = 0; arguments as of ``SafrClassifier``.
+        """Classify words ``[B, L]`` int64, PAD = 0.
 
-        ``inner``: whether the blocks' values are wanted; without them a pass needs less time and
-        memory. Those of words are computed when they are looked at.
+        Values of words are computed when they are looked at.
+
+        Args:
+            ids: of words; see ``table``.
+            noise: as of ``SafrClassifier``, like the three below.
+            gate: multiplies the gate of each word.
+            visible: the other words are no keys and are left out of the pooling.
+            scale: multiplies the embedding of each word's pieces.
+            shown: ``[B, L]`` bool; each piece of the other words is the hidden one.
+            pieces: room for those of a text's words, at least as many as any has; ``None``: as many
+                as the longest has, for which a GPU is waited for.
+            inner: whether the blocks' values are wanted; a pass without needs less time and memory.
         """
         noise = noise_of(self, noise)
-        at = self._laid_out(ids)
+        at = self._laid_out(ids, pieces, shown)
         embedded = self.embedding(at.pieces)  # [B, P, E]
         if scale is not None:
             embedded = embedded * at.pieces_of(scale, 1.0)[..., None]
@@ -278,26 +308,29 @@ class PretrainedClassifier(nn.Module):
         device = self._offsets.device
         self._offsets, self._pieces = table.offsets.to(device), table.pieces.to(device)
 
-    def _laid_out(self, ids: Tensor) -> _Layout:
+    def _laid_out(
+        self, ids: Tensor, pieces: int | None = None, shown: Tensor | None = None
+    ) -> _Layout:
         shape, (offsets, table) = self.shape, self.table
-        flat = ids.reshape(-1)
-        starts = offsets[flat]
-        counts = offsets[flat + 1] - starts
-        word = torch.repeat_interleave(counts)  # [n]
-        own = torch.arange(len(word), device=ids.device)
-        before = torch.cumsum(counts, 0) - counts
-        found = table[starts[word] + own - before[word]]
-        lengths = counts.view(ids.shape).sum(dim=1)  # pieces of each text
-        text = word // ids.shape[1]
-        column = 1 + own - (torch.cumsum(lengths, 0) - lengths)[text]
-        width = int(lengths.max()) + 2
-        place = text * width + column
-        pieces = torch.full((len(ids), width), shape.pad, device=ids.device)
-        pieces[:, 0] = shape.begin
-        pieces.view(-1)[place] = found
-        pieces.scatter_(1, (lengths + 1)[:, None], shape.end)
-        real = torch.arange(width, device=ids.device) < (lengths + 2)[:, None]
-        return _Layout(pieces, real, place, word, counts.view(ids.shape))
+        starts = offsets[ids]
+        counts = offsets[ids + 1] - starts  # [B, L]
+        ends = torch.cumsum(counts, dim=1)
+        lengths = ends[:, -1:]  # pieces of each text
+        # Nothing else here has a size that depends on the data, so that a GPU waits for nothing.
+        most = int(lengths.max()) if pieces is None else pieces
+        number = torch.arange(-1, most + SPECIAL - 1, device=ids.device).expand(len(ids), -1)
+        of_word = (number >= 0) & (number < lengths)  # [B, P]
+        word = torch.searchsorted(ends, number.contiguous(), right=True)
+        word = word.masked_fill(~of_word, ids.shape[1])
+        first = F.pad(starts - ends + counts, (0, 1))  # of each word: its start less those before
+        place = (first.gather(1, word) + number).masked_fill(~of_word, 0)
+        found = table[place]
+        if shown is not None:
+            found = found.masked_fill(~F.pad(shown, (0, 1)).gather(1, word), shape.hidden)
+        special = torch.where(number == lengths, shape.end, shape.pad)
+        special = torch.where(number < 0, shape.begin, special)
+        real = number <= lengths
+        return _Layout(torch.where(of_word, found, special), real, word, counts)
 
     def _placed(self, embedded: Tensor, noise: torch.Generator | None) -> Tensor:
         """The input of the first block ``[B, P, E]``."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from safr_study.data import Batch, EncodedSplit, batch_of
-from safr_study.model import Classifier, SafrClassifier, penalty_weights
+from safr_study.model import Classifier, SafrClassifier, penalty_weights, piece_counts
 from safr_study.records.run import EffectiveWeights
 from safr_study.settings import TrainConfig
 from safr_study.training.steps import losses_of
@@ -47,7 +47,8 @@ def effective_weights(
     if model.vmask is None or not any(weights.values()):
         return EffectiveWeights()
     drawn = np.random.default_rng(SEED).permutation(split.examples)[:TEXTS]
-    batch = batch_of(split, drawn[np.argsort(split.lengths[drawn], kind="stable")], pad_to)
+    ordered = drawn[np.argsort(split.lengths[drawn], kind="stable")]
+    batch = batch_of(split, ordered, pad_to, piece_counts(model))
     terms = _terms(config, batch, model, device, class_weights)
     norms: dict[str, float] = {}
     while terms:
@@ -79,7 +80,7 @@ def _terms(
     model.embedding.sparse = isinstance(model, SafrClassifier)
     try:
         ids, labels = (torch.from_numpy(part).to(device) for part in (batch.ids, batch.labels))
-        terms = losses_of(config, ids, labels, model, noise, class_weights)
+        terms = losses_of(config, ids, labels, model, noise, class_weights, batch.pieces)
     finally:
         model.train(training)
         model.embedding.sparse = sparse

@@ -15,7 +15,7 @@ from safr_study.checkpoint.resume_state import StoredBest, read_running, write_r
 from safr_study.data import EncodedCorpus, find_encoder
 from safr_study.errors import BadInput
 from safr_study.evaluation.dev import measure_dev
-from safr_study.model import Classifier, build_model, build_pretrained, piece_table
+from safr_study.model import SPECIAL, Classifier, build_model, build_pretrained, piece_table
 from safr_study.records import EpochReport
 from safr_study.settings import TrainConfig, fingerprint_of
 from safr_study.training.cuda_graphs import GraphedSteps
@@ -152,7 +152,8 @@ class _Training:
         self.optimizer = torch.optim.Adam(
             self.model.parameters(), lr=rate, fused=True, capturable=on_gpu
         )
-        self.graphed = GraphedSteps(device, corpus.max_len) if on_gpu else None
+        longest = corpus.max_len - (0 if corpus.pieces is None else SPECIAL)
+        self.graphed = GraphedSteps(device, longest) if on_gpu else None
         # One tensor for all epochs: the recorded steps of a GPU refer to it.
         self.class_weights = balanced_weights(config, corpus.train, len(corpus.class_names), device)
 

@@ -12,7 +12,13 @@ from torch import Tensor
 
 from safr_study.data import Batch, EncodedSplit, training_batches
 from safr_study.errors import TrialFailure
-from safr_study.model import Classifier, PretrainedClassifier, loss_terms
+from safr_study.model import (
+    Classifier,
+    PretrainedClassifier,
+    loss_terms,
+    of_encoder,
+    piece_counts,
+)
 from safr_study.records import LossTerms
 from safr_study.settings import TrainConfig
 from safr_study.training.adam import DenseAdam, EmbeddingAdam
@@ -57,7 +63,12 @@ def train_epoch(
     steps: list[Tensor] = []
     sizes: list[int] = []
     batches = training_batches(
-        split, config.batch_size, seed=config.seed, epoch=epoch, pad_to=pad_to
+        split,
+        config.batch_size,
+        seed=config.seed,
+        epoch=epoch,
+        pad_to=pad_to,
+        pieces=piece_counts(model),
     )
     rates = learning_rates(config, steps=-(-split.examples // config.batch_size), epoch=epoch)
     with stepping(config, model, optimizer, noise, graphed, class_weights) as step:
@@ -100,20 +111,24 @@ def stepping(
         class_weights: on the device; see `balanced_weights`.
     """
 
-    def backward(ids: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        losses = losses_of(config, ids, labels, model, noise, class_weights)
+    def backward(ids: Tensor, labels: Tensor, pieces: int | None) -> dict[str, Tensor]:
+        losses = losses_of(config, ids, labels, model, noise, class_weights, pieces)
         losses["total"].backward()  # type: ignore[no-untyped-call]
         return {name: term.detach() for name, term in losses.items()}
 
     if graphed is not None:
         # A GPU updates the whole embedding in less time than it takes to start row-wise kernels.
-        def work(ids: Tensor, labels: Tensor) -> dict[str, Tensor]:
-            losses = backward(ids, labels)
+        def work(ids: Tensor, labels: Tensor, pieces: int | None) -> dict[str, Tensor]:
+            losses = backward(ids, labels, pieces)
             optimizer.step()
             return losses
 
         yield lambda batch: graphed.run(batch, work, optimizer.zero_grad)
         return
+
+    def on_cpu(batch: Batch) -> dict[str, Tensor]:
+        ids, labels = torch.from_numpy(batch.ids), torch.from_numpy(batch.labels)
+        return backward(ids, labels, batch.pieces)
 
     if isinstance(model, PretrainedClassifier) or not is_constant(config):
         # An encoder's pieces come up often, and what a row missed has a closed form for one
@@ -122,7 +137,7 @@ def stepping(
         with DenseAdam(model.parameters(), optimizer) as every:
 
             def whole_step(batch: Batch) -> dict[str, Tensor]:
-                losses = backward(torch.from_numpy(batch.ids), torch.from_numpy(batch.labels))
+                losses = on_cpu(batch)
                 every.step()
                 return losses
 
@@ -135,7 +150,7 @@ def stepping(
     with EmbeddingAdam(model.embedding, optimizer) as rows, DenseAdam(others, optimizer) as dense:
 
         def step(batch: Batch) -> dict[str, Tensor]:
-            losses = backward(torch.from_numpy(batch.ids), torch.from_numpy(batch.labels))
+            losses = on_cpu(batch)
             rows.step()
             dense.step()
             return losses
@@ -171,6 +186,7 @@ def losses_of(
     model: Classifier,
     noise: torch.Generator,
     class_weights: Tensor | None = None,
+    pieces: int | None = None,
 ) -> dict[str, Tensor]:
     """The losses of a batch by term, in the precision of the training, for a backward pass.
 
@@ -181,11 +197,12 @@ def losses_of(
         model: in training mode.
         noise: on the device; decides dropout and gates.
         class_weights: there too; see `balanced_weights`.
+        pieces: most of a text, for a model over an encoder.
     """
     lowers = config.precision == "bfloat16" or (config.precision == "auto" and ids.is_cuda)
     # Each weight is cast once in a step: a cache would outlive it, and the graph that it is in.
     with torch.autocast(ids.device.type, dtype=torch.bfloat16, enabled=lowers, cache_enabled=False):
-        output = model(ids, noise=noise)
+        output = model(ids, noise=noise, **of_encoder(model, pieces=pieces))
     return loss_terms(output, labels, ids, config.penalties, config.preset, class_weights)
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from tiny_encoder import FAMILIES, TEXTS, oracle, tiny_encoder
 from torch import Tensor
 
+from safr_study.data import EncodedSplit
 from safr_study.data.encoder_files import EncoderFiles, read_encoder
+from safr_study.evaluation.prediction import Predictor
 from safr_study.model.losses import interaction_loss, loss_terms
-from safr_study.model.pretrained import PieceTable, PretrainedClassifier, piece_table
-from safr_study.settings import PAD, ModelShape, Penalties
+from safr_study.model.pretrained import SPECIAL, PieceTable, PretrainedClassifier, piece_table
+from safr_study.settings import PAD, UNK, ModelShape, Penalties
 
 LABELS = torch.tensor([0, 1, 1, 0, 1])
 
@@ -189,6 +193,59 @@ def test_open_gates_change_nothing_and_closed_ones_do(both: Both) -> None:
     close(both.ours(both.ids, visible=one.bool()).logits, plain.logits)
     closed = both.ours(both.ids, gate=one * 0.3)
     assert not torch.allclose(closed.logits[0], plain.logits[0], rtol=1e-6)
+
+
+def test_room_for_more_pieces_changes_nothing(both: Both) -> None:
+    plain = both.ours(both.ids)
+    found = both.ours(F.pad(both.ids, (0, 3)), pieces=both.inputs.input_ids.shape[1] + 5)
+    close(found.logits, plain.logits)
+    length = both.ids.shape[1]
+    close(found.ffn1_pre_relu[1][:, :length], plain.ffn1_pre_relu[1])
+    close(found.attention[0][:, :, :length, :length], plain.attention[0])
+    assert not found.attention[0][:, :, length:].any()
+
+
+def test_a_hidden_word_has_the_hidden_piece_for_each_of_its_own(both: Both) -> None:
+    shown = torch.ones_like(both.ids, dtype=torch.bool)
+    shown[0, 1] = shown[1, 0] = False
+    pieces = both.inputs.input_ids.clone()
+    for row, hidden in ((0, 1), (1, 0)):
+        places = [place for place, word in enumerate(both.words[row]) if word == hidden]
+        assert len(places) > 1
+        pieces[row, places] = both.files.shape.hidden
+    expected = both.theirs(**{**both.inputs, "input_ids": pieces}).last_hidden_state
+    found = both.ours(both.ids, shown=shown)
+    close(found.block[-1], by_word(both, expected))
+    # The predictor's deletion is this one.
+    lengths = (both.ids != PAD).sum(dim=1).numpy()
+    split = EncodedSplit(
+        both.ids[both.ids != PAD].numpy().astype(np.int32),
+        np.concatenate(([0], np.cumsum(lengths))),
+        LABELS.numpy(),
+    )
+    keep = shown[both.ids != PAD].numpy()
+    predictor = Predictor(both.ours, 3, None, torch.device("cpu"))
+    logits = torch.from_numpy(predictor.logits(split, keep, "unk"))
+    close(logits, found.logits.detach())
+    one_piece = torch.where(shown, both.ids, UNK).masked_fill(both.ids == PAD, PAD)
+    assert not torch.allclose(both.ours(one_piece).logits[0], logits[0], rtol=1e-4)
+
+
+@pytest.mark.parametrize("penalty", [None, 0.5])
+def test_a_step_s_shapes_follow_from_those_of_its_batch(
+    both: Both, penalty: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a GPU's recorded step must: tensors without data run through it, forward and back."""
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())
+    model = made(both.files, both.ours.table, vmask=penalty is not None).train().to("meta")
+    ids, labels = both.ids.to("meta"), LABELS.to("meta")
+    penalties = Penalties(lambda_imp=penalty, lambda_inter=penalty)
+    output = model(ids, noise=torch.Generator(), pieces=both.inputs.input_ids.shape[1] - SPECIAL)
+    loss_terms(output, labels, ids, penalties, "masked")["total"].backward()
+    assert model.embedding.weight.grad is not None
+    # Without it the longest text is looked for.
+    with pytest.raises(RuntimeError, match="meta"):
+        model(ids, noise=torch.Generator())
 
 
 def test_an_invisible_word_is_as_if_its_pieces_were_no_keys(both: Both) -> None:
