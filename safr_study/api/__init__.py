@@ -90,7 +90,7 @@ def search(
     """Run a study to its end, or resume it: as ``safr-study search`` with the same options.
 
     Args:
-        dataset: ``planted[:variant]``, ``sst2``, ``sst2-treebank``, ``imdb``, a hub id or a path;
+        dataset: a name (see ``safr-study datasets``), a hub id or a path;
             or the data themselves, a table or one for each split (``train``, ``validation``,
             ``test``), which are written to the home once, under a name made from their content.
         study: its name; ``None``: one from the data set and the settings.
@@ -115,7 +115,7 @@ def search(
         lowercase: ignore case; ``None``: for data of your own.
         encoder: folder or hub id of a pretrained encoder to fine-tune; ``None``: from scratch.
         max_len: words read of each text, with an encoder its pieces; ``None``: 128, 256 for
-            ``imdb``.
+            ``imdb``, 512 for ``movies``.
         train_limit: texts, at most.
         dev_limit: texts, at most.
         allow_small: go on with fewer than 10 train or 3 dev texts of a class, or 100 dev texts.

@@ -41,7 +41,7 @@ def search(
     dataset: Annotated[
         str,
         option(
-            "planted[:variant], sst2, sst2-treebank, imdb, a hub id, or a path.",
+            "A name (see safr-study datasets), a hub id, or a path.",
             complete=complete_dataset,
             panel="Data",
         ),
