@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -36,6 +36,7 @@ from safr_study.features.study_base.results import list_studies, load_result
 from safr_study.features.study_base.stores import open_stores
 from safr_study.settings import (
     ClassWeights,
+    Precision,
     Preset,
     SamplerName,
     SchedulerName,
@@ -55,7 +56,7 @@ def search(
     trials: int = 24,
     epochs: int = 20,
     k: float = 30.0,
-    delete: Literal["both", "first", "second"] | None = None,
+    delete: Literal[both, first, second] | None = None,
     objectives: Sequence[str] | None = None,
     sampler: SamplerName = "tpe",
     scheduler: SchedulerName = "mo-asha",
@@ -66,7 +67,7 @@ def search(
     seed: int = 0,
     class_weights: ClassWeights = "none",
     preset: Preset = "masked",
-    precision: Literal["auto", "float32"] = "auto",
+    precision: Precision = "auto",
     text_column: str | tuple[str, str] | list[str] | None = None,
     label_column: str | None = None,
     tokenizer: TokenizerName | None = None,
@@ -109,7 +110,7 @@ def search(
         seed: of the sampler and of every training.
         class_weights: ``balanced``: every class has the same weight in the cross-entropy.
         preset: ``masked`` or ``reference``.
-        precision: ``auto`` or ``float32``.
+        precision: ``auto``, ``float32`` or ``bfloat16``.
         text_column: of a file; two of them: its texts are pairs.
         label_column: of a file.
         tokenizer: ``whitespace`` or ``words``; ``None``: ``words`` for data of your own.
