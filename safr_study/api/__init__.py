@@ -41,6 +41,7 @@ from safr_study.settings import (
     SamplerName,
     SchedulerName,
     SearchSpace,
+    Sides,
     TokenizerName,
 )
 
@@ -56,7 +57,7 @@ def search(
     trials: int = 24,
     epochs: int = 20,
     k: float = 30.0,
-    delete: Literal[both, first, second] | None = None,
+    delete: Sides | None = None,
     objectives: Sequence[str] | None = None,
     sampler: SamplerName = "tpe",
     scheduler: SchedulerName = "mo-asha",

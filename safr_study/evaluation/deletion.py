@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 from fractions import Fraction
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from safr_study.data import EncodedSplit
 from safr_study.errors import BadInput
+from safr_study.settings import Sides
 
 _LARGEST_DENOMINATOR = 1_000_000
 """k is the nearest fraction with at most this denominator: 0.1 + 0.2 is 3/10."""
@@ -63,7 +63,7 @@ class Choice:
     """`[G]`, whether tokens of the run may be deleted."""
 
     @classmethod
-    def of(cls, split: EncodedSplit, side: Literal["both", "first", "second"]) -> Choice:
+    def of(cls, split: EncodedSplit, side: Sides) -> Choice:
         """All tokens of a split's texts, or those on one side of its pairs.
 
         Raises:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -30,7 +29,7 @@ from safr_study.features.roar import (
 )
 from safr_study.features.study_base.stores import Stores, model_folder
 from safr_study.records import Scores
-from safr_study.settings import CorpusSpec, DeletionMode, everything
+from safr_study.settings import CorpusSpec, DeletionMode, Sides, everything
 from safr_study.training import computing, pick_device
 
 
@@ -64,7 +63,7 @@ def evaluate(
     *,
     split: SplitName = "dev",
     mode: DeletionMode | None = None,
-    delete: Literal["both", "first", "second"] | None = None,
+    delete: Sides | None = None,
     quick: bool = False,
     roar: RoarPlan | None = None,
     on_begin: Callable[[int], None] = lambda _: None,

@@ -44,6 +44,7 @@ from safr_study.settings.study import SamplerName as SamplerName
 from safr_study.settings.study import SchedulerConfig as SchedulerConfig
 from safr_study.settings.study import SchedulerName as SchedulerName
 from safr_study.settings.study import Side as Side
+from safr_study.settings.study import Sides as Sides
 from safr_study.settings.study import StudySpec as StudySpec
 from safr_study.settings.study import TokenizerName as TokenizerName
 from safr_study.settings.training import ClassWeights as ClassWeights

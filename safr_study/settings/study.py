@@ -22,6 +22,8 @@ TokenizerName = Literal["whitespace", "words"]
 DeletionMode = Literal["remove", "unk", "attn", "gate"]
 Side = Literal["first", "second"]
 """One of the two texts of a pair."""
+Sides = Literal["both", "first", "second"]
+"""Those of a pair whose words are deleted."""
 SchedulerName = Literal["mo-asha", "none"]
 SamplerName = Literal["tpe", "nsga2", "gp", "qmc", "random", "grid"]
 STUDY_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -108,7 +110,7 @@ class EvaluationConfig(Settings):
     """What deleting a token means: ``remove`` (the rest closes ranks), ``unk`` (the unknown word in
     its place), ``attn`` (dropped from attention and pooling, positions kept) or ``gate`` (VMASK's
     gate set to 0)."""
-    delete: Literal["both", "first", "second"] = "both"
+    delete: Sides = "both"
     """Words of which texts of a pair are deleted; of one, the share k is of its words alone."""
     recompute: bool = False
     """Rank anew after every deleted token, instead of once on the full text."""
