@@ -89,6 +89,13 @@ Delete = Annotated[
     option("Texts of a pair whose words are deleted; of one, K is of its words alone."),
 ]
 LabelColumn = Annotated[str | None, option("Column of the labels.", panel="Data")]
+GroupColumn = Annotated[
+    str | None,
+    option(
+        "Column that texts which belong together share, as a review and its revision.",
+        panel="Data",
+    ),
+]
 Tokenizer = Annotated[
     Literal["whitespace", "words"] | None,
     option(

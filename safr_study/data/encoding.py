@@ -32,7 +32,7 @@ MAX_LEN = 128
 """Tokens kept of each text, where neither the user nor the data set says."""
 SplitName = Literal["train", "dev", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "dev", "test")
-_PARTS = ("tokens", "offsets", "labels", "rationale", "second")
+_PARTS = ("tokens", "offsets", "labels", "rationale", "groups", "second")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,6 +47,8 @@ class EncodedSplit:
     """``[N]``."""
     rationale: Marks | None = None
     """``[T]``, 1 = evidence."""
+    groups: Ints | None = None
+    """``[N]``: texts that belong together have the same number."""
     second: Marks | None = None
     """``[T]``, 1 = of the second text of a pair, 0 = of the first, which comes before; ``None``:
     single texts. What separates the two is no token of a split."""
@@ -223,7 +225,9 @@ def encode_corpus(corpus: Corpus, spec: CorpusSpec) -> EncodedCorpus:
         read = encode_rows(split.rows, vocabulary, max_len, splitter, pairs=pairs, pieces=pieces)
         labels = split.labels.astype(np.int64)
         rationale = encode_rationale(split, read.kept, splitter)
-        encoded[name] = EncodedSplit(read.tokens, read.offsets, labels, rationale, read.second)
+        encoded[name] = EncodedSplit(
+            read.tokens, read.offsets, labels, rationale, split.groups, read.second
+        )
         for part in _PARTS:
             if (array := getattr(encoded[name], part)) is not None:
                 array.setflags(write=False)
@@ -306,7 +310,7 @@ def _fingerprint(
 
 
 def named_arrays(vocabulary: Bytes, splits: Mapping[str, EncodedSplit]) -> dict[str, np.ndarray]:
-    """All arrays of a corpus by name, in a fixed order; an absent rationale is left out."""
+    """All arrays of a corpus by name, in a fixed order; absent ones are left out."""
     arrays: dict[str, np.ndarray] = {"vocabulary": vocabulary}
     for name, split in splits.items():
         for part in _PARTS:

@@ -175,4 +175,5 @@ def _encode(texts: Split, class_names: tuple[str, ...], loaded: LoadedModel) -> 
     places = np.array([loaded.class_names.index(name) for name in class_names], dtype=np.int64)
     read = loaded.encode(texts.rows)
     rationale = encode_rationale(texts, read.kept, WordSplitter.of(loaded.corpus))
-    return EncodedSplit(read.tokens, read.offsets, places[texts.labels], rationale, read.second)
+    labels = places[texts.labels]
+    return EncodedSplit(read.tokens, read.offsets, labels, rationale, texts.groups, read.second)

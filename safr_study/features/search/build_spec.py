@@ -87,7 +87,7 @@ def study_spec(options: Mapping[str, Any]) -> StudySpec:
             "corpus": {
                 "dataset": dataset,
                 **columns,
-                **part("label_column", "max_len", "train_limit", "dev_limit"),
+                **part("label_column", "group_column", "max_len", "train_limit", "dev_limit"),
                 **part("allow_small", "allow_duplicates"),
                 **words,
             },
