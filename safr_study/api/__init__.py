@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -36,6 +36,7 @@ from safr_study.features.study_base.results import list_studies, load_result
 from safr_study.features.study_base.stores import open_stores
 from safr_study.settings import (
     ClassWeights,
+    Precision,
     Preset,
     SamplerName,
     SchedulerName,
@@ -65,7 +66,7 @@ def search(
     seed: int = 0,
     class_weights: ClassWeights = "none",
     preset: Preset = "masked",
-    precision: Literal["auto", "float32"] = "auto",
+    precision: Precision = "auto",
     text_column: str | None = None,
     label_column: str | None = None,
     group_column: str | None = None,
@@ -108,7 +109,7 @@ def search(
         seed: of the sampler and of every training.
         class_weights: ``balanced``: every class has the same weight in the cross-entropy.
         preset: ``masked`` or ``reference``.
-        precision: ``auto`` or ``float32``.
+        precision: ``auto``, ``float32`` or ``bfloat16``.
         text_column: of a file.
         label_column: of a file.
         group_column: of which texts that belong together share a value.

@@ -10,6 +10,7 @@ from safr_study.settings.base import Settings
 
 Preset = Literal["masked", "reference"]
 ClassWeights = Literal["none", "balanced"]
+Precision = Literal["auto", "float32", "bfloat16"]
 
 
 class ModelShape(Settings):
@@ -59,7 +60,7 @@ class Penalties(Settings):
 class TrainConfig(Settings):
     """Everything that decides the numbers of one training run, in addition to the corpus."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"class_weights"})
+    later: ClassVar[frozenset[str]] = frozenset({"class_weights", "warmup", "decay"})
 
     preset: Preset = "masked"
     """Padding-aware semantics, or those of the authors' released code."""
@@ -67,6 +68,10 @@ class TrainConfig(Settings):
     penalties: Penalties = Penalties()
     learning_rate: float = Field(default=1e-4, gt=0.0, le=10.0)
     """Learning rate of Adam."""
+    warmup: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Share of the steps of all ``epochs`` over which the learning rate rises to its value."""
+    decay: Literal["none", "linear"] = "none"
+    """``linear``: after the warm-up the learning rate falls to 0 at the end of all ``epochs``."""
     batch_size: int = Field(default=32, ge=1, le=1_000_000)
     """Texts per step."""
     epochs: int = Field(default=20, ge=1, le=100_000)
@@ -77,8 +82,9 @@ class TrainConfig(Settings):
     """Seed of initialisation, order of batches, dropout and gates."""
     threads: int = Field(default=1, ge=1)
     """CPU threads of the computation; part of the result, as it orders the sums."""
-    precision: Literal["auto", "float32"] = "auto"
-    """``auto``: bfloat16 autocast on CUDA, float32 on the CPU; penalties are float32 always."""
+    precision: Precision = "auto"
+    """``auto``: training is in bfloat16 autocast on CUDA, and in float32 on the CPU.
+    Penalties and measurements are float32 always."""
     class_weights: ClassWeights = "none"
     """``balanced``: in the cross-entropy a text of class c weighs n / (C n_c), so that all classes
     have the same weight in an epoch; n_c of the n training texts are of c, one of C classes."""
