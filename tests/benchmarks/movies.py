@@ -271,8 +271,9 @@ def markdown(lines: Sequence[Line]) -> str:
             "",
             "Made by `python -m benchmarks.movies` from `movies.jsonl`, which has the settings of "
             "each line. Test, the first 512 words (pieces with an encoder) of each review; "
-            "accuracy, comprehensiveness and sufficiency in percentage points (AOPC over k = 5, 10, "
-            "20, 30, 40 and 50 %), agreement of the ranking by capacity with the visible gold rationale from "
+            "accuracy, comprehensiveness and sufficiency in percentage points (AOPC over k = 5, "
+            "10, 20, 30, 40 and 50 %), agreement of the ranking by capacity with the gold "
+            "rationale of these words from "
             f"0 to 1 ({counted} texts count); ± is one standard error, from the texts alone.",
             "",
             markdown_table(whole),

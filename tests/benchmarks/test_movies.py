@@ -38,9 +38,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_what_is_there_is_not_trained_again_and_the_table_has_all(
-    data: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_is_there_is_not_trained_again_and_the_table_has_all(data: Path) -> None:
     encoder = tiny_encoder("bert", data / "tiny-bert")
     out = data / "movies.jsonl"
     command = [
@@ -61,7 +59,6 @@ def test_what_is_there_is_not_trained_again_and_the_table_has_all(
     lines = read_lines(out)
     assert [line.model for line in lines] == ["no VMASK", "SAFR (0.1, 0.1)"]
     assert lines[0] == first
-    assert "no VMASK, tiny-bert, seed 0: is there" in caplog.text
     assert list((data / "scratch" / "states").iterdir()) == []
     # Another seed, limit or setting is another training.
     (run,) = wanted_runs(_arguments([*command, "--models", "no VMASK"]))
