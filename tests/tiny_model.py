@@ -15,7 +15,6 @@ from safr_study.settings import CorpusSpec, EvaluationConfig, TrainConfig
 WORDS = ("<pad>", "<unk>", "the", "a", "film", "is", "was", "good", "bad", ",", ".", "and")
 CLASSES = ("bad", "fair", "good")
 MAX_LEN = 16
-PLANTED = CorpusSpec(dataset="planted")
 EMPTY = EncodedSplit(
     tokens=np.zeros(0, np.int32), offsets=np.zeros(1, np.int64), labels=np.zeros(0, np.int64)
 )
@@ -27,22 +26,29 @@ def save_tiny_model(
     seed: int = 0,
     preset: str = "masked",
     max_len: int = MAX_LEN,
-    spec: CorpusSpec = PLANTED,
+    pairs: bool = False,
+    texts: str = "both",
+    spec: CorpusSpec | None = None,
     words: Sequence[str] = WORDS,
     **shape: object,
 ) -> Path:
     """The folder of a model of three classes over some words; ``shape`` changes its sizes."""
+    vocabulary = (*words[:2], "<sep>", *words[2:]) if pairs else words
+    columns = {"text_column": "premise", "second_column": "hypothesis"} if pairs else {}
     sizes = {"embed_dim": 8, "ffn_dim": 12, "heads": 2, "mask_hidden_dim": 6, **shape}
     off = {"lambda_imp": None, "lambda_inter": None}
     penalties = {} if sizes.get("vmask", True) else off
-    config = TrainConfig.parse({"shape": sizes, "preset": preset, "penalties": penalties})
+    config = TrainConfig.parse(
+        {"shape": sizes, "preset": preset, "penalties": penalties, "texts": texts}
+    )
     model = build_model(
         config.shape,
         preset=config.preset,
-        vocabulary_size=len(words),
+        vocabulary_size=len(vocabulary),
         classes=len(CLASSES),
         max_len=max_len,
         seed=seed,
+        pairs=pairs,
     )
     corpus = EncodedCorpus(
         name="tiny",
@@ -51,18 +57,18 @@ def save_tiny_model(
         fingerprint="0" * 64,
         class_names=CLASSES,
         max_len=max_len,
-        vocabulary_bytes=np.frombuffer("\n".join(words).encode(), dtype=np.uint8),
+        vocabulary_bytes=np.frombuffer("\n".join(vocabulary).encode(), dtype=np.uint8),
         train=EMPTY,
         dev=EMPTY,
         test=None,
-        counts={"vocabulary": len(words)},
+        counts={"vocabulary": len(vocabulary)},
     )
     save_model(
         folder,
         model,
         config=config,
         corpus=corpus,
-        spec=spec,
+        spec=spec or CorpusSpec(dataset="pairs.csv" if pairs else "planted", **columns),
         evaluation=EvaluationConfig(),
         scores=None,
         epoch=2,

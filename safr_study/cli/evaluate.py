@@ -21,7 +21,7 @@ from safr_study.records.scores import Scores, Values, is_saturated, shares_of
 from safr_study.render.class_tables import class_table
 from safr_study.render.text_table import TextTable
 from safr_study.settings import POINTS, at_k
-from safr_study.settings.metrics import OF_CLASSES, OF_RATIONALE
+from safr_study.settings.metrics import OF_CLASSES, OF_MODEL, OF_RATIONALE
 from safr_study.text import unit_words
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def evaluate(
         Literal["remove", "unk", "attn", "gate"] | None,
         option("How tokens are deleted; else as the model's study did."),
     ] = None,
+    delete: options.Delete = None,
     quick: Annotated[
         bool, option("Without leave-one-out, other rankings and the layers.", "--quick")
     ] = False,
@@ -56,6 +57,7 @@ def evaluate(
     ] = 1,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    group_column: options.GroupColumn = None,
     json: options.Json = False,
     home: options.Home = None,
     tracking_uri: options.Tracking = None,
@@ -85,7 +87,12 @@ def evaluate(
             check_file("out", out, (".csv", ".json"), "is no table; end it in .csv or .json")
         spec = None
         if dataset is not None:
-            spec = corpus_spec(dataset, text_column=text_column, label_column=label_column)
+            spec = corpus_spec(
+                dataset,
+                text_column=text_column,
+                label_column=label_column,
+                group_column=group_column,
+            )
 
         def on_roar(step: RoarStep) -> None:
             progress.say(_roar_sentence(step), rarely=step.report is not None)
@@ -96,6 +103,7 @@ def evaluate(
             stores,
             split=split,
             mode=mode,
+            delete=delete,
             quick=quick,
             roar=plan,
             on_begin=lambda texts: progress.say(f"measuring {texts:,} texts{hint}"),
@@ -172,7 +180,7 @@ def _tables(measured: Evaluation) -> list[TextTable]:
     tables = [
         _listed(
             "Quality of the classes",
-            [one for one in measured_metrics(scores) if one.name in OF_CLASSES],
+            [one for one in measured_metrics(scores) if one.name in (*OF_CLASSES, "consistency")],
             decimals=4,
         ),
         class_table(scores, measured.class_names, "Predictions by class; points"),
@@ -287,7 +295,7 @@ def _agreement_table(scores: Scores) -> TextTable:
     texts = scores.values["rationale_texts"].value
     return TextTable(
         f"Agreement with the gold rationale, {texts:,} texts; 0 to 1",
-        ("ranking", ">average precision ↑", ">AUROC ↑", ">precision@|gold| ↑"),
+        ("ranking", *(f">{OF_MODEL[metric].label} ↑" for metric in OF_RATIONALE)),
         rows,
     )
 

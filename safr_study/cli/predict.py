@@ -63,7 +63,7 @@ def predict(
                 file,
                 out,
                 stores,
-                text_column=text_column,
+                text_columns=text_column,
                 words=words,
                 force=force,
                 on_chunk=lambda so_far: progress.doing(_progress(so_far), lines=True),

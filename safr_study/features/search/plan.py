@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from safr_study.cluster.slots import NodeCapacity, TrialSlots, plan_slots
 from safr_study.data import EncodedCorpus, check_concerns, describe, encoded_corpus
 from safr_study.errors import BadInput
@@ -102,7 +104,7 @@ def check_measurable(spec: StudySpec, corpus: EncodedCorpus) -> None:
     """Refuse an objective that the data cannot have.
 
     Raises:
-        BadInput: it needs a gold rationale, or two classes.
+        BadInput: it needs a gold rationale, two classes, pairs, or groups of texts.
     """
     for metric in measured_objectives(spec):
         if "rationale" in metric.measure.needs and corpus.dev.rationale is None:
@@ -110,6 +112,21 @@ def check_measurable(spec: StudySpec, corpus: EncodedCorpus) -> None:
                 "objective",
                 f"{metric.name} needs texts with a gold rationale, which {corpus.name} has not; "
                 "choose another metric, or sst2-treebank or planted",
+            )
+        if "pairs" in metric.measure.needs and not corpus.pairs:
+            raise BadInput(
+                "objective",
+                f"{metric.name} needs pairs of texts, and {corpus.name} has single ones; choose "
+                "another metric, for example srs@30, or give --text-column twice",
+            )
+        groups = corpus.dev.groups
+        if "groups" in metric.measure.needs and (
+            groups is None or len(np.unique(groups)) == len(groups)
+        ):
+            raise BadInput(
+                "objective",
+                f"{metric.name} needs dev texts that belong together, which {corpus.name} has not; "
+                "name the column that they share with --group-column, or choose another metric",
             )
         if "two_classes" in metric.measure.needs and len(corpus.class_names) != 2:
             raise BadInput(
