@@ -40,6 +40,7 @@ def evaluate(
         Literal["remove", "unk", "attn", "gate"] | None,
         option("How tokens are deleted; else as the model's study did."),
     ] = None,
+    capacity_layer: options.CapacityLayer = None,
     quick: Annotated[
         bool, option("Without leave-one-out, other rankings and the layers.", "--quick")
     ] = False,
@@ -94,6 +95,7 @@ def evaluate(
         stores,
         split=split,
         mode=mode,
+        capacity_layer=capacity_layer,
         quick=quick,
         roar=plan,
         on_begin=lambda texts: progress.say(f"measuring {texts:,} texts{hint}"),

@@ -17,14 +17,13 @@ from safr_study.evaluation.superposition import layer_rows
 from safr_study.evaluation.text_prediction import DECIMALS, class_probabilities
 from safr_study.model import SafrOutput
 from safr_study.records.explanation import (
-    BEFORE_THE_BLOCKS,
     TOP_SHARE,
     ExplainedWord,
     Explanation,
     LayerView,
     ModelSource,
 )
-from safr_study.settings import PAD
+from safr_study.settings import PAD, layer_place
 
 
 def explain_text(
@@ -46,14 +45,14 @@ def explain_text(
         loaded: the model.
         text: cut into words as the model's own data; those beyond its maximum are not read.
         reference: how the user named the model, for the record.
-        layer: one of ``settings.LAYERS``, of the last block; ``None``: the layer that the model's
-            evaluation takes.
+        layer: as `layer_place` takes it; ``None``: the layer that the model's evaluation takes.
         all_layers: whether to measure the others too.
 
     Raises:
-        BadInput: the layer is VMASK and the model has none, or a number is not finite.
+        BadInput: the model has no such layer or block, or a number is not finite.
     """
-    chosen = layer or loaded.evaluation.capacity_layer.removesuffix("_relu")
+    asked = layer_place(layer or loaded.evaluation.capacity_layer)
+    place = (asked.name, asked.index(loaded.blocks))
     splitter = WordSplitter.of(loaded.corpus)
     words = splitter.placed(text)
     with loaded.own_words():
@@ -62,14 +61,13 @@ def explain_text(
         output = _forward(loaded, tokens.astype(np.int64))
     seen = words[: len(tokens)]
     ends = [0, *(word.end for word in seen)]
-    place = (chosen, 0 if chosen in BEFORE_THE_BLOCKS else loaded.blocks - 1)
     views = {
         (name, block): _view(name, block, rows[0, : len(seen)])
         for name, block, rows in layer_rows(output)
         if all_layers or (name, block) == place
     }
     if place not in views:
-        raise BadInput("layer", f"{chosen}: this model has none; choose another layer")
+        raise BadInput("layer", f"{asked.name}: this model has none; choose another layer")
     view = views[place]
     # Equal capacities stay equal, whatever the last bit: the earlier word comes first.
     ranks = rank_tokens(view.capacity.round(DECIMALS), offsets)

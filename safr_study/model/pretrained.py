@@ -14,10 +14,9 @@ ones, E width, D neurons of FFN1, H heads, C classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple, Protocol, overload
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -27,35 +26,18 @@ from torch import Tensor, nn
 
 from safr_study.model.attention import INVISIBLE_SCORE, MASKED_SCORE
 from safr_study.model.kernels.onednn import Linear
+from safr_study.model.piece_layout import (
+    AttentionByWord,
+    ByWord,
+    FirstPieces,
+    PieceLayout,
+    PieceTable,
+    lay_out,
+)
 from safr_study.model.safr import SafrOutput
 from safr_study.model.transformer import dropout, noise_of
 from safr_study.model.vmask import VMask, gates
 from safr_study.settings import PAD, EncoderShape, ModelShape
-
-SPECIAL = 2
-"""Pieces of a text that are of no word: its beginning and its end."""
-
-
-class PieceTable(NamedTuple):
-    """The pieces of each word of a vocabulary, one after the other."""
-
-    offsets: Tensor
-    """``[V + 1]`` int64: word i has ``pieces[offsets[i]:offsets[i + 1]]``; PAD has none."""
-    pieces: Tensor
-    """``[sum]`` int64."""
-
-
-class _Pieces(Protocol):
-    @property
-    def offsets(self) -> NDArray[np.int64]: ...
-
-    @property
-    def pieces(self) -> NDArray[np.int64]: ...
-
-
-def piece_table(words: _Pieces) -> PieceTable:
-    """The table of words and their pieces ``[V + 1]``, ``[sum]`` that are arrays of numpy."""
-    return PieceTable(torch.tensor(words.offsets), torch.tensor(words.pieces))
 
 
 def piece_counts(model: nn.Module) -> NDArray[np.int64] | None:
@@ -69,79 +51,6 @@ def piece_counts(model: nn.Module) -> NDArray[np.int64] | None:
 def of_encoder(model: nn.Module, **arguments: Any) -> dict[str, Any]:
     """Arguments of a pass that a model over an encoder takes; none for one from scratch."""
     return arguments if isinstance(model, PretrainedClassifier) else {}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Layout:
-    """Where the pieces of a batch are; its shapes follow from B, L and P alone."""
-
-    pieces: Tensor
-    """``[B, P]``: piece ids, the beginning, the words', the end, then padding."""
-    real: Tensor
-    """``[B, P]`` bool, all but padding."""
-    word: Tensor
-    """``[B, P]``: number of the word of each piece in its text; L for special pieces and padding"""
-    counts: Tensor
-    """``[B, L]``: pieces of each word."""
-
-    def words(self, values: Tensor) -> Tensor:
-        """Means ``[B, L, F]`` over each word's pieces of values ``[B, P, F]``; 0 for PAD."""
-        batch, length = self.counts.shape
-        size = values.shape[-1]
-        # What is of no word is added up in a row behind the words, which is left out.
-        sums = values.new_zeros(batch * (length + 1), size)
-        sums = sums.index_add(0, self._places, values.reshape(-1, size))
-        return sums.view(batch, length + 1, size)[:, :length] / self.counts.clamp(min=1)[..., None]
-
-    def pieces_of(self, values: Tensor, special: float | bool) -> Tensor:
-        """The value of its word for each piece ``[B, P]``, of values ``[B, L]``."""
-        padded = F.pad(values, (0, 1), value=special)
-        return padded.reshape(-1).index_select(0, self._places).view(self.word.shape)
-
-    def attention(self, attention: Tensor) -> Tensor:
-        """Attention from word to word ``[B, H, L, L]``, of that of pieces ``[B, H, P, P]``."""
-        numbers = torch.arange(self.counts.shape[1], device=self.word.device)
-        belongs = (self.word[:, None] == numbers[:, None]).to(attention.dtype)[:, None]
-        mean = belongs / self.counts[:, None, :, None].clamp(min=1)  # [B, 1, L, P]
-        return mean @ attention @ belongs.mT
-
-    @property
-    def _places(self) -> Tensor:
-        """Place of each piece's word in ``[B * (L + 1)]``, ``[B * P]``."""
-        rows = torch.arange(len(self.word), device=self.word.device)[:, None]
-        return (self.word + rows * (self.counts.shape[1] + 1)).view(-1)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _ByWord(Sequence[Tensor]):
-    """One kind of value of each block, as means over the pieces of words ``[B, L, F]``."""
-
-    layout: _Layout
-    values: tuple[Tensor, ...]
-    """``[B, P, F]`` of each block."""
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    @overload
-    def __getitem__(self, block: int) -> Tensor: ...
-    @overload
-    def __getitem__(self, block: slice) -> Sequence[Tensor]: ...
-    def __getitem__(self, block: int | slice) -> Tensor | Sequence[Tensor]:
-        if isinstance(block, slice):
-            return [self.of_words(values) for values in self.values[block]]
-        return self.of_words(self.values[block])
-
-    def of_words(self, values: Tensor) -> Tensor:
-        """Values of words, of those of pieces."""
-        return self.layout.words(values)
-
-
-class _AttentionByWord(_ByWord):
-    """The attention of each block from word to word ``[B, H, L, L]``."""
-
-    def of_words(self, values: Tensor) -> Tensor:
-        return self.layout.attention(values)
 
 
 class EncoderValues(NamedTuple):
@@ -209,7 +118,8 @@ class PretrainedClassifier(nn.Module):
 
     Args:
         encoder: sizes of the encoder.
-        shape: VMASK's sizes and the gate's temperature; its other fields are the encoder's.
+        shape: VMASK's sizes, the gate's temperature, and what stands for a text and for a word;
+            its other fields are the encoder's.
         classes: C.
         table: pieces of each word; can be replaced by another for other texts.
     """
@@ -224,7 +134,9 @@ class PretrainedClassifier(nn.Module):
         self.shape = encoder
         self.register_buffer("_offsets", table.offsets, persistent=False)
         self.register_buffer("_pieces", table.pieces, persistent=False)
-        self.gumbel_temperature = shape.gumbel_temperature
+        self.gumbel_temperature, self.pooling = shape.gumbel_temperature, shape.pooling
+        of_ffn1 = FirstPieces if shape.word_vector == "first" else ByWord
+        self._kinds = (AttentionByWord, ByWord, of_ffn1, of_ffn1, ByWord, ByWord)
         self.embedding = nn.Embedding(encoder.pieces, encoder.piece_dim, padding_idx=encoder.pad)
         self.position = nn.Embedding(encoder.positions, encoder.piece_dim)
         self.segment = (
@@ -266,7 +178,7 @@ class PretrainedClassifier(nn.Module):
             inner: whether the blocks' values are wanted; a pass without needs less time and memory.
         """
         noise = noise_of(self, noise)
-        at = self._laid_out(ids, pieces, shown)
+        at = lay_out(ids, self.table, self.shape, pieces, shown)
         embedded = self.embedding(at.pieces)  # [B, P, E]
         if scale is not None:
             embedded = embedded * at.pieces_of(scale, 1.0)[..., None]
@@ -292,11 +204,9 @@ class PretrainedClassifier(nn.Module):
             x = values.block
             blocks += [values] if inner else []
         logits = self.fc(self._pooled(x, at, visible))
-        kinds = zip(*blocks, strict=True) if inner else [()] * len(EncoderValues._fields)
-        attention, *of_words = (_ByWord(at, tuple(kind)) for kind in kinds)
-        return SafrOutput(
-            logits, words, masked, keep, _AttentionByWord(at, attention.values), *of_words
-        )
+        every = zip(*blocks, strict=True) if inner else [()] * len(self._kinds)
+        by_word = [kind(at, tuple(values)) for kind, values in zip(self._kinds, every, strict=True)]
+        return SafrOutput(logits, words, masked, keep, *by_word)
 
     @property
     def table(self) -> PieceTable:
@@ -308,30 +218,6 @@ class PretrainedClassifier(nn.Module):
         device = self._offsets.device
         self._offsets, self._pieces = table.offsets.to(device), table.pieces.to(device)
 
-    def _laid_out(
-        self, ids: Tensor, pieces: int | None = None, shown: Tensor | None = None
-    ) -> _Layout:
-        shape, (offsets, table) = self.shape, self.table
-        starts = offsets[ids]
-        counts = offsets[ids + 1] - starts  # [B, L]
-        ends = torch.cumsum(counts, dim=1)
-        lengths = ends[:, -1:]  # pieces of each text
-        # Nothing else here has a size that depends on the data, so that a GPU waits for nothing.
-        most = int(lengths.max()) if pieces is None else pieces
-        number = torch.arange(-1, most + SPECIAL - 1, device=ids.device).expand(len(ids), -1)
-        of_word = (number >= 0) & (number < lengths)  # [B, P]
-        word = torch.searchsorted(ends, number.contiguous(), right=True)
-        word = word.masked_fill(~of_word, ids.shape[1])
-        first = F.pad(starts - ends + counts, (0, 1))  # of each word: its start less those before
-        place = (first.gather(1, word) + number).masked_fill(~of_word, 0)
-        found = table[place]
-        if shown is not None:
-            found = found.masked_fill(~F.pad(shown, (0, 1)).gather(1, word), shape.hidden)
-        special = torch.where(number == lengths, shape.end, shape.pad)
-        special = torch.where(number < 0, shape.begin, special)
-        real = number <= lengths
-        return _Layout(torch.where(of_word, found, special), real, word, counts)
-
     def _placed(self, embedded: Tensor, noise: torch.Generator | None) -> Tensor:
         """The input of the first block ``[B, P, E]``."""
         first = self.shape.first_position
@@ -341,12 +227,21 @@ class PretrainedClassifier(nn.Module):
         x = dropout(self.norm(x), self.shape.dropout, noise)
         return x if self.project is None else self.project(x)
 
-    def _pooled(self, x: Tensor, at: _Layout, visible: Tensor | None) -> Tensor:
-        """Mean ``[B, E]`` over the pieces of the words that are seen; 0 without any."""
+    def _pooled(self, x: Tensor, at: PieceLayout, visible: Tensor | None) -> Tensor:
+        """``[B, E]``: the mean over the pieces of the words that are seen, 0 without any; or the
+        beginning's."""
+        if self.pooling == "cls":
+            return x[:, 0]
         seen = torch.ones_like(at.counts, dtype=torch.bool) if visible is None else visible
         shares = at.pieces_of(seen.to(x.dtype), 0.0)
         shares = shares / shares.sum(dim=1, keepdim=True).clamp(min=1)
         return torch.bmm(shares[:, None], x)[:, 0]
+
+
+def freeze_encoder(model: PretrainedClassifier) -> None:
+    """Let the encoder's weights get no gradients: classifier and VMASK alone are trained."""
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.startswith(("fc.", "vmask.")))
 
 
 def build_pretrained(

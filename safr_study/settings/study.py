@@ -10,13 +10,13 @@ from pydantic import Field, model_validator
 
 from safr_study.errors import BadInput
 from safr_study.settings.base import Settings, fingerprint_of
+from safr_study.settings.layers import CapacityLayer
 from safr_study.settings.metrics import Objective
 from safr_study.settings.space import SearchSpace
 from safr_study.settings.training import TrainConfig
 
 PAD, UNK = 0, 1
 """Ids of a position without a word, and of a word outside the vocabulary."""
-CapacityLayer = Literal["ffn1_pre_relu", "ffn1_post_relu"]
 TokenizerName = Literal["whitespace", "words"]
 DeletionMode = Literal["remove", "unk", "attn", "gate"]
 SchedulerName = Literal["mo-asha", "none"]
@@ -80,7 +80,8 @@ class EvaluationConfig(Settings):
     draws: int = Field(default=10, ge=1)
     """B: random deletions per text."""
     capacity_layer: CapacityLayer = "ffn1_pre_relu"
-    """Layer of the last block whose rows are the tokens' capacity vectors."""
+    """Layer whose rows are the tokens' capacity vectors: before or after the activation, in the
+    last block or in that of a number from 1 (``ffn1_pre_relu:1``)."""
     batch_size: int = Field(default=128, ge=1)
     """Texts per evaluation batch: fixed by the settings, so that numbers repeat exactly."""
     seed: int = Field(default=0, ge=0)

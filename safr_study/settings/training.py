@@ -10,10 +10,14 @@ from safr_study.settings.base import Settings
 
 Preset = Literal["masked", "reference"]
 ClassWeights = Literal["none", "balanced"]
+Pooling = Literal["mean", "cls"]
+WordVector = Literal["mean", "first"]
 
 
 class ModelShape(Settings):
     """Sizes of the SAFR classifier; the defaults are the paper's."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"pooling", "word_vector"})
 
     embed_dim: int = Field(default=256, ge=2, le=4096)
     """E: width of the embedding and of the block; even (sinusoids come in pairs)."""
@@ -31,6 +35,13 @@ class ModelShape(Settings):
     """``False``: the baseline without VMASK; lambdas and VMASK measures are then null."""
     gumbel_temperature: float = Field(default=1.0, gt=0.0)
     """Temperature of the hard Gumbel-softmax gate in training."""
+    pooling: Pooling = "mean"
+    """With a pretrained encoder, what the classifier reads: the mean over the pieces of the words,
+    or the vector of the piece at the beginning (``cls``)."""
+    word_vector: WordVector = "mean"
+    """With a pretrained encoder, a word's vector at FFN1, before and after the activation: the mean
+    of its pieces' or that of its ``first`` piece. So it decides capacity and whatever else is
+    measured there; embedding, attention and the other layers are means always."""
 
     @model_validator(mode="after")
     def _check_sizes(self) -> Self:
@@ -59,7 +70,7 @@ class Penalties(Settings):
 class TrainConfig(Settings):
     """Everything that decides the numbers of one training run, in addition to the corpus."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"class_weights"})
+    later: ClassVar[frozenset[str]] = frozenset({"class_weights", "train_encoder"})
 
     preset: Preset = "masked"
     """Padding-aware semantics, or those of the authors' released code."""
@@ -79,6 +90,9 @@ class TrainConfig(Settings):
     """CPU threads of the computation; part of the result, as it orders the sums."""
     precision: Literal["auto", "float32"] = "auto"
     """``auto``: bfloat16 autocast on CUDA, float32 on the CPU; penalties are float32 always."""
+    train_encoder: Literal["all", "head"] = "all"
+    """With a pretrained encoder, which weights are trained: ``head`` leaves the encoder's as they
+    are, and trains the classifier and VMASK alone."""
     class_weights: ClassWeights = "none"
     """``balanced``: in the cross-entropy a text of class c weighs n / (C n_c), so that all classes
     have the same weight in an epoch; n_c of the n training texts are of c, one of C classes."""

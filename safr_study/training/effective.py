@@ -12,7 +12,7 @@ from safr_study.data import Batch, EncodedSplit, batch_of
 from safr_study.model import Classifier, SafrClassifier, penalty_weights, piece_counts
 from safr_study.records.run import EffectiveWeights
 from safr_study.settings import TrainConfig
-from safr_study.training.steps import losses_of
+from safr_study.training.steps import losses_of, trained
 
 TEXTS = 32
 """Texts of the fixed batch: the default batch size, so that its gradients are those of a step."""
@@ -90,9 +90,7 @@ def _terms(
 
 def _gradient_norm(term: Tensor, model: Classifier, *, last: bool) -> float:
     # Not backward: that would write into the parameters' grad.
-    gradients = torch.autograd.grad(
-        term, tuple(model.parameters()), retain_graph=not last, allow_unused=True
-    )
+    gradients = torch.autograd.grad(term, trained(model), retain_graph=not last, allow_unused=True)
     norms = []
     for gradient in (one for one in gradients if one is not None):
         if gradient.is_sparse:

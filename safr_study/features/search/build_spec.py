@@ -16,6 +16,9 @@ ENCODER_LEARNING_RATE = 2e-5
 ENCODER_SIZES = {"embed_dim", "ffn_dim", "heads", "layers", "dropout"}
 """Settings that come from a pretrained encoder."""
 
+OF_ENCODERS = {"pooling", "word_vector", "train_encoder"}
+"""Settings that mean nothing for a model from scratch."""
+
 
 def study_spec(options: Mapping[str, Any]) -> StudySpec:
     """The settings of a study, checked, from what was asked for.
@@ -48,13 +51,16 @@ def study_spec(options: Mapping[str, Any]) -> StudySpec:
     checked = Resources.parse(given, where="resources")
     # Part of the numbers, as it orders the sums: a trial computes with the cores that it has.
     threads = max(1, int(checked.cpus_per_trial))
+    layer = options.get("capacity_layer")
     dataset = canonical_dataset(str(options["dataset"]))
     encoder = options["encoder"]
     # An encoder's own tokenizer splits punctuation off and knows what to do with case.
     words = word_defaults(dataset, encoder=encoder is not None)
     words |= {name: options[name] for name in words if options[name] is not None}
     train = part("epochs", "preset", "precision", "class_weights", "seed") | {"threads": threads}
-    if encoder is not None:
+    if encoder is None:
+        _check_from_scratch(found)
+    else:
         _check_encoder(found, options["preset"])
         words["encoder"] = canonical_encoder(str(encoder))
         train["learning_rate"] = ENCODER_LEARNING_RATE
@@ -72,6 +78,7 @@ def study_spec(options: Mapping[str, Any]) -> StudySpec:
             **part("trials", "sampler", "seeds_per_trial", "warm_start", "epoch_budget", "seed"),
             "system_metrics": options.get("system_metrics", False),
             "scheduler": {"name": options["scheduler"]},
+            "evaluation": {} if layer is None else {"capacity_layer": layer},
             "time_budget": seconds,
             "train": train,
             "resources": given,
@@ -82,6 +89,17 @@ def study_spec(options: Mapping[str, Any]) -> StudySpec:
         name = f"{slugify(spec.corpus.dataset)[:48]}-{spec.identity()[:8]}"
         return spec.model_copy(update={"name": name})
     return spec
+
+
+def _check_from_scratch(space: SearchSpace) -> None:
+    names = {*space.fixed, *space.parameters}
+    found = sorted(OF_ENCODERS & names.union(*(one.values for one in space.baselines)))
+    if found:
+        raise BadInput(
+            "space",
+            f"it has {', '.join(found)}, which only a model over a pretrained encoder has; give "
+            "--encoder, or take them out of the space",
+        )
 
 
 def _check_encoder(space: SearchSpace, preset: str) -> None:
