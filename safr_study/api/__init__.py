@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -37,6 +37,7 @@ from safr_study.features.study_base.stores import open_stores
 from safr_study.settings import (
     CapacityLayer,
     ClassWeights,
+    Precision,
     Preset,
     SamplerName,
     SchedulerName,
@@ -67,7 +68,7 @@ def search(
     seed: int = 0,
     class_weights: ClassWeights = "none",
     preset: Preset = "masked",
-    precision: Literal["auto", "float32"] = "auto",
+    precision: Precision = "auto",
     text_column: str | None = None,
     label_column: str | None = None,
     tokenizer: TokenizerName | None = None,
@@ -91,7 +92,7 @@ def search(
     """Run a study to its end, or resume it: as ``safr-study search`` with the same options.
 
     Args:
-        dataset: ``planted[:variant]``, ``sst2``, ``sst2-treebank``, ``imdb``, a hub id or a path;
+        dataset: a name (see ``safr-study datasets``), a hub id or a path;
             or the data themselves, a table or one for each split (``train``, ``validation``,
             ``test``), which are written to the home once, under a name made from their content.
         study: its name; ``None``: one from the data set and the settings.
@@ -111,14 +112,14 @@ def search(
         seed: of the sampler and of every training.
         class_weights: ``balanced``: every class has the same weight in the cross-entropy.
         preset: ``masked`` or ``reference``.
-        precision: ``auto`` or ``float32``.
+        precision: ``auto``, ``float32`` or ``bfloat16``.
         text_column: of a file.
         label_column: of a file.
         tokenizer: ``whitespace`` or ``words``; ``None``: ``words`` for data of your own.
         lowercase: ignore case; ``None``: for data of your own.
         encoder: folder or hub id of a pretrained encoder to fine-tune; ``None``: from scratch.
         max_len: words read of each text, with an encoder its pieces; ``None``: 128, 256 for
-            ``imdb``.
+            ``imdb``, 512 for ``movies``.
         train_limit: texts, at most.
         dev_limit: texts, at most.
         allow_small: go on with fewer than 10 train or 3 dev texts of a class, or 100 dev texts.

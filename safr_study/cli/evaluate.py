@@ -21,7 +21,7 @@ from safr_study.records.scores import Scores, Values, is_saturated, shares_of
 from safr_study.render.class_tables import class_table
 from safr_study.render.text_table import TextTable
 from safr_study.settings import POINTS, at_k
-from safr_study.settings.metrics import OF_CLASSES, OF_RATIONALE
+from safr_study.settings.metrics import OF_CLASSES, OF_MODEL, OF_RATIONALE
 from safr_study.text import unit_words
 
 if TYPE_CHECKING:
@@ -286,7 +286,7 @@ def _agreement_table(scores: Scores) -> TextTable:
     texts = scores.values["rationale_texts"].value
     return TextTable(
         f"Agreement with the gold rationale, {texts:,} texts; 0 to 1",
-        ("ranking", ">average precision ↑", ">AUROC ↑", ">precision@|gold| ↑"),
+        ("ranking", *(f">{OF_MODEL[metric].label} ↑" for metric in OF_RATIONALE)),
         rows,
     )
 

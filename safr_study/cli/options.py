@@ -106,7 +106,9 @@ Encoder = Annotated[
 MaxLen = Annotated[
     int | None,
     option(
-        "Words read of each text, or its pieces. Default: 128, 256 for imdb.", min=1, panel="Data"
+        "Words read of each text, or its pieces. Default: 128, imdb 256, movies 512.",
+        min=1,
+        panel="Data",
     ),
 ]
 CapacityLayer = Annotated[

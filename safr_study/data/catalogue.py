@@ -27,6 +27,8 @@ class KnownDataset:
     """Class names by label, whatever the source calls them: every source gives the same corpus."""
     max_len: int = 128
     """Tokens kept of each text by default."""
+    made_of: str | None = None
+    """How to make the local copy of one that the hub has not, the end of a sentence."""
 
 
 KNOWN: dict[str, KnownDataset] = {
@@ -43,6 +45,13 @@ KNOWN: dict[str, KnownDataset] = {
         "film reviews, 20,000 / 5,000 / 25,000, 2 classes",
         hub="stanfordnlp/imdb",
         max_len=256,
+    ),
+    "movies": KnownDataset(
+        "film reviews with human rationales (ERASER), 1,600 / 200 / 199, 2 classes",
+        # The hub has it as a program, which nobody should run: eraser-benchmark/movie_rationales.
+        hub=None,
+        max_len=512,
+        made_of=f"unpack https://www.eraserbenchmark.com/zipped/movies.tar.gz in {DATA_VARIABLE}",
     ),
 }
 

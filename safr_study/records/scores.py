@@ -286,8 +286,9 @@ def _plain_deletions(values: Values) -> list[dict[str, Any]]:
 
 def _plain_agreement(ranking: str, values: Values) -> dict[str, Any]:
     numbers = _numbers(values)
+    # What an earlier version measured lacks later metrics, and is written as it was.
     return {"ranking": ranking, "texts": numbers["rationale_texts"]} | {
-        key: numbers[key] for key in _OF_AGREEMENT
+        key: numbers[key] for key in _OF_AGREEMENT if key in numbers
     }
 
 

@@ -48,5 +48,6 @@ from safr_study.settings.study import TokenizerName as TokenizerName
 from safr_study.settings.training import ClassWeights as ClassWeights
 from safr_study.settings.training import ModelShape as ModelShape
 from safr_study.settings.training import Penalties as Penalties
+from safr_study.settings.training import Precision as Precision
 from safr_study.settings.training import Preset as Preset
 from safr_study.settings.training import TrainConfig as TrainConfig

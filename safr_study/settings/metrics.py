@@ -193,7 +193,8 @@ OF_MODEL: dict[str, Metric] = {
     "kendall_tau": Metric("Kendall tau-b", "", True, 0.0, ("leave_one_out",)),
     "average_precision": Metric("average precision", "share", True, 0.0, ("rationale",)),
     "auroc": Metric("AUROC", "share", True, 0.5, ("rationale",)),
-    "precision_at_gold": Metric("precision@|gold|", "share", True, 0.0, ("rationale",)),
+    "precision_at_gold": Metric("token F1 (P@|gold|)", "share", True, 0.0, ("rationale",)),
+    "iou_f1": Metric("IOU F1", "share", True, 0.0, ("rationale",)),
     "gate_openness": Metric("gate openness", "share", False, 1.0),
 }
 """Metrics of the whole model; those of a rationale are of the ranking by capacity."""
@@ -217,6 +218,10 @@ OF_LAYER: dict[str, Metric] = {
     )
 }
 """Superposition measures: their names end in ``.LAYER``, one of `LAYERS`, of the last block."""
+
+SYNONYMS = {"token_f1": "precision_at_gold"}
+"""Other names of a metric: the one it is kept under. With as many tokens as the gold rationale has,
+ERASER's token F1 is precision@|gold|."""
 
 OF_CLASSES = ("macro_f1", "balanced_accuracy", "ece", "brier", "log_loss", "class_auroc")
 """Metrics of the predicted classes and of their probabilities, beside accuracy."""
@@ -290,14 +295,15 @@ class Objective(Settings):
 
     name: str
     """Name of a metric: ``accuracy``, ``srs@30``, ``sufficiency@20``,
-    ``mean_capacity.ffn1_pre``."""
+    ``mean_capacity.ffn1_pre``; one of `SYNONYMS` becomes the name that it stands for."""
 
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
-        if find_metric(name) is None:
+        kept = SYNONYMS.get(name, name)
+        if find_metric(kept) is None:
             raise ValueError(f"{name!r} is no objective; use {NAMING}")
-        return name
+        return kept
 
     @property
     def measure(self) -> Metric:
@@ -366,5 +372,5 @@ class Objective(Settings):
         try:
             return cls(name=name)
         except ValueError:
-            near = did_you_mean(name, OF_MODEL)
+            near = did_you_mean(name, (*OF_MODEL, *SYNONYMS))
             raise BadInput("objective", f"{name!r} is none; use {NAMING}{near}") from None

@@ -33,7 +33,7 @@ class CorpusSpec(Settings):
     )
 
     dataset: str = Field(min_length=1, max_length=4096)
-    """``planted[:variant]``, ``sst2``, ``sst2-treebank``, ``imdb``, a hub id, or a path."""
+    """``planted[:variant]``, a name of ``data.catalogue.KNOWN``, a hub id, or a path."""
     text_column: str | None = None
     """Column of the texts; ``None``: the only usual name that the file has."""
     label_column: str | None = None
@@ -47,8 +47,8 @@ class CorpusSpec(Settings):
     """Folder or hub id of a pretrained encoder, whose tokenizer cuts each word into pieces;
     ``None``: the model is trained from scratch, over the words of the training texts."""
     max_len: int | None = Field(default=None, ge=1, le=4096)
-    """Words kept of each text, with an encoder its pieces; ``None``: 256 for ``imdb``, 128 for all
-    others."""
+    """Words kept of each text, with an encoder its pieces; ``None``: 256 for ``imdb``, 512 for
+    ``movies``, 128 for all others."""
     min_count: int = Field(default=2, ge=1)
     """A word enters the vocabulary when the training texts have it this often."""
     train_limit: int | None = Field(default=None, ge=2)

@@ -12,6 +12,7 @@ Preset = Literal["masked", "reference"]
 ClassWeights = Literal["none", "balanced"]
 Pooling = Literal["mean", "cls"]
 WordVector = Literal["mean", "first"]
+Precision = Literal["auto", "float32", "bfloat16"]
 
 
 class ModelShape(Settings):
@@ -70,7 +71,9 @@ class Penalties(Settings):
 class TrainConfig(Settings):
     """Everything that decides the numbers of one training run, in addition to the corpus."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"class_weights", "train_encoder"})
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"class_weights", "train_encoder", "warmup", "decay"}
+    )
 
     preset: Preset = "masked"
     """Padding-aware semantics, or those of the authors' released code."""
@@ -78,6 +81,10 @@ class TrainConfig(Settings):
     penalties: Penalties = Penalties()
     learning_rate: float = Field(default=1e-4, gt=0.0, le=10.0)
     """Learning rate of Adam."""
+    warmup: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Share of the steps of all ``epochs`` over which the learning rate rises to its value."""
+    decay: Literal["none", "linear"] = "none"
+    """``linear``: after the warm-up the learning rate falls to 0 at the end of all ``epochs``."""
     batch_size: int = Field(default=32, ge=1, le=1_000_000)
     """Texts per step."""
     epochs: int = Field(default=20, ge=1, le=100_000)
@@ -88,8 +95,9 @@ class TrainConfig(Settings):
     """Seed of initialisation, order of batches, dropout and gates."""
     threads: int = Field(default=1, ge=1)
     """CPU threads of the computation; part of the result, as it orders the sums."""
-    precision: Literal["auto", "float32"] = "auto"
-    """``auto``: bfloat16 autocast on CUDA, float32 on the CPU; penalties are float32 always."""
+    precision: Precision = "auto"
+    """``auto``: training is in bfloat16 autocast on CUDA, and in float32 on the CPU.
+    Penalties and measurements are float32 always."""
     train_encoder: Literal["all", "head"] = "all"
     """With a pretrained encoder, which weights are trained: ``head`` leaves the encoder's as they
     are, and trains the classifier and VMASK alone."""

@@ -28,6 +28,7 @@ from safr_study.settings import TrainConfig, fingerprint_of
 from safr_study.training.cuda_graphs import GraphedSteps
 from safr_study.training.effective import effective_weights
 from safr_study.training.numerics import computing, release_memory
+from safr_study.training.schedule import is_constant
 from safr_study.training.steps import balanced_weights, not_finite, train_epoch, trained
 
 Measure = Callable[[Classifier, int], tuple[float, ...] | None]
@@ -155,8 +156,11 @@ class _Training:
         self.reports: list[EpochReport] = []
         self.model = initial_model(config, corpus).to(device)
         on_gpu = device.type == "cuda"
+        # A GPU's recorded steps read the rate where it changes, and have it in them where not.
+        varies = on_gpu and not is_constant(config)
+        rate = torch.tensor(config.learning_rate, device=device) if varies else config.learning_rate
         self.optimizer = torch.optim.Adam(
-            trained(self.model), lr=config.learning_rate, fused=True, capturable=on_gpu
+            trained(self.model), lr=rate, fused=True, capturable=on_gpu
         )
         longest = corpus.max_len - (0 if corpus.pieces is None else SPECIAL)
         self.graphed = GraphedSteps(device, longest) if on_gpu else None

@@ -24,6 +24,7 @@ from safr_study.settings import TrainConfig
 from safr_study.training.adam import DenseAdam, EmbeddingAdam
 from safr_study.training.cuda_graphs import GraphedSteps
 from safr_study.training.numerics import release_memory
+from safr_study.training.schedule import is_constant, learning_rates, set_rate
 
 RELEASE_STEPS = 50
 """Steps between two calls that return freed memory: a tenth of a second each at most."""
@@ -69,8 +70,10 @@ def train_epoch(
         pad_to=pad_to,
         pieces=piece_counts(model),
     )
+    rates = learning_rates(config, steps=-(-split.examples // config.batch_size), epoch=epoch)
     with stepping(config, model, optimizer, noise, graphed, class_weights) as step:
-        for batch in batches:
+        for batch, rate in zip(batches, rates, strict=True):
+            set_rate(optimizer, rate)
             losses = step(batch)
             names = tuple(losses)
             steps.append(torch.stack(tuple(losses.values())))
@@ -127,8 +130,9 @@ def stepping(
         ids, labels = torch.from_numpy(batch.ids), torch.from_numpy(batch.labels)
         return backward(ids, labels, batch.pieces)
 
-    if isinstance(model, PretrainedClassifier):
-        # Its pieces come up often: every row is updated at once.
+    if isinstance(model, PretrainedClassifier) or not is_constant(config):
+        # An encoder's pieces come up often, and what a row missed has a closed form for one
+        # learning rate alone: every row is updated at once.
         optimizer.zero_grad()
         with DenseAdam(trained(model), optimizer) as every:
 
@@ -200,7 +204,7 @@ def losses_of(
         class_weights: there too; see `balanced_weights`.
         pieces: most of a text, for a model over an encoder.
     """
-    lowers = config.precision == "auto" and ids.is_cuda
+    lowers = config.precision == "bfloat16" or (config.precision == "auto" and ids.is_cuda)
     # Each weight is cast once in a step: a cache would outlive it, and the graph that it is in.
     with torch.autocast(ids.device.type, dtype=torch.bfloat16, enabled=lowers, cache_enabled=False):
         output = model(ids, noise=noise, **of_encoder(model, pieces=pieces))

@@ -11,8 +11,8 @@ from safr_study.settings import Objective, Resources, SearchSpace, StudySpec
 from safr_study.settings.space_files import find_space
 from safr_study.settings.study import parse_duration
 
-ENCODER_LEARNING_RATE = 2e-5
-"""Learning rate of fine-tuning, where the space has none."""
+FINE_TUNING = {"learning_rate": 2e-5, "warmup": 0.1, "decay": "linear"}
+"""How an encoder is trained, where the space has nothing else."""
 ENCODER_SIZES = {"embed_dim", "ffn_dim", "heads", "layers", "dropout"}
 """Settings that come from a pretrained encoder."""
 
@@ -63,7 +63,7 @@ def study_spec(options: Mapping[str, Any]) -> StudySpec:
     else:
         _check_encoder(found, options["preset"])
         words["encoder"] = canonical_encoder(str(encoder))
-        train["learning_rate"] = ENCODER_LEARNING_RATE
+        train |= FINE_TUNING
     spec = StudySpec.parse(
         {
             "name": options["study"] or "unnamed",

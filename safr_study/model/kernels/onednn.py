@@ -63,7 +63,7 @@ def perceptron(x: Tensor, first: nn.Linear, second: nn.Linear) -> Tensor:
     if by_onednn(x, first.weight.numel()):
         product: Tensor = _Perceptron.apply(_filled(x), *weights, True)  # type: ignore[no-untyped-call]
         return _unfilled(product, x)
-    if x.device.type == "cpu":
+    if x.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
         plain: Tensor = _Perceptron.apply(x.flatten(0, -2), *weights, False)  # type: ignore[no-untyped-call]
         return plain.view(*x.shape[:-1], plain.shape[1])
     return F.linear(F.relu(F.linear(x, *weights[:2])), *weights[2:])

@@ -216,7 +216,6 @@ def test_a_folder_has_the_same_name_from_everywhere(
 ) -> None:
     monkeypatch.chdir(folder.parent)
     assert canonical_encoder("bert") == canonical_encoder(f"./{folder.name}") == str(folder)
-    assert canonical_encoder("org/encoder") == "org/encoder"
     assert find_encoder("bert").shape == read_encoder(folder).shape
     with pytest.raises(BadInput, match=r"^encoder: there is no folder"):
         find_encoder("./nowhere")

@@ -11,6 +11,7 @@ from safr_study.settings import (
     LAYERS,
     OF_LAYER,
     OF_MODEL,
+    Constraint,
     Objective,
     StudySpec,
     Wanted,
@@ -18,6 +19,7 @@ from safr_study.settings import (
     find_metric,
     wanted,
 )
+from safr_study.settings.metrics import SYNONYMS
 
 CURVE = tuple(share for share in CURVE_SHARES if share)
 NAMES = [
@@ -60,7 +62,17 @@ def test_every_name_of_the_catalogue_is_found(name: str) -> None:
 
 
 def test_no_name_stands_in_two_groups() -> None:
-    assert len({*AT_K, *OF_MODEL, *OF_LAYER}) == len(AT_K) + len(OF_MODEL) + len(OF_LAYER)
+    groups = (AT_K, OF_MODEL, OF_LAYER, SYNONYMS)
+    assert len({name for group in groups for name in group}) == sum(map(len, groups))
+
+
+def test_token_f1_is_kept_as_precision_at_gold() -> None:
+    objective = Objective.named("token_f1")
+    assert objective == Objective(name="precision_at_gold")
+    assert wanted([objective.name]) == Wanted(agreements=("capacity",))
+    assert Constraint.parse_text("token_f1 >= 0.2").text == "precision_at_gold >= 0.2"
+    with pytest.raises(BadInput, match="did you mean token_f1"):
+        Objective.named("token_f2")
 
 
 def test_layers_and_their_measures() -> None:
