@@ -13,7 +13,6 @@ ones, E width, D neurons of FFN1, H heads, C classes.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
@@ -24,8 +23,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from safr_study.model.attention import INVISIBLE_SCORE, MASKED_SCORE
-from safr_study.model.kernels.onednn import Linear
+from safr_study.model.attention import attended, masked_keys
+from safr_study.model.dropout import dropout
+from safr_study.model.kernels.onednn import Linear, linear
 from safr_study.model.piece_layout import (
     AttentionByWord,
     ByWord,
@@ -35,7 +35,7 @@ from safr_study.model.piece_layout import (
     lay_out,
 )
 from safr_study.model.safr import SafrOutput
-from safr_study.model.transformer import dropout, noise_of
+from safr_study.model.transformer import noise_of
 from safr_study.model.vmask import VMask, gates
 from safr_study.settings import PAD, EncoderShape, ModelShape
 
@@ -86,31 +86,40 @@ class EncoderBlock(nn.Module):
         self.norm2 = nn.LayerNorm(width, eps=shape.norm_epsilon)
 
     def forward(
-        self, x: Tensor, hidden: Tensor, noise: torch.Generator | None, *, inner: bool = True
+        self,
+        x: Tensor,
+        keys: tuple[Tensor | None, Tensor | None],
+        noise: torch.Generator | None,
+        *,
+        inner: bool = True,
     ) -> EncoderValues:
-        """Values of x ``[B, P, E]``; ``hidden [B, P]`` is added to the scores of each key.
+        """Values of x ``[B, P, E]``; ``keys`` are those of `masked_keys`.
 
         Without ``inner`` the attention is torch's own fused one, and is not to be had.
         """
-        batch, length, width = x.shape
-        by_head = (batch, length, self.heads, width // self.heads)
-        query, key, value = (
-            layer(x).view(by_head).transpose(1, 2) for layer in (self.query, self.key, self.value)
-        )
+        parts = (self.query, self.key, self.value)
+        # One product instead of three.
+        weight = torch.cat([part.weight for part in parts])
+        projected = linear(x, weight, torch.cat([part.bias for part in parts]))
         if inner or noise is not None:
-            scores = query @ key.mT / math.sqrt(by_head[-1]) + hidden[:, None, None]
-            attention = torch.softmax(scores, dim=-1)
-            mixed = dropout(attention, self.attention_dropout, noise) @ value
+            mixed, attention = attended(
+                projected, self.heads, *keys, None, self.attention_dropout, noise
+            )
         else:
-            attention = value.new_empty(0)
-            mixed = F.scaled_dot_product_attention(query, key, value, hidden[:, None, None])
-        attended = self.out(mixed.transpose(1, 2).reshape(batch, length, width))
-        x = self.norm1(x + dropout(attended, self.output_dropout, noise))
+            by_head = projected.view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+            query, key, value = by_head
+            hidden = None if keys[1] is None else keys[1][:, None, None]
+            attention = projected.new_empty(0)
+            mixed = (
+                F.scaled_dot_product_attention(query, key, value, hidden).transpose(1, 2).flatten(2)
+            )
+        output = self.out(mixed)
+        x = self.norm1(x + dropout(output, self.output_dropout, noise))
         before = self.linear1(x)
         after = self.activation(before)
         fed = self.linear2(after)
         x = self.norm2(x + dropout(fed, self.dropout, noise))
-        return EncoderValues(attention, attended, before, after, fed, x)
+        return EncoderValues(attention, output, before, after, fed, x)
 
 
 class PretrainedClassifier(nn.Module):
@@ -194,13 +203,11 @@ class PretrainedClassifier(nn.Module):
         if gate is not None:
             embedded = embedded * at.pieces_of(gate.to(words.dtype), 1.0)[..., None]
         x = self._placed(embedded, noise)
-        seen = at.real if visible is None else at.real & at.pieces_of(visible, True)
-        hidden = torch.where(at.real, 0.0, MASKED_SCORE).to(x.dtype)
-        if visible is not None:
-            hidden = hidden.masked_fill(at.real & ~seen, INVISIBLE_SCORE)
+        seen = None if visible is None else at.pieces_of(visible, True)
+        keys = masked_keys(at.real, seen, x.dtype)
         blocks: list[EncoderValues] = []
         for layer in self.layers:
-            values = layer(x, hidden, noise, inner=inner)
+            values = layer(x, keys, noise, inner=inner)
             x = values.block
             blocks += [values] if inner else []
         logits = self.fc(self._pooled(x, at, visible))
