@@ -71,6 +71,7 @@ def search(
     precision: Precision = "auto",
     text_column: str | None = None,
     label_column: str | None = None,
+    group_column: str | None = None,
     tokenizer: TokenizerName | None = None,
     lowercase: bool | None = None,
     encoder: str | Path | None = None,
@@ -115,6 +116,7 @@ def search(
         precision: ``auto``, ``float32`` or ``bfloat16``.
         text_column: of a file.
         label_column: of a file.
+        group_column: of which texts that belong together share a value.
         tokenizer: ``whitespace`` or ``words``; ``None``: ``words`` for data of your own.
         lowercase: ignore case; ``None``: for data of your own.
         encoder: folder or hub id of a pretrained encoder to fine-tune; ``None``: from scratch.

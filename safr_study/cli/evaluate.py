@@ -57,6 +57,7 @@ def evaluate(
     ] = 1,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    group_column: options.GroupColumn = None,
     json: options.Json = False,
     home: options.Home = None,
     tracking_uri: options.Tracking = None,
@@ -81,7 +82,9 @@ def evaluate(
         check_file("out", out, (".csv", ".json"), "is no table; end it in .csv or .json")
     spec = None
     if dataset is not None:
-        spec = corpus_spec(dataset, text_column=text_column, label_column=label_column)
+        spec = corpus_spec(
+            dataset, text_column=text_column, label_column=label_column, group_column=group_column
+        )
     stores = open_stores(home, tracking_uri=tracking_uri)
     hint = "" if quick else "; --quick leaves out the slow half"
     progress = Reporter(output.err())
@@ -171,7 +174,7 @@ def _tables(measured: Evaluation) -> list[TextTable]:
     tables = [
         _listed(
             "Quality of the classes",
-            [one for one in measured_metrics(scores) if one.name in OF_CLASSES],
+            [one for one in measured_metrics(scores) if one.name in (*OF_CLASSES, "consistency")],
             decimals=4,
         ),
         class_table(scores, measured.class_names, "Predictions by class; points"),

@@ -83,6 +83,13 @@ Preset = Annotated[
 ]
 TextColumn = Annotated[str | None, option("Column of the texts.", panel="Data")]
 LabelColumn = Annotated[str | None, option("Column of the labels.", panel="Data")]
+GroupColumn = Annotated[
+    str | None,
+    option(
+        "Column that texts which belong together share, as a review and its revision.",
+        panel="Data",
+    ),
+]
 Tokenizer = Annotated[
     Literal["whitespace", "words"] | None,
     option(

@@ -48,6 +48,7 @@ def search(
     ],
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    group_column: options.GroupColumn = None,
     tokenizer: options.Tokenizer = None,
     lowercase: options.Lowercase = None,
     encoder: options.Encoder = None,

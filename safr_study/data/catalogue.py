@@ -27,6 +27,8 @@ class KnownDataset:
     """Class names by label, whatever the source calls them: every source gives the same corpus."""
     max_len: int = 128
     """Tokens kept of each text by default."""
+    group_column: str | None = None
+    """Column of the groups of texts that belong together."""
     made_of: str | None = None
     """How to make the local copy of one that the hub has not, the end of a sentence."""
 
@@ -52,6 +54,14 @@ KNOWN: dict[str, KnownDataset] = {
         hub=None,
         max_len=512,
         made_of=f"unpack https://www.eraserbenchmark.com/zipped/movies.tar.gz in {DATA_VARIABLE}",
+    ),
+    "imdb-cad": KnownDataset(
+        "film reviews, each with its revision to the other class, 3,414 / 490 / 976, 2 classes",
+        hub=None,
+        max_len=256,
+        group_column="pair",
+        made_of="take sentiment/combined/paired of "
+        "https://github.com/acmi-lab/counterfactually-augmented-data (batch_id is the pair)",
     ),
 }
 

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from safr_study.data.catalogue import KNOWN
-from safr_study.data.corpus import Corpus, Split, split_dev
+from safr_study.data.catalogue import KNOWN, KnownDataset
+from safr_study.data.corpus import Corpus, Ints, Split, split_dev
+from safr_study.data.groups import read_groups
 from safr_study.data.rationale import read_rationale
 from safr_study.errors import BadInput
 from safr_study.settings import CorpusSpec
@@ -58,8 +59,13 @@ def corpus_of(tables: Mapping[str, Any], spec: CorpusSpec, source: str) -> Corpu
     unlabelled = 0
     if _is_unlabelled(labels.get("test", ()), class_names):
         unlabelled = len(labels.pop("test"))
+    known = KNOWN.get(spec.dataset)
+    groups = {}
+    shared = _group_column(train, spec.group_column, known, used=(text, label))
+    if shared is not None:
+        groups = read_groups({name: tables[name] for name in labels}, shared)
     splits: dict[str, Any] = {
-        name: _split(name, tables[name], text, label, of_split, class_names)
+        name: _split(name, tables[name], text, label, of_split, class_names, groups.get(name))
         for name, of_split in labels.items()
     }
     left_out = {
@@ -69,7 +75,6 @@ def corpus_of(tables: Mapping[str, Any], spec: CorpusSpec, source: str) -> Corpu
     }
     if "dev" not in splits:
         splits["train"], splits["dev"] = split_dev(splits["train"], class_names, spec.split_seed)
-    known = KNOWN.get(spec.dataset)
     if known is not None and len(known.class_names) == len(class_names):
         class_names = known.class_names
     return Corpus(
@@ -80,6 +85,20 @@ def corpus_of(tables: Mapping[str, Any], spec: CorpusSpec, source: str) -> Corpu
         left_out=left_out,
         **splits,
     )
+
+
+def _group_column(
+    train: Any, asked: str | None, known: KnownDataset | None, *, used: Sequence[str]
+) -> str | None:
+    """The column of the groups: as asked for, else that of a known data set where it is there."""
+    if asked is None:
+        usual = None if known is None else known.group_column
+        return usual if usual in train.column_names else None
+    if asked in used:
+        raise BadInput(
+            "group-column", f"{asked!r} is the column of texts or labels; name another one"
+        )
+    return asked
 
 
 class _Header(NamedTuple):
@@ -163,6 +182,7 @@ def _split(
     label_column: str,
     labels: Sequence[str | None],
     class_names: tuple[str, ...],
+    groups: Ints | None,
 ) -> Split:
     """The rows of a split that are labelled."""
     if not labels:
@@ -187,7 +207,7 @@ def _split(
     rationale = read_rationale(table, texts, name, used=(text_column, label_column))
     # Rows without a label have any number here, and are dropped.
     numbers = np.array([ids.get(str(label), 0) for label in labels], dtype=np.int64)
-    split = Split(texts, numbers, rationale).take(np.array(kept, dtype=np.int64))
+    split = Split(texts, numbers, rationale, groups).take(np.array(kept, dtype=np.int64))
     if not any(text.strip() for text in split.texts):
         raise BadInput(
             "text-column", f"all texts of the {name} split are empty; name another column or file"

@@ -27,7 +27,7 @@ MAX_LEN = 128
 Bytes = npt.NDArray[np.uint8]
 SplitName = Literal["train", "dev", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "dev", "test")
-_PARTS = ("tokens", "offsets", "labels", "rationale")
+_PARTS = ("tokens", "offsets", "labels", "rationale", "groups")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +42,8 @@ class EncodedSplit:
     """``[N]``."""
     rationale: Marks | None = None
     """``[T]``, 1 = evidence."""
+    groups: Ints | None = None
+    """``[N]``: texts that belong together have the same number."""
 
     @property
     def examples(self) -> int:
@@ -173,10 +175,11 @@ def encode_corpus(corpus: Corpus, spec: CorpusSpec) -> EncodedCorpus:
             tokens, offsets = fitting(tokens, offsets, pieces.offsets, max_len)
         labels = split.labels.astype(np.int64)
         rationale = encode_rationale(split, np.diff(offsets), splitter)
-        for array in (tokens, offsets, labels, rationale):
+        groups = split.groups
+        for array in (tokens, offsets, labels, rationale, groups):
             if array is not None:
                 array.setflags(write=False)
-        encoded[name] = EncodedSplit(tokens, offsets, labels, rationale)
+        encoded[name] = EncodedSplit(tokens, offsets, labels, rationale, groups)
         counts |= {
             f"examples_{name}": split.examples,
             f"tokens_{name}": len(tokens),
@@ -300,7 +303,7 @@ def _fingerprint(
 
 
 def named_arrays(vocabulary: Bytes, splits: Mapping[str, EncodedSplit]) -> dict[str, np.ndarray]:
-    """All arrays of a corpus by name, in a fixed order; an absent rationale is left out."""
+    """All arrays of a corpus by name, in a fixed order; absent ones are left out."""
     arrays: dict[str, np.ndarray] = {"vocabulary": vocabulary}
     for name, split in splits.items():
         for part in _PARTS:

@@ -142,6 +142,7 @@ def take_texts(split: EncodedSplit, rows: NDArray[np.int64]) -> EncodedSplit:
         offsets=np.concatenate(([0], np.cumsum(split.lengths[rows]))),
         labels=split.labels[rows],
         rationale=None if split.rationale is None else split.rationale[places],
+        groups=None if split.groups is None else split.groups[rows],
     )
 
 
@@ -166,12 +167,23 @@ def sample_rows(examples: int, size: int, seed: int) -> NDArray[np.int64]:
 def sample_texts(split: EncodedSplit, size: int, *, seed: int) -> EncodedSplit:
     """Some texts as a split of their own, the same at each call; all where ``size`` is enough.
 
+    Groups stay whole, so there may be fewer texts; one of several texts comes first, so that
+    something can be measured of groups.
+
     Args:
         split: N texts.
         size: texts wanted.
         seed: ``EvaluationConfig.seed``.
     """
-    return take_texts(split, sample_rows(split.examples, size, seed))
+    if split.groups is None:
+        return take_texts(split, sample_rows(split.examples, size, seed))
+    _, group, sizes = np.unique(split.groups, return_inverse=True, return_counts=True)
+    drawn = random_scores(np.arange(len(sizes) + 1), 0.0, SAMPLE_DRAW, seed=seed)
+    order = np.argsort(-drawn, kind="stable")
+    first = int(np.argmax(sizes[order] > 1))
+    order = np.concatenate((order[first : first + 1], np.delete(order, first)))
+    fitting = max(1, int(np.searchsorted(np.cumsum(sizes[order]), size, side="right")))
+    return take_texts(split, np.flatnonzero(np.isin(group, order[:fitting])))
 
 
 def tokens_of(offsets: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ from safr_study.data import EncodedSplit
 from safr_study.errors import BadInput
 from safr_study.evaluation import srs
 from safr_study.evaluation.agreement import rationale_agreement
-from safr_study.evaluation.classification import class_measures
+from safr_study.evaluation.classification import class_measures, group_consistency
 from safr_study.evaluation.deletion import (
     deletion_counts,
     rank_tokens,
@@ -106,6 +106,7 @@ def evaluate_model(
     }
     of_classes, confusion = class_measures(logits, split.labels)
     values |= of_classes
+    values |= group_consistency(right, split.groups)
     for one in deleted.values():
         values |= one.values
     values |= _of_curve(values)

@@ -179,4 +179,4 @@ def _encode(texts: Split, class_names: tuple[str, ...], loaded: LoadedModel) -> 
     places = np.array([loaded.class_names.index(name) for name in class_names], dtype=np.int64)
     tokens, offsets, _ = loaded.encode(texts.texts)
     rationale = encode_rationale(texts, np.diff(offsets), WordSplitter.of(loaded.corpus))
-    return EncodedSplit(tokens, offsets, places[texts.labels], rationale)
+    return EncodedSplit(tokens, offsets, places[texts.labels], rationale, texts.groups)

@@ -38,9 +38,10 @@ Need = Literal[
     "rationale",
     "superposition",
     "two_classes",
+    "groups",
 ]
 """What a metric takes in addition to one pass over the texts and one for each k, and what it asks
-of the data: a gold rationale, two classes."""
+of the data: a gold rationale, two classes, texts that belong together."""
 _PERCENT = re.compile(r"[1-9]\d{0,2}(\.\d+)?\Z", re.ASCII)
 """One way to write a number, as it becomes a name."""
 POINTS = "points"
@@ -186,6 +187,7 @@ OF_MODEL: dict[str, Metric] = {
     "brier": Metric("Brier score", "", False, _prior_brier),
     "log_loss": Metric("log loss", "nats", False, _prior_log_loss),
     "class_auroc": Metric("AUROC of the classes", "share", True, 0.5, ("two_classes",)),
+    "consistency": Metric("consistency", POINTS, True, 0.0, ("groups",)),
     "srs_auc": Metric("AUC of SRS", POINTS, True, 0.0, ("curve",)),
     "srs_excess_auc": Metric("AUC of SRS excess", POINTS, True, 0.0, ("curve", "random")),
     "comprehensiveness_aopc": Metric("AOPC of comprehensiveness", POINTS, True, 0.0, ("curve",)),

@@ -29,7 +29,7 @@ class CorpusSpec(Settings):
     """A data set by name or path, and everything that changes what the model sees of it."""
 
     later: ClassVar[frozenset[str]] = frozenset(
-        {"tokenizer", "lowercase", "encoder", "allow_small", "allow_duplicates"}
+        {"tokenizer", "lowercase", "encoder", "group_column", "allow_small", "allow_duplicates"}
     )
 
     dataset: str = Field(min_length=1, max_length=4096)
@@ -38,6 +38,9 @@ class CorpusSpec(Settings):
     """Column of the texts; ``None``: the only usual name that the file has."""
     label_column: str | None = None
     """Column of the labels; ``None``: the only usual name that the file has."""
+    group_column: str | None = None
+    """Column of which texts that belong together share a value; ``None``: there are no groups, but
+    ``pair`` for ``imdb-cad``."""
     tokenizer: TokenizerName = "whitespace"
     """What a word is: what stands between white space, or with punctuation split off (``words``,
     the default of the commands for data of the user's own)."""

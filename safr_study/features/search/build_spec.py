@@ -69,7 +69,8 @@ def study_spec(options: Mapping[str, Any]) -> StudySpec:
             "name": options["study"] or "unnamed",
             "corpus": {
                 "dataset": dataset,
-                **part("text_column", "label_column", "max_len", "train_limit", "dev_limit"),
+                **part("text_column", "label_column", "group_column", "max_len"),
+                **part("train_limit", "dev_limit"),
                 **part("allow_small", "allow_duplicates"),
                 **words,
             },

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from safr_study.cluster.slots import NodeCapacity, TrialSlots, plan_slots
 from safr_study.data import EncodedCorpus, check_concerns, describe, encoded_corpus
 from safr_study.errors import BadInput
@@ -103,8 +105,8 @@ def check_measurable(spec: StudySpec, corpus: EncodedCorpus) -> None:
     """Refuse what the data, or the model of some trial, cannot have.
 
     Raises:
-        BadInput: an objective needs a gold rationale, or two classes; or capacity is to be measured
-            in a block that is not there.
+        BadInput: an objective needs a gold rationale, two classes, or groups of texts; or capacity
+            is to be measured in a block that is not there.
     """
     layer_place(spec.evaluation.capacity_layer).index(_fewest_blocks(spec, corpus))
     for metric in measured_objectives(spec):
@@ -113,6 +115,15 @@ def check_measurable(spec: StudySpec, corpus: EncodedCorpus) -> None:
                 "objective",
                 f"{metric.name} needs texts with a gold rationale, which {corpus.name} has not; "
                 "choose another metric, or sst2-treebank or planted",
+            )
+        groups = corpus.dev.groups
+        if "groups" in metric.measure.needs and (
+            groups is None or len(np.unique(groups)) == len(groups)
+        ):
+            raise BadInput(
+                "objective",
+                f"{metric.name} needs dev texts that belong together, which {corpus.name} has not; "
+                "name the column that they share with --group-column, or choose another metric",
             )
         if "two_classes" in metric.measure.needs and len(corpus.class_names) != 2:
             raise BadInput(

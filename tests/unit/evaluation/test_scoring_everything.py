@@ -67,6 +67,7 @@ def split() -> EncodedSplit:
         offsets=offsets,
         labels=rng.integers(0, 2, size=40),
         rationale=rng.integers(0, 2, size=offsets[-1]).astype(np.int8),
+        groups=np.arange(40) // 2,
     )
 
 

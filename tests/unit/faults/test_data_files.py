@@ -286,6 +286,37 @@ CASES: Table = {
         "text,label\na,pos\nb,neg\nc,pos \nd,POS\n",
         "the labels 'POS', 'pos' and 'pos ' differ only in case or spaces",
     ),
+    "a group column that is not there": read(
+        "x.csv",
+        GOOD,
+        "group-column: the train split has no column 'pair'",
+        *("--group-column", "pair"),
+    ),
+    "a group column without groups": read(
+        "x.csv",
+        "text,label,pair\n" + "".join(f"a {i},{i % 2},{i}\n" for i in range(40)),
+        "group-column: no two rows of a split have the same value of 'pair'",
+        *("--group-column", "pair"),
+    ),
+    "one group for all": read(
+        "x.csv",
+        "text,label,pair\n" + "".join(f"a {i},{i % 2},1\n" for i in range(40)),
+        "group-column: the groups cannot be cut so that train and dev",
+        *("--group-column", "pair"),
+    ),
+    "consistency without groups": begun(
+        {"x.csv": table(300, 300)},
+        "objective: consistency needs dev texts that belong together",
+        *("--objective", "accuracy", "--objective", "consistency"),
+    ),
+    "evidence beyond its document": folder(
+        {
+            "docs/a.txt": "two words",
+            "train.jsonl": '{"annotation_id": "a.txt", "classification": "POS", "evidences": '
+            '[[{"docid": "a.txt", "start_token": 1, "end_token": 3}]]}\n',
+        },
+        "line 1 of train.jsonl has evidence from word 1 to 3 of 2",
+    ),
     "labels that differ in case between splits": folder(
         {"train.csv": "text,label\na,pos\nb,neg\n", "dev.csv": "text,label\na,pos\nb,Neg\n"},
         "the labels 'Neg' and 'neg' differ only in case or spaces",
