@@ -40,6 +40,7 @@ def evaluate(
         Literal["remove", "unk", "attn", "gate"] | None,
         option("How tokens are deleted; else as the model's study did."),
     ] = None,
+    delete: options.Delete = None,
     capacity_layer: options.CapacityLayer = None,
     quick: Annotated[
         bool, option("Without leave-one-out, other rankings and the layers.", "--quick")
@@ -98,6 +99,7 @@ def evaluate(
         stores,
         split=split,
         mode=mode,
+        delete=delete,
         capacity_layer=capacity_layer,
         quick=quick,
         roar=plan,

@@ -9,19 +9,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from safr_study.data import EncodedSplit
+from safr_study.data import EncodedSplit, remove_tokens
 from safr_study.evaluation.capacity import TEXTS_AT_ONCE, capacity
 from safr_study.evaluation.deletion import (
     positions_in_text,
     random_scores,
     rank_tokens,
-    remove_tokens,
     take_texts,
     tokens_of,
 )
 from safr_study.evaluation.prediction import Predictor
 from safr_study.model import SafrOutput
-from safr_study.settings import PAD, CapacityLayer, Ranking, layer_place
+from safr_study.settings import CapacityLayer, Ranking, layer_place
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -50,11 +49,11 @@ def measured_scores(
         BadInput: the model has no such block.
     """
 
-    def of(output: SafrOutput, ids: Tensor) -> dict[str, Tensor]:
+    def of(output: SafrOutput) -> dict[str, Tensor]:
         rows = capacity_rows(output, layer)
         found = {}
         if "capacity" in rankings:
-            found["capacity"] = capacity(rows, ids != PAD)
+            found["capacity"] = capacity(rows, output.positions.words)
         if "norm" in rankings:
             found["norm"] = _norms(rows)
         if "keep_probability" in rankings and output.keep_probability is not None:

@@ -34,6 +34,7 @@ from safr_study.settings import (
     CorpusSpec,
     DeletionMode,
     EvaluationConfig,
+    Sides,
     everything,
     layer_place,
 )
@@ -70,6 +71,7 @@ def evaluate(
     *,
     split: SplitName = "dev",
     mode: DeletionMode | None = None,
+    delete: Sides | None = None,
     capacity_layer: CapacityLayer | None = None,
     quick: bool = False,
     roar: RoarPlan | None = None,
@@ -84,6 +86,7 @@ def evaluate(
         stores: where the registry is.
         split: ``dev`` or ``test``.
         mode: how to delete; ``None``: as the model's study did.
+        delete: words of which texts of pairs; ``None``: as there.
         capacity_layer: where capacity is measured; ``None``: as the model's study did.
         quick: without leave-one-out, the other rankings and the layers.
         roar: what to retrain, on the data's train texts; ``None``: nothing.
@@ -98,7 +101,7 @@ def evaluate(
     device = pick_device(1.0)
     with model_folder(reference, stores) as folder:
         loaded = load_model(folder, device=device)
-    asked = {"mode": mode, "capacity_layer": capacity_layer}
+    asked = {"mode": mode, "delete": delete, "capacity_layer": capacity_layer}
     given = {name: value for name, value in asked.items() if value is not None}
     config = EvaluationConfig.parse({**loaded.evaluation.model_dump(), **given})
     layer_place(config.capacity_layer).index(loaded.blocks)
@@ -107,6 +110,10 @@ def evaluate(
     texts = {"train": corpus.train, "dev": corpus.dev, "test": corpus.test}[split]
     if texts is None:
         raise BadInput("split", f"{used.dataset} has no {split} split; use dev")
+    if config.delete != "both" and not loaded.pairs:
+        raise BadInput("delete", "the model is one of single texts; leave it out")
+    if config.delete != "both" and roar is not None:
+        raise BadInput("roar", "removes words of both texts of a pair; leave --delete out")
     recorded = () if loaded.scores is None else loaded.scores.shares
     used_splits: dict[SplitName, Split] = {"train": corpus.train, "dev": corpus.dev, split: texts}
     encoded = {
@@ -147,7 +154,7 @@ def evaluate(
         preset=loaded.config.preset,
         capacity_layer=config.capacity_layer,
         draws=config.draws,
-        mode=config.mode,
+        mode=config.deletion,
         sha256=loaded.ref.sha256,
         scores=scores,
         recorded=loaded.scores,
@@ -177,6 +184,7 @@ def _encode(texts: Split, class_names: tuple[str, ...], loaded: LoadedModel) -> 
             f"({', '.join(loaded.class_names[:5])}); give data with the model's classes",
         )
     places = np.array([loaded.class_names.index(name) for name in class_names], dtype=np.int64)
-    tokens, offsets, _ = loaded.encode(texts.texts)
-    rationale = encode_rationale(texts, np.diff(offsets), WordSplitter.of(loaded.corpus))
-    return EncodedSplit(tokens, offsets, places[texts.labels], rationale, texts.groups)
+    read = loaded.encode(texts.rows)
+    rationale = encode_rationale(texts, read.kept, WordSplitter.of(loaded.corpus))
+    labels = places[texts.labels]
+    return EncodedSplit(read.tokens, read.offsets, labels, rationale, texts.groups, read.second)

@@ -131,6 +131,7 @@ def initial_model(config: TrainConfig, corpus: EncodedCorpus) -> Classifier:
             classes=classes,
             max_len=corpus.max_len,
             seed=config.seed,
+            pairs=corpus.pairs,
         )
     files = find_encoder(pieces.encoder)
     if files.sha256 != pieces.sha256:
@@ -142,6 +143,7 @@ def initial_model(config: TrainConfig, corpus: EncodedCorpus) -> Classifier:
         table=piece_table(pieces),
         seed=config.seed,
         weights=files.weights(),
+        pairs=corpus.pairs,
     )
     if config.train_encoder == "head":
         freeze_encoder(model)

@@ -105,8 +105,8 @@ def check_measurable(spec: StudySpec, corpus: EncodedCorpus) -> None:
     """Refuse what the data, or the model of some trial, cannot have.
 
     Raises:
-        BadInput: an objective needs a gold rationale, two classes, or groups of texts; or capacity
-            is to be measured in a block that is not there.
+        BadInput: an objective needs a gold rationale, two classes, pairs, or groups of texts; or
+            capacity is to be measured in a block that is not there.
     """
     layer_place(spec.evaluation.capacity_layer).index(_fewest_blocks(spec, corpus))
     for metric in measured_objectives(spec):
@@ -115,6 +115,12 @@ def check_measurable(spec: StudySpec, corpus: EncodedCorpus) -> None:
                 "objective",
                 f"{metric.name} needs texts with a gold rationale, which {corpus.name} has not; "
                 "choose another metric, or sst2-treebank or planted",
+            )
+        if "pairs" in metric.measure.needs and not corpus.pairs:
+            raise BadInput(
+                "objective",
+                f"{metric.name} needs pairs of texts, and {corpus.name} has single ones; choose "
+                "another metric, for example srs@30, or give --text-column twice",
             )
         groups = corpus.dev.groups
         if "groups" in metric.measure.needs and (
