@@ -26,7 +26,7 @@ class LayerPlace:
     name: str
     """One of ``LAYERS``."""
     block: int | None
-    """From 1; ``None``: the last."""
+    """Number of the block, from 1; ``None``: the last."""
 
     def index(self, blocks: int) -> int:
         """The block's number from 0 in a model of so many; 0 for a layer before the blocks.

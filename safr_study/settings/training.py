@@ -37,12 +37,12 @@ class ModelShape(Settings):
     gumbel_temperature: float = Field(default=1.0, gt=0.0)
     """Temperature of the hard Gumbel-softmax gate in training."""
     pooling: Pooling = "mean"
-    """With a pretrained encoder, what the classifier reads: the mean over the pieces of the words,
-    or the vector of the piece at the beginning (``cls``)."""
+    """What the classifier reads of a pretrained encoder: the mean over the pieces of the words, or
+    the vector of the piece at the beginning (``cls``)."""
     word_vector: WordVector = "mean"
-    """With a pretrained encoder, a word's vector at FFN1, before and after the activation: the mean
-    of its pieces' or that of its ``first`` piece. So it decides capacity and whatever else is
-    measured there; embedding, attention and the other layers are means always."""
+    """A word's vector at FFN1 of a pretrained encoder, before and after the activation: the mean of
+    its pieces' or that of its ``first`` piece. So it decides capacity and whatever else is measured
+    there; embedding, attention and the other layers are means always."""
 
     @model_validator(mode="after")
     def _check_sizes(self) -> Self:
@@ -104,8 +104,8 @@ class TrainConfig(Settings):
     """``auto``: training is in bfloat16 autocast on CUDA, and in float32 on the CPU.
     Penalties and measurements are float32 always."""
     train_encoder: Literal["all", "head"] = "all"
-    """With a pretrained encoder, which weights are trained: ``head`` leaves the encoder's as they
-    are, and trains the classifier and VMASK alone."""
+    """Which weights of a model over a pretrained encoder are trained: ``head`` leaves the encoder's
+    as they are, and trains the classifier and VMASK alone."""
     texts: Literal["both", "second"] = "both"
     """``second``: the words of the first text of each pair are left out, in training and ever
     after: the baseline that tells whether the pair is needed."""
