@@ -41,6 +41,7 @@ from safr_study.settings import (
     SamplerName,
     SchedulerName,
     SearchSpace,
+    Sides,
     TokenizerName,
 )
 
@@ -56,6 +57,7 @@ def search(
     trials: int = 24,
     epochs: int = 20,
     k: float = 30.0,
+    delete: Sides | None = None,
     objectives: Sequence[str] | None = None,
     sampler: SamplerName = "tpe",
     scheduler: SchedulerName = "mo-asha",
@@ -67,7 +69,7 @@ def search(
     class_weights: ClassWeights = "none",
     preset: Preset = "masked",
     precision: Precision = "auto",
-    text_column: str | None = None,
+    text_column: str | tuple[str, str] | list[str] | None = None,
     label_column: str | None = None,
     group_column: str | None = None,
     tokenizer: TokenizerName | None = None,
@@ -99,6 +101,7 @@ def search(
         trials: to finish; the baselines count.
         epochs: of a trial, at most.
         k: percent of the tokens deleted for SRS, where ``objectives`` says nothing.
+        delete: texts of a pair whose words are deleted; ``None``: both.
         objectives: names of metrics; ``None``: accuracy and SRS(k).
         sampler: the one that chooses settings.
         scheduler: the one that stops trials that others beat.
@@ -110,7 +113,7 @@ def search(
         class_weights: ``balanced``: every class has the same weight in the cross-entropy.
         preset: ``masked`` or ``reference``.
         precision: ``auto``, ``float32`` or ``bfloat16``.
-        text_column: of a file.
+        text_column: of a file; two of them: its texts are pairs.
         label_column: of a file.
         group_column: of which texts that belong together share a value.
         tokenizer: ``whitespace`` or ``words``; ``None``: ``words`` for data of your own.

@@ -12,7 +12,7 @@ import pandas as pd
 
 from safr_study.api.texts import listed_texts
 from safr_study.checkpoint.model_files import LoadedModel
-from safr_study.data import CHUNK_ROWS, SplitName
+from safr_study.data import CHUNK_ROWS, SplitName, Text, each_text
 from safr_study.errors import BadInput
 from safr_study.evaluation.text_prediction import predict_texts
 from safr_study.features.evaluate import evaluate as run_evaluation
@@ -91,18 +91,19 @@ class Model:
         """Class names by label."""
         return self.loaded.class_names
 
-    def explain(self, text: str, *, layer: str | None = None, layers: bool = False) -> Explained:
-        """Prediction and capacity per word of one text.
+    def explain(self, text: Text, *, layer: str | None = None, layers: bool = False) -> Explained:
+        """Prediction and capacity per word of one text, or of one pair.
 
         Args:
-            text: cut into words as the model's own data.
+            text: cut into words as the model's own data; for a model of pairs a tuple of two.
             layer: where capacity is measured; ``None``: as in the model's study.
             layers: measure every layer too.
 
         Raises:
             BadInput: no text, or the model has no such layer.
         """
-        if not isinstance(text, str):
+        given = each_text([text]) if isinstance(text, (str, tuple)) else [text]
+        if not all(isinstance(one, str) for one in given) or len(given) > 2:
             raise BadInput("text", f"one text is explained, not a {type(text).__name__}")
         found = explaining.explain(
             self.loaded, text, reference=self.reference, layer=layer, all_layers=layers
@@ -110,33 +111,37 @@ class Model:
         return Explained(found)
 
     def predict(
-        self, texts: Sequence[str] | pd.Series | pd.DataFrame | Dataset, *,
-        text_column: str | None = None, words: int = 0,
+        self, texts: Sequence[Text] | pd.Series | pd.DataFrame | Dataset, *,
+        text_column: str | Sequence[str] | None = None, words: int = 0,
     ) -> pd.DataFrame:  # fmt: skip
         """Predictions of several texts, each as alone, computed in batches.
 
-        Columns: ``text``, ``label``, ``probability``, ``p(CLASS)`` for each class, and ``words``,
-        if asked for: pairs of a top word and its capacity, the highest first. The index is that
-        of a Series or DataFrame.
+        Columns: ``text`` (of pairs ``first`` and ``second``), ``label``, ``probability``,
+        ``p(CLASS)`` for each class, and ``words``, if asked for: pairs of a top word and its
+        capacity, the highest first. The index is that of a Series or DataFrame.
 
         Args:
-            texts: strings, or a table; a missing one is an empty text.
-            text_column: of a table; ``None``: that of the model's training data, or a usual name.
+            texts: strings, pairs of them for a model of pairs, or a table; a missing one is an
+                empty text.
+            text_column: of a table, two for pairs; ``None``: that of the model's training data, or
+                a usual name.
             words: words of each text with the highest capacity, at most; never more than the
                 30 % that SRS(30) deletes.
 
         Raises:
             BadInput: one text instead of a list of them, a value that is no text, or no column.
         """
-        found, index = listed_texts(texts, text_column, self.loaded.corpus.text_column)
+        found, index = listed_texts(texts, text_column, self.loaded.corpus)
         chunks = [found[start : start + CHUNK_ROWS] for start in range(0, len(found), CHUNK_ROWS)]
         with computing(self.loaded.config.threads):
             parts = [predict_texts(self.loaded, chunk, words=words) for chunk in chunks]
         names = [f"p({name})" for name in self.class_names]
         shares = np.concatenate([np.zeros((0, len(names))), *(p.probabilities for p in parts)])
+        columns = ("first", "second") if self.loaded.pairs else ("text",)
+        split = zip(*(each_text([one]) for one in found), strict=True) if found else [[]] * 2
         table = pd.DataFrame(
             {
-                "text": found,
+                **dict(zip(columns, map(list, split), strict=False)),
                 "label": [label for part in parts for label in part.labels],
                 "probability": shares.max(axis=1) if len(shares) else [],
                 **dict(zip(names, shares.T, strict=True)),

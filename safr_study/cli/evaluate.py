@@ -40,6 +40,7 @@ def evaluate(
         Literal["remove", "unk", "attn", "gate"] | None,
         option("How tokens are deleted; else as the model's study did."),
     ] = None,
+    delete: options.Delete = None,
     quick: Annotated[
         bool, option("Without leave-one-out, other rankings and the layers.", "--quick")
     ] = False,
@@ -97,6 +98,7 @@ def evaluate(
         stores,
         split=split,
         mode=mode,
+        delete=delete,
         quick=quick,
         roar=plan,
         on_begin=lambda texts: progress.say(f"measuring {texts:,} texts{hint}"),

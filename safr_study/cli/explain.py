@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from safr_study.records.explanation import Explanation
+    from safr_study.records.explanation import ExplainedWord, Explanation
 
 Layer = Literal["embedding", "vmask", "attention", "ffn1_pre", "ffn1_post", "ffn2", "block"]
 """The names of ``settings.LAYERS``."""
@@ -31,6 +31,9 @@ _MOST_CLASSES = 6
 def explain(
     model: options.Model,
     text: Annotated[str, typer.Argument(help="The text; - reads standard input.", metavar="TEXT")],
+    second: Annotated[
+        str | None, typer.Argument(help="For a model of pairs the second text.", metavar="SECOND")
+    ] = None,
     html: Annotated[Path | None, option("Write one self-contained page.", dir_okay=False)] = None,
     png: Annotated[
         Path | None, option("Draw capacities, graph and interference.", dir_okay=False)
@@ -56,16 +59,19 @@ def explain(
       safr-study explain models:/safr-sst2@knee "so slow" --html page.html --layers
 
       safr-study explain model - --png figure.png < review.txt
+
+      safr-study explain models:/safr-rte@knee "A man sleeps." "Nobody sleeps."
     """
     from safr_study.features.explain import explain as explaining
     from safr_study.records.explanation import explanation_to_plain
 
-    asked = (("html", html), ("png", png), ("svg", svg))
-    files = {kind: path for kind, path in asked if path is not None}
+    wanted = (("html", html), ("png", png), ("svg", svg))
+    files = {kind: path for kind, path in wanted if path is not None}
     explaining.check_files(files)
     given = _standard_input() if text == "-" else text
     loaded = explaining.load(model, open_stores(home, tracking_uri=tracking_uri))
-    found = explaining.explain(loaded, given, reference=model, layer=layer, all_layers=layers)
+    asked = given if second is None else (given, second)
+    found = explaining.explain(loaded, asked, reference=model, layer=layer, all_layers=layers)
     written = explaining.write_files(found, files)
     if json:
         output.print_json(explanation_to_plain(found))
@@ -98,6 +104,8 @@ def _show(found: Explanation, top: int) -> None:
         console.print(_legend(found, console))
     if found.words and top:
         output.show(_top_table(found, top))
+        if found.texts is not None and found.pairs_of_words:
+            output.show(_links_table(found, top))
     for note in found.notes:
         console.print(f"note: {note}")
     source = found.source
@@ -152,6 +160,23 @@ def _legend(found: Explanation, console: Console) -> Text:
     return legend
 
 
+def _side(found: Explanation, word: ExplainedWord) -> str:
+    return "second" if found.is_second(word) else "first"
+
+
+def _links_table(found: Explanation, top: int) -> TextTable:
+    """The strongest links between the words of either text of a pair."""
+    cosine = found.view.cosine
+    return TextTable(
+        "Links between the texts, by |cosine|",
+        ("first text", "second text", ">cosine"),
+        [
+            (found.words[i].shown, found.words[j].shown, f"{cosine[i, j]:.3f}")
+            for i, j in found.strongest(top)
+        ],
+    )
+
+
 def _top_table(found: Explanation, top: int) -> TextTable:
     words = sorted(found.words, key=lambda word: word.rank)[:top]
     largest = max(word.capacity for word in words)
@@ -160,6 +185,7 @@ def _top_table(found: Explanation, top: int) -> TextTable:
         (
             str(word.rank + 1),
             word.shown,
+            *([_side(found, word)] if found.texts is not None else []),
             "█" * round(_BAR * word.capacity / (largest or 1.0)),
             f"{word.capacity:.3f}",
             *([f"{word.keep_probability:.3f}"] if word.keep_probability is not None else []),
@@ -171,6 +197,10 @@ def _top_table(found: Explanation, top: int) -> TextTable:
         f"The {len(words)} of {len(found.words)} words with the highest capacity"
         if len(words) < len(found.words)
         else "Words by capacity",
-        (">rank", "word", "", ">capacity", *([">keep"] if gate else []), "note"),
+        (
+            *(">rank", "word", *(["text"] if found.texts is not None else []), "", ">capacity"),
+            *([">keep"] if gate else []),
+            "note",
+        ),
         rows,
     )

@@ -60,7 +60,7 @@ def predict(
             file,
             out,
             open_stores(home, tracking_uri=tracking_uri),
-            text_column=text_column,
+            text_columns=text_column,
             words=words,
             force=force,
             on_chunk=lambda so_far: progress.say(_progress(so_far), rarely=True),

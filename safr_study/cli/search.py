@@ -66,6 +66,7 @@ def search(
     trials: Annotated[int, option("To finish; the baselines count.", min=1)] = 24,
     epochs: options.Epochs = 20,
     k: Annotated[float, option("Percent of the tokens deleted for SRS.")] = 30.0,
+    delete: options.Delete = None,
     objective: Annotated[
         list[str] | None,
         option(

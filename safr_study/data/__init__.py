@@ -6,6 +6,7 @@ from safr_study.data.batching import evaluation_batches as evaluation_batches
 from safr_study.data.batching import piece_lengths as piece_lengths
 from safr_study.data.batching import training_batches as training_batches
 from safr_study.data.cache import encoded_corpus as encoded_corpus
+from safr_study.data.catalogue import has_pairs as has_pairs
 from safr_study.data.catalogue import known_datasets as known_datasets
 from safr_study.data.catalogue import slugify as slugify
 from safr_study.data.catalogue import word_defaults as word_defaults
@@ -13,9 +14,12 @@ from safr_study.data.checks import check_concerns as check_concerns
 from safr_study.data.columns import MAX_LABEL as MAX_LABEL
 from safr_study.data.columns import MAX_TEXT as MAX_TEXT
 from safr_study.data.columns import checked_text as checked_text
-from safr_study.data.columns import choose_text_column as choose_text_column
+from safr_study.data.columns import choose_text_columns as choose_text_columns
+from safr_study.data.columns import column_fields as column_fields
 from safr_study.data.corpus import Corpus as Corpus
 from safr_study.data.corpus import Split as Split
+from safr_study.data.corpus import Text as Text
+from safr_study.data.corpus import each_text as each_text
 from safr_study.data.encoder_files import EncoderFiles as EncoderFiles
 from safr_study.data.encoder_files import canonical_encoder as canonical_encoder
 from safr_study.data.encoder_files import find_encoder as find_encoder
@@ -25,9 +29,7 @@ from safr_study.data.encoding import EncodedSplit as EncodedSplit
 from safr_study.data.encoding import SplitName as SplitName
 from safr_study.data.encoding import describe as describe
 from safr_study.data.encoding import encode_corpus as encode_corpus
-from safr_study.data.encoding import encode_rationale as encode_rationale
-from safr_study.data.encoding import encode_texts as encode_texts
-from safr_study.data.encoding import pack_vocabulary as pack_vocabulary
+from safr_study.data.encoding import remove_tokens as remove_tokens
 from safr_study.data.loading import canonical_dataset as canonical_dataset
 from safr_study.data.loading import load_corpus as load_corpus
 from safr_study.data.objects import keep_object as keep_object
@@ -37,8 +39,14 @@ from safr_study.data.pieces import PieceTokenizer as PieceTokenizer
 from safr_study.data.pieces import WordPieces as WordPieces
 from safr_study.data.pieces import fitting as fitting
 from safr_study.data.pieces import read_tokenizer as read_tokenizer
+from safr_study.data.pieces import special_words as special_words
 from safr_study.data.planted import planted_corpus as planted_corpus
 from safr_study.data.rows import CHUNK_ROWS as CHUNK_ROWS
 from safr_study.data.rows import text_chunks as text_chunks
+from safr_study.data.word_ids import EncodedRows as EncodedRows
+from safr_study.data.word_ids import encode_rationale as encode_rationale
+from safr_study.data.word_ids import encode_rows as encode_rows
+from safr_study.data.word_ids import encode_texts as encode_texts
+from safr_study.data.word_ids import pack_vocabulary as pack_vocabulary
 from safr_study.data.words import Word as Word
 from safr_study.data.words import WordSplitter as WordSplitter

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from safr_study.data.corpus import Ints
 from safr_study.data.encoding import EncodedSplit
+from safr_study.settings import SEP
 
 POOL_BATCHES = 50
 """Batches in a pool that is sorted by length: large enough to save padding, small enough to
@@ -24,9 +26,11 @@ class Batch:
     """Some texts of a split, padded to one length."""
 
     ids: Ints
-    """``[B, L]`` token ids, 0 = PAD; L is at least 1."""
+    """``[B, L]`` token ids, 0 = PAD, between the texts of a pair SEP; L is at least 1."""
+    words: npt.NDArray[np.bool_]
+    """``[B, L]``, true for the tokens of the split: neither PAD nor SEP."""
     lengths: Ints
-    """``[B]`` real tokens of each text; 0 for an empty one."""
+    """``[B]`` tokens of each text; 0 for an empty one."""
     labels: Ints
     """``[B]``."""
     index: Ints
@@ -71,7 +75,7 @@ def evaluation_batches(
     A batch of long texts has fewer of them, as many as ``POSITIONS`` hold. ``pieces`` as of
     `training_batches`.
     """
-    sizes = split.lengths if pieces is None else piece_lengths(split, pieces)
+    sizes = split.positions if pieces is None else piece_lengths(split, pieces)
     rows = np.argsort(sizes, kind="stable")
     start = 0
     while start < split.examples:
@@ -83,10 +87,10 @@ def evaluation_batches(
 
 
 def piece_lengths(split: EncodedSplit, pieces: Ints) -> Ints:
-    """Pieces of each text ``[N]``, of those of each word ``[V]``."""
+    """Pieces of each text ``[N]``, of those of each word ``[V]``; of a pair those of SEP too."""
     before = np.concatenate(([0], np.cumsum(pieces[split.tokens])))
     lengths: Ints = np.diff(before[split.offsets])
-    return lengths
+    return lengths if split.second is None else lengths + pieces[SEP]
 
 
 def batch_of(
@@ -97,12 +101,20 @@ def batch_of(
     ``pieces`` as of `training_batches`.
     """
     lengths = split.lengths[rows]
-    longest = max(1, int(lengths.max()))
+    longest = max(1, int(lengths.max()) + (split.second is not None))
     if pad_to is not None and pad_to < longest:
         raise ValueError(f"pad_to={pad_to} is shorter than a text of {longest} tokens")
     columns = np.arange(pad_to or longest)
     real = columns < lengths[:, None]  # [B, L]
+    places = (split.offsets[rows, None] + columns)[real]
     ids = np.zeros(real.shape, dtype=np.int64)
-    ids[real] = split.tokens[(split.offsets[rows, None] + columns)[real]]
+    words = real
+    if split.second is not None:
+        of_second = np.zeros(real.shape, dtype=np.bool_)
+        of_second[real] = split.second[places]
+        between = lengths - of_second.sum(axis=1)  # place of each pair's SEP
+        words = (columns <= lengths[:, None]) & (columns != between[:, None])
+        ids[np.arange(len(rows)), between] = SEP
+    ids[words] = split.tokens[places]
     most = None if pieces is None else max(1, int(pieces[ids].sum(axis=1).max()))
-    return Batch(ids=ids, lengths=lengths, labels=split.labels[rows], index=rows, pieces=most)
+    return Batch(ids, words, lengths, labels=split.labels[rows], index=rows, pieces=most)

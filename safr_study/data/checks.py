@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
-from safr_study.data.corpus import Concern, Corpus
+from safr_study.data.corpus import Concern, Corpus, Text, each_text
 from safr_study.errors import BadInput
 from safr_study.settings import CorpusSpec
 from safr_study.text import plural
@@ -55,11 +55,11 @@ def repeated_texts(corpus: Corpus, spec: CorpusSpec) -> dict[str, int]:
     settings ignore it. A split without any is left out.
     """
     dev, test = (
-        Counter(_keys(split.texts, spec)) if split is not None else Counter()
+        Counter(_keys(split.rows, spec)) if split is not None else Counter()
         for split in (corpus.dev, corpus.test)
     )
     shared: dict[str, set[str]] = {"dev": set(), "test": {key for key in dev if key in test}}
-    for key in _keys(corpus.train.texts, spec):
+    for key in _keys(corpus.train.rows, spec):
         for name, texts in (("dev", dev), ("test", test)):
             if key in texts:
                 shared[name].add(key)
@@ -76,10 +76,10 @@ def repeated_phrase(name: str, count: int) -> str:
     return f"{count:,} {name} {'text is' if count == 1 else 'texts are'} in {where} too"
 
 
-def _keys(texts: Iterable[str], spec: CorpusSpec) -> Iterator[str]:
-    """What the same texts have in common."""
-    for text in texts:
-        key = " ".join(text.split())
+def _keys(rows: Iterable[Text], spec: CorpusSpec) -> Iterator[str]:
+    """What the same texts, or the same pairs, have in common."""
+    for row in rows:
+        key = "\n".join(" ".join(text.split()) for text in each_text([row])).strip()
         yield key.lower() if spec.lowercase else key
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from safr_study.data.catalogue import KNOWN, KnownDataset
+from safr_study.data.catalogue import KNOWN, KnownDataset, has_pairs, pair_columns
 from safr_study.data.corpus import Corpus, Ints, Split, split_dev
 from safr_study.data.groups import read_groups
 from safr_study.data.rationale import read_rationale
@@ -45,12 +45,13 @@ def corpus_of(tables: Mapping[str, Any], spec: CorpusSpec, source: str) -> Corpu
         BadInput: columns, texts or labels that cannot be used.
     """
     train = tables["train"]
-    text = _column(train, spec.text_column, TEXT_COLUMNS, "text-column")
+    texts = text_columns(train.column_names, spec)
     label = _column(train, spec.label_column, LABEL_COLUMNS, "label-column")
-    if text == label:
+    if label in texts:
         raise BadInput("label-column", f"{label!r} is the text column too; name another one")
     for name, table in tables.items():
-        for field, column in (("text-column", text), ("label-column", label)):
+        fields = [*(("text-column", text) for text in texts), ("label-column", label)]
+        for field, column in fields:
             if column not in table.column_names:
                 raise BadInput(field, f"the {name} split has no column {column!r}: {_list(table)}")
     labels = {name: _label_names(table, label) for name, table in tables.items()}
@@ -61,11 +62,11 @@ def corpus_of(tables: Mapping[str, Any], spec: CorpusSpec, source: str) -> Corpu
         unlabelled = len(labels.pop("test"))
     known = KNOWN.get(spec.dataset)
     groups = {}
-    shared = _group_column(train, spec.group_column, known, used=(text, label))
+    shared = _group_column(train, spec.group_column, known, used=(*texts, label))
     if shared is not None:
         groups = read_groups({name: tables[name] for name in labels}, shared)
     splits: dict[str, Any] = {
-        name: _split(name, tables[name], text, label, of_split, class_names, groups.get(name))
+        name: _split(name, tables[name], texts, label, of_split, class_names, groups.get(name))
         for name, of_split in labels.items()
     }
     left_out = {
@@ -107,20 +108,69 @@ class _Header(NamedTuple):
     column_names: Sequence[str]
 
 
-def choose_text_column(names: Sequence[str], asked: str | None, trained: str | None = None) -> str:
-    """The column of the texts of a file without labels.
+def text_columns(names: Sequence[str], spec: CorpusSpec) -> tuple[str, ...]:
+    """The column of the texts of a source, or the two of pairs.
 
     Args:
         names: columns that there are.
-        asked: by the user; ``None``: ``trained`` where it is there, else one of the usual names.
-        trained: column of the texts that a model was trained on, if its user named one.
+        spec: the data set.
 
     Raises:
         BadInput: there is no such column, or none or several of the usual ones.
     """
-    if asked is None and trained in names:
-        asked = trained
-    return _column(_Header(names), asked, TEXT_COLUMNS, "text-column")
+    header = _Header(names)
+    pair = pair_columns(spec, names)
+    if pair is not None:
+        return tuple(_column(header, name, (), "text-column") for name in pair)
+    return (_column(header, spec.text_column, TEXT_COLUMNS, "text-column"),)
+
+
+def column_fields(asked: str | Sequence[str] | None) -> dict[str, str]:
+    """The fields of ``CorpusSpec`` for one text column, or for the two of pairs.
+
+    Raises:
+        BadInput: there are more than two.
+    """
+    names = [asked] if isinstance(asked, str) else list(asked or ())
+    if len(names) > 2:
+        raise BadInput(
+            "text-column",
+            f"there are {len(names)}, {', '.join(names)}; give one, or two for pairs of texts",
+        )
+    return dict(zip(("text_column", "second_column"), names, strict=False))
+
+
+def choose_text_columns(
+    names: Sequence[str], asked: Sequence[str] | None, trained: CorpusSpec | None = None
+) -> tuple[str, ...]:
+    """The column of the texts of a file without labels, or the two of pairs.
+
+    Args:
+        names: columns that there are.
+        asked: by the user; none: those of ``trained`` where they are there, else for single texts
+            one of the usual names.
+        trained: data on which the model was trained that reads the texts.
+
+    Raises:
+        BadInput: there is no such column, none or several of the usual ones, or as many as the
+            model does not take.
+    """
+    header, pairs = _Header(names), trained is not None and has_pairs(trained)
+    if asked:
+        columns = tuple(column_fields(asked).values())
+        if trained is not None and (len(columns) == 2) != pairs:
+            wanted = "pairs of texts; give two" if pairs else "single texts; give one"
+            raise BadInput("text-column", f"the model is one of {wanted}")
+        return tuple(_column(header, name, (), "text-column") for name in columns)
+    if trained is None or not pairs:
+        usual = None if trained is None else trained.text_column
+        return (_column(header, usual if usual in names else None, TEXT_COLUMNS, "text-column"),)
+    found = pair_columns(trained, names)
+    if found is None or not set(found) <= set(names):
+        raise BadInput(
+            "text-column", f"the model is one of pairs: {_list(header)}; give --text-column twice"
+        )
+    return found
 
 
 def checked_text(value: Any, where: str, *, numbers: bool = True) -> str:
@@ -178,7 +228,7 @@ def _values(table: Any, column: str) -> list[Any]:
 def _split(
     name: str,
     table: Any,
-    text_column: str,
+    text_columns: Sequence[str],
     label_column: str,
     labels: Sequence[str | None],
     class_names: tuple[str, ...],
@@ -203,15 +253,21 @@ def _split(
             f"the {name} split has labels that train lacks: {', '.join(strangers[:5])}; "
             "add training examples of them or drop the rows",
         )
-    texts = _texts(table, text_column, name)
-    rationale = read_rationale(table, texts, name, used=(text_column, label_column))
+    texts, *seconds = (_texts(table, column, name) for column in text_columns)
+    # The words of a pair are those of its first text, then those of its second.
+    whole = [" ".join(row) for row in zip(texts, *seconds, strict=True)]
+    rationale = read_rationale(table, whole, name, used=(*text_columns, label_column))
     # Rows without a label have any number here, and are dropped.
     numbers = np.array([ids.get(str(label), 0) for label in labels], dtype=np.int64)
-    split = Split(texts, numbers, rationale, groups).take(np.array(kept, dtype=np.int64))
-    if not any(text.strip() for text in split.texts):
-        raise BadInput(
-            "text-column", f"all texts of the {name} split are empty; name another column or file"
-        )
+    every = Split(texts, numbers, rationale, groups, seconds[0] if seconds else None)
+    split = every.take(np.array(kept, dtype=np.int64))
+    for column, given in zip(text_columns, (split.texts, split.seconds or ()), strict=False):
+        if not any(text.strip() for text in given):
+            of_column = f" in {column!r}" if seconds else ""
+            raise BadInput(
+                "text-column",
+                f"all texts of the {name} split are empty{of_column}; name another column or file",
+            )
     return split
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,6 +16,8 @@ DEV_SHARE = 0.2
 _DEV_STREAM, _LIMIT_STREAM = 1, 2
 Ints = npt.NDArray[np.int64]
 Marks = npt.NDArray[np.int8]
+Text = str | tuple[str, str]
+"""A text, or a pair of them."""
 Permission = Literal["allow_small", "allow_duplicates"]
 """Fields of `CorpusSpec`, and options of ``search``, that let a study of doubtful data begin."""
 
@@ -29,14 +31,38 @@ class Split:
     labels: Ints
     """``[N]``, each in 0..C-1."""
     rationale: list[Marks] | None = None
-    """Marks of each text, one per white-space token: 1 = evidence for the label."""
+    """Marks of each text, one per white-space token: 1 = evidence for the label; of a pair, those
+    of the first text, then those of the second."""
     groups: Ints | None = None
     """``[N]``: texts that belong together have the same number."""
+    seconds: list[str] | None = None
+    """The second text of each pair, of which ``texts`` has the first; ``None``: single texts."""
 
     @property
     def examples(self) -> int:
-        """Number of texts."""
+        """Number of texts, or of pairs."""
         return len(self.texts)
+
+    @property
+    def rows(self) -> Sequence[Text]:
+        """The texts, or the pairs."""
+        if self.seconds is None:
+            return self.texts
+        return list(zip(self.texts, self.seconds, strict=True))
+
+    @property
+    def each(self) -> list[str]:
+        """Every text: of pairs the first and the second, then those of the next pair."""
+        return each_text(self.rows)
+
+    @property
+    def rationale_of_each(self) -> list[Marks] | None:
+        """The marks of every text, in the order of ``each``."""
+        if self.rationale is None or self.seconds is None:
+            return self.rationale
+        words = [len(text.split()) for text in self.texts]
+        rows = zip(self.rationale, words, strict=True)
+        return [part for marks, first in rows for part in (marks[:first], marks[first:])]
 
     def take(self, rows: Ints) -> Split:
         """The given rows, in the given order."""
@@ -45,6 +71,7 @@ class Split:
             labels=self.labels[rows],
             rationale=None if self.rationale is None else [self.rationale[row] for row in rows],
             groups=None if self.groups is None else self.groups[rows],
+            seconds=None if self.seconds is None else [self.seconds[row] for row in rows],
         )
 
 
@@ -86,6 +113,11 @@ class Corpus:
     """Texts of dev that are in train too, and of test in train or dev, likewise."""
     concerns: tuple[Concern, ...] = ()
     """What is doubtful about data of the user's own, before limits."""
+
+
+def each_text(rows: Iterable[Text]) -> list[str]:
+    """Every text: of pairs the first and the second, then those of the next pair."""
+    return [text for row in rows for text in ((row,) if isinstance(row, str) else row)]
 
 
 def split_dev(train: Split, class_names: tuple[str, ...], seed: int) -> tuple[Split, Split]:

@@ -65,9 +65,9 @@ class EncoderFiles:
     shape: EncoderShape
     _tokenizer: Tokenizer
 
-    def tokenizer(self) -> PieceTokenizer:
-        """A new tokenizer that has met no word."""
-        return PieceTokenizer(self._tokenizer, self.shape)
+    def tokenizer(self, *, pairs: bool = False) -> PieceTokenizer:
+        """A new tokenizer that has met no word, for single texts or for pairs."""
+        return PieceTokenizer(self._tokenizer, self.shape, pairs=pairs)
 
     @cached_property
     def sha256(self) -> str:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from safr_study.data import EncodedSplit, evaluation_batches
 from safr_study.evaluation.gates import gate_openness
 from safr_study.model import Classifier, of_encoder, piece_counts
-from safr_study.settings import PAD, EvaluationConfig
+from safr_study.settings import EvaluationConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +50,14 @@ def measure_dev(
             ids = torch.from_numpy(batch.ids).to(device)
             labels = torch.from_numpy(batch.labels).to(device)
             output = model(ids, **of_encoder(model, pieces=batch.pieces))
-            real = ids != PAD
+            words = output.positions.words
             keep = output.keep_probability
             norms = torch.linalg.vector_norm(output.masked_embeddings, dim=-1)
             totals[0] += (output.logits.argmax(dim=1) == labels).sum()
             totals[1] += F.cross_entropy(output.logits, labels, reduction="sum")
             if keep is not None:
-                totals[2] += (keep * real).sum(dtype=torch.float64)
-            totals[3] += (norms * real).sum(dtype=torch.float64)
+                totals[2] += (keep * words).sum(dtype=torch.float64)
+            totals[3] += (norms * words).sum(dtype=torch.float64)
     right, loss, kept, norm = totals.tolist()
     tokens = len(split.tokens)
     return DevMeasures(

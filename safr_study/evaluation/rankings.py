@@ -9,19 +9,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from safr_study.data import EncodedSplit
+from safr_study.data import EncodedSplit, remove_tokens
 from safr_study.evaluation.capacity import TEXTS_AT_ONCE, capacity
 from safr_study.evaluation.deletion import (
     positions_in_text,
     random_scores,
     rank_tokens,
-    remove_tokens,
     take_texts,
     tokens_of,
 )
 from safr_study.evaluation.prediction import Predictor
 from safr_study.model import SafrOutput
-from safr_study.settings import PAD, CapacityLayer, Ranking
+from safr_study.settings import CapacityLayer, Ranking
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -49,11 +48,11 @@ def measured_scores(
         TrialFailure: a logit or a score is not finite.
     """
 
-    def of(output: SafrOutput, ids: Tensor) -> dict[str, Tensor]:
+    def of(output: SafrOutput) -> dict[str, Tensor]:
         rows: Tensor = getattr(output, layer)[-1]
         found = {}
         if "capacity" in rankings:
-            found["capacity"] = capacity(rows, ids != PAD)
+            found["capacity"] = capacity(rows, output.positions.words)
         if "norm" in rankings:
             found["norm"] = _norms(rows)
         if "keep_probability" in rankings and output.keep_probability is not None:

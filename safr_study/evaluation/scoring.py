@@ -17,7 +17,6 @@ from safr_study.evaluation.agreement import rationale_agreement
 from safr_study.evaluation.classification import class_measures, group_consistency
 from safr_study.evaluation.deletion import (
     deletion_counts,
-    rank_tokens,
     sample_rows,
     take_texts,
     tokens_of,
@@ -34,7 +33,7 @@ from safr_study.evaluation.srs import Deleted, delete_and_score
 from safr_study.evaluation.superposition import SuperpositionMeter
 from safr_study.model import Classifier, SafrClassifier, SafrOutput
 from safr_study.records import LayerMeasures, Measure, Scores
-from safr_study.settings import CURVE_SHARES, PAD, EvaluationConfig, Preset, Ranking, Wanted, at_k
+from safr_study.settings import CURVE_SHARES, EvaluationConfig, Preset, Ranking, Wanted, at_k
 
 Floats = NDArray[np.float64]
 _CURVE = tuple(share for share in CURVE_SHARES if share)
@@ -96,6 +95,9 @@ def evaluate_model(
     recomputed = None
     if config.recompute and want.shares:
         most = deletion_counts(split.lengths, max(want.shares))
+        if config.delete != "both" or (want.sides and split.second is not None):
+            # How many of a text's top tokens are on a side is known when all are ranked.
+            most = split.lengths
         recomputed = recomputed_ranks(predictor, split, most, config.capacity_layer)
     measuring = _Measuring(predictor, split, config, logits, tokens, recomputed, train_counts)
     deleted = {k: measuring.deletion(k, want) for k in sorted(set(want.shares))}
@@ -107,8 +109,10 @@ def evaluate_model(
     of_classes, confusion = class_measures(logits, split.labels)
     values |= of_classes
     values |= group_consistency(right, split.groups)
-    for one in deleted.values():
+    for k, one in deleted.items():
         values |= one.values
+        if want.sides and split.second is not None:
+            values |= measuring.sides(k)
     values |= _of_curve(values)
     keep = tokens.get("keep_probability")
     openness = gate_openness(None if keep is None else float(keep.sum()), len(split.tokens))
@@ -122,7 +126,7 @@ def evaluate_model(
         split=split_name,
         examples=split.examples,
         values=values,
-        mode=config.mode,
+        mode=config.deletion,
         rankings=by_ranking,
         superposition=measuring.superposition() if want.superposition else (),
         confusion=confusion,
@@ -151,17 +155,28 @@ class _Measuring:
 
     def deletion(self, k: float, want: Wanted, scores: Floats | None = None) -> Deleted:
         """Delete the top k by these scores, by capacity where there are none."""
-        ranks = rank_tokens(self.capacities if scores is None else scores, self.split.offsets)
         removed = self.recomputed if scores is None else None
         return delete_and_score(
             self.predictor,
             self.split,
             self.config,
             want,
-            ranks=ranks,
+            scores=self.capacities if scores is None else scores,
             k=k,
             full=self.logits,
             removed=removed,
+        )
+
+    def sides(self, k: float) -> dict[str, Measure]:
+        """Delete the top k by capacity of either side of pairs."""
+        turns = self.recomputed
+        return srs.srs_by_side(
+            self.predictor,
+            self.split,
+            self.config,
+            scores=self.capacities if turns is None else -turns.astype(np.float64),
+            k=k,
+            full=self.logits,
         )
 
     def rankings(self, want: Wanted) -> dict[str, dict[str, Measure]]:
@@ -210,8 +225,8 @@ class _Measuring:
         size = int(self.config.sample_tokens / max(1.0, float(lengths.mean())))
         texts = take_texts(self.split, self._sample(max(1, size)))
 
-        def add(output: SafrOutput, ids: Tensor) -> Mapping[str, Tensor]:
-            meter.add(output, ids != PAD)
+        def add(output: SafrOutput) -> Mapping[str, Tensor]:
+            meter.add(output, output.positions.words)
             return {}
 
         self.predictor.measure(texts, add)

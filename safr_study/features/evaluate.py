@@ -29,7 +29,7 @@ from safr_study.features.roar import (
 )
 from safr_study.features.study_base.stores import Stores, model_folder
 from safr_study.records import Scores
-from safr_study.settings import CorpusSpec, DeletionMode, everything
+from safr_study.settings import CorpusSpec, DeletionMode, Sides, everything
 from safr_study.training import computing, pick_device
 
 
@@ -63,6 +63,7 @@ def evaluate(
     *,
     split: SplitName = "dev",
     mode: DeletionMode | None = None,
+    delete: Sides | None = None,
     quick: bool = False,
     roar: RoarPlan | None = None,
     on_begin: Callable[[int], None] = lambda _: None,
@@ -76,6 +77,7 @@ def evaluate(
         stores: where the registry is.
         split: ``dev`` or ``test``.
         mode: how to delete; ``None``: as the model's study did.
+        delete: words of which texts of pairs; ``None``: as there.
         quick: without leave-one-out, the other rankings and the layers.
         roar: what to retrain, on the data's train texts; ``None``: nothing.
         on_begin: called with the number of texts, once model and data are there.
@@ -95,8 +97,12 @@ def evaluate(
     if texts is None:
         raise BadInput("split", f"{used.dataset} has no {split} split; use dev")
     config = loaded.evaluation
-    if mode is not None:
-        config = config.model_copy(update={"mode": mode})
+    asked = {"mode": mode, "delete": delete}
+    config = config.model_copy(update={n: value for n, value in asked.items() if value is not None})
+    if config.delete != "both" and not loaded.pairs:
+        raise BadInput("delete", "the model is one of single texts; leave it out")
+    if config.delete != "both" and roar is not None:
+        raise BadInput("roar", "removes words of both texts of a pair; leave --delete out")
     recorded = () if loaded.scores is None else loaded.scores.shares
     used_splits: dict[SplitName, Split] = {"train": corpus.train, "dev": corpus.dev, split: texts}
     encoded = {
@@ -137,7 +143,7 @@ def evaluate(
         preset=loaded.config.preset,
         capacity_layer=config.capacity_layer,
         draws=config.draws,
-        mode=config.mode,
+        mode=config.deletion,
         sha256=loaded.ref.sha256,
         scores=scores,
         recorded=loaded.scores,
@@ -167,6 +173,7 @@ def _encode(texts: Split, class_names: tuple[str, ...], loaded: LoadedModel) -> 
             f"({', '.join(loaded.class_names[:5])}); give data with the model's classes",
         )
     places = np.array([loaded.class_names.index(name) for name in class_names], dtype=np.int64)
-    tokens, offsets, _ = loaded.encode(texts.texts)
-    rationale = encode_rationale(texts, np.diff(offsets), WordSplitter.of(loaded.corpus))
-    return EncodedSplit(tokens, offsets, places[texts.labels], rationale, texts.groups)
+    read = loaded.encode(texts.rows)
+    rationale = encode_rationale(texts, read.kept, WordSplitter.of(loaded.corpus))
+    labels = places[texts.labels]
+    return EncodedSplit(read.tokens, read.offsets, labels, rationale, texts.groups, read.second)

@@ -6,6 +6,8 @@
 
 The unit is the word (definitions, section 7): a word's pieces share its gate, its vector in a layer
 is the mean of theirs, and its attention to a word the mean over its pieces of the sum over those.
+A pair of texts is read as the encoder reads pairs: the pieces of SEP, its word between the two, are
+special ones, and what comes after them has segment 1 where the encoder has segments.
 
 Shapes: V words, B texts, L words of the longest text, P pieces of the longest with the two special
 ones, E width, D neurons of FFN1, H heads, C classes.
@@ -27,10 +29,11 @@ from torch import Tensor, nn
 
 from safr_study.model.attention import INVISIBLE_SCORE, MASKED_SCORE
 from safr_study.model.kernels.onednn import Linear
+from safr_study.model.positions import Positions, positions_of, segments
 from safr_study.model.safr import SafrOutput
 from safr_study.model.transformer import dropout, noise_of
 from safr_study.model.vmask import VMask, gates
-from safr_study.settings import PAD, EncoderShape, ModelShape
+from safr_study.settings import EncoderShape, ModelShape
 
 SPECIAL = 2
 """Pieces of a text that are of no word: its beginning and its end."""
@@ -212,16 +215,24 @@ class PretrainedClassifier(nn.Module):
         shape: VMASK's sizes and the gate's temperature; its other fields are the encoder's.
         classes: C.
         table: pieces of each word; can be replaced by another for other texts.
+        pairs: whether texts are pairs, with SEP between the two.
     """
 
     _offsets: Tensor
     _pieces: Tensor
 
     def __init__(
-        self, encoder: EncoderShape, shape: ModelShape, *, classes: int, table: PieceTable
+        self,
+        encoder: EncoderShape,
+        shape: ModelShape,
+        *,
+        classes: int,
+        table: PieceTable,
+        pairs: bool = False,
     ) -> None:
         super().__init__()
         self.shape = encoder
+        self.pairs = pairs
         self.register_buffer("_offsets", table.offsets, persistent=False)
         self.register_buffer("_pieces", table.pieces, persistent=False)
         self.gumbel_temperature = shape.gumbel_temperature
@@ -266,6 +277,7 @@ class PretrainedClassifier(nn.Module):
             inner: whether the blocks' values are wanted; a pass without needs less time and memory.
         """
         noise = noise_of(self, noise)
+        placed = positions_of(ids, pairs=self.pairs)
         at = self._laid_out(ids, pieces, shown)
         embedded = self.embedding(at.pieces)  # [B, P, E]
         if scale is not None:
@@ -275,13 +287,17 @@ class PretrainedClassifier(nn.Module):
         if self.vmask is not None:
             log_odds = self.vmask(words).to(words.dtype)
             keep, drawn = gates(
-                log_odds, ids != PAD, temperature=self.gumbel_temperature, noise=noise
+                log_odds,
+                placed.real,
+                temperature=self.gumbel_temperature,
+                noise=noise,
+                between=placed.between,
             )
             gate = drawn if gate is None else drawn * gate
         masked = words if gate is None else words * gate[..., None]
         if gate is not None:
             embedded = embedded * at.pieces_of(gate.to(words.dtype), 1.0)[..., None]
-        x = self._placed(embedded, noise)
+        x = self._placed(embedded, at, placed, noise)
         seen = at.real if visible is None else at.real & at.pieces_of(visible, True)
         hidden = torch.where(at.real, 0.0, MASKED_SCORE).to(x.dtype)
         if visible is not None:
@@ -291,12 +307,11 @@ class PretrainedClassifier(nn.Module):
             values = layer(x, hidden, noise, inner=inner)
             x = values.block
             blocks += [values] if inner else []
-        logits = self.fc(self._pooled(x, at, visible))
+        logits = self.fc(self._pooled(x, at, placed, visible))
         kinds = zip(*blocks, strict=True) if inner else [()] * len(EncoderValues._fields)
         attention, *of_words = (_ByWord(at, tuple(kind)) for kind in kinds)
-        return SafrOutput(
-            logits, words, masked, keep, _AttentionByWord(at, attention.values), *of_words
-        )
+        by_word = _AttentionByWord(at, attention.values)
+        return SafrOutput(placed, logits, words, masked, keep, by_word, *of_words)
 
     @property
     def table(self) -> PieceTable:
@@ -332,18 +347,24 @@ class PretrainedClassifier(nn.Module):
         real = number <= lengths
         return _Layout(torch.where(of_word, found, special), real, word, counts)
 
-    def _placed(self, embedded: Tensor, noise: torch.Generator | None) -> Tensor:
+    def _placed(
+        self, embedded: Tensor, at: _Layout, placed: Positions, noise: torch.Generator | None
+    ) -> Tensor:
         """The input of the first block ``[B, P, E]``."""
         first = self.shape.first_position
         x = embedded + self.position.weight[first : first + embedded.shape[1]]
-        if self.segment is not None:
+        if self.segment is not None and placed.between is not None and self.shape.has_sides:
+            between = at.pieces_of(placed.between, False)
+            after = (between.cumsum(dim=1) > 0) & ~between
+            x = x + segments(after, self.segment.weight)
+        elif self.segment is not None:
             x = x + self.segment.weight[0]
         x = dropout(self.norm(x), self.shape.dropout, noise)
         return x if self.project is None else self.project(x)
 
-    def _pooled(self, x: Tensor, at: _Layout, visible: Tensor | None) -> Tensor:
+    def _pooled(self, x: Tensor, at: _Layout, placed: Positions, visible: Tensor | None) -> Tensor:
         """Mean ``[B, E]`` over the pieces of the words that are seen; 0 without any."""
-        seen = torch.ones_like(at.counts, dtype=torch.bool) if visible is None else visible
+        seen = placed.words if visible is None else placed.words & visible
         shares = at.pieces_of(seen.to(x.dtype), 0.0)
         shares = shares / shares.sum(dim=1, keepdim=True).clamp(min=1)
         return torch.bmm(shares[:, None], x)[:, 0]
@@ -357,6 +378,7 @@ def build_pretrained(
     table: PieceTable,
     seed: int,
     weights: Mapping[str, Tensor],
+    pairs: bool = False,
 ) -> PretrainedClassifier:
     """A float32 model on the CPU, in training mode, with an encoder's weights.
 
@@ -369,9 +391,10 @@ def build_pretrained(
         table: pieces of each word.
         seed: at least 0.
         weights: by name; all but those of classifier and VMASK.
+        pairs: whether texts are pairs.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        model = PretrainedClassifier(encoder, shape, classes=classes, table=table)
+        model = PretrainedClassifier(encoder, shape, classes=classes, table=table, pairs=pairs)
     model.load_state_dict({**model.state_dict(), **weights})
     return model

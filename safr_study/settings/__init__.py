@@ -29,8 +29,10 @@ from safr_study.settings.parameters import Value as Value
 from safr_study.settings.parameters import exists as exists
 from safr_study.settings.space import Baseline as Baseline
 from safr_study.settings.space import SearchSpace as SearchSpace
+from safr_study.settings.space import second_only as second_only
 from safr_study.settings.space import trial_config as trial_config
 from safr_study.settings.study import PAD as PAD
+from safr_study.settings.study import SEP as SEP
 from safr_study.settings.study import STUDY_NAME_PATTERN as STUDY_NAME_PATTERN
 from safr_study.settings.study import UNK as UNK
 from safr_study.settings.study import CapacityLayer as CapacityLayer
@@ -41,6 +43,8 @@ from safr_study.settings.study import Resources as Resources
 from safr_study.settings.study import SamplerName as SamplerName
 from safr_study.settings.study import SchedulerConfig as SchedulerConfig
 from safr_study.settings.study import SchedulerName as SchedulerName
+from safr_study.settings.study import Side as Side
+from safr_study.settings.study import Sides as Sides
 from safr_study.settings.study import StudySpec as StudySpec
 from safr_study.settings.study import TokenizerName as TokenizerName
 from safr_study.settings.training import ClassWeights as ClassWeights

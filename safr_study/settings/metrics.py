@@ -39,10 +39,11 @@ Need = Literal[
     "rationale",
     "superposition",
     "two_classes",
+    "pairs",
     "groups",
 ]
 """What a metric takes in addition to one pass over the texts and one for each k, and what it asks
-of the data: a gold rationale, two classes, texts that belong together."""
+of the data: a gold rationale, two classes, pairs of texts, texts that belong together."""
 _PERCENT = re.compile(r"[1-9]\d{0,2}(\.\d+)?\Z", re.ASCII)
 """One way to write a number, as it becomes a name."""
 POINTS = "points"
@@ -90,6 +91,8 @@ class Wanted:
     """Bottom deletions, for contrast."""
     alone: bool = False
     """The top tokens alone, for sufficiency."""
+    sides: bool = False
+    """Deletions on either side of pairs."""
     leave_one_out: bool = False
     """Kendall's tau on the sample of texts."""
     superposition: bool = False
@@ -118,6 +121,7 @@ def everything(shares: Iterable[float] = (), *, quick: bool = False) -> Wanted:
         random=True,
         bottom=True,
         alone=True,
+        sides=True,
         leave_one_out=not quick,
         superposition=not quick,
         agreements=("capacity",) if quick else ("capacity", *CONTROLS),
@@ -170,6 +174,8 @@ def _present(classes: Sequence[int]) -> int:
 
 AT_K: dict[str, Metric] = {
     "srs": Metric("SRS", POINTS, True, 0.0),
+    "srs_first": Metric("SRS of the first text", POINTS, True, 0.0, ("pairs",)),
+    "srs_second": Metric("SRS of the second text", POINTS, True, 0.0, ("pairs",)),
     "srs_excess": Metric("SRS excess", POINTS, True, 0.0, ("random",)),
     "contrast": Metric("contrast", POINTS, True, 0.0, ("bottom",)),
     "headroom": Metric("headroom", "", True, 0.0, ("random",)),
@@ -272,6 +278,7 @@ def wanted(names: Iterable[str]) -> Wanted:
         random="random" in needs,
         bottom="bottom" in needs,
         alone="alone" in needs,
+        sides="pairs" in needs,
         leave_one_out="leave_one_out" in needs,
         superposition="superposition" in needs,
         agreements=("capacity",) if "rationale" in needs else (),

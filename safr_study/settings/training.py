@@ -45,6 +45,8 @@ class ModelShape(Settings):
 class Penalties(Settings):
     """Weights and forms of the regularisers (``None`` without VMASK)."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"interaction_pairs"})
+
     lambda_imp: float | None = Field(default=0.0, ge=0.0)
     """Weight of the importance loss: monosemantic important tokens."""
     lambda_inter: float | None = Field(default=0.0, ge=0.0)
@@ -55,12 +57,15 @@ class Penalties(Settings):
     """Attention interference: A A^T, or its square as in the paper's equation."""
     interaction_scale: Literal["cell", "row"] = "cell"
     """``row`` multiplies by n - 1 per text, so that lambda_inter does not depend on length."""
+    interaction_pairs: Literal["all", "across"] = "all"
+    """``across``: the interaction loss takes those pairs of words alone that have one in either
+    text of a pair; ``row`` then multiplies by the mean number of partners of a word."""
 
 
 class TrainConfig(Settings):
     """Everything that decides the numbers of one training run, in addition to the corpus."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"class_weights", "warmup", "decay"})
+    later: ClassVar[frozenset[str]] = frozenset({"class_weights", "texts", "warmup", "decay"})
 
     preset: Preset = "masked"
     """Padding-aware semantics, or those of the authors' released code."""
@@ -85,6 +90,9 @@ class TrainConfig(Settings):
     precision: Precision = "auto"
     """``auto``: training is in bfloat16 autocast on CUDA, and in float32 on the CPU.
     Penalties and measurements are float32 always."""
+    texts: Literal["both", "second"] = "both"
+    """``second``: the words of the first text of each pair are left out, in training and ever
+    after: the baseline that tells whether the pair is needed."""
     class_weights: ClassWeights = "none"
     """``balanced``: in the cross-entropy a text of class c weighs n / (C n_c), so that all classes
     have the same weight in an epoch; n_c of the n training texts are of c, one of C classes."""

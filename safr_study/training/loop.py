@@ -124,6 +124,7 @@ def initial_model(config: TrainConfig, corpus: EncodedCorpus) -> Classifier:
             classes=classes,
             max_len=corpus.max_len,
             seed=config.seed,
+            pairs=corpus.pairs,
         )
     files = find_encoder(pieces.encoder)
     if files.sha256 != pieces.sha256:
@@ -135,6 +136,7 @@ def initial_model(config: TrainConfig, corpus: EncodedCorpus) -> Classifier:
         table=piece_table(pieces),
         seed=config.seed,
         weights=files.weights(),
+        pairs=corpus.pairs,
     )
 
 

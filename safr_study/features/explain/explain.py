@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from safr_study.checkpoint.model_files import LoadedModel, load_model
-from safr_study.data import MAX_TEXT
+from safr_study.data import MAX_TEXT, Text, each_text
 from safr_study.errors import BadInput
 from safr_study.evaluation.explanation import explain_text
 from safr_study.features.explain.page import explanation_page
@@ -39,23 +39,24 @@ def load(reference: str, stores: Stores) -> LoadedModel:
 
 def explain(
     loaded: LoadedModel,
-    text: str,
+    text: Text,
     *,
     reference: str,
     layer: str | None = None,
     all_layers: bool = False,
 ) -> Explanation:
-    """The prediction for a text, and its words' numbers, as `explain_text` gives them.
+    """The prediction for a text or a pair, and its words' numbers, as `explain_text` gives them.
 
     Raises:
         BadInput: the model has no such layer, or the text is no text.
     """
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise BadInput("text", "is not valid UTF-8; save or type it in that encoding") from None
-    if len(text) > MAX_TEXT:
-        raise BadInput("text", f"has {len(text):,} characters; give {MAX_TEXT:,} or less")
+    for one in each_text([text]):
+        try:
+            one.encode()
+        except UnicodeEncodeError:
+            raise BadInput("text", "is not valid UTF-8; save or type it in that encoding") from None
+        if len(one) > MAX_TEXT:
+            raise BadInput("text", f"has {len(one):,} characters; give {MAX_TEXT:,} or less")
     with computing(loaded.config.threads):
         return explain_text(loaded, text, reference=reference, layer=layer, all_layers=all_layers)
 

@@ -104,7 +104,7 @@ def check_measurable(spec: StudySpec, corpus: EncodedCorpus) -> None:
     """Refuse an objective that the data cannot have.
 
     Raises:
-        BadInput: it needs a gold rationale, two classes, or groups of texts.
+        BadInput: it needs a gold rationale, two classes, pairs, or groups of texts.
     """
     for metric in measured_objectives(spec):
         if "rationale" in metric.measure.needs and corpus.dev.rationale is None:
@@ -112,6 +112,12 @@ def check_measurable(spec: StudySpec, corpus: EncodedCorpus) -> None:
                 "objective",
                 f"{metric.name} needs texts with a gold rationale, which {corpus.name} has not; "
                 "choose another metric, or sst2-treebank or planted",
+            )
+        if "pairs" in metric.measure.needs and not corpus.pairs:
+            raise BadInput(
+                "objective",
+                f"{metric.name} needs pairs of texts, and {corpus.name} has single ones; choose "
+                "another metric, for example srs@30, or give --text-column twice",
             )
         groups = corpus.dev.groups
         if "groups" in metric.measure.needs and (

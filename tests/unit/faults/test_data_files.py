@@ -68,9 +68,33 @@ def link(target: str) -> Callable[[Path], object]:
     return lambda folder: (folder / "data.csv").symlink_to(target)
 
 
+TWO = ("--text-column", "a", "--text-column")
+PAIRS = "a,b,label\n" + "".join(f"some words {i},other {i},{i % 2}\n" for i in range(500))
 WHOLE = parquet(text=["a b", "c d", "e f", "g h"] * 50, label=[0, 1, 0, 1] * 50)
 CASES: Table = {
     "an empty file": read("x.csv", "", "x.csv is empty; give"),
+    "three text columns": read(
+        "x.csv",
+        PAIRS,
+        "text-column: there are 3, a, b, b; give one, or two",
+        *TWO,
+        "b",
+        "--text-column",
+        "b",
+    ),
+    "two equal text columns": read("x.csv", PAIRS, "'a' is given as both text columns", *TWO, "a"),
+    "no second text column": read("x.csv", PAIRS, "there is no column 'c': the columns", *TWO, "c"),
+    "second texts that are all empty": read(
+        "x.csv", "a,b,label\n" + "x y,,0\nz,,1\n" * 9, "split are empty in 'b'", *TWO, "b"
+    ),
+    "pairs as the authors' code": begun(
+        {"x.csv": PAIRS},
+        "preset: the authors' code has no pairs",
+        *TWO,
+        "b",
+        "--preset",
+        "reference",
+    ),
     "a header alone": read("x.csv", "text,label\n", "x.csv has no rows"),
     "blank lines alone": read("x.csv", "\n\n\n", "cannot be read as csv"),
     "a row with a field too many": read(

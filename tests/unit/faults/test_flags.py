@@ -80,6 +80,10 @@ OURS: Table = {
     "an objective that is given twice": search(
         *("--objective", "srs@30", "--objective", "srs@30.0"), says="repeat"
     ),
+    "an objective of pairs": search(
+        *("--objective", "accuracy", "--objective", "srs_first@30"), says="needs pairs of texts"
+    ),
+    "a side of one text": search("--delete", "first", says="delete: there is one text"),
     "a k of nothing": search("--k", "0", says="objective: 'srs@0'"),
     "a k that is no number": search("--k", "nan", says="objective: 'srs@nan'"),
     "a k without end": search("--k", "inf", says="objective: 'srs@inf'"),

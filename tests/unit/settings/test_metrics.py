@@ -142,6 +142,7 @@ def test_what_is_measured_is_what_the_objectives_need() -> None:
     assert wanted(["headroom@20"]) == Wanted(shares=(0.2,), random=True)
     assert wanted(["contrast@30", "srs@30"]) == Wanted(shares=(0.3,), bottom=True)
     assert wanted(["sufficiency@40"]) == Wanted(shares=(0.4,), alone=True)
+    assert wanted(["srs_first@30"]) == Wanted(shares=(0.3,), sides=True)
     assert wanted(["srs_auc"]) == Wanted(shares=CURVE)
     assert wanted(["srs_excess_auc", "srs@25"]) == Wanted(
         shares=tuple(sorted((*CURVE, 0.25))), random=True
@@ -158,6 +159,7 @@ def test_what_is_measured_is_what_the_objectives_need() -> None:
         random=True,
         bottom=True,
         alone=True,
+        sides=True,
         leave_one_out=True,
         superposition=True,
         agreements=("capacity",),
