@@ -35,6 +35,7 @@ from safr_study.features.search.search import search as run_search
 from safr_study.features.study_base.results import list_studies, load_result
 from safr_study.features.study_base.stores import open_stores
 from safr_study.settings import (
+    CapacityLayer,
     ClassWeights,
     Precision,
     Preset,
@@ -65,6 +66,7 @@ def search(
     warm_start: str | None = None,
     time_budget: float | str | None = None,
     epoch_budget: int | None = None,
+    capacity_layer: CapacityLayer | None = None,
     seed: int = 0,
     class_weights: ClassWeights = "none",
     preset: Preset = "masked",
@@ -109,6 +111,8 @@ def search(
         warm_start: a study over the same space, from which the sampler learns.
         time_budget: seconds, or for example ``"2h"``.
         epoch_budget: begin no trial after so many epochs in all.
+        capacity_layer: ``ffn1_pre_relu`` or ``ffn1_post_relu``, with ``:N`` of block N from 1;
+            ``None``: ``ffn1_pre_relu`` of the last block.
         seed: of the sampler and of every training.
         class_weights: ``balanced``: every class has the same weight in the cross-entropy.
         preset: ``masked`` or ``reference``.

@@ -21,7 +21,7 @@ from safr_study.features.study_base.stores import Stores
 from safr_study.records.explanation import Explanation
 from safr_study.records.metric_values import metrics_table
 from safr_study.render.html import explanation_html
-from safr_study.settings import CorpusSpec
+from safr_study.settings import CapacityLayer, CorpusSpec
 from safr_study.training import computing
 
 if TYPE_CHECKING:
@@ -96,7 +96,8 @@ class Model:
 
         Args:
             text: cut into words as the model's own data; for a model of pairs a tuple of two.
-            layer: where capacity is measured; ``None``: as in the model's study.
+            layer: where capacity is measured, for example ``ffn1_pre`` or, of the first block,
+                ``ffn1_pre:1``; ``None``: as in the model's study.
             layers: measure every layer too.
 
         Raises:
@@ -154,21 +155,35 @@ class Model:
         return table
 
     def evaluate(
-        self, split: SplitName = "dev", *, dataset: str | None = None, quick: bool = False
+        self,
+        split: SplitName = "dev",
+        *,
+        dataset: str | None = None,
+        capacity_layer: CapacityLayer | None = None,
+        quick: bool = False,
     ) -> pd.DataFrame:
         """Every metric on a split, one row each with unit and direction.
 
         Args:
             split: ``dev`` or ``test``.
             dataset: ``None``: that of its training.
+            capacity_layer: ``ffn1_pre_relu`` or ``ffn1_post_relu``, with ``:N`` of block N from 1;
+                ``None``: as in the model's study.
             quick: without leave-one-out, the other rankings and the layers.
 
         Raises:
-            BadInput: there is no such data or split, its classes are others, or the reference
-                leads to another model than when it was loaded.
+            BadInput: there is no such data, split or block, its classes are others, or the
+                reference leads to another model than when it was loaded.
         """
         spec = None if dataset is None else CorpusSpec.parse({"dataset": dataset})
-        found = run_evaluation(self.reference, spec, self.stores, split=split, quick=quick)
+        found = run_evaluation(
+            self.reference,
+            spec,
+            self.stores,
+            split=split,
+            capacity_layer=capacity_layer,
+            quick=quick,
+        )
         if found.sha256 != self.loaded.ref.sha256:
             raise BadInput("model", f"{self.reference} is another one by now; load it again")
         return metrics_table(found.scores)

@@ -41,6 +41,7 @@ def evaluate(
         option("How tokens are deleted; else as the model's study did."),
     ] = None,
     delete: options.Delete = None,
+    capacity_layer: options.CapacityLayer = None,
     quick: Annotated[
         bool, option("Without leave-one-out, other rankings and the layers.", "--quick")
     ] = False,
@@ -104,6 +105,7 @@ def evaluate(
             split=split,
             mode=mode,
             delete=delete,
+            capacity_layer=capacity_layer,
             quick=quick,
             roar=plan,
             on_begin=lambda texts: progress.say(f"measuring {texts:,} texts{hint}"),

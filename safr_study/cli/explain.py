@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from safr_study.records.explanation import ExplainedWord, Explanation
 
-Layer = Literal["embedding", "vmask", "attention", "ffn1_pre", "ffn1_post", "ffn2", "block"]
-"""The names of ``settings.LAYERS``."""
 
 _BAR = 20
 """Characters of the longest bar."""
@@ -44,7 +42,12 @@ def explain(
         bool, option("Every layer too, in NAME-layers.png or .svg.", "--layers")
     ] = False,
     layer: Annotated[
-        Layer | None, option("Where capacity is measured; else as in the model's study.")
+        str | None,
+        option(
+            "Where capacity is measured: embedding, vmask, attention, ffn1_pre, ffn1_post, ffn2 or "
+            "block, of the last block or of block N with :N; else as in the model's study.",
+            metavar="LAYER[:N]",
+        ),
     ] = None,
     force: Annotated[bool, option("Replace files that are there.", "--force")] = False,
     top: Annotated[int, option("Rows of the table of words.", min=0)] = 10,

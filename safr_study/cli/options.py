@@ -124,6 +124,14 @@ MaxLen = Annotated[
         panel="Data",
     ),
 ]
+CapacityLayer = Annotated[
+    str | None,
+    option(
+        "Where capacity is measured: ffn1_pre_relu or ffn1_post_relu (before and after the "
+        "activation), with :N of block N; else the last block's ffn1_pre_relu, or as studied.",
+        metavar="LAYER[:N]",
+    ),
+]
 AllowSmall = Annotated[
     bool,
     option(

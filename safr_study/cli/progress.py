@@ -69,7 +69,8 @@ def plan_lines(plan: StudyPlan) -> list[str]:
     all_of_it = " for all of it" if spec.time_budget is not None else ""
     lines.append(
         f"{about(plan.cost.seconds)}{all_of_it} (a guess until the first epoch is "
-        f"measured; early stopping may make it less), {size(plan.cost.disk_bytes)} of disk"
+        f"measured; early stopping may make it less), {size(plan.cost.disk_bytes)} of disk, "
+        f"{size(plan.cost.memory_bytes)} of memory for each trial at once"
     )
     return lines
 

@@ -96,6 +96,7 @@ def search(
     on_finish: Annotated[
         str | None, option("Run a command at the end; it gets the result as JSON.", metavar="CMD")
     ] = None,
+    capacity_layer: options.CapacityLayer = None,
     seed: Annotated[int, option("Of the sampler and of every training.", min=0, max=2**63 - 1)] = 0,
     class_weights: Annotated[
         Literal["none", "balanced"],

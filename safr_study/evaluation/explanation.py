@@ -26,13 +26,13 @@ from safr_study.evaluation.superposition import layer_rows
 from safr_study.evaluation.text_prediction import DECIMALS, class_probabilities
 from safr_study.model import SafrOutput
 from safr_study.records.explanation import (
-    BEFORE_THE_BLOCKS,
     TOP_SHARE,
     ExplainedWord,
     Explanation,
     LayerView,
     ModelSource,
 )
+from safr_study.settings import layer_place
 
 
 def explain_text(
@@ -55,15 +55,15 @@ def explain_text(
         text: cut into words as the model's own data; those beyond its maximum are not read. For a
             model of pairs, two.
         reference: how the user named the model, for the record.
-        layer: one of ``settings.LAYERS``, of the last block; ``None``: the layer that the model's
-            evaluation takes.
+        layer: as `layer_place` takes it; ``None``: the layer that the model's evaluation takes.
         all_layers: whether to measure the others too.
 
     Raises:
-        BadInput: the layer is VMASK and the model has none, a number is not finite, or the model
-            takes a pair of texts, or a single one.
+        BadInput: the model has no such layer or block, a number is not finite, or the model takes a
+            pair of texts, or a single one.
     """
-    chosen = layer or loaded.evaluation.capacity_layer.removesuffix("_relu")
+    asked = layer_place(layer or loaded.evaluation.capacity_layer)
+    place = (asked.name, asked.index(loaded.blocks))
     splitter = WordSplitter.of(loaded.corpus)
     with loaded.own_words():
         read = loaded.encode([text])
@@ -73,14 +73,13 @@ def explain_text(
     typed = "\n".join(each_text([text]))
     seen = _placed(each_text([text]), read.kept.tolist(), splitter)
     ends = [0, *(word.end for word in seen)]
-    place = (chosen, 0 if chosen in BEFORE_THE_BLOCKS else loaded.blocks - 1)
     views = {
         (name, block): _view(name, block, rows[0, output.positions.words[0]])
         for name, block, rows in layer_rows(output)
         if all_layers or (name, block) == place
     }
     if place not in views:
-        raise BadInput("layer", f"{chosen}: this model has none; choose another layer")
+        raise BadInput("layer", f"{asked.name}: this model has none; choose another layer")
     view = views[place]
     # Equal capacities stay equal, whatever the last bit: the earlier word comes first.
     ranks = rank_tokens(view.capacity.round(DECIMALS), offsets)

@@ -17,7 +17,8 @@ from safr_study.evaluation.deletion import deletion_counts, rank_tokens
 from safr_study.evaluation.prediction import Floats, Measures, Predictor
 from safr_study.evaluation.superposition import layer_rows
 from safr_study.model import SafrOutput
-from safr_study.records.explanation import BEFORE_THE_BLOCKS, TOP_SHARE
+from safr_study.records.explanation import TOP_SHARE
+from safr_study.settings import layer_place
 
 DECIMALS = 10
 """Decimals of a probability: a float64 pass gives them alike in any batch, on any device."""
@@ -117,8 +118,8 @@ def _predicted(loaded: LoadedModel, texts: Sequence[Text], words: int) -> TextPr
 
 def _capacities(loaded: LoadedModel) -> Measures:
     """Takes the capacity of each token from a pass, in the layer that the model's study takes."""
-    layer = loaded.evaluation.capacity_layer.removesuffix("_relu")
-    place = (layer, 0 if layer in BEFORE_THE_BLOCKS else loaded.blocks - 1)
+    asked = layer_place(loaded.evaluation.capacity_layer)
+    place = (asked.name, asked.index(loaded.blocks))
 
     def measure(output: SafrOutput) -> dict[str, Tensor]:
         rows = next(rows for name, block, rows in layer_rows(output) if (name, block) == place)

@@ -29,7 +29,15 @@ from safr_study.features.roar import (
 )
 from safr_study.features.study_base.stores import Stores, model_folder
 from safr_study.records import Scores
-from safr_study.settings import CorpusSpec, DeletionMode, Sides, everything
+from safr_study.settings import (
+    CapacityLayer,
+    CorpusSpec,
+    DeletionMode,
+    EvaluationConfig,
+    Sides,
+    everything,
+    layer_place,
+)
 from safr_study.training import computing, pick_device
 
 
@@ -64,6 +72,7 @@ def evaluate(
     split: SplitName = "dev",
     mode: DeletionMode | None = None,
     delete: Sides | None = None,
+    capacity_layer: CapacityLayer | None = None,
     quick: bool = False,
     roar: RoarPlan | None = None,
     on_begin: Callable[[int], None] = lambda _: None,
@@ -79,6 +88,7 @@ def evaluate(
         split: ``dev`` or ``test``.
         mode: how to delete; ``None``: as the model's study did.
         delete: words of which texts of pairs; ``None``: as there.
+        capacity_layer: where capacity is measured; ``None``: as the model's study did.
         quick: without leave-one-out, the other rankings and the layers.
         roar: what to retrain, on the data's train texts; ``None``: nothing.
         on_begin: called with the number of texts, once model and data are there.
@@ -86,22 +96,23 @@ def evaluate(
         on_roar: called when a retraining begins and after each of its epochs.
 
     Raises:
-        BadInput: there is no such model or split, or its classes are others.
+        BadInput: there is no such model, split or block, or its classes are others.
         CorruptCheckpoint: the model's files are not whole.
         TrialFailure: what the model, or a retrained one, computes is not finite.
     """
     device = pick_device(1.0)
     with model_folder(reference, stores) as folder:
         loaded = load_model(folder, device=device)
+    asked = {"mode": mode, "delete": delete, "capacity_layer": capacity_layer}
+    given = {name: value for name, value in asked.items() if value is not None}
+    config = EvaluationConfig.parse({**loaded.evaluation.model_dump(), **given})
+    layer_place(config.capacity_layer).index(loaded.blocks)
     used = _same_data(loaded.corpus, spec)
     on_part(f"reading {used.dataset}")
     corpus = load_corpus(used)
     texts = {"train": corpus.train, "dev": corpus.dev, "test": corpus.test}[split]
     if texts is None:
         raise BadInput("split", f"{used.dataset} has no {split} split; use dev")
-    config = loaded.evaluation
-    asked = {"mode": mode, "delete": delete}
-    config = config.model_copy(update={n: value for n, value in asked.items() if value is not None})
     if config.delete != "both" and not loaded.pairs:
         raise BadInput("delete", "the model is one of single texts; leave it out")
     if config.delete != "both" and roar is not None:

@@ -19,8 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from safr_study.model.dropout import dropout
 from safr_study.model.positions import Positions, positions_of, segments
-from safr_study.model.transformer import Block, BlockValues, dropout, noise_of, sinusoids
+from safr_study.model.transformer import Block, BlockValues, noise_of, sinusoids
 from safr_study.model.vmask import VMask, gates
 from safr_study.settings import PAD, ModelShape, Preset
 

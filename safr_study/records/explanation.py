@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from safr_study.records.plain import to_plain
+from safr_study.settings import BEFORE_THE_BLOCKS
 
 Array = NDArray[np.float64]
 
@@ -30,8 +31,6 @@ _NAMES = {
     "ffn2": "FFN2",
     "block": "block output",
 }
-BEFORE_THE_BLOCKS = ("embedding", "vmask")
-"""Layers that a model has once."""
 _TURNS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 """Invisible signs that turn the direction of what follows, beyond the word's end too."""
 

@@ -5,10 +5,13 @@ from safr_study.settings.base import fingerprint_of as fingerprint_of
 from safr_study.settings.base import flat_settings as flat_settings
 from safr_study.settings.constraints import Constraint as Constraint
 from safr_study.settings.encoder import EncoderShape as EncoderShape
+from safr_study.settings.layers import BEFORE_THE_BLOCKS as BEFORE_THE_BLOCKS
+from safr_study.settings.layers import LAYERS as LAYERS
+from safr_study.settings.layers import CapacityLayer as CapacityLayer
+from safr_study.settings.layers import layer_place as layer_place
 from safr_study.settings.metrics import AT_K as AT_K
 from safr_study.settings.metrics import CONTROLS as CONTROLS
 from safr_study.settings.metrics import CURVE_SHARES as CURVE_SHARES
-from safr_study.settings.metrics import LAYERS as LAYERS
 from safr_study.settings.metrics import OF_LAYER as OF_LAYER
 from safr_study.settings.metrics import OF_MODEL as OF_MODEL
 from safr_study.settings.metrics import POINTS as POINTS
@@ -35,7 +38,6 @@ from safr_study.settings.study import PAD as PAD
 from safr_study.settings.study import SEP as SEP
 from safr_study.settings.study import STUDY_NAME_PATTERN as STUDY_NAME_PATTERN
 from safr_study.settings.study import UNK as UNK
-from safr_study.settings.study import CapacityLayer as CapacityLayer
 from safr_study.settings.study import CorpusSpec as CorpusSpec
 from safr_study.settings.study import DeletionMode as DeletionMode
 from safr_study.settings.study import EvaluationConfig as EvaluationConfig

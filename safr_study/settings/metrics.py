@@ -15,6 +15,7 @@ from pydantic import field_validator
 
 from safr_study.errors import BadInput, did_you_mean
 from safr_study.settings.base import Settings
+from safr_study.settings.layers import LAYERS
 from safr_study.text import unit_words
 
 Ranking = Literal[
@@ -26,8 +27,6 @@ Ranking = Literal[
     "random",
     "gradient_x_input",
 ]
-LAYERS = ("embedding", "vmask", "attention", "ffn1_pre", "ffn1_post", "ffn2", "block")
-"""Layers whose superposition is measured; the first two once, the others in every block."""
 CURVE_SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 """k of the deletion curves (definitions, section 3.5)."""
 Need = Literal[

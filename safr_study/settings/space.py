@@ -13,7 +13,15 @@ from safr_study.settings.constraints import Constraint
 from safr_study.settings.parameters import WEIGHTS, Parameter, Value, exists, samples
 from safr_study.settings.training import ModelShape, Penalties, TrainConfig
 
-_TRAIN_FIELDS = ("learning_rate", "warmup", "decay", "batch_size", "patience", "texts")
+_TRAIN_FIELDS = (
+    "learning_rate",
+    "warmup",
+    "decay",
+    "batch_size",
+    "patience",
+    "texts",
+    "train_encoder",
+)
 TUNABLE = (*ModelShape.model_fields, *Penalties.model_fields, *_TRAIN_FIELDS)
 """Every setting of a trial that a space may name."""
 

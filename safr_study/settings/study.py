@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from safr_study.errors import BadInput
 from safr_study.settings.base import Settings, fingerprint_of
+from safr_study.settings.layers import CapacityLayer
 from safr_study.settings.metrics import Objective
 from safr_study.settings.space import SearchSpace
 from safr_study.settings.training import TrainConfig
@@ -17,7 +18,6 @@ from safr_study.settings.training import TrainConfig
 PAD, UNK, SEP = 0, 1, 2
 """Ids of a position without a word, of a word outside the vocabulary, and in pairs of texts of what
 stands between the two; elsewhere the last is the first word."""
-CapacityLayer = Literal["ffn1_pre_relu", "ffn1_post_relu"]
 TokenizerName = Literal["whitespace", "words"]
 DeletionMode = Literal["remove", "unk", "attn", "gate"]
 Side = Literal["first", "second"]
@@ -105,7 +105,8 @@ class EvaluationConfig(Settings):
     draws: int = Field(default=10, ge=1)
     """B: random deletions per text."""
     capacity_layer: CapacityLayer = "ffn1_pre_relu"
-    """Layer of the last block whose rows are the tokens' capacity vectors."""
+    """Layer whose rows are the tokens' capacity vectors: before or after the activation, in the
+    last block or in that of a number from 1 (``ffn1_pre_relu:1``)."""
     batch_size: int = Field(default=128, ge=1)
     """Texts per evaluation batch: fixed by the settings, so that numbers repeat exactly."""
     seed: int = Field(default=0, ge=0)

@@ -10,11 +10,15 @@ from safr_study.settings.base import Settings
 
 Preset = Literal["masked", "reference"]
 ClassWeights = Literal["none", "balanced"]
+Pooling = Literal["mean", "cls"]
+WordVector = Literal["mean", "first"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
 class ModelShape(Settings):
     """Sizes of the SAFR classifier; the defaults are the paper's."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"pooling", "word_vector"})
 
     embed_dim: int = Field(default=256, ge=2, le=4096)
     """E: width of the embedding and of the block; even (sinusoids come in pairs)."""
@@ -32,6 +36,13 @@ class ModelShape(Settings):
     """``False``: the baseline without VMASK; lambdas and VMASK measures are then null."""
     gumbel_temperature: float = Field(default=1.0, gt=0.0)
     """Temperature of the hard Gumbel-softmax gate in training."""
+    pooling: Pooling = "mean"
+    """What the classifier reads of a pretrained encoder: the mean over the pieces of the words, or
+    the vector of the piece at the beginning (``cls``)."""
+    word_vector: WordVector = "mean"
+    """A word's vector at FFN1 of a pretrained encoder, before and after the activation: the mean of
+    its pieces' or that of its ``first`` piece. So it decides capacity and whatever else is measured
+    there; embedding, attention and the other layers are means always."""
 
     @model_validator(mode="after")
     def _check_sizes(self) -> Self:
@@ -65,7 +76,9 @@ class Penalties(Settings):
 class TrainConfig(Settings):
     """Everything that decides the numbers of one training run, in addition to the corpus."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"class_weights", "texts", "warmup", "decay"})
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"class_weights", "texts", "train_encoder", "warmup", "decay"}
+    )
 
     preset: Preset = "masked"
     """Padding-aware semantics, or those of the authors' released code."""
@@ -90,6 +103,9 @@ class TrainConfig(Settings):
     precision: Precision = "auto"
     """``auto``: training is in bfloat16 autocast on CUDA, and in float32 on the CPU.
     Penalties and measurements are float32 always."""
+    train_encoder: Literal["all", "head"] = "all"
+    """Which weights of a model over a pretrained encoder are trained: ``head`` leaves the encoder's
+    as they are, and trains the classifier and VMASK alone."""
     texts: Literal["both", "second"] = "both"
     """``second``: the words of the first text of each pair are left out, in training and ever
     after: the baseline that tells whether the pair is needed."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from safr_study.data import Batch, EncodedSplit, training_batches
 from safr_study.errors import TrialFailure
@@ -105,7 +105,7 @@ def stepping(
     Args:
         config: of the training.
         model: in training mode.
-        optimizer: of all the model's parameters.
+        optimizer: of the model's trained parameters.
         noise: on the device of the model; decides dropout and gates.
         graphed: runs the steps on a GPU; its noise is ``noise``. ``None``: the model is on the CPU.
         class_weights: on the device; see `balanced_weights`.
@@ -134,7 +134,7 @@ def stepping(
         # An encoder's pieces come up often, and what a row missed has a closed form for one
         # learning rate alone: every row is updated at once.
         optimizer.zero_grad()
-        with DenseAdam(model.parameters(), optimizer) as every:
+        with DenseAdam(trained(model), optimizer) as every:
 
             def whole_step(batch: Batch) -> dict[str, Tensor]:
                 losses = on_cpu(batch)
@@ -156,6 +156,11 @@ def stepping(
             return losses
 
         yield step
+
+
+def trained(model: Classifier) -> list[nn.Parameter]:
+    """The parameters of a model that its training changes."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
 def balanced_weights(

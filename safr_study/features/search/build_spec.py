@@ -32,6 +32,9 @@ ENCODER_SIZES = {"embed_dim", "ffn_dim", "heads", "layers", "dropout"}
 OF_PAIRS = {"texts", "interaction_pairs"}
 """Settings that only a model of pairs of texts has."""
 
+OF_ENCODERS = {"pooling", "word_vector", "train_encoder"}
+"""Settings that mean nothing for a model from scratch."""
+
 
 def study_spec(options: Mapping[str, Any]) -> StudySpec:
     """The settings of a study, checked, from what was asked for.
@@ -72,12 +75,15 @@ def study_spec(options: Mapping[str, Any]) -> StudySpec:
     checked = Resources.parse(given, where="resources")
     # Part of the numbers, as it orders the sums: a trial computes with the cores that it has.
     threads = max(1, int(checked.cpus_per_trial))
+    layer = options.get("capacity_layer")
     encoder = options["encoder"]
     # An encoder's own tokenizer splits punctuation off and knows what to do with case.
     words = word_defaults(dataset, encoder=encoder is not None)
     words |= {name: options[name] for name in words if options[name] is not None}
     train = part("epochs", "preset", "precision", "class_weights", "seed") | {"threads": threads}
-    if encoder is not None:
+    if encoder is None:
+        _check_from_scratch(found)
+    else:
         _check_encoder(found, options["preset"])
         words["encoder"] = canonical_encoder(str(encoder))
         train |= FINE_TUNING
@@ -98,7 +104,10 @@ def study_spec(options: Mapping[str, Any]) -> StudySpec:
             "scheduler": {"name": options["scheduler"]},
             "time_budget": seconds,
             "train": train,
-            "evaluation": {"delete": options.get("delete") or "both"},
+            "evaluation": {
+                "delete": options.get("delete") or "both",
+                **({} if layer is None else {"capacity_layer": layer}),
+            },
             "resources": given,
         }
     )
@@ -107,6 +116,17 @@ def study_spec(options: Mapping[str, Any]) -> StudySpec:
         name = f"{slugify(spec.corpus.dataset)[:48]}-{spec.identity()[:8]}"
         return spec.model_copy(update={"name": name})
     return spec
+
+
+def _check_from_scratch(space: SearchSpace) -> None:
+    names = {*space.fixed, *space.parameters}
+    found = sorted(OF_ENCODERS & names.union(*(one.values for one in space.baselines)))
+    if found:
+        raise BadInput(
+            "space",
+            f"it has {', '.join(found)}, which only a model over a pretrained encoder has; give "
+            "--encoder, or take them out of the space",
+        )
 
 
 def _check_pairs(space: SearchSpace, options: Mapping[str, Any], *, pairs: bool) -> None:

@@ -21,7 +21,8 @@ from safr_study.pareto.reference_point import reference_point
 from safr_study.records import TrialRecord, TrialState, to_plain
 from safr_study.sampling.fixed_trials import planned_trials
 from safr_study.sampling.observations import warm_trials
-from safr_study.settings import StudySpec
+from safr_study.settings import StudySpec, layer_place
+from safr_study.settings.parameters import samples
 
 FIRST_TRIALS = 8
 """Shown by a dry run: what a sampler draws after that depends on what the first ones find."""
@@ -101,11 +102,13 @@ def check_same_study(ledger: Ledger, spec: StudySpec, corpus_fingerprint: str) -
 
 
 def check_measurable(spec: StudySpec, corpus: EncodedCorpus) -> None:
-    """Refuse an objective that the data cannot have.
+    """Refuse what the data, or the model of some trial, cannot have.
 
     Raises:
-        BadInput: it needs a gold rationale, two classes, pairs, or groups of texts.
+        BadInput: an objective needs a gold rationale, two classes, pairs, or groups of texts; or
+            capacity is to be measured in a block that is not there.
     """
+    layer_place(spec.evaluation.capacity_layer).index(_fewest_blocks(spec, corpus))
     for metric in measured_objectives(spec):
         if "rationale" in metric.measure.needs and corpus.dev.rationale is None:
             raise BadInput(
@@ -134,6 +137,17 @@ def check_measurable(spec: StudySpec, corpus: EncodedCorpus) -> None:
                 f"{metric.name} needs data of two classes, and {corpus.name} has "
                 f"{len(corpus.class_names)}; choose another metric, for example macro_f1",
             )
+
+
+def _fewest_blocks(spec: StudySpec, corpus: EncodedCorpus) -> int:
+    if corpus.pieces is not None:
+        return corpus.pieces.shape.layers
+    space, template = spec.space, spec.train.shape.layers
+    usual = [space.fixed.get("layers", template)]
+    if (parameter := space.parameters.get("layers")) is not None:
+        usual = [*samples(parameter), *([template] if parameter.when else [])]
+    every = [*usual, *(one.values.get("layers", usual[0]) for one in space.baselines)]
+    return min(int(blocks) for blocks in every)
 
 
 def study_facts(spec: StudySpec, corpus: EncodedCorpus) -> StudyFacts:

@@ -48,6 +48,7 @@ def by_onednn(x: Tensor, cells: int) -> bool:
         and kernels.FAST
         and x.device.type == "cpu"
         and x.dtype == torch.float32
+        and not torch.is_autocast_enabled("cpu")
         and cells >= LARGE
         and x.numel() > 0
     )

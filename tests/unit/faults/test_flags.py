@@ -91,6 +91,24 @@ OURS: Table = {
     "a k that is no number": search("--k", "nan", says="objective: 'srs@nan'"),
     "a k without end": search("--k", "inf", says="objective: 'srs@inf'"),
     "a k above all": search("--k", "101", says="objective: 'srs@101'"),
+    "capacity nowhere": search(
+        "--capacity-layer", "ffn2", says="evaluation.capacity_layer: 'ffn2' is no layer of capacity"
+    ),
+    "capacity in block nothing": search(
+        "--capacity-layer", "ffn1_pre_relu:0", says="capacity_layer: 'ffn1_pre_relu:0' is no layer"
+    ),
+    "capacity in a block that is not there": search(
+        "--capacity-layer", "ffn1_post_relu:2", says="layer: there is no block 2: the model has one"
+    ),
+    "a setting of encoders without one": search(
+        *("--space", "x.yaml"),
+        says="space: it has pooling, train_encoder, which only a model over a pretrained encoder",
+        given=writes(
+            "x.yaml",
+            "name: x\nparameters:\n  pooling: {type: categorical, choices: [mean, cls]}\n"
+            "fixed: {train_encoder: head}\n",
+        ),
+    ),
     "no time": search("--time-budget", "soon", says="time-budget: 'soon' is no time"),
     "a time of nothing": search("--time-budget", "0", says="time-budget: '0' is no time"),
     "a time before now": search("--time-budget", "-2h", says="time-budget: '-2h' is no time"),

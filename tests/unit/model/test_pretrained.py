@@ -18,7 +18,8 @@ from safr_study.data import EncodedSplit
 from safr_study.data.encoder_files import EncoderFiles, read_encoder
 from safr_study.evaluation.prediction import Predictor
 from safr_study.model.losses import interaction_loss, loss_terms
-from safr_study.model.pretrained import SPECIAL, PieceTable, PretrainedClassifier, piece_table
+from safr_study.model.piece_layout import SPECIAL, PieceTable, lay_out, piece_table
+from safr_study.model.pretrained import PretrainedClassifier
 from safr_study.settings import PAD, UNK, ModelShape, Penalties
 
 LABELS = torch.tensor([0, 1, 1, 0, 1])
@@ -62,11 +63,16 @@ def table_of(files: EncoderFiles, vocabulary: list[str]) -> PieceTable:
     return piece_table(tokenizer)
 
 
-def made(files: EncoderFiles, table: PieceTable, *, vmask: bool) -> PretrainedClassifier:
+def made(
+    files: EncoderFiles, table: PieceTable, *, vmask: bool, **shape: Any
+) -> PretrainedClassifier:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         model = PretrainedClassifier(
-            files.shape, ModelShape(vmask=vmask, mask_hidden_dim=16), classes=2, table=table
+            files.shape,
+            ModelShape(vmask=vmask, mask_hidden_dim=16, **shape),
+            classes=2,
+            table=table,
         )
     weights = files.weights()
     left = model.load_state_dict(weights, strict=False)
@@ -87,7 +93,7 @@ def by_word(both: Both, values: Tensor) -> Tensor:
 
 
 def test_pieces_and_their_places_are_the_library_s(both: Both) -> None:
-    at = both.ours._laid_out(both.ids)
+    at = lay_out(both.ids, both.ours.table, both.files.shape)
     assert torch.equal(at.pieces, both.inputs.input_ids)
     assert torch.equal(at.real, both.inputs.attention_mask.bool())
     assert int(at.counts.max()) > 1
@@ -169,6 +175,37 @@ def test_logits_and_every_gradient_are_those_of_plain_fine_tuning(both: Both) ->
             close(parameter.grad, expected)
             compared += 1
     assert compared == len(_names(both.files.shape))
+
+
+def test_pooling_at_the_beginning_is_the_vector_of_the_first_special_piece(both: Both) -> None:
+    model = made(both.files, both.ours.table, vmask=False, pooling="cls")
+    first = both.theirs(**both.inputs).last_hidden_state[:, 0]
+    expected = first @ model.fc.weight.T + model.fc.bias
+    close(model(both.ids).logits, expected)
+    assert not torch.allclose(both.ours(both.ids).logits[0], expected[0], rtol=1e-4)
+
+
+def test_a_word_s_first_piece_is_its_vector_at_ffn1_alone(both: Both) -> None:
+    model = made(both.files, both.ours.table, vmask=False, word_vector="first")
+    found, mean = model(both.ids), both.ours(both.ids)
+    kept: list[Tensor] = []
+    for name, module in both.theirs.named_modules():
+        if name.endswith(("intermediate.dense", "ffn.lin1")):
+            module.register_forward_hook(lambda _m, _i, out: kept.append(out))
+    both.theirs(**both.inputs)
+    for layer in range(both.files.shape.layers):
+        expected = torch.zeros_like(found.ffn1_pre_relu[layer])
+        for row, words in enumerate(both.words):
+            for word in {w for w in words if w is not None}:
+                expected[row, word] = kept[layer][row, words.index(word)]
+        close(found.ffn1_pre_relu[layer], expected)
+        seen = (both.ids != PAD)[..., None]
+        close(found.ffn1_post_relu[layer], F.gelu(expected) * seen)
+        assert not torch.allclose(mean.ffn1_pre_relu[layer], expected, rtol=1e-3)
+    for kind in ("attention", "attention_output", "ffn2", "block"):
+        for one, other in zip(getattr(found, kind), getattr(mean, kind), strict=True):
+            close(one, other)
+    close(found.embeddings, mean.embeddings)
 
 
 def test_single_precision_is_close(both: Both) -> None:

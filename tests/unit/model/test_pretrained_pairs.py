@@ -18,6 +18,7 @@ from safr_study.data.batching import batch_of, evaluation_batches, piece_lengths
 from safr_study.data.encoder_files import read_encoder
 from safr_study.data.encoding import EncodedSplit
 from safr_study.model import loss_terms, piece_counts, piece_table
+from safr_study.model.piece_layout import lay_out
 from safr_study.model.pretrained import PretrainedClassifier
 from safr_study.settings import SEP, ModelShape, Penalties
 
@@ -97,7 +98,7 @@ def close(found: Tensor, expected: Tensor) -> None:
 
 
 def test_pieces_are_the_library_s(both: Both) -> None:
-    at = both.ours._laid_out(both.ids)
+    at = lay_out(both.ids, both.ours.table, both.ours.shape)
     assert torch.equal(at.pieces, both.inputs.input_ids)
     assert torch.equal(at.real, both.inputs.attention_mask.bool())
     sizes = piece_counts(both.ours)
@@ -160,7 +161,7 @@ def test_logits_and_gradients_are_the_library_s(both: Both) -> None:
 
 def test_hidden_words_are_hidden_and_the_separator_is_not(both: Both) -> None:
     between = both.ids == SEP
-    at = both.ours._laid_out(both.ids, shown=between)
+    at = lay_out(both.ids, both.ours.table, both.ours.shape, shown=between)
     special = torch.tensor([[own is None for own in row] for row in both.belongs])
     assert torch.equal(at.pieces[special], both.inputs.input_ids[special])
     hidden = at.pieces[~special]
