@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test test-cluster canary test-gpu drill pictures check audit results table bench efficiency format clean
+.PHONY: help install demo test test-cluster canary test-gpu drill pictures check audit results table movies bench efficiency format clean
 
 help:
 	@echo "make demo     install, run the built-in study, print its front"
@@ -18,6 +18,7 @@ help:
 	@echo "make audit    known vulnerabilities of the pinned versions"
 	@echo "make results  train and measure what docs/results.md reports and docs/results lacks"
 	@echo "make table    train the table of lambdas that searches are replayed over, or what it lacks (hours)"
+	@echo "make movies   train on film reviews with human rationales, or what docs/results lacks of it (hours)"
 	@echo "make bench    measure what a study costs: time, memory, training, ten thousand trials (half an hour)"
 	@echo "make efficiency  replay the searches over the table, and run them live on the planted corpus"
 	@echo "make install  make $(VENV) alone"
@@ -99,6 +100,10 @@ results: install
 BENCHMARK := PYTHONPATH=tests $(BIN)/python -m benchmarks
 table: install
 	$(BENCHMARK).lambda_table --max-concurrent 2
+
+# Needs SAFR_STUDY_DATA; hours. Resumable likewise. ENCODER=FOLDER for the lines over an encoder.
+movies: install
+	$(BENCHMARK).movies $(if $(ENCODER),--encoder $(ENCODER))
 
 # Needs SAFR_STUDY_DATA and an idle machine; half an hour. PARTS="study memory" are some of it.
 bench: install

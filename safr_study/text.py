@@ -41,11 +41,18 @@ def unit_words(unit: str, *, share: str = "", pure: str = "") -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time for people: ``45 s``, ``12 min``, ``3 h 20 min``."""
+    """A time for people: ``under a second``, ``45 s``, ``12 min``, ``3 h 20 min``."""
+    if seconds < 1:
+        return "under a second"
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def about(seconds: float) -> str:
+    """The same for an estimate: ``about 45 s``; below a second there is nothing to round."""
+    return duration(seconds) if seconds < 1 else f"about {duration(seconds)}"
 
 
 def size(count: float) -> str:

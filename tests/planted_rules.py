@@ -18,7 +18,6 @@ from plain_scores import numbers
 from torch import Tensor
 
 from safr_study.data import EncodedCorpus, EncodedSplit, encode_corpus, planted_corpus
-from safr_study.evaluation.deletion import rank_tokens
 from safr_study.evaluation.prediction import Predictor
 from safr_study.evaluation.srs import delete_and_score
 from safr_study.settings import CorpusSpec, DeletionMode, EvaluationConfig, Wanted
@@ -123,7 +122,7 @@ def measured(
             split,
             EvaluationConfig(mode=mode),
             Wanted(random=random, bottom=True, alone=True),
-            ranks=rank_tokens(scores, split.offsets),
+            scores=scores,
             k=k,
             full=predictor.logits(split),
         ).values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,20 +26,29 @@ def save_tiny_model(
     seed: int = 0,
     preset: str = "masked",
     max_len: int = MAX_LEN,
+    pairs: bool = False,
+    texts: str = "both",
+    spec: CorpusSpec | None = None,
+    words: Sequence[str] = WORDS,
     **shape: object,
 ) -> Path:
-    """The folder of a model of three classes; ``shape`` changes its sizes."""
+    """The folder of a model of three classes over some words; ``shape`` changes its sizes."""
+    vocabulary = (*words[:2], "<sep>", *words[2:]) if pairs else words
+    columns = {"text_column": "premise", "second_column": "hypothesis"} if pairs else {}
     sizes = {"embed_dim": 8, "ffn_dim": 12, "heads": 2, "mask_hidden_dim": 6, **shape}
     off = {"lambda_imp": None, "lambda_inter": None}
     penalties = {} if sizes.get("vmask", True) else off
-    config = TrainConfig.parse({"shape": sizes, "preset": preset, "penalties": penalties})
+    config = TrainConfig.parse(
+        {"shape": sizes, "preset": preset, "penalties": penalties, "texts": texts}
+    )
     model = build_model(
         config.shape,
         preset=config.preset,
-        vocabulary_size=len(WORDS),
+        vocabulary_size=len(vocabulary),
         classes=len(CLASSES),
         max_len=max_len,
         seed=seed,
+        pairs=pairs,
     )
     corpus = EncodedCorpus(
         name="tiny",
@@ -47,18 +57,18 @@ def save_tiny_model(
         fingerprint="0" * 64,
         class_names=CLASSES,
         max_len=max_len,
-        vocabulary_bytes=np.frombuffer("\n".join(WORDS).encode(), dtype=np.uint8),
+        vocabulary_bytes=np.frombuffer("\n".join(vocabulary).encode(), dtype=np.uint8),
         train=EMPTY,
         dev=EMPTY,
         test=None,
-        counts={"vocabulary": len(WORDS)},
+        counts={"vocabulary": len(vocabulary)},
     )
     save_model(
         folder,
         model,
         config=config,
         corpus=corpus,
-        spec=CorpusSpec(dataset="planted"),
+        spec=spec or CorpusSpec(dataset="pairs.csv" if pairs else "planted", **columns),
         evaluation=EvaluationConfig(),
         scores=None,
         epoch=2,

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -35,11 +35,14 @@ from safr_study.features.search.search import search as run_search
 from safr_study.features.study_base.results import list_studies, load_result
 from safr_study.features.study_base.stores import open_stores
 from safr_study.settings import (
+    CapacityLayer,
     ClassWeights,
+    Precision,
     Preset,
     SamplerName,
     SchedulerName,
     SearchSpace,
+    Sides,
     TokenizerName,
 )
 
@@ -55,6 +58,7 @@ def search(
     trials: int = 24,
     epochs: int = 20,
     k: float = 30.0,
+    delete: Sides | None = None,
     objectives: Sequence[str] | None = None,
     sampler: SamplerName = "tpe",
     scheduler: SchedulerName = "mo-asha",
@@ -62,12 +66,14 @@ def search(
     warm_start: str | None = None,
     time_budget: float | str | None = None,
     epoch_budget: int | None = None,
+    capacity_layer: CapacityLayer | None = None,
     seed: int = 0,
     class_weights: ClassWeights = "none",
     preset: Preset = "masked",
-    precision: Literal["auto", "float32"] = "auto",
-    text_column: str | None = None,
+    precision: Precision = "auto",
+    text_column: str | tuple[str, str] | list[str] | None = None,
     label_column: str | None = None,
+    group_column: str | None = None,
     tokenizer: TokenizerName | None = None,
     lowercase: bool | None = None,
     encoder: str | Path | None = None,
@@ -89,7 +95,7 @@ def search(
     """Run a study to its end, or resume it: as ``safr-study search`` with the same options.
 
     Args:
-        dataset: ``planted[:variant]``, ``sst2``, ``sst2-treebank``, ``imdb``, a hub id or a path;
+        dataset: a name (see ``safr-study datasets``), a hub id or a path;
             or the data themselves, a table or one for each split (``train``, ``validation``,
             ``test``), which are written to the home once, under a name made from their content.
         study: its name; ``None``: one from the data set and the settings.
@@ -97,6 +103,7 @@ def search(
         trials: to finish; the baselines count.
         epochs: of a trial, at most.
         k: percent of the tokens deleted for SRS, where ``objectives`` says nothing.
+        delete: texts of a pair whose words are deleted; ``None``: both.
         objectives: names of metrics; ``None``: accuracy and SRS(k).
         sampler: the one that chooses settings.
         scheduler: the one that stops trials that others beat.
@@ -104,17 +111,20 @@ def search(
         warm_start: a study over the same space, from which the sampler learns.
         time_budget: seconds, or for example ``"2h"``.
         epoch_budget: begin no trial after so many epochs in all.
+        capacity_layer: ``ffn1_pre_relu`` or ``ffn1_post_relu``, with ``:N`` of block N from 1;
+            ``None``: ``ffn1_pre_relu`` of the last block.
         seed: of the sampler and of every training.
         class_weights: ``balanced``: every class has the same weight in the cross-entropy.
         preset: ``masked`` or ``reference``.
-        precision: ``auto`` or ``float32``.
-        text_column: of a file.
+        precision: ``auto``, ``float32`` or ``bfloat16``.
+        text_column: of a file; two of them: its texts are pairs.
         label_column: of a file.
+        group_column: of which texts that belong together share a value.
         tokenizer: ``whitespace`` or ``words``; ``None``: ``words`` for data of your own.
         lowercase: ignore case; ``None``: for data of your own.
         encoder: folder or hub id of a pretrained encoder to fine-tune; ``None``: from scratch.
         max_len: words read of each text, with an encoder its pieces; ``None``: 128, 256 for
-            ``imdb``.
+            ``imdb``, 512 for ``movies``.
         train_limit: texts, at most.
         dev_limit: texts, at most.
         allow_small: go on with fewer than 10 train or 3 dev texts of a class, or 100 dev texts.

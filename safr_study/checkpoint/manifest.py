@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer
 
-from safr_study.data import MAX_LABEL, TOKENIZER
+from safr_study.data import MAX_LABEL, TOKENIZER, has_pairs
 from safr_study.errors import BadInputs, CorruptCheckpoint
 from safr_study.records import CheckpointRef, Scores, to_plain
 from safr_study.settings import CorpusSpec, EncoderShape, EvaluationConfig, Settings, TrainConfig
@@ -72,6 +72,11 @@ class Manifest(Settings):
     tokenizer_sha256: str | None = None
 
     @property
+    def pairs(self) -> bool:
+        """Whether it is a model of pairs of texts."""
+        return has_pairs(self.corpus)
+
+    @property
     def blocks(self) -> int:
         """Number of Transformer blocks."""
         return self.config.shape.layers if self.encoder is None else self.encoder.layers
@@ -81,7 +86,7 @@ class ModelFacts(Manifest):
     """A model on disk, but for its weights."""
 
     vocabulary: tuple[str, ...]
-    """Words by id, PAD and UNK first."""
+    """Words by id, PAD and UNK first, of pairs SEP too."""
     ref: CheckpointRef
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,19 +30,21 @@ from safr_study.checkpoint.manifest import (
     read_facts,
 )
 from safr_study.data import (
-    SPECIAL_WORDS,
     TOKENIZER,
     EncodedCorpus,
+    EncodedRows,
     PieceTokenizer,
+    Text,
     WordSplitter,
-    encode_texts,
+    each_text,
+    encode_rows,
     find_encoder,
-    fitting,
     pack_vocabulary,
     read_tokenizer,
+    special_words,
 )
-from safr_study.data.corpus import Ints
 from safr_study.data.pieces import Tokens
+from safr_study.errors import BadInput
 from safr_study.model import Classifier, PretrainedClassifier, build_model, piece_table
 from safr_study.records import CheckpointRef, Scores
 from safr_study.settings import UNK, CorpusSpec, EvaluationConfig, TrainConfig
@@ -81,21 +83,29 @@ class LoadedModel(ModelFacts, arbitrary_types_allowed=True):
             self.tokenizer.forget()
             yield
 
-    def encode(self, texts: Iterable[str]) -> tuple[Tokens, Ints, Ints]:
-        """Words of texts as the model takes them: as `encode_texts`.
+    def encode(self, rows: Sequence[Text]) -> EncodedRows:
+        """Words of texts, or of pairs for a model of pairs, as the model takes them.
 
-        A model over a pretrained encoder learns the pieces of words that it has not met.
+        A model over a pretrained encoder learns the pieces of words that it has not met. One that
+        was trained on the second texts alone reads those alone.
+
+        Raises:
+            BadInput: a text for a model of pairs, or a pair for one of single texts.
         """
-        splitter = WordSplitter.of(self.corpus)
-        if self.tokenizer is None or self.encoder is None:
-            return encode_texts(texts, self.vocabulary, self.max_len, splitter)
-        given = list(texts)
-        self.tokenizer.learn(word for text in given for word in splitter.words(text))
-        tokenizer = self.tokenizer
-        assert isinstance(self.model, PretrainedClassifier)
-        self.model.table = piece_table(tokenizer)
-        tokens, offsets, full = encode_texts(given, tokenizer.words, self.max_len, splitter)
-        return (*fitting(tokens, offsets, tokenizer.offsets, self.max_len), full)
+        if any(isinstance(row, str) == self.pairs for row in rows):
+            wanted = ("pairs of texts", "two texts") if self.pairs else ("single texts", "one text")
+            raise BadInput("text", f"the model is one of {wanted[0]}; give it {wanted[1]} each")
+        splitter, vocabulary = WordSplitter.of(self.corpus), self.vocabulary
+        pieces = None
+        if self.tokenizer is not None and self.encoder is not None:
+            self.tokenizer.learn(word for text in each_text(rows) for word in splitter.words(text))
+            assert isinstance(self.model, PretrainedClassifier)
+            self.model.table = piece_table(self.tokenizer)
+            pieces, vocabulary = self.tokenizer, tuple(self.tokenizer.words)
+        read = encode_rows(
+            rows, vocabulary, self.max_len, splitter, pairs=self.pairs, pieces=pieces
+        )
+        return read.only_seconds() if self.config.texts == "second" else read
 
 
 def save_model(
@@ -130,7 +140,7 @@ def save_model(
         pieces, words = corpus.pieces, corpus.vocabulary_bytes
         if pieces is not None:
             # Its tokenizer knows every word: the corpus's own are no part of the model.
-            words = pack_vocabulary(SPECIAL_WORDS)
+            words = pack_vocabulary(special_words(pairs=corpus.pairs))
             shutil.copyfile(find_encoder(pieces.encoder).folder / TOKENIZER, temporary / TOKENIZER)
         (temporary / VOCABULARY).write_bytes(words.tobytes())
         manifest = Manifest(
@@ -183,7 +193,7 @@ def load_model(
             read = read_tokenizer(folder / TOKENIZER)
         except ValueError as error:
             raise corrupt(folder, f"{TOKENIZER} cannot be read ({error})") from error
-        tokenizer = PieceTokenizer(read, facts.encoder)
+        tokenizer = PieceTokenizer(read, facts.encoder, pairs=facts.pairs)
     try:
         # Memory that nothing was written to is not there yet, whatever a manifest asks for.
         with _WithoutDrawing():
@@ -200,7 +210,11 @@ def _empty_model(facts: ModelFacts, tokenizer: PieceTokenizer | None) -> Classif
     classes = len(facts.class_names)
     if facts.encoder is not None and tokenizer is not None:
         return PretrainedClassifier(
-            facts.encoder, facts.config.shape, classes=classes, table=piece_table(tokenizer)
+            facts.encoder,
+            facts.config.shape,
+            classes=classes,
+            table=piece_table(tokenizer),
+            pairs=facts.pairs,
         )
     return build_model(
         facts.config.shape,
@@ -209,6 +223,7 @@ def _empty_model(facts: ModelFacts, tokenizer: PieceTokenizer | None) -> Classif
         classes=classes,
         max_len=facts.max_len,
         seed=0,
+        pairs=facts.pairs,
     )
 
 

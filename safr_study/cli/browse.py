@@ -28,6 +28,7 @@ def datasets(
     ] = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    group_column: options.GroupColumn = None,
     json: options.Json = False,
     home: options.Home = None,
 ) -> None:
@@ -55,7 +56,9 @@ def datasets(
         return
     if action != "prefetch" or dataset is None:
         raise BadInput("datasets", "say datasets prefetch NAME, or nothing to list them")
-    spec = corpus_spec(dataset, text_column=text_column, label_column=label_column)
+    spec = corpus_spec(
+        dataset, text_column=text_column, label_column=label_column, group_column=group_column
+    )
     spec = spec.model_copy(update=word_defaults(spec.dataset))
     corpus = encoded_corpus(spec, open_stores(home).home.corpora)
     if json:

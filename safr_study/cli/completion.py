@@ -41,9 +41,9 @@ def complete_space(incomplete: str) -> list[str]:
 
 def complete_metric(incomplete: str) -> list[str]:
     """Metrics that can be objectives; those of a deletion at the paper's k."""
-    from safr_study.settings.metrics import AT_K, OF_MODEL
+    from safr_study.settings.metrics import AT_K, OF_MODEL, SYNONYMS
 
-    return _matching([*OF_MODEL, *(f"{name}@30" for name in AT_K)], incomplete)
+    return _matching([*OF_MODEL, *SYNONYMS, *(f"{name}@30" for name in AT_K)], incomplete)
 
 
 def complete_model(incomplete: str) -> list[str]:

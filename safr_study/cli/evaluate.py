@@ -10,7 +10,7 @@ from safr_study.cli import options, output
 from safr_study.cli.completion import complete_dataset
 from safr_study.cli.options import corpus_spec, option
 from safr_study.cli.progress import Reporter
-from safr_study.features.study_base.stores import open_stores
+from safr_study.features.study_base.stores import check_model, open_stores
 from safr_study.records.metric_values import (
     MeasuredMetric,
     measured_metrics,
@@ -21,7 +21,7 @@ from safr_study.records.scores import Scores, Values, is_saturated, shares_of
 from safr_study.render.class_tables import class_table
 from safr_study.render.text_table import TextTable
 from safr_study.settings import POINTS, at_k
-from safr_study.settings.metrics import OF_CLASSES, OF_RATIONALE
+from safr_study.settings.metrics import OF_CLASSES, OF_MODEL, OF_RATIONALE
 from safr_study.text import unit_words
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ def evaluate(
         Literal["remove", "unk", "attn", "gate"] | None,
         option("How tokens are deleted; else as the model's study did."),
     ] = None,
+    delete: options.Delete = None,
+    capacity_layer: options.CapacityLayer = None,
     quick: Annotated[
         bool, option("Without leave-one-out, other rankings and the layers.", "--quick")
     ] = False,
@@ -56,6 +58,7 @@ def evaluate(
     ] = 1,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    group_column: options.GroupColumn = None,
     json: options.Json = False,
     home: options.Home = None,
     tracking_uri: options.Tracking = None,
@@ -70,35 +73,45 @@ def evaluate(
 
       safr-study evaluate model --quick --roar 30 --roar-seeds 5
     """
-    from safr_study.features.evaluate import evaluate as run
-    from safr_study.features.roar import plan_roar, roar_metrics
-    from safr_study.features.study_base.results import check_file
-    from safr_study.records import to_plain
-
-    plan = plan_roar(roar or (), roar_seeds)
-    if out is not None:
-        check_file("out", out, (".csv", ".json"), "is no table; end it in .csv or .json")
-    spec = None
-    if dataset is not None:
-        spec = corpus_spec(dataset, text_column=text_column, label_column=label_column)
     stores = open_stores(home, tracking_uri=tracking_uri)
+    check_model(model, stores)
     hint = "" if quick else "; --quick leaves out the slow half"
-    progress = Reporter(output.err())
+    with Reporter(output.err()) as progress:
+        progress.doing(f"loading {model}")
+        from safr_study.features.evaluate import evaluate as run
+        from safr_study.features.roar import plan_roar, roar_metrics
+        from safr_study.features.study_base.results import check_file
+        from safr_study.records import to_plain
 
-    def on_roar(step: RoarStep) -> None:
-        progress.say(_roar_sentence(step), rarely=step.report is not None)
+        plan = plan_roar(roar or (), roar_seeds)
+        if out is not None:
+            check_file("out", out, (".csv", ".json"), "is no table; end it in .csv or .json")
+        spec = None
+        if dataset is not None:
+            spec = corpus_spec(
+                dataset,
+                text_column=text_column,
+                label_column=label_column,
+                group_column=group_column,
+            )
 
-    measured = run(
-        model,
-        spec,
-        stores,
-        split=split,
-        mode=mode,
-        quick=quick,
-        roar=plan,
-        on_begin=lambda texts: progress.say(f"measuring {texts:,} texts{hint}"),
-        on_roar=on_roar,
-    )
+        def on_roar(step: RoarStep) -> None:
+            progress.say(_roar_sentence(step), rarely=step.report is not None)
+
+        measured = run(
+            model,
+            spec,
+            stores,
+            split=split,
+            mode=mode,
+            delete=delete,
+            capacity_layer=capacity_layer,
+            quick=quick,
+            roar=plan,
+            on_begin=lambda texts: progress.say(f"measuring {texts:,} texts{hint}"),
+            on_part=lambda part: progress.doing(part, lines=True),
+            on_roar=on_roar,
+        )
     retrained = roar_metrics(measured.roar)
     if out is not None:
         write_metrics(measured.scores, out, retrained)
@@ -169,7 +182,7 @@ def _tables(measured: Evaluation) -> list[TextTable]:
     tables = [
         _listed(
             "Quality of the classes",
-            [one for one in measured_metrics(scores) if one.name in OF_CLASSES],
+            [one for one in measured_metrics(scores) if one.name in (*OF_CLASSES, "consistency")],
             decimals=4,
         ),
         class_table(scores, measured.class_names, "Predictions by class; points"),
@@ -284,7 +297,7 @@ def _agreement_table(scores: Scores) -> TextTable:
     texts = scores.values["rationale_texts"].value
     return TextTable(
         f"Agreement with the gold rationale, {texts:,} texts; 0 to 1",
-        ("ranking", ">average precision ↑", ">AUROC ↑", ">precision@|gold| ↑"),
+        ("ranking", *(f">{OF_MODEL[metric].label} ↑" for metric in OF_RATIONALE)),
         rows,
     )
 

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from safr_study.cli import options, output
 from safr_study.cli.options import option
+from safr_study.cli.progress import Reporter
 from safr_study.errors import BadInput
-from safr_study.features.study_base.stores import open_stores
+from safr_study.features.study_base.stores import check_model, open_stores
 from safr_study.render.text_table import TextTable
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from safr_study.records.explanation import Explanation
+    from safr_study.records.explanation import ExplainedWord, Explanation
 
-Layer = Literal["embedding", "vmask", "attention", "ffn1_pre", "ffn1_post", "ffn2", "block"]
-"""The names of ``settings.LAYERS``."""
 
 _BAR = 20
 """Characters of the longest bar."""
@@ -31,6 +30,9 @@ _MOST_CLASSES = 6
 def explain(
     model: options.Model,
     text: Annotated[str, typer.Argument(help="The text; - reads standard input.", metavar="TEXT")],
+    second: Annotated[
+        str | None, typer.Argument(help="For a model of pairs the second text.", metavar="SECOND")
+    ] = None,
     html: Annotated[Path | None, option("Write one self-contained page.", dir_okay=False)] = None,
     png: Annotated[
         Path | None, option("Draw capacities, graph and interference.", dir_okay=False)
@@ -40,8 +42,14 @@ def explain(
         bool, option("Every layer too, in NAME-layers.png or .svg.", "--layers")
     ] = False,
     layer: Annotated[
-        Layer | None, option("Where capacity is measured; else as in the model's study.")
+        str | None,
+        option(
+            "Where capacity is measured: embedding, vmask, attention, ffn1_pre, ffn1_post, ffn2 or "
+            "block, of the last block or of block N with :N; else as in the model's study.",
+            metavar="LAYER[:N]",
+        ),
     ] = None,
+    force: Annotated[bool, option("Replace files that are there.", "--force")] = False,
     top: Annotated[int, option("Rows of the table of words.", min=0)] = 10,
     json: options.Json = False,
     home: options.Home = None,
@@ -56,17 +64,24 @@ def explain(
       safr-study explain models:/safr-sst2@knee "so slow" --html page.html --layers
 
       safr-study explain model - --png figure.png < review.txt
-    """
-    from safr_study.features.explain import explain as explaining
-    from safr_study.records.explanation import explanation_to_plain
 
-    asked = (("html", html), ("png", png), ("svg", svg))
-    files = {kind: path for kind, path in asked if path is not None}
-    explaining.check_files(files)
-    given = _standard_input() if text == "-" else text
-    loaded = explaining.load(model, open_stores(home, tracking_uri=tracking_uri))
-    found = explaining.explain(loaded, given, reference=model, layer=layer, all_layers=layers)
-    written = explaining.write_files(found, files)
+      safr-study explain models:/safr-rte@knee "A man sleeps." "Nobody sleeps."
+    """
+    stores = open_stores(home, tracking_uri=tracking_uri)
+    check_model(model, stores)
+    with Reporter(output.err()) as progress:
+        progress.doing(f"loading {model}")
+        from safr_study.features.explain import explain as explaining
+        from safr_study.records.explanation import explanation_to_plain
+
+        wanted = (("html", html), ("png", png), ("svg", svg))
+        files = {kind: path for kind, path in wanted if path is not None}
+        explaining.check_files(files, layers=layers, force=force)
+        given = _standard_input() if text == "-" else text
+        loaded = explaining.load(model, stores)
+        asked = given if second is None else (given, second)
+        found = explaining.explain(loaded, asked, reference=model, layer=layer, all_layers=layers)
+        written = explaining.write_files(found, files)
     if json:
         output.print_json(explanation_to_plain(found))
     else:
@@ -98,6 +113,8 @@ def _show(found: Explanation, top: int) -> None:
         console.print(_legend(found, console))
     if found.words and top:
         output.show(_top_table(found, top))
+        if found.texts is not None and found.pairs_of_words:
+            output.show(_links_table(found, top))
     for note in found.notes:
         console.print(f"note: {note}")
     source = found.source
@@ -152,6 +169,23 @@ def _legend(found: Explanation, console: Console) -> Text:
     return legend
 
 
+def _side(found: Explanation, word: ExplainedWord) -> str:
+    return "second" if found.is_second(word) else "first"
+
+
+def _links_table(found: Explanation, top: int) -> TextTable:
+    """The strongest links between the words of either text of a pair."""
+    cosine = found.view.cosine
+    return TextTable(
+        "Links between the texts, by |cosine|",
+        ("first text", "second text", ">cosine"),
+        [
+            (found.words[i].shown, found.words[j].shown, f"{cosine[i, j]:.3f}")
+            for i, j in found.strongest(top)
+        ],
+    )
+
+
 def _top_table(found: Explanation, top: int) -> TextTable:
     words = sorted(found.words, key=lambda word: word.rank)[:top]
     largest = max(word.capacity for word in words)
@@ -160,6 +194,7 @@ def _top_table(found: Explanation, top: int) -> TextTable:
         (
             str(word.rank + 1),
             word.shown,
+            *([_side(found, word)] if found.texts is not None else []),
             "█" * round(_BAR * word.capacity / (largest or 1.0)),
             f"{word.capacity:.3f}",
             *([f"{word.keep_probability:.3f}"] if word.keep_probability is not None else []),
@@ -171,6 +206,10 @@ def _top_table(found: Explanation, top: int) -> TextTable:
         f"The {len(words)} of {len(found.words)} words with the highest capacity"
         if len(words) < len(found.words)
         else "Words by capacity",
-        (">rank", "word", "", ">capacity", *([">keep"] if gate else []), "note"),
+        (
+            *(">rank", "word", *(["text"] if found.texts is not None else []), "", ">capacity"),
+            *([">keep"] if gate else []),
+            "note",
+        ),
         rows,
     )

@@ -81,8 +81,21 @@ Epochs = Annotated[int, option("At most; early stopping may end before.", min=1)
 Preset = Annotated[
     Literal["masked", "reference"], option("Padding-aware, or as the authors' released code.")
 ]
-TextColumn = Annotated[str | None, option("Column of the texts.", panel="Data")]
+TextColumn = Annotated[
+    list[str] | None, option("Column of the texts; twice for pairs of texts.", panel="Data")
+]
+Delete = Annotated[
+    Literal["both", "first", "second"] | None,
+    option("Texts of a pair whose words are deleted; of one, K is of its words alone."),
+]
 LabelColumn = Annotated[str | None, option("Column of the labels.", panel="Data")]
+GroupColumn = Annotated[
+    str | None,
+    option(
+        "Column that texts which belong together share, as a review and its revision.",
+        panel="Data",
+    ),
+]
 Tokenizer = Annotated[
     Literal["whitespace", "words"] | None,
     option(
@@ -106,7 +119,17 @@ Encoder = Annotated[
 MaxLen = Annotated[
     int | None,
     option(
-        "Words read of each text, or its pieces. Default: 128, 256 for imdb.", min=1, panel="Data"
+        "Words read of each text, or its pieces. Default: 128, imdb 256, movies 512.",
+        min=1,
+        panel="Data",
+    ),
+]
+CapacityLayer = Annotated[
+    str | None,
+    option(
+        "Where capacity is measured: ffn1_pre_relu or ffn1_post_relu (before and after the "
+        "activation), with :N of block N; else the last block's ffn1_pre_relu, or as studied.",
+        metavar="LAYER[:N]",
     ),
 ]
 AllowSmall = Annotated[
@@ -145,16 +168,20 @@ def _check_folder(path: Path | None) -> Path | None:
     return path
 
 
-def corpus_spec(dataset: str, **options: str | int | None) -> CorpusSpec:
+def corpus_spec(
+    dataset: str, *, text_column: list[str] | None = None, **options: str | int | None
+) -> CorpusSpec:
     """The data of these options, by the fields of `CorpusSpec`; one that is not given stays unset.
 
     Raises:
+        BadInput: more than two text columns.
         BadInputs: a value that cannot be.
     """
-    from safr_study.data import canonical_dataset
+    from safr_study.data import canonical_dataset, column_fields
     from safr_study.settings import CorpusSpec
 
     given = {name: value for name, value in options.items() if value is not None}
+    given |= column_fields(text_column)
     return CorpusSpec.parse({"dataset": canonical_dataset(dataset), **given})
 
 

@@ -13,7 +13,7 @@ from safr_study.cli import options, output
 from safr_study.cli.options import option
 from safr_study.cli.progress import Reporter
 from safr_study.errors import StudyInterrupted
-from safr_study.features.study_base.stores import open_stores
+from safr_study.features.study_base.stores import check_model, open_stores
 from safr_study.text import duration, plural
 
 if TYPE_CHECKING:
@@ -51,20 +51,23 @@ def predict(
 
       cat texts.txt | safr-study predict model - --out predictions.jsonl
     """
-    from safr_study.features.predict.predict import predict_file
-
-    progress = Reporter(output.err())
+    stores = open_stores(home, tracking_uri=tracking_uri)
+    check_model(model, stores)
     try:
-        found = predict_file(
-            model,
-            file,
-            out,
-            open_stores(home, tracking_uri=tracking_uri),
-            text_column=text_column,
-            words=words,
-            force=force,
-            on_chunk=lambda so_far: progress.say(_progress(so_far), rarely=True),
-        )
+        with Reporter(output.err()) as progress:
+            progress.doing(f"loading {model}")
+            from safr_study.features.predict.predict import predict_file
+
+            found = predict_file(
+                model,
+                file,
+                out,
+                stores,
+                text_columns=text_column,
+                words=words,
+                force=force,
+                on_chunk=lambda so_far: progress.doing(_progress(so_far), lines=True),
+            )
     except KeyboardInterrupt:
         raise StudyInterrupted(
             "interrupted: nothing was written; the same command begins again"
@@ -93,6 +96,9 @@ def serve(
 
       safr-study serve models:/safr-sst2@knee --port 5002
     """
+    stores = open_stores(home, tracking_uri=tracking_uri)
+    check_model(model, stores)
+    output.hint(f"starting a server with {model}")
     from safr_study.features.serve import serve as run
 
     def ready(url: str, request: str) -> None:
@@ -105,7 +111,7 @@ def serve(
 
     # Ctrl-C is how it is meant to end.
     with contextlib.suppress(KeyboardInterrupt):
-        run(model, open_stores(home, tracking_uri=tracking_uri), port, ready)
+        run(model, stores, port, ready)
 
 
 def _progress(found: Predicted) -> str:
@@ -114,7 +120,8 @@ def _progress(found: Predicted) -> str:
 
 
 def _sentences(found: Predicted) -> list[str]:
-    classes = ", ".join(f"{name} {count:,}" for name, count in found.labels.items())
+    # A name of digits would look like a number.
+    classes = ", ".join(f"{count:,} of class {name!r}" for name, count in found.labels.items())
     notes = [f"{found.unknown_percent:.1f} % of the words are unknown to the model"]
     if found.empty:
         notes.append(f"{plural(found.empty, 'text')} without a word")

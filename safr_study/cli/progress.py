@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Self
 from safr_study.records import EpochReport, TrialRecord, TrialState
 from safr_study.records.warnings import study_warnings, trial_warnings
 from safr_study.render.text_table import TextTable
-from safr_study.text import duration, plural, size
+from safr_study.text import about, duration, plural, size
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
     from rich.live import Live
+    from rich.status import Status
 
     from safr_study.features.search.plan import StudyPlan
 
@@ -29,6 +30,8 @@ ROWS = 14
 """Trials in the live table: the latest."""
 QUIET_SECONDS = 20.0
 """Plain lines about epochs come no oftener than this."""
+PART_SECONDS = 5.0
+"""Nor those about the parts of one piece of work."""
 
 
 MUCH_UNKNOWN = 10.0
@@ -65,8 +68,9 @@ def plan_lines(plan: StudyPlan) -> list[str]:
         lines.append(f"no trial begins after {spec.epoch_budget:,} epochs in all")
     all_of_it = " for all of it" if spec.time_budget is not None else ""
     lines.append(
-        f"about {duration(plan.cost.seconds)}{all_of_it} (a guess until the first epoch is "
-        f"measured; early stopping may make it less), {size(plan.cost.disk_bytes)} of disk"
+        f"{about(plan.cost.seconds)}{all_of_it} (a guess until the first epoch is "
+        f"measured; early stopping may make it less), {size(plan.cost.disk_bytes)} of disk, "
+        f"{size(plan.cost.memory_bytes)} of memory for each trial at once"
     )
     return lines
 
@@ -97,6 +101,8 @@ class Reporter:
         self._console = console
         self._is_live = live
         self._live: Live | None = None
+        self._status: Status | None = None
+        self._began = time.monotonic()
         self._study: StudyProgress | None = None
         self._last = 0.0
         self._estimated = False
@@ -105,7 +111,10 @@ class Reporter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave the last table on the screen."""
+        """Leave the last table on the screen, and nothing of what was being done."""
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
         if self._live is not None:
             self._live.stop()
             self._live = None
@@ -116,6 +125,22 @@ class Reporter:
             return
         self._last = time.monotonic()
         self._console.print(line, soft_wrap=not self._is_live)
+
+    def doing(self, what: str, *, lines: bool = False) -> None:
+        """What is done now: on a terminal a line that changes in place until the block ends.
+
+        Elsewhere nothing is said, or with ``lines``, for work of minutes, a line, unless there was
+        one, or the work began, within `PART_SECONDS`.
+        """
+        if self._console is None or self._console.quiet:
+            return
+        if self._console.is_terminal:
+            if self._status is None:
+                self._status = self._console.status("")
+                self._status.start()
+            self._status.update(f"{what} ...")
+        elif lines and time.monotonic() - max(self._last, self._began) > PART_SECONDS:
+            self.say(what)
 
     def planned(self, plan: StudyPlan, trials: Sequence[TrialRecord]) -> None:
         """A study is about to begin, with these trials in its ledger."""
@@ -142,7 +167,7 @@ class Reporter:
             return
         if not self._estimated and (left := study.seconds_left()) is not None:
             self._estimated = True
-            self.say(f"first epoch: {report.seconds:.1f} s; about {duration(left)} in all")
+            self.say(f"first epoch: {report.seconds:.1f} s; {about(left)} of training left")
         else:
             self.say(
                 f"trial {trial.number} ({trial.label}): epoch {report.epoch} of at most "
@@ -233,7 +258,7 @@ class StudyProgress:
         left = self.seconds_left()
         parts.append(f"{duration(time.monotonic() - self._began)} gone")
         if left:
-            parts.append(f"about {duration(left)} left")
+            parts.append(f"{about(left)} left")
         return ", ".join(parts)
 
     def _take_in(self, trial: TrialRecord) -> None:

@@ -10,6 +10,7 @@ import typer
 from safr_study.cli import options, output
 from safr_study.cli.completion import complete_study
 from safr_study.cli.options import option, out_folder
+from safr_study.cli.progress import Reporter
 from safr_study.features.study_base.stores import open_stores
 from safr_study.text import size
 
@@ -101,21 +102,21 @@ def report(
 
       safr-study report s1 --quick --json
     """
-    from safr_study.features.report.page import write_report
-    from safr_study.features.report.report import ReportRequest
-
-    request = ReportRequest(
-        study=study,
-        out=out or Path(f"{study}-report.html"),
-        others=tuple(others or ()),
-        anyway=anyway,
-        quick=quick,
-        texts=texts,
-    )
     stores = open_stores(home, storage=storage, reads=True)
-    # What is being done, on a terminal alone.
-    with output.err().status("") as status:
-        facts = write_report(request, stores, say=lambda said: status.update(f"{said} ..."))
+    with Reporter(output.err()) as progress:
+        progress.doing(f"reading study {study}")
+        from safr_study.features.report.page import write_report
+        from safr_study.features.report.report import ReportRequest
+
+        request = ReportRequest(
+            study=study,
+            out=out or Path(f"{study}-report.html"),
+            others=tuple(others or ()),
+            anyway=anyway,
+            quick=quick,
+            texts=texts,
+        )
+        facts = write_report(request, stores, say=progress.doing)
     if json:
         output.print_json(facts)
         return

@@ -11,7 +11,7 @@ from safr_study.cli.submit import show_jobs, stop_jobs
 from safr_study.errors import BadInput
 from safr_study.features.study_base.stores import open_stores
 from safr_study.render.text_table import TextTable
-from safr_study.text import duration, size
+from safr_study.text import about, duration, size
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -259,7 +259,7 @@ def _times(status: StudyStatus) -> str:
     if status.seconds_since_begin is not None:
         said.append(f"Begun {duration(status.seconds_since_begin)} ago")
     if status.seconds_left is not None:
-        said.append(f"about {duration(status.seconds_left)} left")
+        said.append(f"{about(status.seconds_left)} left")
     return ", ".join([*said, f"{size(status.disk)} of disk"])
 
 

@@ -124,6 +124,8 @@ def _corpus(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> EncodedCorp
             arrays[f"{name}.offsets"],
             arrays[f"{name}.labels"],
             arrays.get(f"{name}.rationale"),
+            arrays.get(f"{name}.groups"),
+            arrays.get(f"{name}.second"),
         )
         for name in SPLIT_NAMES
         if name != "test" or "test.tokens" in arrays

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
-from safr_study.data.corpus import Concern, Corpus
+from safr_study.data.corpus import Concern, Corpus, Text, each_text
 from safr_study.errors import BadInput
 from safr_study.settings import CorpusSpec
 from safr_study.text import plural
@@ -21,17 +21,20 @@ MOST_REPEATED = 20.0
 """Percent of dev or test that may be in a split before it."""
 
 
-def concerns_of(corpus: Corpus, repeated: Mapping[str, int]) -> tuple[Concern, ...]:
+def concerns_of(
+    corpus: Corpus, repeated: Mapping[str, int], spec: CorpusSpec
+) -> tuple[Concern, ...]:
     """Everything doubtful about a data set as it was read, before limits.
 
     Args:
         corpus: the whole of it.
         repeated: its `repeated_texts`.
+        spec: its limits are named where a count is not that of the texts within them.
     """
     return (
         *_small_classes(corpus),
         *_small_dev(corpus),
-        *_many_repeated(corpus, repeated),
+        *_many_repeated(corpus, repeated, spec),
         *_doubtful_class(corpus),
     )
 
@@ -55,11 +58,11 @@ def repeated_texts(corpus: Corpus, spec: CorpusSpec) -> dict[str, int]:
     settings ignore it. A split without any is left out.
     """
     dev, test = (
-        Counter(_keys(split.texts, spec)) if split is not None else Counter()
+        Counter(_keys(split.rows, spec)) if split is not None else Counter()
         for split in (corpus.dev, corpus.test)
     )
     shared: dict[str, set[str]] = {"dev": set(), "test": {key for key in dev if key in test}}
-    for key in _keys(corpus.train.texts, spec):
+    for key in _keys(corpus.train.rows, spec):
         for name, texts in (("dev", dev), ("test", test)):
             if key in texts:
                 shared[name].add(key)
@@ -76,10 +79,10 @@ def repeated_phrase(name: str, count: int) -> str:
     return f"{count:,} {name} {'text is' if count == 1 else 'texts are'} in {where} too"
 
 
-def _keys(texts: Iterable[str], spec: CorpusSpec) -> Iterator[str]:
-    """What the same texts have in common."""
-    for text in texts:
-        key = " ".join(text.split())
+def _keys(rows: Iterable[Text], spec: CorpusSpec) -> Iterator[str]:
+    """What the same texts, or the same pairs, have in common."""
+    for row in rows:
+        key = "\n".join(" ".join(text.split()) for text in each_text([row])).strip()
         yield key.lower() if spec.lowercase else key
 
 
@@ -114,14 +117,17 @@ def _small_dev(corpus: Corpus) -> list[Concern]:
     return [Concern(problem, remedy, "allow_small")]
 
 
-def _many_repeated(corpus: Corpus, repeated: Mapping[str, int]) -> list[Concern]:
+def _many_repeated(corpus: Corpus, repeated: Mapping[str, int], spec: CorpusSpec) -> list[Concern]:
     found = []
+    whole = (
+        "" if spec.train_limit is spec.dev_limit is spec.test_limit is None else "of all texts, "
+    )
     sizes = {"dev": corpus.dev.examples, "test": corpus.test.examples if corpus.test else 0}
     for name, count in repeated.items():
         share = 100.0 * count / sizes[name]
         if share > MOST_REPEATED:
             problem = (
-                f"{repeated_phrase(name, count)}, {share:.1f} % of them, more than "
+                f"{whole}{repeated_phrase(name, count)}, {share:.1f} % of them, more than "
                 f"{MOST_REPEATED:g} %"
             )
             found.append(Concern(problem, "drop the repeated rows", "allow_duplicates"))

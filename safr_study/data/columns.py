@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from safr_study.data.catalogue import KNOWN
-from safr_study.data.corpus import Corpus, Split, split_dev
+from safr_study.data.catalogue import KNOWN, KnownDataset, has_pairs, pair_columns
+from safr_study.data.corpus import Corpus, Ints, Split, split_dev
+from safr_study.data.groups import read_groups
 from safr_study.data.rationale import read_rationale
 from safr_study.errors import BadInput
 from safr_study.settings import CorpusSpec
@@ -44,12 +45,13 @@ def corpus_of(tables: Mapping[str, Any], spec: CorpusSpec, source: str) -> Corpu
         BadInput: columns, texts or labels that cannot be used.
     """
     train = tables["train"]
-    text = _column(train, spec.text_column, TEXT_COLUMNS, "text-column")
+    texts = text_columns(train.column_names, spec)
     label = _column(train, spec.label_column, LABEL_COLUMNS, "label-column")
-    if text == label:
+    if label in texts:
         raise BadInput("label-column", f"{label!r} is the text column too; name another one")
     for name, table in tables.items():
-        for field, column in (("text-column", text), ("label-column", label)):
+        fields = [*(("text-column", text) for text in texts), ("label-column", label)]
+        for field, column in fields:
             if column not in table.column_names:
                 raise BadInput(field, f"the {name} split has no column {column!r}: {_list(table)}")
     labels = {name: _label_names(table, label) for name, table in tables.items()}
@@ -58,8 +60,13 @@ def corpus_of(tables: Mapping[str, Any], spec: CorpusSpec, source: str) -> Corpu
     unlabelled = 0
     if _is_unlabelled(labels.get("test", ()), class_names):
         unlabelled = len(labels.pop("test"))
+    known = KNOWN.get(spec.dataset)
+    groups = {}
+    shared = _group_column(train, spec.group_column, known, used=(*texts, label))
+    if shared is not None:
+        groups = read_groups({name: tables[name] for name in labels}, shared)
     splits: dict[str, Any] = {
-        name: _split(name, tables[name], text, label, of_split, class_names)
+        name: _split(name, tables[name], texts, label, of_split, class_names, groups.get(name))
         for name, of_split in labels.items()
     }
     left_out = {
@@ -69,7 +76,6 @@ def corpus_of(tables: Mapping[str, Any], spec: CorpusSpec, source: str) -> Corpu
     }
     if "dev" not in splits:
         splits["train"], splits["dev"] = split_dev(splits["train"], class_names, spec.split_seed)
-    known = KNOWN.get(spec.dataset)
     if known is not None and len(known.class_names) == len(class_names):
         class_names = known.class_names
     return Corpus(
@@ -82,34 +88,98 @@ def corpus_of(tables: Mapping[str, Any], spec: CorpusSpec, source: str) -> Corpu
     )
 
 
+def _group_column(
+    train: Any, asked: str | None, known: KnownDataset | None, *, used: Sequence[str]
+) -> str | None:
+    """The column of the groups: as asked for, else that of a known data set where it is there."""
+    if asked is None:
+        usual = None if known is None else known.group_column
+        return usual if usual in train.column_names else None
+    if asked in used:
+        raise BadInput(
+            "group-column", f"{asked!r} is the column of texts or labels; name another one"
+        )
+    return asked
+
+
 class _Header(NamedTuple):
     """The columns of a file that is not read whole."""
 
     column_names: Sequence[str]
 
 
-def choose_text_column(names: Sequence[str], asked: str | None, trained: str | None = None) -> str:
-    """The column of the texts of a file without labels.
+def text_columns(names: Sequence[str], spec: CorpusSpec) -> tuple[str, ...]:
+    """The column of the texts of a source, or the two of pairs.
 
     Args:
         names: columns that there are.
-        asked: by the user; ``None``: ``trained`` where it is there, else one of the usual names.
-        trained: column of the texts that a model was trained on, if its user named one.
+        spec: the data set.
 
     Raises:
         BadInput: there is no such column, or none or several of the usual ones.
     """
-    if asked is None and trained in names:
-        asked = trained
-    return _column(_Header(names), asked, TEXT_COLUMNS, "text-column")
+    header = _Header(names)
+    pair = pair_columns(spec, names)
+    if pair is not None:
+        return tuple(_column(header, name, (), "text-column") for name in pair)
+    return (_column(header, spec.text_column, TEXT_COLUMNS, "text-column"),)
 
 
-def checked_text(value: Any, where: str, *, numbers: bool = True) -> str:
+def column_fields(asked: str | Sequence[str] | None) -> dict[str, str]:
+    """The fields of ``CorpusSpec`` for one text column, or for the two of pairs.
+
+    Raises:
+        BadInput: there are more than two.
+    """
+    names = [asked] if isinstance(asked, str) else list(asked or ())
+    if len(names) > 2:
+        raise BadInput(
+            "text-column",
+            f"there are {len(names)}, {', '.join(names)}; give one, or two for pairs of texts",
+        )
+    return dict(zip(("text_column", "second_column"), names, strict=False))
+
+
+def choose_text_columns(
+    names: Sequence[str], asked: Sequence[str] | None, trained: CorpusSpec | None = None
+) -> tuple[str, ...]:
+    """The column of the texts of a file without labels, or the two of pairs.
+
+    Args:
+        names: columns that there are.
+        asked: by the user; none: those of ``trained`` where they are there, else for single texts
+            one of the usual names.
+        trained: data on which the model was trained that reads the texts.
+
+    Raises:
+        BadInput: there is no such column, none or several of the usual ones, or as many as the
+            model does not take.
+    """
+    header, pairs = _Header(names), trained is not None and has_pairs(trained)
+    if asked:
+        columns = tuple(column_fields(asked).values())
+        if trained is not None and (len(columns) == 2) != pairs:
+            wanted = "pairs of texts; give two" if pairs else "single texts; give one"
+            raise BadInput("text-column", f"the model is one of {wanted}")
+        return tuple(_column(header, name, (), "text-column") for name in columns)
+    if trained is None or not pairs:
+        usual = None if trained is None else trained.text_column
+        return (_column(header, usual if usual in names else None, TEXT_COLUMNS, "text-column"),)
+    found = pair_columns(trained, names)
+    if found is None or not set(found) <= set(names):
+        raise BadInput(
+            "text-column", f"the model is one of pairs: {_list(header)}; give --text-column twice"
+        )
+    return found
+
+
+def checked_text(value: Any, where: str, *, field: str = "text", numbers: bool = True) -> str:
     """A value as a text; a missing one is an empty text.
 
     Args:
         value: of a column, or of a list.
         where: names it in the error's sentence, as ``row 3``.
+        field: what the user gave it by.
         numbers: whether a number, or true or false, is a text too, as in a data set's files.
 
     Raises:
@@ -119,19 +189,20 @@ def checked_text(value: Any, where: str, *, numbers: bool = True) -> str:
         return ""
     if not isinstance(value, (str, bool, int, float) if numbers else str):
         kind = type(value).__name__
-        raise BadInput("text", f"{where} holds no text but a value of type {kind}; give a text")
+        raise BadInput(field, f"{where} holds no text but a value of type {kind}; give a text")
     text = str(value)
     if len(text) > MAX_TEXT:
         raise BadInput(
-            "text",
-            f"{where} has {len(text):,} characters; cut texts to {MAX_TEXT:,} or less",
+            field,
+            f"{where} has {len(text):,} characters; cut texts to {MAX_TEXT:,} or less (an unclosed "
+            "quote in a file also makes one long text of many rows)",
         )
     if "\0" in text:
         raise BadInput(
-            "text", f"{where} holds a NUL character: it is damaged, or not UTF-8; mend it"
+            field, f"{where} holds a NUL character: it is damaged, or not UTF-8; mend it"
         )
     if not text.isascii() and text != text.encode(errors="replace").decode():
-        raise BadInput("text", f"{where} is not valid UTF-8; convert it to that encoding")
+        raise BadInput(field, f"{where} is not valid UTF-8; convert it to that encoding")
     return text
 
 
@@ -159,10 +230,11 @@ def _values(table: Any, column: str) -> list[Any]:
 def _split(
     name: str,
     table: Any,
-    text_column: str,
+    text_columns: Sequence[str],
     label_column: str,
     labels: Sequence[str | None],
     class_names: tuple[str, ...],
+    groups: Ints | None,
 ) -> Split:
     """The rows of a split that are labelled."""
     if not labels:
@@ -183,40 +255,29 @@ def _split(
             f"the {name} split has labels that train lacks: {', '.join(strangers[:5])}; "
             "add training examples of them or drop the rows",
         )
-    texts = _texts(table, text_column, name)
-    rationale = read_rationale(table, texts, name, used=(text_column, label_column))
+    texts, *seconds = (_texts(table, column, name) for column in text_columns)
+    # The words of a pair are those of its first text, then those of its second.
+    whole = [" ".join(row) for row in zip(texts, *seconds, strict=True)]
+    rationale = read_rationale(table, whole, name, used=(*text_columns, label_column))
     # Rows without a label have any number here, and are dropped.
     numbers = np.array([ids.get(str(label), 0) for label in labels], dtype=np.int64)
-    split = Split(texts, numbers, rationale).take(np.array(kept, dtype=np.int64))
-    if not any(text.strip() for text in split.texts):
-        raise BadInput(
-            "text-column", f"all texts of the {name} split are empty; name another column or file"
-        )
+    every = Split(texts, numbers, rationale, groups, seconds[0] if seconds else None)
+    split = every.take(np.array(kept, dtype=np.int64))
+    for column, given in zip(text_columns, (split.texts, split.seconds or ()), strict=False):
+        if not any(text.strip() for text in given):
+            of_column = f" in {column!r}" if seconds else ""
+            raise BadInput(
+                "text-column",
+                f"all texts of the {name} split are empty{of_column}; name another column or file",
+            )
     return split
 
 
 def _texts(table: Any, column: str, split: str) -> list[str]:
-    values = _values(table, column)
-    for kind, name in ((bytes, "bytes"), ((list, dict), "lists")):
-        if any(isinstance(value, kind) for value in values):
-            raise BadInput(
-                "text-column", f"{column!r} holds no texts but {name}; name another column"
-            )
-    texts = ["" if value is None else str(value) for value in values]
-    for row, text in enumerate(texts):
-        if len(text) > MAX_TEXT:
-            raise BadInput(
-                "text-column",
-                f"row {row} of the {split} split has {len(text):,} characters; cut texts to "
-                f"{MAX_TEXT:,} or less (an unclosed quote also makes one long text of many rows)",
-            )
-        if "\0" in text:
-            raise BadInput(
-                "text-column",
-                f"row {row} of the {split} split holds a NUL character: the file is damaged, or "
-                "not UTF-8; mend or convert it",
-            )
-    return texts
+    return [
+        checked_text(value, f"row {row} of the {split} split", field="text-column")
+        for row, value in enumerate(_values(table, column))
+    ]
 
 
 def _label_names(table: Any, column: str) -> list[str | None]:

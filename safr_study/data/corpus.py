@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,6 +16,8 @@ DEV_SHARE = 0.2
 _DEV_STREAM, _LIMIT_STREAM = 1, 2
 Ints = npt.NDArray[np.int64]
 Marks = npt.NDArray[np.int8]
+Text = str | tuple[str, str]
+"""A text, or a pair of them."""
 Permission = Literal["allow_small", "allow_duplicates"]
 """Fields of `CorpusSpec`, and options of ``search``, that let a study of doubtful data begin."""
 
@@ -29,12 +31,38 @@ class Split:
     labels: Ints
     """``[N]``, each in 0..C-1."""
     rationale: list[Marks] | None = None
-    """Marks of each text, one per white-space token: 1 = evidence for the label."""
+    """Marks of each text, one per white-space token: 1 = evidence for the label; of a pair, those
+    of the first text, then those of the second."""
+    groups: Ints | None = None
+    """``[N]``: texts that belong together have the same number."""
+    seconds: list[str] | None = None
+    """The second text of each pair, of which ``texts`` has the first; ``None``: single texts."""
 
     @property
     def examples(self) -> int:
-        """Number of texts."""
+        """Number of texts, or of pairs."""
         return len(self.texts)
+
+    @property
+    def rows(self) -> Sequence[Text]:
+        """The texts, or the pairs."""
+        if self.seconds is None:
+            return self.texts
+        return list(zip(self.texts, self.seconds, strict=True))
+
+    @property
+    def each(self) -> list[str]:
+        """Every text: of pairs the first and the second, then those of the next pair."""
+        return each_text(self.rows)
+
+    @property
+    def rationale_of_each(self) -> list[Marks] | None:
+        """The marks of every text, in the order of ``each``."""
+        if self.rationale is None or self.seconds is None:
+            return self.rationale
+        words = [len(text.split()) for text in self.texts]
+        rows = zip(self.rationale, words, strict=True)
+        return [part for marks, first in rows for part in (marks[:first], marks[first:])]
 
     def take(self, rows: Ints) -> Split:
         """The given rows, in the given order."""
@@ -42,6 +70,8 @@ class Split:
             texts=[self.texts[row] for row in rows],
             labels=self.labels[rows],
             rationale=None if self.rationale is None else [self.rationale[row] for row in rows],
+            groups=None if self.groups is None else self.groups[rows],
+            seconds=None if self.seconds is None else [self.seconds[row] for row in rows],
         )
 
 
@@ -85,11 +115,19 @@ class Corpus:
     """What is doubtful about data of the user's own, before limits."""
 
 
+def each_text(rows: Iterable[Text]) -> list[str]:
+    """Every text: of pairs the first and the second, then those of the next pair."""
+    return [text for row in rows for text in ((row,) if isinstance(row, str) else row)]
+
+
 def split_dev(train: Split, class_names: tuple[str, ...], seed: int) -> tuple[Split, Split]:
     """Cut a stratified dev split of 20 % out of train; both keep the order of the source.
 
+    Groups stay whole; dev then has at most its share.
+
     Raises:
-        BadInput: a class has fewer than two examples, so it cannot be on both sides.
+        BadInput: a class has fewer than two examples, or is in one group alone, so it cannot be on
+            both sides.
     """
     sizes = np.bincount(train.labels, minlength=len(class_names))
     for name, size in zip(class_names, sizes, strict=True):
@@ -101,24 +139,63 @@ def split_dev(train: Split, class_names: tuple[str, ...], seed: int) -> tuple[Sp
             )
     present = int(np.count_nonzero(sizes))
     wanted = max(round(DEV_SHARE * train.examples), present)
-    rows = stratified_rows(train.labels, wanted, np.random.default_rng([seed, _DEV_STREAM]))
+    rows = _drawn_rows(train, wanted, np.random.default_rng([seed, _DEV_STREAM]))
     rest = np.setdiff1d(np.arange(train.examples), rows, assume_unique=True)
+    if min(len(np.unique(train.labels[part])) for part in (rows, rest)) < present:
+        raise BadInput(
+            "group-column",
+            "the groups cannot be cut so that train and dev have texts of every class; give a "
+            "validation split, or smaller groups",
+        )
     return train.take(rest), train.take(rows)
 
 
 def limit_split(split: Split, limit: int | None, seed: int, *, field: str) -> Split:
-    """A stratified sample of at most ``limit`` texts, in the order of the source.
+    """A stratified sample of at most ``limit`` texts, whole groups, in the order of the source.
 
     Raises:
-        BadInput: the limit is below the number of classes; ``field`` names it.
+        BadInput: the limit is below the number of classes, or holds too few whole groups for all
+            of them; ``field`` names it.
     """
     if limit is None or split.examples <= limit:
         return split
     present = len(np.unique(split.labels))
     if limit < present:
         raise BadInput(field, f"{limit} texts cannot hold {present} classes; raise the limit")
-    rng = np.random.default_rng([seed, _LIMIT_STREAM])
-    return split.take(stratified_rows(split.labels, limit, rng))
+    rows = _drawn_rows(split, limit, np.random.default_rng([seed, _LIMIT_STREAM]))
+    if len(rows) > limit or len(np.unique(split.labels[rows])) < present:
+        raise BadInput(
+            field,
+            f"{limit} texts cannot hold whole groups of all {present} classes; raise the limit",
+        )
+    return split.take(rows)
+
+
+def _drawn_rows(split: Split, size: int, rng: np.random.Generator) -> Ints:
+    """Rows of a stratified sample of so many texts, or of whole groups of at most so many.
+
+    Groups are drawn like texts are, a kind being those that have the same labels: of originals and
+    their revisions every pair has one text of each class, so any share of them is balanced. One
+    group is drawn at least, and the classes may not all be there.
+    """
+    if split.groups is None:
+        return stratified_rows(split.labels, size, rng)
+    _, group, sizes = np.unique(split.groups, return_inverse=True, return_counts=True)
+    by_group = split.labels[np.lexsort((split.labels, group))]
+    ends = np.cumsum(sizes)
+    labels = [
+        tuple(by_group[end - count : end].tolist()) for end, count in zip(ends, sizes, strict=True)
+    ]
+    numbers = {kind: number for number, kind in enumerate(sorted(set(labels)))}
+    kinds = np.array([numbers[kind] for kind in labels], dtype=np.int64)
+    wanted = max(1, size * len(sizes) // split.examples)
+    if wanted >= len(numbers):
+        drawn = stratified_rows(kinds, wanted, rng)
+    else:
+        drawn = rng.choice(len(sizes), size=wanted, replace=False).astype(np.int64)
+    while len(drawn) > 1 and sizes[drawn].sum() > size:
+        drawn = np.delete(drawn, rng.integers(len(drawn)))
+    return np.flatnonzero(np.isin(group, drawn)).astype(np.int64)
 
 
 def stratified_rows(labels: Ints, size: int, rng: np.random.Generator) -> Ints:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 
+from safr_study.data.encoder_hub import downloaded, pinned, published
 from safr_study.data.pieces import TOKENIZER, PieceTokenizer, read_tokenizer
-from safr_study.errors import BadInput, ServiceUnreachable
+from safr_study.errors import BadInput
 from safr_study.settings import EncoderShape
-from safr_study.text import first_line
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -65,9 +65,9 @@ class EncoderFiles:
     shape: EncoderShape
     _tokenizer: Tokenizer
 
-    def tokenizer(self) -> PieceTokenizer:
-        """A new tokenizer that has met no word."""
-        return PieceTokenizer(self._tokenizer, self.shape)
+    def tokenizer(self, *, pairs: bool = False) -> PieceTokenizer:
+        """A new tokenizer that has met no word, for single texts or for pairs."""
+        return PieceTokenizer(self._tokenizer, self.shape, pairs=pairs)
 
     @cached_property
     def sha256(self) -> str:
@@ -89,9 +89,16 @@ class EncoderFiles:
 
 
 def canonical_encoder(name: str) -> str:
-    """The absolute path of a folder, or a hub id: the same wherever a command is given."""
-    path = Path(name).expanduser()
-    return str(path.resolve()) if path.is_dir() else name
+    """The absolute path of a folder, or a hub id with its commit: the same wherever it is read.
+
+    Raises:
+        BadInput: the hub has no such encoder, or does not give it.
+        ServiceUnreachable: it is not on this machine and the hub does not answer.
+    """
+    folder = _folder(name)
+    if folder is None:
+        return pinned(name, CONFIG)
+    return str(folder.resolve()) if folder.is_dir() else name
 
 
 def find_encoder(name: str) -> EncoderFiles:
@@ -101,45 +108,28 @@ def find_encoder(name: str) -> EncoderFiles:
         BadInput: there is none, or as `read_encoder`.
         ServiceUnreachable: it is not on this machine and the hub does not answer.
     """
+    folder = _folder(name)
+    if folder is not None:
+        return read_encoder(folder.absolute())
+    wanted = (CONFIG, TOKENIZER, WEIGHTS)
+    folder = downloaded(name, wanted)
+    if missing := next((file for file in wanted if not (folder / file).is_file()), None):
+        raise _bad(_missing(name, missing, published(name), "FOLDER"))
+    return read_encoder(folder)
+
+
+def _folder(name: str) -> Path | None:
+    """The folder that is meant; ``None``: the hub's.
+
+    Raises:
+        BadInput: neither can be.
+    """
     path = Path(name).expanduser()
     if not name.strip() or path.is_file():
         raise _bad(f"{name!r} is no folder of an encoder; give its folder, or its id on the hub")
-    if path.is_dir() or name.startswith((".", "/", "~")) or name.count("/") > 1:
-        return read_encoder(path.absolute())
-    return read_encoder(_downloaded(name))
-
-
-def _downloaded(name: str) -> Path:
-    """The folder of an encoder of the hub in the hub's cache."""
-    import huggingface_hub
-    from huggingface_hub.errors import (
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-    )
-
-    failed: tuple[type[Exception], ...] = (OSError, *HfHubHTTPError.__bases__)
-    wanted = [CONFIG, TOKENIZER, WEIGHTS]
-    try:
-        try:
-            return Path(
-                huggingface_hub.snapshot_download(
-                    name, allow_patterns=wanted, local_files_only=True
-                )
-            )
-        except LocalEntryNotFoundError:
-            return Path(huggingface_hub.snapshot_download(name, allow_patterns=wanted))
-    except (RepositoryNotFoundError, HFValidationError) as error:
-        raise _bad(
-            f"no encoder {name!r}: there is no such folder, and the hub knows none (a private one "
-            "needs `hf auth login`); check the spelling, or give a folder"
-        ) from error
-    except failed as error:
-        raise ServiceUnreachable(
-            f"encoder: {name} is no folder and not in the Hugging Face cache, and the hub does not "
-            f"answer ({first_line(error)}); give the folder of a copy"
-        ) from error
+    is_meant = path.is_dir() or name.startswith((".", "/", "~"))
+    is_meant |= name.partition("@")[0].count("/") > 1
+    return path if is_meant else None
 
 
 def read_encoder(folder: Path) -> EncoderFiles:
@@ -152,7 +142,8 @@ def read_encoder(folder: Path) -> EncoderFiles:
         raise _bad(f"there is no folder {folder}; give the folder of an encoder, or its hub id")
     for name in (CONFIG, TOKENIZER, WEIGHTS):
         if not (folder / name).is_file():
-            raise _bad(_missing(folder, name))
+            files = {path.name for path in folder.iterdir()}
+            raise _bad(_missing(str(folder), name, files, str(folder)))
     config = _json(folder, CONFIG)
     tokenizer = _tokenizer(folder)
     shape = _shape(folder, config, _special_pieces(folder, config, tokenizer))
@@ -161,19 +152,41 @@ def read_encoder(folder: Path) -> EncoderFiles:
     return EncoderFiles(folder, shape, tokenizer)
 
 
-def _missing(folder: Path, name: str) -> str:
-    if name == WEIGHTS and (folder / _PICKLE).is_file():
+def _missing(encoder: str, name: str, files: Collection[str], target: str) -> str:
+    """What to do about a file that an encoder lacks.
+
+    Args:
+        encoder: its folder, or its id on the hub.
+        name: the file.
+        files: names of those that it has.
+        target: folder into which a missing file can be written.
+    """
+    if name == WEIGHTS and _PICKLE in files:
         return (
-            f"{folder} has its weights as a pickle ({_PICKLE}), which can run any code; convert "
-            'them where you trust them: python -c "from transformers import AutoModel; '
-            f"AutoModel.from_pretrained('{folder}').save_pretrained('{folder}')\""
+            f"{encoder} has its weights as a pickle ({_PICKLE}), which can run any code; convert "
+            f"them where you trust them: {_conversion('AutoModel', encoder, target)}"
         )
     if name == TOKENIZER:
-        return (
-            f'{folder} has no {name}; write it: python -c "from transformers import AutoTokenizer; '
-            f"AutoTokenizer.from_pretrained('{folder}').save_pretrained('{folder}')\""
-        )
-    return f"{folder} has no {name}; give a whole encoder: {CONFIG}, {TOKENIZER} and {WEIGHTS}"
+        command = _conversion("AutoTokenizer", encoder, target)
+        return f"{encoder} has no {name}; write it: {command}"
+    return f"{encoder} has no {name}; give a whole encoder: {CONFIG}, {TOKENIZER} and {WEIGHTS}"
+
+
+def _conversion(kind: str, encoder: str, target: str) -> str:
+    """A command by which the library ``transformers`` writes what a folder lacks.
+
+    Of an encoder of the hub it writes all into a new folder.
+    """
+    if encoder == target:
+        done = f"{kind}.from_pretrained('{encoder}').save_pretrained('{target}')"
+        return f'python -c "from transformers import {kind}; {done}"'
+    repository, _, revision = encoder.partition("@")
+    asked = f"'{repository}', revision='{revision}'" if revision else f"'{repository}'"
+    done = f"from_pretrained({asked}).save_pretrained('{target}')"
+    return (
+        'python -c "from transformers import AutoModel, AutoTokenizer; '
+        f'AutoModel.{done}; AutoTokenizer.{done}", and give --encoder {target}'
+    )
 
 
 def _shape(folder: Path, config: Mapping[str, Any], special: Mapping[str, int]) -> EncoderShape:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +15,14 @@ from safr_study.data.catalogue import KNOWN, slugify
 from safr_study.data.checks import repeated_phrase
 from safr_study.data.corpus import Concern, Corpus, Ints, Marks, Split
 from safr_study.data.encoder_files import find_encoder
-from safr_study.data.pieces import SPECIAL_WORDS, Tokens, WordPieces, fitting
+from safr_study.data.pieces import Tokens, WordPieces, special_words
+from safr_study.data.word_ids import (
+    Bytes,
+    build_vocabulary,
+    encode_rationale,
+    encode_rows,
+    pack_vocabulary,
+)
 from safr_study.data.words import WordSplitter
 from safr_study.errors import BadInput
 from safr_study.settings import UNK, CorpusSpec
@@ -24,10 +30,9 @@ from safr_study.settings.metrics import majority_accuracy
 
 MAX_LEN = 128
 """Tokens kept of each text, where neither the user nor the data set says."""
-Bytes = npt.NDArray[np.uint8]
 SplitName = Literal["train", "dev", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "dev", "test")
-_PARTS = ("tokens", "offsets", "labels", "rationale")
+_PARTS = ("tokens", "offsets", "labels", "rationale", "groups", "second")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,11 +42,16 @@ class EncodedSplit:
     tokens: Tokens
     """``[T]`` ids."""
     offsets: Ints
-    """``[N + 1]``: text i is ``tokens[offsets[i]:offsets[i + 1]]``."""
+    """``[N + 1]``: text i, or pair i, is ``tokens[offsets[i]:offsets[i + 1]]``."""
     labels: Ints
     """``[N]``."""
     rationale: Marks | None = None
     """``[T]``, 1 = evidence."""
+    groups: Ints | None = None
+    """``[N]``: texts that belong together have the same number."""
+    second: Marks | None = None
+    """``[T]``, 1 = of the second text of a pair, 0 = of the first, which comes before; ``None``:
+    single texts. What separates the two is no token of a split."""
 
     @property
     def examples(self) -> int:
@@ -54,9 +64,42 @@ class EncodedSplit:
         return np.diff(self.offsets)
 
     @property
+    def positions(self) -> Ints:
+        """``[N]`` positions that each takes in a batch: one more where it is a pair."""
+        return self.lengths + (self.second is not None)
+
+    def as_read(self, texts: Literal["both", "second"]) -> EncodedSplit:
+        """The pairs as a training reads them: both texts, or no word of the first."""
+        if texts == "both" or self.second is None:
+            return self
+        return remove_tokens(self, self.second == 1)
+
+    @property
     def majority_accuracy(self) -> float:
         """Accuracy of always naming the most frequent class, percentage points."""
         return majority_accuracy(np.bincount(self.labels).tolist())
+
+
+def remove_tokens(split: EncodedSplit, keep: npt.NDArray[np.bool_]) -> EncodedSplit:
+    """The texts with their kept tokens alone, which close ranks (mode ``remove``).
+
+    Those of a pair stay on their sides.
+
+    Args:
+        split: the texts.
+        keep: `[T]`, false for the tokens to delete.
+
+    Returns:
+        As many texts with the same labels; some may be empty.
+    """
+    kept_before = np.concatenate(([0], np.cumsum(keep, dtype=np.int64)))
+    return replace(
+        split,
+        tokens=split.tokens[keep],
+        offsets=kept_before[split.offsets],
+        rationale=None if split.rationale is None else split.rationale[keep],
+        second=None if split.second is None else split.second[keep],
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,13 +116,14 @@ class EncodedCorpus:
     """SHA-256 of all the content, hexadecimal; name and source are no part of it."""
     class_names: tuple[str, ...]
     max_len: int
-    """No text has more tokens."""
+    """No text has more tokens; a pair has one less at most, or with an encoder pieces."""
     vocabulary_bytes: Bytes
     """The words by id, UTF-8, one per line."""
     counts: Mapping[str, int]
     """Facts to report: ``vocabulary``, and for each split ``examples_``, ``tokens_``, ``empty_``
     (texts), ``truncated_`` (texts), ``unknown_`` (tokens); ``unlabelled_test``. Where there are
-    any, ``left_out_`` (rows labelled -1) and ``repeated_`` (texts that are in a split before)."""
+    any, ``left_out_`` (rows labelled -1) and ``repeated_`` (texts that are in a split before). Of
+    pairs ``second_tokens_`` too; a pair is empty where one of its texts is."""
     train: EncodedSplit
     dev: EncodedSplit
     test: EncodedSplit | None = None
@@ -97,6 +141,16 @@ class EncodedCorpus:
     def vocabulary_size(self) -> int:
         """Number of ids, padding and unknown included."""
         return self.counts["vocabulary"]
+
+    @property
+    def pairs(self) -> bool:
+        """Whether its texts are pairs."""
+        return self.train.second is not None
+
+    def as_read(self, texts: Literal["both", "second"]) -> EncodedCorpus:
+        """The corpus as a training reads it: with both texts of each pair, or the second alone."""
+        read: dict[str, Any] = {name: split.as_read(texts) for name, split in self.splits.items()}
+        return replace(self, **read)
 
     @property
     def splits(self) -> dict[str, EncodedSplit]:
@@ -134,13 +188,14 @@ def encode_corpus(corpus: Corpus, spec: CorpusSpec) -> EncodedCorpus:
     known = KNOWN.get(spec.dataset)
     max_len = spec.max_len or (known.max_len if known else MAX_LEN)
     splitter = WordSplitter.of(spec)
+    pairs = corpus.train.seconds is not None
     pieces = None
     if spec.encoder is None:
-        vocabulary = build_vocabulary(corpus.train.texts, spec.min_count, splitter)
+        vocabulary = build_vocabulary(corpus.train.each, spec.min_count, splitter, pairs=pairs)
         spelled = np.arange(len(vocabulary)) != UNK
     else:
-        texts = [s.texts for s in (corpus.train, corpus.dev, corpus.test) if s is not None]
-        vocabulary = build_vocabulary(itertools.chain(*texts), 1, splitter)
+        texts = [s.each for s in (corpus.train, corpus.dev, corpus.test) if s is not None]
+        vocabulary = build_vocabulary(itertools.chain(*texts), 1, splitter, pairs=pairs)
         encoder = find_encoder(spec.encoder)
         longest = encoder.shape.longest
         if spec.max_len is not None and spec.max_len > longest:
@@ -148,13 +203,13 @@ def encode_corpus(corpus: Corpus, spec: CorpusSpec) -> EncodedCorpus:
                 "max-len", f"{spec.max_len} is more than the {longest} positions of {spec.encoder}"
             )
         max_len = min(max_len, longest)
-        learned = encoder.tokenizer()
-        learned.learn(vocabulary[len(SPECIAL_WORDS) :])
+        learned = encoder.tokenizer(pairs=pairs)
+        learned.learn(vocabulary[len(special_words(pairs=pairs)) :])
         spelled = learned.spelled()
         pieces = WordPieces(
             spec.encoder, encoder.sha256, encoder.shape, learned.offsets, learned.pieces
         )
-    if len(vocabulary) == len(SPECIAL_WORDS):
+    if len(vocabulary) == len(special_words(pairs=pairs)):
         raise BadInput(
             "text-column",
             f"the vocabulary has 0 words: none is {spec.min_count} times in the "
@@ -167,23 +222,25 @@ def encode_corpus(corpus: Corpus, spec: CorpusSpec) -> EncodedCorpus:
         split: Split | None = getattr(corpus, name)
         if split is None:
             continue
-        # A word has a piece at least, so no text has more words than pieces.
-        tokens, offsets, full = encode_texts(split.texts, vocabulary, max_len, splitter)
-        if pieces is not None:
-            tokens, offsets = fitting(tokens, offsets, pieces.offsets, max_len)
+        read = encode_rows(split.rows, vocabulary, max_len, splitter, pairs=pairs, pieces=pieces)
         labels = split.labels.astype(np.int64)
-        rationale = encode_rationale(split, np.diff(offsets), splitter)
-        for array in (tokens, offsets, labels, rationale):
-            if array is not None:
+        rationale = encode_rationale(split, read.kept, splitter)
+        encoded[name] = EncodedSplit(
+            read.tokens, read.offsets, labels, rationale, split.groups, read.second
+        )
+        for part in _PARTS:
+            if (array := getattr(encoded[name], part)) is not None:
                 array.setflags(write=False)
-        encoded[name] = EncodedSplit(tokens, offsets, labels, rationale)
+        of_row = (split.examples, -1)
         counts |= {
             f"examples_{name}": split.examples,
-            f"tokens_{name}": len(tokens),
-            f"empty_{name}": int(np.count_nonzero(full == 0)),
-            f"truncated_{name}": int(np.count_nonzero(full > np.diff(offsets))),
-            f"unknown_{name}": int(np.count_nonzero(~spelled[tokens])),
+            f"tokens_{name}": len(read.tokens),
+            f"empty_{name}": int(np.count_nonzero((read.full == 0).reshape(of_row).any(axis=1))),
+            f"truncated_{name}": int(np.count_nonzero(read.cut)),
+            f"unknown_{name}": int(np.count_nonzero(~spelled[read.tokens])),
         }
+        if read.second is not None:
+            counts[f"second_tokens_{name}"] = int(np.count_nonzero(read.second))
     counts |= {f"left_out_{name}": count for name, count in corpus.left_out.items()}
     counts |= {f"repeated_{name}": count for name, count in corpus.repeated.items()}
     return EncodedCorpus(
@@ -201,60 +258,6 @@ def encode_corpus(corpus: Corpus, spec: CorpusSpec) -> EncodedCorpus:
     )
 
 
-def encode_texts(
-    texts: Iterable[str],
-    vocabulary: Sequence[str],
-    max_len: int,
-    splitter: WordSplitter = WordSplitter(),  # noqa: B008 (frozen)
-) -> tuple[Tokens, Ints, Ints]:
-    """Ids of the first ``max_len`` words of each text.
-
-    Args:
-        texts: N texts.
-        vocabulary: words by id, as ``EncodedCorpus.vocabulary``.
-        max_len: tokens kept of each text.
-        splitter: cuts a text into words.
-
-    Returns:
-        tokens ``[T]``, offsets ``[N + 1]``, and the lengths ``[N]`` before the cut.
-    """
-    first = len(SPECIAL_WORDS)
-    ids = {word: number for number, word in enumerate(vocabulary[first:], start=first)}
-    words = [splitter.words(text) for text in texts]
-    full = np.fromiter(map(len, words), dtype=np.int64, count=len(words))
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.minimum(full, max_len))])
-    flat = itertools.chain.from_iterable(row[:max_len] for row in words)
-    tokens = np.fromiter(
-        map(ids.get, flat, itertools.repeat(UNK)), dtype=np.int32, count=int(offsets[-1])
-    )
-    return tokens, offsets, full
-
-
-def encode_rationale(split: Split, lengths: Ints, splitter: WordSplitter) -> Marks | None:
-    """Marks ``[T]`` of the first words of each text, so many; ``None`` where there are none.
-
-    A word that is a part of a white-space token has the mark of that token.
-    """
-    if split.rationale is None:
-        return None
-    if splitter.tokenizer == "whitespace":
-        rows = split.rationale
-    else:
-        rows = [
-            marks[_token_of_each_word(text, splitter)]
-            for text, marks in zip(split.texts, split.rationale, strict=True)
-        ]
-    cut = [marks[:length] for marks, length in zip(rows, lengths, strict=True)]
-    return np.concatenate(cut).astype(np.int8)
-
-
-def _token_of_each_word(text: str, splitter: WordSplitter) -> Ints:
-    """Number of the white-space token that each word is a part of."""
-    ends = [token.end for token in WordSplitter().placed(text)]
-    starts = [word.start for word in splitter.placed(text)]
-    return np.searchsorted(ends, np.array(starts, dtype=np.int64), side="right")
-
-
 def describe(corpus: EncodedCorpus) -> str:
     """One line: name, sizes, classes, words, and what was unusual."""
     counts = corpus.counts
@@ -266,12 +269,19 @@ def describe(corpus: EncodedCorpus) -> str:
     parts = [
         " / ".join(sizes),
         f"{len(corpus.class_names)} classes",
-        f"{corpus.vocabulary_size - len(SPECIAL_WORDS):,} words"
+        f"{corpus.vocabulary_size - len(special_words(pairs=corpus.pairs)):,} words"
         + (" in all splits" if corpus.pieces is not None else ""),
     ]
+    if corpus.pairs:
+        words, second = counts["tokens_train"], counts["second_tokens_train"]
+        means = [count / max(1, counts["examples_train"]) for count in (words - second, second)]
+        parts.append(f"pairs of {means[0]:.1f} and {means[1]:.1f} words on average")
     empty = sum(counts.get(f"empty_{name}", 0) for name in SPLIT_NAMES)
     if empty:
-        parts.append(f"{empty:,} empty {'text' if empty == 1 else 'texts'} kept")
+        if corpus.pairs:
+            parts.append(f"{empty:,} {'pair' if empty == 1 else 'pairs'} with an empty text kept")
+        else:
+            parts.append(f"{empty:,} empty {'text' if empty == 1 else 'texts'} kept")
     if counts["unlabelled_test"]:
         parts.append("test left out (labels are missing)")
     for name in SPLIT_NAMES:
@@ -300,7 +310,7 @@ def _fingerprint(
 
 
 def named_arrays(vocabulary: Bytes, splits: Mapping[str, EncodedSplit]) -> dict[str, np.ndarray]:
-    """All arrays of a corpus by name, in a fixed order; an absent rationale is left out."""
+    """All arrays of a corpus by name, in a fixed order; absent ones are left out."""
     arrays: dict[str, np.ndarray] = {"vocabulary": vocabulary}
     for name, split in splits.items():
         for part in _PARTS:
@@ -308,25 +318,3 @@ def named_arrays(vocabulary: Bytes, splits: Mapping[str, EncodedSplit]) -> dict[
             if array is not None:
                 arrays[f"{name}.{part}"] = array
     return arrays
-
-
-def build_vocabulary(
-    texts: Iterable[str],
-    min_count: int,
-    splitter: WordSplitter = WordSplitter(),  # noqa: B008 (frozen)
-) -> tuple[str, ...]:
-    """The words seen ``min_count`` times or more, by falling count, then by the alphabet.
-
-    Returns:
-        words by id; the first two stand for padding and for unknown words.
-    """
-    counts: Counter[str] = Counter()
-    for text in texts:
-        counts.update(splitter.words(text))
-    kept = [(-count, word) for word, count in counts.items() if count >= min_count]
-    return (*SPECIAL_WORDS, *(word for _, word in sorted(kept)))
-
-
-def pack_vocabulary(words: tuple[str, ...]) -> Bytes:
-    """One array for all words, cheap to store and to share; no word holds a line break."""
-    return np.frombuffer("\n".join(words).encode(), dtype=np.uint8)

@@ -21,7 +21,7 @@ from safr_study.text import first_line
 
 SAVED_MARKERS = ("dataset_dict.json", "state.json")
 """Files by which a folder of ``save_to_disk`` is known."""
-_HUB_SECONDS = 5.0
+HUB_SECONDS = 5.0
 """Wait for the hub's first answer."""
 
 Tables = Mapping[str, Any]
@@ -78,7 +78,7 @@ def read_hub(name: str, repository: str, *, tried: str) -> tuple[Tables, str]:
         try:
             # One question with a short wait: the library tries for half a minute and more.
             hub = huggingface_hub.HfApi(endpoint=datasets.config.HF_ENDPOINT)
-            hub.dataset_info(repository, timeout=_HUB_SECONDS)
+            hub.dataset_info(repository, timeout=HUB_SECONDS)
             loaded = datasets.load_dataset(repository)
         except (DatasetNotFoundError, RepositoryNotFoundError, HFValidationError) as error:
             raise BadInput(
@@ -196,27 +196,44 @@ def _meant(name: str) -> str:
     return "" if name in KNOWN else did_you_mean(name, (*KNOWN, PLANTED))
 
 
-def _reason(error: BaseException) -> str:
-    """First line of the innermost cause."""
+def innermost(error: BaseException) -> BaseException:
+    """The cause of an error that has none itself."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return first_line(error)
+    return error
+
+
+def _reason(error: BaseException) -> str:
+    return first_line(innermost(error))
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
     """No progress bars, log lines or warnings of the libraries; restored afterwards."""
     import datasets
-    import huggingface_hub.utils as hub
 
+    with _silent("datasets", datasets.utils), quiet_hub():
+        yield
+
+
+@contextmanager
+def quiet_hub(*, bars: bool = False) -> Iterator[None]:
+    """The same for the hub's client alone, which may be left its progress ``bars``."""
+    import huggingface_hub.utils
+
+    with _silent("huggingface_hub", None if bars else huggingface_hub.utils):
+        yield
+
+
+@contextmanager
+def _silent(name: str, bars: Any) -> Iterator[None]:
+    """No log lines and warnings of a library, and no bars of the module that has them."""
     with ExitStack() as restore, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for name in ("datasets", "huggingface_hub"):
-            logger = logging.getLogger(name)
-            restore.callback(logger.setLevel, logger.level)
-            logger.setLevel(logging.CRITICAL + 1)
-        for bars in (datasets.utils, hub):
-            if not bars.are_progress_bars_disabled():
-                bars.disable_progress_bars()
-                restore.callback(bars.enable_progress_bars)
+        logger = logging.getLogger(name)
+        restore.callback(logger.setLevel, logger.level)
+        logger.setLevel(logging.CRITICAL + 1)
+        if bars is not None and not bars.are_progress_bars_disabled():
+            bars.disable_progress_bars()
+            restore.callback(bars.enable_progress_bars)
         yield

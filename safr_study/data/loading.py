@@ -24,6 +24,7 @@ from safr_study.data.catalogue import (
 from safr_study.data.checks import concerns_of, repeated_texts
 from safr_study.data.columns import corpus_of
 from safr_study.data.corpus import Corpus, limit_split
+from safr_study.data.eraser import DOCUMENTS, is_eraser, read_eraser
 from safr_study.data.library import SAVED_MARKERS, Tables, read_file, read_hub, read_saved
 from safr_study.data.planted import GENERATOR_VERSION, is_planted, planted_corpus
 from safr_study.errors import BadInput, ServiceUnreachable
@@ -68,7 +69,7 @@ def load_source(source: Source, spec: CorpusSpec) -> Corpus:
     is_own = not is_known(spec.dataset)
     if is_own:
         repeated = repeated_texts(corpus, spec)
-        found = concerns_of(corpus, repeated)
+        found = concerns_of(corpus, repeated, spec)
         corpus = replace(corpus, repeated=repeated, concerns=found)
     limited: dict[str, Any] = {
         name: limit_split(
@@ -137,9 +138,11 @@ def _hub_source(spec: CorpusSpec) -> Source:
         tried = f"{DATA_VARIABLE} has no folder {dataset!r}"
     repository = KNOWN[dataset].hub if dataset in KNOWN else dataset
     if repository is None:
+        made_of = KNOWN[dataset].made_of
         raise ServiceUnreachable(
             f"dataset: {dataset} exists as a local copy only and {tried}; "
-            f"put its files into {DATA_VARIABLE}/{dataset}/<split>.parquet, or give their folder"
+            + (f"{made_of}, or " if made_of else "")
+            + f"put its files into {DATA_VARIABLE}/{dataset}/<split>.parquet, or give their folder"
         )
     if repository.count("/") > 1:
         raise BadInput("dataset", f"there is no file or folder {dataset!r}; check the path")
@@ -156,6 +159,7 @@ def _hub_source(spec: CorpusSpec) -> Source:
 def _path_source(path: Path, spec: CorpusSpec) -> Source:
     phrase = str(path)
     saved = path.is_dir() and _is_saved(path)
+    eraser = path.is_dir() and is_eraser(path)
     if path.is_file():
         if path.suffix.lower() not in SUFFIXES:
             raise BadInput(
@@ -177,10 +181,18 @@ def _path_source(path: Path, spec: CorpusSpec) -> Source:
 
     def read() -> Corpus:
         named = files.items()
-        tables = read_saved(path) if saved else {name: read_file(file) for name, file in named}
+        tables: Tables
+        if eraser:
+            tables = read_eraser(path, files)
+        else:
+            tables = read_saved(path) if saved else {name: read_file(file) for name, file in named}
         return corpus_of(_roles(tables, phrase), spec, phrase)
 
-    return Source(phrase, f"{'saved' if saved else 'files'} {_content_hash(files)}", read)
+    hashed = files
+    if eraser:
+        documents = {f"{DOCUMENTS}/{one.name}": one for one in (path / DOCUMENTS).iterdir()}
+        hashed = files | {name: one for name, one in documents.items() if one.is_file()}
+    return Source(phrase, f"{'saved' if saved else 'files'} {_content_hash(hashed)}", read)
 
 
 def _is_saved(folder: Path) -> bool:

@@ -25,6 +25,8 @@ TOKENIZER = "tokenizer.json"
 """File of an encoder's tokenizer, as its makers publish it, and of the models over it."""
 SPECIAL_WORDS = ("<pad>", "<unk>")
 """Words of the ids 0 and 1."""
+SPECIAL_WORDS_OF_PAIRS = (*SPECIAL_WORDS, "<sep>")
+"""Words of the ids 0 to 2 of a corpus of pairs; the last stands between two texts."""
 Tokens = npt.NDArray[np.int32]
 
 
@@ -52,22 +54,27 @@ class PieceTokenizer:
         tokenizer: the encoder's.
         shape: of the encoder; its hidden piece is that of the unknown word, and of a word that
             the tokenizer drops.
+        pairs: whether the id 2 stands between two texts.
     """
 
-    def __init__(self, tokenizer: Tokenizer, shape: EncoderShape) -> None:
+    def __init__(self, tokenizer: Tokenizer, shape: EncoderShape, *, pairs: bool = False) -> None:
         self._tokenizer, self._hidden, self._unknown = tokenizer, shape.hidden, shape.unknown
+        self.shape = shape
+        self._between = shape.between if pairs else None
         self.lock = Lock()
         """Held while the ids must stay what they are."""
         self.forget()
 
     def forget(self) -> None:
         """Know no word; the ids given out so far are void."""
-        self.words = list(SPECIAL_WORDS)
+        between = self._between or ()
+        self.words = list(special_words(pairs=self._between is not None))
         """Words by id."""
         self._known: set[str] = set()
-        self.offsets: Ints = np.array([0, 0, 1], dtype=np.int64)
+        ends = [1 + len(between)] if between else []
+        self.offsets: Ints = np.array([0, 0, 1, *ends], dtype=np.int64)
         """``[V + 1]``, as of ``WordPieces``."""
-        self.pieces: Ints = np.array([self._hidden], dtype=np.int64)
+        self.pieces: Ints = np.array([self._hidden, *between], dtype=np.int64)
 
     def spelled(self) -> npt.NDArray[np.bool_]:
         """Whether each word `[V]` has a piece that is not the unknown one."""
@@ -76,7 +83,7 @@ class PieceTokenizer:
         else:
             known = np.concatenate(([0], np.cumsum(self.pieces != self._unknown)))
             spelled = np.diff(known[self.offsets]) > 0
-        spelled[: UNK + 1] = False
+        spelled[: UNK + 1] = False  # What separates a pair is never asked about.
         return spelled
 
     def learn(self, words: Iterable[str]) -> None:
@@ -92,6 +99,11 @@ class PieceTokenizer:
         self._known.update(new)
         self.offsets = np.concatenate((self.offsets, ends))
         self.pieces = np.concatenate((self.pieces, flat))
+
+
+def special_words(*, pairs: bool) -> tuple[str, ...]:
+    """The words of the first ids of a corpus, of single texts or of pairs."""
+    return SPECIAL_WORDS_OF_PAIRS if pairs else SPECIAL_WORDS
 
 
 def read_tokenizer(path: Path) -> Tokenizer:
@@ -115,20 +127,18 @@ def read_tokenizer(path: Path) -> Tokenizer:
 
 
 def fitting(
-    tokens: Tokens, offsets: Ints, piece_offsets: Ints, max_len: int
+    tokens: Tokens, offsets: Ints, sizes: Ints | None, room: int | Ints
 ) -> tuple[Tokens, Ints]:
-    """Texts cut to ``max_len`` pieces, two of which are their beginning and end.
-
-    A word that would be cut is left out whole, and so are those after it.
+    """Texts cut to a room; a word that would be cut is left out whole, and so are those after it.
 
     Args:
         tokens: ``[T]``, ids of words.
         offsets: ``[N + 1]``, of the texts.
-        piece_offsets: ``[V + 1]``, of the words.
-        max_len: pieces.
+        sizes: ``[T]``, pieces of the words; ``None``: one each.
+        room: of each text, or ``[N]``.
     """
-    counts = np.diff(piece_offsets)[tokens]
+    counts = np.ones(len(tokens), np.int64) if sizes is None else sizes
     before = np.concatenate(([0], np.cumsum(counts)))
     in_text = before[1:] - np.repeat(before[offsets[:-1]], np.diff(offsets))
-    room = in_text <= max_len - 2
-    return tokens[room], np.concatenate(([0], np.cumsum(room)))[offsets]
+    fits = in_text <= np.repeat(np.broadcast_to(room, len(offsets) - 1), np.diff(offsets))
+    return tokens[fits], np.concatenate(([0], np.cumsum(fits)))[offsets]

@@ -9,15 +9,17 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
 
 from safr_study.data.catalogue import SUFFIXES
-from safr_study.data.columns import MAX_TEXT, checked_text, choose_text_column
+from safr_study.data.columns import MAX_TEXT, checked_text, choose_text_columns
+from safr_study.data.corpus import Text
 from safr_study.errors import BadInput
+from safr_study.settings import CorpusSpec
 from safr_study.text import first_line
 
 STANDARD_INPUT = "-"
@@ -32,28 +34,28 @@ _MAX_LINE = 16 * MAX_TEXT
 _BLOCK = 1 << 16
 _SPACE = " \t\r\n\ufeff"
 
-Row = tuple[int, Any]
-"""Number of a row and its value of the column."""
-Choice = Callable[[list[str]], str]
-"""Picks the column from those that there are."""
+Row = tuple[int, tuple[Any, ...]]
+"""Number of a row and its value of each column."""
+Choice = Callable[[list[str]], tuple[str, ...]]
+"""Picks the columns from those that there are."""
 
 
 def text_chunks(
-    file: str, *, text_column: str | None = None, trained: str | None = None
-) -> Iterator[list[str]]:
-    """The texts of a file in its order, some at a time; a missing one is empty.
+    file: str, *, text_columns: Sequence[str] | None = None, trained: CorpusSpec | None = None
+) -> Iterator[list[Text]]:
+    """The texts of a file in its order, or its pairs, some at a time; a missing text is empty.
 
     Args:
         file: CSV, TSV, JSON (a list of objects, or lines), JSON lines or Parquet; ``-``: standard
             input, one text a line.
-        text_column: column of the texts.
-        trained: as in `choose_text_column`.
+        text_columns: column of the texts, or the two of pairs.
+        trained: as in `choose_text_columns`.
 
     Raises:
         BadInput: there is no such file or column, or a row is broken; it is named by its number.
     """
     if file == STANDARD_INPUT:
-        if text_column is not None:
+        if text_columns:
             raise BadInput("text-column", "standard input has one text a line and no columns")
         yield from _chunks(_lines_of_text(sys.stdin.buffer))
         return
@@ -66,8 +68,8 @@ def text_chunks(
     if not path.is_file():
         raise BadInput("file", f"there is no file {file!r}; check the path")
 
-    def choose(names: list[str]) -> str:
-        return choose_text_column(names, text_column, trained)
+    def choose(names: list[str]) -> tuple[str, ...]:
+        return choose_text_columns(names, text_columns, trained)
 
     try:
         if kind == ".parquet":
@@ -80,12 +82,13 @@ def text_chunks(
         raise BadInput("file", f"{file} cannot be read ({error.strerror or error})") from error
 
 
-def _chunks(rows: Iterable[Row]) -> Iterator[list[str]]:
-    chunk: list[str] = []
+def _chunks(rows: Iterable[Row]) -> Iterator[list[Text]]:
+    chunk: list[Text] = []
     characters = 0
-    for row, value in rows:
-        chunk.append(checked_text(value, f"row {row}"))
-        characters += len(chunk[-1])
+    for row, values in rows:
+        first, *second = (checked_text(value, f"row {row}") for value in values)
+        chunk.append((first, second[0]) if second else first)
+        characters += len(first) + sum(map(len, second))
         if len(chunk) == CHUNK_ROWS or characters > CHUNK_CHARACTERS:
             yield chunk
             chunk, characters = [], 0
@@ -106,7 +109,7 @@ def _lines(file: IO[bytes]) -> Iterator[bytes]:
 def _lines_of_text(file: IO[bytes]) -> Iterator[Row]:
     for row, line in enumerate(_lines(file)):
         start = line.removeprefix(b"\xef\xbb\xbf") if row == 0 else line
-        yield row, start.decode("utf-8", "surrogateescape").rstrip("\r\n")
+        yield row, (start.decode("utf-8", "surrogateescape").rstrip("\r\n"),)
 
 
 def _csv_rows(path: Path, separator: str, choose: Choice) -> Iterator[Row]:
@@ -124,7 +127,7 @@ def _csv_rows(path: Path, separator: str, choose: Choice) -> Iterator[Row]:
             repeated = next((name for name in header if header.count(name) > 1), None)
             if repeated is not None:
                 raise BadInput("file", f"the header of {path} names {repeated!r} twice; mend it")
-            place = header.index(choose(header))
+            places = [header.index(column) for column in choose(header)]
             for number, fields in enumerate(filter(None, reader)):
                 if len(fields) > len(header):
                     raise BadInput(
@@ -132,7 +135,10 @@ def _csv_rows(path: Path, separator: str, choose: Choice) -> Iterator[Row]:
                         f"row {number} has {len(fields)} fields, the header {len(header)}; quote "
                         "texts that hold the separator",
                     )
-                yield number, fields[place] if place < len(fields) else None
+                yield (
+                    number,
+                    tuple(fields[place] if place < len(fields) else None for place in places),
+                )
         except csv.Error as error:
             raise BadInput(
                 "file",
@@ -159,9 +165,9 @@ def _json_rows(path: Path, choose: Choice) -> Iterator[Row]:
         first = list(islice(objects, _FIRST_ROWS))
         if not first:
             return
-        column = choose(list(dict.fromkeys(key for _, row in first for key in row)))
+        columns = choose(list(dict.fromkeys(key for _, row in first for key in row)))
         for number, row in chain(first, objects):
-            yield number, row.get(column)
+            yield number, tuple(row.get(column) for column in columns)
 
 
 def _json_lines(file: IO[bytes]) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -269,12 +275,12 @@ def _parquet_rows(path: Path, choose: Choice) -> Iterator[Row]:
     try:
         # Through a buffer: else a column's whole row group is read at once.
         with pq.ParquetFile(path, buffer_size=_BLOCK, pre_buffer=False) as table:
-            column = choose(table.schema_arrow.names)
+            columns = choose(table.schema_arrow.names)
             number = 0
-            for batch in table.iter_batches(CHUNK_ROWS, columns=[column]):
-                for value in batch.column(0):
+            for batch in table.iter_batches(CHUNK_ROWS, columns=list(columns)):
+                for values in zip(*(batch.column(name) for name in columns), strict=True):
                     try:
-                        yield number, value.as_py()
+                        yield number, tuple(value.as_py() for value in values)
                     except UnicodeDecodeError:
                         raise BadInput(
                             "text", f"row {number} is not valid UTF-8; convert it to that encoding"

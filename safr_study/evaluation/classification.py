@@ -62,6 +62,33 @@ def class_measures(logits: Floats, labels: Ints) -> tuple[dict[str, Measure], Co
     return measures, tuple(tuple(row) for row in matrix.tolist())
 
 
+def group_consistency(right: NDArray[np.bool_], groups: Ints | None) -> dict[str, Measure]:
+    """Share of the groups of texts that are right as a whole (Gardner et al., EMNLP 2020 Findings).
+
+    100 mean over groups of min over its texts of [the text is right]: for pairs of an original and
+    its revision, both must be. Texts without another one of their group do not count.
+
+    Args:
+        right: `[N]`.
+        groups: `[N]`, the same number for texts that belong together; ``None``: there are none.
+
+    Returns:
+        ``consistency`` in percentage points, with the standard error over groups, and
+        ``consistency_groups``, the number of groups that count; nothing when none does.
+    """
+    if groups is None:
+        return {}
+    _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    wrong = np.bincount(group, weights=~right, minlength=len(sizes))
+    whole = (wrong == 0)[sizes > 1]
+    if not len(whole):
+        return {}
+    return {
+        "consistency": mean_over_texts(100.0 * whole),
+        "consistency_groups": Measure(len(whole)),
+    }
+
+
 def calibration_error(top: Floats, right: NDArray[np.bool_]) -> float:
     """Expected calibration error: mean |accuracy - mean probability| over bins, by their texts.
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from safr_study.data import EncodedSplit
 from safr_study.errors import BadInput
+from safr_study.settings import Sides
 
 _LARGEST_DENOMINATOR = 1_000_000
 """k is the nearest fraction with at most this denominator: 0.1 + 0.2 is 3/10."""
@@ -46,6 +47,52 @@ def deletion_counts(lengths: NDArray[np.int64], k: float) -> NDArray[np.int64]:
     longest = int(lengths.max(initial=0))
     counts = np.array([round(share * n) for n in range(longest + 1)], dtype=np.int64)
     return counts[lengths]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Choice:
+    """The tokens among which a deletion chooses: those of each text, or of one side of each pair.
+
+    They are G runs of tokens that follow one another, so that what is ragged by text elsewhere is
+    ragged by run here: of pairs each side is a run of its own, and that of the other side is shut.
+    """
+
+    offsets: NDArray[np.int64]
+    """`[G + 1]`: run g has the tokens ``offsets[g]`` to ``offsets[g + 1]``."""
+    open: NDArray[np.bool_]
+    """`[G]`, whether tokens of the run may be deleted."""
+
+    @classmethod
+    def of(cls, split: EncodedSplit, side: Sides) -> Choice:
+        """All tokens of a split's texts, or those on one side of its pairs.
+
+        Raises:
+            BadInput: a side of single texts.
+        """
+        if side == "both":
+            return cls(split.offsets, np.ones(split.examples, dtype=np.bool_))
+        if split.second is None:
+            raise BadInput("delete", f"there is no {side} text where texts are no pairs; use both")
+        seconds_before = np.concatenate(([0], np.cumsum(split.second, dtype=np.int64)))
+        middles = split.offsets[1:] - np.diff(seconds_before[split.offsets])
+        ends = np.stack((middles, split.offsets[1:]), axis=1).reshape(-1)
+        runs = np.arange(len(ends)) % 2
+        return cls(np.concatenate(([0], ends)), runs == (side == "second"))
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """`[G]`, tokens of each run that may be deleted: none where it is shut."""
+        return np.diff(self.offsets) * self.open
+
+    @property
+    def tokens(self) -> NDArray[np.bool_]:
+        """`[T]`, the tokens that may be deleted."""
+        chosen: NDArray[np.bool_] = np.repeat(self.open, np.diff(self.offsets))
+        return chosen
+
+    def ranks(self, scores: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Place of each token `[T]` in its run by these scores; see `rank_tokens`."""
+        return rank_tokens(scores, self.offsets)
 
 
 def rank_tokens(scores: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -110,25 +157,6 @@ def without_top(
     return keep
 
 
-def remove_tokens(split: EncodedSplit, keep: NDArray[np.bool_]) -> EncodedSplit:
-    """The texts with their kept tokens alone, which close ranks (mode ``remove``).
-
-    Args:
-        split: the texts.
-        keep: `[T]`, false for the tokens to delete.
-
-    Returns:
-        As many texts with the same labels; some may be empty.
-    """
-    kept_before = np.concatenate(([0], np.cumsum(keep, dtype=np.int64)))
-    return dataclasses.replace(
-        split,
-        tokens=split.tokens[keep],
-        offsets=kept_before[split.offsets],
-        rationale=None if split.rationale is None else split.rationale[keep],
-    )
-
-
 def take_texts(split: EncodedSplit, rows: NDArray[np.int64]) -> EncodedSplit:
     """Some texts as a split of their own.
 
@@ -142,6 +170,8 @@ def take_texts(split: EncodedSplit, rows: NDArray[np.int64]) -> EncodedSplit:
         offsets=np.concatenate(([0], np.cumsum(split.lengths[rows]))),
         labels=split.labels[rows],
         rationale=None if split.rationale is None else split.rationale[places],
+        groups=None if split.groups is None else split.groups[rows],
+        second=None if split.second is None else split.second[places],
     )
 
 
@@ -166,12 +196,23 @@ def sample_rows(examples: int, size: int, seed: int) -> NDArray[np.int64]:
 def sample_texts(split: EncodedSplit, size: int, *, seed: int) -> EncodedSplit:
     """Some texts as a split of their own, the same at each call; all where ``size`` is enough.
 
+    Groups stay whole, so there may be fewer texts; one of several texts comes first, so that
+    something can be measured of groups.
+
     Args:
         split: N texts.
         size: texts wanted.
         seed: ``EvaluationConfig.seed``.
     """
-    return take_texts(split, sample_rows(split.examples, size, seed))
+    if split.groups is None:
+        return take_texts(split, sample_rows(split.examples, size, seed))
+    _, group, sizes = np.unique(split.groups, return_inverse=True, return_counts=True)
+    drawn = random_scores(np.arange(len(sizes) + 1), 0.0, SAMPLE_DRAW, seed=seed)
+    order = np.argsort(-drawn, kind="stable")
+    first = int(np.argmax(sizes[order] > 1))
+    order = np.concatenate((order[first : first + 1], np.delete(order, first)))
+    fitting = max(1, int(np.searchsorted(np.cumsum(sizes[order]), size, side="right")))
+    return take_texts(split, np.flatnonzero(np.isin(group, order[:fitting])))
 
 
 def tokens_of(offsets: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:

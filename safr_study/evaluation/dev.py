@@ -9,8 +9,8 @@ import torch.nn.functional as F
 
 from safr_study.data import EncodedSplit, evaluation_batches
 from safr_study.evaluation.gates import gate_openness
-from safr_study.model import Classifier
-from safr_study.settings import PAD, EvaluationConfig
+from safr_study.model import Classifier, of_encoder, piece_counts
+from safr_study.settings import EvaluationConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +43,21 @@ def measure_dev(
     # texts right, sum of cross-entropies, of keep-probabilities, of norms
     totals = torch.zeros(4, dtype=torch.float64, device=device)
     with torch.inference_mode():
-        for batch in evaluation_batches(split, EvaluationConfig().batch_size, pad_to=pad_to):
+        batches = evaluation_batches(
+            split, EvaluationConfig().batch_size, pad_to=pad_to, pieces=piece_counts(model)
+        )
+        for batch in batches:
             ids = torch.from_numpy(batch.ids).to(device)
             labels = torch.from_numpy(batch.labels).to(device)
-            output = model(ids)
-            real = ids != PAD
+            output = model(ids, **of_encoder(model, pieces=batch.pieces))
+            words = output.positions.words
             keep = output.keep_probability
             norms = torch.linalg.vector_norm(output.masked_embeddings, dim=-1)
             totals[0] += (output.logits.argmax(dim=1) == labels).sum()
             totals[1] += F.cross_entropy(output.logits, labels, reduction="sum")
             if keep is not None:
-                totals[2] += (keep * real).sum(dtype=torch.float64)
-            totals[3] += (norms * real).sum(dtype=torch.float64)
+                totals[2] += (keep * words).sum(dtype=torch.float64)
+            totals[3] += (norms * words).sum(dtype=torch.float64)
     right, loss, kept, norm = totals.tolist()
     tokens = len(split.tokens)
     return DevMeasures(

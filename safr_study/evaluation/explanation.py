@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 import safr_study
 from safr_study.checkpoint.model_files import LoadedModel
-from safr_study.data import WordSplitter
+from safr_study.data import (
+    EncodedRows,
+    EncodedSplit,
+    Text,
+    Word,
+    WordSplitter,
+    batch_of,
+    each_text,
+)
 from safr_study.errors import BadInput
 from safr_study.evaluation.capacity import capacity
 from safr_study.evaluation.deletion import deletion_counts, rank_tokens
@@ -17,19 +26,18 @@ from safr_study.evaluation.superposition import layer_rows
 from safr_study.evaluation.text_prediction import DECIMALS, class_probabilities
 from safr_study.model import SafrOutput
 from safr_study.records.explanation import (
-    BEFORE_THE_BLOCKS,
     TOP_SHARE,
     ExplainedWord,
     Explanation,
     LayerView,
     ModelSource,
 )
-from safr_study.settings import PAD
+from safr_study.settings import layer_place
 
 
 def explain_text(
     loaded: LoadedModel,
-    text: str,
+    text: Text,
     *,
     reference: str,
     layer: str | None = None,
@@ -44,37 +52,41 @@ def explain_text(
 
     Args:
         loaded: the model.
-        text: cut into words as the model's own data; those beyond its maximum are not read.
+        text: cut into words as the model's own data; those beyond its maximum are not read. For a
+            model of pairs, two.
         reference: how the user named the model, for the record.
-        layer: one of ``settings.LAYERS``, of the last block; ``None``: the layer that the model's
-            evaluation takes.
+        layer: as `layer_place` takes it; ``None``: the layer that the model's evaluation takes.
         all_layers: whether to measure the others too.
 
     Raises:
-        BadInput: the layer is VMASK and the model has none, or a number is not finite.
+        BadInput: the model has no such layer or block, a number is not finite, or the model takes a
+            pair of texts, or a single one.
     """
-    chosen = layer or loaded.evaluation.capacity_layer.removesuffix("_relu")
+    asked = layer_place(layer or loaded.evaluation.capacity_layer)
+    place = (asked.name, asked.index(loaded.blocks))
     splitter = WordSplitter.of(loaded.corpus)
-    words = splitter.placed(text)
     with loaded.own_words():
-        tokens, offsets, _ = loaded.encode([text])
+        read = loaded.encode([text])
+        tokens, offsets = read.tokens, read.offsets
         known = loaded.knows(tokens)
-        output = _forward(loaded, tokens.astype(np.int64))
-    seen = words[: len(tokens)]
+        output = _forward(loaded, read)
+    typed = "\n".join(each_text([text]))
+    seen = _placed(each_text([text]), read.kept.tolist(), splitter)
     ends = [0, *(word.end for word in seen)]
-    place = (chosen, 0 if chosen in BEFORE_THE_BLOCKS else loaded.blocks - 1)
     views = {
-        (name, block): _view(name, block, rows[0, : len(seen)])
+        (name, block): _view(name, block, rows[0, output.positions.words[0]])
         for name, block, rows in layer_rows(output)
         if all_layers or (name, block) == place
     }
     if place not in views:
-        raise BadInput("layer", f"{chosen}: this model has none; choose another layer")
+        raise BadInput("layer", f"{asked.name}: this model has none; choose another layer")
     view = views[place]
     # Equal capacities stay equal, whatever the last bit: the earlier word comes first.
     ranks = rank_tokens(view.capacity.round(DECIMALS), offsets)
     q = deletion_counts(np.array([len(seen)]), TOP_SHARE)[0]
     keep = output.keep_probability
+    if keep is not None:
+        keep = keep[0, output.positions.words[0]]
     probabilities = class_probabilities(output.logits[0].double().cpu().numpy())
     return Explanation(
         source=ModelSource(
@@ -94,26 +106,42 @@ def explain_text(
         words=tuple(
             ExplainedWord(
                 position=position,
-                before=text[ends[position] : word.start],
-                text=text[word.start : word.end],
+                before=typed[ends[position] : word.start],
+                text=typed[word.start : word.end],
                 known=bool(known[position]),
                 capacity=float(view.capacity[position]),
                 rank=int(ranks[position]),
                 top=bool(ranks[position] < q),
-                keep_probability=None if keep is None else float(keep[0, position]),
+                keep_probability=None if keep is None else float(keep[position]),
             )
             for position, word in enumerate(seen)
         ),
-        words_cut=len(words) - len(seen),
-        after=text[ends[-1] :],
+        words_cut=int(read.full.sum()) - len(seen),
+        after=typed[ends[-1] :],
         view=view,
         layers=tuple(views.values()) if all_layers else (),
+        texts=None if isinstance(text, str) else text,
+        second_from=None if isinstance(text, str) else int(read.kept[0]),
     )
 
 
-def _forward(loaded: LoadedModel, tokens: np.ndarray) -> SafrOutput:
-    length = loaded.max_len if loaded.config.preset == "reference" else max(1, len(tokens))
-    ids = F.pad(torch.from_numpy(tokens), (0, length - len(tokens)), value=PAD)[None]
+def _placed(texts: Sequence[str], kept: Sequence[int], splitter: WordSplitter) -> list[Word]:
+    """The words read of each text, with their places in the texts one below the other."""
+    found: list[Word] = []
+    start = 0
+    for text, count in zip(texts, kept, strict=True):
+        found += [
+            Word(word.text, start + word.start, start + word.end)
+            for word in splitter.placed(text)[:count]
+        ]
+        start += len(text) + 1
+    return found
+
+
+def _forward(loaded: LoadedModel, read: EncodedRows) -> SafrOutput:
+    pad_to = loaded.max_len if loaded.config.preset == "reference" else None
+    split = EncodedSplit(read.tokens, read.offsets, np.zeros(1, np.int64), second=read.second)
+    ids = torch.from_numpy(batch_of(split, np.arange(1), pad_to).ids)
     device = next(loaded.model.parameters()).device
     with torch.inference_mode():
         output: SafrOutput = loaded.model.eval()(ids.to(device))

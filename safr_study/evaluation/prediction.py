@@ -11,21 +11,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from safr_study.data import Batch, EncodedSplit, evaluation_batches
+from safr_study.data import Batch, EncodedSplit, evaluation_batches, remove_tokens
 from safr_study.errors import TrialFailure
-from safr_study.evaluation.deletion import remove_tokens, take_texts, tokens_of
+from safr_study.evaluation.deletion import take_texts, tokens_of
 from safr_study.model import (
     Inference,
     PretrainedClassifier,
     SafrClassifier,
     SafrOutput,
     kernels,
+    of_encoder,
+    piece_counts,
 )
 from safr_study.settings import UNK, DeletionMode
 
 Floats = NDArray[np.float64]
-Measures = Callable[[SafrOutput, Tensor], Mapping[str, Tensor]]
-"""Named numbers per position `[B, L]` of a forward pass and its ids `[B, L]`."""
+Measures = Callable[[SafrOutput], Mapping[str, Tensor]]
+"""Named numbers per position `[B, L]` of a forward pass."""
 
 _GRADIENT_POSITIONS = 2**13
 """Most positions in a batch with gradients, which holds every inner value: bounds the memory."""
@@ -68,6 +70,9 @@ class Predictor:
             return self.measure(split)[0]
         if mode == "remove":
             return self.measure(remove_tokens(split, keep))[0]
+        if mode == "unk" and isinstance(self.model, PretrainedClassifier):
+            # Each piece of the word is hidden, not the word as a whole.
+            return self.measure(split, marks={"shown": keep})[0]
         if mode == "unk":
             unknown = split.tokens.dtype.type(UNK)
             return self.measure(replace(split, tokens=np.where(keep, split.tokens, unknown)))[0]
@@ -128,7 +133,7 @@ class Predictor:
             split: the texts, at least one.
             of: takes the measures from each batch; what it gives for PAD is left out. ``None``:
                 there are none.
-            marks: `[T]`, further arguments of the model by name; true for PAD.
+            marks: `[T]`, further arguments of the model by name; true for what is no word.
 
         Raises:
             TrialFailure: a logit or a measure is not finite.
@@ -137,8 +142,8 @@ class Predictor:
         logits: list[Floats] = []
         measures: dict[str, Floats] = {}
         with _evaluation_mode(self.model), torch.inference_mode():
-            for batch in evaluation_batches(split, self.batch_size, pad_to=self.pad_to):
-                real, places = _places(split, batch)
+            for batch in self._batches(split, self.batch_size):
+                real, places = batch.words, tokens_of(split.offsets, batch.index)
                 arguments = {}
                 for name, mark in (marks or {}).items():
                     arguments[name] = np.ones(real.shape, dtype=np.bool_)
@@ -165,21 +170,26 @@ class Predictor:
             TrialFailure: a gradient is not finite.
         """
         found = np.zeros(len(split.tokens))
-        longest = self.pad_to or max(1, int(split.lengths.max(initial=0)))
+        longest = self.pad_to or max(1, int(split.positions.max(initial=0)))
         size = min(self.batch_size, max(1, _GRADIENT_POSITIONS // longest))
         with _evaluation_mode(self.model), torch.enable_grad():
-            for batch in evaluation_batches(split, size, pad_to=self.pad_to):
-                real, places = _places(split, batch)
+            for batch in self._batches(split, size):
+                real, places = batch.words, tokens_of(split.offsets, batch.index)
                 gradient = self._gradient(batch, torch.from_numpy(classes[batch.index]))
                 found[places] = _finite(gradient.abs(), "gradients", real)
         return found
+
+    def _batches(self, split: EncodedSplit, size: int) -> Iterator[Batch]:
+        pieces = piece_counts(self.model)
+        return evaluation_batches(split, size, pad_to=self.pad_to, pieces=pieces)
 
     def _gradient(self, batch: Batch, classes: Tensor) -> Tensor:
         """Gradient `[B, L]` of the logits of `classes [B]` with respect to a scale of 1."""
         ids = torch.from_numpy(batch.ids).to(self.device)
         weight = next(self.model.parameters())
         scale = torch.ones(ids.shape, dtype=weight.dtype, device=ids.device, requires_grad=True)
-        output: SafrOutput = self.model(ids, scale=scale)
+        more = of_encoder(self.model, pieces=batch.pieces)
+        output: SafrOutput = self.model(ids, scale=scale, **more)
         chosen = output.logits.gather(1, classes.to(self.device)[:, None])
         # The texts of a batch do not see each other, so the sum's gradient is that of each.
         (gradient,) = torch.autograd.grad(chosen.sum(), scale)
@@ -200,9 +210,9 @@ class Predictor:
                 self._inference.append(Inference(self.model))
             return _finite(self._inference[0](ids), "logits"), {}
         moved = {name: torch.from_numpy(a).to(self.device) for name, a in arguments.items()}
-        more = {"inner": of is not None} if isinstance(self.model, PretrainedClassifier) else {}
+        more = of_encoder(self.model, inner=of is not None, pieces=batch.pieces)
         output: SafrOutput = self.model(ids, **moved, **more)
-        measured = {} if of is None else of(output, ids)
+        measured = {} if of is None else of(output)
         return _finite(output.logits, "logits"), {
             name: _finite(values, f"values of {name}", real) for name, values in measured.items()
         }
@@ -221,12 +231,6 @@ def _fingerprints(split: EncodedSplit, keep: NDArray[np.bool_]) -> NDArray[np.ui
     sums = np.concatenate((np.zeros(1, np.uint64), np.cumsum(weights * keep)))
     fingerprints: NDArray[np.uint64] = np.diff(sums[split.offsets])
     return fingerprints
-
-
-def _places(split: EncodedSplit, batch: Batch) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Mark of the batch's real tokens `[B, L]`, and their places in the split."""
-    real = np.arange(batch.ids.shape[1]) < batch.lengths[:, None]
-    return real, tokens_of(split.offsets, batch.index)
 
 
 @contextmanager

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from safr_study.data import EncodedSplit
+from safr_study.data import EncodedSplit, remove_tokens
 from safr_study.evaluation.capacity import TEXTS_AT_ONCE, capacity
 from safr_study.evaluation.deletion import (
     positions_in_text,
     random_scores,
     rank_tokens,
-    remove_tokens,
     take_texts,
     tokens_of,
 )
 from safr_study.evaluation.prediction import Predictor
 from safr_study.model import SafrOutput
-from safr_study.settings import PAD, CapacityLayer, Ranking
+from safr_study.settings import CapacityLayer, Ranking, layer_place
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -39,7 +38,7 @@ def measured_scores(
         predictor: of the model.
         split: the whole texts, at least one.
         rankings: which ones; all but ``capacity``, ``keep_probability`` and ``norm`` are left out.
-        layer: whose rows give capacity and norm; of the last block.
+        layer: whose rows give capacity and norm.
 
     Returns:
         logits `[N, C]`, and scores `[T]`, higher = deleted first; ``keep_probability`` is left
@@ -47,13 +46,14 @@ def measured_scores(
 
     Raises:
         TrialFailure: a logit or a score is not finite.
+        BadInput: the model has no such block.
     """
 
-    def of(output: SafrOutput, ids: Tensor) -> dict[str, Tensor]:
-        rows: Tensor = getattr(output, layer)[-1]
+    def of(output: SafrOutput) -> dict[str, Tensor]:
+        rows = capacity_rows(output, layer)
         found = {}
         if "capacity" in rankings:
-            found["capacity"] = capacity(rows, ids != PAD)
+            found["capacity"] = capacity(rows, output.positions.words)
         if "norm" in rankings:
             found["norm"] = _norms(rows)
         if "keep_probability" in rankings and output.keep_probability is not None:
@@ -62,6 +62,17 @@ def measured_scores(
 
     logits, measures = predictor.measure(split, of)
     return logits, {name: measures[name] for name in rankings if name in measures}
+
+
+def capacity_rows(output: SafrOutput, layer: CapacityLayer) -> Tensor:
+    """The tokens' capacity vectors `[B, L, D]`.
+
+    Raises:
+        BadInput: the model has no such block.
+    """
+    place = layer_place(layer)
+    of_blocks: Sequence[Tensor] = getattr(output, f"{place.name}_relu")
+    return of_blocks[place.index(len(of_blocks))]
 
 
 def token_scores(
@@ -127,7 +138,7 @@ def recomputed_ranks(
         predictor: of the model.
         split: the whole texts.
         counts: `[N]`, tokens to rank in each text, 0 <= counts[i] <= n.
-        layer: whose rows are the capacity vectors; of the last block.
+        layer: whose rows are the capacity vectors.
 
     Returns:
         `[T]`, the turn in which a token is removed, from 0; the tokens that stay come behind, by

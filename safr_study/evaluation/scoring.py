@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +14,9 @@ from safr_study.data import EncodedSplit
 from safr_study.errors import BadInput
 from safr_study.evaluation import srs
 from safr_study.evaluation.agreement import rationale_agreement
-from safr_study.evaluation.classification import class_measures
+from safr_study.evaluation.classification import class_measures, group_consistency
 from safr_study.evaluation.deletion import (
     deletion_counts,
-    rank_tokens,
     sample_rows,
     take_texts,
     tokens_of,
@@ -34,7 +33,7 @@ from safr_study.evaluation.srs import Deleted, delete_and_score
 from safr_study.evaluation.superposition import SuperpositionMeter
 from safr_study.model import Classifier, SafrClassifier, SafrOutput
 from safr_study.records import LayerMeasures, Measure, Scores
-from safr_study.settings import CURVE_SHARES, PAD, EvaluationConfig, Preset, Ranking, Wanted, at_k
+from safr_study.settings import CURVE_SHARES, EvaluationConfig, Preset, Ranking, Wanted, at_k
 
 Floats = NDArray[np.float64]
 _CURVE = tuple(share for share in CURVE_SHARES if share)
@@ -61,6 +60,7 @@ def evaluate_model(
     preset: Preset,
     device: torch.device,
     train_counts: NDArray[np.int64] | None = None,
+    on_part: Callable[[str], None] = lambda _: None,
 ) -> Evaluated:
     """Measure what is wanted of a model on a split.
 
@@ -79,6 +79,7 @@ def evaluate_model(
         device: where the model's weights are.
         train_counts: `[V]`, how often the training texts have each word; for the ranking
             ``inverse_frequency``.
+        on_part: called with the name of each part of the measuring as it begins.
 
     Raises:
         TrialFailure: a logit or a capacity is not finite.
@@ -91,13 +92,19 @@ def evaluate_model(
         pad_to = len(model.positions)
     predictor = Predictor(model, config.batch_size, pad_to, device)
 
+    on_part("measuring predictions and capacity")
     rankings: set[Ranking] = {"capacity", "keep_probability", *want.agreements, *want.controls}
     logits, tokens = measured_scores(predictor, split, rankings, config.capacity_layer)
     recomputed = None
     if config.recompute and want.shares:
         most = deletion_counts(split.lengths, max(want.shares))
+        if config.delete != "both" or (want.sides and split.second is not None):
+            # How many of a text's top tokens are on a side is known when all are ranked.
+            most = split.lengths
         recomputed = recomputed_ranks(predictor, split, most, config.capacity_layer)
-    measuring = _Measuring(predictor, split, config, logits, tokens, recomputed, train_counts)
+    measuring = _Measuring(
+        predictor, split, config, logits, tokens, recomputed, train_counts, on_part
+    )
     deleted = {k: measuring.deletion(k, want) for k in sorted(set(want.shares))}
     right = logits.argmax(axis=1) == split.labels
     values = {
@@ -106,8 +113,11 @@ def evaluate_model(
     }
     of_classes, confusion = class_measures(logits, split.labels)
     values |= of_classes
-    for one in deleted.values():
+    values |= group_consistency(right, split.groups)
+    for k, one in deleted.items():
         values |= one.values
+        if want.sides and split.second is not None:
+            values |= measuring.sides(k)
     values |= _of_curve(values)
     keep = tokens.get("keep_probability")
     openness = gate_openness(None if keep is None else float(keep.sum()), len(split.tokens))
@@ -121,7 +131,7 @@ def evaluate_model(
         split=split_name,
         examples=split.examples,
         values=values,
-        mode=config.mode,
+        mode=config.deletion,
         rankings=by_ranking,
         superposition=measuring.superposition() if want.superposition else (),
         confusion=confusion,
@@ -142,6 +152,7 @@ class _Measuring:
     recomputed: NDArray[np.int64] | None
     """`[T]`, ranks by capacity measured again after each deletion, where that is asked for."""
     train_counts: NDArray[np.int64] | None
+    on_part: Callable[[str], None]
 
     @property
     def capacities(self) -> Floats:
@@ -150,21 +161,36 @@ class _Measuring:
 
     def deletion(self, k: float, want: Wanted, scores: Floats | None = None) -> Deleted:
         """Delete the top k by these scores, by capacity where there are none."""
-        ranks = rank_tokens(self.capacities if scores is None else scores, self.split.offsets)
+        by = "capacity" if scores is None else "another ranking"
+        self.on_part(f"deleting the top {100 * k:g} % by {by}")
         removed = self.recomputed if scores is None else None
         return delete_and_score(
             self.predictor,
             self.split,
             self.config,
             want,
-            ranks=ranks,
+            scores=self.capacities if scores is None else scores,
             k=k,
             full=self.logits,
             removed=removed,
         )
 
+    def sides(self, k: float) -> dict[str, Measure]:
+        """Delete the top k by capacity of either side of pairs."""
+        turns = self.recomputed
+        return srs.srs_by_side(
+            self.predictor,
+            self.split,
+            self.config,
+            scores=self.capacities if turns is None else -turns.astype(np.float64),
+            k=k,
+            full=self.logits,
+        )
+
     def rankings(self, want: Wanted) -> dict[str, dict[str, Measure]]:
         """Measures of deleting by other rankings, and each ranking's agreement with a rationale."""
+        if want.agreements or want.controls:
+            self.on_part("ranking the words in other ways")
         scores_by = token_scores(
             self.predictor,
             self.split,
@@ -195,6 +221,7 @@ class _Measuring:
 
     def kendall(self) -> dict[str, Measure]:
         """Agreement of capacity with leave-one-out on the sample."""
+        self.on_part("leaving out one word after the other")
         rows = self._sample(self.config.sample_texts)
         texts = take_texts(self.split, rows)
         capacities = self.capacities[tokens_of(self.split.offsets, rows)]
@@ -204,13 +231,14 @@ class _Measuring:
 
     def superposition(self) -> tuple[LayerMeasures, ...]:
         """The measures of every layer on fixed texts."""
+        self.on_part("measuring the superposition of every layer")
         meter = SuperpositionMeter()
         lengths = self.split.lengths
         size = int(self.config.sample_tokens / max(1.0, float(lengths.mean())))
         texts = take_texts(self.split, self._sample(max(1, size)))
 
-        def add(output: SafrOutput, ids: Tensor) -> Mapping[str, Tensor]:
-            meter.add(output, ids != PAD)
+        def add(output: SafrOutput) -> Mapping[str, Tensor]:
+            meter.add(output, output.positions.words)
             return {}
 
         self.predictor.measure(texts, add)

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from safr_study.data import EncodedSplit
 from safr_study.evaluation import faithfulness
 from safr_study.evaluation.deletion import (
+    Choice,
     deletion_counts,
     random_scores,
-    rank_tokens,
     without_top,
 )
 from safr_study.evaluation.prediction import Predictor
 from safr_study.records import Measure
-from safr_study.settings import EvaluationConfig, Wanted, at_k
+from safr_study.settings import EvaluationConfig, Side, Wanted, at_k
 
 Right = NDArray[np.bool_]
 
@@ -148,7 +148,7 @@ def delete_and_score(
     config: EvaluationConfig,
     want: Wanted,
     *,
-    ranks: Ints,
+    scores: Floats,
     k: float,
     full: Floats,
     removed: Ints | None = None,
@@ -160,26 +160,28 @@ def delete_and_score(
         split: the whole texts.
         config: what deleting a token means, and the random deletions.
         want: whether to delete random tokens and the bottom too, and to keep the top alone.
-        ranks: `[T]`, 0 = the top.
-        k: share of the tokens, in [0, 1].
+        scores: `[T]`, the highest at the top; ties by position.
+        k: share of the tokens, in [0, 1]; of those that ``config`` lets a deletion choose from.
         full: `[N, C]`, logits of the whole texts.
         removed: `[T]`, ranks by which the top is deleted where it is not by ``ranks``.
     """
     labels = split.labels
-    counts = deletion_counts(split.lengths, k)
+    choice = Choice.of(split, config.delete)
+    counts, ranks = deletion_counts(choice.lengths, k), choice.ranks(scores)
 
     def predict(keep: NDArray[np.bool_]) -> Floats:
         left: Floats = predictor.logits_of_each(split, keep[None], config.mode, known=full)[0]
         return left
 
-    top = without_top(ranks if removed is None else removed, split.offsets, counts)
+    turns = ranks if removed is None else choice.ranks(-removed.astype(np.float64))
+    top = without_top(turns, choice.offsets, counts)
     logits = predict(top)
     classes, whole = logits.argmax(axis=1), full.argmax(axis=1)
     right_full, right_top = whole == labels, classes == labels
     log_p = faithfulness.log_probability(full, whole)
     log_p_top = faithfulness.log_probability(logits, whole)
     measures = {
-        "realised_share": Measure(float(counts.sum()) / max(1, len(split.tokens))),
+        "realised_share": Measure(float(counts.sum()) / max(1, int(choice.lengths.sum()))),
         "accuracy_top": Measure(accuracy(right_top)),
         "srs": Measure(srs(right_full, right_top), srs_se(right_full, right_top)),
         "mcnemar_p": Measure(mcnemar_exact_p(right_full, right_top)),
@@ -192,8 +194,8 @@ def delete_and_score(
     if want.random:
         draws = range(config.draws)
         drawn = (random_scores(split.offsets, k, draw, seed=config.seed) for draw in draws)
-        places = (rank_tokens(scores, split.offsets) for scores in drawn)
-        keeps = np.stack([without_top(place, split.offsets, counts) for place in places])
+        places = (choice.ranks(scores) for scores in drawn)
+        keeps = np.stack([without_top(place, choice.offsets, counts) for place in places])
         random = predictor.logits_of_each(split, keeps, config.mode, known=full).argmax(axis=2)
         right_random = random == labels
         of_random = accuracy(right_random)
@@ -204,11 +206,48 @@ def delete_and_score(
         if room is not None:
             measures["headroom"] = Measure(room)
     if want.bottom:
-        but_bottom = ~without_top(ranks, split.offsets, split.lengths - counts)
+        rest = np.diff(choice.offsets) - counts
+        but_bottom = ~without_top(ranks, choice.offsets, rest)
         least = predict(but_bottom).argmax(axis=1) == labels
         measures["accuracy_bottom"] = Measure(accuracy(least))
         measures["contrast"] = gain(least, right_top)
     if want.alone:
-        log_p_alone = faithfulness.log_probability(predict(~top), whole)
+        log_p_alone = faithfulness.log_probability(predict(~top | ~choice.tokens), whole)
         measures["sufficiency"] = faithfulness.probability_drop(np.exp(log_p), np.exp(log_p_alone))
     return Deleted({at_k(kind, k): one for kind, one in measures.items()}, classes, random)
+
+
+def srs_by_side(
+    predictor: Predictor,
+    split: EncodedSplit,
+    config: EvaluationConfig,
+    *,
+    scores: Floats,
+    k: float,
+    full: Floats,
+) -> dict[str, Measure]:
+    """SRS of deleting the top share k of either side of pairs, by a ranking of the words of both.
+
+    Args:
+        predictor: of the model.
+        split: whole pairs.
+        config: what deleting a token means.
+        scores: `[T]`, the highest at the top.
+        k: share of a side's tokens, in [0, 1].
+        full: `[N, C]`, logits of the whole pairs.
+
+    Returns:
+        ``srs_first@K`` and ``srs_second@K``.
+    """
+    sides: tuple[Side, ...] = ("first", "second")
+    keeps = []
+    for side in sides:
+        choice = Choice.of(split, side)
+        counts = deletion_counts(choice.lengths, k)
+        keeps.append(without_top(choice.ranks(scores), choice.offsets, counts))
+    left = predictor.logits_of_each(split, np.stack(keeps), config.mode, known=full)
+    right, right_left = (each.argmax(axis=-1) == split.labels for each in (full, left))
+    return {
+        at_k(f"srs_{side}", k): Measure(srs(right, of_side), srs_se(right, of_side))
+        for side, of_side in zip(sides, right_left, strict=True)
+    }

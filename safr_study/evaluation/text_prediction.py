@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 
 from safr_study.checkpoint.model_files import LoadedModel
-from safr_study.data import EncodedSplit, WordSplitter
+from safr_study.data import EncodedRows, EncodedSplit, Text, WordSplitter, each_text
 from safr_study.errors import BadInput, TrialFailure
 from safr_study.evaluation.capacity import capacity
 from safr_study.evaluation.deletion import deletion_counts, rank_tokens
 from safr_study.evaluation.prediction import Floats, Measures, Predictor
 from safr_study.evaluation.superposition import layer_rows
 from safr_study.model import SafrOutput
-from safr_study.records.explanation import BEFORE_THE_BLOCKS, TOP_SHARE
-from safr_study.settings import PAD
+from safr_study.records.explanation import TOP_SHARE
+from safr_study.settings import layer_place
 
 DECIMALS = 10
 """Decimals of a probability: a float64 pass gives them alike in any batch, on any device."""
@@ -61,8 +61,8 @@ def class_probabilities(logits: Floats) -> Floats:
     return rounded
 
 
-def predict_texts(loaded: LoadedModel, texts: Sequence[str], *, words: int = 0) -> TextPredictions:
-    """Predictions of texts in batches of similar length.
+def predict_texts(loaded: LoadedModel, texts: Sequence[Text], *, words: int = 0) -> TextPredictions:
+    """Predictions of texts, or of pairs, in batches of similar length.
 
     A model in float64 gives each text the numbers that it has alone, to `DECIMALS` decimals: other
     batches, threads or devices move a logit of float64 by about 1e-15, one of float32 by 1e-6,
@@ -81,10 +81,12 @@ def predict_texts(loaded: LoadedModel, texts: Sequence[str], *, words: int = 0) 
         return _predicted(loaded, texts, words)
 
 
-def _predicted(loaded: LoadedModel, texts: Sequence[str], words: int) -> TextPredictions:
+def _predicted(loaded: LoadedModel, texts: Sequence[Text], words: int) -> TextPredictions:
     splitter = WordSplitter.of(loaded.corpus)
-    tokens, offsets, full = loaded.encode(texts)
-    split = EncodedSplit(tokens, offsets, np.zeros(len(texts), np.int64))
+    read = loaded.encode(texts)
+    split = EncodedSplit(
+        read.tokens, read.offsets, np.zeros(len(texts), np.int64), second=read.second
+    )
     found = np.zeros((0, len(loaded.class_names)))
     top: tuple[TopWords, ...] = tuple(() for _ in texts)
     if len(texts):
@@ -102,33 +104,34 @@ def _predicted(loaded: LoadedModel, texts: Sequence[str], words: int) -> TextPre
                 "its numbers for these texts are not finite, its training diverged; take another",
             ) from None
         if words:
-            top = _top_words(texts, split, measured["capacity"], splitter, words)
+            top = _top_words(texts, read, split, measured["capacity"], splitter, words)
     return TextPredictions(
         class_names=loaded.class_names,
         probabilities=class_probabilities(found),
         words=top,
-        lengths=tuple(full.tolist()),
-        cut=int(np.count_nonzero(full > np.diff(offsets))),
-        read=len(tokens),
-        unknown=int(np.count_nonzero(~loaded.knows(tokens))),
+        lengths=tuple(read.words.tolist()),
+        cut=int(np.count_nonzero(read.cut)),
+        read=len(read.tokens),
+        unknown=int(np.count_nonzero(~loaded.knows(read.tokens))),
     )
 
 
 def _capacities(loaded: LoadedModel) -> Measures:
     """Takes the capacity of each token from a pass, in the layer that the model's study takes."""
-    layer = loaded.evaluation.capacity_layer.removesuffix("_relu")
-    place = (layer, 0 if layer in BEFORE_THE_BLOCKS else loaded.blocks - 1)
+    asked = layer_place(loaded.evaluation.capacity_layer)
+    place = (asked.name, asked.index(loaded.blocks))
 
-    def measure(output: SafrOutput, ids: Tensor) -> dict[str, Tensor]:
+    def measure(output: SafrOutput) -> dict[str, Tensor]:
         rows = next(rows for name, block, rows in layer_rows(output) if (name, block) == place)
         with torch.inference_mode():
-            return {"capacity": capacity(rows, ids != PAD)}
+            return {"capacity": capacity(rows, output.positions.words)}
 
     return measure
 
 
 def _top_words(
-    texts: Sequence[str],
+    texts: Sequence[Text],
+    read: EncodedRows,
     split: EncodedSplit,
     capacities: Floats,
     splitter: WordSplitter,
@@ -137,17 +140,17 @@ def _top_words(
     ranks = rank_tokens(capacities.round(DECIMALS), split.offsets)
     counts = np.minimum(deletion_counts(split.lengths, TOP_SHARE), most)
     found: list[TopWords] = []
+    kept = read.kept.reshape(len(texts), -1)
     for row, text in enumerate(texts):
         if not counts[row]:
             found.append(())
             continue
         start, end = split.offsets[row], split.offsets[row + 1]
         places = np.argsort(ranks[start:end])[: counts[row]].tolist()
-        placed = splitter.placed(text)
-        found.append(
-            tuple(
-                (text[placed[place].start : placed[place].end], float(capacities[start + place]))
-                for place in places
-            )
-        )
+        typed = [
+            one[word.start : word.end]
+            for one, most_of_one in zip(each_text([text]), kept[row], strict=True)
+            for word in splitter.placed(one)[:most_of_one]
+        ]
+        found.append(tuple((typed[place], float(capacities[start + place])) for place in places))
     return tuple(found)

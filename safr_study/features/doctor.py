@@ -27,8 +27,6 @@ from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.storage import stored_studies
 from safr_study.redaction import redacted
 from safr_study.text import plural
-from safr_study.tracking.registry import list_models
-from safr_study.tracking.store import open_store
 
 State = Literal["ok", "warning", "failed"]
 _HUB = "https://huggingface.co"
@@ -167,6 +165,10 @@ def _ledger(stores: Stores) -> str:
 def _tracking(stores: Stores) -> str:
     if stores.tracking_uri is None and not stores.home.tracking_database.exists():
         return "SQLite in the home, made by the first study"
+    # MLflow is slow to import: what was found before is shown already.
+    from safr_study.tracking.registry import list_models
+    from safr_study.tracking.store import open_store
+
     store = open_store(stores.home, stores.tracking_uri)
     versions = len(list_models(store))
     where = "SQLite in the home" if stores.tracking_uri is None else store.shown_uri

@@ -29,7 +29,15 @@ from safr_study.features.roar import (
 )
 from safr_study.features.study_base.stores import Stores, model_folder
 from safr_study.records import Scores
-from safr_study.settings import CorpusSpec, DeletionMode, everything
+from safr_study.settings import (
+    CapacityLayer,
+    CorpusSpec,
+    DeletionMode,
+    EvaluationConfig,
+    Sides,
+    everything,
+    layer_place,
+)
 from safr_study.training import computing, pick_device
 
 
@@ -63,9 +71,12 @@ def evaluate(
     *,
     split: SplitName = "dev",
     mode: DeletionMode | None = None,
+    delete: Sides | None = None,
+    capacity_layer: CapacityLayer | None = None,
     quick: bool = False,
     roar: RoarPlan | None = None,
     on_begin: Callable[[int], None] = lambda _: None,
+    on_part: Callable[[str], None] = lambda _: None,
     on_roar: Callable[[RoarStep], None] = lambda _: None,
 ) -> Evaluation:
     """Every metric of one model.
@@ -76,27 +87,36 @@ def evaluate(
         stores: where the registry is.
         split: ``dev`` or ``test``.
         mode: how to delete; ``None``: as the model's study did.
+        delete: words of which texts of pairs; ``None``: as there.
+        capacity_layer: where capacity is measured; ``None``: as the model's study did.
         quick: without leave-one-out, the other rankings and the layers.
         roar: what to retrain, on the data's train texts; ``None``: nothing.
         on_begin: called with the number of texts, once model and data are there.
+        on_part: called with the name of each part of the work as it begins.
         on_roar: called when a retraining begins and after each of its epochs.
 
     Raises:
-        BadInput: there is no such model or split, or its classes are others.
+        BadInput: there is no such model, split or block, or its classes are others.
         CorruptCheckpoint: the model's files are not whole.
         TrialFailure: what the model, or a retrained one, computes is not finite.
     """
     device = pick_device(1.0)
     with model_folder(reference, stores) as folder:
         loaded = load_model(folder, device=device)
+    asked = {"mode": mode, "delete": delete, "capacity_layer": capacity_layer}
+    given = {name: value for name, value in asked.items() if value is not None}
+    config = EvaluationConfig.parse({**loaded.evaluation.model_dump(), **given})
+    layer_place(config.capacity_layer).index(loaded.blocks)
     used = _same_data(loaded.corpus, spec)
+    on_part(f"reading {used.dataset}")
     corpus = load_corpus(used)
     texts = {"train": corpus.train, "dev": corpus.dev, "test": corpus.test}[split]
     if texts is None:
         raise BadInput("split", f"{used.dataset} has no {split} split; use dev")
-    config = loaded.evaluation
-    if mode is not None:
-        config = config.model_copy(update={"mode": mode})
+    if config.delete != "both" and not loaded.pairs:
+        raise BadInput("delete", "the model is one of single texts; leave it out")
+    if config.delete != "both" and roar is not None:
+        raise BadInput("roar", "removes words of both texts of a pair; leave --delete out")
     recorded = () if loaded.scores is None else loaded.scores.shares
     used_splits: dict[SplitName, Split] = {"train": corpus.train, "dev": corpus.dev, split: texts}
     encoded = {
@@ -116,6 +136,7 @@ def evaluate(
             train_counts=word_counts(encoded["train"], loaded.words_known)
             if used.dataset == loaded.corpus.dataset
             else None,
+            on_part=on_part,
         ).scores
     retrained: tuple[RoarScores, ...] = ()
     if roar is not None:
@@ -137,7 +158,7 @@ def evaluate(
         preset=loaded.config.preset,
         capacity_layer=config.capacity_layer,
         draws=config.draws,
-        mode=config.mode,
+        mode=config.deletion,
         sha256=loaded.ref.sha256,
         scores=scores,
         recorded=loaded.scores,
@@ -167,6 +188,7 @@ def _encode(texts: Split, class_names: tuple[str, ...], loaded: LoadedModel) -> 
             f"({', '.join(loaded.class_names[:5])}); give data with the model's classes",
         )
     places = np.array([loaded.class_names.index(name) for name in class_names], dtype=np.int64)
-    tokens, offsets, _ = loaded.encode(texts.texts)
-    rationale = encode_rationale(texts, np.diff(offsets), WordSplitter.of(loaded.corpus))
-    return EncodedSplit(tokens, offsets, places[texts.labels], rationale)
+    read = loaded.encode(texts.rows)
+    rationale = encode_rationale(texts, read.kept, WordSplitter.of(loaded.corpus))
+    labels = places[texts.labels]
+    return EncodedSplit(read.tokens, read.offsets, labels, rationale, texts.groups, read.second)

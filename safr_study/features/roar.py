@@ -24,16 +24,16 @@ from safr_study.data import (
     SplitName,
     WordPieces,
     find_encoder,
+    remove_tokens,
     slugify,
 )
-from safr_study.data.encoding import pack_vocabulary
+from safr_study.data.word_ids import pack_vocabulary
 from safr_study.errors import BadInput, TrialFailure
 from safr_study.evaluation import srs
 from safr_study.evaluation.deletion import (
     deletion_counts,
     random_scores,
     rank_tokens,
-    remove_tokens,
     without_top,
 )
 from safr_study.evaluation.prediction import Predictor

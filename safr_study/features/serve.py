@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from safr_study.checkpoint.manifest import read_facts
 from safr_study.errors import ServiceUnreachable
 from safr_study.features.study_base.stores import Stores, model_folder
 from safr_study.tracking.model_server import request_line, serve_model
@@ -24,6 +25,6 @@ def serve(reference: str, stores: Stores, port: int, ready: Callable[[str, str],
         ServiceUnreachable: the server did not come up, or ended by itself.
     """
     with model_folder(reference, stores) as folder, serve_model(folder, port) as server:
-        ready(server.url, request_line(server.url))
+        ready(server.url, request_line(server.url, pairs=read_facts(folder).pairs))
         code = server.process.wait()
     raise ServiceUnreachable(f"serve: the server ended by itself with code {code}; start it again")

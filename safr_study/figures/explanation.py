@@ -149,9 +149,9 @@ def _add_graph(axes: Axes, explanation: Explanation, letter: str) -> None:
     figure = cast("Figure", axes.figure)
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
-    facts = draw_graph(axes, words, explanation.view)
+    facts = draw_graph(axes, words, explanation.view, second_from=explanation.second_from)
     axes.legend(
-        handles=edge_legend(),
+        handles=edge_legend(pair=explanation.texts is not None),
         loc="upper left",
         bbox_to_anchor=(0, 0),
         ncols=2,

@@ -19,6 +19,7 @@ from safr_study.figures.words import label, mark_label
 from safr_study.records.explanation import ExplainedWord, LayerView
 
 Array = NDArray[np.float64]
+Marks = NDArray[np.bool_]
 
 WEAKEST = 0.1
 """|cosine| from which two words are called correlated."""
@@ -34,7 +35,8 @@ _EDGES: dict[bool, Look] = {
     False: {"color": BLUE, "linestyle": (0.0, (4.0, 2.0))},
 }
 """Looks of positive correlations and of the others."""
-_FILL, _RIM = "#CBE6F6", "#3A7CA5"
+_FILLS = (("#CBE6F6", "#3A7CA5"), ("#FBE3C4", "#A5713A"))
+"""Colour and rim of a word, of the first text and of the second."""
 _PAPER = {"boxstyle": "round,pad=0.1", "facecolor": "white", "alpha": 0.6, "linewidth": 0}
 """Paper behind a word that is wider than its circle, so that no edge crosses its letters."""
 _AIR = 5.0
@@ -62,15 +64,16 @@ class GraphFacts(NamedTuple):
     than three edges or where all are alike. In general the plane has no places for a perfect -1."""
 
 
-def drawn_pairs(cosine: Array) -> list[Edge]:
+def drawn_pairs(cosine: Array, of_second: Marks | None = None) -> list[Edge]:
     """The correlated pairs that get an edge, the strongest first.
 
     With all of them nothing could be seen: the strongest of all, and the strongest positive and
     the strongest negative one of each word, so that no correlated word is alone and both signs
-    are seen.
+    are seen. Of a pair of texts each word's strongest link to the other text too.
 
     Args:
         cosine: `[n, n]`; NaN means no correlation.
+        of_second: `[n]`, the words of the second text.
     """
     count = len(cosine)
     signed = np.nan_to_num(cosine)
@@ -78,6 +81,9 @@ def drawn_pairs(cosine: Array) -> list[Edge]:
     own = np.zeros_like(signed, dtype=bool)
     for sign in (1, -1):
         own[np.arange(count), (sign * signed).argmax(axis=1)] = True
+    if of_second is not None:
+        links = np.abs(signed) * (of_second[:, None] != of_second)
+        own[np.arange(count), links.argmax(axis=1)] = True
     own |= own.T
     first, second = np.triu_indices(count, 1)
     values = signed[first, second]
@@ -91,7 +97,13 @@ def drawn_pairs(cosine: Array) -> list[Edge]:
     ]
 
 
-def draw_graph(axes: Axes, words: Sequence[ExplainedWord], view: LayerView) -> GraphFacts:
+def draw_graph(
+    axes: Axes,
+    words: Sequence[ExplainedWord],
+    view: LayerView,
+    *,
+    second_from: int | None = None,
+) -> GraphFacts:
     """Circles whose radius grows with capacity, and edges that are short where |cosine| is high.
 
     A radius is SMALLEST_RADIUS plus a part linear in capacity. Positive correlations are
@@ -103,10 +115,13 @@ def draw_graph(axes: Axes, words: Sequence[ExplainedWord], view: LayerView) -> G
         axes: of final size (`Figure.draw_without_rendering` has run); its units become points.
         words: at least one; those that are drawn.
         view: the layer.
+        second_from: position of the first word of the second text of a pair, whose circles have
+            another colour.
     """
     places = [word.position for word in words]
+    second = None if second_from is None else np.array(places) >= second_from
     cosine = view.cosine[np.ix_(places, places)]
-    edges = drawn_pairs(cosine)
+    edges = drawn_pairs(cosine, second)
     room = _in_points(axes)
     axes.set(xlim=(0, room[0]), ylim=(0, room[1]))
     radii = _radii(view.capacity[places], room)
@@ -116,11 +131,15 @@ def draw_graph(axes: Axes, words: Sequence[ExplainedWord], view: LayerView) -> G
         mark_label(text, word, "node-word")
         text.set_in_layout(False)
     centres = _place(wished, radii, texts, room)
-    for word, text, centre, radius in zip(words, texts, centres.tolist(), radii, strict=True):
+    fills = [False] * len(words) if second is None else second.tolist()
+    for word, text, centre, radius, of_second in zip(
+        words, texts, centres.tolist(), radii, fills, strict=True
+    ):
         text.set_position(centre)
         if _text_halves(text)[0] > radius:
             text.set_bbox(_PAPER)
-        look = {"facecolor": _FILL, "edgecolor": _RIM, "linewidth": 0.8, "zorder": 3}
+        fill, rim = _FILLS[of_second]
+        look = {"facecolor": fill, "edgecolor": rim, "linewidth": 0.8, "zorder": 3}
         circle = Circle(centre, float(radius), gid=f"node-{word.position}", **look)
         axes.add_patch(circle).set_in_layout(False)
     for edge in edges:
@@ -128,12 +147,18 @@ def draw_graph(axes: Axes, words: Sequence[ExplainedWord], view: LayerView) -> G
     return _facts(edges, centres)
 
 
-def edge_legend() -> list[Line2D]:
-    """The two kinds of edges, for a legend."""
-    return [
+def edge_legend(*, pair: bool = False) -> list[Line2D]:
+    """The two kinds of edges, and of a pair of texts the two kinds of words, for a legend."""
+    edges = [
         Line2D([], [], linewidth=1.8, label=f"{sign} correlation", **_EDGES[sign == "positive"])
         for sign in ("positive", "negative")
     ]
+    look: Look = {"linewidth": 0, "marker": "o", "markersize": 8}
+    words = [
+        Line2D([], [], label=f"{text} text", markerfacecolor=fill, markeredgecolor=rim, **look)
+        for text, (fill, rim) in zip(("first", "second"), _FILLS, strict=True)
+    ]
+    return [*edges, *words] if pair else edges
 
 
 def _draw_edge(axes: Axes, edge: Edge, words: Sequence[ExplainedWord], centres: Array) -> None:

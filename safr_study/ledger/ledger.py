@@ -353,10 +353,15 @@ class Ledger:
 
 
 def _varied(spec: StudySpec, values: Mapping[str, Value]) -> dict[str, Value | None]:
-    """The settings by which trials differ, as the model gets them: nulls without VMASK."""
+    """The settings by which trials differ, as the model gets them: nulls without VMASK.
+
+    What a baseline alone sets is one of them.
+    """
     config = trial_config(spec.train, dict(values), seed=spec.seed)
     resolved = flat_settings(config)
-    names = dict.fromkeys(("vmask", "lambda_imp", "lambda_inter", *spec.space.parameters))
+    fixed = spec.space.fixed
+    own = [name for name, value in values.items() if name not in fixed or fixed[name] != value]
+    names = dict.fromkeys(("vmask", "lambda_imp", "lambda_inter", *spec.space.parameters, *own))
     return {name: resolved[name] for name in names}
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from safr_study.model import kernels
+from safr_study.model.dropout import dropout
 from safr_study.model.kernels.attention import attend as fast_attend
 from safr_study.model.kernels.onednn import Linear, linear
 from safr_study.settings import ModelShape
@@ -67,21 +68,42 @@ class MultiHeadAttention(nn.Module):
         self, projected: Tensor, real: Tensor, visible: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Mixed values ``[B, L, E]``, before the output projection, and attention."""
-        on_cpu = real.device.type == "cpu"
-        attending = fast_attend if on_cpu and kernels.FAST else attend
-        return attending(projected, self.heads, *self.masks(real, visible, projected.dtype))
+        return attended(projected, self.heads, *self.masks(real, visible, projected.dtype))
 
     def masks(self, real: Tensor, visible: Tensor | None, dtype: torch.dtype) -> Masks:
         """Keys, hidden and queries of `attend`, ``[B, L]`` each; ``None``: nothing is masked."""
-        # On a GPU a look at the data would wait for it.
-        if visible is None and real.device.type == "cpu" and bool(real.all()):
-            return None, None, None
-        seen = real if visible is None else real & visible
-        keys = seen.to(dtype)
-        hidden = torch.where(real, 0.0, MASKED_SCORE).to(dtype)
-        if visible is not None:
-            hidden = torch.where(visible, hidden, INVISIBLE_SCORE)
+        keys, hidden = masked_keys(real, visible, dtype)
         return keys, hidden, keys if self.mask_queries else None
+
+
+def masked_keys(
+    real: Tensor, visible: Tensor | None, dtype: torch.dtype
+) -> tuple[Tensor | None, Tensor | None]:
+    """Keys and hidden of `attend`, ``[B, L]`` each; ``None``: nothing is masked."""
+    # On a GPU a look at the data would wait for it.
+    if visible is None and real.device.type == "cpu" and bool(real.all()):
+        return None, None
+    seen = real if visible is None else real & visible
+    hidden = torch.where(real, 0.0, MASKED_SCORE).to(dtype)
+    if visible is not None:
+        hidden = torch.where(visible, hidden, INVISIBLE_SCORE)
+    return seen.to(dtype), hidden
+
+
+def attended(
+    projected: Tensor,
+    heads: int,
+    keys: Tensor | None,
+    hidden: Tensor | None,
+    queries: Tensor | None,
+    share: float = 0.0,
+    noise: torch.Generator | None = None,
+) -> tuple[Tensor, Tensor]:
+    """`attend`, by its fast form where that may be: its softmax would be rounded in bfloat16."""
+    exact = projected.dtype in (torch.float32, torch.float64)
+    fast = projected.device.type == "cpu" and kernels.FAST and exact
+    attending = fast_attend if fast else attend
+    return attending(projected, heads, keys, hidden, queries, share, noise)
 
 
 def attend(
@@ -90,6 +112,8 @@ def attend(
     keys: Tensor | None = None,
     hidden: Tensor | None = None,
     queries: Tensor | None = None,
+    share: float = 0.0,
+    noise: torch.Generator | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Mixed values ``[B, L, E]`` and attention ``[B, H, L, L]`` by the equation above.
 
@@ -99,6 +123,8 @@ def attend(
         keys: ``[B, L]``, 1 for the keys that are seen, 0 for others; ``None``: all are.
         hidden: ``[B, L]``, the score of the other keys, 0 for those that are seen; with ``keys``.
         queries: ``[B, L]``, 1 for the queries that attend, 0 for others; ``None``: all do.
+        share: of the attention that is dropped before it mixes the values.
+        noise: of dropout; ``None``: nothing is dropped.
     """
     batch, length, width = projected.shape
     query, key, value = (
@@ -111,5 +137,5 @@ def attend(
     attention = torch.softmax(scores, dim=-1)
     if queries is not None:
         attention = attention * queries[:, None, :, None]
-    mixed = (attention @ value).transpose(1, 2).reshape(batch, length, width // 3)
-    return mixed, attention
+    mixed = (dropout(attention, share, noise) @ value).transpose(1, 2)
+    return mixed.reshape(batch, length, width // 3), attention

@@ -19,8 +19,9 @@ from torch import Tensor
 from safr_study.model import kernels
 from safr_study.model.kernels.penalties import NORM_EPSILON, dot_interaction
 from safr_study.model.kernels.penalties import importance as fast_importance
+from safr_study.model.positions import Positions
 from safr_study.model.safr import SafrOutput
-from safr_study.settings import PAD, Penalties, Preset
+from safr_study.settings import Penalties, Preset
 
 
 def loss_terms(
@@ -49,8 +50,8 @@ def loss_terms(
     """
     weights = penalty_weights(penalties)
     with torch.autocast(ids.device.type, enabled=False):
-        real = ids != PAD
-        counted = real if preset == "masked" else torch.ones_like(real)
+        at = output.positions
+        counted = at.words if preset == "masked" else torch.ones_like(at.words)
         total = _cross_entropy(_full(output.logits), labels, class_weights)
         terms = {"cross_entropy": total}
         keep = output.keep_probability
@@ -59,11 +60,12 @@ def loss_terms(
         if keep is not None and weights["interaction"]:
             each = [
                 interaction_loss(
-                    _full(attention),
-                    real,
+                    between_words(_full(attention), at),
+                    at.words,
                     padding_aware=preset == "masked",
                     interference=penalties.interference,
                     scale=penalties.interaction_scale,
+                    second=at.second if penalties.interaction_pairs == "across" else None,
                 )
                 for attention in output.attention
             ]
@@ -108,6 +110,14 @@ def importance_loss(rows: Tensor, counted: Tensor) -> Tensor:
     return mean
 
 
+def between_words(attention: Tensor, at: Positions) -> Tensor:
+    """Attention ``[B, H, L, L]`` with the rows and columns of SEP at 0; that of single texts."""
+    if at.second is None:
+        return attention
+    words = at.words.to(attention.dtype)
+    return attention * words[:, None, :, None] * words[:, None, None]
+
+
 def interaction_loss(
     attention: Tensor,
     counted: Tensor,
@@ -115,32 +125,45 @@ def interaction_loss(
     padding_aware: bool,
     interference: Literal["dot", "squared"] = "dot",
     scale: Literal["cell", "row"] = "cell",
+    second: Tensor | None = None,
 ) -> Tensor:
     """L_interaction: mean of A_ij (1 - I_ij), I = A A^T, or its square, with diagonal 0.
 
     Padding-aware: for each text the mean over heads and its n (n - 1) real pairs i != j (0 for
     n <= 1), then over the batch. Otherwise the mean over the batch, heads and all L x L cells,
-    the diagonal included.
+    the diagonal included. With ``second`` the mean is over the 2 n_1 n_2 pairs of which one is in
+    the first and one in the second text; I_ij is a sum over the words of both as ever.
 
     Args:
         attention: ``[B, H, L, L]``; padding-aware, rows and columns of PAD must be zero.
         counted: ``[B, L]`` bool, the real tokens.
-        padding_aware: which reduction.
+        padding_aware: which reduction; ``second`` needs it.
         interference: ``dot`` as in the authors' code, ``squared`` as in the paper.
-        scale: ``row`` multiplies each text by n - 1 (by L when not padding-aware).
+        scale: ``row`` multiplies each text by n - 1 (by L when not padding-aware), with ``second``
+            by the mean number of partners, 2 n_1 n_2 / n.
+        second: ``[B, L]`` bool, the positions of the second text of a pair.
     """
     batch, heads, length, _ = attention.shape
     if padding_aware:
         n = counted.sum(dim=1).to(attention.dtype)
         cells = n if scale == "row" else n * (n - 1)
+        if second is not None and scale == "cell":
+            of_second = (counted & second).sum(dim=1)
+            cells = 2 * (n - of_second) * of_second
     else:
         n = attention.new_full((batch,), length)
         cells = n if scale == "row" else n * n
     weights = 1.0 / (batch * heads * cells.clamp(min=1))
+    apart = None
+    if second is not None:
+        of_first, of_second = counted & ~second, counted & second
+        one_way = of_first[:, :, None] & of_second[:, None]
+        apart = (one_way | one_way.mT).to(attention.dtype)  # [B, L, L]
     if interference == "dot" and kernels.FAST:
-        loss = dot_interaction(attention, weights)
+        loss = dot_interaction(attention, weights, apart)
     else:
         pairs = attention.masked_fill(_eye(length, attention.device), 0.0)
+        pairs = pairs if apart is None else pairs * apart[:, None]
         shared = attention @ attention.mT
         shared = shared.square() if interference == "squared" else shared
         loss = ((pairs * (1.0 - shared)).sum(dim=(1, 2, 3)) * weights).sum()

@@ -3,6 +3,9 @@
     e = sqrt(E) embedding(word),  h = gate(e) e,  x_0 = dropout(h + position)
     x_k = block_k(x_{k-1}),  logits = W mean_i x_K + b
 
+A pair of texts is read as one, ``a SEP b``: SEP belongs to no word, its gate is 1, and
+x_0 = dropout(h + position + segment), with a segment embedding for ``a SEP`` and one for ``b``.
+
 Shapes: V words, B texts, L positions, E width, D neurons of FFN1, H heads, C classes.
 """
 
@@ -16,7 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from safr_study.model.transformer import Block, BlockValues, dropout, noise_of, sinusoids
+from safr_study.model.dropout import dropout
+from safr_study.model.positions import Positions, positions_of, segments
+from safr_study.model.transformer import Block, BlockValues, noise_of, sinusoids
 from safr_study.model.vmask import VMask, gates
 from safr_study.settings import PAD, ModelShape, Preset
 
@@ -25,6 +30,8 @@ from safr_study.settings import PAD, ModelShape, Preset
 class SafrOutput:
     """All values of one forward pass; B texts, L positions, the sequences one entry per block."""
 
+    positions: Positions
+    """What stands at each position; values of others than words are no numbers of words."""
     logits: Tensor
     """``[B, C]``."""
     embeddings: Tensor
@@ -60,6 +67,7 @@ class SafrClassifier(nn.Module):
         vocabulary_size: V, with PAD and UNK.
         classes: C.
         max_len: positions of the table; a longer text is an error.
+        pairs: whether texts are pairs, with SEP between the two.
     """
 
     positions: Tensor
@@ -72,8 +80,10 @@ class SafrClassifier(nn.Module):
         vocabulary_size: int,
         classes: int,
         max_len: int,
+        pairs: bool = False,
     ) -> None:
         super().__init__()
+        self.pairs = pairs
         self.padding_aware = preset == "masked"
         self.dropout = shape.dropout
         self.gumbel_temperature = shape.gumbel_temperature
@@ -85,6 +95,7 @@ class SafrClassifier(nn.Module):
             Block(shape, mask_queries=self.padding_aware) for _ in range(shape.layers)
         )
         self.fc = nn.Linear(width, classes)
+        self.segment = nn.Embedding(2, width) if pairs else None
         # Built last: the same seed gives the same other weights without it.
         self.vmask = VMask(shape) if shape.vmask else None
 
@@ -114,16 +125,19 @@ class SafrClassifier(nn.Module):
             ValueError: training mode without ``noise``.
         """
         noise = noise_of(self, noise)
-        real = ids != PAD
-        embeddings, masked, keep = self._embed(ids, real, noise, gate, scale)
+        at = positions_of(ids, pairs=self.pairs)
+        embeddings, masked, keep = self._embed(ids, at, noise, gate, scale)
         x = masked + self.positions[: ids.shape[1]]
+        if self.segment is not None and at.second is not None:
+            x = x + segments(at.second, self.segment.weight)
         x = dropout(x, self.dropout, noise)  # [B, L, E]
         blocks: list[BlockValues] = []
         for layer in self.layers:
-            blocks.append(layer(x, real, noise, visible))
+            blocks.append(layer(x, at.real, noise, visible))
             x = blocks[-1].block
         return SafrOutput(
-            self.fc(self.pool(x, real, visible)),
+            at,
+            self.fc(self.pool(x, at.words, visible)),
             embeddings,
             masked,
             keep,
@@ -134,7 +148,7 @@ class SafrClassifier(nn.Module):
     def _embed(
         self,
         ids: Tensor,
-        real: Tensor,
+        at: Positions,
         noise: torch.Generator | None,
         gate: Tensor | None,
         scale: Tensor | None,
@@ -156,22 +170,25 @@ class SafrClassifier(nn.Module):
                 log_odds = F.embedding(place, self.vmask(rows).to(rows.dtype)[:, None])[..., 0]
             else:
                 log_odds = self.vmask(embeddings).to(rows.dtype)
-            counted = real if self.padding_aware else None
             keep, drawn = gates(
-                log_odds, counted, temperature=self.gumbel_temperature, noise=noise
+                log_odds,
+                at.real if self.padding_aware else None,
+                temperature=self.gumbel_temperature,
+                noise=noise,
+                between=at.between,
             )  # [B, L]
             gate = drawn if gate is None else drawn * gate
         masked = embeddings if gate is None else embeddings * gate[..., None]
         return embeddings, masked, keep
 
-    def pool(self, x: Tensor, real: Tensor, visible: Tensor | None = None) -> Tensor:
-        """Mean ``[B, E]`` of x ``[B, L, E]`` over the tokens that count in the preset."""
+    def pool(self, x: Tensor, words: Tensor, visible: Tensor | None = None) -> Tensor:
+        """Mean ``[B, E]`` of x ``[B, L, E]`` over the words; in ``reference`` all positions."""
         if visible is None:
             if not self.padding_aware:
                 return x.mean(dim=1)
-            visible = real
+            visible = words
         elif self.padding_aware:
-            visible = visible & real
+            visible = visible & words
         shares = visible.to(x.dtype) / visible.sum(dim=1, keepdim=True).clamp(min=1)
         return torch.bmm(shares[:, None], x)[:, 0]  # [B, E]
 
@@ -184,6 +201,7 @@ def build_model(
     classes: int,
     max_len: int,
     seed: int,
+    pairs: bool = False,
 ) -> SafrClassifier:
     """A fresh float32 model on the CPU, in training mode.
 
@@ -198,10 +216,16 @@ def build_model(
         classes: C.
         max_len: longest text, in tokens.
         seed: at least 0.
+        pairs: whether texts are pairs.
     """
     # Not torch.manual_seed: it would reseed every GPU too.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return SafrClassifier(
-            shape, preset=preset, vocabulary_size=vocabulary_size, classes=classes, max_len=max_len
+            shape,
+            preset=preset,
+            vocabulary_size=vocabulary_size,
+            classes=classes,
+            max_len=max_len,
+            pairs=pairs,
         )

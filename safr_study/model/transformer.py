@@ -15,11 +15,9 @@ from torch import Tensor, nn
 
 from safr_study.model import kernels
 from safr_study.model.attention import MultiHeadAttention
+from safr_study.model.dropout import dropout
 from safr_study.model.kernels.onednn import Linear, perceptron
 from safr_study.settings import ModelShape
-
-_LEVELS = 2**16
-"""Numbers of 16 bits, the resolution of dropout."""
 
 
 class BlockValues(NamedTuple):
@@ -101,27 +99,6 @@ def noise_of(model: nn.Module, noise: torch.Generator | None) -> torch.Generator
     if model.training and noise is None:
         raise ValueError("training mode needs a noise generator")
     return noise if model.training else None
-
-
-def dropout(x: Tensor, share: float, noise: torch.Generator | None) -> Tensor:
-    """Set a random share of the elements to zero and scale the others by 1 / (1 - share).
-
-    Args:
-        x: any shape.
-        share: in [0, 1), to a resolution of 1/65536.
-        noise: on the device of ``x``; ``None`` returns ``x`` unchanged.
-    """
-    if noise is None or share == 0.0:
-        return x
-    # One 64-bit draw serves four elements: four times as fast as bernoulli_ on the CPU.
-    words = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
-    words.random_(-(2**63), None, generator=noise)
-    uniform = words.view(torch.int16)[: x.numel()].view(x.shape)
-    dropped = round(share * _LEVELS)
-    # Kept as numbers of x's type: a product with truth values is five times slower on the CPU.
-    kept = torch.empty_like(x, requires_grad=False)
-    torch.ge(uniform, dropped - _LEVELS // 2, out=kept)
-    return x * kept.mul_(_LEVELS / (_LEVELS - dropped))
 
 
 def sinusoids(length: int, width: int) -> Tensor:

@@ -33,23 +33,31 @@ class VMask(nn.Module):
 
 
 def gates(
-    log_odds: Tensor, real: Tensor | None, *, temperature: float, noise: torch.Generator | None
+    log_odds: Tensor,
+    real: Tensor | None,
+    *,
+    temperature: float,
+    noise: torch.Generator | None,
+    between: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Keep probability and gate, shaped as ``log_odds``; both 0 where ``real`` is false.
 
     Args:
         log_odds: any shape.
         real: marks of the words; ``None``: all are.
+        between: marks of what belongs to no word: both are 1 there.
         temperature: above 0.
         noise: the gate is a hard sample; ``None``: it is the keep probability.
     """
-    keep = torch.sigmoid(log_odds)
-    if real is not None:
-        keep = keep * real
+
+    def known(gate: Tensor) -> Tensor:
+        gate = gate if real is None else gate * real
+        return gate if between is None else gate.masked_fill(between, 1.0)
+
+    keep = known(torch.sigmoid(log_odds))
     if noise is None:
         return keep, keep
-    drawn = hard_gate(log_odds, temperature=temperature, noise=noise)
-    return keep, drawn if real is None else drawn * real
+    return keep, known(hard_gate(log_odds, temperature=temperature, noise=noise))
 
 
 def hard_gate(log_odds: Tensor, *, temperature: float, noise: torch.Generator) -> Tensor:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from safr_study.records.plain import to_plain
+from safr_study.settings import BEFORE_THE_BLOCKS
 
 Array = NDArray[np.float64]
 
@@ -30,8 +31,6 @@ _NAMES = {
     "ffn2": "FFN2",
     "block": "block output",
 }
-BEFORE_THE_BLOCKS = ("embedding", "vmask")
-"""Layers that a model has once."""
 _TURNS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 """Invisible signs that turn the direction of what follows, beyond the word's end too."""
 
@@ -149,10 +148,41 @@ class Explanation:
     """The chosen layer."""
     layers: tuple[LayerView, ...] = ()
     """All layers of all blocks in the order of the forward pass, if they were asked for."""
+    texts: tuple[str, str] | None = None
+    """Texts of a pair as typed; ``None``: a single text."""
+    second_from: int | None = None
+    """Position of the first word of the second text; ``None``: a single text. Of a pair the texts
+    are one below the other."""
+
+    def is_second(self, word: ExplainedWord) -> bool:
+        """Whether a word is of the second text of a pair."""
+        return self.second_from is not None and word.position >= self.second_from
+
+    def strongest(self, most: int) -> list[tuple[int, int]]:
+        """Positions of two words of the largest |cosine|, at most so many, the earlier word first.
+
+        Of a pair of texts, two words of which one is in either text.
+        """
+        cosine = self.view.cosine
+        first, second = np.triu_indices(len(cosine), 1)
+        if self.second_from is not None:
+            apart = (first < self.second_from) & (second >= self.second_from)
+            first, second = first[apart], second[apart]
+        strength = np.nan_to_num(np.abs(cosine[first, second]))
+        order = np.argsort(-strength, kind="stable")[:most]
+        return list(zip(first[order].tolist(), second[order].tolist(), strict=True))
+
+    @property
+    def pairs_of_words(self) -> int:
+        """Number of those that `strongest` chooses from."""
+        count = len(self.words)
+        if self.second_from is None:
+            return count * (count - 1) // 2
+        return self.second_from * (count - self.second_from)
 
     @property
     def text(self) -> str:
-        """The whole text as typed."""
+        """The whole text as typed; the texts of a pair have a line break between them."""
         return "".join(word.before + word.text for word in self.words) + self.after
 
     @property
@@ -191,8 +221,9 @@ class Explanation:
         elif not self.words:
             notes.append("The text has no word: the bias of the classifier alone decides.")
         if self.words_cut:
+            those = "the first " if self.second_from is None else ""
             notes.append(
-                f"Only the first {count} of {count + self.words_cut} words were read: "
+                f"Only {those}{count} of {count + self.words_cut} words were read: "
                 "this model takes no more."
             )
         if unknown and unknown == count:
@@ -214,10 +245,13 @@ def explanation_to_plain(explanation: Explanation) -> dict[str, Any]:
     ``block`` (from 0), ``notes``, ``words_cut``, ``words`` (a list of `ExplainedWord`; ``rank`` 0
     is the highest capacity), ``pairs`` and ``layers``. ``pairs`` has the matrices ``dot``,
     ``cosine`` (null where a row is zero) and ``interference``, their rows and columns in the order
-    of ``words``. Each of ``layers`` has ``layer``, ``block``, ``capacity`` and ``pairs``.
+    of ``words``. Each of ``layers`` has ``layer``, ``block``, ``capacity`` and ``pairs``. Of two
+    texts there are ``texts`` and ``second_from``, the position of the first word of the second.
     """
+    pair = {"texts": explanation.texts, "second_from": explanation.second_from}
     return {
         "text": explanation.text,
+        **(to_plain(pair) if explanation.texts is not None else {}),
         "prediction": explanation.prediction,
         "probabilities": dict(explanation.probabilities),
         "model": to_plain(explanation.source),

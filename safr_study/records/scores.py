@@ -78,9 +78,10 @@ class Scores:
     values: Values
     """Metrics of `settings.metrics` (``accuracy``, ``srs@30``, ``auroc``; those of a layer are in
     ``superposition``), and what they come from:
-    ``majority_accuracy`` (of always naming the most frequent class), ``kendall_texts`` and
-    ``rationale_texts`` (texts that count), and at each K that was deleted ``accuracy_top@K``,
-    ``accuracy_random@K``, ``accuracy_bottom@K`` (accuracy without those tokens),
+    ``majority_accuracy`` (of always naming the most frequent class), ``kendall_texts``,
+    ``rationale_texts`` and ``consistency_groups`` (texts or groups that count), and at each K
+    that was deleted ``accuracy_top@K``, ``accuracy_random@K``, ``accuracy_bottom@K`` (accuracy
+    without those tokens),
     ``realised_share@K`` (sum(q) / sum(n)), ``dominant_share@K`` (of the most frequent prediction
     without the top, in [0, 1]) and ``mcnemar_p@K`` (that the deletion changes accuracy)."""
     mode: str = "remove"
@@ -172,6 +173,8 @@ class Scores:
             ],
             "classes": self._plain_classes(number) if self.confusion else None,
             "gate_openness": number.get("gate_openness"),
+            # Only where texts belong together: all others are written as ever.
+            **{key: number[key] for key in _OF_GROUPS if key in number},
         }
 
     def _plain_classes(self, number: Mapping[str, float | None]) -> dict[str, Any]:
@@ -191,13 +194,15 @@ class Scores:
             KeyError: a list of the form is missing.
             TypeError: it has another form, or a number is missing.
         """
-        of_model = ("accuracy", "majority_accuracy", "kendall_tau", "gate_openness")
+        of_model = ("accuracy", "majority_accuracy", "kendall_tau", "gate_openness", "consistency")
         classes = {"log_loss": plain.get("loss"), **(plain.get("classes") or {})}
         deletions = _deletions(plain["deletions"])
         _check(plain, ("split", "examples", "accuracy", "accuracy_se", "majority_accuracy", "loss"))
         values = {**dict(_measures(plain, of_model)), **dict(_measures(classes, OF_CLASSES))}
         if plain.get("kendall_texts"):
             values["kendall_texts"] = Measure(plain["kendall_texts"])
+        if plain.get("consistency_groups"):
+            values["consistency_groups"] = Measure(plain["consistency_groups"])
         values |= _measures(plain.get("curve") or {}, OF_CURVE)
         values |= deletions
         rankings: dict[str, dict[str, Measure]] = {"capacity": values}
@@ -262,6 +267,7 @@ OF_DELETION = (
     "flip_rate",
 )
 """Keys of a deletion in JSON, in their order, after ``k``."""
+_OF_GROUPS = ("consistency", "consistency_se", "consistency_groups")
 _OF_AGREEMENT = [f"{name}{end}" for name in OF_RATIONALE for end in ("", "_se")]
 
 
@@ -286,8 +292,9 @@ def _plain_deletions(values: Values) -> list[dict[str, Any]]:
 
 def _plain_agreement(ranking: str, values: Values) -> dict[str, Any]:
     numbers = _numbers(values)
+    # What an earlier version measured lacks later metrics, and is written as it was.
     return {"ranking": ranking, "texts": numbers["rationale_texts"]} | {
-        key: numbers[key] for key in _OF_AGREEMENT
+        key: numbers[key] for key in _OF_AGREEMENT if key in numbers
     }
 
 

@@ -5,11 +5,12 @@ From a trial's epochs and scores alone: what was not measured gives no warning.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from safr_study.records.run import EpochReport
-from safr_study.records.scores import Scores
+from safr_study.records.scores import Measure, Scores
 from safr_study.records.study import TrialRecord
 from safr_study.settings import at_k
 
@@ -20,6 +21,8 @@ CLOSED_BELOW = 0.05
 """Gate openness: one token in twenty is about one word of a sentence of SST-2."""
 OPEN_ABOVE = 0.99
 """Gate openness: fewer than one token in a hundred is masked."""
+NOISE = 1.96
+"""Standard errors of a difference of two accuracies, as if of different texts, that are noise."""
 NUMBERS = 12
 """Trials that a sentence names before it counts the others."""
 
@@ -54,6 +57,32 @@ def study_warnings(trials: Iterable[TrialRecord]) -> tuple[str, ...]:
         for warning in _warnings(trial):
             found.setdefault(warning.kind, {})[trial.number] = warning.seen
     return tuple(_of_many(kind, found[kind]) for kind in _SENTENCES if kind in found)
+
+
+def needless_pair(trials: Iterable[TrialRecord]) -> tuple[str, ...]:
+    """The sentence on a study over pairs where the second text alone is as accurate as both.
+
+    That is, where the best trial of both is not better by more than the noise of the texts.
+    """
+    accuracies: dict[bool, list[tuple[Measure, int]]] = {True: [], False: []}
+    for trial in trials:
+        if trial.scores is not None and "accuracy" in trial.scores.values:
+            one = (trial.scores.values["accuracy"], trial.number)
+            accuracies[trial.parameters.get("texts") == "second"].append(one)
+    if not accuracies[True] or not accuracies[False]:
+        return ()
+    (alone, its), (both, number) = (
+        max(accuracies[side], key=lambda one: one[0].value) for side in (True, False)
+    )
+    noise = NOISE * math.hypot(alone.se or 0.0, both.se or 0.0)
+    if both.value - alone.value > noise:
+        return ()
+    return (
+        f"The first text is hardly needed: the second alone (trial {its}) has an accuracy of "
+        f"{alone.value:.2f}, the best of both {both.value:.2f} (trial {number}), within the noise "
+        f"of these texts ({noise:.2f}); what a model of the pairs ranks says little about how it "
+        "compares them.",
+    )
 
 
 def _warnings(trial: TrialRecord) -> Iterator[_Warning]:

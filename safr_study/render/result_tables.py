@@ -14,7 +14,7 @@ from safr_study.records import (
     TrialState,
     picked,
 )
-from safr_study.records.warnings import study_warnings, trial_warnings
+from safr_study.records.warnings import needless_pair, study_warnings, trial_warnings
 from safr_study.render.format import seed_half_widths, trial_badges
 from safr_study.render.rungs import rung_lines, rung_reports, rung_rows
 from safr_study.render.text_table import TextTable
@@ -103,7 +103,8 @@ def result_notes(result: StudyResult) -> list[str]:
         )
     lines += rung_lines(result)
     lines += infeasible_lines(result)
-    lines += study_warnings(ranked.trial for ranked in result.ranked)
+    shown = [ranked.trial for ranked in result.ranked]
+    lines += [*needless_pair(shown), *study_warnings(shown)]
     failed = [trial for trial in result.unranked if trial.failure is not None]
     lines += [
         f"Trial {trial.number} ({trial.label}) failed: {trial.failure}"

@@ -61,7 +61,8 @@ def train_run(task: RunTask, corpus: EncodedCorpus, report: Report) -> RunResult
     Raises:
         TrialFailure: it cannot be finished; the sentence says why.
     """
-    return with_gpu_share(task, lambda device: _Run(task, corpus, device).train(report))
+    read = corpus.as_read(task.train.texts)
+    return with_gpu_share(task, lambda device: _Run(task, read, device).train(report))
 
 
 def measure_on_test(task: RunTask, corpus: EncodedCorpus, _report: Report) -> RunResult:
@@ -75,7 +76,8 @@ def measure_on_test(task: RunTask, corpus: EncodedCorpus, _report: Report) -> Ru
     def step(device: torch.device) -> RunResult:
         model = load_model(Path(task.folder) / MODEL, device=device).model
         want = wanted(objective.name for objective in task.objectives)
-        test = _Run(task, corpus, device).measure(model, "test", corpus.split("test"), want)
+        read = corpus.as_read(task.train.texts)
+        test = _Run(task, read, device).measure(model, "test", read.split("test"), want)
         return RunResult(*task.key, test=test, device=str(device))
 
     return with_gpu_share(task, step)

@@ -98,7 +98,7 @@ def _template(spec: StudySpec) -> dict[str, Value]:
 
 def flat_settings(config: TrainConfig) -> dict[str, Value]:
     """The settings of a training by name, those of the shape and of the penalties among them."""
-    return {**config.model_dump(), **config.shape.model_dump(), **config.penalties.model_dump()}
+    return {**dict(config), **dict(config.shape), **dict(config.penalties)}
 
 
 def _levels(parameter: Parameter) -> list[Value]:

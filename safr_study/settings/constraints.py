@@ -11,7 +11,13 @@ from pydantic import Field, ValidationError, model_serializer, model_validator
 
 from safr_study.errors import BadInput
 from safr_study.settings.base import Settings
-from safr_study.settings.metrics import NAMING, Objective, find_metric, majority_accuracy
+from safr_study.settings.metrics import (
+    NAMING,
+    SYNONYMS,
+    Objective,
+    find_metric,
+    majority_accuracy,
+)
 from safr_study.text import unit_words
 
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
@@ -50,7 +56,7 @@ class Constraint(Settings):
             raise ValueError(f"{given!r} is no constraint; {_FORM}")
         number = found["offset"] or found["bound"] or "0"
         return {
-            "metric": found["metric"],
+            "metric": SYNONYMS.get(found["metric"], found["metric"]),
             "operator": found["operator"],
             "bound": float("".join(number.split())),
             "majority": found["majority"] is not None,

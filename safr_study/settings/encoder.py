@@ -63,6 +63,16 @@ class EncoderShape(Settings):
         return heads
 
     @property
+    def between(self) -> tuple[int, ...]:
+        """Pieces between the two texts of a pair."""
+        return (self.end, self.end) if self.family == "roberta" else (self.end,)
+
+    @property
+    def has_sides(self) -> bool:
+        """Whether the second text of a pair has a segment of its own; RoBERTa's has none."""
+        return self.segments > 1 and self.family != "roberta"
+
+    @property
     def longest(self) -> int:
         """Most pieces of a text, its beginning and end included."""
         return self.positions - self.first_position

@@ -15,6 +15,7 @@ from pydantic import field_validator
 
 from safr_study.errors import BadInput, did_you_mean
 from safr_study.settings.base import Settings
+from safr_study.settings.layers import LAYERS
 from safr_study.text import unit_words
 
 Ranking = Literal[
@@ -26,8 +27,6 @@ Ranking = Literal[
     "random",
     "gradient_x_input",
 ]
-LAYERS = ("embedding", "vmask", "attention", "ffn1_pre", "ffn1_post", "ffn2", "block")
-"""Layers whose superposition is measured; the first two once, the others in every block."""
 CURVE_SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 """k of the deletion curves (definitions, section 3.5)."""
 Need = Literal[
@@ -39,9 +38,11 @@ Need = Literal[
     "rationale",
     "superposition",
     "two_classes",
+    "pairs",
+    "groups",
 ]
 """What a metric takes in addition to one pass over the texts and one for each k, and what it asks
-of the data: a gold rationale, two classes."""
+of the data: a gold rationale, two classes, pairs of texts, texts that belong together."""
 _PERCENT = re.compile(r"[1-9]\d{0,2}(\.\d+)?\Z", re.ASCII)
 """One way to write a number, as it becomes a name."""
 POINTS = "points"
@@ -89,6 +90,8 @@ class Wanted:
     """Bottom deletions, for contrast."""
     alone: bool = False
     """The top tokens alone, for sufficiency."""
+    sides: bool = False
+    """Deletions on either side of pairs."""
     leave_one_out: bool = False
     """Kendall's tau on the sample of texts."""
     superposition: bool = False
@@ -117,6 +120,7 @@ def everything(shares: Iterable[float] = (), *, quick: bool = False) -> Wanted:
         random=True,
         bottom=True,
         alone=True,
+        sides=True,
         leave_one_out=not quick,
         superposition=not quick,
         agreements=("capacity",) if quick else ("capacity", *CONTROLS),
@@ -169,6 +173,8 @@ def _present(classes: Sequence[int]) -> int:
 
 AT_K: dict[str, Metric] = {
     "srs": Metric("SRS", POINTS, True, 0.0),
+    "srs_first": Metric("SRS of the first text", POINTS, True, 0.0, ("pairs",)),
+    "srs_second": Metric("SRS of the second text", POINTS, True, 0.0, ("pairs",)),
     "srs_excess": Metric("SRS excess", POINTS, True, 0.0, ("random",)),
     "contrast": Metric("contrast", POINTS, True, 0.0, ("bottom",)),
     "headroom": Metric("headroom", "", True, 0.0, ("random",)),
@@ -187,6 +193,7 @@ OF_MODEL: dict[str, Metric] = {
     "brier": Metric("Brier score", "", False, _prior_brier),
     "log_loss": Metric("log loss", "nats", False, _prior_log_loss),
     "class_auroc": Metric("AUROC of the classes", "share", True, 0.5, ("two_classes",)),
+    "consistency": Metric("consistency", POINTS, True, 0.0, ("groups",)),
     "srs_auc": Metric("AUC of SRS", POINTS, True, 0.0, ("curve",)),
     "srs_excess_auc": Metric("AUC of SRS excess", POINTS, True, 0.0, ("curve", "random")),
     "comprehensiveness_aopc": Metric("AOPC of comprehensiveness", POINTS, True, 0.0, ("curve",)),
@@ -194,7 +201,8 @@ OF_MODEL: dict[str, Metric] = {
     "kendall_tau": Metric("Kendall tau-b", "", True, 0.0, ("leave_one_out",)),
     "average_precision": Metric("average precision", "share", True, 0.0, ("rationale",)),
     "auroc": Metric("AUROC", "share", True, 0.5, ("rationale",)),
-    "precision_at_gold": Metric("precision@|gold|", "share", True, 0.0, ("rationale",)),
+    "precision_at_gold": Metric("token F1 (P@|gold|)", "share", True, 0.0, ("rationale",)),
+    "iou_f1": Metric("IOU F1", "share", True, 0.0, ("rationale",)),
     "gate_openness": Metric("gate openness", "share", False, 1.0),
 }
 """Metrics of the whole model; those of a rationale are of the ranking by capacity."""
@@ -218,6 +226,10 @@ OF_LAYER: dict[str, Metric] = {
     )
 }
 """Superposition measures: their names end in ``.LAYER``, one of `LAYERS`, of the last block."""
+
+SYNONYMS = {"token_f1": "precision_at_gold"}
+"""Other names of a metric: the one it is kept under. With as many tokens as the gold rationale has,
+ERASER's token F1 is precision@|gold|."""
 
 OF_CLASSES = ("macro_f1", "balanced_accuracy", "ece", "brier", "log_loss", "class_auroc")
 """Metrics of the predicted classes and of their probabilities, beside accuracy."""
@@ -265,6 +277,7 @@ def wanted(names: Iterable[str]) -> Wanted:
         random="random" in needs,
         bottom="bottom" in needs,
         alone="alone" in needs,
+        sides="pairs" in needs,
         leave_one_out="leave_one_out" in needs,
         superposition="superposition" in needs,
         agreements=("capacity",) if "rationale" in needs else (),
@@ -291,14 +304,15 @@ class Objective(Settings):
 
     name: str
     """Name of a metric: ``accuracy``, ``srs@30``, ``sufficiency@20``,
-    ``mean_capacity.ffn1_pre``."""
+    ``mean_capacity.ffn1_pre``; one of `SYNONYMS` becomes the name that it stands for."""
 
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
-        if find_metric(name) is None:
+        kept = SYNONYMS.get(name, name)
+        if find_metric(kept) is None:
             raise ValueError(f"{name!r} is no objective; use {NAMING}")
-        return name
+        return kept
 
     @property
     def measure(self) -> Metric:
@@ -367,5 +381,5 @@ class Objective(Settings):
         try:
             return cls(name=name)
         except ValueError:
-            near = did_you_mean(name, OF_MODEL)
+            near = did_you_mean(name, (*OF_MODEL, *SYNONYMS))
             raise BadInput("objective", f"{name!r} is none; use {NAMING}{near}") from None

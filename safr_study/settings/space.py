@@ -13,7 +13,15 @@ from safr_study.settings.constraints import Constraint
 from safr_study.settings.parameters import WEIGHTS, Parameter, Value, exists, samples
 from safr_study.settings.training import ModelShape, Penalties, TrainConfig
 
-_TRAIN_FIELDS = ("learning_rate", "batch_size", "patience")
+_TRAIN_FIELDS = (
+    "learning_rate",
+    "warmup",
+    "decay",
+    "batch_size",
+    "patience",
+    "texts",
+    "train_encoder",
+)
 TUNABLE = (*ModelShape.model_fields, *Penalties.model_fields, *_TRAIN_FIELDS)
 """Every setting of a trial that a space may name."""
 
@@ -30,6 +38,18 @@ DEFAULT_BASELINES = (
     Baseline(name="no-vmask", values={"vmask": False}),
     Baseline(name="vmask-only", values={"lambda_imp": 0.0, "lambda_inter": 0.0}),
 )
+
+
+def second_only(*, vmask: bool) -> Baseline:
+    """The baseline of studies over pairs: what the second text alone tells.
+
+    Args:
+        vmask: whether a trial without VMASK would lack an objective.
+    """
+    plain: dict[str, Value] = (
+        {"lambda_imp": 0.0, "lambda_inter": 0.0} if vmask else {"vmask": False}
+    )
+    return Baseline(name="second-only", values={"texts": "second", **plain})
 
 
 class SearchSpace(Settings):

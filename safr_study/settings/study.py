@@ -10,15 +10,20 @@ from pydantic import Field, model_validator
 
 from safr_study.errors import BadInput
 from safr_study.settings.base import Settings, fingerprint_of
+from safr_study.settings.layers import CapacityLayer
 from safr_study.settings.metrics import Objective
 from safr_study.settings.space import SearchSpace
 from safr_study.settings.training import TrainConfig
 
-PAD, UNK = 0, 1
-"""Ids of a position without a word, and of a word outside the vocabulary."""
-CapacityLayer = Literal["ffn1_pre_relu", "ffn1_post_relu"]
+PAD, UNK, SEP = 0, 1, 2
+"""Ids of a position without a word, of a word outside the vocabulary, and in pairs of texts of what
+stands between the two; elsewhere the last is the first word."""
 TokenizerName = Literal["whitespace", "words"]
 DeletionMode = Literal["remove", "unk", "attn", "gate"]
+Side = Literal["first", "second"]
+"""One of the two texts of a pair."""
+Sides = Literal["both", "first", "second"]
+"""Those of a pair whose words are deleted."""
 SchedulerName = Literal["mo-asha", "none"]
 SamplerName = Literal["tpe", "nsga2", "gp", "qmc", "random", "grid"]
 STUDY_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -30,14 +35,21 @@ class CorpusSpec(Settings):
 
     later: ClassVar[frozenset[str]] = frozenset(
         {"tokenizer", "lowercase", "encoder", "allow_small", "allow_duplicates"}
+        | {"group_column", "second_column"}
     )
 
     dataset: str = Field(min_length=1, max_length=4096)
-    """``planted[:variant]``, ``sst2``, ``sst2-treebank``, ``imdb``, a hub id, or a path."""
+    """``planted[:variant]``, a name of ``data.catalogue.KNOWN``, a hub id, or a path."""
     text_column: str | None = None
     """Column of the texts; ``None``: the only usual name that the file has."""
+    second_column: str | None = None
+    """Column of the second text of each pair, ``text_column`` being that of the first; ``None``:
+    single texts, unless the data set is known by name as one of pairs."""
     label_column: str | None = None
     """Column of the labels; ``None``: the only usual name that the file has."""
+    group_column: str | None = None
+    """Column of which texts that belong together share a value; ``None``: there are no groups, but
+    ``pair`` for ``imdb-cad``."""
     tokenizer: TokenizerName = "whitespace"
     """What a word is: what stands between white space, or with punctuation split off (``words``,
     the default of the commands for data of the user's own)."""
@@ -47,8 +59,9 @@ class CorpusSpec(Settings):
     """Folder or hub id of a pretrained encoder, whose tokenizer cuts each word into pieces;
     ``None``: the model is trained from scratch, over the words of the training texts."""
     max_len: int | None = Field(default=None, ge=1, le=4096)
-    """Words kept of each text, with an encoder its pieces; ``None``: 256 for ``imdb``, 128 for all
-    others."""
+    """Words kept of each text, with an encoder its pieces; ``None``: 256 for ``imdb``, 512 for
+    ``movies``, 128 for all others. Of a pair the words of both and what separates them: the longer
+    text is cut first."""
     min_count: int = Field(default=2, ge=1)
     """A word enters the vocabulary when the training texts have it this often."""
     train_limit: int | None = Field(default=None, ge=2)
@@ -65,6 +78,16 @@ class CorpusSpec(Settings):
     """Whether a study may begin where many texts of dev or test are in train too."""
 
     @model_validator(mode="after")
+    def _check_columns(self) -> Self:
+        if self.second_column is not None and self.text_column is None:
+            raise ValueError("a second text column needs a first; give --text-column twice")
+        if self.second_column is not None and self.second_column == self.text_column:
+            raise ValueError(
+                f"{self.second_column!r} is given as both text columns; name two different ones"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_encoder(self) -> Self:
         if self.encoder is not None and (self.tokenizer != "whitespace" or self.lowercase):
             raise ValueError(
@@ -77,10 +100,13 @@ class CorpusSpec(Settings):
 class EvaluationConfig(Settings):
     """Settings of the deletion evaluation."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"delete"})
+
     draws: int = Field(default=10, ge=1)
     """B: random deletions per text."""
     capacity_layer: CapacityLayer = "ffn1_pre_relu"
-    """Layer of the last block whose rows are the tokens' capacity vectors."""
+    """Layer whose rows are the tokens' capacity vectors: before or after the activation, in the
+    last block or in that of a number from 1 (``ffn1_pre_relu:1``)."""
     batch_size: int = Field(default=128, ge=1)
     """Texts per evaluation batch: fixed by the settings, so that numbers repeat exactly."""
     seed: int = Field(default=0, ge=0)
@@ -89,12 +115,19 @@ class EvaluationConfig(Settings):
     """What deleting a token means: ``remove`` (the rest closes ranks), ``unk`` (the unknown word in
     its place), ``attn`` (dropped from attention and pooling, positions kept) or ``gate`` (VMASK's
     gate set to 0)."""
+    delete: Sides = "both"
+    """Words of which texts of a pair are deleted; of one, the share k is of its words alone."""
     recompute: bool = False
     """Rank anew after every deleted token, instead of once on the full text."""
     sample_texts: int = Field(default=500, ge=1)
     """Fixed texts of the split for leave-one-out."""
     sample_tokens: int = Field(default=5_000, ge=1)
     """Tokens of the fixed texts of the superposition measures, about so many."""
+
+    @property
+    def deletion(self) -> str:
+        """What deleting means, in words: ``remove``, ``unk of the second text``."""
+        return self.mode if self.delete == "both" else f"{self.mode} of the {self.delete} text"
 
 
 class SchedulerConfig(Settings):

@@ -10,10 +10,15 @@ from safr_study.settings.base import Settings
 
 Preset = Literal["masked", "reference"]
 ClassWeights = Literal["none", "balanced"]
+Pooling = Literal["mean", "cls"]
+WordVector = Literal["mean", "first"]
+Precision = Literal["auto", "float32", "bfloat16"]
 
 
 class ModelShape(Settings):
     """Sizes of the SAFR classifier; the defaults are the paper's."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"pooling", "word_vector"})
 
     embed_dim: int = Field(default=256, ge=2, le=4096)
     """E: width of the embedding and of the block; even (sinusoids come in pairs)."""
@@ -31,6 +36,13 @@ class ModelShape(Settings):
     """``False``: the baseline without VMASK; lambdas and VMASK measures are then null."""
     gumbel_temperature: float = Field(default=1.0, gt=0.0)
     """Temperature of the hard Gumbel-softmax gate in training."""
+    pooling: Pooling = "mean"
+    """What the classifier reads of a pretrained encoder: the mean over the pieces of the words, or
+    the vector of the piece at the beginning (``cls``)."""
+    word_vector: WordVector = "mean"
+    """A word's vector at FFN1 of a pretrained encoder, before and after the activation: the mean of
+    its pieces' or that of its ``first`` piece. So it decides capacity and whatever else is measured
+    there; embedding, attention and the other layers are means always."""
 
     @model_validator(mode="after")
     def _check_sizes(self) -> Self:
@@ -44,6 +56,8 @@ class ModelShape(Settings):
 class Penalties(Settings):
     """Weights and forms of the regularisers (``None`` without VMASK)."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"interaction_pairs"})
+
     lambda_imp: float | None = Field(default=0.0, ge=0.0)
     """Weight of the importance loss: monosemantic important tokens."""
     lambda_inter: float | None = Field(default=0.0, ge=0.0)
@@ -54,12 +68,17 @@ class Penalties(Settings):
     """Attention interference: A A^T, or its square as in the paper's equation."""
     interaction_scale: Literal["cell", "row"] = "cell"
     """``row`` multiplies by n - 1 per text, so that lambda_inter does not depend on length."""
+    interaction_pairs: Literal["all", "across"] = "all"
+    """``across``: the interaction loss takes those pairs of words alone that have one in either
+    text of a pair; ``row`` then multiplies by the mean number of partners of a word."""
 
 
 class TrainConfig(Settings):
     """Everything that decides the numbers of one training run, in addition to the corpus."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"class_weights"})
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"class_weights", "texts", "train_encoder", "warmup", "decay"}
+    )
 
     preset: Preset = "masked"
     """Padding-aware semantics, or those of the authors' released code."""
@@ -67,6 +86,10 @@ class TrainConfig(Settings):
     penalties: Penalties = Penalties()
     learning_rate: float = Field(default=1e-4, gt=0.0, le=10.0)
     """Learning rate of Adam."""
+    warmup: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Share of the steps of all ``epochs`` over which the learning rate rises to its value."""
+    decay: Literal["none", "linear"] = "none"
+    """``linear``: after the warm-up the learning rate falls to 0 at the end of all ``epochs``."""
     batch_size: int = Field(default=32, ge=1, le=1_000_000)
     """Texts per step."""
     epochs: int = Field(default=20, ge=1, le=100_000)
@@ -77,8 +100,15 @@ class TrainConfig(Settings):
     """Seed of initialisation, order of batches, dropout and gates."""
     threads: int = Field(default=1, ge=1)
     """CPU threads of the computation; part of the result, as it orders the sums."""
-    precision: Literal["auto", "float32"] = "auto"
-    """``auto``: bfloat16 autocast on CUDA, float32 on the CPU; penalties are float32 always."""
+    precision: Precision = "auto"
+    """``auto``: training is in bfloat16 autocast on CUDA, and in float32 on the CPU.
+    Penalties and measurements are float32 always."""
+    train_encoder: Literal["all", "head"] = "all"
+    """Which weights of a model over a pretrained encoder are trained: ``head`` leaves the encoder's
+    as they are, and trains the classifier and VMASK alone."""
+    texts: Literal["both", "second"] = "both"
+    """``second``: the words of the first text of each pair are left out, in training and ever
+    after: the baseline that tells whether the pair is needed."""
     class_weights: ClassWeights = "none"
     """``balanced``: in the cross-entropy a text of class c weighs n / (C n_c), so that all classes
     have the same weight in an epoch; n_c of the n training texts are of c, one of C classes."""

@@ -57,9 +57,9 @@ def serve_model(checkpoint: Path, port: int) -> Iterator[LocalServer]:
             yield server
 
 
-def request_line(url: str) -> str:
-    """A line for the shell that asks a model's server about two texts."""
-    body = json.dumps({"inputs": EXAMPLE})
+def request_line(url: str, *, pairs: bool) -> str:
+    """A line for the shell that asks a model's server about two texts, or two pairs of them."""
+    body = json.dumps({"inputs": EXAMPLE[pairs]})
     words = ["curl", "-H", "Content-Type: application/json", "-d", body, f"{url}/invocations"]
     return shlex.join(words)
 

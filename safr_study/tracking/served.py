@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from safr_study.checkpoint.manifest import refuse_pickles
 from safr_study.checkpoint.model_files import LoadedModel, load_model
+from safr_study.data import Text
 from safr_study.errors import SafrError
 from safr_study.evaluation.explanation import explain_text
 from safr_study.records.explanation import Explanation
@@ -52,12 +54,19 @@ class Prediction(BaseModel):
     probabilities: dict[str, float]
     """Probability by class; they sum to 1."""
     words: list[PredictedWord]
-    """Words that the model read, as typed."""
+    """Words that the model read, as typed; of a pair those of the first text, then the others."""
     words_cut: int
     """Words beyond the model's maximum length, which it did not read."""
 
 
-class ServedModel(PythonModel):  # type: ignore[misc]  # MLflow has no types
+class Pair(BaseModel):
+    """The two texts that a model of pairs answers to."""
+
+    first: str
+    second: str
+
+
+class _Served(PythonModel):  # type: ignore[misc]  # MLflow has no types
     """The object that the code of a logged model hands to MLflow.
 
     Every text is run in a batch of its own, as `safr-study explain` does: the answer for a text
@@ -79,21 +88,37 @@ class ServedModel(PythonModel):  # type: ignore[misc]  # MLflow has no types
         refuse_pickles(whole if (whole / "MLmodel").is_file() else checkpoint)
         self._loaded = load_model(checkpoint, device=torch.device("cpu"), dtype=torch.float64)
 
-    def predict(self, model_input: list[str]) -> list[Prediction]:
-        """The prediction for each text; an empty text has no words.
+    def answers(self, texts: Iterable[Text]) -> list[Prediction]:
+        """The prediction for each text or pair; an empty text has no words.
 
         Raises:
-            MlflowException: a text cannot be predicted, in a sentence; over HTTP status 400.
+            MlflowException: one cannot be predicted, in a sentence; over HTTP status 400.
         """
         assert self._loaded is not None
         try:
             with computing(self._loaded.config.threads):
                 return [
                     as_prediction(explain_text(self._loaded, text, reference="served"))
-                    for text in model_input
+                    for text in texts
                 ]
         except SafrError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from error
+
+
+class ServedModel(_Served):
+    """A model of single texts."""
+
+    def predict(self, model_input: list[str]) -> list[Prediction]:
+        """The prediction for each text, as of ``answers``; MLflow's signature is of the types."""
+        return self.answers(model_input)
+
+
+class ServedPairs(_Served):
+    """A model of pairs of texts."""
+
+    def predict(self, model_input: list[Pair]) -> list[Prediction]:
+        """The prediction for each pair, as of ``answers``; MLflow's signature is of the types."""
+        return self.answers((pair.first, pair.second) for pair in model_input)
 
 
 def as_prediction(explanation: Explanation) -> Prediction:

@@ -34,9 +34,17 @@ LOGGED_TAG = "safr.model_id"
 CHECKPOINT = "artifacts/checkpoint"
 """Folder of the checkpoint in a logged model."""
 CARD = "README.md"
-MODEL_CODE = "model_code.py"
-EXAMPLE = ["a gripping , funny film", "so slow that nothing happens"]
-"""Example input of every model; words that a model does not know are no error."""
+MODEL_CODE = {False: "model_code.py", True: "model_code_pairs.py"}
+"""Files of code, of single texts and of pairs."""
+EXAMPLE: dict[bool, list[Any]] = {
+    False: ["a gripping , funny film", "so slow that nothing happens"],
+    True: [
+        {"first": "A man sleeps on a bench .", "second": "Nobody sleeps ."},
+        {"first": "The film was never shown .", "second": "It has been shown ."},
+    ],
+}
+"""Example input of every model, of single texts and of pairs; words that a model does not know are
+no error."""
 MODEL_TYPE = "safr"
 OBJECTIVE_PREFIX = "objective/"
 """Beginning of the names of a run's objectives among its metrics."""
@@ -177,21 +185,22 @@ def save_logged(folder: Path, checkpoint: Path, described: Any) -> None:
     import safr_study.tracking.served  # noqa: F401, I001
     from mlflow.pyfunc import save_model
 
+    pairs = read_facts(checkpoint).pairs
     with tempfile.TemporaryDirectory() as staging:
         # MLflow takes the folder's name over, and no link.
         named = Path(staging) / Path(CHECKPOINT).name
         shutil.copytree(checkpoint, named)
         save_model(
             path=str(folder),
-            python_model=str(Path(__file__).with_name(MODEL_CODE)),
+            python_model=str(Path(__file__).with_name(MODEL_CODE[pairs])),
             artifacts={named.name: str(named)},
-            input_example=EXAMPLE,
+            input_example=EXAMPLE[pairs],
             pip_requirements=requirements(),
             mlflow_model=described,
         )
     # Both would be paths of the machine that registers; MLflow reads the last part alone.
     flavour = described.flavors[_FLAVOUR]
-    flavour["model_code_path"] = MODEL_CODE
+    flavour["model_code_path"] = MODEL_CODE[pairs]
     for artifact in flavour["artifacts"].values():
         artifact["uri"] = artifact["path"]
     described.save(str(folder / "MLmodel"))

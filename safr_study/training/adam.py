@@ -145,7 +145,7 @@ class DenseAdam:
 
     def __init__(self, parameters: Iterable[nn.Parameter], optimizer: torch.optim.Adam) -> None:
         self._parameters: list[Tensor] = list(parameters)
-        self._settings = _settings(optimizer)
+        self._optimizer = optimizer
         self._states = [_state(optimizer, parameter) for parameter in self._parameters]
         self._first = [state["exp_avg"] for state in self._states]
         self._second = [state["exp_avg_sq"] for state in self._states]
@@ -170,7 +170,7 @@ class DenseAdam:
             self._second,
             [],
             [self._step] * len(gradients),
-            **self._settings,
+            **_settings(self._optimizer),
         )
         for parameter in self._parameters:
             parameter.grad = None

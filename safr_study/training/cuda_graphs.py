@@ -23,8 +23,9 @@ SWITCH = "SAFR_STUDY_CUDA_GRAPHS"
 LENGTHS = 8
 """Texts are padded up to a multiple of this, so that few shapes are recorded."""
 Losses = dict[str, Tensor]
-Work = Callable[[Tensor, Tensor], Losses]
-"""One whole step on ids ``[B, L]`` and labels ``[B]``: its losses by term."""
+Work = Callable[[Tensor, Tensor, int | None], Losses]
+"""One whole step on ids ``[B, L]``, labels ``[B]`` and with room for so many pieces: its losses by
+term."""
 _log = logging.getLogger(__name__)
 
 
@@ -46,7 +47,7 @@ class GraphedSteps:
 
     Args:
         device: a GPU.
-        longest: positions that the model has.
+        longest: words of the longest text there may be; with an encoder its pieces.
     """
 
     def __init__(self, device: torch.device, longest: int) -> None:
@@ -67,7 +68,9 @@ class GraphedSteps:
             work: does the step, and looks at no number of it.
             forget_gradients: sets those of all parameters to ``None``.
         """
-        ids = torch.from_numpy(padded(batch.ids, self._longest)).pin_memory()
+        pieces = None if batch.pieces is None else wanted_length(batch.pieces, self._longest)
+        # As many words as pieces: so one length decides the shapes, of which there are fewer.
+        ids = torch.from_numpy(padded(batch.ids, self._longest, pieces)).pin_memory()
         labels = torch.from_numpy(batch.labels).pin_memory()
         shape = tuple(ids.shape)
         known = self._recorded.get(shape)
@@ -75,10 +78,12 @@ class GraphedSteps:
             self._seen.add(shape)
             forget_gradients()
             return work(
-                ids.to(self._device, non_blocking=True), labels.to(self._device, non_blocking=True)
+                ids.to(self._device, non_blocking=True),
+                labels.to(self._device, non_blocking=True),
+                pieces,
             )
         if known is None:
-            known = self._record(ids, labels, work, forget_gradients)
+            known = self._record(ids, labels, pieces, work, forget_gradients)
             if known is None:
                 return self.run(batch, work, forget_gradients)
             self._recorded[shape] = known
@@ -88,7 +93,12 @@ class GraphedSteps:
         return known.losses
 
     def _record(
-        self, ids: Tensor, labels: Tensor, work: Work, forget_gradients: Callable[[], None]
+        self,
+        ids: Tensor,
+        labels: Tensor,
+        pieces: int | None,
+        work: Work,
+        forget_gradients: Callable[[], None],
     ) -> _Recorded | None:
         """Record a step without running it; ``None`` where that fails, and none is from now on."""
         there = ids.to(self._device), labels.to(self._device)
@@ -97,7 +107,7 @@ class GraphedSteps:
         graph.register_generator_state(self.noise)
         try:
             with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-                losses = work(*there)
+                losses = work(*there, pieces)
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
@@ -108,8 +118,14 @@ class GraphedSteps:
         return _Recorded(graph, *there, losses)
 
 
-def padded(ids: npt.NDArray[np.int64], longest: int) -> npt.NDArray[np.int64]:
-    """Ids ``[B, L]`` with PAD (0) up to a multiple of ``LENGTHS``, or to the longest there is."""
+def padded(
+    ids: npt.NDArray[np.int64], longest: int, wanted: int | None = None
+) -> npt.NDArray[np.int64]:
+    """Ids ``[B, L]`` with PAD (0) up to a length: `wanted_length`, or what is given."""
     length = ids.shape[1]
-    wanted = max(length, min(-(-length // LENGTHS) * LENGTHS, longest))
-    return np.pad(ids, ((0, 0), (0, wanted - length)))
+    return np.pad(ids, ((0, 0), (0, (wanted or wanted_length(length, longest)) - length)))
+
+
+def wanted_length(length: int, longest: int) -> int:
+    """The multiple of ``LENGTHS`` from ``length`` on, or the longest length that there is."""
+    return max(length, min(-(-length // LENGTHS) * LENGTHS, longest))

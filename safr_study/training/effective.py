@@ -8,14 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from safr_study.data import Batch, EncodedSplit, batch_of
-from safr_study.model import Classifier, SafrClassifier, penalty_weights
+from safr_study.data import Batch, EncodedSplit, batch_of, piece_lengths
+from safr_study.model import Classifier, SafrClassifier, penalty_weights, piece_counts
 from safr_study.records.run import EffectiveWeights
 from safr_study.settings import TrainConfig
-from safr_study.training.steps import losses_of
+from safr_study.training.steps import losses_of, trained
 
 TEXTS = 32
 """Texts of the fixed batch: the default batch size, so that its gradients are those of a step."""
+PIECES = 2**12
+"""Most positions of that batch over an encoder: the backward passes keep every block's values, of
+long texts more than a machine has (0.9 GB for 512 pieces of a text through six blocks)."""
 SEED = 0
 """Seed of the texts and of the noise: no part of a trial, so that all trials of a corpus
 compare."""
@@ -47,7 +50,13 @@ def effective_weights(
     if model.vmask is None or not any(weights.values()):
         return EffectiveWeights()
     drawn = np.random.default_rng(SEED).permutation(split.examples)[:TEXTS]
-    batch = batch_of(split, drawn[np.argsort(split.lengths[drawn], kind="stable")], pad_to)
+    pieces = piece_counts(model)
+    if pieces is not None:
+        longest = np.maximum.accumulate(piece_lengths(split, pieces)[drawn])
+        fitting = np.count_nonzero(longest * np.arange(1, len(drawn) + 1) <= PIECES)
+        drawn = drawn[: max(1, fitting)]
+    ordered = drawn[np.argsort(split.lengths[drawn], kind="stable")]
+    batch = batch_of(split, ordered, pad_to, pieces)
     terms = _terms(config, batch, model, device, class_weights)
     norms: dict[str, float] = {}
     while terms:
@@ -79,7 +88,7 @@ def _terms(
     model.embedding.sparse = isinstance(model, SafrClassifier)
     try:
         ids, labels = (torch.from_numpy(part).to(device) for part in (batch.ids, batch.labels))
-        terms = losses_of(config, ids, labels, model, noise, class_weights)
+        terms = losses_of(config, ids, labels, model, noise, class_weights, batch.pieces)
     finally:
         model.train(training)
         model.embedding.sparse = sparse
@@ -89,9 +98,7 @@ def _terms(
 
 def _gradient_norm(term: Tensor, model: Classifier, *, last: bool) -> float:
     # Not backward: that would write into the parameters' grad.
-    gradients = torch.autograd.grad(
-        term, tuple(model.parameters()), retain_graph=not last, allow_unused=True
-    )
+    gradients = torch.autograd.grad(term, trained(model), retain_graph=not last, allow_unused=True)
     norms = []
     for gradient in (one for one in gradients if one is not None):
         if gradient.is_sparse:

@@ -15,13 +15,21 @@ from safr_study.checkpoint.resume_state import StoredBest, read_running, write_r
 from safr_study.data import EncodedCorpus, find_encoder
 from safr_study.errors import BadInput
 from safr_study.evaluation.dev import measure_dev
-from safr_study.model import Classifier, build_model, build_pretrained, piece_table
+from safr_study.model import (
+    SPECIAL,
+    Classifier,
+    build_model,
+    build_pretrained,
+    freeze_encoder,
+    piece_table,
+)
 from safr_study.records import EpochReport
 from safr_study.settings import TrainConfig, fingerprint_of
 from safr_study.training.cuda_graphs import GraphedSteps
 from safr_study.training.effective import effective_weights
 from safr_study.training.numerics import computing, release_memory
-from safr_study.training.steps import balanced_weights, not_finite, train_epoch
+from safr_study.training.schedule import is_constant
+from safr_study.training.steps import balanced_weights, not_finite, train_epoch, trained
 
 Measure = Callable[[Classifier, int], tuple[float, ...] | None]
 """Objectives of the model after an epoch, from 1; ``None`` where nothing is to be measured."""
@@ -123,18 +131,23 @@ def initial_model(config: TrainConfig, corpus: EncodedCorpus) -> Classifier:
             classes=classes,
             max_len=corpus.max_len,
             seed=config.seed,
+            pairs=corpus.pairs,
         )
     files = find_encoder(pieces.encoder)
     if files.sha256 != pieces.sha256:
         raise BadInput("encoder", f"{pieces.encoder} changed since the study began; give it back")
-    return build_pretrained(
+    model = build_pretrained(
         pieces.shape,
         config.shape,
         classes=classes,
         table=piece_table(pieces),
         seed=config.seed,
         weights=files.weights(),
+        pairs=corpus.pairs,
     )
+    if config.train_encoder == "head":
+        freeze_encoder(model)
+    return model
 
 
 class _Training:
@@ -145,10 +158,14 @@ class _Training:
         self.reports: list[EpochReport] = []
         self.model = initial_model(config, corpus).to(device)
         on_gpu = device.type == "cuda"
+        # A GPU's recorded steps read the rate where it changes, and have it in them where not.
+        varies = on_gpu and not is_constant(config)
+        rate = torch.tensor(config.learning_rate, device=device) if varies else config.learning_rate
         self.optimizer = torch.optim.Adam(
-            self.model.parameters(), lr=config.learning_rate, fused=True, capturable=on_gpu
+            trained(self.model), lr=rate, fused=True, capturable=on_gpu
         )
-        self.graphed = GraphedSteps(device, corpus.max_len) if on_gpu else None
+        longest = corpus.max_len - (0 if corpus.pieces is None else SPECIAL)
+        self.graphed = GraphedSteps(device, longest) if on_gpu else None
         # One tensor for all epochs: the recorded steps of a GPU refer to it.
         self.class_weights = balanced_weights(config, corpus.train, len(corpus.class_names), device)
 

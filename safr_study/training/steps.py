@@ -8,16 +8,23 @@ from contextlib import contextmanager
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from safr_study.data import Batch, EncodedSplit, training_batches
 from safr_study.errors import TrialFailure
-from safr_study.model import Classifier, PretrainedClassifier, loss_terms
+from safr_study.model import (
+    Classifier,
+    PretrainedClassifier,
+    loss_terms,
+    of_encoder,
+    piece_counts,
+)
 from safr_study.records import LossTerms
 from safr_study.settings import TrainConfig
 from safr_study.training.adam import DenseAdam, EmbeddingAdam
 from safr_study.training.cuda_graphs import GraphedSteps
 from safr_study.training.numerics import release_memory
+from safr_study.training.schedule import is_constant, learning_rates, set_rate
 
 RELEASE_STEPS = 50
 """Steps between two calls that return freed memory: a tenth of a second each at most."""
@@ -56,10 +63,17 @@ def train_epoch(
     steps: list[Tensor] = []
     sizes: list[int] = []
     batches = training_batches(
-        split, config.batch_size, seed=config.seed, epoch=epoch, pad_to=pad_to
+        split,
+        config.batch_size,
+        seed=config.seed,
+        epoch=epoch,
+        pad_to=pad_to,
+        pieces=piece_counts(model),
     )
+    rates = learning_rates(config, steps=-(-split.examples // config.batch_size), epoch=epoch)
     with stepping(config, model, optimizer, noise, graphed, class_weights) as step:
-        for batch in batches:
+        for batch, rate in zip(batches, rates, strict=True):
+            set_rate(optimizer, rate)
             losses = step(batch)
             names = tuple(losses)
             steps.append(torch.stack(tuple(losses.values())))
@@ -91,34 +105,39 @@ def stepping(
     Args:
         config: of the training.
         model: in training mode.
-        optimizer: of all the model's parameters.
+        optimizer: of the model's trained parameters.
         noise: on the device of the model; decides dropout and gates.
         graphed: runs the steps on a GPU; its noise is ``noise``. ``None``: the model is on the CPU.
         class_weights: on the device; see `balanced_weights`.
     """
 
-    def backward(ids: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        losses = losses_of(config, ids, labels, model, noise, class_weights)
+    def backward(ids: Tensor, labels: Tensor, pieces: int | None) -> dict[str, Tensor]:
+        losses = losses_of(config, ids, labels, model, noise, class_weights, pieces)
         losses["total"].backward()  # type: ignore[no-untyped-call]
         return {name: term.detach() for name, term in losses.items()}
 
     if graphed is not None:
         # A GPU updates the whole embedding in less time than it takes to start row-wise kernels.
-        def work(ids: Tensor, labels: Tensor) -> dict[str, Tensor]:
-            losses = backward(ids, labels)
+        def work(ids: Tensor, labels: Tensor, pieces: int | None) -> dict[str, Tensor]:
+            losses = backward(ids, labels, pieces)
             optimizer.step()
             return losses
 
         yield lambda batch: graphed.run(batch, work, optimizer.zero_grad)
         return
 
-    if isinstance(model, PretrainedClassifier):
-        # Its pieces come up often: every row is updated at once.
+    def on_cpu(batch: Batch) -> dict[str, Tensor]:
+        ids, labels = torch.from_numpy(batch.ids), torch.from_numpy(batch.labels)
+        return backward(ids, labels, batch.pieces)
+
+    if isinstance(model, PretrainedClassifier) or not is_constant(config):
+        # An encoder's pieces come up often, and what a row missed has a closed form for one
+        # learning rate alone: every row is updated at once.
         optimizer.zero_grad()
-        with DenseAdam(model.parameters(), optimizer) as every:
+        with DenseAdam(trained(model), optimizer) as every:
 
             def whole_step(batch: Batch) -> dict[str, Tensor]:
-                losses = backward(torch.from_numpy(batch.ids), torch.from_numpy(batch.labels))
+                losses = on_cpu(batch)
                 every.step()
                 return losses
 
@@ -131,12 +150,17 @@ def stepping(
     with EmbeddingAdam(model.embedding, optimizer) as rows, DenseAdam(others, optimizer) as dense:
 
         def step(batch: Batch) -> dict[str, Tensor]:
-            losses = backward(torch.from_numpy(batch.ids), torch.from_numpy(batch.labels))
+            losses = on_cpu(batch)
             rows.step()
             dense.step()
             return losses
 
         yield step
+
+
+def trained(model: Classifier) -> list[nn.Parameter]:
+    """The parameters of a model that its training changes."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
 def balanced_weights(
@@ -167,6 +191,7 @@ def losses_of(
     model: Classifier,
     noise: torch.Generator,
     class_weights: Tensor | None = None,
+    pieces: int | None = None,
 ) -> dict[str, Tensor]:
     """The losses of a batch by term, in the precision of the training, for a backward pass.
 
@@ -177,11 +202,12 @@ def losses_of(
         model: in training mode.
         noise: on the device; decides dropout and gates.
         class_weights: there too; see `balanced_weights`.
+        pieces: most of a text, for a model over an encoder.
     """
-    lowers = config.precision == "auto" and ids.is_cuda
+    lowers = config.precision == "bfloat16" or (config.precision == "auto" and ids.is_cuda)
     # Each weight is cast once in a step: a cache would outlive it, and the graph that it is in.
     with torch.autocast(ids.device.type, dtype=torch.bfloat16, enabled=lowers, cache_enabled=False):
-        output = model(ids, noise=noise)
+        output = model(ids, noise=noise, **of_encoder(model, pieces=pieces))
     return loss_terms(output, labels, ids, config.penalties, config.preset, class_weights)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from benchmarks import (
     concurrency,
     driver_load,
+    encoder_speed,
     listing,
     study_wall,
     training_lines,
@@ -39,6 +40,7 @@ PARTS: dict[str, Callable[[], list[Measured]]] = {
         5000, 200, slice(4500, 5000), bound=1.5, sampler="tpe", track=True
     ),
     "training": lambda: training_lines.measure(RESULTS),
+    "encoder": encoder_speed.measure,
     "memory": lambda: trial_memory.measure("imdb", train=320, dev=128),
 }
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import logging
 import multiprocessing
-import os
 import shutil
 import signal
 import sys
@@ -26,7 +25,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from benchmarks.curves import LEVELS, Pair
-from benchmarks.table_lines import COARSE, TableLine, read_lines
+from benchmarks.table_lines import COARSE, TableLine, append_line, read_lines
 from safr_study.data import EncodedCorpus, encoded_corpus, slugify
 from safr_study.errors import BadInput, SafrError, TrialFailure
 from safr_study.settings import (
@@ -238,7 +237,7 @@ def train_all(runs: Sequence[Run], out: Path, *, processes: int) -> Iterator[tup
                 except TrialFailure as failure:
                     _LOG.error(f"{run.label} failed, and is left out: {failure}")
                     continue
-                _append(out, line)
+                append_line(out, line.to_text())
                 shutil.rmtree(run.state, ignore_errors=True)
                 yield run, line
         except BaseException:
@@ -246,13 +245,6 @@ def train_all(runs: Sequence[Run], out: Path, *, processes: int) -> Iterator[tup
             for child in multiprocessing.active_children():
                 child.terminate()
             raise
-
-
-def _append(out: Path, line: TableLine) -> None:
-    with out.open("a", encoding="utf-8") as file:
-        file.write(line.to_text() + "\n")
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _silent() -> None:

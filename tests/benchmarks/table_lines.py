@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -115,6 +116,14 @@ def whole_lines(path: Path) -> list[str]:
         with path.open("rb+") as file:
             file.truncate(whole)
     return content[:whole].decode("utf-8").splitlines()
+
+
+def append_line(path: Path, text: str) -> None:
+    """Add a finished line to a file; once it returns, the line survives."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read_lines(path: Path) -> list[TableLine]:

@@ -32,7 +32,7 @@ from benchmarks.straightforward import Straightforward, straightforward_steps
 from benchmarks.training_flops import training_flops
 from safr_study.data import Batch, EncodedCorpus, encoded_corpus, training_batches
 from safr_study.evaluation.scoring import evaluate_model
-from safr_study.model import SafrClassifier, build_model
+from safr_study.model import Classifier
 from safr_study.settings import (
     CURVE_SHARES,
     CorpusSpec,
@@ -43,7 +43,8 @@ from safr_study.settings import (
 )
 from safr_study.training import computing
 from safr_study.training.adam import DenseAdam, EmbeddingAdam
-from safr_study.training.steps import stepping
+from safr_study.training.loop import initial_model
+from safr_study.training.steps import stepping, trained
 
 ROUNDS = 5
 """Rounds of GEMM, training and GEMM again; medians are reported."""
@@ -166,7 +167,7 @@ def measure(case: Case, *, quick: bool = False) -> Line:
     )
 
 
-def evaluation_seconds(model: SafrClassifier, corpus: EncodedCorpus, want: Wanted) -> float:
+def evaluation_seconds(model: Classifier, corpus: EncodedCorpus, want: Wanted) -> float:
     """Of one evaluation on dev with the default settings."""
     return timed(
         lambda: evaluate_model(
@@ -184,17 +185,10 @@ def evaluation_seconds(model: SafrClassifier, corpus: EncodedCorpus, want: Wante
 @contextmanager
 def fast_training(
     corpus: EncodedCorpus, config: TrainConfig
-) -> Iterator[tuple[SafrClassifier, Callable[[Batch], object], list[float]]]:
+) -> Iterator[tuple[Classifier, Callable[[Batch], object], list[float]]]:
     """A training under way: model, step, and the seconds that its optimiser took."""
-    model = build_model(
-        config.shape,
-        preset=config.preset,
-        vocabulary_size=corpus.vocabulary_size,
-        classes=len(corpus.class_names),
-        max_len=corpus.max_len,
-        seed=0,
-    ).train()
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
+    model = initial_model(config, corpus).train()
+    optimizer = torch.optim.Adam(trained(model), lr=config.learning_rate, fused=True)
     noise = torch.Generator().manual_seed(0)
     spent: list[float] = []
     with ExitStack() as stack:

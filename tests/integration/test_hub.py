@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import pytest
+from hub_server import COMMIT, Hub, Repository, running_hub
+from tiny_encoder import tiny_encoder
+
+from safr_study.data import read_encoder
 
 REPOSITORY = "acme/reviews"
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 FILES = {
     "train.csv": "text,label\n"
     + "".join(f"film {i},{'good' if i % 2 else 'bad'}\n" for i in range(8)),
@@ -40,108 +38,24 @@ print(json.dumps({
     "dev": [corpus.dev.texts, corpus.dev.labels.tolist()],
 }))
 """
-
-
-class _Hub(BaseHTTPRequestHandler):
-    """One repository with one commit; the answers that the hub's client asks for."""
-
-    protocol_version = "HTTP/1.1"
-    requests: list[str]
-
-    def do_GET(self) -> None:
-        self._answer(body=True)
-
-    def do_HEAD(self) -> None:
-        self._answer(body=False)
-
-    def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        path = urlsplit(self.path).path
-        self.requests.append(f"POST {path}")
-        if path != f"/api/datasets/{REPOSITORY}/paths-info/{COMMIT}":
-            self._error("RepoNotFound")
-            return
-        self._json([_entry(name) for name in asked["paths"] if name in FILES], body=True)
-
-    def log_message(self, *args: Any) -> None:
-        """Nothing: the test's output stays clean."""
-
-    def _answer(self, *, body: bool) -> None:
-        path = unquote(urlsplit(self.path).path)
-        self.requests.append(f"{self.command} {path}")
-        api = f"/api/datasets/{REPOSITORY}"
-        if path in (api, f"{api}/revision/main", f"{api}/revision/{COMMIT}"):
-            self._json(_repository(), body=body)
-        elif path.startswith(f"{api}/tree/{COMMIT}"):
-            self._json([_entry(name) for name in FILES], body=body)
-        elif path.startswith(f"/datasets/{REPOSITORY}/resolve/"):
-            self._file(path.rsplit("/", 1)[1], body=body)
-        else:
-            self._error("RepoNotFound")
-
-    def _file(self, name: str, *, body: bool) -> None:
-        if name not in FILES:
-            self._error("EntryNotFound")
-            return
-        content = FILES[name].encode()
-        self._send(200, content, "text/csv", body=body, ETag=f'"{_oid(name)}"')
-
-    def _json(self, value: object, *, body: bool) -> None:
-        self._send(200, json.dumps(value).encode(), "application/json", body=body)
-
-    def _error(self, code: str) -> None:
-        self._send(404, b"{}", "application/json", body=True, **{"X-Error-Code": code})
-
-    def _send(self, status: int, content: bytes, kind: str, *, body: bool, **headers: str) -> None:
-        self.send_response(status)
-        for name, value in {
-            "Content-Type": kind,
-            "Content-Length": str(len(content)),
-            "X-Repo-Commit": COMMIT,
-            **headers,
-        }.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if body and self.command != "HEAD":
-            self.wfile.write(content)
-
-
-def _oid(name: str) -> str:
-    return hashlib.sha1(FILES[name].encode(), usedforsecurity=False).hexdigest()
-
-
-def _entry(name: str) -> dict[str, object]:
-    return {"type": "file", "path": name, "size": len(FILES[name].encode()), "oid": _oid(name)}
-
-
-def _repository() -> dict[str, object]:
-    return {
-        "_id": "1",
-        "id": REPOSITORY,
-        "sha": COMMIT,
-        "private": False,
-        "gated": False,
-        "disabled": False,
-        "downloads": 0,
-        "likes": 0,
-        "tags": [],
-        "siblings": [{"rfilename": name} for name in FILES],
-    }
+ENCODER = """
+import json, sys
+from safr_study.data import find_encoder
+from safr_study.data.encoder_files import canonical_encoder
+name = canonical_encoder(sys.argv[1])
+print(json.dumps([name, find_encoder(name).sha256]))
+"""
 
 
 @pytest.fixture
-def hub() -> Iterator[ThreadingHTTPServer]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Hub", (_Hub,), {"requests": []}))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+def hub() -> Iterator[Hub]:
+    files = {name: content.encode() for name, content in FILES.items()}
+    with running_hub({f"datasets/{REPOSITORY}": Repository(files)}) as hub:
+        yield hub
 
 
 def _load(
-    dataset: str, endpoint: str, home: Path, **extra: str
+    name: str, endpoint: str, home: Path, *, program: str = PROGRAM, **extra: str
 ) -> subprocess.CompletedProcess[str]:
     """In a fresh interpreter: the hub's client reads its environment when it is imported."""
     drop = {"HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "SAFR_STUDY_DATA", "HF_TOKEN"}
@@ -154,7 +68,7 @@ def _load(
         **extra,
     }
     return subprocess.run(
-        [sys.executable, "-W", "error::UserWarning", "-c", PROGRAM, dataset],
+        [sys.executable, "-W", "error::UserWarning", "-c", program, name],
         env=environment,
         capture_output=True,
         text=True,
@@ -172,27 +86,25 @@ def _dead_endpoint() -> str:
 
 
 def test_a_hub_data_set_is_downloaded_and_then_answered_by_the_cache(
-    hub: ThreadingHTTPServer, tmp_path: Path
+    hub: Hub, tmp_path: Path
 ) -> None:
-    endpoint = f"http://127.0.0.1:{hub.server_port}"
-    first = _load(REPOSITORY, endpoint, tmp_path / "home")
+    first = _load(REPOSITORY, hub.url, tmp_path / "home")
     assert (first.returncode, first.stderr) == (0, "")
     corpus = json.loads(first.stdout)
     assert corpus["source"] == "hub acme/reviews"
     assert corpus["class_names"] == ["bad", "good"]
     assert corpus["train"] == [[f"film {i}" for i in range(8)], [0, 1] * 4]
     assert corpus["dev"] == [["fine film", "poor film"], [1, 0]]
-    requests = hub.RequestHandlerClass.requests  # type: ignore[attr-defined]
-    assert f"GET /datasets/{REPOSITORY}/resolve/{COMMIT}/train.csv" in requests
+    assert f"GET /datasets/{REPOSITORY}/resolve/{COMMIT}/train.csv" in hub.requests
 
-    requests.clear()
+    hub.requests.clear()
     for extra in ({}, {"HF_HUB_OFFLINE": "1"}):
-        again = _load(REPOSITORY, endpoint, tmp_path / "home", **extra)
+        again = _load(REPOSITORY, hub.url, tmp_path / "home", **extra)
         assert (again.returncode, again.stderr) == (0, "")
         cached = json.loads(again.stdout)
         assert cached["source"] == "Hugging Face cache of acme/reviews"
         assert cached == {**corpus, "source": cached["source"]}
-    assert requests == []
+    assert hub.requests == []
 
 
 def test_without_cache_and_hub_one_sentence_says_what_was_tried(tmp_path: Path) -> None:
@@ -207,11 +119,24 @@ def test_without_cache_and_hub_one_sentence_says_what_was_tried(tmp_path: Path) 
     assert "SAFR_STUDY_DATA/acme/reviews/<split>.parquet" in ended.stderr
 
 
-def test_a_hub_that_knows_no_such_data_set_is_bad_input(
-    hub: ThreadingHTTPServer, tmp_path: Path
-) -> None:
-    endpoint = f"http://127.0.0.1:{hub.server_port}"
-    ended = _load("acme/misspelt", endpoint, tmp_path / "home")
+def test_a_hub_that_knows_no_such_data_set_is_bad_input(hub: Hub, tmp_path: Path) -> None:
+    ended = _load("acme/misspelt", hub.url, tmp_path / "home")
     assert ended.returncode == 2
     assert ended.stderr.startswith("error: dataset: no data set 'acme/misspelt'")
     assert ended.stderr.count("\n") == 1
+
+
+def test_an_encoder_of_the_hub_is_found_and_answered_by_the_cache_when_the_hub_is_away(
+    tmp_path: Path,
+) -> None:
+    folder = tiny_encoder("bert", tmp_path / "bert")
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with running_hub({"models/acme/tiny": Repository(files)}) as hub:
+        asked = ("acme/tiny", hub.url, tmp_path / "home")
+        first = _load(*asked, program=ENCODER)
+        pinned = f"acme/tiny@{COMMIT}"
+        assert (first.returncode, first.stderr) == (0, "")
+        assert json.loads(first.stdout) == [pinned, read_encoder(folder).sha256]
+        assert f"GET /acme/tiny/resolve/{COMMIT}/model.safetensors" in hub.requests
+    again = _load(*asked, program=ENCODER)
+    assert (again.returncode, again.stdout, again.stderr) == (0, first.stdout, "")

@@ -20,10 +20,16 @@ def test_an_error_is_told_by_its_first_line() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(0, "0 s"), (89.4, "89 s"), (90, "2 min"), (5399, "1 h 30 min"), (12000, "3 h 20 min")],
+    [(1, "1 s"), (89.4, "89 s"), (90, "2 min"), (5399, "1 h 30 min"), (12000, "3 h 20 min")],
 )
 def test_a_time_for_people(seconds: float, shown: str) -> None:
     assert text.duration(seconds) == shown
+    assert text.about(seconds) == f"about {shown}"
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.02, 0.99])
+def test_less_than_a_second_is_not_nothing(seconds: float) -> None:
+    assert text.duration(seconds) == text.about(seconds) == "under a second"
 
 
 def test_numbers_with_their_nouns_and_units() -> None:

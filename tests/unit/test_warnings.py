@@ -15,8 +15,15 @@ from safr_study.cli.progress import Reporter
 from safr_study.cluster.slots import TrialSlots
 from safr_study.features.search.plan import StudyPlan
 from safr_study.features.study_base.cost import Cost
-from safr_study.records import CheckpointRef, EpochReport, LossTerms, TrialRecord, TrialState
-from safr_study.records.warnings import study_warnings, trial_warnings
+from safr_study.records import (
+    CheckpointRef,
+    EpochReport,
+    LossTerms,
+    Measure,
+    TrialRecord,
+    TrialState,
+)
+from safr_study.records.warnings import needless_pair, study_warnings, trial_warnings
 from safr_study.render.result_tables import result_json, result_notes
 
 PLAN = StudyPlan(
@@ -28,7 +35,7 @@ PLAN = StudyPlan(
     unfinished=0,
     reference_point=(50.0, 0.0),
     slots=TrialSlots(1.0, 0.0, 2, 2.0, 0.0),
-    cost=Cost(seconds=600.0, disk_bytes=14_000_000, parameters=1),
+    cost=Cost(seconds=600.0, disk_bytes=14_000_000, parameters=1, memory_bytes=700_000_000),
 )
 
 
@@ -207,3 +214,21 @@ def test_progress_shows_a_warning_once_a_trial_has_ended(live: bool) -> None:
         assert text.count(f"  warning: {INERT}\n") == 2
     else:
         assert text.count(INERT.replace("inert:", "inert (trials 0, 1):")) == 1
+
+
+@pytest.mark.parametrize(("alone", "said"), [(79.0, True), (81.0, True), (60.0, False)])
+def test_a_pair_whose_second_text_is_enough_is_told(alone: float, said: bool) -> None:
+    def of(number: int, accuracy: float, **parameters: Any) -> TrialRecord:
+        scores = plain_scores()
+        values = {**scores.values, "accuracy": Measure(accuracy, 2.0)}
+        made = replace(trial(number=number), parameters=parameters)
+        return replace(made, scores=replace(scores, values=values))
+
+    both = [of(0, 80.0, vmask=False), of(1, 70.0, vmask=True)]
+    found = needless_pair([*both, of(2, alone, texts="second", vmask=False)])
+    assert bool(found) == said
+    if said:
+        assert f"the second alone (trial 2) has an accuracy of {alone:.2f}" in found[0]
+        assert "the best of both 80.00 (trial 0), within the noise" in found[0]
+        assert "of these texts (5.54)" in found[0]
+    assert needless_pair(both) == ()

@@ -51,7 +51,7 @@ from safr_study.runner.source import FixedSource, trial_task
 from safr_study.runner.task import RunTask, make_trial_root
 from safr_study.runner.worker import Work, measure_on_test, train_run
 from safr_study.settings import Resources
-from safr_study.text import duration
+from safr_study.text import about, duration
 from safr_study.tracking.confirm_runs import register_confirmed, track_confirmation
 from safr_study.tracking.registry import role_holders
 from safr_study.tracking.store import Store, open_store
@@ -227,7 +227,7 @@ class ConfirmWork:
 
     def _say_run(self, run: RunResult, source: FixedSource, say: Say) -> None:
         left = source.left
-        rest = f"; {left} left, about {duration(source.seconds_left)}" if left else ""
+        rest = f"; {left} left, {about(source.seconds_left)}" if left else ""
         if run.failure is not None:
             say(f"warning: trial {run.trial}, seed {run.seed} failed: {run.failure}{rest}")
             return

@@ -14,7 +14,7 @@ from safr_study.ledger.run_store import confirmed_runs, readings_of_test
 from safr_study.records import RegisteredModel, StudyResult, TrialRecord
 from safr_study.records.run import RunKey
 from safr_study.settings import StudySpec
-from safr_study.text import duration, size
+from safr_study.text import about, size
 from safr_study.uncertainty.confirmation import Confirmation, confirmation, trials_to_confirm
 
 Say = Callable[[str], None]
@@ -74,8 +74,8 @@ class ConfirmPlan:
         ]
         if self.missing:
             lines.append(
-                f"{len(self.missing)} to do, {self.slots.sentence()}; about "
-                f"{duration(self.seconds)} by the search's own times, "
+                f"{len(self.missing)} to do, {self.slots.sentence()}; "
+                f"{about(self.seconds)} by the search's own times, "
                 f"{size(self.disk_bytes)} of disk"
             )
         if self.unread:

@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 
 from safr_study.checkpoint.model_files import LoadedModel, load_model
-from safr_study.data import MAX_TEXT
+from safr_study.data import MAX_TEXT, Text, each_text
 from safr_study.errors import BadInput
 from safr_study.evaluation.explanation import explain_text
 from safr_study.features.explain.page import explanation_page
-from safr_study.features.study_base.results import check_file
+from safr_study.features.study_base.results import check_file, check_replaced
 from safr_study.features.study_base.stores import Stores, model_folder
 from safr_study.figures.explanation import explanation_figure, explanation_svgs, layers_figure
 from safr_study.records.explanation import Explanation
@@ -39,39 +39,45 @@ def load(reference: str, stores: Stores) -> LoadedModel:
 
 def explain(
     loaded: LoadedModel,
-    text: str,
+    text: Text,
     *,
     reference: str,
     layer: str | None = None,
     all_layers: bool = False,
 ) -> Explanation:
-    """The prediction for a text, and its words' numbers, as `explain_text` gives them.
+    """The prediction for a text or a pair, and its words' numbers, as `explain_text` gives them.
 
     Raises:
         BadInput: the model has no such layer, or the text is no text.
     """
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise BadInput("text", "is not valid UTF-8; save or type it in that encoding") from None
-    if len(text) > MAX_TEXT:
-        raise BadInput("text", f"has {len(text):,} characters; give {MAX_TEXT:,} or less")
+    for one in each_text([text]):
+        try:
+            one.encode()
+        except UnicodeEncodeError:
+            raise BadInput("text", "is not valid UTF-8; save or type it in that encoding") from None
+        if len(one) > MAX_TEXT:
+            raise BadInput("text", f"has {len(one):,} characters; give {MAX_TEXT:,} or less")
     with computing(loaded.config.threads):
         return explain_text(loaded, text, reference=reference, layer=layer, all_layers=all_layers)
 
 
-def check_files(files: Mapping[str, Path]) -> None:
+def check_files(files: Mapping[str, Path], *, layers: bool, force: bool) -> None:
     """See that the files can be written, before anything is computed.
 
     Args:
         files: by kind: ``html``, ``png``, ``svg``.
+        layers: whether the layers are drawn next to the pictures.
+        force: whether they may replace others.
 
     Raises:
-        BadInput: a suffix is another, or a folder is not there.
+        BadInput: a suffix is another, a folder is not there, or a file is.
     """
     for kind, path in files.items():
         suffixes = _SUFFIXES[kind]
         check_file(kind, path, suffixes, f"does not end in {suffixes[0]}; rename it")
+        check_replaced(kind, path, force=force)
+        if layers and kind != "html":
+            check_replaced(kind, _of_layers(path), force=force)
 
 
 def write_files(explanation: Explanation, files: Mapping[str, Path]) -> list[Path]:
@@ -108,8 +114,12 @@ def write_files(explanation: Explanation, files: Mapping[str, Path]) -> list[Pat
         elif explanation.words:
             write(kind, path, explanation_figure)
             if explanation.layers:
-                write(kind, path.with_stem(f"{path.stem}-layers"), layers_figure)
+                write(kind, _of_layers(path), layers_figure)
     return written
+
+
+def _of_layers(path: Path) -> Path:
+    return path.with_stem(f"{path.stem}-layers")
 
 
 def _write_page(explanation: Explanation, path: Path) -> None:

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from safr_study.records.explanation import Explanation, LayerView
+from safr_study.records.explanation import Explanation
 from safr_study.render.format import word_facts
 from safr_study.render.html import document
 from safr_study.render.inline_svg import inline_svg
@@ -59,7 +59,7 @@ def explanation_page(explanation: Explanation, pictures: Mapping[str, str]) -> s
         explanation=explanation,
         pictures=drawn,
         layer_titles=[view.title(blocks) for view in explanation.layers],
-        pairs=_strongest(explanation.view),
+        pairs=_strongest(explanation),
     )
 
 
@@ -85,18 +85,16 @@ def _titles(explanation: Explanation) -> dict[str, str | list[str]]:
     }
 
 
-def _strongest(view: LayerView) -> list[tuple[int, int, float | None, float, float]]:
+def _strongest(explanation: Explanation) -> list[tuple[int, int, float | None, float, float]]:
+    view = explanation.view
     cosine, interference = view.cosine, view.interference
-    first, second = np.triu_indices(len(cosine), 1)
-    strength = np.nan_to_num(np.abs(cosine[first, second]))
-    pairs = np.argsort(-strength, kind="stable")[:STRONGEST_PAIRS]
     return [
         (
-            int(i),
-            int(j),
+            i,
+            j,
             None if np.isnan(cosine[i, j]) else float(cosine[i, j]),
             float(view.dot[i, j]),
             float(interference[i, j]),
         )
-        for i, j in zip(first[pairs], second[pairs], strict=True)
+        for i, j in explanation.strongest(STRONGEST_PAIRS)
     ]

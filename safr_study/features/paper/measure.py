@@ -40,7 +40,7 @@ from safr_study.model import SafrOutput
 from safr_study.records.run import Answers, RunResult
 from safr_study.runner.task import RunTask, SharedFault, event
 from safr_study.runner.worker import Report, with_gpu_share
-from safr_study.settings import PAD, EvaluationConfig, everything
+from safr_study.settings import EvaluationConfig, everything
 from safr_study.training import computing, effective_weights, fit
 
 _FACTS = "training.json"
@@ -216,12 +216,13 @@ def _capacities(
     predictor = Predictor(loaded.model, min(32, evaluation.batch_size), length, device)
     parts: dict[tuple[str, bool], list[tuple[Tensor, Tensor]]] = {}
 
-    def add(output: SafrOutput, ids: Tensor) -> Mapping[str, Tensor]:
+    def add(output: SafrOutput) -> Mapping[str, Tensor]:
         assert output.keep_probability is not None
         for layer in ("ffn1_pre_relu", "ffn1_post_relu"):
             rows = getattr(output, layer)[-1]
             for pad_in in (False, True):
-                table = capacity_table(rows, ids != PAD, output.keep_probability, pad_in=pad_in)
+                words, keep = output.positions.words, output.keep_probability
+                table = capacity_table(rows, words, keep, pad_in=pad_in)
                 parts.setdefault((layer, pad_in), []).append(table)
         return {}
 

@@ -26,7 +26,7 @@ from safr_study.records.run import RunResult
 from safr_study.runner.source import FixedSource
 from safr_study.runner.task import RunTask, make_trial_root
 from safr_study.settings import Resources, fingerprint_of
-from safr_study.text import duration
+from safr_study.text import about, duration
 
 _FOLDER = "reproduce"
 """Name of the folder of the trained models, and beginning of that of Ray's own state."""
@@ -55,7 +55,7 @@ class RunPlan:
         if not missing:
             return [head]
         known = self.seconds is not None
-        left = f"about {duration(self.seconds or 0.0)}" if known else "how long, the first tells"
+        left = about(self.seconds or 0.0) if known else "how long, the first tells"
         room = "as many at once as the cluster has room for"
         at_once = room if self.workers is None else f"{self.workers} at once"
         return [head, f"{missing} to do, {at_once}, {left}"]
@@ -169,7 +169,7 @@ def run_missing(
         line = append_line(request.results, line)
         tidy_states(task.folder)
         left = source.left
-        rest = f"; {left} left, about {duration(source.seconds_left)}" if left else ""
+        rest = f"; {left} left, {about(source.seconds_left)}" if left else ""
         srs = line.test.value("srs@30")
         say(
             f"{wanted.label}: accuracy {line.test.accuracy:.2f}, SRS(30) {srs:.2f}, "

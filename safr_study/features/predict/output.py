@@ -13,6 +13,7 @@ from typing import Any
 
 from safr_study.errors import BadInput
 from safr_study.evaluation.text_prediction import TextPredictions
+from safr_study.features.study_base.results import check_replaced
 
 DIGITS = 6
 """Decimals of a probability in CSV and JSON lines; Parquet has all that there are."""
@@ -146,8 +147,7 @@ def check_output(out: Path, *, force: bool, read: str) -> None:
         raise BadInput("out", f"{out} is a folder; name a file")
     if out.exists() and Path(read).exists() and out.samefile(read):
         raise BadInput("out", f"{out} is the file of the texts; name another")
-    if out.exists() and not force:
-        raise BadInput("out", f"{out} is there already; name another file, or add --force")
+    check_replaced("out", out, force=force)
 
 
 @contextmanager

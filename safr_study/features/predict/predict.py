@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def predict_file(
     out: Path,
     stores: Stores,
     *,
-    text_column: str | None = None,
+    text_columns: Sequence[str] | None = None,
     words: int = WORDS,
     force: bool = False,
     on_chunk: Callable[[Predicted], None] = lambda _: None,
@@ -69,8 +69,8 @@ def predict_file(
         file: as in `text_chunks`.
         out: a file of another name than ``file``; its suffix chooses CSV, JSON lines or Parquet.
         stores: where the registry is.
-        text_column: column of the texts; ``None``: that of the model's training data, or a usual
-            name.
+        text_columns: column of the texts, or the two of pairs; ``None``: those of the model's
+            training data, or a usual name.
         words: top words of a row, at most; 0 leaves the column out.
         force: replace ``out`` where it is there.
         on_chunk: called after each chunk with what was done so far.
@@ -102,7 +102,7 @@ def predict_file(
             seconds=time.monotonic() - began,
         )
 
-    chunks = text_chunks(file, text_column=text_column, trained=loaded.corpus.text_column)
+    chunks = text_chunks(file, text_columns=text_columns, trained=loaded.corpus)
     with (
         computing(loaded.config.threads),
         prediction_file(out, loaded.class_names, words=words > 0) as target,

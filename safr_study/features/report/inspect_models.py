@@ -8,7 +8,15 @@ from dataclasses import dataclass
 import torch
 
 from safr_study.checkpoint.model_files import LoadedModel, load_model
-from safr_study.data import Corpus, EncodedCorpus, EncodedSplit, encoded_corpus, load_corpus
+from safr_study.data import (
+    Corpus,
+    EncodedCorpus,
+    EncodedSplit,
+    Text,
+    each_text,
+    encoded_corpus,
+    load_corpus,
+)
 from safr_study.errors import SafrError
 from safr_study.evaluation.deletion import sample_rows, sample_texts
 from safr_study.evaluation.explanation import explain_text
@@ -39,7 +47,7 @@ class Example:
     """Row in the dev split, from 0."""
     label: str
     """Its class."""
-    text: str
+    text: Text
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -178,7 +186,7 @@ def _look_at(
         with computing(loaded.config.threads):
             curve = evaluate_model(
                 loaded.model,
-                split,
+                split.as_read(loaded.config.texts),
                 split_name="dev",
                 config=loaded.evaluation,
                 want=Wanted(shares=shares),
@@ -217,7 +225,8 @@ def example_texts(corpus: Corpus, count: int, *, seed: int) -> list[Example]:
         seed: ``EvaluationConfig.seed``.
     """
     rows = sample_rows(corpus.dev.examples, _DRAWN, seed).tolist()
-    lengths = {row: len(corpus.dev.texts[row].split()) for row in rows}
+    given = corpus.dev.rows
+    lengths = {row: sum(len(text.split()) for text in each_text([given[row]])) for row in rows}
     least, most = EXAMPLE_WORDS
     fitting = [row for row in rows if least <= lengths[row] <= most]
     if len(fitting) < count:
@@ -232,8 +241,7 @@ def example_texts(corpus: Corpus, count: int, *, seed: int) -> list[Example]:
             if queue and len(chosen) < count:
                 chosen.append(queue.pop(0))
     return [
-        Example(row, corpus.class_names[int(corpus.dev.labels[row])], corpus.dev.texts[row])
-        for row in chosen
+        Example(row, corpus.class_names[int(corpus.dev.labels[row])], given[row]) for row in chosen
     ]
 
 

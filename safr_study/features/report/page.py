@@ -22,7 +22,7 @@ from safr_study.features.study_base.results import check_file
 from safr_study.features.study_base.stores import Stores
 from safr_study.records import RankedTrial, TrialRecord, TrialState
 from safr_study.records.scores import is_saturated
-from safr_study.records.warnings import study_warnings, warning_names
+from safr_study.records.warnings import needless_pair, study_warnings, warning_names
 from safr_study.render.class_tables import class_table, quality_table
 from safr_study.render.format import heading, shown_setting, trial_badges, value_text
 from safr_study.render.front_page import DATA, SCRIPTS, STYLES, front_chart
@@ -118,7 +118,7 @@ def study_page(report: StudyReport) -> str:
         charts=charts,
         front_chart=front_chart,
         infeasible=infeasible_lines(result),
-        warned=study_warnings(trials),
+        warned=(*needless_pair(trials), *study_warnings(trials)),
         confirmed=found and confirmation_page(found, wide=True),
         compared=compared and comparison_page(compared),
         histories={o.name: o.history for o in compared.studies if o.history} if compared else {},

@@ -5,16 +5,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from safr_study.data import canonical_dataset, canonical_encoder, slugify, word_defaults
+from safr_study.data import (
+    canonical_dataset,
+    canonical_encoder,
+    column_fields,
+    has_pairs,
+    slugify,
+    word_defaults,
+)
 from safr_study.errors import BadInput
-from safr_study.settings import Objective, Resources, SearchSpace, StudySpec
+from safr_study.settings import (
+    CorpusSpec,
+    Objective,
+    Resources,
+    SearchSpace,
+    StudySpec,
+    second_only,
+)
 from safr_study.settings.space_files import find_space
 from safr_study.settings.study import parse_duration
 
-ENCODER_LEARNING_RATE = 2e-5
-"""Learning rate of fine-tuning, where the space has none."""
+FINE_TUNING = {"learning_rate": 2e-5, "warmup": 0.1, "decay": "linear"}
+"""How an encoder is trained, where the space has nothing else."""
 ENCODER_SIZES = {"embed_dim", "ffn_dim", "heads", "layers", "dropout"}
 """Settings that come from a pretrained encoder."""
+OF_PAIRS = {"texts", "interaction_pairs"}
+"""Settings that only a model of pairs of texts has."""
+
+OF_ENCODERS = {"pooling", "word_vector", "train_encoder"}
+"""Settings that mean nothing for a model from scratch."""
 
 
 def study_spec(options: Mapping[str, Any]) -> StudySpec:
@@ -39,31 +58,42 @@ def study_spec(options: Mapping[str, Any]) -> StudySpec:
     wanted = [Objective.named(name) for name in names]
     space = options["space"]
     found = space if isinstance(space, SearchSpace) else find_space(str(space))
-    if any(objective.needs_vmask for objective in wanted):
+    dataset = canonical_dataset(str(options["dataset"]))
+    columns = column_fields(options["text_column"])
+    pairs = has_pairs(CorpusSpec.parse({"dataset": dataset, **columns}, where="corpus"))
+    _check_pairs(found, options, pairs=pairs)
+    needs_vmask = any(objective.needs_vmask for objective in wanted)
+    if needs_vmask:
         # A model without VMASK has no such number, so it could only fail.
         kept = tuple(one for one in found.baselines if one.values.get("vmask") is not False)
         found = found.model_copy(update={"baselines": kept})
+    if pairs:
+        baselines = (*found.baselines, second_only(vmask=needs_vmask))
+        found = found.model_copy(update={"baselines": baselines})
     asked = part("cpus_per_trial", "gpus_per_trial", "max_concurrent")
     given = {name: value for name, value in asked.items() if value is not None}
     checked = Resources.parse(given, where="resources")
     # Part of the numbers, as it orders the sums: a trial computes with the cores that it has.
     threads = max(1, int(checked.cpus_per_trial))
-    dataset = canonical_dataset(str(options["dataset"]))
+    layer = options.get("capacity_layer")
     encoder = options["encoder"]
     # An encoder's own tokenizer splits punctuation off and knows what to do with case.
     words = word_defaults(dataset, encoder=encoder is not None)
     words |= {name: options[name] for name in words if options[name] is not None}
     train = part("epochs", "preset", "precision", "class_weights", "seed") | {"threads": threads}
-    if encoder is not None:
+    if encoder is None:
+        _check_from_scratch(found)
+    else:
         _check_encoder(found, options["preset"])
         words["encoder"] = canonical_encoder(str(encoder))
-        train["learning_rate"] = ENCODER_LEARNING_RATE
+        train |= FINE_TUNING
     spec = StudySpec.parse(
         {
             "name": options["study"] or "unnamed",
             "corpus": {
                 "dataset": dataset,
-                **part("text_column", "label_column", "max_len", "train_limit", "dev_limit"),
+                **columns,
+                **part("label_column", "group_column", "max_len", "train_limit", "dev_limit"),
                 **part("allow_small", "allow_duplicates"),
                 **words,
             },
@@ -74,6 +104,10 @@ def study_spec(options: Mapping[str, Any]) -> StudySpec:
             "scheduler": {"name": options["scheduler"]},
             "time_budget": seconds,
             "train": train,
+            "evaluation": {
+                "delete": options.get("delete") or "both",
+                **({} if layer is None else {"capacity_layer": layer}),
+            },
             "resources": given,
         }
     )
@@ -82,6 +116,34 @@ def study_spec(options: Mapping[str, Any]) -> StudySpec:
         name = f"{slugify(spec.corpus.dataset)[:48]}-{spec.identity()[:8]}"
         return spec.model_copy(update={"name": name})
     return spec
+
+
+def _check_from_scratch(space: SearchSpace) -> None:
+    names = {*space.fixed, *space.parameters}
+    found = sorted(OF_ENCODERS & names.union(*(one.values for one in space.baselines)))
+    if found:
+        raise BadInput(
+            "space",
+            f"it has {', '.join(found)}, which only a model over a pretrained encoder has; give "
+            "--encoder, or take them out of the space",
+        )
+
+
+def _check_pairs(space: SearchSpace, options: Mapping[str, Any], *, pairs: bool) -> None:
+    if not pairs and options.get("delete") not in (None, "both"):
+        raise BadInput("delete", "there is one text; leave it out, or give --text-column twice")
+    if pairs:
+        if options["preset"] != "masked":
+            raise BadInput("preset", "the authors' code has no pairs of texts; leave --preset out")
+        return
+    of_baselines = (name for baseline in space.baselines for name in baseline.values)
+    of_pairs = sorted(OF_PAIRS & {*space.fixed, *space.parameters, *of_baselines})
+    if of_pairs:
+        raise BadInput(
+            "space",
+            f"it has {', '.join(of_pairs)}, for pairs of texts alone; take it out of the space, or "
+            "give --text-column twice",
+        )
 
 
 def _check_encoder(space: SearchSpace, preset: str) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from safr_study.cluster.slots import NodeCapacity, TrialSlots, plan_slots
 from safr_study.data import EncodedCorpus, check_concerns, describe, encoded_corpus
 from safr_study.errors import BadInput
@@ -19,7 +21,8 @@ from safr_study.pareto.reference_point import reference_point
 from safr_study.records import TrialRecord, TrialState, to_plain
 from safr_study.sampling.fixed_trials import planned_trials
 from safr_study.sampling.observations import warm_trials
-from safr_study.settings import StudySpec
+from safr_study.settings import StudySpec, layer_place
+from safr_study.settings.parameters import samples
 
 FIRST_TRIALS = 8
 """Shown by a dry run: what a sampler draws after that depends on what the first ones find."""
@@ -99,11 +102,13 @@ def check_same_study(ledger: Ledger, spec: StudySpec, corpus_fingerprint: str) -
 
 
 def check_measurable(spec: StudySpec, corpus: EncodedCorpus) -> None:
-    """Refuse an objective that the data cannot have.
+    """Refuse what the data, or the model of some trial, cannot have.
 
     Raises:
-        BadInput: it needs a gold rationale, or two classes.
+        BadInput: an objective needs a gold rationale, two classes, pairs, or groups of texts; or
+            capacity is to be measured in a block that is not there.
     """
+    layer_place(spec.evaluation.capacity_layer).index(_fewest_blocks(spec, corpus))
     for metric in measured_objectives(spec):
         if "rationale" in metric.measure.needs and corpus.dev.rationale is None:
             raise BadInput(
@@ -111,12 +116,38 @@ def check_measurable(spec: StudySpec, corpus: EncodedCorpus) -> None:
                 f"{metric.name} needs texts with a gold rationale, which {corpus.name} has not; "
                 "choose another metric, or sst2-treebank or planted",
             )
+        if "pairs" in metric.measure.needs and not corpus.pairs:
+            raise BadInput(
+                "objective",
+                f"{metric.name} needs pairs of texts, and {corpus.name} has single ones; choose "
+                "another metric, for example srs@30, or give --text-column twice",
+            )
+        groups = corpus.dev.groups
+        if "groups" in metric.measure.needs and (
+            groups is None or len(np.unique(groups)) == len(groups)
+        ):
+            raise BadInput(
+                "objective",
+                f"{metric.name} needs dev texts that belong together, which {corpus.name} has not; "
+                "name the column that they share with --group-column, or choose another metric",
+            )
         if "two_classes" in metric.measure.needs and len(corpus.class_names) != 2:
             raise BadInput(
                 "objective",
                 f"{metric.name} needs data of two classes, and {corpus.name} has "
                 f"{len(corpus.class_names)}; choose another metric, for example macro_f1",
             )
+
+
+def _fewest_blocks(spec: StudySpec, corpus: EncodedCorpus) -> int:
+    if corpus.pieces is not None:
+        return corpus.pieces.shape.layers
+    space, template = spec.space, spec.train.shape.layers
+    usual = [space.fixed.get("layers", template)]
+    if (parameter := space.parameters.get("layers")) is not None:
+        usual = [*samples(parameter), *([template] if parameter.when else [])]
+    every = [*usual, *(one.values.get("layers", usual[0]) for one in space.baselines)]
+    return min(int(blocks) for blocks in every)
 
 
 def study_facts(spec: StudySpec, corpus: EncodedCorpus) -> StudyFacts:

@@ -31,7 +31,7 @@ from safr_study.ledger.driver_lock import driver_lock
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.notes import delivery_begins, delivery_ends, remember_command
 from safr_study.ledger.retention import tidy_study
-from safr_study.ledger.storage import open_storage
+from safr_study.ledger.storage import open_storage, stored_studies
 from safr_study.object_store import check_place
 from safr_study.records import (
     RegisteredModel,
@@ -107,13 +107,22 @@ def search(
         ServiceUnreachable: the hub, ledger, cluster or tracking server does not answer.
     """
     home = stores.home
+    # What can be refused is before the lock: nothing of the study is left then.
+    corpus = encoded_corpus(spec.corpus, home.corpora)
+    check_measurable(spec, corpus)
+    # A database is opened by one driver at a time, as it may still have to be made.
+    is_there = stores.storage_url is not None or spec.name in stored_studies(home, None)
+    if fresh or not is_there:
+        check_concerns(corpus.concerns, spec.corpus)
+        warm_start_trials(spec, stores)
+        if stores.checkpoints_url is not None:
+            check_place(stores.checkpoints_url)
+    store = open_store(home, stores.tracking_uri)
     with driver_lock(home, spec.name, stores.storage_url) as lease:
-        corpus = encoded_corpus(spec.corpus, home.corpora)
-        check_measurable(spec, corpus)
-        store = open_store(home, stores.tracking_uri)
-        storage = open_storage(home, stores.storage_url, spec.name, create=True)
-        assert storage is not None
-        ledger = None if fresh else Ledger.load(storage, spec.name)
+        storage = None
+        if is_there:
+            storage = open_storage(home, stores.storage_url, spec.name, create=True)
+        ledger = None if fresh or storage is None else Ledger.load(storage, spec.name)
         if ledger is not None:
             check_same_study(ledger, spec, corpus.fingerprint)
             _check_same_place(ledger, stores)
@@ -132,6 +141,9 @@ def search(
                 free_space_check(home, estimate(spec, corpus, slots, left).disk_bytes)
             lease.check(f"study {spec.name!r}")
             if ledger is None:
+                if storage is None:
+                    storage = open_storage(home, stores.storage_url, spec.name, create=True)
+                assert storage is not None
                 # One of another version is not read, and stays as it is.
                 with contextlib.suppress(BadInput):
                     _abandon(Ledger.load(storage, spec.name), store, home)

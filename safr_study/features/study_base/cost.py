@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from safr_study.cluster.slots import TrialSlots, time_left
 from safr_study.errors import BadInput
@@ -18,6 +19,7 @@ from safr_study.settings import EncoderShape, ModelShape, Objective, StudySpec, 
 # A running study's times need no data, which are slow to import.
 if TYPE_CHECKING:
     from safr_study.data import EncodedCorpus, EncodedSplit
+    from safr_study.data.pieces import WordPieces
 
 ASSUMED_FLOPS = {"cpu": 45e9, "gpu": 2e12}
 """Useful operations a second of one CPU core or GPU share in small matrices: a cautious guess,
@@ -31,6 +33,8 @@ STEP_SECONDS = 0.005
 FORWARD_SHARE = 1 / 3
 """A forward pass of forward + backward."""
 
+PROCESS_BYTES = 450_000_000
+"""What a worker takes next to its model: Python, torch, Ray, and the data."""
 RESERVE_BYTES = 200_000_000
 """Left for the ledger, the tracking database and logs."""
 
@@ -45,6 +49,8 @@ class Cost:
     """Checkpoints while it runs and models when it is done."""
     parameters: int
     """Parameters of one model."""
+    memory_bytes: int
+    """What one trial takes at its peak: of the machine, or of a GPU."""
 
 
 def estimate(spec: StudySpec, corpus: EncodedCorpus, slots: TrialSlots, trials: int) -> Cost:
@@ -52,12 +58,22 @@ def estimate(spec: StudySpec, corpus: EncodedCorpus, slots: TrialSlots, trials: 
     shape = spec.train.shape.model_copy(
         update={k: v for k, v in spec.space.fixed.items() if k in ModelShape.model_fields}
     )
-    vocabulary = corpus.vocabulary_size
-    if corpus.pieces is not None:
-        shape, vocabulary = _encoder_shape(shape, corpus.pieces.shape), corpus.pieces.shape.pieces
-    training = _operations(shape, corpus.train)
+    head_alone = spec.space.fixed.get("train_encoder", spec.train.train_encoder) == "head"
+    classes, pieces = len(corpus.class_names), corpus.pieces
+    if pieces is None:
+        parameters = trained = count_parameters(shape, corpus.vocabulary_size, classes)
+    else:
+        shape = _encoder_shape(shape, pieces.shape)
+        parameters = trained = encoder_parameters(pieces.shape, shape, classes)
+        if head_alone:
+            trained = count_parameters(shape.model_copy(update={"layers": 0}), 0, classes)
+    lengths = {name: _positions(split, pieces) for name, split in corpus.splits.items()}
+    # Without gradients of the encoder's weights a third of a step's products is left out.
+    training = (2 / 3 if head_alone and pieces is not None else 1.0) * _operations(
+        shape, lengths["train"]
+    )
     # Dev once an epoch; at the end once more, without and with deletions.
-    dev = FORWARD_SHARE * _operations(shape, corpus.dev)
+    dev = FORWARD_SHARE * _operations(shape, lengths["dev"])
     measured = wanted(dict.fromkeys(metric.name for metric in measured_objectives(spec)))
     draws = spec.evaluation.draws * measured.random
     deletions = len(measured.shares) * (1 + draws + measured.bottom + measured.alone)
@@ -69,11 +85,18 @@ def estimate(spec: StudySpec, corpus: EncodedCorpus, slots: TrialSlots, trials: 
     steps = spec.train.epochs * np.ceil(corpus.train.examples / spec.train.batch_size)
     seconds = total / ASSUMED_FLOPS[device] + float(steps) * STEP_SECONDS + TRIAL_SECONDS
     seconds *= spec.seeds_per_trial
-    parameters = count_parameters(shape, vocabulary, len(corpus.class_names))
     # A finished trial keeps its model; a running one also Adam's two moments and two best states.
     disk = 4 * parameters * (trials + 8 * slots.max_concurrent)
     wall = START_SECONDS + time_left([seconds] * trials, slots.max_concurrent)
-    return Cost(wall, disk, parameters)
+    batch = int(spec.space.fixed.get("batch_size", spec.train.batch_size))
+    longest = max(int(one.max(initial=1)) for one in lengths.values())
+    values = max(
+        _kept_in_training(shape, min(batch, corpus.train.examples), longest),
+        0 if pieces is None else _kept_in_evaluation(shape, longest),
+    )
+    # Weights, and for those that are trained the gradient and Adam's two moments.
+    memory = PROCESS_BYTES + 4 * (parameters + 3 * trained + values)
+    return Cost(wall, disk, parameters, memory)
 
 
 class TrialTimes:
@@ -148,8 +171,24 @@ def count_parameters(shape: ModelShape, vocabulary: int, classes: int) -> int:
     return vocabulary * e + vmask + shape.layers * block + e * classes + classes
 
 
+def encoder_parameters(encoder: EncoderShape, shape: ModelShape, classes: int) -> int:
+    """Numbers of a model over an encoder, those that are not trained too.
+
+    Args:
+        encoder: its sizes.
+        shape: those of its blocks, and VMASK's.
+        classes: C.
+    """
+    e, p, m = encoder.embed_dim, encoder.piece_dim, shape.mask_hidden_dim
+    # VMASK sees the embedding, which may be narrower than the blocks.
+    vmask = p * m + m + 2 * m + 2 if shape.vmask else 0
+    blocks = count_parameters(shape.model_copy(update={"vmask": False}), 0, classes)
+    tables = (encoder.pieces + encoder.positions + encoder.segments) * p
+    return tables + 2 * p + (0 if p == e else p * e + e) + vmask + blocks
+
+
 def _encoder_shape(shape: ModelShape, encoder: EncoderShape) -> ModelShape:
-    """An encoder's sizes as those of a model from scratch; its positions are left out."""
+    """An encoder's sizes as those of the blocks of a model from scratch."""
     fields = ("embed_dim", "ffn_dim", "heads", "layers")
     return shape.model_copy(update={name: getattr(encoder, name) for name in fields})
 
@@ -158,11 +197,36 @@ def _trained(trial: TrialRecord) -> float:
     return sum(epoch.seconds for epoch in trial.epochs)
 
 
-def _operations(shape: ModelShape, split: EncodedSplit) -> float:
-    """Floating point operations of one pass forward and backward over a split."""
+def _positions(split: EncodedSplit, pieces: WordPieces | None) -> NDArray[np.int64]:
+    """Positions of each text in the model ``[N]``: words, or pieces and the special ones."""
+    if pieces is None:
+        return split.lengths
+    from safr_study.data import piece_lengths
+    from safr_study.model import SPECIAL
+
+    return piece_lengths(split, np.diff(pieces.offsets)) + SPECIAL
+
+
+def _kept_in_training(shape: ModelShape, texts: int, length: int) -> int:
+    """Numbers that a step keeps for its backward pass, about, in a batch of long texts."""
+    of_block = 13 * shape.embed_dim + 2 * shape.ffn_dim + 3 * shape.heads * length
+    of_word = 3 * shape.embed_dim + shape.mask_hidden_dim * shape.vmask
+    return texts * length * (shape.layers * of_block + of_word)
+
+
+def _kept_in_evaluation(shape: ModelShape, length: int) -> int:
+    """Numbers that a pass of an encoder gives, of every block."""
+    from safr_study.data.batching import POSITIONS
+
+    of_block = 3 * shape.embed_dim + 2 * shape.ffn_dim + shape.heads * length
+    return max(POSITIONS, length) * shape.layers * of_block
+
+
+def _operations(shape: ModelShape, positions: NDArray[np.int64]) -> float:
+    """Floating point operations of one pass forward and backward over texts of these lengths."""
     e, d, m = shape.embed_dim, shape.ffn_dim, shape.mask_hidden_dim
     per_token = 6 * (e * m * shape.vmask + shape.layers * (4 * e * e + 2 * e * d))
-    lengths = split.lengths.astype(np.float64)
+    lengths = positions.astype(np.float64)
     attention = 6 * shape.layers * 2 * e * float((lengths**2).sum())
     interaction = 2 * shape.layers * shape.heads * float((lengths**3).sum())
     return per_token * float(lengths.sum()) + attention + interaction

@@ -147,6 +147,16 @@ def check_file(field: str, path: Path, suffixes: tuple[str, ...], problem: str) 
         raise BadInput(field, f"{path.parent} is no folder; make it first")
 
 
+def check_replaced(field: str, path: Path, *, force: bool) -> None:
+    """See that a file is not there yet, unless it may be replaced.
+
+    Raises:
+        BadInput: it is there; ``field`` names the option.
+    """
+    if path.exists() and not force:
+        raise BadInput(field, f"{path} is there already; name another file, or add --force")
+
+
 def write_files(folder: Path, contents: Mapping[str, Content]) -> list[Path]:
     """Write files by their names into a folder, which is made where it is missing.
 

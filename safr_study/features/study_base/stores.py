@@ -61,6 +61,27 @@ def open_stores(
     return Stores(found, uri, storage, address, checkpoints)
 
 
+def check_model(reference: str, stores: Stores) -> None:
+    """Refuse what can be seen to name no model, before anything slow is imported.
+
+    Raises:
+        BadInput: it is no folder, or a name in a registry without any model.
+    """
+    if _is_registered(reference):
+        if stores.tracking_uri is None and not stores.home.tracking_database.exists():
+            raise BadInput(
+                "model",
+                f"there is no {reference.removeprefix(REGISTRY_SCHEME)!r}; none is registered "
+                f"yet in {stores.home.root}; run a search first",
+            )
+    elif not Path(reference).expanduser().is_dir():
+        raise BadInput(
+            "model",
+            f"{reference!r} is no folder; give a pulled model's, or models:/NAME@alias "
+            "(see safr-study models)",
+        )
+
+
 @contextmanager
 def model_folder(reference: str, stores: Stores) -> Iterator[Path]:
     """The folder of a model while it is needed.
@@ -74,18 +95,16 @@ def model_folder(reference: str, stores: Stores) -> Iterator[Path]:
         CorruptCheckpoint: what the registry gave is not what was registered.
         ServiceUnreachable: the tracking server does not answer.
     """
-    if reference.startswith(REGISTRY_SCHEME) or "@" in reference:
+    check_model(reference, stores)
+    if _is_registered(reference):
         with tempfile.TemporaryDirectory() as folder:
             yield pull_model(reference, Path(folder) / "model", stores)
         return
-    path = Path(reference).expanduser()
-    if not path.is_dir():
-        raise BadInput(
-            "model",
-            f"{reference!r} is no folder; give a pulled model's, or models:/NAME@alias "
-            "(see safr-study models)",
-        )
-    yield path
+    yield Path(reference).expanduser()
+
+
+def _is_registered(reference: str) -> bool:
+    return reference.startswith(REGISTRY_SCHEME) or "@" in reference
 
 
 def pull_model(reference: str, to: Path, stores: Stores) -> Path:

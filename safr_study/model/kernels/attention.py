@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from safr_study.model.dropout import kept_parts
+
 _CELLS = 2**20
 """Elements of ``[B, H, L, L]`` that are worked on together: few enough for the cache."""
 _VECTOR = 16
@@ -19,7 +21,11 @@ _VECTOR = 16
 
 
 def mix(
-    parts: Tensor, keys: Tensor | None, hidden: Tensor | None, queries: Tensor | None
+    parts: Tensor,
+    keys: Tensor | None,
+    hidden: Tensor | None,
+    queries: Tensor | None,
+    kept: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Mixed values and attention of separate heads, without gradients.
 
@@ -28,6 +34,7 @@ def mix(
         keys: as in `model.attention.attend`, like the two below.
         hidden: score of the other keys.
         queries: 1 for the queries that attend.
+        kept: ``[B, H, L, L]``, of dropout, which multiplies what mixes the values.
     """
     _, batch, heads, length, width = parts.shape
     attention = parts.new_empty(batch, heads, length, length)
@@ -43,7 +50,8 @@ def mix(
         _softmax(scores, out=weights)
         if queries is not None:
             weights.mul_(queries[some, None, :, None])
-        by_head = torch.bmm(weights.flatten(0, 1), value)
+        mixing = weights if kept is None else weights * kept[some]
+        by_head = torch.bmm(mixing.flatten(0, 1), value)
         mixed[some] = by_head.view(*weights.shape[:3], width).transpose(1, 2)
     return mixed.flatten(2), attention
 
@@ -77,21 +85,24 @@ class _Attention(torch.autograd.Function):
         keys: Tensor | None,
         hidden: Tensor | None,
         queries: Tensor | None,
+        share: float = 0.0,
+        noise: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor]:
         batch, length, width = projected.shape
         by_head = projected.view(batch, length, 3, heads, width // 3 // heads)
         parts = by_head.permute(2, 0, 3, 1, 4).contiguous()
-        mixed, attention = mix(parts, keys, hidden, queries)
+        kept = kept_parts(parts.new_empty(batch, heads, length, length), share, noise)
+        mixed, attention = mix(parts, keys, hidden, queries, kept)
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(parts, attention, keys)
+        ctx.save_for_backward(parts, attention, keys, kept)
         return mixed, attention
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(
         ctx: Any, of_mixed: Tensor | None, of_attention: Tensor | None
-    ) -> tuple[Tensor, None, None, None, None]:
-        parts, attention, keys = ctx.saved_tensors
+    ) -> tuple[Tensor | None, ...]:
+        parts, attention, keys, kept = ctx.saved_tensors
         _, batch, heads, length, width = parts.shape
         scale = 1.0 / math.sqrt(width)
         gradient = parts.new_empty(batch, length, 3, heads, width)
@@ -103,12 +114,18 @@ class _Attention(torch.autograd.Function):
             if of_mixed is not None:
                 by_head = of_mixed[some].view(-1, length, heads, width).transpose(1, 2)
                 by_head = by_head.reshape(-1, length, width)
-                of_value = torch.bmm(weights.mT, by_head)
-                of_weights = (
-                    torch.bmm(by_head, value.mT)
-                    if of_weights is None
-                    else torch.baddbmm(of_weights, by_head, value.mT)
-                )
+                if kept is None:
+                    of_value = torch.bmm(weights.mT, by_head)
+                    of_weights = (
+                        torch.bmm(by_head, value.mT)
+                        if of_weights is None
+                        else torch.baddbmm(of_weights, by_head, value.mT)
+                    )
+                else:
+                    some_kept = kept[some].flatten(0, 1)
+                    of_value = torch.bmm((weights * some_kept).mT, by_head)
+                    of_mixing = torch.bmm(by_head, value.mT).mul_(some_kept)
+                    of_weights = of_mixing if of_weights is None else of_mixing.add_(of_weights)
             # Queries that do not attend have weights of zero, so nothing reaches their scores.
             assert of_weights is not None
             of_scores = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype)
@@ -119,7 +136,7 @@ class _Attention(torch.autograd.Function):
             for number, of_part in enumerate((of_query, of_key, of_value)):
                 by_text = of_part.view(-1, heads, length, width)  # type: ignore[union-attr]
                 gradient[some, :, number] = by_text.transpose(1, 2)
-        return gradient.flatten(2), None, None, None, None
+        return gradient.flatten(2), *(None,) * 6
 
 
 attend: Callable[..., tuple[Tensor, Tensor]] = _Attention.apply

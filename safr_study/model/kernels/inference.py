@@ -11,9 +11,10 @@ from torch import Tensor
 
 from safr_study.model.kernels.attention import mix
 from safr_study.model.kernels.onednn import USES_ONEDNN, Linear, by_onednn, linear, perceptron
+from safr_study.model.positions import positions_of, segments
 from safr_study.model.safr import SafrClassifier
 from safr_study.model.transformer import Block, FeedForward
-from safr_study.settings import PAD
+from safr_study.settings import SEP
 
 TABLE = 2**24
 """Elements of the largest table of the vocabulary that is kept."""
@@ -42,8 +43,12 @@ class Inference:
                 some = slice(start, start + _WORDS_AT_ONCE)
                 odds = model.vmask(model.embedding.weight[some] * math.sqrt(width))
                 scale[some] *= torch.sigmoid(odds)[:, None]
+        if model.pairs:
+            # What separates a pair belongs to no word: its gate is 1.
+            scale[SEP] = math.sqrt(width)
         self._scale = scale
         self._tables: tuple[Tensor, Tensor, Tensor] | None = None
+        self._of_segments: Tensor | None = None
         if 3 * width * words <= TABLE:
             attention = cast("Block", model.layers[0]).attention
             weight, bias = attention.projection()
@@ -52,11 +57,15 @@ class Inference:
             of_words = linear(rows, weight, torch.zeros_like(bias)).view(by_head).flatten(0, 2)
             of_positions = linear(model.positions, weight, bias).view(by_head)
             self._tables = rows, of_words, of_positions.permute(1, 2, 0, 3)[:, None].contiguous()
+            if model.segment is not None:
+                no_bias = torch.zeros_like(bias)
+                self._of_segments = linear(model.segment.weight, weight, no_bias).view(by_head)
 
     @torch.inference_mode()
     def __call__(self, ids: Tensor) -> Tensor:
         """Logits ``[B, C]`` of ids ``[B, L]`` int64, PAD = 0."""
-        model, real, words = self._model, ids != PAD, ids.reshape(-1)
+        model, words = self._model, ids.reshape(-1)
+        at = positions_of(ids, pairs=model.pairs)
         positions = model.positions[: ids.shape[1]]
         if self._tables is None:
             rows = model.embedding.weight.index_select(0, words)
@@ -64,19 +73,21 @@ class Inference:
         else:
             rows = self._tables[0].index_select(0, words)
         x = rows.view(*ids.shape, -1).add_(positions)
+        if model.segment is not None and at.second is not None:
+            x += segments(at.second, model.segment.weight)
         for number, layer in enumerate(cast("Iterable[Block]", model.layers)):
             attention = layer.attention
             if number == 0 and self._tables is not None:
-                masks = attention.masks(real, None, x.dtype)
-                mixed, _ = mix(self._first_parts(ids, attention.heads), *masks)
+                masks = attention.masks(at.real, None, x.dtype)
+                mixed, _ = mix(self._first_parts(ids, at.second, attention.heads), *masks)
             else:
-                mixed, _ = attention.attend(attention.project(x), real)
+                mixed, _ = attention.attend(attention.project(x), at.real)
             x = layer.norm1(_added(x, attention.out, mixed))
             x = layer.norm2(_fed(x, layer.ff))
-        logits: Tensor = model.fc(model.pool(x, real))
+        logits: Tensor = model.fc(model.pool(x, at.words))
         return logits
 
-    def _first_parts(self, ids: Tensor, heads: int) -> Tensor:
+    def _first_parts(self, ids: Tensor, second: Tensor | None, heads: int) -> Tensor:
         """Queries, keys and values of the first block, `[3, B, H, L, d]`."""
         assert self._tables is not None
         _, of_words, of_positions = self._tables
@@ -84,7 +95,12 @@ class Inference:
         # Read in the order that is wanted: no copy afterwards.
         places = ids[None, :, None, :] * (3 * heads) + parts  # [3, B, H, L]
         found = of_words.index_select(0, places.reshape(-1)).view(*places.shape, -1)
-        return found.add_(of_positions[:, :, :, : ids.shape[1]])
+        found.add_(of_positions[:, :, :, : ids.shape[1]])
+        if self._of_segments is not None and second is not None:
+            of_segments = self._of_segments.permute(1, 2, 0, 3)[:, None]  # [3, 1, H, 2, d]
+            after, before = of_segments[:, :, :, 1:], of_segments[:, :, :, :1]
+            found.add_(torch.where(second[:, None, :, None], after, before))
+        return found
 
 
 def _fed(x: Tensor, layer: FeedForward) -> Tensor:

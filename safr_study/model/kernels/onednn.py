@@ -48,6 +48,7 @@ def by_onednn(x: Tensor, cells: int) -> bool:
         and kernels.FAST
         and x.device.type == "cpu"
         and x.dtype == torch.float32
+        and not torch.is_autocast_enabled("cpu")
         and cells >= LARGE
         and x.numel() > 0
     )
@@ -63,7 +64,7 @@ def perceptron(x: Tensor, first: nn.Linear, second: nn.Linear) -> Tensor:
     if by_onednn(x, first.weight.numel()):
         product: Tensor = _Perceptron.apply(_filled(x), *weights, True)  # type: ignore[no-untyped-call]
         return _unfilled(product, x)
-    if x.device.type == "cpu":
+    if x.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
         plain: Tensor = _Perceptron.apply(x.flatten(0, -2), *weights, False)  # type: ignore[no-untyped-call]
         return plain.view(*x.shape[:-1], plain.shape[1])
     return F.linear(F.relu(F.linear(x, *weights[:2])), *weights[2:])

@@ -57,34 +57,38 @@ class _DotInteraction(torch.autograd.Function):
     """sum_b w_b sum_{h, i != j} A_ij (1 - (A A^T)_ij).
 
     Its gradient w (1 - I - offdiag(A A^T) - offdiag(A + A^T) A) costs one product more, where
-    autograd would take two and keep every factor.
+    autograd would take two and keep every factor. With pairs of its own, a symmetric matrix M of 0
+    and 1 with diagonal 0, the sum and offdiag are over those: M * (...) in the place of offdiag.
     """
 
     @staticmethod
-    def forward(ctx: Any, attention: Tensor, weights: Tensor) -> Tensor:
+    def forward(ctx: Any, attention: Tensor, weights: Tensor, pairs: Tensor | None) -> Tensor:
         attention = attention.contiguous()
         wanted = ctx.needs_input_grad[0]
         slope = torch.empty_like(attention) if wanted else None
         single = by_onednn(attention, attention.shape[2] * attention.shape[3])
         slacks = _slacks_by_matrix if single else _slacks
-        total: Tensor = (slacks(attention, weights, slope) * weights).sum()
+        total: Tensor = (slacks(attention, weights, pairs, slope) * weights).sum()
         if slope is not None:
             ctx.save_for_backward(slope)
         return total
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (slope,) = ctx.saved_tensors
-        return slope * gradient, None
+        return slope * gradient, None, None
 
 
-def _slacks(attention: Tensor, weights: Tensor, slope: Tensor | None) -> Tensor:
+def _slacks(
+    attention: Tensor, weights: Tensor, pairs: Tensor | None, slope: Tensor | None
+) -> Tensor:
     """sum_{h, i != j} A_ij (1 - (A A^T)_ij) of each text, ``[B]``.
 
     Args:
         attention: ``[B, H, L, L]``.
         weights: ``[B]``.
+        pairs: ``[B, L, L]``, the pairs i, j that count; ``None``: all but i = j.
         slope: ``[B, H, L, L]``, gets the gradient times the weight.
     """
     sums = []
@@ -93,27 +97,41 @@ def _slacks(attention: Tensor, weights: Tensor, slope: Tensor | None) -> Tensor:
         matrices = texts.flatten(0, 1)  # [b H, L, L]
         slack = torch.empty_like(texts) if slope is None else slope[some]
         flat = slack.flatten(0, 1)
+        of_text = None if pairs is None else pairs[some, None]
         torch.baddbmm(matrices.new_ones(()), matrices, matrices.mT, alpha=-1.0, out=flat)
-        flat.diagonal(dim1=1, dim2=2).zero_()
+        _keep_pairs(slack, of_text)
         sums.append(torch.linalg.vecdot(texts.flatten(1), slack.flatten(1)))
         if slope is not None:
             both = matrices + matrices.mT
-            both.diagonal(dim1=1, dim2=2).zero_()
+            _keep_pairs(both.view(texts.shape), of_text)
             torch.baddbmm(flat, both, matrices, alpha=-1.0, out=flat)
             slack.mul_(weights[some, None, None, None])
     return torch.cat(sums)
 
 
-def _slacks_by_matrix(attention: Tensor, weights: Tensor, slope: Tensor | None) -> Tensor:
+def _keep_pairs(values: Tensor, pairs: Tensor | None) -> None:
+    """Set values ``[..., L, L]`` to 0 but for the pairs, in their memory."""
+    if pairs is None:
+        values.diagonal(dim1=-2, dim2=-1).zero_()
+    else:
+        values.mul_(pairs)
+
+
+def _slacks_by_matrix(
+    attention: Tensor, weights: Tensor, pairs: Tensor | None, slope: Tensor | None
+) -> Tensor:
     """The result of ``_slacks``, by oneDNN, one matrix after the other."""
     minus_one = attention.new_full(attention.shape[-1:], -1.0)
     sums = attention.new_empty(attention.shape[:2])
     for text, matrices in enumerate(attention):
+        of_text = None if pairs is None else pairs[text]
         for head, matrix in enumerate(matrices):
-            negative = onednn_product(matrix, matrix, minus_one).fill_diagonal_(0.0)
+            negative = onednn_product(matrix, matrix, minus_one)
+            _keep_pairs(negative, of_text)
             sums[text, head] = torch.dot(matrix.flatten(), negative.flatten())
             if slope is not None:
-                both = (matrix + matrix.t()).fill_diagonal_(0.0)
+                both = matrix + matrix.t()
+                _keep_pairs(both, of_text)
                 gradient = onednn_sum(negative, both, matrix.t())
                 torch.mul(gradient, -weights[text], out=slope[text, head])
     return -sums.sum(dim=1)
@@ -121,6 +139,6 @@ def _slacks_by_matrix(attention: Tensor, weights: Tensor, slope: Tensor | None) 
 
 importance: Callable[[Tensor, Tensor], Tensor] = _Importance.apply
 """`model.losses.importance_loss` of rows ``[B, L, E]`` and counted ``[B, L]``."""
-dot_interaction: Callable[[Tensor, Tensor], Tensor] = _DotInteraction.apply
-"""The double sum of `model.losses.interaction_loss`, of attention ``[B, H, L, L]`` and the weights
-``[B]`` of the texts."""
+dot_interaction: Callable[[Tensor, Tensor, Tensor | None], Tensor] = _DotInteraction.apply
+"""The double sum of `model.losses.interaction_loss`, of attention ``[B, H, L, L]``, the weights
+``[B]`` of the texts, and the pairs ``[B, L, L]`` that count where these are not all i != j."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from tiny_encoder import tiny_encoder
 
 from safr_study.checkpoint.manifest import TOKENIZER, VOCABULARY
@@ -28,6 +29,7 @@ from safr_study.settings import (
     Wanted,
 )
 from safr_study.training import FitResult, fit
+from safr_study.training.loop import initial_model
 
 CPU = torch.device("cpu")
 
@@ -90,6 +92,39 @@ def test_a_training_that_was_cut_off_ends_as_one_that_was_not(
     with pytest.raises(Cut):
         fit(config(), corpus, device=CPU, resume_from=tmp_path, on_epoch=stop)
     assert same(fit(config(), corpus, device=CPU, resume_from=tmp_path), fitted)
+
+
+def test_training_the_head_leaves_the_encoder_as_it_came_and_resumes(
+    corpus: EncodedCorpus, fitted: FitResult, tmp_path: Path
+) -> None:
+    head = config().model_copy(update={"train_encoder": "head"})
+    begun = dict(initial_model(head, corpus).named_parameters())
+    whole = fit(head, corpus, device=CPU)
+    for name, weight in whole.model.named_parameters():
+        trained = name.startswith(("fc.", "vmask."))
+        assert torch.equal(weight, begun[name]) is not trained, name
+        assert weight.requires_grad is trained
+        assert (weight.grad is None) or trained
+    assert whole.epochs[-1].effective_importance
+    assert whole.epochs[-1].train.total != fitted.epochs[-1].train.total
+
+    class Cut(Exception):
+        pass
+
+    def stop(_report: object) -> None:
+        raise Cut
+
+    with pytest.raises(Cut):
+        fit(head, corpus, device=CPU, resume_from=tmp_path, on_epoch=stop)
+    (state,) = tmp_path.glob("*.safetensors")
+    moments = {name for name in load_file(state) if name.endswith("exp_avg")}
+    assert len(moments) == sum(name.startswith(("fc.", "vmask.")) for name in begun)
+    resumed: list[int] = []
+    again = fit(
+        head, corpus, device=CPU, resume_from=tmp_path, on_resume=lambda r: resumed.append(len(r))
+    )
+    assert resumed == [1]
+    assert same(again, whole)
 
 
 @pytest.fixture

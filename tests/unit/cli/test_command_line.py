@@ -57,10 +57,46 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert "safr-study" in done.stdout
 
 
+@pytest.mark.parametrize("command", [["evaluate"], ["explain"], ["predict", "--out", "x.csv"]])
+@pytest.mark.parametrize("model", ["nowhere", "safr-nothing@knee"])
+def test_a_mistyped_model_is_refused_before_anything_heavy_is_imported(
+    command: list[str], model: str, tmp_path: Path
+) -> None:
+    more = {"evaluate": [], "explain": ["a film"], "predict": ["x.txt"]}[command[0]]
+    code = (
+        "import sys\n"
+        f"sys.argv = ['safr-study', *{[command[0], model, *more, *command[1:]]!r}]\n"
+        "from safr_study.cli.app import main\n"
+        "try:\n    main()\n"
+        "except SystemExit as ended:\n    assert ended.code == 2, ended.code\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.stdout.strip() == "[]"
+    assert done.stderr.startswith("error: model: ")
+    assert not (tmp_path / ".safr-study" / "mlflow.db").exists()
+
+
 def test_the_control_of_that_test_sees_a_heavy_import() -> None:
     code = f"import torch, sys; print([n for n in {HEAVY!r} if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "torch" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "more", [[], ["--allow-small", "--from", "nobody"], ["--allow-small", "--objective", "ap"]]
+)
+def test_a_refused_search_leaves_nothing_of_a_study(
+    run: Callable[..., tuple[int, None]], tmp_path: Path, more: list[str]
+) -> None:
+    rows = [(f"film {number}", str(number % 2)) for number in range(40)]
+    write_csv(tmp_path / "few.csv", rows, ("text", "label"))
+    assert run("search", "--dataset", "few.csv", "--study", "s1", *more)[0] == 2
+    home = tmp_path / ".safr-study"
+    assert [path for path in home.rglob("*") if "s1" in path.name] == []
+    assert list(home.rglob("*.journal")) == []
 
 
 def test_every_command_shows_examples(

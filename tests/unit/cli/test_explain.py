@@ -7,7 +7,6 @@ import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -16,10 +15,8 @@ from tiny_model import save_tiny_model
 
 from safr_study.checkpoint.model_files import load_model
 from safr_study.cli.app import main
-from safr_study.cli.explain import Layer
 from safr_study.data import encode_texts
 from safr_study.evaluation.capacity import capacity
-from safr_study.settings import LAYERS
 
 TEXT = "the film was good , and the bad film was unseen"
 ANSI = re.compile(r"\x1b\[([0-9;]*)m")
@@ -84,10 +81,6 @@ def model(tmp_path: Path) -> str:
     return str(save_tiny_model(tmp_path / "model"))
 
 
-def test_its_layers_are_those_of_the_settings() -> None:
-    assert get_args(Layer) == LAYERS
-
-
 def test_the_json_holds_the_capacities_of_the_evaluation(run: Run, model: str) -> None:
     code, out, _ = run(model, TEXT, "--json")
     assert code == 0
@@ -110,6 +103,28 @@ def test_the_layer_and_all_layers_can_be_asked_for(run: Run, tmp_path: Path) -> 
     found = json.loads(run(model, TEXT, "--json", "--layers", "--layer", "block")[1])
     assert (found["layer"], found["block"]) == ("block", 2)
     assert len(found["layers"]) == 2 + 3 * 5
+    first = json.loads(run(model, TEXT, "--json", "--layer", "block:1")[1])
+    assert (first["layer"], first["block"]) == ("block", 0)
+    (whole,) = (v for v in found["layers"] if (v["layer"], v["block"]) == ("block", 0))
+    assert [word["capacity"] for word in first["words"]] == whole["capacity"]
+
+
+@pytest.mark.parametrize(
+    ("layer", "sentence"),
+    [
+        ("ffn1_pre:4", "layer: there is no block 4: the model has 3 blocks; give one of 1-3"),
+        ("ffn1_per", "is no layer; give one of embedding, .*; did you mean ffn1_pre"),
+        ("ffn1_pre:0", "'ffn1_pre:0' is no layer"),
+        ("embedding:1", "embedding lies before the blocks; give it without a block"),
+    ],
+)
+def test_a_layer_that_is_not_there_is_a_sentence(
+    run: Run, tmp_path: Path, layer: str, sentence: str
+) -> None:
+    model = str(save_tiny_model(tmp_path / "deep", layers=3))
+    code, _, err = run(model, TEXT, "--layer", layer)
+    assert code == 2
+    assert re.search(sentence, err.replace("\n", " "))
 
 
 def test_a_pipe_gets_plain_text_with_the_top_words_starred(run: Run, model: str) -> None:
@@ -247,7 +262,7 @@ def test_without_vmask_there_is_no_column_for_it(run: Run, tmp_path: Path) -> No
         (["{model}", "x", "--png", "page.jpg"], "png: page.jpg does not end in .png"),
         (["{model}", "x", "--svg", "page.png"], "svg: page.png does not end in .svg"),
         (["{model}", "x", "--html", "no/page.html"], "html: no is no folder"),
-        (["{model}", "x", "--layer", "ffn3"], "--layer"),
+        (["{model}", "x", "--layer", "ffn3"], "layer: 'ffn3' is no layer"),
         (["{model}", "x", "--top", "-1"], "--top"),
         (["{model}", "\udcff"], "is not UTF-8"),
         (["{model}"], "TEXT"),

@@ -28,7 +28,7 @@ PLAN = StudyPlan(
     unfinished=0,
     reference_point=(50.0, 0.0),
     slots=TrialSlots(1.0, 0.0, 2, 2.0, 0.0),
-    cost=Cost(seconds=600.0, disk_bytes=14_000_000, parameters=1),
+    cost=Cost(seconds=600.0, disk_bytes=14_000_000, parameters=1, memory_bytes=700_000_000),
 )
 RUNNING = TrialRecord(
     number=0,
@@ -193,3 +193,42 @@ def test_a_trial_that_misses_a_constraint_is_no_best_and_not_on_the_front() -> N
     progress.planned(PLAN, [])
     progress.trial_ended(replace(complete(1, (99.0, 50.0), 3), violations=(4.0,)))
     assert "SRS(30) 50.00 (misses a constraint: not ranked)" in stream.getvalue()
+
+
+def test_what_is_done_changes_in_place_on_a_terminal_and_leaves_nothing() -> None:
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, width=80, color_system=None)
+    with Reporter(console) as progress:
+        progress.doing("loading m")
+        progress.doing("leaving out one word after the other")
+        assert "loading m ..." not in file.getvalue().splitlines()
+    shown = file.getvalue()
+    assert "leaving out one word after the other ..." in shown
+    # The last thing is that the line is erased.
+    assert shown.rstrip().endswith(("\x1b[2K", "\x1b[?25h"))
+
+
+def test_what_is_done_is_a_line_elsewhere_once_nothing_was_said_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("safr_study.cli.progress.time.monotonic", lambda: now[0])
+    file = io.StringIO()
+    with Reporter(Console(file=file, width=80)) as progress:
+        for what, later in (("one", 1.0), ("two", 5.0), ("three", 3.0), ("four", 3.0)):
+            progress.doing(what, lines=True)
+            progress.doing("what else")
+            now[0] += later
+    # "one" and "two" come at 0 and 1 s, "three" at 6 s, "four" 3 s after it.
+    assert file.getvalue() == "three\n"
+
+
+def test_a_tiny_study_is_not_said_to_take_no_time() -> None:
+    file = io.StringIO()
+    with Reporter(Console(file=file, width=200)) as progress:
+        progress.planned(replace(PLAN, cost=replace(PLAN.cost, seconds=0.3)), [])
+        progress.epoch_ended(replace(RUNNING, epochs=(report(1, 0.004),)), report(1, 0.004))
+    shown = file.getvalue()
+    assert "under a second (a guess until" in shown
+    assert "; under a second of training left" in shown
+    assert "about 0 s" not in shown

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -7,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safr_study.data import Batch, EncodedSplit, evaluation_batches, training_batches
+from safr_study.data import (
+    Batch,
+    EncodedSplit,
+    evaluation_batches,
+    piece_lengths,
+    training_batches,
+)
 
 LENGTHS = st.lists(st.integers(0, 9), min_size=1, max_size=60)
 
@@ -79,6 +86,32 @@ def test_buckets_save_padding_and_the_batches_come_in_no_order_of_length() -> No
     assert lengths.sum() / padded > 0.95
     longest = [batch.ids.shape[1] for batch in batches]
     assert abs(np.corrcoef(longest, np.arange(len(longest)))[0, 1]) < 0.3
+
+
+def test_with_pieces_batches_go_by_those_of_their_words() -> None:
+    rng = np.random.default_rng(0)
+    split = _split(list(rng.integers(0, 30, size=400)))
+    pieces = rng.integers(1, 9, size=2 + len(split.tokens))
+    pieces[0] = 0
+    of_text = [
+        sum(int(pieces[token]) for token in split.tokens[start:end])
+        for start, end in itertools.pairwise(split.offsets)
+    ]
+    assert piece_lengths(split, pieces).tolist() == of_text
+    seen = _check(split, evaluation_batches(split, 7, pieces=pieces), 7)
+    assert seen == sorted(range(400), key=lambda row: (of_text[row], row))
+    batches = list(training_batches(split, 7, seed=0, epoch=1, pieces=pieces))
+    _check(split, iter(batches), 7)
+    for batch in batches:
+        assert batch.pieces == max(1, *(of_text[row] for row in batch.index))
+    room = sum(len(batch.index) * (batch.pieces or 0) for batch in batches)
+    assert sum(of_text) / room > 0.95
+    by_words = training_batches(split, 7, seed=0, epoch=1)
+    wasted = sum(len(b.index) * max(of_text[row] for row in b.index) for b in by_words)
+    assert sum(of_text) / wasted < 0.9
+    again = training_batches(split, 7, seed=0, epoch=1, pieces=pieces)
+    for one, other in zip(batches, again, strict=True):
+        assert one.index.tolist() == other.index.tolist()
 
 
 def test_padding_to_a_fixed_length() -> None:

@@ -34,7 +34,7 @@ def corpus(train: Split, dev: Split, test: Split | None = None) -> Corpus:
 
 def concerns(made: Corpus, spec: CorpusSpec = SPEC) -> list[tuple[str, str | None]]:
     """What is wrong, and what allows it."""
-    found = concerns_of(made, repeated_texts(made, spec))
+    found = concerns_of(made, repeated_texts(made, spec), spec)
     return [(concern.problem, concern.permission) for concern in found]
 
 
@@ -117,7 +117,7 @@ def test_repeated_texts_are_counted_as_by_comparing_each_with_each(
 
 def test_a_permission_lets_its_own_concern_through_and_no_other() -> None:
     few = split(5, 5)
-    found = concerns_of(corpus(few, few), {"dev": 10})
+    found = concerns_of(corpus(few, few), {"dev": 10}, SPEC)
     for allowed, said in (
         ({}, r"^dataset: class 'class 0' has 5 texts in train, .* or go on with --allow-small$"),
         ({"allow_small": True}, r"^dataset: 10 dev texts .* or go on with --allow-duplicates$"),
@@ -146,6 +146,22 @@ def test_limits_that_are_chosen_concern_nobody_and_what_is_repeated_is_counted_w
     assert corpus.concerns == ()
     plain = load_corpus(limited)
     assert corpus.counts.get("repeated_dev", 0) == len({*plain.dev.texts} & {*plain.train.texts})
+
+
+def test_a_count_of_the_whole_says_so_beside_one_within_the_limits(tmp_path: Path) -> None:
+    texts = [f"text {row}" for row in range(600)]
+    spec = folder(
+        tmp_path,
+        train={"text": texts, "label": [0, 1] * 300},
+        dev={"text": texts[:400], "label": [0, 1] * 200},
+    )
+    for asked, start in ((spec, "400 dev"), (spec.model_copy(update={"dev_limit": 40}), "of all")):
+        corpus = encoded_corpus(asked)
+        (concern,) = corpus.concerns
+        assert concern.sentence.startswith(start)
+        assert "400 dev texts are in train too, 100.0 % of them" in concern.sentence
+        within = asked.dev_limit or 400
+        assert describe(corpus).endswith(f"{within} dev texts are in train too")
 
 
 def test_concerns_come_back_from_the_cache_and_permissions_share_its_entry(tmp_path: Path) -> None:

@@ -7,14 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from safr_study.data import encode_corpus, load_corpus
+from safr_study.data import encode_corpus, load_corpus, loading
+from safr_study.data.objects import keep_object
 from safr_study.errors import BadInput
 from safr_study.settings import CorpusSpec
 
@@ -62,6 +65,38 @@ def test_marks_come_back_from_every_form(
     expected = [mark for row in rows for word, mark in row for _ in range(parts[word])]
     assert encoded.dev.rationale is not None
     assert encoded.dev.rationale.tolist() == expected
+
+
+def test_marks_come_from_tables_and_from_the_hub_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = ["a good one", "bad", "so good", "a bad one"]
+    marks = [[0, 1, 0], [1], [0, 1], [0, 1, 0]]
+    frame = pd.DataFrame(
+        {"text": texts, "label": [1, 0, 1, 0], "rationale": [np.array(row) for row in marks]}
+    )
+    splits = {"train": frame, "validation": frame}
+    table = datasets.Dataset.from_dict(
+        {"text": texts, "label": [1, 0, 1, 0], "rationale": marks},
+        features=datasets.Features(
+            {
+                "text": datasets.Value("string"),
+                "label": datasets.ClassLabel(names=["bad", "good"]),
+                "rationale": datasets.Sequence(datasets.ClassLabel(names=["no", "yes"])),
+            }
+        ),
+    )
+    for data in (splits, dict.fromkeys(splits, table)):
+        corpus = load_corpus(CorpusSpec(dataset=str(keep_object(data, tmp_path))))
+        assert corpus.dev.rationale is not None
+        assert [row.tolist() for row in corpus.dev.rationale] == marks
+    monkeypatch.setattr(
+        loading, "read_hub", lambda *_, **__: (dict.fromkeys(splits, table), "hub owner/set")
+    )
+    corpus = load_corpus(CorpusSpec(dataset="owner/set"))
+    assert (corpus.source, corpus.class_names) == ("hub owner/set", ("bad", "good"))
+    assert corpus.train.rationale is not None
+    assert [row.tolist() for row in corpus.train.rationale] == marks
 
 
 def test_a_csv_file_may_have_rationales_and_a_text_none_of_its_words(tmp_path: Path) -> None:

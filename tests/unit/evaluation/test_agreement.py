@@ -89,6 +89,94 @@ def test_agreement_equals_the_oracle_without_ties() -> None:
     assert found.auroc != pytest.approx(roc_auc_score(gold, scores), abs=1e-3)
 
 
+def eraser_spans(marks: list[int]) -> set[tuple[int, ...]]:
+    """The maximal runs of 1, each as its tokens."""
+    found: list[list[int]] = []
+    for token, mark in enumerate(marks):
+        if mark and found and found[-1][-1] == token - 1:
+            found[-1].append(token)
+        elif mark:
+            found.append([token])
+    return {tuple(span) for span in found}
+
+
+def eraser_iou_f1(scores: np.ndarray, gold: np.ndarray, offsets: np.ndarray) -> float:
+    """As the benchmark's own program computes it, with sets of tokens."""
+    precisions, recalls = [], []
+    for a, b in pairwise(offsets):
+        marks = gold[a:b].tolist()
+        if not 0 < sum(marks) < b - a:
+            continue
+        ranking = sorted(range(b - a), key=lambda token: (-scores[a + token], token))
+        top = set(ranking[: sum(marks)])
+        chosen = eraser_spans([int(token in top) for token in range(b - a)])
+        truth = eraser_spans(marks)
+        best = [
+            max(len({*one} & {*other}) / len({*one} | {*other}) for other in truth)
+            for one in chosen
+        ]
+        matched = sum(iou >= 0.5 for iou in best)
+        precisions.append(matched / len(chosen))
+        recalls.append(matched / len(truth))
+    p, r = float(np.mean(precisions)), float(np.mean(recalls))
+    return 0.0 if p == 0 or r == 0 else 2 * p * r / (p + r)
+
+
+@given(RAGGED)
+def test_iou_f1_equals_the_benchmarks_own_form(ragged) -> None:
+    offsets, scores, gold = ragged
+    measures = rationale_agreement(scores, gold, offsets)
+    if measures:
+        expected = eraser_iou_f1(scores, gold, offsets)
+        assert measures["iou_f1"].value == pytest.approx(expected, abs=1e-12)
+
+
+def test_iou_f1_of_long_texts_and_its_standard_error() -> None:
+    rng = np.random.default_rng(1)
+    lengths = rng.integers(20, 60, size=120)
+    offsets = np.concatenate(([0], np.cumsum(lengths)))
+    # Spans of some length, and scores that are smooth enough to hit some of them.
+    gold = (np.convolve(rng.normal(size=offsets[-1]), np.ones(6), "same") > 2).astype(np.int8)
+    noise = np.convolve(rng.normal(size=offsets[-1]), np.ones(4), "same")
+    scores = np.convolve(gold, np.ones(3), "same") + 0.6 * noise
+
+    def of(texts: np.ndarray) -> float:
+        parts = [np.arange(offsets[text], offsets[text + 1]) for text in texts]
+        places = np.concatenate(parts)
+        ends = np.concatenate(([0], np.cumsum([len(part) for part in parts])))
+        return rationale_agreement(scores[places], gold[places], ends)["iou_f1"].value
+
+    found = rationale_agreement(scores, gold, offsets)["iou_f1"]
+    assert found.value == pytest.approx(eraser_iou_f1(scores, gold, offsets), abs=1e-12)
+    assert 0.05 < found.value < 0.95
+    resampled = [of(rng.integers(0, 120, size=120)) for _ in range(300)]
+    assert found.se == pytest.approx(np.std(resampled), rel=0.2)
+    # Precision and recall are averaged before F1 is taken: the mean of each text's F1 is another.
+    each = [
+        of(np.array([text])) for text in range(120) if gold[offsets[text] : offsets[text + 1]].any()
+    ]
+    assert found.value != pytest.approx(np.mean(each), abs=1e-3)
+
+
+def test_a_span_counts_from_half_of_the_union() -> None:
+    offsets, gold = np.array([0, 8]), np.array([0, 0, 1, 1, 1, 0, 0, 0])
+
+    def of(chosen: list[int]) -> float:
+        scores = np.zeros(8)
+        scores[chosen] = 1.0
+        return rationale_agreement(scores, gold, offsets)["iou_f1"].value
+
+    assert of([2, 3, 4]) == 1.0
+    # 2 of 4 tokens: exactly one half.
+    assert of([3, 4, 5]) == of([1, 2, 3]) == 1.0
+    # 1 of 5 tokens.
+    assert of([4, 5, 6]) == 0.0
+    # Two spans: the first has 2 of 3 tokens, the second none of them.
+    assert of([2, 3, 7]) == pytest.approx(2 * 0.5 * 1 / 1.5)
+    # The right tokens in another order are the same rationale; scattered ones are none.
+    assert of([0, 3, 6]) == 0.0
+
+
 def test_equal_scores_are_judged_in_the_order_in_which_they_are_deleted() -> None:
     offsets, scores = np.array([0, 4]), np.full(4, 0.25)
     first = numbers(rationale_agreement(scores, np.array([1, 0, 0, 0]), offsets))

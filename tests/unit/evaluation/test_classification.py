@@ -11,9 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plain_scores import plain_scores
 
-from safr_study.evaluation.classification import calibration_error, class_measures
+from safr_study.evaluation.classification import (
+    calibration_error,
+    class_measures,
+    group_consistency,
+)
 from safr_study.records import Scores
-from safr_study.settings import OF_MODEL
+from safr_study.records.metric_values import measured_metrics
+from safr_study.render.class_tables import quality_table
+from safr_study.settings import OF_MODEL, Objective
 from safr_study.settings.metrics import OF_CLASSES
 
 # Six texts, three classes; predicted 0, 0, 1, 1, 1, 0.
@@ -145,3 +151,56 @@ def test_scores_keep_them_and_old_ones_are_read_without() -> None:
     assert [name for name in OF_CLASSES if read.has(name)] == ["log_loss"]
     assert read.confusion == read.precision == ()
     assert read.to_plain()["classes"] is None
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=1, max_size=20),
+)
+def test_consistency_counts_groups_that_are_right_as_a_whole(texts) -> None:
+    groups = np.array([group for group, _ in texts])
+    right = np.array([is_right for _, is_right in texts])
+    measured = group_consistency(right, groups)
+    whole = [
+        all(one for other, one in texts if other == group)
+        for group in set(groups.tolist())
+        if groups.tolist().count(group) > 1
+    ]
+    if not whole:
+        assert measured == {}
+        return
+    assert measured["consistency"].value == pytest.approx(100 * np.mean(whole))
+    assert measured["consistency_groups"].value == len(whole)
+
+
+def test_consistency_is_harder_than_accuracy() -> None:
+    # A model that reads nothing of what was revised has one text of each pair.
+    groups, right = np.arange(40) // 2, np.arange(40) % 2 == 0
+    assert group_consistency(right, groups)["consistency"] == (0.0, 0.0)
+    assert group_consistency(np.ones(40, bool), groups)["consistency"].value == 100.0
+    right = np.arange(40) < 30
+    assert group_consistency(right, groups)["consistency"].value == 75.0
+    assert group_consistency(right, None) == {}
+    assert group_consistency(right, np.arange(40)) == {}
+
+
+def test_consistency_is_kept_and_shown_only_where_there_is_one() -> None:
+    plain = plain_scores().to_plain()
+    assert not [key for key in plain if key.startswith("consistency")]
+    plain |= {"consistency": 62.5, "consistency_se": 5.0, "consistency_groups": 40}
+    scores = Scores.from_plain(json.loads(json.dumps(plain)))
+    assert scores.to_plain() == plain
+    assert Objective(name="consistency").metric == "consistency"
+    assert scores.value("consistency") == 62.5
+    assert ">consistency, points ↑" in quality_table({"a": scores, "b": plain_scores()}).columns
+    assert len(quality_table({"b": plain_scores()}).columns) == 1 + len(OF_CLASSES)
+    assert {one.name: one.se for one in measured_metrics(scores)}["consistency"] == 5.0
+
+
+def test_agreement_of_an_earlier_version_is_written_as_it_was() -> None:
+    of_old = {"average_precision": 0.5, "average_precision_se": 0.1, "auroc": 0.6, "auroc_se": 0.1,
+              "precision_at_gold": 0.4, "precision_at_gold_se": 0.1}  # fmt: skip
+    plain = plain_scores().to_plain()
+    plain["agreements"] = [{"ranking": "capacity", "texts": 9, **of_old}]
+    assert Scores.from_plain(plain).to_plain() == plain
+    plain["agreements"][0] |= {"iou_f1": 0.2, "iou_f1_se": None}
+    assert Scores.from_plain(plain).to_plain() == plain

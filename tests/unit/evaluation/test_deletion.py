@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from safr_study.data import EncodedSplit
+from safr_study.data import EncodedSplit, remove_tokens
 from safr_study.errors import BadInput
 from safr_study.evaluation.deletion import (
     deletion_counts,
     positions_in_text,
     random_scores,
     rank_tokens,
-    remove_tokens,
     take_texts,
     tokens_of,
     without_top,

@@ -160,13 +160,13 @@ def test_measures_come_in_the_layout_of_the_split(
 ) -> None:
     model = exact_model("reference")
 
-    def of(output: SafrOutput, ids: Tensor) -> dict[str, Tensor]:
-        places = torch.arange(ids.shape[1]).expand_as(ids)
-        undefined = torch.where(ids == 0, math.nan, 1.0)
-        return {"ids": ids, "places": places * undefined, "gate": output.keep_probability}
+    def of(output: SafrOutput) -> dict[str, Tensor]:
+        words = output.positions.words
+        places = torch.arange(words.shape[1]).expand_as(words)
+        undefined = torch.where(words, 1.0, math.nan)
+        return {"places": places * undefined, "gate": output.keep_probability}
 
     logits, measures = predictor_of(model, batch_size).measure(ragged_split, of)
-    np.testing.assert_array_equal(measures["ids"], ragged_split.tokens)
     expected = np.concatenate([np.arange(n) for n in ragged_split.lengths])
     np.testing.assert_array_equal(measures["places"], expected)
     assert all(values.dtype == np.float64 for values in measures.values())
@@ -179,8 +179,8 @@ def test_measures_come_in_the_layout_of_the_split(
 def test_capacity_is_one_of_the_measures(ragged_split: EncodedSplit) -> None:
     predictor = predictor_of(exact_model(layers=2))
 
-    def of(output: SafrOutput, ids: Tensor) -> dict[str, Tensor]:
-        return {"c": capacity(output.ffn1_post_relu[-1], ids != 0)}
+    def of(output: SafrOutput) -> dict[str, Tensor]:
+        return {"c": capacity(output.ffn1_post_relu[-1], output.positions.words)}
 
     logits, scores = measured_scores(predictor, ragged_split, {"capacity"}, "ffn1_post_relu")
     other_logits, measures = predictor.measure(ragged_split, of)
@@ -254,7 +254,7 @@ def test_what_is_not_finite_fails_with_a_sentence(ragged_split: EncodedSplit, wh
             ragged_split, np.zeros(ragged_split.examples, np.int64)
         ),
         "values of gate": lambda: predictor.measure(
-            ragged_split, lambda _, ids: {"gate": torch.where(ids == 2, math.inf, 0.0)}
+            ragged_split, lambda o: {"gate": torch.where(o.positions.words, math.inf, 0.0)}
         ),
     }
     if "gate" not in what:

@@ -9,6 +9,7 @@ import torch
 from counted_passes import count_passes
 
 from safr_study.data import EncodedSplit
+from safr_study.errors import BadInput
 from safr_study.evaluation.deletion import deletion_counts, random_scores, rank_tokens, without_top
 from safr_study.evaluation.prediction import Predictor
 from safr_study.evaluation.rankings import (
@@ -17,7 +18,7 @@ from safr_study.evaluation.rankings import (
     token_scores,
     word_counts,
 )
-from safr_study.model import SafrClassifier, build_model
+from safr_study.model import SafrClassifier, SafrOutput, build_model
 from safr_study.settings import CapacityLayer, ModelShape, Preset, Ranking
 
 ALL: tuple[Ranking, ...] = get_args(Ranking)
@@ -42,10 +43,16 @@ def padded(model: SafrClassifier, tokens: list[int]) -> torch.Tensor:
     return torch.tensor([tokens + [0] * (width - len(tokens))])
 
 
+def rows_of(output: SafrOutput, layer: CapacityLayer) -> torch.Tensor:
+    name, _, block = layer.partition(":")
+    rows: torch.Tensor = getattr(output, name)[int(block) - 1 if block else -1][0]
+    return rows
+
+
 def capacities_of(model: SafrClassifier, tokens: list[int], layer: CapacityLayer) -> list[float]:
     """Equation 3 of the paper, one pair at a time."""
     with torch.no_grad():
-        h = getattr(model(padded(model, tokens)), layer)[-1][0][: len(tokens)].numpy()
+        h = rows_of(model(padded(model, tokens)), layer)[: len(tokens)].numpy()
     squares = [[float(a @ b) ** 2 for b in h] for a in h]
     return [row[i] / sum(row) if row[i] else 0.0 for i, row in enumerate(squares)]
 
@@ -64,7 +71,7 @@ def scores_of(model: SafrClassifier, split: EncodedSplit, rankings=ALL, **change
 
 
 @pytest.mark.parametrize("preset", ["masked", "reference"])
-@pytest.mark.parametrize("layer", ["ffn1_pre_relu", "ffn1_post_relu"])
+@pytest.mark.parametrize("layer", ["ffn1_pre_relu", "ffn1_post_relu", "ffn1_pre_relu:1"])
 def test_every_score_equals_a_loop_over_the_tokens(
     ragged_split: EncodedSplit, preset: Preset, layer: CapacityLayer
 ) -> None:
@@ -81,7 +88,7 @@ def test_every_score_equals_a_loop_over_the_tokens(
         expected["capacity"] += capacities_of(model, tokens, layer)
         for i, token in enumerate(tokens):
             expected["keep_probability"].append(output.keep_probability[0, i].item())
-            row = getattr(output, layer)[-1][0, i].detach().numpy()
+            row = rows_of(output, layer)[i].detach().numpy()
             expected["norm"].append(float(np.sqrt(np.sum(row**2))))
             expected["inverse_frequency"].append(1 / (1 + token**2))
             expected["position"].append(-float(i))
@@ -89,6 +96,13 @@ def test_every_score_equals_a_loop_over_the_tokens(
     del expected["random"]
     for name, values in expected.items():
         np.testing.assert_allclose(found[name], values, rtol=0, atol=1e-12, err_msg=name)  # type: ignore[index]
+
+
+def test_capacity_of_a_block_that_is_not_there_is_a_sentence(ragged_split: EncodedSplit) -> None:
+    last = scores_of(exact_model(), ragged_split, layer="ffn1_pre_relu:2")["capacity"]
+    np.testing.assert_array_equal(last, scores_of(exact_model(), ragged_split)["capacity"])
+    with pytest.raises(BadInput, match=r"^layer: there is no block 3: the model has 2 blocks"):
+        scores_of(exact_model(), ragged_split, layer="ffn1_pre_relu:3")
 
 
 def test_earlier_and_rarer_words_are_deleted_first() -> None:

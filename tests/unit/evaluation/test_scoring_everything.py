@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,13 @@ def tiny_model(*, layers: int = 1, vmask: bool = True) -> SafrClassifier:
     ).eval()
 
 
-def scores_of(model: SafrClassifier, split: EncodedSplit, want: Wanted, **changes: Any) -> Scores:
+def scores_of(
+    model: SafrClassifier,
+    split: EncodedSplit,
+    want: Wanted,
+    on_part: Callable[[str], None] = lambda _: None,
+    **changes: Any,
+) -> Scores:
     return evaluate_model(
         model,
         split,
@@ -54,6 +61,7 @@ def scores_of(model: SafrClassifier, split: EncodedSplit, want: Wanted, **change
         preset="masked",
         device=torch.device("cpu"),
         train_counts=word_counts(split, 30),
+        on_part=on_part,
     ).scores
 
 
@@ -67,6 +75,7 @@ def split() -> EncodedSplit:
         offsets=offsets,
         labels=rng.integers(0, 2, size=40),
         rationale=rng.integers(0, 2, size=offsets[-1]).astype(np.int8),
+        groups=np.arange(40) // 2,
     )
 
 
@@ -196,6 +205,19 @@ def test_ranking_anew_changes_the_top_alone(split: EncodedSplit) -> None:
     assert anew.accuracy_random == once.accuracy_random
     assert anew.realised_share == once.realised_share
     assert anew.log_odds != pytest.approx(once.log_odds, abs=1e-9)
+
+
+def test_each_part_of_the_measuring_is_told_as_it_begins(split: EncodedSplit) -> None:
+    told: list[str] = []
+    want = Wanted(shares=(0.2, 0.3), leave_one_out=True, superposition=True)
+    scores_of(tiny_model(), split, want, on_part=told.append)
+    assert told == [
+        "measuring predictions and capacity",
+        "deleting the top 20 % by capacity",
+        "deleting the top 30 % by capacity",
+        "leaving out one word after the other",
+        "measuring the superposition of every layer",
+    ]
 
 
 def test_scores_survive_the_ledger(full: Scores) -> None:

@@ -17,6 +17,7 @@ from safr_study.evaluation.superposition import (
     important_tokens,
 )
 from safr_study.model import SafrOutput, build_model
+from safr_study.model.positions import Positions
 from safr_study.records import LayerMeasures
 from safr_study.settings import LAYERS, ModelShape, Preset
 
@@ -47,6 +48,8 @@ def some_texts(output: SafrOutput, texts: list[int]) -> SafrOutput:
     """The same pass with some of its texts."""
 
     def cut(value: Any) -> Any:
+        if isinstance(value, Positions):
+            return Positions(*(cut(marks) for marks in value))
         if isinstance(value, tuple):
             return tuple(each[texts] for each in value)
         return None if value is None else value[texts]

@@ -68,9 +68,33 @@ def link(target: str) -> Callable[[Path], object]:
     return lambda folder: (folder / "data.csv").symlink_to(target)
 
 
+TWO = ("--text-column", "a", "--text-column")
+PAIRS = "a,b,label\n" + "".join(f"some words {i},other {i},{i % 2}\n" for i in range(500))
 WHOLE = parquet(text=["a b", "c d", "e f", "g h"] * 50, label=[0, 1, 0, 1] * 50)
 CASES: Table = {
     "an empty file": read("x.csv", "", "x.csv is empty; give"),
+    "three text columns": read(
+        "x.csv",
+        PAIRS,
+        "text-column: there are 3, a, b, b; give one, or two",
+        *TWO,
+        "b",
+        "--text-column",
+        "b",
+    ),
+    "two equal text columns": read("x.csv", PAIRS, "'a' is given as both text columns", *TWO, "a"),
+    "no second text column": read("x.csv", PAIRS, "there is no column 'c': the columns", *TWO, "c"),
+    "second texts that are all empty": read(
+        "x.csv", "a,b,label\n" + "x y,,0\nz,,1\n" * 9, "split are empty in 'b'", *TWO, "b"
+    ),
+    "pairs as the authors' code": begun(
+        {"x.csv": PAIRS},
+        "preset: the authors' code has no pairs",
+        *TWO,
+        "b",
+        "--preset",
+        "reference",
+    ),
     "a header alone": read("x.csv", "text,label\n", "x.csv has no rows"),
     "blank lines alone": read("x.csv", "\n\n\n", "cannot be read as csv"),
     "a row with a field too many": read(
@@ -163,12 +187,15 @@ CASES: Table = {
         "'label' holds datetime.date",
     ),
     "texts that are lists": read(
-        "x.parquet", parquet(text=[["a"], ["b"]], label=[1, 0]), "'text' holds no texts but lists"
+        "x.parquet", parquet(text=[["a"], ["b"]], label=[1, 0]), "no text but a value of type list"
+    ),
+    "texts of half a character": read(
+        "x.json", b'{"text": "a\\ud800", "label": 1}\n', "x.json cannot be read"
     ),
     "texts that are bytes": read(
         "x.parquet",
         parquet(text=[b"a\xff", b"b", b"c", b"d"], label=[1, 0, 1, 0]),
-        "'text' holds no texts but bytes",
+        "no text but a value of type bytes",
     ),
     "Parquet cut in half": read(
         "x.parquet", WHOLE[: len(WHOLE) // 2], "x.parquet cannot be read as parquet"
@@ -191,7 +218,7 @@ CASES: Table = {
     "JSON lines whose texts change their kind": read(
         "x.jsonl",
         lines({"text": "a", "label": 1}, {"text": {"b": 1}, "label": 0}),
-        "'text' holds no texts but lists",
+        "no text but a value of type dict",
     ),
     "JSON with half a character": read(
         "x.jsonl",
@@ -285,6 +312,37 @@ CASES: Table = {
         "x.csv",
         "text,label\na,pos\nb,neg\nc,pos \nd,POS\n",
         "the labels 'POS', 'pos' and 'pos ' differ only in case or spaces",
+    ),
+    "a group column that is not there": read(
+        "x.csv",
+        GOOD,
+        "group-column: the train split has no column 'pair'",
+        *("--group-column", "pair"),
+    ),
+    "a group column without groups": read(
+        "x.csv",
+        "text,label,pair\n" + "".join(f"a {i},{i % 2},{i}\n" for i in range(40)),
+        "group-column: no two rows of a split have the same value of 'pair'",
+        *("--group-column", "pair"),
+    ),
+    "one group for all": read(
+        "x.csv",
+        "text,label,pair\n" + "".join(f"a {i},{i % 2},1\n" for i in range(40)),
+        "group-column: the groups cannot be cut so that train and dev",
+        *("--group-column", "pair"),
+    ),
+    "consistency without groups": begun(
+        {"x.csv": table(300, 300)},
+        "objective: consistency needs dev texts that belong together",
+        *("--objective", "accuracy", "--objective", "consistency"),
+    ),
+    "evidence beyond its document": folder(
+        {
+            "docs/a.txt": "two words",
+            "train.jsonl": '{"annotation_id": "a.txt", "classification": "POS", "evidences": '
+            '[[{"docid": "a.txt", "start_token": 1, "end_token": 3}]]}\n',
+        },
+        "line 1 of train.jsonl has evidence from word 1 to 3 of 2",
     ),
     "labels that differ in case between splits": folder(
         {"train.csv": "text,label\na,pos\nb,neg\n", "dev.csv": "text,label\na,pos\nb,Neg\n"},

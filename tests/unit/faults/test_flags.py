@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
 import typer.main
-from bad_input import Case, Table, counted, writes
+from bad_input import Case, Table, all_of, counted, writes
 
 from safr_study.cli.app import app
 
+EMPTY: Callable[[Path], object] = lambda folder: (folder / "x").mkdir()  # noqa: E731
+"""A folder that could be a model's."""
 PLANTED = ("--dataset", "planted", "--dry-run")
 COMMANDS: dict[str, Any] = dict(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 
@@ -80,10 +83,32 @@ OURS: Table = {
     "an objective that is given twice": search(
         *("--objective", "srs@30", "--objective", "srs@30.0"), says="repeat"
     ),
+    "an objective of pairs": search(
+        *("--objective", "accuracy", "--objective", "srs_first@30"), says="needs pairs of texts"
+    ),
+    "a side of one text": search("--delete", "first", says="delete: there is one text"),
     "a k of nothing": search("--k", "0", says="objective: 'srs@0'"),
     "a k that is no number": search("--k", "nan", says="objective: 'srs@nan'"),
     "a k without end": search("--k", "inf", says="objective: 'srs@inf'"),
     "a k above all": search("--k", "101", says="objective: 'srs@101'"),
+    "capacity nowhere": search(
+        "--capacity-layer", "ffn2", says="evaluation.capacity_layer: 'ffn2' is no layer of capacity"
+    ),
+    "capacity in block nothing": search(
+        "--capacity-layer", "ffn1_pre_relu:0", says="capacity_layer: 'ffn1_pre_relu:0' is no layer"
+    ),
+    "capacity in a block that is not there": search(
+        "--capacity-layer", "ffn1_post_relu:2", says="layer: there is no block 2: the model has one"
+    ),
+    "a setting of encoders without one": search(
+        *("--space", "x.yaml"),
+        says="space: it has pooling, train_encoder, which only a model over a pretrained encoder",
+        given=writes(
+            "x.yaml",
+            "name: x\nparameters:\n  pooling: {type: categorical, choices: [mean, cls]}\n"
+            "fixed: {train_encoder: head}\n",
+        ),
+    ),
     "no time": search("--time-budget", "soon", says="time-budget: 'soon' is no time"),
     "a time of nothing": search("--time-budget", "0", says="time-budget: '0' is no time"),
     "a time before now": search("--time-budget", "-2h", says="time-budget: '-2h' is no time"),
@@ -157,13 +182,25 @@ OURS: Table = {
     "no such table": Case(("reproduce", "table9"), "table9"),
     "a table of other data": Case(("reproduce", "table1", "--dataset", "planted"), "dataset: "),
     "an evaluation into a picture": Case(
-        ("evaluate", "x", "--out", "x.png"), "out: x.png is no table"
+        ("evaluate", "x", "--out", "x.png"), "out: x.png is no table", given=EMPTY
     ),
     "an evaluation into nowhere": Case(
-        ("evaluate", "x", "--out", "no/x.csv"), "out: no is no folder"
+        ("evaluate", "x", "--out", "no/x.csv"), "out: no is no folder", given=EMPTY
     ),
-    "a retraining without more than all": Case(("evaluate", "x", "--roar", "101"), "roar"),
-    "a retraining without a number": Case(("evaluate", "x", "--roar", "nan"), "roar"),
+    "a retraining without more than all": Case(
+        ("evaluate", "x", "--roar", "101"), "roar", given=EMPTY
+    ),
+    "a retraining without a number": Case(("evaluate", "x", "--roar", "nan"), "roar", given=EMPTY),
+    "an explanation over a file": Case(
+        ("explain", "x", "a film", "--html", "x.html"),
+        "html: x.html is there already; name another file, or add --force",
+        given=all_of(EMPTY, writes("x.html", "mine")),
+    ),
+    "layers over a file": Case(
+        ("explain", "x", "a film", "--png", "x.png", "--layers"),
+        "png: x-layers.png is there already",
+        given=all_of(EMPTY, writes("x-layers.png", "mine")),
+    ),
 }
 TABLE = {**of_every_command(), **OURS}
 

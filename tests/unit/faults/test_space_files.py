@@ -70,6 +70,9 @@ CASES: Table = {
         f"name: 7\nparameters: {{dropout: {FLOAT}}}\n",
         "name: input should be a valid string, but it is 7",
     ),
+    "a pooling that is none": one(
+        "{type: categorical, choices: [mean, max]}", "input should be 'mean' or 'cls'", "pooling"
+    ),
     "an unknown field": one(FLOAT, "colour: unknown field", more="colour: red\n"),
     "an unknown setting": one(FLOAT, "no such setting 'speed'; known are", name="speed"),
     "a setting that is a number": one(FLOAT, "parameters", name="7", lines=2),

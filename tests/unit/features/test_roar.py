@@ -18,13 +18,12 @@ import torch
 
 from safr_study.checkpoint.model_files import LoadedModel, load_model, save_model
 from safr_study.cli.app import main
-from safr_study.data import EncodedCorpus, EncodedSplit, encoded_corpus
+from safr_study.data import EncodedCorpus, EncodedSplit, encoded_corpus, remove_tokens
 from safr_study.errors import BadInput, TrialFailure
 from safr_study.evaluation.deletion import (
     deletion_counts,
     random_scores,
     rank_tokens,
-    remove_tokens,
     without_top,
 )
 from safr_study.evaluation.prediction import Predictor

@@ -29,11 +29,18 @@ def masks(kind: str) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
 
 @pytest.mark.parametrize("kind", ["full", "reference", "masked"])
 @pytest.mark.parametrize("used", ["both", "mixed", "attention"])
-def test_values_and_gradients_equal_those_of_plain_operations(kind: str, used: str) -> None:
+@pytest.mark.parametrize("share", [0.0, 0.4])
+def test_values_and_gradients_equal_those_of_plain_operations(
+    kind: str, used: str, share: float
+) -> None:
     keys, hidden, queries = masks(kind)
     fast, plain = projected(), projected()
-    found = fast_attend(fast, HEADS, keys, hidden, queries)
-    expected = attend(plain, HEADS, keys, hidden, queries)
+    drawn = [torch.Generator().manual_seed(2) for _ in range(2)]
+    found = fast_attend(fast, HEADS, keys, hidden, queries, share, drawn[0])
+    expected = attend(plain, HEADS, keys, hidden, queries, share, drawn[1])
+    undropped = attend(plain, HEADS, keys, hidden, queries)
+    assert torch.equal(expected[1], undropped[1])
+    assert torch.equal(expected[0], undropped[0]) is (share == 0.0)
     weights = torch.Generator().manual_seed(1)
     for one, other in zip(found, expected, strict=True):
         assert torch.allclose(one, other, atol=1e-13)

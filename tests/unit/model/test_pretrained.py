@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from tiny_encoder import FAMILIES, TEXTS, oracle, tiny_encoder
 from torch import Tensor
 
+from safr_study.data import EncodedSplit
 from safr_study.data.encoder_files import EncoderFiles, read_encoder
+from safr_study.evaluation.prediction import Predictor
 from safr_study.model.losses import interaction_loss, loss_terms
-from safr_study.model.pretrained import PieceTable, PretrainedClassifier, piece_table
-from safr_study.settings import PAD, ModelShape, Penalties
+from safr_study.model.piece_layout import SPECIAL, PieceTable, lay_out, piece_table
+from safr_study.model.pretrained import PretrainedClassifier
+from safr_study.settings import PAD, UNK, ModelShape, Penalties
 
 LABELS = torch.tensor([0, 1, 1, 0, 1])
 
@@ -58,11 +63,16 @@ def table_of(files: EncoderFiles, vocabulary: list[str]) -> PieceTable:
     return piece_table(tokenizer)
 
 
-def made(files: EncoderFiles, table: PieceTable, *, vmask: bool) -> PretrainedClassifier:
+def made(
+    files: EncoderFiles, table: PieceTable, *, vmask: bool, **shape: Any
+) -> PretrainedClassifier:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         model = PretrainedClassifier(
-            files.shape, ModelShape(vmask=vmask, mask_hidden_dim=16), classes=2, table=table
+            files.shape,
+            ModelShape(vmask=vmask, mask_hidden_dim=16, **shape),
+            classes=2,
+            table=table,
         )
     weights = files.weights()
     left = model.load_state_dict(weights, strict=False)
@@ -83,7 +93,7 @@ def by_word(both: Both, values: Tensor) -> Tensor:
 
 
 def test_pieces_and_their_places_are_the_library_s(both: Both) -> None:
-    at = both.ours._laid_out(both.ids)
+    at = lay_out(both.ids, both.ours.table, both.files.shape)
     assert torch.equal(at.pieces, both.inputs.input_ids)
     assert torch.equal(at.real, both.inputs.attention_mask.bool())
     assert int(at.counts.max()) > 1
@@ -167,6 +177,37 @@ def test_logits_and_every_gradient_are_those_of_plain_fine_tuning(both: Both) ->
     assert compared == len(_names(both.files.shape))
 
 
+def test_pooling_at_the_beginning_is_the_vector_of_the_first_special_piece(both: Both) -> None:
+    model = made(both.files, both.ours.table, vmask=False, pooling="cls")
+    first = both.theirs(**both.inputs).last_hidden_state[:, 0]
+    expected = first @ model.fc.weight.T + model.fc.bias
+    close(model(both.ids).logits, expected)
+    assert not torch.allclose(both.ours(both.ids).logits[0], expected[0], rtol=1e-4)
+
+
+def test_a_word_s_first_piece_is_its_vector_at_ffn1_alone(both: Both) -> None:
+    model = made(both.files, both.ours.table, vmask=False, word_vector="first")
+    found, mean = model(both.ids), both.ours(both.ids)
+    kept: list[Tensor] = []
+    for name, module in both.theirs.named_modules():
+        if name.endswith(("intermediate.dense", "ffn.lin1")):
+            module.register_forward_hook(lambda _m, _i, out: kept.append(out))
+    both.theirs(**both.inputs)
+    for layer in range(both.files.shape.layers):
+        expected = torch.zeros_like(found.ffn1_pre_relu[layer])
+        for row, words in enumerate(both.words):
+            for word in {w for w in words if w is not None}:
+                expected[row, word] = kept[layer][row, words.index(word)]
+        close(found.ffn1_pre_relu[layer], expected)
+        seen = (both.ids != PAD)[..., None]
+        close(found.ffn1_post_relu[layer], F.gelu(expected) * seen)
+        assert not torch.allclose(mean.ffn1_pre_relu[layer], expected, rtol=1e-3)
+    for kind in ("attention", "attention_output", "ffn2", "block"):
+        for one, other in zip(getattr(found, kind), getattr(mean, kind), strict=True):
+            close(one, other)
+    close(found.embeddings, mean.embeddings)
+
+
 def test_single_precision_is_close(both: Both) -> None:
     expected = both.theirs(**both.inputs).last_hidden_state
     ours = made(both.files, both.ours.table, vmask=False).float()
@@ -189,6 +230,59 @@ def test_open_gates_change_nothing_and_closed_ones_do(both: Both) -> None:
     close(both.ours(both.ids, visible=one.bool()).logits, plain.logits)
     closed = both.ours(both.ids, gate=one * 0.3)
     assert not torch.allclose(closed.logits[0], plain.logits[0], rtol=1e-6)
+
+
+def test_room_for_more_pieces_changes_nothing(both: Both) -> None:
+    plain = both.ours(both.ids)
+    found = both.ours(F.pad(both.ids, (0, 3)), pieces=both.inputs.input_ids.shape[1] + 5)
+    close(found.logits, plain.logits)
+    length = both.ids.shape[1]
+    close(found.ffn1_pre_relu[1][:, :length], plain.ffn1_pre_relu[1])
+    close(found.attention[0][:, :, :length, :length], plain.attention[0])
+    assert not found.attention[0][:, :, length:].any()
+
+
+def test_a_hidden_word_has_the_hidden_piece_for_each_of_its_own(both: Both) -> None:
+    shown = torch.ones_like(both.ids, dtype=torch.bool)
+    shown[0, 1] = shown[1, 0] = False
+    pieces = both.inputs.input_ids.clone()
+    for row, hidden in ((0, 1), (1, 0)):
+        places = [place for place, word in enumerate(both.words[row]) if word == hidden]
+        assert len(places) > 1
+        pieces[row, places] = both.files.shape.hidden
+    expected = both.theirs(**{**both.inputs, "input_ids": pieces}).last_hidden_state
+    found = both.ours(both.ids, shown=shown)
+    close(found.block[-1], by_word(both, expected))
+    # The predictor's deletion is this one.
+    lengths = (both.ids != PAD).sum(dim=1).numpy()
+    split = EncodedSplit(
+        both.ids[both.ids != PAD].numpy().astype(np.int32),
+        np.concatenate(([0], np.cumsum(lengths))),
+        LABELS.numpy(),
+    )
+    keep = shown[both.ids != PAD].numpy()
+    predictor = Predictor(both.ours, 3, None, torch.device("cpu"))
+    logits = torch.from_numpy(predictor.logits(split, keep, "unk"))
+    close(logits, found.logits.detach())
+    one_piece = torch.where(shown, both.ids, UNK).masked_fill(both.ids == PAD, PAD)
+    assert not torch.allclose(both.ours(one_piece).logits[0], logits[0], rtol=1e-4)
+
+
+@pytest.mark.parametrize("penalty", [None, 0.5])
+def test_a_step_s_shapes_follow_from_those_of_its_batch(
+    both: Both, penalty: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a GPU's recorded step must: tensors without data run through it, forward and back."""
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())
+    model = made(both.files, both.ours.table, vmask=penalty is not None).train().to("meta")
+    ids, labels = both.ids.to("meta"), LABELS.to("meta")
+    penalties = Penalties(lambda_imp=penalty, lambda_inter=penalty)
+    output = model(ids, noise=torch.Generator(), pieces=both.inputs.input_ids.shape[1] - SPECIAL)
+    loss_terms(output, labels, ids, penalties, "masked")["total"].backward()
+    assert model.embedding.weight.grad is not None
+    # Without it the longest text is looked for.
+    with pytest.raises(RuntimeError, match="meta"):
+        model(ids, noise=torch.Generator())
 
 
 def test_an_invisible_word_is_as_if_its_pieces_were_no_keys(both: Both) -> None:

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from safr_study.model import SafrClassifier, build_model, loss_terms
+from safr_study.model.dropout import dropout
 from safr_study.model.kernels.onednn import Linear, linear, perceptron
-from safr_study.model.transformer import dropout
 from safr_study.model.vmask import hard_gate, logistic_like
 from safr_study.settings import ModelShape, Penalties
 

@@ -11,6 +11,7 @@ from safr_study.settings import (
     LAYERS,
     OF_LAYER,
     OF_MODEL,
+    Constraint,
     Objective,
     StudySpec,
     Wanted,
@@ -18,6 +19,7 @@ from safr_study.settings import (
     find_metric,
     wanted,
 )
+from safr_study.settings.metrics import SYNONYMS
 
 CURVE = tuple(share for share in CURVE_SHARES if share)
 NAMES = [
@@ -60,7 +62,17 @@ def test_every_name_of_the_catalogue_is_found(name: str) -> None:
 
 
 def test_no_name_stands_in_two_groups() -> None:
-    assert len({*AT_K, *OF_MODEL, *OF_LAYER}) == len(AT_K) + len(OF_MODEL) + len(OF_LAYER)
+    groups = (AT_K, OF_MODEL, OF_LAYER, SYNONYMS)
+    assert len({name for group in groups for name in group}) == sum(map(len, groups))
+
+
+def test_token_f1_is_kept_as_precision_at_gold() -> None:
+    objective = Objective.named("token_f1")
+    assert objective == Objective(name="precision_at_gold")
+    assert wanted([objective.name]) == Wanted(agreements=("capacity",))
+    assert Constraint.parse_text("token_f1 >= 0.2").text == "precision_at_gold >= 0.2"
+    with pytest.raises(BadInput, match="did you mean token_f1"):
+        Objective.named("token_f2")
 
 
 def test_layers_and_their_measures() -> None:
@@ -130,6 +142,7 @@ def test_what_is_measured_is_what_the_objectives_need() -> None:
     assert wanted(["headroom@20"]) == Wanted(shares=(0.2,), random=True)
     assert wanted(["contrast@30", "srs@30"]) == Wanted(shares=(0.3,), bottom=True)
     assert wanted(["sufficiency@40"]) == Wanted(shares=(0.4,), alone=True)
+    assert wanted(["srs_first@30"]) == Wanted(shares=(0.3,), sides=True)
     assert wanted(["srs_auc"]) == Wanted(shares=CURVE)
     assert wanted(["srs_excess_auc", "srs@25"]) == Wanted(
         shares=tuple(sorted((*CURVE, 0.25))), random=True
@@ -146,6 +159,7 @@ def test_what_is_measured_is_what_the_objectives_need() -> None:
         random=True,
         bottom=True,
         alone=True,
+        sides=True,
         leave_one_out=True,
         superposition=True,
         agreements=("capacity",),

@@ -4,21 +4,24 @@ import copy
 import dataclasses
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tiny_encoder import tiny_encoder
 
-from safr_study.data import EncodedCorpus, EncodedSplit, encode_corpus, load_corpus
+from safr_study.data import EncodedCorpus, EncodedSplit, batch_of, encode_corpus, load_corpus
 from safr_study.model import SafrClassifier, build_model, loss_terms
 from safr_study.records import TrialRecord, TrialState
 from safr_study.records.run import EffectiveWeights
 from safr_study.records.warnings import trial_warnings
-from safr_study.settings import CorpusSpec, TrainConfig
-from safr_study.training import FitResult, fit
+from safr_study.settings import CorpusSpec, Penalties, TrainConfig
+from safr_study.training import FitResult, effective, fit
 from safr_study.training.effective import SEED, TEXTS, effective_weights
+from safr_study.training.loop import initial_model
 
 CPU = torch.device("cpu")
 FIELDS = ("effective_importance", "effective_interaction", "effective_information")
@@ -287,3 +290,41 @@ def test_a_huge_lambda_imp_closes_the_gates_and_says_so(
     assert closed.startswith("The gates have closed: the chosen epoch keeps ")
     assert "take smaller lambdas" in closed
     assert not any("closed" in sentence for sentence in said[1])
+
+
+def test_over_an_encoder_the_batch_has_no_more_positions_than_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["a", "gripping", "superpositioned", "neurons", "film"]
+    rng = np.random.default_rng(0)
+    rows = [" ".join(rng.choice(words, size=size)) for size in rng.integers(1, 12, size=40)]
+    text = "".join(f"{row},{number % 2}\n" for number, row in enumerate(rows))
+    (tmp_path / "x.csv").write_text("text,label\n" + text)
+    encoder = str(tiny_encoder("bert", tmp_path / "bert"))
+    spec = CorpusSpec(dataset=str(tmp_path / "x.csv"), encoder=encoder)
+    corpus = encode_corpus(load_corpus(spec), spec)
+    config = TrainConfig(penalties=Penalties(lambda_imp=0.1, lambda_inter=0.1))
+    model = initial_model(config, corpus)
+    drawn: list[list[int]] = []
+
+    def seen(split: EncodedSplit, rows: Any, *more: Any) -> Any:
+        drawn.append(rows.tolist())
+        return batch_of(split, rows, *more)
+
+    monkeypatch.setattr(effective, "batch_of", seen)
+    order = np.random.default_rng(SEED).permutation(corpus.train.examples).tolist()
+    pieces = np.diff(corpus.pieces.offsets)
+    sizes = [sum(pieces[corpus.train.tokens[a:b]]) for a, b in pairwise(corpus.train.offsets)]
+    for limit in (1, 100, 200, 2**12):
+        monkeypatch.setattr(effective, "PIECES", limit)
+        found = effective_weights(config, corpus.train, model, device=CPU, pad_to=None)
+        assert found.importance is not None
+        texts = drawn.pop()
+        # The first of those that are always drawn, as many as fit, one at least.
+        assert sorted(texts) == sorted(order[: len(texts)])
+        longest = max(sizes[row] for row in texts)
+        assert len(texts) == 1 or len(texts) * longest <= limit
+        if len(texts) < TEXTS:
+            one_more = max(longest, sizes[order[len(texts)]])
+            assert (len(texts) + 1) * one_more > limit
+    assert len(texts) == TEXTS == len(order[:TEXTS])
