@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fork_server import forked
+from fork_server import forked, server
 from shared_ray import shared_address, uses_ray
 
 STUDY = "s1"
@@ -86,5 +86,5 @@ def safr(home: Path, *arguments: str, timeout: float = 280, own_ray: bool = Fals
             line, env=env, cwd=home.parent, timeout=timeout, capture_output=True, text=True
         )
         return Ended(done.returncode, done.stdout, done.stderr)
-    ray = shared_address() if uses_ray(arguments) else None
+    ray = shared_address(server()) if uses_ray(arguments) else None
     return Ended(*forked(arguments, env=env, cwd=home.parent, timeout=timeout, ray=ray))

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 from commands import environment
+from fork_server import forked, server
+from shared_ray import shared_address
 
 EXAMPLE = Path(__file__).parents[1] / "example_api.py"
 
 
 def test_the_example_of_the_python_api_runs(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLE)],
+    code, out, err = forked(
+        [],
         env=environment(tmp_path / "home"),
         cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
+        timeout=280,
+        ray=shared_address(server()),
+        script=EXAMPLE,
     )
-    assert done.returncode == 0, done.stderr
+    assert code == 0, err
     for said in ("hypervolume", "capacity", "cue1_", "as expected: model: there is no"):
-        assert said in done.stdout
-    assert "4 of 4 trials complete" in done.stderr
+        assert said in out
+    assert "4 of 4 trials complete" in err
     # The knee has the three cues of the class on top.
-    assert done.stdout.count("cue1_") == 3
+    assert out.count("cue1_") == 3
     # Nothing but what the script prints.
-    assert "trial 0" not in done.stdout
+    assert "trial 0" not in out

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from commands import environment
-from fork_server import write_program
+from fork_server import server, write_program
 from ray_nodes import free_port, ray_nodes
 from services import services
 from serving import answering
@@ -57,7 +57,7 @@ class Shell:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        write_program(folder / "bin" / "safr-study", TIMEOUT, shared_address())
+        write_program(folder / "bin" / "safr-study", TIMEOUT, shared_address(server()))
         (folder / "data").mkdir()
         for name in ("sst2", "sst2-treebank", "imdb"):
             (folder / "data" / name).mkdir()

@@ -37,7 +37,8 @@ def test_no_file_of_a_study_has_a_secret_of_its_environment(
         address = running.url.replace("//", f"//u:{SECRET}@")
         home = tmp_path / "home"
         words = ["search", "--dataset", "planted", "--study", "s", "--space", "smoke"]
-        words += ["--trials", "4", "--epochs", "1", "--tracking-uri", address]
+        words += ["--trials", "2", "--epochs", "1", "--tracking-uri", address]
+        words += ["--train-limit", "300", "--dev-limit", "200", "--max-concurrent", "1"]
         ended = safr(home, *words, own_ray=True)
         assert ended.code == 0, ended.err
         said = [ended, safr(home, "status", "s", "--json"), safr(home, "sync", "s")]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from commands import environment
+from commands import environment, safr
 from ray_nodes import free_port
 from registered import registered_home
 from serving import answers, ask, serving
@@ -90,12 +90,9 @@ def test_the_command_serves_what_predict_writes_and_ends_by_ctrl_c(
     texts = [*TEXTS, "good " * 40, *(f"a {word} film" for word in ("bad", "good", "zebra"))]
     _, answer = ask(address, {"inputs": texts})
     (tmp_path / "t.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in texts))
-    arguments = ["predict", model, "t.jsonl", "--out", "o.csv"]
-    done = subprocess.run(
-        [sys.executable, "-m", "safr_study", *arguments],
-        env=environment(home.root), cwd=tmp_path, check=True, capture_output=True,
-    )  # fmt: skip
-    assert done.returncode == 0
+    files = (str(tmp_path / "t.jsonl"), "--out", str(tmp_path / "o.csv"))
+    done = safr(home.root, "predict", model, *files)
+    assert done.code == 0, done.err
     with (tmp_path / "o.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     for row, one in zip(rows, answer["predictions"], strict=True):
@@ -107,13 +104,10 @@ def test_the_command_serves_what_predict_writes_and_ends_by_ctrl_c(
         assert row["words"] == " ".join(f"{w['word']}:{w['capacity']:.4f}" for w in top)
     # A second one on the same port is told so at once.
     port = address.rpartition(":")[2]
-    second = subprocess.run(
-        [sys.executable, "-m", "safr_study", "serve", model, "--port", port],
-        env=environment(home.root), cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert (second.returncode, second.stdout) == (2, "")
-    assert second.stderr.startswith(f"error: port: {port} cannot be used")
-    assert second.stderr.count("\n") == 1
+    second = safr(home.root, "serve", model, "--port", port)
+    assert (second.code, second.out) == (2, "")
+    assert second.err.startswith(f"error: port: {port} cannot be used")
+    assert second.err.count("\n") == 1
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 0

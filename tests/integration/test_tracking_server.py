@@ -27,7 +27,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UiServer]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_ARTIFACTS_DESTINATION", (folder / "kept").as_uri())
         with serve_ui(Store(database.uri, None, database.client), 0) as running:
+            address = ("127.0.0.1", urlsplit(running.url).port)
+            socket.create_connection(address).close()
             yield running
+    assert running.process.poll() is not None, "the server ends with the block"
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address)
 
 
 def test_a_study_on_a_server_is_tracked_registered_and_pulled(
@@ -82,13 +87,3 @@ def test_a_port_that_is_taken_is_bad_input(server: UiServer, tmp_path: Path) -> 
         serve_ui(store, urlsplit(server.url).port or 0),
     ):
         pass
-
-
-def test_the_server_ends_with_the_block(tmp_path: Path) -> None:
-    store = open_store(open_home(tmp_path))
-    with serve_ui(store, 0) as running:
-        address = ("127.0.0.1", urlsplit(running.url).port)
-        socket.create_connection(address).close()
-    assert running.process.poll() is not None
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(address)
