@@ -20,6 +20,7 @@ from torch import Tensor
 from safr_study.data import EncodedCorpus, EncodedSplit, encode_corpus, planted_corpus
 from safr_study.evaluation.prediction import Predictor
 from safr_study.evaluation.srs import delete_and_score
+from safr_study.model.positions import positions_of
 from safr_study.settings import CorpusSpec, DeletionMode, EvaluationConfig, Wanted
 from safr_study.uncertainty.intervals import normal_interval
 
@@ -78,6 +79,7 @@ class CueRule(torch.nn.Module):
             logits=F.one_hot(torch.where(known, named, coin), self.classes).double(),
             ffn1_pre_relu=(F.one_hot(place).double(),),
             keep_probability=None,
+            positions=positions_of(ids, pairs=False),
         )
 
 
@@ -102,7 +104,11 @@ class LengthRule(torch.nn.Module):
             seen = (words if visible is None else words & visible).double()
             mean = (seen * torch.arange(ids.shape[1])).sum(dim=1) / seen.sum(dim=1).clamp(min=1)
             long = mean > (self.longest - 1) / 2
-        return SimpleNamespace(logits=F.one_hot(long.long(), 2).double(), keep_probability=None)
+        return SimpleNamespace(
+            logits=F.one_hot(long.long(), 2).double(),
+            keep_probability=None,
+            positions=positions_of(ids, pairs=False),
+        )
 
 
 def measured(

@@ -176,7 +176,7 @@ class Heard:
         if failed is not None:
             self.troubles[failed[1]] = failed[2]
         elif finished:
-            left = re.search(r"; (\d+) left, about ", numbers)
+            left = re.search(r"; (\d+) left, ", numbers)
             self.done.append(label)
             self.left.append(int(left[1]) if left is not None else 0)
 

@@ -73,17 +73,21 @@ def evaluate(
 
       safr-study evaluate model --quick --roar 30 --roar-seeds 5
     """
+    plan = None
+    if roar or roar_seeds > 1:
+        from safr_study.features.roar import plan_roar
+
+        plan = plan_roar(roar or (), roar_seeds)
     stores = open_stores(home, tracking_uri=tracking_uri)
     check_model(model, stores)
     hint = "" if quick else "; --quick leaves out the slow half"
     with Reporter(output.err()) as progress:
         progress.doing(f"loading {model}")
         from safr_study.features.evaluate import evaluate as run
-        from safr_study.features.roar import plan_roar, roar_metrics
+        from safr_study.features.roar import roar_metrics
         from safr_study.features.study_base.results import check_file
         from safr_study.records import to_plain
 
-        plan = plan_roar(roar or (), roar_seeds)
         if out is not None:
             check_file("out", out, (".csv", ".json"), "is no table; end it in .csv or .json")
         spec = None

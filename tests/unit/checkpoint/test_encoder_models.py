@@ -152,7 +152,7 @@ def test_a_loaded_model_is_the_saved_one_without_the_encoder_s_folder_or_the_cor
     corpus: EncodedCorpus, fitted: FitResult, loaded: LoadedModel, tmp_path: Path
 ) -> None:
     words = [corpus.vocabulary[token] for token in corpus.dev.tokens[: corpus.dev.offsets[1]]]
-    tokens, _, _ = loaded.encode([" ".join(words)])
+    tokens = loaded.encode([" ".join(words)])[0]
     ids = torch.from_numpy(corpus.dev.tokens[: len(words)].astype(np.int64))[None]
     with torch.no_grad():
         found = loaded.model(torch.from_numpy(tokens.astype(np.int64))[None]).logits

@@ -55,7 +55,7 @@ def test_studies_data_sets_spaces_and_metrics_are_offered(home: Home, tmp_path: 
     (tmp_path / "mine.yaml").touch()
     for line, expected in {
         "safr-study pareto al": {"alpha", "alpine"},
-        "safr-study search --dataset s": {"sst2", "sst2-treebank"},
+        "safr-study search --dataset ss": {"sst2", "sst2-treebank"},
         "safr-study search --dataset mi": {"mine.csv"},
         "safr-study search --space m": {"mine.yaml"},
         "safr-study search --space lam": {"lambda"},

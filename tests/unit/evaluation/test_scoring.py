@@ -18,6 +18,7 @@ from safr_study.errors import BadInput, TrialFailure
 from safr_study.evaluation.deletion import random_scores
 from safr_study.evaluation.scoring import evaluate_model
 from safr_study.model import SafrClassifier, build_model
+from safr_study.model.positions import positions_of
 from safr_study.records import Scores
 from safr_study.settings import CapacityLayer, EvaluationConfig, ModelShape, Preset, Wanted
 
@@ -248,7 +249,12 @@ def test_saturation_begins_above_95_percent(others: int, saturated: bool) -> Non
         def forward(self, ids: torch.Tensor) -> Any:
             logits = F.one_hot((ids[:, 0] == 3).long(), 2).float()
             rows = (torch.ones(*ids.shape, 1),)
-            return SimpleNamespace(logits=logits, ffn1_pre_relu=rows, keep_probability=None)
+            return SimpleNamespace(
+                logits=logits,
+                ffn1_pre_relu=rows,
+                keep_probability=None,
+                positions=positions_of(ids, pairs=False),
+            )
 
     tokens = np.full((100, 2), 2, np.int32)
     tokens[:others, 1] = 3  # What remains after the first of two equal capacities is deleted.

@@ -68,7 +68,7 @@ def test_a_step_that_cannot_be_recorded_is_run_as_it_is_and_said_once(
     totals = []
     for number in range(1, 5):
         ids = np.full((2, 5), number, np.int64)
-        batch = Batch(ids, np.array([5, 5]), np.array([0, 1]), np.array([0, 1]))
+        batch = Batch(ids, ids != 0, np.array([5, 5]), np.array([0, 1]), np.array([0, 1]))
         totals.append(int(steps.run(batch, work, forget)["total"]))
     assert totals == [11, 21, 31, 41]
     # Before each of the four steps, and around the recording that failed.
