@@ -163,7 +163,7 @@ def delete_and_score(
         scores: `[T]`, the highest at the top; ties by position.
         k: share of the tokens, in [0, 1]; of those that ``config`` lets a deletion choose from.
         full: `[N, C]`, logits of the whole texts.
-        removed: `[T]`, ranks by which the top is deleted where it is not by ``ranks``.
+        removed: `[T]`, ranks by which the top is deleted where it is not by ``scores``.
     """
     labels = split.labels
     choice = Choice.of(split, config.delete)

@@ -7,8 +7,8 @@ from importlib import metadata
 from pathlib import Path
 
 import safr_study
+from benchmarks.result_lines import whole_lines
 from benchmarks.searches import Search
-from benchmarks.table_lines import whole_lines
 from safr_study.records import to_plain
 
 

@@ -18,16 +18,18 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from benchmarks.curves import LEVELS, Pair
-from benchmarks.table_lines import COARSE, TableLine, append_line, read_lines
+from benchmarks.result_lines import append_line, write_alone
+from benchmarks.table_lines import COARSE, TableLine, read_lines
 from safr_study.data import EncodedCorpus, encoded_corpus, slugify
-from safr_study.errors import BadInput, SafrError, TrialFailure
+from safr_study.errors import BadInput, TrialFailure
 from safr_study.settings import (
     CorpusSpec,
     EvaluationConfig,
@@ -276,22 +278,9 @@ def main(given: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     out = args.out or _RESULTS / f"lambda-table-{slugify(args.dataset)}.jsonl"
-    try:
-        if (args.train_limit or args.dev_limit) and args.out is None:
-            raise BadInput("out", "limited data do not belong into the table; give a file")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(out.with_name(f".{out.name}.lock"), timeout=0):
-            _train_missing(args, out)
-    except Timeout:
-        _LOG.error(f"another command writes {out.name}; wait for it")
-        return 2
-    except SafrError as error:
-        _LOG.error(f"error: {error}")
-        return 2
-    except KeyboardInterrupt:
-        _LOG.info("interrupted; the same command goes on")
-        return 130
-    return 0
+    limited = (args.train_limit or args.dev_limit) and args.out is None
+    refused = "limited data do not belong into the table; give a file" if limited else None
+    return write_alone(out, partial(_train_missing, args, out), _LOG, refused=refused)
 
 
 def _train_missing(args: argparse.Namespace, out: Path) -> None:

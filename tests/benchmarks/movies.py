@@ -22,13 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from filelock import FileLock, Timeout
-
 from benchmarks.measured import described, machine
-from benchmarks.table_lines import append_line, whole_lines
+from benchmarks.result_lines import append_line, parsed_lines, write_alone
 from safr_study.cli.evaluate import with_se
 from safr_study.data import encoded_corpus, find_encoder
-from safr_study.errors import BadInput, SafrError
 from safr_study.records import Scores
 from safr_study.render.text_table import TextTable, markdown_table
 from safr_study.settings import (
@@ -229,15 +226,7 @@ def read_lines(path: Path) -> list[Line]:
     Raises:
         BadInput: a line that is not the torn last one cannot be read.
     """
-    found = []
-    for number, text in enumerate(whole_lines(path), start=1):
-        try:
-            found.append(Line.from_text(text))
-        except ValueError as error:
-            raise BadInput(
-                "out", f"line {number} of {path.name} cannot be read ({error}); remove it"
-            ) from None
-    return found
+    return parsed_lines(path, Line.from_text, field="out")
 
 
 def markdown(lines: Sequence[Line]) -> str:
@@ -356,30 +345,21 @@ def main(given: Sequence[str] | None = None) -> int:
     args = _arguments(given)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     out = args.out or _RESULTS / "movies.jsonl"
-    try:
-        if (args.train_limit or args.dev_limit or args.test_limit) and args.out is None:
-            raise BadInput("out", "limited data do not belong into the results; give a file")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(out.with_name(f".{out.name}.lock"), timeout=0):
-            if not args.render:
-                done = {line.key for line in read_lines(out)}
-                for run in wanted_runs(args):
-                    if run.key() in done:
-                        _LOG.info(f"{run.label}: is there")
-                    else:
-                        append_line(out, run.measured().to_text())
-            if lines := read_lines(out):
-                out.with_suffix(".md").write_text(markdown(lines), "utf-8")
-    except Timeout:
-        _LOG.error(f"another command writes {out.name}; wait for it")
-        return 2
-    except SafrError as error:
-        _LOG.error(f"error: {error}")
-        return 2
-    except KeyboardInterrupt:
-        _LOG.info("interrupted; the same command goes on")
-        return 130
-    return 0
+    limited = (args.train_limit or args.dev_limit or args.test_limit) and args.out is None
+    refused = "limited data do not belong into the results; give a file" if limited else None
+
+    def work() -> None:
+        if not args.render:
+            done = {line.key for line in read_lines(out)}
+            for run in wanted_runs(args):
+                if run.key() in done:
+                    _LOG.info(f"{run.label}: is there")
+                else:
+                    append_line(out, run.measured().to_text())
+        if lines := read_lines(out):
+            out.with_suffix(".md").write_text(markdown(lines), "utf-8")
+
+    return write_alone(out, work, _LOG, refused=refused)
 
 
 if __name__ == "__main__":

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
 from benchmarks.curves import LEVELS, Curve, Pair, Vector
+from benchmarks.result_lines import parsed_lines
 from safr_study.errors import BadInput
 
 SCHEMA = 1
@@ -102,45 +102,13 @@ class TableLine:
         )
 
 
-def whole_lines(path: Path) -> list[str]:
-    """The lines of a file that is only appended to; none if there is no file.
-
-    A torn last line, of a writer that was killed, is cut off the file: the next one would be glued
-    to it.
-    """
-    if not path.exists():
-        return []
-    content = path.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        with path.open("rb+") as file:
-            file.truncate(whole)
-    return content[:whole].decode("utf-8").splitlines()
-
-
-def append_line(path: Path, text: str) -> None:
-    """Add a finished line to a file; once it returns, the line survives."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def read_lines(path: Path) -> list[TableLine]:
     """The trainings in a file, in the file's order.
 
     Raises:
         BadInput: a line that is not the torn last one cannot be read.
     """
-    found = []
-    for number, text in enumerate(whole_lines(path), start=1):
-        try:
-            found.append(TableLine.from_text(text))
-        except ValueError as error:
-            raise BadInput(
-                "table", f"line {number} of {path.name} cannot be read ({error}); remove it"
-            ) from None
-    return found
+    return parsed_lines(path, TableLine.from_text, field="table")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
