@@ -26,6 +26,9 @@ from safr_study.text import first_line
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 _PROBE_SECONDS = 4.0
+"""For a service to take a call."""
+_ANSWER_SECONDS = 20.0
+"""For a server that has taken the call to answer: a busy or new one needs some seconds."""
 _DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _EXPECTED = (
     "use http://HOST:PORT, https://HOST, postgresql://USER@HOST/DATABASE or sqlite:////FILE.db, "
@@ -181,7 +184,7 @@ def _open_database(uri: str, scheme: str) -> MlflowClient:
 
 
 def _probe_server(uri: str) -> None:
-    """Ask for one experiment, with a short patience and no second try."""
+    """Ask for one experiment, without a second try."""
     shown = redacted_address(uri)
     try:
         answer: Any = http_request(
@@ -189,7 +192,8 @@ def _probe_server(uri: str) -> None:
             "/api/2.0/mlflow/experiments/search",
             "POST",
             json={"max_results": 1},
-            timeout=_PROBE_SECONDS,
+            # MLflow hands it to requests, which takes the two apart.
+            timeout=(_PROBE_SECONDS, _ANSWER_SECONDS),
             max_retries=0,
             raise_on_status=False,
         )

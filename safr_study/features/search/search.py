@@ -110,9 +110,7 @@ def search(
     # What can be refused is before the lock: nothing of the study is left then.
     corpus = encoded_corpus(spec.corpus, home.corpora)
     check_measurable(spec, corpus)
-    # A database is opened by one driver at a time, as it may still have to be made.
-    is_there = stores.storage_url is not None or spec.name in stored_studies(home, None)
-    if fresh or not is_there:
+    if fresh or not _may_be_stored(spec, stores):
         check_concerns(corpus.concerns, spec.corpus)
         warm_start_trials(spec, stores)
         if stores.checkpoints_url is not None:
@@ -120,7 +118,8 @@ def search(
     store = open_store(home, stores.tracking_uri)
     with driver_lock(home, spec.name, stores.storage_url) as lease:
         storage = None
-        if is_there:
+        # Asked again: another driver may have begun it meanwhile, and even ended it.
+        if _may_be_stored(spec, stores):
             storage = open_storage(home, stores.storage_url, spec.name, create=True)
         ledger = None if fresh or storage is None else Ledger.load(storage, spec.name)
         if ledger is not None:
@@ -222,6 +221,14 @@ def register(
         missing = f"{error}; the front's models are not registered yet"
         delivery_ends(ledger, missing, ended=True)
         return (), missing
+
+
+def _may_be_stored(spec: StudySpec, stores: Stores) -> bool:
+    """Whether a ledger may hold the study.
+
+    A database is not looked into: one driver at a time opens it, as it may still have to be made.
+    """
+    return stores.storage_url is not None or spec.name in stored_studies(stores.home, None)
 
 
 def _abandon(ledger: Ledger | None, store: Store, home: Home) -> None:

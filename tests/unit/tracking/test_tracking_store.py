@@ -69,7 +69,7 @@ def test_a_closed_port_is_unreachable_and_the_password_is_not_shown(
 def test_a_server_that_never_answers_is_unreachable(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "_PROBE_SECONDS", 0.2)
+    monkeypatch.setattr(store_module, "_ANSWER_SECONDS", 0.2)
     with _listening() as port, pytest.raises(ServiceUnreachable, match="nothing answers"):
         open_store(home, f"http://127.0.0.1:{port}")
 
