@@ -11,7 +11,7 @@ from plain_scores import a_deletion, made_scores
 from synthetic_study import complete_trial
 
 from safr_study.pareto import rank_study
-from safr_study.records import CheckpointRef, StudyResult, TrialRecord
+from safr_study.records import CheckpointRef, Measure, StudyResult, TrialRecord
 from safr_study.records.run import Answers, Measured, RunResult
 
 Right = NDArray[np.bool_]
@@ -66,6 +66,22 @@ def run(
         test=None if test is None else measured(*test, split="test"),
         test_read=None if test is None else "2026-01-03T00:00:00+00:00",
     )
+
+
+def with_contrast(one: RunResult, dev: float, test: float) -> RunResult:
+    """The run, measured with contrast(30) too."""
+    assert one.dev is not None
+    assert one.test is not None
+    splits = {
+        name: replace(
+            split,
+            scores=replace(
+                split.scores, values={**split.scores.values, "contrast@30": Measure(value)}
+            ),
+        )
+        for name, split, value in (("dev", one.dev, dev), ("test", one.test, test))
+    }
+    return replace(one, **splits)  # type: ignore[arg-type]
 
 
 def drawn_runs(

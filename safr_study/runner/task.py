@@ -48,6 +48,8 @@ class RunTask:
     """Seeds of the trainings that repeat the one of ``train`` once it is done."""
     constraints: tuple[Constraint, ...] = ()
     """Constraints of the space."""
+    beside: tuple[Objective, ...] = ()
+    """Metrics that are measured too, and choose nothing."""
     rungs: tuple[int, ...] = ()
     """Epochs after which the objectives are measured on a part of dev."""
     rung_texts: int = 1

@@ -75,7 +75,7 @@ def measure_on_test(task: RunTask, corpus: EncodedCorpus, _report: Report) -> Ru
 
     def step(device: torch.device) -> RunResult:
         model = load_model(Path(task.folder) / MODEL, device=device).model
-        want = wanted(objective.name for objective in task.objectives)
+        want = wanted(one.name for one in (*task.objectives, *task.beside))
         read = corpus.as_read(task.train.texts)
         test = _Run(task, read, device).measure(model, "test", read.split("test"), want)
         return RunResult(*task.key, test=test, device=str(device))
@@ -226,8 +226,9 @@ class _Run:
         ).model
 
     def _want(self) -> Wanted:
-        names = [objective.name for objective in self.task.objectives]
-        return wanted(dict.fromkeys([*names, *(one.metric for one in self.task.constraints)]))
+        task = self.task
+        names = [one.name for one in (*task.objectives, *task.beside)]
+        return wanted(dict.fromkeys([*names, *(one.metric for one in task.constraints)]))
 
     def measure(self, model: Classifier, name: str, split: EncodedSplit, want: Wanted) -> Measured:
         """A model on a split, or on a part of it: its objectives, and which texts it has right."""

@@ -20,6 +20,7 @@ from safr_study.settings.metrics import Objective as Objective
 from safr_study.settings.metrics import Ranking as Ranking
 from safr_study.settings.metrics import Wanted as Wanted
 from safr_study.settings.metrics import at_k as at_k
+from safr_study.settings.metrics import beside_objectives as beside_objectives
 from safr_study.settings.metrics import everything as everything
 from safr_study.settings.metrics import find_metric as find_metric
 from safr_study.settings.metrics import wanted as wanted

@@ -299,6 +299,10 @@ def share_of(name: str) -> float:
     return float(percent_of(name)) / 100
 
 
+_BESIDE_K = 0.3
+"""k of the metrics beside objectives that delete nothing: that of the paper's tables."""
+
+
 class Objective(Settings):
     """One axis of the front: a metric on dev."""
 
@@ -383,3 +387,15 @@ class Objective(Settings):
         except ValueError:
             near = did_you_mean(name, (*OF_MODEL, *SYNONYMS))
             raise BadInput("objective", f"{name!r} is none; use {NAMING}{near}") from None
+
+
+def beside_objectives(objectives: Sequence[Objective]) -> tuple[Objective, ...]:
+    """Metrics that tell more of a model than the objectives do, and that choose nothing.
+
+    Contrast and comprehensiveness at the objectives' k (at 30 % where they have none), and average
+    precision against a gold rationale, which has a value where the data have one.
+    """
+    shares = sorted({one.k for one in objectives if one.k is not None}) or [_BESIDE_K]
+    names = [at_k(kind, share) for share in shares for kind in ("contrast", "comprehensiveness")]
+    known = {one.name for one in objectives}
+    return tuple(Objective(name=n) for n in (*names, "average_precision") if n not in known)

@@ -11,7 +11,7 @@ import numpy as np
 from safr_study.pareto import rank_as_in
 from safr_study.records import RankedTrial, StudyResult, TrialRecord, TrialState
 from safr_study.records.run import Answers, Measured, ReadingOfTest, RunResult
-from safr_study.settings import Objective
+from safr_study.settings import Objective, beside_objectives
 from safr_study.uncertainty.bootstrap import Values
 from safr_study.uncertainty.intervals import Interval
 from safr_study.uncertainty.summary import SeedValues, front_chances, summarise
@@ -41,6 +41,10 @@ class ConfirmedTrial:
     """Estimates of each objective, in the study's order."""
     test: tuple[Estimate, ...]
     """Estimates on test; empty where the test set was not read for all of its models."""
+    dev_beside: tuple[Estimate, ...] = ()
+    """Estimates of each metric of `Confirmation.beside` on dev."""
+    test_beside: tuple[Estimate, ...] = ()
+    """The same on test; empty as `test` is."""
     ranked: RankedTrial | None = None
     """Trial ranked by its means, among all that are confirmed; ``None``: it is not."""
     front_probability: float | None = None
@@ -115,6 +119,8 @@ class Confirmation:
     """0: there is no test set, or it was not read."""
     readings: tuple[ReadingOfTest, ...] = ()
     """Every time that the test set was read for this study."""
+    beside: tuple[Objective, ...] = ()
+    """Metrics that some trial has a mean of, beside the objectives; they choose nothing."""
     more_seeds: int = 0
     """Number of seeds finished in the ledger beyond those asked for."""
 
@@ -162,18 +168,27 @@ def confirmation(
     """
     objectives = tuple(Objective(name=name) for name in searched.objectives)
     members = {ranked.trial.number for ranked in searched.front}
+    beside = tuple(
+        metric
+        for metric in beside_objectives(objectives)
+        if any(_value(run.dev, metric) is not None for run in runs.values())
+    )
     wanted, trials = trials_to_confirm(searched), []
     for trial in wanted:
         trial_runs = [runs[trial.number, seed] for seed in seeds if (trial.number, seed) in runs]
         ended = [run for run in trial_runs if run.failure is None]
-        tested = [run.test for run in ended if run.test is not None]
+        on_dev = [run.dev for run in ended if run.dev is not None]
+        on_test = [run.test for run in ended if run.test is not None]
+        tested = on_test if len(on_test) == len(ended) else []
         trials.append(
             ConfirmedTrial(
                 trial=trial,
                 runs=tuple(trial_runs),
                 member=trial.number in members,
-                dev=_estimates(objectives, [run.dev for run in ended if run.dev is not None]),
-                test=_estimates(objectives, tested) if ended and len(tested) == len(ended) else (),
+                dev=_estimates(_series(objectives, on_dev)),
+                test=_estimates(_series(objectives, tested)) if tested else (),
+                dev_beside=_estimates(_beside_series(beside, on_dev)),
+                test_beside=_estimates(_beside_series(beside, tested)) if tested else (),
             )
         )
     confirmed = [
@@ -202,6 +217,7 @@ def confirmation(
         dev_texts=_texts(trials, lambda run: run.dev),
         test_texts=_texts(trials, lambda run: run.test),
         readings=tuple(readings),
+        beside=beside,
         more_seeds=_more_seeds(wanted, runs, seeds),
     )
 
@@ -224,11 +240,8 @@ def contributions(objective: Objective, answers: Answers) -> Values | None:
     return None if drawn is None else 100.0 * (drawn - top)
 
 
-def _estimates(
-    objectives: Sequence[Objective], measured: Sequence[Measured]
-) -> tuple[Estimate, ...]:
-    """Each objective of one trial on one split over the seeds."""
-    series = _series(objectives, measured)
+def _estimates(series: Sequence[SeedValues | None]) -> tuple[Estimate, ...]:
+    """Each metric of one trial on one split over the seeds."""
     intervals = summarise({axis: one for axis, one in enumerate(series) if one is not None})
     return tuple(
         Estimate(None)
@@ -251,6 +264,25 @@ def _series(
         complete = known and len(known) == len(measured)
         series.append(SeedValues(known, table=table) if complete else None)
     return series
+
+
+def _beside_series(
+    metrics: Sequence[Objective], measured: Sequence[Measured]
+) -> list[SeedValues | None]:
+    """Each metric beside the objectives under the seeds; ``None`` where a value is missing."""
+    columns = [[_value(one, metric) for one in measured] for metric in metrics]
+    known = [[value for value in column if value is not None] for column in columns]
+    return [SeedValues(one) if one and len(one) == len(measured) else None for one in known]
+
+
+def _value(measured: Measured | None, metric: Objective) -> float | None:
+    """What was measured; ``None`` where it was not, as by an earlier version."""
+    if measured is None:
+        return None
+    try:
+        return measured.scores.value(metric.name)
+    except KeyError:
+        return None
 
 
 def _as_trial(one: ConfirmedTrial) -> TrialRecord:

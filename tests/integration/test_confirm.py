@@ -173,6 +173,9 @@ def test_the_document_has_the_means_of_the_ledgers_runs(home: Path, resumed: End
             assert row["dev"][name]["mean"] == pytest.approx(sum(points) / len(points))
             assert row["dev"][name]["low"] <= row["dev"][name]["mean"] <= row["dev"][name]["high"]
             assert row["test"][name]["mean"] is not None
+        for name in ("contrast@30", "comprehensiveness@30", "average_precision"):
+            assert row["beside"]["dev"][name]["low"] <= row["beside"]["dev"][name]["mean"]
+            assert row["beside"]["test"][name]["mean"] is not None
         assert 0 <= row["front_probability"] <= 1
     searched = {trial.number: trial.values for trial in ledger(home).trials()}
     for row in document["trials"]:

@@ -50,7 +50,7 @@ from safr_study.records.run import RunKey, RunResult
 from safr_study.runner.source import FixedSource, trial_task
 from safr_study.runner.task import RunTask, make_trial_root
 from safr_study.runner.worker import Work, measure_on_test, train_run
-from safr_study.settings import Resources
+from safr_study.settings import Resources, beside_objectives
 from safr_study.text import about, duration
 from safr_study.tracking.confirm_runs import register_confirmed, track_confirmation
 from safr_study.tracking.registry import role_holders
@@ -340,7 +340,7 @@ class ConfirmWork:
         folder = self._run_folder((trial.number, seed))
         gpus = slots.gpus_per_trial
         task = trial_task(self.ledger.spec, trial, seed=seed, folder=folder, gpus=gpus)
-        return replace(task, answers=True)
+        return replace(task, answers=True, beside=beside_objectives(task.objectives))
 
 
 def _kept(run: RunResult) -> RunResult:

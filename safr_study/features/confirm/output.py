@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from safr_study.figures.canvas import Page
 from safr_study.figures.confirmation import confirmation_figure
 from safr_study.records import picked, to_plain
 from safr_study.records.run import Measured, RunResult, run_to_plain
+from safr_study.settings import Objective
 from safr_study.uncertainty.confirmation import Confirmation, ConfirmedTrial, Estimate
 
 
@@ -49,7 +51,8 @@ def trials_table(confirmation: Confirmation) -> pd.DataFrame:
     ``confirmed``, ``on_front`` (of the means), ``front_probability``, ``knee``, ``seeds``
     (finished), ``failed`` and ``saturated`` (runs); then of each objective by its `Objective.key`:
     ``KEY_search``, ``KEY_mean``, ``KEY_low``, ``KEY_high``, ``KEY_method``, ``KEY_change`` (mean
-    minus search), and ``test_KEY_mean``, ``test_KEY_low``, ``test_KEY_high``.
+    minus search), and ``test_KEY_mean``, ``test_KEY_low``, ``test_KEY_high``; of each metric
+    beside the objectives ``mean``, ``low`` and ``high`` in the same way.
     """
     return pd.DataFrame([_row(confirmation, one) for one in confirmation.trials])
 
@@ -80,7 +83,7 @@ def confirmation_json(confirmation: Confirmation) -> dict[str, Any]:
     ``front_before`` and ``front`` (trial numbers), ``stayed`` (how many), ``knee`` (number or
     null), ``trials``, ``test_readings`` and ``notes`` (sentences). Each of ``trials`` has what
     `trials_table` has, its objectives as ``dev`` and ``test`` by name with the points of each
-    seed, ``parameters`` and ``runs``.
+    seed (``beside`` has those of the other metrics in the same way), ``parameters`` and ``runs``.
     """
     knee = confirmation.result.knee
     return {
@@ -109,25 +112,39 @@ def _row(confirmation: Confirmation, one: ConfirmedTrial) -> dict[str, Any]:
     row = _facts(one)
     for axis, objective in enumerate(confirmation.objectives):
         row |= {f"{objective.key}_{name}": value for name, value in _on_dev(one, axis).items()}
-    for axis, objective in enumerate(confirmation.objectives):
-        ends = _ends(one.test[axis] if one.test else Estimate(None))
-        row |= {f"test_{objective.key}_{name}": ends[name] for name in ("mean", "low", "high")}
+    others = (
+        ("test_", confirmation.objectives, one.test),
+        ("", confirmation.beside, one.dev_beside),
+        ("test_", confirmation.beside, one.test_beside),
+    )
+    for split, metrics, found in others:
+        for metric, new in zip(metrics, found or [Estimate(None)] * len(metrics), strict=True):
+            ends = _ends(new)
+            row |= {f"{split}{metric.key}_{name}": ends[name] for name in ("mean", "low", "high")}
     return row
 
 
 def _trial_json(confirmation: Confirmation, one: ConfirmedTrial) -> dict[str, Any]:
     names = [objective.name for objective in confirmation.objectives]
     dev = {name: _on_dev(one, axis, **_points(one.dev[axis])) for axis, name in enumerate(names)}
-    test = {
-        name: {**_ends(new), **_points(new)} for name, new in zip(names, one.test, strict=False)
+    beside = {
+        "dev": _by_name(confirmation.beside, one.dev_beside),
+        "test": _by_name(confirmation.beside, one.test_beside) or None,
     }
     return {
         **_facts(one),
         "parameters": dict(one.trial.parameters),
         "dev": dev,
-        "test": test or None,
+        "test": _by_name(confirmation.objectives, one.test) or None,
+        "beside": beside if confirmation.beside else None,
         "runs": [_run_json(run) for run in one.runs],
     }
+
+
+def _by_name(metrics: Sequence[Objective], found: Sequence[Estimate]) -> dict[str, Any]:
+    """Estimates by the metrics' names; none where a split was not read."""
+    pairs = zip(metrics, found, strict=False)
+    return {metric.name: {**_ends(new), **_points(new)} for metric, new in pairs}
 
 
 def _on_dev(one: ConfirmedTrial, axis: int, **points: Any) -> dict[str, Any]:

@@ -36,6 +36,8 @@ def confirmation_page(confirmation: Confirmation, *, wide: bool) -> TextPage:
     made += [_search(confirmation, group) for group in groups]
     if confirmation.test_texts:
         made += [_test(confirmation, group, wide) for group in groups]
+    if confirmation.beside:
+        made += _beside(confirmation, wide)
     title = (
         f"Confirmation of {confirmation.study} ({confirmation.dataset}): "
         f"{plural(len(confirmation.trials), 'trial')}, "
@@ -104,6 +106,29 @@ def _test(confirmation: Confirmation, group: Sequence[int], wide: bool) -> TextT
         (">trial", "setting", *_headers(confirmation, group)),
         rows,
     )
+
+
+def _beside(confirmation: Confirmation, wide: bool) -> Iterator[TextTable]:
+    """The metrics beside the objectives: on dev and test for files, else on the last one read."""
+    metrics = confirmation.beside
+    size = len(metrics) if wide else _NARROW_OBJECTIVES
+    read = ["dev", "test"] if confirmation.test_texts else ["dev"]
+    for split in read if wide else read[-1:]:
+        texts = getattr(confirmation, f"{split}_texts")
+        found = [(one, getattr(one, f"{split}_beside")) for one in confirmation.trials]
+        for start in range(0, len(metrics), size):
+            group = range(start, min(start + size, len(metrics)))
+            rows = [
+                (*_name(one), *(_cell(metrics[place], estimates[place], wide) for place in group))
+                for one, estimates in found
+                if estimates
+            ]
+            yield TextTable(
+                f"Beside the objectives, on {split}, {texts:,} texts: mean {_shown(wide)}; these "
+                "choose nothing",
+                (">trial", "setting", *(f">{metrics[place].label}" for place in group)),
+                rows,
+            )
 
 
 def _stayed(confirmation: Confirmation) -> str:

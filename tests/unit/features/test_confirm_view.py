@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from rich.console import Console
-from synthetic_confirmation import draw, drawn_runs, run, searched
+from synthetic_confirmation import draw, drawn_runs, run, searched, with_contrast
 
 from safr_study.features.confirm.view import confirmation_page
 from safr_study.records.run import ReadingOfTest, RunResult
@@ -118,6 +118,20 @@ def test_a_cell_is_mean_and_half_or_the_ends() -> None:
         confirmation_page(result, wide=True).title
         == "Confirmation of s1 (planted): 4 trials, 2 new seeds (1, 2)"
     )
+
+
+def test_metrics_beside_the_objectives_have_tables_of_their_own() -> None:
+    drawn = drawn_runs(RATES, (1, 2))
+    runs = {key: with_contrast(one, 20.0 + key[1], 9.0) for key, one in drawn.items()}
+    result = confirmation(searched(FOUND, BASELINES), runs, (1, 2))
+    *_, short = tables_of(result, wide=False)
+    *_, dev, test = tables_of(result, wide=True)
+    assert "Beside the objectives, on test" in short.title
+    assert short.columns[2:] == (">contrast(30)",)
+    assert short.rows[0][2].startswith("9.00 ±")
+    assert "on dev" in dev.title
+    assert dev.rows[0][2].startswith("21.50 [")
+    assert test.rows[0][2].startswith("9.00 [")
 
 
 def test_without_a_reading_there_is_no_test_table() -> None:

@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 from plain_scores import deletion_at
 from scipy import stats
-from synthetic_confirmation import Right, draw, drawn_runs, measured, run, searched
+from synthetic_confirmation import (
+    Right,
+    draw,
+    drawn_runs,
+    measured,
+    run,
+    searched,
+    with_contrast,
+)
 
 from safr_study.features.confirm.output import confirmation_json, runs_table, trials_table
 from safr_study.records.run import Answers, Measured, ReadingOfTest, RunResult
@@ -255,6 +263,29 @@ def test_an_objective_that_is_undefined_on_test_is_no_number() -> None:
     (first, *_) = confirmation(searched(FOUND, BASELINES), runs, (1, 2)).trials
     assert first.test[0].mean == 70.0
     assert (first.test[1].mean, first.test[1].interval) == (None, None)
+
+
+def test_metrics_beside_the_objectives_are_those_that_were_measured() -> None:
+    assert found().beside == ()
+    runs = drawn_runs(RATES, (1, 2))
+    for seed, dev, test in ((1, 10.0, 7.0), (2, 14.0, 4.0)):
+        runs[2, seed] = with_contrast(runs[2, seed], dev, test)
+    # One run of two is no mean, as where an earlier version measured the other.
+    runs[3, 1] = with_contrast(runs[3, 1], 1.0, 2.0)
+    result = confirmation(searched(FOUND, BASELINES), runs, (1, 2))
+    assert [metric.name for metric in result.beside] == ["contrast@30"]
+    first, _, half, *_ = result.trials
+    low, high = stats.t.interval(0.95, 1, 12.0, stats.sem([10.0, 14.0]))
+    (on_dev,), (on_test,) = first.dev_beside, first.test_beside
+    assert on_dev.interval is not None
+    assert (on_dev.mean, on_test.mean) == (12.0, 5.5)
+    assert on_dev.interval.ends == pytest.approx((low, high))
+    assert [one.mean for one in (*half.dev_beside, *half.test_beside)] == [None, None]
+    table, document = trials_table(result), confirmation_json(result)
+    assert table["contrast_30_mean"].tolist()[0] == 12.0
+    assert table["test_contrast_30_high"].tolist()[0] == on_test.interval.high  # type: ignore[union-attr]
+    assert document["trials"][0]["beside"]["test"]["contrast@30"]["points"] == [7.0, 4.0]
+    assert confirmation_json(found())["trials"][0]["beside"] is None
 
 
 def test_fewer_seeds_than_are_there_are_the_first_of_them() -> None:
