@@ -4,7 +4,7 @@
 
     study = ss.search("sst2", study="s1", trials=12, epochs=8)
     study.pareto()
-    model = ss.load("models:/safr-sst2@knee")
+    model = study.model()
     model.explain("a gripping , funny film")
 
 `safr_study.api` has all of it; it is imported at the first use, as torch, Ray and MLflow are slow.

@@ -141,11 +141,18 @@ def ranked_study(
     fronts: list[list[TrialRecord]],
     *,
     knee: int | None = None,
+    compromise: int | None = None,
     unranked: tuple[TrialRecord, ...] = (),
 ) -> StudyResult:
-    """A study whose fronts are given; ``knee`` is a trial's number."""
+    """A study whose fronts are given; ``knee`` and ``compromise`` are trials' numbers."""
     ranked = [
-        RankedTrial(member, front, float("inf"), knee=member.number == knee)
+        RankedTrial(
+            member,
+            front,
+            float("inf"),
+            knee=member.number == knee,
+            compromise=member.number == compromise,
+        )
         for front, members in enumerate(fronts)
         for member in members
     ]

@@ -4,7 +4,7 @@
 
     study = ss.search("sst2", study="s1", trials=12, epochs=8)
     study.pareto()                       # a DataFrame; in a notebook a study shows its front
-    model = study.model("knee")          # or ss.load("models:/safr-sst2@knee")
+    model = study.model()                # its knee or compromise; or ss.load("safr-sst2")
     model.explain("a gripping , funny film").words
 
 The same use cases as the command line, and nothing more: what is begun here resumes there,

@@ -14,11 +14,13 @@ from safr_study.features.models import registered_models
 from safr_study.features.study_base.results import load_result, write_result
 from safr_study.features.study_base.stores import Stores
 from safr_study.figures.front import front_figure
-from safr_study.records import StudyResult
+from safr_study.records import RegisteredModel, StudyResult
+from safr_study.records.study import ROLES
 from safr_study.records.study import Role as Role
 from safr_study.render.front_page import front_html, study_html
 from safr_study.render.history import history_table, hypervolume_history
 from safr_study.render.result_tables import result_notes, result_table
+from safr_study.render.verdict import verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +82,21 @@ class Study:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The lines under a ranking: hypervolume, what stopping cost, which failed, what is odd."""
-        return tuple(result_notes(self.result))
+        """That nothing beats the baselines, where it is so; then the lines under a ranking.
+
+        Those are: a front without a knee, hypervolume, what stopping cost, which failed, what is
+        odd.
+        """
+        return (*filter(None, [verdict(self.result)]), *result_notes(self.result))
 
     def pareto(self) -> pd.DataFrame:
         """All ranked trials, best first.
 
         Columns: ``front`` (0 = no other beats it), ``trial``, ``label``, one per parameter, one per
-        objective (dev, percentage points), ``saturated``, ``knee``, ``baseline``, ``epochs``,
-        ``seconds``, ``run_id`` and ``crowding``. Where trials have several seeds, each objective is
-        followed by ``_half_width``, that of its 95 % interval.
+        objective (dev, percentage points), ``saturated``, ``knee``, ``compromise`` (of a front
+        without a knee), ``baseline``, ``epochs``, ``seconds``, ``run_id`` and ``crowding``. Where
+        trials have several seeds, each objective is followed by ``_half_width``, that of its 95 %
+        interval.
         """
         return result_table(self.result)
 
@@ -120,18 +127,31 @@ class Study:
         """
         return write_result(self.result, Path(folder))
 
-    def model(self, role: Role = "knee") -> Model:
+    def model(self, role: Role | None = None) -> Model:
         """The model of this study that has a role; after `confirm`, the confirmed one.
 
+        Args:
+            role: ``None``: the knee, or the compromise of a front that has no knee.
+
         Raises:
-            BadInput: none has it: no trial is complete, or those that are are saturated.
+            BadInput: none has it: no trial is complete, or those that are beat no baseline, or are
+                saturated; or the knee is asked for, and the front has none.
         """
+        wanted: tuple[Role, ...] = ("knee", "compromise") if role is None else (role,)
+        held: dict[Role, RegisteredModel] = {}
         for version in registered_models(self.stores):
-            if version.tags.get("study") != self.name:
-                continue
-            if any(alias == role or alias.endswith(f"-{role}") for alias in version.aliases):
-                return opened(f"models:/{version.name}/{version.version}", self.stores)
-        raise BadInput("role", f"study {self.name!r} has no {role} in the registry")
+            if version.tags.get("study") == self.name:
+                for alias in version.aliases:
+                    roles = (r for r in ROLES if alias == r or alias.endswith(f"-{r}"))
+                    held |= {r: version for r in roles if r not in held}
+        for one in wanted:
+            if one in held:
+                return opened(f"models:/{held[one].name}/{held[one].version}", self.stores)
+        offer = f"; it has {', '.join(one for one in ROLES if one in held)}" if held else ""
+        raise BadInput(
+            "role",
+            f"study {self.name!r} has no {' or '.join(wanted)} in the registry{offer}",
+        )
 
     def refresh(self) -> Study:
         """The study as its ledger has it now."""
@@ -139,4 +159,4 @@ class Study:
 
     def _repr_html_(self) -> str:
         front = front_html(self.result, self.front.svg) if self.result.ranked else None
-        return study_html(self.result, front, self.warnings)
+        return study_html(self.result, front, tuple(result_notes(self.result)))

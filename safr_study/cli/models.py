@@ -42,7 +42,7 @@ def promote(
     tracking_uri: options.Tracking = None,
     storage: options.Storage = None,
 ) -> None:
-    """Register a study's front and move knee, best-accuracy and best-srs to it.
+    """Register a study's front and move knee or compromise, best-accuracy and best-srs to it.
 
     Example:
 

@@ -74,6 +74,8 @@ def show_page(page: TextPage) -> None:
     """A page among the results: its title, its tables, and what has to be said with them."""
     console = out()
     console.print(page.title)
+    if page.lead:
+        console.print(page.lead)
     console.print()
     show(*page.tables)
     for note in page.notes:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
 from safr_study.records import EpochReport, TrialRecord, TrialState
+from safr_study.records.study import binding
 from safr_study.records.warnings import study_warnings, trial_warnings
 from safr_study.render.text_table import TextTable
 from safr_study.text import about, duration, plural, size
@@ -223,6 +224,7 @@ class StudyProgress:
         self._ended = 0
         self._began = time.monotonic()
         self._times = TrialTimes(plan.spec)
+        self._constraints = plan.spec.space.constraints
         for trial in trials:
             self._take_in(trial)
 
@@ -286,7 +288,7 @@ class StudyProgress:
             self.warnings = list(study_warnings(self._warned))
         if trial.values is None:
             return
-        if not trial.feasible:
+        if any(miss > 0 for miss in binding(trial, self._constraints, trial.violations)):
             # Nobody is to take it for the best: the ranking leaves it out.
             self._infeasible += 1
             return
@@ -356,5 +358,6 @@ def _outcome(trial: TrialRecord, study: StudyProgress) -> str:
         return f"{trial.state.value}: {trial.failure}"
     pairs = zip(study.plan.spec.objectives, trial.values, strict=True)
     saturated = " (saturated)" if trial.saturated else ""
-    missed = "" if trial.feasible else " (misses a constraint: not ranked)"
+    misses = binding(trial, study.plan.spec.space.constraints, trial.violations)
+    missed = " (misses a constraint: not ranked)" if any(by > 0 for by in misses) else ""
     return ", ".join(f"{o.label} {value:.2f}" for o, value in pairs) + saturated + missed

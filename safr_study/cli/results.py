@@ -32,7 +32,7 @@ def pareto(
     home: options.Home = None,
     storage: options.Storage = None,
 ) -> None:
-    """Rank all trials of a study: fronts, knee, hypervolume.
+    """Rank all trials of a study: fronts, knee or compromise, hypervolume.
 
     Examples:
 
@@ -57,7 +57,10 @@ def pareto(
 
 def _show(result: StudyResult, rows: int) -> None:
     from safr_study.render.result_tables import ranking_table, result_notes
+    from safr_study.render.verdict import verdict
 
+    if (found := verdict(result)) is not None:
+        output.say(found)
     if result.ranked:
         output.show(ranking_table(result, rows=rows))
     else:

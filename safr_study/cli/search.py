@@ -265,12 +265,15 @@ def _show(outcome: SearchOutcome, stores: Stores, *, home: Path | None, as_json:
         result_json,
         result_notes,
     )
+    from safr_study.render.verdict import verdict
 
     result, models = outcome.result, outcome.models
     if as_json:
         more = {name: getattr(outcome, name) for name in ("models", "untracked", "budget")}
         output.print_json({**result_json(result), **more})
         return
+    if (found := verdict(result)) is not None:
+        output.say(found)
     output.show(ranking_table(result))
     output.say(*result_notes(result))
     if outcome.budget is not None:
@@ -278,7 +281,11 @@ def _show(outcome: SearchOutcome, stores: Stores, *, home: Path | None, as_json:
     if models:
         output.out().print()
         output.show(models_table(models))
-    if models and not {alias for model in models for alias in model.aliases} & set(ROLES):
+    if (
+        models
+        and result.unbeaten is None
+        and not {alias for model in models for alias in model.aliases} & set(ROLES)
+    ):
         output.say(
             f"The plain aliases {', '.join(ROLES)} belong to the first study of this data; "
             f"safr-study promote {result.name} moves them here."

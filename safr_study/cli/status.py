@@ -183,6 +183,7 @@ def _page(status: StudyStatus) -> RenderableType:
     from rich.text import Text
 
     from safr_study.render.terminal import TerminalTable
+    from safr_study.render.verdict import verdict
 
     result = status.result
     now = "ending, as asked" if status.ending else "running"
@@ -190,6 +191,9 @@ def _page(status: StudyStatus) -> RenderableType:
     parts: list[RenderableType] = [
         Text(f"Study {result.name} on {result.dataset}: {now}\n{_counts(status)}.")
     ]
+    # While it runs, what it has not found it may still find.
+    if status.driver is None and (found := verdict(result)) is not None:
+        parts.insert(0, Text(found))
     if status.begun:
         rows = [
             (
@@ -269,7 +273,7 @@ def _as_json(status: StudyStatus) -> dict[str, Any]:
 
     document = result_json(status.result)
     front = [
-        {key: trial[key] for key in ("trial", "label", "values", "knee", "saturated")}
+        {key: trial[key] for key in ("trial", "label", "values", "knee", "compromise", "saturated")}
         for trial in document["trials"]
         if trial["on_front"]
     ]
@@ -283,7 +287,7 @@ def _as_json(status: StudyStatus) -> dict[str, Any]:
         }
         for trial in status.begun
     ]
-    of_result = ("study", "dataset", "objectives", "reference_point", "hypervolume")
+    of_result = ("study", "dataset", "objectives", "reference_point", "hypervolume", "verdict")
     now = ("running", "driver", "ending", "planned", "complete", "stopped", "failed")
     left = ("waiting", "seconds_since_begin", "seconds_left")
     return {

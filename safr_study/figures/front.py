@@ -49,6 +49,8 @@ _LEGEND_WIDTH, _TITLE_HEIGHT = 2.6, 0.9
 CHART_WIDTH, CHART_HEIGHT = 6.6, 4.2
 """Inches; the chart is that of an HTML page."""
 _BASELINE_MARKERS = (("s", BLACK), ("D", GREEN), ("^", PURPLE), ("v", ORANGE), ("p", SKY))
+_CHOICE_MARKERS = {"knee": ("*", 16), "compromise": ("X", 11)}
+"""Marker and size in points."""
 _MOST_NUMBERS = 4
 """Trial numbers named at one point."""
 
@@ -100,9 +102,11 @@ class Panel:
         saturated = [self._point(ranked) for ranked in self.result.ranked if ranked.trial.saturated]
         cross_saturated(self.axes, saturated, self.gid("saturated"))
         for ranked in self.result.ranked:
-            if ranked.knee:
+            if (choice := ranked.choice) is not None:
                 look = {"markeredgewidth": 0.8, "zorder": 5}
-                self.mark(ranked.objectives, "*", 16, VERMILLION, WHITE, "knee", "knee", **look)
+                marker, size = _CHOICE_MARKERS[choice]
+                at = ranked.objectives
+                self.mark(at, marker, size, VERMILLION, WHITE, choice, choice, **look)
 
     def place(self, values: Sequence[float]) -> Point:
         """Where a vector of objectives lies in this panel."""
@@ -172,7 +176,7 @@ class Panel:
         self.lines.extend(draw_intervals(self.axes, self.place(at), here, gids, **look))
 
     def add_labels(self) -> None:
-        """Name the knee, the baselines and the numbers of the front, as room allows.
+        """Name the knee or compromise, the baselines and the numbers of the front, as room allows.
 
         The layout and the limits must be final.
         """
@@ -201,21 +205,21 @@ class Panel:
 
     def _label(self, point: Point, here: Sequence[RankedTrial]) -> Label | None:
         """One label for all the trials at a point; ``None`` where there is nothing to name."""
-        knee = next((ranked for ranked in here if ranked.knee), None)
+        chosen = next((ranked for ranked in here if ranked.choice is not None), None)
         baselines = [ranked.trial.baseline for ranked in here if ranked.trial.baseline]
         numbers = _numbers(here)
         lines = [numbers, *baselines] if numbers else baselines
-        if knee is not None:
-            setting = [] if knee.trial.baseline else [knee.trial.label]
-            lines = [f"knee {numbers}", *setting, *baselines]
+        if chosen is not None:
+            setting = [] if chosen.trial.baseline else [chosen.trial.label]
+            lines = [f"{chosen.choice} {numbers}", *setting, *baselines]
         if not lines:
             return None
         return Label(
             *point,
             text="\n".join(lines),
             gid=self.gid(f"label-{here[0].trial.number}"),
-            colour=VERMILLION if knee else DARK_GREY if baselines else BLUE,
-            importance=0 if knee else 1 if baselines else OPTIONAL,
+            colour=VERMILLION if chosen else DARK_GREY if baselines else BLUE,
+            importance=0 if chosen else 1 if baselines else OPTIONAL,
         )
 
     def _point(self, ranked: RankedTrial) -> Point:
@@ -226,10 +230,10 @@ def front_figure(result: StudyResult, path: Path) -> None:
     """Draw the complete trials of a study over their objectives, one panel for each pair.
 
     With two objectives the front is a step line: what lies below it is dominated. With more, the
-    panels show the trials of the front (over all objectives) as filled points, without a line.
-    The artists have ids in an SVG: ``front``, ``knee``, ``baseline-NAME``, ``trial-NUMBER``,
-    ``label-NUMBER``, ``saturated``, ``caption``; where there are several panels, all but the last
-    are followed by ``-X-Y``, the keys of the panel's objectives.
+    panels show the trials of the front (over all objectives) as filled points, without a line. The
+    artists have ids in an SVG: ``front``, ``knee`` or ``compromise``, ``baseline-NAME``,
+    ``trial-NUMBER``, ``label-NUMBER``, ``saturated``, ``caption``; where there are several panels,
+    all but the last are followed by ``-X-Y``, the keys of the panel's objectives.
 
     Args:
         result: at least two objectives; no complete trial gives an empty page that says so.

@@ -42,6 +42,7 @@ _WIDE = 10.0
 """A positive parameter that spans more than this factor is drawn by its logarithm."""
 _LOOKS = {
     "knee": (VERMILLION, "-", 2.2, 1.0),
+    "compromise": (VERMILLION, (0, (6, 2)), 2.2, 1.0),
     "on the front": (BLUE, "-", 1.6, 0.9),
     "baseline": (BLACK, (0, (5, 3)), 1.4, 0.9),
     "dominated": (GREY, "-", 0.9, 0.5),
@@ -160,8 +161,8 @@ def _draw_importance(axes: Axes, importance: Sequence[Importance]) -> None:
 
 
 def _kind(ranked: RankedTrial) -> str:
-    if ranked.knee:
-        return "knee"
+    if ranked.choice is not None:
+        return ranked.choice
     if ranked.on_front:
         return "on the front"
     return "dominated" if ranked.trial.baseline is None else "baseline"

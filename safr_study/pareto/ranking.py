@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from safr_study.pareto.fronts import crowding_distances, front_numbers, hypervolume
-from safr_study.pareto.knee import knee_index
+from safr_study.pareto.knee import compromise_index, knee_index
 from safr_study.records import RankedTrial, StudyResult, TrialRecord, TrialState
 from safr_study.settings import Objective
 
@@ -24,7 +24,8 @@ def rank_trials(
 
     Returns:
         By front, then by the objectives in their order, best first, then by number. One member
-        of the first front is the knee, unless all of them are saturated.
+        of the first front is the knee; where there is none, one is the compromise, and a baseline
+        only where no other may be. Neither is saturated, or no better than the majority class.
 
     Raises:
         ValueError: the trials have different numbers of objectives.
@@ -38,9 +39,12 @@ def rank_trials(
     fronts = front_numbers(points)
     crowding = crowding_distances(points, fronts)
     best = np.flatnonzero(fronts == 0)
-    sound = [not complete[row].saturated for row in best]
-    chosen = knee_index(points[best], sound)
-    knee = None if chosen is None else int(best[chosen])
+    members = [complete[row] for row in best]
+    sound = [not trial.saturated and trial.beats_majority for trial in members]
+    searched = [trial.baseline is None for trial in members]
+    knee = knee_index(points[best], sound)
+    between = compromise_index(points[best], sound, searched) if knee is None else None
+    at_knee, at_compromise = (None if at is None else int(best[at]) for at in (knee, between))
     numbers = [trial.number for trial in complete]
     order = np.lexsort((numbers, *-points.T[::-1], fronts))
     return tuple(
@@ -48,7 +52,8 @@ def rank_trials(
             trial=complete[row],
             front=int(fronts[row]),
             crowding=float(crowding[row]),
-            knee=row == knee,
+            knee=row == at_knee,
+            compromise=row == at_compromise,
         )
         for row in order.tolist()
     )

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, Protocol, get_args
 
 from safr_study.records.run import CheckpointRef, EpochReport, Replicate
 from safr_study.records.scores import Scores
-from safr_study.settings import Value
+from safr_study.settings import Constraint, Value
 
-Role = Literal["knee", "best-accuracy", "best-srs"]
+Role = Literal["knee", "compromise", "best-accuracy", "best-srs"]
 """A front member's role, which is the end of its alias in the registry."""
 ROLES: tuple[Role, ...] = get_args(Role)
 """All roles, the most useful first."""
@@ -88,6 +88,12 @@ class TrialRecord:
         return self.scores is not None and self.scores.saturated
 
     @property
+    def beats_majority(self) -> bool:
+        """Whether it is more accurate than always naming the largest class; true if unmeasured."""
+        majority = None if self.scores is None else self.scores.value("majority_accuracy")
+        return self.scores is None or majority is None or self.scores.accuracy > majority
+
+    @property
     def counts(self) -> bool:
         """Whether it is one of those that its study was asked for: complete, or stopped early."""
         return self.state in {TrialState.COMPLETE, TrialState.PRUNED}
@@ -115,6 +121,25 @@ class TrialRecord:
         return " ".join(parts) or "defaults"
 
 
+def binding(
+    trial: TrialRecord, constraints: Sequence[Constraint], violations: Sequence[float]
+) -> tuple[float, ...]:
+    """A trial's violations, without those of constraints that do not apply to it.
+
+    A baseline without VMASK keeps a constraint on the gates, which it does not have. A trial that
+    was searched is held to it, as it could have had them.
+
+    Args:
+        trial: whose they are.
+        constraints: of the space.
+        violations: in their order, as measured; none before they are.
+    """
+    if trial.baseline is None or trial.parameters.get("vmask") is not False:
+        return tuple(violations)
+    of_gates = {at for at, one in enumerate(constraints) if one.objective.needs_vmask}
+    return tuple(min(0.0, by) if at in of_gates else by for at, by in enumerate(violations))
+
+
 @dataclass(frozen=True, slots=True)
 class RankedTrial:
     """A complete trial with its place among the others."""
@@ -125,12 +150,19 @@ class RankedTrial:
     crowding: float
     """Crowding distance inside its front; infinite at the ends."""
     knee: bool = False
-    """The front's best compromise; never a saturated trial."""
+    """Whether it lies farthest beyond the line through the front's ends; never a saturated one."""
+    compromise: bool = False
+    """Whether its worst scaled objective is the best of a front without a knee."""
 
     @property
     def on_front(self) -> bool:
         """Whether no other trial dominates it."""
         return self.front == 0
+
+    @property
+    def choice(self) -> Literal["knee", "compromise"] | None:
+        """What the front offers it as; ``None``: as one member of many."""
+        return "knee" if self.knee else "compromise" if self.compromise else None
 
     @property
     def objectives(self) -> tuple[float, ...]:
@@ -170,8 +202,37 @@ class StudyResult:
 
     @property
     def knee(self) -> RankedTrial | None:
-        """The front's best compromise; ``None``: there is none."""
+        """The member farthest beyond the line through the front's ends; ``None``: there is none."""
         return next((ranked for ranked in self.ranked if ranked.knee), None)
+
+    @property
+    def compromise(self) -> RankedTrial | None:
+        """The member whose worst scaled objective is best, where there is no knee."""
+        return next((ranked for ranked in self.ranked if ranked.compromise), None)
+
+    @property
+    def choice(self) -> RankedTrial | None:
+        """The knee, or else the compromise; ``None``: the front has neither."""
+        return next((ranked for ranked in self.ranked if ranked.choice is not None), None)
+
+    @property
+    def unbeaten(self) -> Literal["majority", "baselines"] | None:
+        """What no ranked trial beats; ``None``: a searched one beats both, or none is ranked.
+
+        ``majority``: none is more accurate than always naming the largest class. ``baselines``:
+        every member of the front is a baseline, equal to one, saturated, or no better than that
+        class.
+        """
+        if self.ranked and not any(ranked.trial.beats_majority for ranked in self.ranked):
+            return "majority"
+        known = {ranked.objectives for ranked in self.ranked if ranked.trial.baseline is not None}
+        won = (
+            ranked.objectives not in known
+            and ranked.trial.beats_majority
+            and not ranked.trial.saturated
+            for ranked in self.front
+        )
+        return "baselines" if known and not any(won) else None
 
     @property
     def trials(self) -> tuple[TrialRecord, ...]:

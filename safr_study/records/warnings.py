@@ -149,8 +149,8 @@ _SENTENCES: dict[_Kind, str] = {
     ),
     "saturated": (
         "Saturated{who}: on the deleted texts {seen} of the predictions are one class, so that SRS "
-        "shows a collapsed prediction, not a good ranking; such a trial is never the knee, choose "
-        "another."
+        "shows a collapsed prediction, not a good ranking; such a trial is never the knee or the "
+        "compromise, choose another."
     ),
 }
 

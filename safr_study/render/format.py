@@ -95,9 +95,9 @@ def objective_columns(objectives: Iterable[Objective]) -> list[str]:
 
 
 def trial_badges(ranked: RankedTrial) -> str:
-    """Special properties of a trial: ``knee``, ``baseline``, ``saturated``."""
+    """Special properties of a trial: ``knee`` or ``compromise``, ``baseline``, ``saturated``."""
     said = (
-        ("knee", ranked.knee),
+        (ranked.choice or "", ranked.choice is not None),
         ("baseline", ranked.trial.baseline is not None),
         ("saturated", ranked.trial.saturated),
     )

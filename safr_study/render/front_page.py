@@ -15,6 +15,7 @@ from safr_study.render.format import half_widths, trial_sentence, value_text
 from safr_study.render.html import document, rendered
 from safr_study.render.inline_svg import Mark, inline_chart, legend
 from safr_study.render.result_tables import result_json, result_table
+from safr_study.render.verdict import choice_note, verdict
 from safr_study.settings import Objective
 from safr_study.uncertainty.confirmation import Confirmation, ConfirmedTrial
 
@@ -22,7 +23,7 @@ DATA = "study-data"
 """Id of the element that holds a page's numbers as JSON."""
 STYLES = ("base.css", "study.css")
 SCRIPTS = ("sort.js", "study.js")
-FRONT_COLUMNS = ("trial", "label", "saturated", "knee", "baseline")
+FRONT_COLUMNS = ("trial", "label", "saturated", "knee", "compromise", "baseline")
 """Columns of each member of the front, besides the objectives."""
 
 Objectives = tuple[Objective, ...]
@@ -41,6 +42,7 @@ def front_page(result: StudyResult) -> str:
         scripts=SCRIPTS,
         data={DATA: result_json(result)},
         result=result,
+        found=[said for said in (verdict(result), choice_note(result)) if said],
         objectives=[Objective(name=name) for name in result.objectives],
         charts=charts,
         meaning=meaning,
@@ -72,7 +74,7 @@ def front_chart(result: StudyResult, confirmation: Confirmation | None) -> tuple
 
     marks = {
         f"trial-{ranked.trial.number}": Mark(
-            trial_sentence(ranked, objectives), ranked.trial.number, "knee" if ranked.knee else ""
+            trial_sentence(ranked, objectives), ranked.trial.number, ranked.choice or ""
         )
         for ranked in result.ranked
     }
@@ -85,7 +87,7 @@ def front_chart(result: StudyResult, confirmation: Confirmation | None) -> tuple
         number = ranked.trial.number
         marks |= {f"whisker-{number}-{axis}": Mark(trial=number) for axis in "xy"}
         # Where there is room for few names, the others keep theirs.
-        if not (ranked.knee or ranked.trial.baseline):
+        if not (ranked.choice or ranked.trial.baseline):
             marks[f"label-{number}"] = Mark(kind="minor")
     charts = front_charts(result, room=mean_corners(confirmed), add=add)
     label = f"The front of {len(result.ranked)} trials; the table has its numbers"
@@ -128,9 +130,15 @@ def study_html(result: StudyResult, front: Markup | None, lines: tuple[str, ...]
     Args:
         result: the study.
         front: from `front_html`; ``None`` where no trial is ranked.
-        lines: sentences under it.
+        lines: sentences under it; above it is its verdict.
     """
-    return rendered("render/assets/study_cell.html", result=result, front=front, lines=lines)
+    return rendered(
+        "render/assets/study_cell.html",
+        result=result,
+        verdict=verdict(result),
+        front=front,
+        lines=lines,
+    )
 
 
 def _confirmed_sentence(one: ConfirmedTrial, objectives: Objectives) -> str:

@@ -11,6 +11,7 @@ from safr_study.pareto import rank_as_in
 from safr_study.records import StudyResult, TrialRecord, TrialState
 from safr_study.records.study import HistoryPoint
 from safr_study.records.warnings import study_warnings, trial_warnings
+from safr_study.render.verdict import verdict
 from safr_study.settings import Objective
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ def _lines(result: StudyResult, command: str, began: float | None) -> Iterator[s
         yield from (f"{'':20} {said}" for said in trial_warnings(trial))
     for trial in trials.values():
         yield f"{_UNKNOWN} trial {trial.number} ({trial.label}) is {trial.state}"
+    if (found := verdict(result)) is not None:
+        yield found
     yield (
         f"the front has {len(result.front)} of {len(result.ranked)} ranked trials; hypervolume "
         f"{result.hypervolume:.6g}"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from safr_study.checkpoint.manifest import ModelFacts
-from safr_study.records import TrialRecord
+from safr_study.records import StudyResult, TrialRecord
 from safr_study.records.metric_values import MeasuredMetric, measured_metrics
 from safr_study.records.warnings import trial_warnings
 from safr_study.render.format import seed_half_widths
 from safr_study.render.html import rendered
 from safr_study.render.text_table import TextTable, markdown_table
+from safr_study.render.verdict import COMPROMISE, no_knee, verdict
 from safr_study.settings import Objective
 from safr_study.text import Z95
 from safr_study.uncertainty.confirmation import ConfirmedTrial
@@ -30,6 +31,31 @@ class ModelCard:
     objectives: tuple[Objective, ...]
     confirmed: ConfirmedTrial | None = None
     """The trial under new seeds; ``None`` before a confirmation."""
+    result: StudyResult | None = None
+    """The ranked study as the card is written; ``None``: nothing is said of its front."""
+
+    @property
+    def alias(self) -> str:
+        """What a user's example names: an alias of the front, whichever it has."""
+        chosen = None if self.result is None or self.result.unbeaten else self.result.choice
+        return "knee" if chosen is None else str(chosen.choice)
+
+    @property
+    def place(self) -> str:
+        """What the trial is on its front, as a sentence or two; empty where it is one of many."""
+        result = self.result
+        if result is None:
+            return ""
+        said = [one] if (one := verdict(result)) else []
+        chosen = result.choice
+        if chosen is not None and chosen.trial.number == self.trial.number:
+            said.append(
+                "It is the front's knee: of all members it lies farthest beyond the line through "
+                "the front's ends."
+                if chosen.knee
+                else f"It is the front's compromise, {COMPROMISE}, and no knee: {no_knee(result)}."
+            )
+        return " ".join(said)
 
     @property
     def estimates(self) -> list[tuple[str, Objective, Interval]]:

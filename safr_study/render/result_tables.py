@@ -18,6 +18,7 @@ from safr_study.records.warnings import needless_pair, study_warnings, trial_war
 from safr_study.render.format import seed_half_widths, trial_badges
 from safr_study.render.rungs import rung_lines, rung_reports, rung_rows
 from safr_study.render.text_table import TextTable
+from safr_study.render.verdict import choice_note, verdict
 from safr_study.settings import Constraint, Objective
 
 if TYPE_CHECKING:
@@ -33,9 +34,10 @@ def result_table(result: StudyResult) -> pd.DataFrame:
 
     Columns: ``front`` (0 = not dominated), ``trial`` (its number), ``label``, one per parameter
     (empty where the trial has none), one per objective by its `Objective.key` (percentage points),
-    ``saturated``, ``knee``, ``baseline`` (name or empty), ``epochs`` (trained), ``seconds``,
-    ``run_id`` and ``crowding`` (infinite at the ends of a front). Where trials have several seeds,
-    each objective is followed by ``_half_width``, that of its 95 % interval over them.
+    ``saturated``, ``knee``, ``compromise``, ``baseline`` (name or empty), ``epochs`` (trained),
+    ``seconds``, ``run_id`` and ``crowding`` (infinite at the ends of a front). Where trials have
+    several seeds, each objective is followed by ``_half_width``, that of its 95 % interval over
+    them.
     """
     import pandas as pd  # slow to import, and most readers of a study make no table
 
@@ -57,6 +59,7 @@ def result_table(result: StudyResult) -> pd.DataFrame:
     columns |= {
         "saturated": [trial.saturated for trial in trials],
         "knee": [ranked.knee for ranked in result.ranked],
+        "compromise": [ranked.compromise for ranked in result.ranked],
         "baseline": [trial.baseline for trial in trials],
         "epochs": [len(trial.epochs) for trial in trials],
         "seconds": [trial.seconds for trial in trials],
@@ -86,9 +89,13 @@ def infeasible_lines(result: StudyResult) -> list[str]:
 
 
 def result_notes(result: StudyResult) -> list[str]:
-    """Lines under a ranking: hypervolume, trials without a place in it, and warnings."""
+    """Lines under a ranking: a front without a knee, hypervolume, unranked trials, warnings.
+
+    Above it stands the `verdict`, where there is one.
+    """
     reference = ", ".join(f"{value:.2f}" for value in result.reference_point)
-    lines = [f"Hypervolume {result.hypervolume:.1f} against the reference point ({reference})."]
+    lines = [note] if (note := choice_note(result)) else []
+    lines += [f"Hypervolume {result.hypervolume:.1f} against the reference point ({reference})."]
     if result.ranked and result.hypervolume <= 0:
         lines.append(
             "No trial is better in every objective than that point, which a model that always "
@@ -99,7 +106,8 @@ def result_notes(result: StudyResult) -> list[str]:
         lines.append(
             f"These are the search's own numbers. Confirmed with {seeds} new seeds: "
             f"`safr-study confirm {result.name} --seeds {seeds}` shows "
-            "their means, and which trial is the knee by them; the study's aliases go by those."
+            "their means, and which trial is the knee or the compromise by them; the study's "
+            "aliases go by those."
         )
     lines += rung_lines(result)
     lines += infeasible_lines(result)
@@ -163,20 +171,21 @@ def result_json(result: StudyResult) -> dict[str, Any]:
 
     Keys: ``study``, ``dataset``, ``objectives`` (names), ``reference_point`` (by objective),
     ``constraints`` (texts), ``hypervolume``, ``asked``, ``complete`` (how many, ranked or not),
-    ``front`` (trial numbers), ``knee`` (trial number or null), ``confirmed_seeds`` (under which
-    `confirm` retrained the front; all numbers here are the search's own), ``rungs`` (as
-    `rung_rows`), ``trials`` (ranked, best first) and ``unranked``.
+    ``front`` (trial numbers), ``knee`` (trial number; null where the front has none),
+    ``compromise`` (trial number; null where there is a knee), ``unbeaten`` (``baselines`` or
+    ``majority`` where no trial beats them, else null), ``verdict`` (that as a sentence, or null),
+    ``confirmed_seeds`` (under which `confirm` retrained the front; all numbers here are the
+    search's own), ``rungs`` (as `rung_rows`), ``trials`` (ranked, best first) and ``unranked``.
 
     Each of ``trials`` has ``trial`` (number), ``label``, ``state``, ``baseline`` (name or null),
     ``parameters``, ``seed``, ``violations`` (by constraint: above 0 where it is missed), ``values``
     (by objective), ``half_widths`` (of their 95 % intervals over the seeds; null with one seed),
-    ``replicates`` (each seed's values), ``front`` (number), ``on_front``, ``knee``, ``crowding``
-    (null = infinite), ``saturated``, ``warnings`` (sentences), ``scores`` (everything measured),
-    ``epochs`` (trained), ``seconds``, ``device``, ``checkpoint`` and ``run_id``. Each of
+    ``replicates`` (each seed's values), ``front`` (number), ``on_front``, ``knee``, ``compromise``,
+    ``crowding`` (null = infinite), ``saturated``, ``warnings`` (sentences), ``scores`` (everything
+    measured), ``epochs`` (trained), ``seconds``, ``device``, ``checkpoint`` and ``run_id``. Each of
     ``unranked`` has the first ten (``values`` null unless complete), ``failure`` (a sentence or
     null), ``epochs``, ``seconds``, ``device`` and ``run_id``.
     """
-    knees = [ranked.trial.number for ranked in result.ranked if ranked.knee]
     return {
         "study": result.name,
         **picked(result, "dataset", "objectives"),
@@ -184,7 +193,10 @@ def result_json(result: StudyResult) -> dict[str, Any]:
         **picked(result, "constraints", "hypervolume", "asked"),
         "complete": len(result.ranked) + len(result.infeasible),
         "front": [ranked.trial.number for ranked in result.front],
-        "knee": knees[0] if knees else None,
+        "knee": _number(result.knee),
+        "compromise": _number(result.compromise),
+        "unbeaten": result.unbeaten,
+        "verdict": verdict(result),
         "confirmed_seeds": list(result.confirmed_seeds),
         "rungs": rung_rows(rung_reports(result)),
         "trials": [_ranked_json(ranked, result) for ranked in result.ranked],
@@ -199,7 +211,7 @@ def _ranked_json(ranked: RankedTrial, result: StudyResult) -> dict[str, Any]:
     trial = ranked.trial
     return {
         **_trial_json(trial, result),
-        **picked(ranked, "front", "on_front", "knee"),
+        **picked(ranked, "front", "on_front", "knee", "compromise"),
         "crowding": ranked.crowding if math.isfinite(ranked.crowding) else None,
         "saturated": trial.saturated,
         "warnings": list(trial_warnings(trial)),
@@ -223,6 +235,10 @@ def _trial_json(trial: TrialRecord, result: StudyResult) -> dict[str, Any]:
 
 def _run_json(trial: TrialRecord) -> dict[str, Any]:
     return {"epochs": len(trial.epochs), **picked(trial, "seconds", "device", "run_id")}
+
+
+def _number(ranked: RankedTrial | None) -> int | None:
+    return None if ranked is None else ranked.trial.number
 
 
 def _value_texts(ranked: RankedTrial) -> list[str]:

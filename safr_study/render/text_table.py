@@ -66,10 +66,12 @@ class TextPage:
     title: str
     tables: tuple[TextTable, ...]
     notes: tuple[str, ...]
+    lead: str = ""
+    """What comes before the tables, as without it they would be read wrongly."""
 
     def markdown(self) -> str:
         """The page as GitHub reads it: heading, tables, notes as a list."""
-        blocks = [f"# {_plain(self.title)}"]
+        blocks = [f"# {_plain(self.title)}", *([_plain(self.lead)] if self.lead else [])]
         blocks += [f"**{_plain(one.title)}**\n\n{markdown_table(one)}" for one in self.tables]
         if self.notes:
             blocks.append("\n".join(f"- {_plain(note)}" for note in self.notes))
@@ -96,6 +98,8 @@ def latex_escaped(text: str) -> str:
 def _latex_lines(page: TextPage) -> Iterator[str]:
     # In a comment an escape has no meaning, only the line's end has.
     yield f"% {' '.join(page.title.split())}"
+    if page.lead:
+        yield latex_escaped(page.lead)
     for table in page.tables:
         yield r"\begin{table}"
         yield r"\centering"

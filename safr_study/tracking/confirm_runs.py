@@ -126,7 +126,7 @@ def register_confirmed(
             run = one.typical
             assert run is not None
             record = _record(one.trial, run)
-            card = ModelCard(name, found.study, record, found.objectives, one)
+            card = ModelCard(name, found.study, record, found.objectives, one, found.result)
             tags = version_tags(record, found.dataset, study.uid, study.spec)
             tags |= _confirmed_tags(found, one, run)
             number = existing.get((tags["trial"], tags["seed"]))

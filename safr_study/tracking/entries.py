@@ -239,6 +239,7 @@ def rank_tags(ranked: RankedTrial) -> dict[str, str]:
         "pareto_rank": str(ranked.front),
         "on_front": _text(ranked.on_front),
         "knee": _text(ranked.knee),
+        "compromise": _text(ranked.compromise),
     }
 
 

@@ -28,8 +28,8 @@ def find_model(store: Store, spec: str) -> RegisteredModel:
 
     Args:
         store: whose registry is searched.
-        spec: ``NAME@alias``, ``NAME/version`` or ``NAME`` (its knee, else its newest version), with
-            or without ``models:/`` before it.
+        spec: ``NAME@alias``, ``NAME/version`` or ``NAME`` (its knee or compromise, else its newest
+            version), with or without ``models:/`` before it.
 
     Raises:
         BadInput: there is none; the message lists what there is.
@@ -51,7 +51,8 @@ def find_model(store: Store, spec: str) -> RegisteredModel:
     elif match["version"] is not None:
         found = [model for model in versions if model.version == str(int(match["version"]))]
     else:
-        found = [model for model in versions if "knee" in model.aliases] or versions
+        chosen = ("knee" in model.aliases or "compromise" in model.aliases for model in versions)
+        found = [model for model, one in zip(versions, chosen, strict=True) if one] or versions
     if not found:
         aliases = ", ".join(sorted(f"@{alias}" for model in versions for alias in model.aliases))
         numbers = ", ".join(f"/{model.version}" for model in reversed(versions))

@@ -20,6 +20,7 @@ from safr_study.tracking.store import Store, all_pages
 from safr_study.tracking.versions import create_version
 
 MODEL_PREFIX = "safr-"
+_CHOICES: frozenset[Role] = frozenset({"knee", "compromise"})
 CONFIRMED_TAG = "confirmed_seeds"
 """Tag of a version that a confirmation registered: number of seeds behind its means."""
 
@@ -80,7 +81,7 @@ def register_front(
                 absent = "checkpoint" if trial.checkpoint is None else "MLflow run"
                 raise BadInput("trial", f"{number} of {result.name} has no {absent} to register")
             tags = version_tags(trial, result.dataset, uid, spec) | {"front": "0"}
-            card = ModelCard(name, result.name, trial, spec.objectives)
+            card = ModelCard(name, result.name, trial, spec.objectives, result=result)
             numbers[number] = create_version(store, card, run_ids[number], tags)
         _refresh_fronts(store, ours.values(), result)
         holders = _confirmed_holders(before, result.name, uid) or {
@@ -178,11 +179,20 @@ def _refresh_fronts(store: Store, versions: Iterable[RegisteredModel], result: S
 
 
 def role_holders(result: StudyResult) -> dict[Role, TrialRecord]:
-    """Which front member has which role; a saturated one is best in accuracy at most."""
-    front, knee = [ranked.trial for ranked in result.front], result.knee
+    """Which front member has which role; a saturated one is best in accuracy at most.
+
+    Nobody has one where no trial beats the baselines or the majority class, and none that is no
+    better than that class. A front has a knee or a compromise, never both.
+    """
+    if result.unbeaten is not None:
+        return {}
+    front = [ranked.trial for ranked in result.front if ranked.trial.beats_majority]
     sound = [trial for trial in front if not trial.saturated]
+    chosen = result.choice
+    role = None if chosen is None or chosen.trial not in sound else chosen.choice
     candidates: dict[Role, TrialRecord | None] = {
-        "knee": None if knee is None or knee.trial.saturated else knee.trial,
+        "knee": chosen.trial if chosen is not None and role == "knee" else None,
+        "compromise": chosen.trial if chosen is not None and role == "compromise" else None,
         "best-accuracy": _best(front, result, "accuracy"),
         "best-srs": _best(sound, result, "srs"),
     }
@@ -225,7 +235,11 @@ def set_aliases(
     for alias, role in names:
         number = holders.get(role)
         if number is None:
-            if alias in current and current[alias].tags.get("uid") == uid:
+            held = current.get(alias)
+            # A front has one of the two: where the bare one moves here, the other ends, whoever
+            # had it.
+            replaced = role in _CHOICES and bare and not _CHOICES.isdisjoint(holders)
+            if held is not None and (replaced or held.tags.get("uid") == uid):
                 store.client.delete_registered_model_alias(name, alias)
         elif alias not in current or current[alias].version != number:
             store.client.set_registered_model_alias(name, alias, number)

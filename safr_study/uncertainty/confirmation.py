@@ -11,7 +11,8 @@ import numpy as np
 from safr_study.pareto import rank_as_in
 from safr_study.records import RankedTrial, StudyResult, TrialRecord, TrialState
 from safr_study.records.run import Answers, Measured, ReadingOfTest, RunResult
-from safr_study.settings import Objective, beside_objectives
+from safr_study.records.study import binding
+from safr_study.settings import Constraint, Objective, beside_objectives
 from safr_study.uncertainty.bootstrap import Values
 from safr_study.uncertainty.intervals import Interval
 from safr_study.uncertainty.summary import SeedValues, front_chances, summarise
@@ -173,9 +174,14 @@ def confirmation(
         for metric in beside_objectives(objectives)
         if any(_value(run.dev, metric) is not None for run in runs.values())
     )
+    constraints = [Constraint.parse_text(text) for text in searched.constraints]
     wanted, trials = trials_to_confirm(searched), []
     for trial in wanted:
-        trial_runs = [runs[trial.number, seed] for seed in seeds if (trial.number, seed) in runs]
+        trial_runs = [
+            replace(run, violations=binding(trial, constraints, run.violations))
+            for seed in seeds
+            if (run := runs.get((trial.number, seed))) is not None
+        ]
         ended = [run for run in trial_runs if run.failure is None]
         on_dev = [run.dev for run in ended if run.dev is not None]
         on_test = [run.test for run in ended if run.test is not None]

@@ -14,6 +14,7 @@ from safr_study.figures.canvas import Page
 from safr_study.figures.confirmation import confirmation_figure
 from safr_study.records import picked, to_plain
 from safr_study.records.run import Measured, RunResult, run_to_plain
+from safr_study.render.verdict import verdict
 from safr_study.settings import Objective
 from safr_study.uncertainty.confirmation import Confirmation, ConfirmedTrial, Estimate
 
@@ -48,11 +49,11 @@ def trials_table(confirmation: Confirmation) -> pd.DataFrame:
     """One row for each trial.
 
     Columns: ``trial``, ``label``, ``baseline`` (name or empty), ``was_on_front`` (the search's),
-    ``confirmed``, ``on_front`` (of the means), ``front_probability``, ``knee``, ``seeds``
-    (finished), ``failed`` and ``saturated`` (runs); then of each objective by its `Objective.key`:
-    ``KEY_search``, ``KEY_mean``, ``KEY_low``, ``KEY_high``, ``KEY_method``, ``KEY_change`` (mean
-    minus search), and ``test_KEY_mean``, ``test_KEY_low``, ``test_KEY_high``; of each metric
-    beside the objectives ``mean``, ``low`` and ``high`` in the same way.
+    ``confirmed``, ``on_front`` (of the means), ``front_probability``, ``knee``, ``compromise``,
+    ``seeds`` (finished), ``failed`` and ``saturated`` (runs); then of each objective by its
+    `Objective.key`: ``KEY_search``, ``KEY_mean``, ``KEY_low``, ``KEY_high``, ``KEY_method``,
+    ``KEY_change`` (mean minus search), and ``test_KEY_mean``, ``test_KEY_low``, ``test_KEY_high``;
+    of each metric beside the objectives ``mean``, ``low`` and ``high`` in the same way.
     """
     return pd.DataFrame([_row(confirmation, one) for one in confirmation.trials])
 
@@ -81,19 +82,23 @@ def confirmation_json(confirmation: Confirmation) -> dict[str, Any]:
 
     Keys: ``study``, ``dataset``, ``objectives``, ``seeds``, ``dev_texts``, ``test_texts``,
     ``front_before`` and ``front`` (trial numbers), ``stayed`` (how many), ``knee`` (number or
-    null), ``trials``, ``test_readings`` and ``notes`` (sentences). Each of ``trials`` has what
-    `trials_table` has, its objectives as ``dev`` and ``test`` by name with the points of each
+    null), ``compromise`` (number, where there is no knee), ``unbeaten`` and ``verdict`` (as of
+    `result_json`), ``trials``, ``test_readings`` and ``notes`` (sentences). Each of ``trials`` has
+    what `trials_table` has, its objectives as ``dev`` and ``test`` by name with the points of each
     seed (``beside`` has those of the other metrics in the same way), ``parameters`` and ``runs``.
     """
-    knee = confirmation.result.knee
+    result = confirmation.result
+    numbered = {"knee": result.knee, "compromise": result.compromise}
     return {
         **picked(confirmation, "study", "dataset"),
         "objectives": [objective.name for objective in confirmation.objectives],
         **picked(confirmation, "seeds", "dev_texts", "test_texts"),
         "front_before": [one.trial.number for one in confirmation.members],
-        "front": [ranked.trial.number for ranked in confirmation.result.front],
+        "front": [ranked.trial.number for ranked in result.front],
         "stayed": len(confirmation.stayed),
-        "knee": None if knee is None else knee.trial.number,
+        **{role: one and one.trial.number for role, one in numbered.items()},
+        "unbeaten": result.unbeaten,
+        "verdict": verdict(result),
         "trials": [_trial_json(confirmation, one) for one in confirmation.trials],
         "test_readings": to_plain(confirmation.readings),
         "notes": list(confirmation_notes(confirmation)),
@@ -161,6 +166,7 @@ def _facts(one: ConfirmedTrial) -> dict[str, Any]:
         "confirmed": one.ranked is not None,
         **picked(one, "on_front", "front_probability"),
         "knee": one.ranked is not None and one.ranked.knee,
+        "compromise": one.ranked is not None and one.ranked.compromise,
         "seeds": len(one.finished),
         "failed": len(one.failures),
         "saturated": one.saturated,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from safr_study.render.format import value_text
 from safr_study.render.text_table import TextPage, TextTable
+from safr_study.render.verdict import choice_note, verdict
 from safr_study.settings import Objective
 from safr_study.text import plural
 from safr_study.uncertainty.confirmation import Confirmation, ConfirmedTrial, Estimate
@@ -13,9 +14,10 @@ from safr_study.uncertainty.intervals import BOOTSTRAP_SEEDS
 
 _NARROW_OBJECTIVES = 2
 """Objectives that fit next to each other in 80 columns."""
-_KNEE, _SATURATED, _OUT = "*", "!", "x"
+_KNEE, _COMPROMISE, _SATURATED, _OUT = "*", "~", "!", "x"
 _MARKS = {
     _KNEE: "knee of the means",
+    _COMPROMISE: "compromise of the means, which have no knee",
     _SATURATED: "saturated under some seed",
     _OUT: "not confirmed: a run failed or is missing, or a constraint is missed",
 }
@@ -43,12 +45,15 @@ def confirmation_page(confirmation: Confirmation, *, wide: bool) -> TextPage:
         f"{plural(len(confirmation.trials), 'trial')}, "
         f"{plural(len(confirmation.seeds), 'new seed')} ({_listed(confirmation.seeds)})"
     )
-    return TextPage(title, tuple(made), confirmation_notes(confirmation))
+    notes, lead = confirmation_notes(confirmation), verdict(confirmation.result) or ""
+    return TextPage(title, tuple(made), notes, lead)
 
 
 def confirmation_notes(confirmation: Confirmation) -> tuple[str, ...]:
     """What the tables mean, a sentence or two each."""
-    said = [_stayed(confirmation), _selection_bias(confirmation), _method(confirmation)]
+    chosen = choice_note(confirmation.result)
+    said = [_stayed(confirmation), *([chosen] if chosen is not None else [])]
+    said += [_selection_bias(confirmation), _method(confirmation)]
     said += [*_unconfirmed(confirmation), *_saturated(confirmation), *_test_readings(confirmation)]
     if confirmation.more_seeds:
         total = len(confirmation.seeds) + confirmation.more_seeds
@@ -222,7 +227,7 @@ def _saturated(confirmation: Confirmation) -> Iterator[str]:
         )
         yield (
             f"Saturated, so that SRS measures a collapsed prediction: trial {names}. Such a trial "
-            "is neither knee nor best-srs."
+            "is neither knee, compromise nor best-srs."
         )
 
 
@@ -249,7 +254,8 @@ def _test_readings(confirmation: Confirmation) -> Iterator[str]:
 
 
 def _name(one: ConfirmedTrial) -> tuple[str, str]:
-    marks = _KNEE if one.ranked is not None and one.ranked.knee else ""
+    choice = None if one.ranked is None else one.ranked.choice
+    marks = "" if choice is None else _KNEE if choice == "knee" else _COMPROMISE
     marks += _SATURATED if one.saturated else ""
     marks += _OUT if one.ranked is None else ""
     return f"{marks}{one.trial.number}", one.trial.label

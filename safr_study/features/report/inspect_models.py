@@ -56,7 +56,7 @@ class InspectedModel:
 
     trial: int
     role: str
-    """Reason for its choice: ``knee``, ``best-srs``, the name of a baseline."""
+    """Reason for its choice: ``knee``, ``compromise``, ``best-srs``, the name of a baseline."""
     curve: Scores | None = None
     """Scores on dev texts, deleted at the k of the curves; ``None``: not measured."""
     explanations: tuple[Explanation, ...] = ()
@@ -88,20 +88,21 @@ class Examples:
 
 
 def chosen_trials(result: StudyResult) -> dict[int, str]:
-    """The knee, the baselines, and the best of each objective: trial number and role.
+    """The knee or compromise, the baselines, the best of each objective: trial number and role.
 
     The first of equals in the ranking; a saturated trial is never the best.
     """
-    chosen = {} if result.knee is None else {result.knee.trial.number: "knee"}
+    best = result.choice
+    chosen = {} if best is None else {best.trial.number: str(best.choice)}
     for ranked in result.ranked:
         if ranked.trial.baseline is not None:
             chosen.setdefault(ranked.trial.number, ranked.trial.baseline)
     sound = [ranked.trial for ranked in result.front if not ranked.trial.saturated]
     for axis, name in enumerate(result.objectives):
         objective = Objective(name=name)
-        best = max(sound, key=lambda t: objective.sign * (t.values or ())[axis], default=None)
-        if best is not None:
-            chosen.setdefault(best.number, f"best {objective.label}")
+        first = max(sound, key=lambda t: objective.sign * (t.values or ())[axis], default=None)
+        if first is not None:
+            chosen.setdefault(first.number, f"best {objective.label}")
     return dict(list(chosen.items())[:MOST_MODELS])
 
 

@@ -29,6 +29,7 @@ from safr_study.render.front_page import DATA, SCRIPTS, STYLES, front_chart
 from safr_study.render.html import document, number
 from safr_study.render.result_tables import infeasible_lines
 from safr_study.render.rungs import rung_reports
+from safr_study.render.verdict import COMPROMISE, no_knee, verdict
 from safr_study.settings import Objective, at_k, flat_settings
 from safr_study.text import Z95, duration
 
@@ -155,19 +156,23 @@ def lead(report: StudyReport) -> str:
     result = report.result
     if not result.ranked:
         return "No trial is complete yet: there is no front to show."
-    said = [
+    said = [found] if (found := verdict(result)) else []
+    said += [
         f"{len(result.front)} of {len(result.ranked)} ranked trials are on the front: none of the "
         "others is at least as good in everything and better in something."
     ]
-    if (knee := result.knee) is not None:
-        said.append(
-            f"The best compromise, the knee, is {_named(knee.trial)} with {_all(knee, report)}."
+    if (chosen := result.choice) is not None:
+        what = (
+            "Its knee, the member farthest beyond the line through its ends,"
+            if chosen.knee
+            else f"It has no knee, as {no_knee(result)}; its compromise, {COMPROMISE},"
         )
-        said += _against_baselines(knee, report)
+        said.append(f"{what} is {_named(chosen.trial)} with {_all(chosen, report)}.")
+        said += _against_baselines(chosen, report)
     if report.confirmation is not None:
-        found = report.confirmation
+        new = report.confirmation
         said.append(
-            f"Under {len(found.seeds)} new seeds {len(found.stayed)} of {len(found.members)} "
+            f"Under {len(new.seeds)} new seeds {len(new.stayed)} of {len(new.members)} "
             "members stay on the front."
         )
     else:
@@ -183,9 +188,13 @@ def lead(report: StudyReport) -> str:
 def key_facts(report: StudyReport) -> Iterator[tuple[str, str, str]]:
     """Name, value and a word on it."""
     result = report.result
-    if (knee := result.knee) is not None:
-        for objective, value in zip(report.objectives, knee.objectives, strict=True):
-            yield f"{heading(objective)} of the knee", value_text(objective, value), "on dev"
+    if (chosen := result.choice) is not None:
+        for objective, value in zip(report.objectives, chosen.objectives, strict=True):
+            yield (
+                f"{heading(objective)} of the {chosen.choice}",
+                value_text(objective, value),
+                "on dev",
+            )
     reference = ", ".join(f"{value:.4g}" for value in result.reference_point)
     yield "Hypervolume", f"{result.hypervolume:.1f}", f"from ({reference})"
     complete = result.count(TrialState.COMPLETE)
@@ -201,14 +210,14 @@ def key_facts(report: StudyReport) -> Iterator[tuple[str, str, str]]:
     yield "Training", f"{epochs:,} epochs", f"{duration(seconds)} of work"
 
 
-def _against_baselines(knee: RankedTrial, report: StudyReport) -> Iterator[str]:
+def _against_baselines(chosen: RankedTrial, report: StudyReport) -> Iterator[str]:
     for ranked in report.result.ranked:
         name = ranked.trial.baseline
-        if name is None or ranked is knee:
+        if name is None or ranked is chosen:
             continue
         shifts = []
         for objective, mine, theirs in zip(
-            report.objectives, knee.objectives, ranked.objectives, strict=True
+            report.objectives, chosen.objectives, ranked.objectives, strict=True
         ):
             change = mine - theirs
             sign = "+" if change >= 0 else "−"

@@ -17,7 +17,7 @@ from safr_study.ledger.run_store import confirmed_seeds
 from safr_study.ledger.storage import stored_studies
 from safr_study.pareto import rank_study
 from safr_study.records import StudyResult, TrialState
-from safr_study.records.study import HistoryPoint
+from safr_study.records.study import HistoryPoint, binding
 from safr_study.render.history import history_table, hypervolume_history
 from safr_study.render.result_tables import result_table
 
@@ -31,14 +31,19 @@ Content: TypeAlias = "str | pd.DataFrame | Callable[[Path], object]"
 def rank_ledger(ledger: Ledger) -> StudyResult:
     """A ledger's trials, ranked."""
     spec, facts = ledger.spec, ledger.facts
+    constraints = spec.space.constraints
+    trials = (
+        replace(one, violations=binding(one, constraints, one.violations))
+        for one in ledger.trials()
+    )
     ranked = rank_study(
         name=spec.name,
         dataset=facts.slug,
         objectives=tuple(objective.name for objective in spec.objectives),
         reference_point=facts.reference_point,
-        trials=ledger.trials(),
+        trials=tuple(trials),
         asked=spec.trials,
-        constraints=tuple(constraint.text for constraint in spec.space.constraints),
+        constraints=tuple(constraint.text for constraint in constraints),
     )
     return replace(
         ranked,

@@ -75,7 +75,7 @@
     const choose = chosen => members.forEach(mark => {
       mark.setAttribute("tabindex", mark === chosen ? "0" : "-1");
     });
-    choose(members.find(mark => mark.classList.contains("knee")) || members[0]);
+    choose(members.find(mark => mark.matches(".knee, .compromise")) || members[0]);
     group.addEventListener("keydown", event => {
       if (event.key === "Escape") return hide();
       const here = members.indexOf(markOf(event));

@@ -141,7 +141,7 @@ def test_without_a_reading_there_is_no_test_table() -> None:
 
 def test_who_stays_leaves_and_joins_is_said_with_numbers() -> None:
     result = exact()
-    places = {row[0].strip("*!x"): row[-1] for row in tables_of(result, wide=True)[0].rows}
+    places = {row[0].strip("*~!x"): row[-1] for row in tables_of(result, wide=True)[0].rows}
     assert places == {"2": "leaves", "3": "stays", "0": "", "1": "joins"}
     note = said(result, "on the front of the new means")
     assert note.startswith("Of the 2 trials on the search's front 1 stays")

@@ -65,7 +65,9 @@ def drawn(result: StudyResult, path: Path) -> ET.Element:
 
 
 def ids(page: ET.Element) -> list[str]:
-    pattern = re.compile(r"^(front|caption|(knee|saturated)(-.+)?|(baseline|trial|label)-.+)$")
+    pattern = re.compile(
+        r"^(front|caption|(knee|compromise|saturated)(-.+)?|(baseline|trial|label)-.+)$"
+    )
     return [gid for element in page.iter() if pattern.match(gid := element.get("id", ""))]
 
 
@@ -188,11 +190,11 @@ def test_three_objectives_give_a_panel_for_each_pair(tmp_path: Path) -> None:
 def test_four_objectives_leave_no_empty_panel(tmp_path: Path) -> None:
     result = study(realistic(4), "srs_excess@10", "srs@50")
     found = ids(drawn(result, tmp_path / "front.svg"))
-    assert sum(gid.startswith("knee-") for gid in found) == 6
+    assert sum(gid.startswith("compromise-") for gid in found) == 6
 
 
 @pytest.mark.parametrize(
-    ("trials", "front", "knee", "saturated"),
+    ("trials", "front", "compromise", "saturated"),
     [
         pytest.param([], 0, 0, 0, id="no trial"),
         pytest.param([trial(3, (81.0, 5.0))], 1, 1, 0, id="one trial"),
@@ -206,17 +208,18 @@ def test_four_objectives_leave_no_empty_panel(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_degenerate_studies_are_drawn(trials, front, knee, saturated, tmp_path: Path) -> None:
+def test_degenerate_studies_are_drawn(trials, front, compromise, saturated, tmp_path: Path) -> None:
     page = drawn(study(trials), tmp_path / "front.svg")
     found = ids(page)
-    assert [found.count(gid) for gid in ("front", "knee", "saturated")] == [front, knee, saturated]
+    counts = [found.count(gid) for gid in ("front", "knee", "compromise", "saturated")]
+    assert counts == [front, 0, compromise, saturated]
     assert sum(gid.startswith("trial-") for gid in found) == len(trials)
     assert ("no complete trial yet" in texts(page)) is (not trials)
 
 
 def test_identical_trials_share_one_label(tmp_path: Path) -> None:
     page = drawn(study([trial(n, (80.0, 5.0)) for n in range(7)]), tmp_path / "front.svg")
-    assert "knee #0 #1 #2 #3 +3" in texts(page)
+    assert "compromise #0 #1 #2 #3 +3" in texts(page)
 
 
 def test_equal_studies_give_equal_files_and_leave_the_settings_alone(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from safr_study.pareto import crowding_distances, front_numbers, hypervolume, knee_index
+from safr_study.pareto import crowding_distances, front_numbers, hypervolume
 
 # A coarse grid makes equal points and ties in single objectives common.
 GRIDS = st.integers(2, 4).flatmap(
@@ -73,7 +73,6 @@ def test_order_of_the_rows_changes_nothing(points: np.ndarray, random) -> None:
     assert front_numbers(points[order]).tolist() == fronts[order].tolist()
     crowding = crowding_distances(points, fronts)
     np.testing.assert_array_equal(crowding_distances(points[order], fronts[order]), crowding[order])
-    assert points[order][knee_index(points[order])].tolist() == points[knee_index(points)].tolist()
 
 
 def test_crowding_by_hand() -> None:
@@ -126,48 +125,6 @@ def test_hypervolume_by_hand_ignores_points_behind_the_reference() -> None:
     assert hypervolume([[2.0, 1.0], [1.0, 2.0], [9.0, 0.0], [-1.0, 5.0]], [0.0, 0.0]) == 3.0
     assert hypervolume([[9.0, 0.0]], [0.0, 0.0]) == 0.0
     assert hypervolume([], [0.0, 0.0]) == 0.0
-
-
-def test_knee_is_farthest_from_the_line_through_the_extremes() -> None:
-    front = np.array([[90.0, 2.0], [88.0, 9.0], [85.0, 11.0], [70.0, 12.0]])
-    scaled = (front - front.min(0)) / np.ptp(front, axis=0)
-    start, end = scaled[0], scaled[-1]
-    along = (end - start) / np.linalg.norm(end - start)
-    away = [float(np.linalg.norm(p - start - along * np.dot(p - start, along))) for p in scaled]
-    assert knee_index(front) == int(np.argmax(away)) == 2
-
-
-@pytest.mark.parametrize(
-    ("points", "eligible", "knee"),
-    [
-        pytest.param([[1.0, 2.0]], None, 0, id="one member"),
-        pytest.param([[1.0, 2.0], [2.0, 1.0]], None, 1, id="two: the better first objective"),
-        pytest.param([[1.0, 2.0], [1.0, 2.0]], None, 0, id="equal: the first row"),
-        pytest.param([[0.0, 2.0], [1.0, 1.0], [2.0, 0.0]], None, 1, id="straight: the middle"),
-        pytest.param([[0.0, 9.0], [1.0, 1.0], [9.0, 0.0]], None, 2, id="bent away: an extreme"),
-        pytest.param([[0.0, 9.0], [8.0, 8.0], [9.0, 0.0]], [1, 0, 1], 2, id="not eligible"),
-        pytest.param([[1.0, 2.0], [2.0, 1.0]], [0, 0], None, id="nobody is eligible"),
-        pytest.param([[5.0, 0.0], [5.0, 1.0]], None, 1, id="one objective without a range"),
-        pytest.param(
-            [[4.0, 0.0, 0.0], [0.0, 4.0, 0.0], [0.0, 0.0, 4.0], [2.0, 2.0, 2.0]],
-            None,
-            3,
-            id="three objectives",
-        ),
-    ],
-)
-def test_knee_in_small_and_degenerate_fronts(points, eligible, knee) -> None:
-    assert knee_index(points, eligible) == knee
-
-
-def test_an_ineligible_extreme_does_not_set_the_scale() -> None:
-    front = [[90.0, 0.0], [80.0, 9.0], [70.0, 10.0], [60.0, 100.0]]
-    assert knee_index(front, [True, True, True, False]) == 1
-    assert knee_index(front) == 0
-
-
-def test_knee_of_no_points_is_none() -> None:
-    assert knee_index([]) is None
 
 
 def test_a_volume_beyond_the_largest_float_is_infinite_and_not_nan() -> None:

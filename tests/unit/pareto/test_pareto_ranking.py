@@ -6,10 +6,12 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from plain_scores import plain_scores
+from plain_scores import changed, plain_scores
 
 from safr_study.pareto import rank_study, rank_trials
-from safr_study.records import TrialRecord, TrialState
+from safr_study.records import StudyResult, TrialRecord, TrialState
+from safr_study.records.study import binding
+from safr_study.settings import Constraint
 
 
 def trial(
@@ -67,17 +69,87 @@ def test_a_saturated_trial_is_on_the_front_but_never_its_knee() -> None:
     assert [r.trial.number for r in rank_trials([*extremes, trial(1, best)]) if r.knee] == [1]
     ranked = rank_trials([*extremes, trial(1, best, saturated=True)])
     assert [r.trial.number for r in ranked if r.on_front] == [0, 1, 2]
-    assert [r.trial.number for r in ranked if r.knee] == [0]
+    assert [(r.trial.number, r.choice) for r in ranked if r.choice] == [(0, "compromise")]
 
 
-def test_the_knee_is_sought_on_the_front_alone() -> None:
+def test_the_knee_and_the_compromise_are_sought_on_the_front_alone() -> None:
     ranked = rank_trials([trial(0, (80.0, 5.0)), trial(1, (79.0, 4.0)), trial(2, (70.0, 3.0))])
-    assert [r.trial.number for r in ranked if r.knee] == [0]
+    assert [(r.trial.number, r.choice) for r in ranked if r.choice] == [(0, "compromise")]
 
 
-def test_a_study_of_saturated_trials_has_no_knee() -> None:
+def test_a_study_of_saturated_trials_has_neither_knee_nor_compromise() -> None:
     ranked = rank_trials([trial(0, (80.0, 5.0), saturated=True)])
-    assert [(row.front, row.knee) for row in ranked] == [(0, False)]
+    assert [(row.front, row.choice) for row in ranked] == [(0, None)]
+
+
+def test_a_model_below_the_majority_class_is_no_knee_and_sets_no_scale() -> None:
+    front = [trial(0, (90.0, 0.0)), trial(1, (80.0, 9.0)), trial(2, (70.0, 10.0))]
+    useless = trial(3, (45.0, 100.0))
+    ranked = rank_trials([*front, useless])
+    assert [(r.trial.number, r.choice) for r in ranked if r.choice] == [(2, "compromise")]
+    scores = changed(plain_scores(), accuracy=45.0)
+    ranked = rank_trials([*front, replace(useless, scores=scores)])
+    assert [r.trial.number for r in ranked if r.knee] == [1]
+    assert [r.trial.number for r in ranked if r.on_front] == [0, 1, 2, 3]
+
+
+def named(*points: tuple[float, float], baselines: int = 2) -> StudyResult:
+    """A study whose first trials are baselines."""
+    trials = [
+        replace(trial(number, values), baseline=f"b{number}" if number < baselines else None)
+        for number, values in enumerate(points)
+    ]
+    return rank_study("s", "sst2", NEGATED, [50.0, 0.0], trials, asked=len(points))
+
+
+def test_a_baseline_is_the_compromise_of_a_front_of_baselines_alone() -> None:
+    bent = [(90.0, 0.0), (76.0, 6.0), (75.0, 5.9), (70.0, 20.0)]
+    chosen = named(*bent).compromise
+    assert chosen is not None
+    assert chosen.trial.number == 3
+    chosen = named(*bent[:3]).compromise
+    assert chosen is not None
+    assert (chosen.trial.number, chosen.trial.baseline) == (0, "b0")
+
+
+@pytest.mark.parametrize(
+    ("points", "baselines", "unbeaten"),
+    [
+        pytest.param([], 0, None, id="nothing is complete"),
+        pytest.param([(80.0, 5.0)], 0, None, id="no baseline"),
+        pytest.param([(80.0, 5.0), (70.0, 9.0)], 2, "baselines", id="baselines alone"),
+        pytest.param([(80.0, 5.0), (70.0, 9.0), (69.0, 9.0)], 2, "baselines", id="dominated"),
+        pytest.param([(80.0, 5.0), (70.0, 9.0), (70.0, 9.0)], 2, "baselines", id="equal"),
+        pytest.param([(80.0, 5.0), (70.0, 9.0), (60.0, 9.1)], 2, None, id="on the front"),
+        pytest.param([(80.0, 5.0), (70.0, 9.0), (81.0, 10.0)], 2, None, id="above all"),
+    ],
+)
+def test_what_is_beaten_is_said(points, baselines: int, unbeaten: str | None) -> None:
+    assert named(*points, baselines=baselines).unbeaten == unbeaten
+
+
+def test_a_study_below_the_majority_class_beats_nothing() -> None:
+    poor = changed(plain_scores(), accuracy=50.0)
+    found = [replace(trial(n, (50.0, 5.0 + n)), scores=poor) for n in range(3)]
+    result = rank_study("s", "sst2", NEGATED, [50.0, 0.0], found, asked=3)
+    assert (result.unbeaten, result.choice) == ("majority", None)
+    # A saturated trial is no gain over a baseline.
+    two = [replace(trial(0, (80.0, 5.0)), baseline="b"), trial(1, (70.0, 40.0), saturated=True)]
+    result = rank_study("s", "sst2", NEGATED, [50.0, 0.0], two, asked=2)
+    assert result.unbeaten == "baselines"
+
+
+@pytest.mark.parametrize(
+    ("baseline", "vmask", "kept"),
+    [("no-vmask", False, (0.0, 2.0)), ("b", True, (0.1, 2.0)), (None, False, (0.1, 2.0))],
+)
+def test_a_baseline_keeps_a_constraint_on_gates_that_it_does_not_have(
+    baseline: str | None, vmask: bool, kept: tuple[float, ...]
+) -> None:
+    constraints = [Constraint.parse_text(text) for text in ("gate_openness <= 0.9", "srs@30 >= 7")]
+    one = replace(trial(0, (80.0, 5.0)), baseline=baseline, parameters={"vmask": vmask})
+    assert binding(one, constraints, (0.1, 2.0)) == kept
+    assert binding(one, constraints, ()) == ()
 
 
 def test_hypervolume_is_of_the_front() -> None:

@@ -101,7 +101,7 @@ def test_table_has_its_columns_in_order_and_a_row_per_complete_trial(result) -> 
         *("front", "trial", "label"),
         *("lambda_imp", "lambda_inter", "vmask", "heads"),
         *("accuracy", "srs_30"),
-        *("saturated", "knee", "baseline", "epochs", "seconds", "run_id", "crowding"),
+        *("saturated", "knee", "compromise", "baseline", "epochs", "seconds", "run_id", "crowding"),
     ]
     assert table["trial"].tolist() == [0, 1, 5, 2, 3]
     assert table["front"].tolist() == [0, 0, 0, 0, 1]
@@ -145,7 +145,8 @@ def test_json_is_plain_and_complete(result) -> None:
     assert plain["hypervolume"] == pytest.approx(result.hypervolume)
     assert (plain["asked"], plain["complete"]) == (6, 5)
     assert plain["front"] == [0, 1, 5, 2]
-    assert plain["knee"] == 1
+    assert (plain["knee"], plain["compromise"]) == (1, None)
+    assert (plain["unbeaten"], plain["verdict"]) == (None, None)
     best = plain["trials"][1]
     assert best["values"] == {"accuracy": 80.0, "srs@30": 1 / 3 + 12}
     assert best["parameters"] == {"lambda_imp": 0.1, "lambda_inter": 0.0, "heads": 8}

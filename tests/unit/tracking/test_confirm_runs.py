@@ -25,7 +25,8 @@ from safr_study.tracking.store import Store
 from safr_study.tracking.study_runs import StudyEnd
 from safr_study.uncertainty.confirmation import Confirmation, confirmation
 
-ROLES = ("knee", "best-accuracy", "best-srs")
+ROLES = ("compromise", "best-accuracy", "best-srs")
+"""Fronts of one or two members have no knee."""
 SPEC = study_spec()
 UID = "s1-1"
 VALUES = {0: (80.0, 5.0), 1: (70.0, 20.0)}
@@ -102,7 +103,7 @@ def test_the_aliases_move_to_the_typical_model_of_the_confirmed_members(
     }
     assert {key: version.tags[key] for key in expected} == expected
     # The version has the very model of that run.
-    folder = pull(store, "safr-planted@knee", tmp_path / "pulled")
+    folder = pull(store, "safr-planted@compromise", tmp_path / "pulled")
     kept = tmp_path / "new" / f"1-{one.typical.seed}" / "weights.safetensors"
     assert (folder / "weights.safetensors").read_bytes() == kept.read_bytes()
 
@@ -172,10 +173,10 @@ def test_a_later_study_is_confirmed_under_its_own_aliases_until_it_is_promoted(
     register_front(store, earlier, uid="first-1", spec=other)
     result = searched(store, tmp_path)
     publish(store, confirmed(result, tmp_path))
-    assert find_model(store, "safr-planted@knee").tags["study"] == "first"
-    assert "seed" in find_model(store, "safr-planted@s1-knee").tags
+    assert find_model(store, "safr-planted@compromise").tags["study"] == "first"
+    assert "seed" in find_model(store, "safr-planted@s1-compromise").tags
     register_front(store, result, uid=UID, spec=SPEC, promote=True)
-    assert aliases(store)["knee"] == aliases(store)["s1-knee"]
+    assert aliases(store)["compromise"] == aliases(store)["s1-compromise"]
 
 
 def test_more_seeds_renew_the_tags_of_a_version(store: Store, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -59,6 +60,47 @@ def test_a_name_alone_is_its_knee_or_else_its_newest_version(store: Store, tmp_p
     assert find_model(store, "safr-planted").version == "3"
     _register(store, [trials], knee=1)
     assert find_model(store, "safr-planted").tags["trial"] == "1"
+
+
+def test_a_front_has_the_alias_of_its_knee_or_of_its_compromise(
+    store: Store, tmp_path: Path
+) -> None:
+    trials = [complete_trial(n, 80.0 - n, 10.0 + n, folder=tmp_path) for n in range(3)]
+    _register(store, [trials], knee=1)
+    _register(store, [trials], compromise=2)
+    aliases = {alias for version in list_models(store) for alias in version.aliases}
+    assert aliases == _roles("s1-", "compromise") | _roles("", "compromise")
+    assert find_model(store, "safr-planted").tags["trial"] == "2"
+    with pytest.raises(BadInput, match=r"has no '@knee'; there is .*@compromise"):
+        find_model(store, "safr-planted@knee")
+    # The bare ones of another study: the kind that its front does not have goes too.
+    (other,) = _register(
+        store, [[complete_trial(0, 90.0, 30.0, folder=tmp_path / "o")]], knee=0, study="s2",
+        promote=True,
+    )  # fmt: skip
+    bare = {a for v in list_models(store) for a in v.aliases if not a.startswith(("s1-", "s2-"))}
+    assert bare == _roles()
+    assert find_model(store, "safr-planted") == replace(other, aliases=other.aliases)
+
+
+def test_no_alias_points_to_a_model_that_beats_nothing(store: Store, tmp_path: Path) -> None:
+    plain = complete_trial(0, 80.0, 10.0, folder=tmp_path, baseline="no-vmask")
+    worse = complete_trial(1, 79.0, 9.0, folder=tmp_path)
+    _register(store, [[plain], [worse]], compromise=0)
+    assert _aliases(store) == {"1": set()}
+    card = pull(store, "safr-planted/1", tmp_path / "pulled") / "README.md"
+    assert "No trial beats the baselines" in card.read_text("utf-8")
+    better = complete_trial(2, 81.0, 11.0, folder=tmp_path)
+    _register(store, [[better], [plain], [worse]], compromise=2)
+    assert _aliases(store) == {
+        "1": set(),
+        "2": _roles("s1-", "compromise") | _roles("", "compromise"),
+    }
+    card = pull(store, "safr-planted@compromise", tmp_path / "better") / "README.md"
+    text = card.read_text("utf-8")
+    assert "It is the front's compromise, the member whose worst scaled objective is best" in text
+    assert "models:/safr-planted@compromise" in text
+    assert "@knee" not in text
 
 
 def test_an_empty_folder_is_filled_and_a_full_one_is_refused(store: Store, tmp_path: Path) -> None:
@@ -205,8 +247,8 @@ def test_an_alias_that_nobody_deserves_any_more_goes(store: Store, tmp_path: Pat
 
 def test_the_best_is_taken_on_the_axis_of_its_objective(store: Store, tmp_path: Path) -> None:
     spec = study_spec(objectives=[{"name": "srs_excess@10"}, {"name": "accuracy"}])
-    low = complete_trial(0, 30.0, 70.0, folder=tmp_path)
-    high = complete_trial(1, 10.0, 90.0, folder=tmp_path)
+    low = replace(complete_trial(0, 70.0, 30.0, folder=tmp_path), values=(30.0, 70.0))
+    high = replace(complete_trial(1, 90.0, 10.0, folder=tmp_path), values=(10.0, 90.0))
     result = ranked_study(spec, [[low, high]])
     _track(store, result, spec)
     register_front(store, result, uid="s1-1", spec=spec)
@@ -240,13 +282,14 @@ def _register(
     fronts: list[list[TrialRecord]],
     *,
     knee: int | None = None,
+    compromise: int | None = None,
     study: str = "s1",
     dataset: str = "planted",
     uid: str | None = None,
     promote: bool = False,
 ) -> Sequence[RegisteredModel]:
     spec = study_spec(study, dataset)
-    result = ranked_study(spec, fronts, knee=knee)
+    result = ranked_study(spec, fronts, knee=knee, compromise=compromise)
     _track(store, result, spec, uid)
     return register_front(store, result, uid=uid or f"{study}-1", spec=spec, promote=promote)
 
@@ -257,8 +300,8 @@ def _track(store: Store, result: StudyResult, spec: object, uid: str | None = No
     assert writer.finish(StudyEnd(result)) is None
 
 
-def _roles(prefix: str = "") -> set[str]:
-    return {f"{prefix}{role}" for role in ("knee", "best-accuracy", "best-srs")}
+def _roles(prefix: str = "", choice: str = "knee") -> set[str]:
+    return {f"{prefix}{role}" for role in (choice, "best-accuracy", "best-srs")}
 
 
 def _aliases(store: Store) -> dict[str, set[str]]:

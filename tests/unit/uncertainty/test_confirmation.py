@@ -176,15 +176,16 @@ def test_constraints_are_judged_by_their_means(violations: tuple[float, float], 
     assert result.trials[0].violations == pytest.approx((np.mean(violations),))
 
 
-def test_one_saturated_run_bars_a_trial_from_being_the_knee() -> None:
+def test_one_saturated_run_bars_a_trial_from_being_the_choice() -> None:
     clear = {(2, seed): run(2, seed, draw(0.99, seed), draw(0.05, seed + 9)) for seed in SEEDS}
-    knees = [ranked.trial.number for ranked in found(runs=clear).result.ranked if ranked.knee]
-    assert knees == [2]
+    chosen = found(runs=clear).result.choice
+    assert chosen is not None
+    assert chosen.trial.number == 2
     one = run(2, 4, draw(0.99, 4), draw(0.05, 13), saturated=True)
     collapsed = {**clear, (2, 4): one}
     result = found(runs=collapsed)
     assert result.trials[0].saturated == 1
-    assert [ranked.trial.number for ranked in result.result.ranked if ranked.knee] == []
+    assert result.result.choice is None
 
 
 def test_the_typical_run_is_the_one_nearest_to_the_means() -> None:
