@@ -1,4 +1,4 @@
-"""The Python API in one page: a small study, its front, its knee, and why it decides as it does.
+"""The Python API in one page: a small study, its front, its best compromise, and why it decides as it does.
 
 Run it with: python tests/example_api.py
 """
@@ -9,10 +9,12 @@ import safr_study as ss
 def main() -> None:
     study = ss.search("planted:redundant", study="example", space="smoke", trials=4, epochs=2)
     front = study.pareto().query("front == 0")
-    print(front[["trial", "label", "accuracy", "srs_30", "knee"]].to_string(index=False))
+    print(
+        front[["trial", "label", "accuracy", "srs_30", "knee", "compromise"]].to_string(index=False)
+    )
     print(f"hypervolume {study.hypervolume:.1f}")
 
-    model = study.model("knee")
+    model = study.model()
     # The built-in corpus has words of its own: fillers, distractors, and three cues of the class.
     text = "f0000 f0036 cue1_19 f0013 dis08 cue1_07 f0002 f0001 cue1_18 f0020"
     explained = model.explain(text)

@@ -84,9 +84,9 @@ def register_front(
             card = ModelCard(name, result.name, trial, spec.objectives, result=result)
             numbers[number] = create_version(store, card, run_ids[number], tags)
         _refresh_fronts(store, ours.values(), result)
-        holders = _confirmed_holders(before, result.name, uid) or {
-            role: numbers[trial.number] for role, trial in role_holders(result).items()
-        }
+        holders = _confirmed_holders(before, result.name, uid)
+        if holders is None:
+            holders = {role: numbers[t.number] for role, t in role_holders(result).items()}
         set_aliases(store, name, holders, study=result.name, uid=uid, bare=promote)
         versions = {version.version: version for version in versions_of(store, name)}
     shown = dict.fromkeys([*(numbers[n] for n in members), *holders.values()])
@@ -247,16 +247,22 @@ def set_aliases(
 
 def _confirmed_holders(
     versions: Sequence[RegisteredModel], study: str, uid: str
-) -> dict[Role, str]:
-    """The versions of a confirmation that have the study's aliases; empty before the first."""
-    prefix = _alias_prefix(study, versions)
-    return {
+) -> dict[Role, str] | None:
+    """The versions of a confirmation that have the study's aliases; ``None``: the search's count.
+
+    Empty where a confirmation found that nothing beats the baselines, and took the aliases away.
+    """
+    prefix, ours = _alias_prefix(study, versions), [v for v in versions if v.tags.get("uid") == uid]
+    confirmed = [version for version in ours if CONFIRMED_TAG in version.tags]
+    held = {
         role: version.version
-        for version in versions
-        if version.tags.get("uid") == uid and CONFIRMED_TAG in version.tags
+        for version in confirmed
         for role in ROLES
         if f"{prefix}-{role}" in version.aliases
     }
+    named = {f"{prefix}-{role}" for role in ROLES}
+    taken = confirmed and not any(named.intersection(version.aliases) for version in ours)
+    return held if held or taken else None
 
 
 def _alias_prefix(study: str, versions: Sequence[RegisteredModel]) -> str:

@@ -24,7 +24,7 @@ def test_the_example_of_the_python_api_runs(tmp_path: Path) -> None:
     for said in ("hypervolume", "capacity", "cue1_", "as expected: model: there is no"):
         assert said in out
     assert "4 of 4 trials complete" in err
-    # The knee has the three cues of the class on top.
+    # The model has the three cues of the class on top.
     assert out.count("cue1_") == 3
     # Nothing but what the script prints.
     assert "trial 0" not in out

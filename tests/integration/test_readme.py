@@ -169,7 +169,7 @@ def test_the_tour(shell: Shell) -> None:
 
 def test_your_own_data_and_space(shell: Shell) -> None:
     if not (shell.folder / "model").exists():
-        shell.run("safr-study pull safr-sst2@knee --to model")
+        shell.run("safr-study pull safr-sst2 --to model")
     for line in [*block_with("--label-column stars"), *block_with("my-space.yaml")]:
         shell.run(line)
 
@@ -191,7 +191,7 @@ def test_studies_side_by_side_and_what_the_server_missed(two_studies: Shell) -> 
 
 def test_one_model_closely(shell: Shell) -> None:
     if not (shell.folder / "model").exists():
-        shell.run("safr-study pull safr-sst2@knee --to model")
+        shell.run("safr-study pull safr-sst2 --to model")
     for line in block_with("--roar 30"):
         shell.run(line)
     for made in ("metrics.csv", "film.png", "film.svg"):
@@ -200,7 +200,7 @@ def test_one_model_closely(shell: Shell) -> None:
 
 def test_a_file_predicted(shell: Shell) -> None:
     if not (shell.folder / "model").exists():
-        shell.run("safr-study pull safr-sst2@knee --to model")
+        shell.run("safr-study pull safr-sst2 --to model")
     for line in block_with("--out reviews.parquet"):
         assert "600 rows" in shell.run(line)
     assert len(pd.read_parquet(shell.folder / "reviews.parquet")) == 600

@@ -41,7 +41,8 @@ _LUMINANCE = """() => {
     return {
         text: Math.min(of('p.lead', 'color'), of('.kicker', 'color'), of('thead th', 'color'),
             of('.chart text', 'fill'), of('nav a', 'color')),
-        marks: Math.min(of('.front .mark.knee use', 'fill'), of('[id="front:knee"] use', 'fill'),
+        marks: Math.min(of('.front .mark:is(.knee, .compromise) use', 'fill'),
+            of(':is([id="front:knee"], [id="front:compromise"]) use', 'fill'),
             of('[id^="front:baseline-"] use', 'stroke'), of('[id="front:front"] path', 'stroke')),
     };
 }"""
@@ -93,11 +94,21 @@ def equals_the_ledger(report: Reported) -> None:
     assert report.told["bytes"] == report.path.stat().st_size < MOST_BYTES
 
 
+def chosen(report: Reported) -> tuple[str, int]:
+    """What the front offers, and the number of its trial."""
+    result = report.page.data["result"]
+    role = "knee" if result["compromise"] is None else "compromise"
+    return role, result[role]
+
+
 def models_equal_the_ledger(report: Reported) -> None:
     """The curves of the chosen models, measured anew from their files, go through its numbers."""
     trials = {trial.number: trial for trial in report.ledger.trials()}
     models = report.page.data["models"]
-    assert {"knee", "vmask-only"} <= {model["role"] for model in models}
+    role, number = chosen(report)
+    roles = {model["role"]: model["trial"] for model in models}
+    assert roles[role] == number
+    assert "vmask-only" in roles or number == 1
     for model in models:
         assert model["problem"] is None
         scores = trials[model["trial"]].scores
@@ -119,8 +130,8 @@ def test_the_numbers_are_the_ledgers_and_the_models_are_looked_at(report: Report
 
 
 def test_what_is_gone_is_said(report: Reported, tmp_path: Path) -> None:
-    knee = report.page.data["result"]["knee"]
-    checkpoint = report.ledger.trial(knee).checkpoint
+    role, number = chosen(report)
+    checkpoint = report.ledger.trial(number).checkpoint
     assert checkpoint is not None
     weights = Path(checkpoint.uri) / "weights.safetensors"
     kept = weights.read_bytes()
@@ -130,7 +141,7 @@ def test_what_is_gone_is_said(report: Reported, tmp_path: Path) -> None:
     finally:
         weights.write_bytes(kept)
     (sentence,) = again.told["missing"]
-    assert sentence.startswith(f"The model of trial {knee} (knee) is no longer there")
+    assert sentence.startswith(f"The model of trial {number} ({role}) is no longer there")
     assert sentence in again.page.text
     equals_the_ledger(again)
 
@@ -165,14 +176,14 @@ def test_the_page_is_used_with_the_keyboard_and_with_a_mouse(
         said, asked = opened(page, report.path)
         tip = page.locator(".tip")
         assert not tip.is_visible()
-        # A chart is one stop of the tab key, at the knee.
+        # A chart is one stop of the tab key, at the knee or the compromise.
         for _ in range(40):
             page.keyboard.press("Tab")
             if page.evaluate("document.activeElement.matches('svg.front .mark')"):
                 break
-        knee = str(report.page.data["result"]["knee"])
-        assert page.evaluate(_FOCUSED) == knee
-        assert tip.inner_text().startswith(f"Trial {knee}: ")
+        number = str(chosen(report)[1])
+        assert page.evaluate(_FOCUSED) == number
+        assert tip.inner_text().startswith(f"Trial {number}: ")
         ring = "getComputedStyle(document.activeElement.querySelector('.halo')).stroke"
         assert page.evaluate(ring) != "none"
         assert page.locator("svg.front .mark[tabindex='0']").count() == 1
