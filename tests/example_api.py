@@ -1,4 +1,4 @@
-"""The Python API in one page: a small study, its front, its best compromise, and why it decides as it does.
+"""The Python API in one page: a small study, its front, one model, and why it decides as it does.
 
 Run it with: python tests/example_api.py
 """
