@@ -20,19 +20,22 @@ from pydantic import ValidationError
 from safr_study.errors import BadInput
 from safr_study.home import Home
 from safr_study.ledger.storage import close_storage, generations, open_storage
-from safr_study.ledger.trial_codec import RUNG, record_of, run_of, run_page
+from safr_study.ledger.trial_codec import RUNG, record_of, run_of, run_page, varied
 from safr_study.object_store import join
 from safr_study.records import EpochReport, TrialRecord, to_plain
-from safr_study.records.run import RunResult
+from safr_study.records.run import RunResult, Spent
 from safr_study.sampling import experimental_allowed
 from safr_study.sampling.asha import Decision
-from safr_study.sampling.fixed_trials import flat_settings, planned
+from safr_study.sampling.fixed_trials import planned
+from safr_study.sampling.fresh_sampler import study_sampler
 from safr_study.sampling.observations import EPOCH
+from safr_study.sampling.rules import FIRST, RULES
 from safr_study.sampling.sampler import build_sampler, enqueued, replay, suggest
-from safr_study.settings import StudySpec, Value, trial_config
+from safr_study.settings import StudySpec
 
 SCHEMA_VERSION = 1
 _CHECKPOINTS = "checkpoints"
+_RULES = "rules"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,8 @@ class Ledger:
         facts: StudyFacts,
         known: Sequence[FrozenTrial] = (),
         checkpoints: str | None = None,
+        *,
+        rules: int = RULES,
     ) -> Self:
         """Begin the next generation of ``spec.name``.
 
@@ -76,6 +81,7 @@ class Ledger:
             facts: fixed from now on.
             known: `warm_trials` of the study that it starts from.
             checkpoints: URL below which its checkpoints are; ``None``: the home of its driver.
+            rules: by which it searches.
         """
         taken = [number for number, _ in generations(storage, spec.name)]
         number = max(taken, default=0) + 1
@@ -91,6 +97,8 @@ class Ledger:
         study.set_user_attr("uid", uid)
         study.set_user_attr("schema", SCHEMA_VERSION)
         study.set_user_attr("facts", to_plain(facts))
+        if rules != FIRST:
+            study.set_user_attr(_RULES, rules)
         if checkpoints is not None:
             study.set_user_attr(_CHECKPOINTS, checkpoints)
         for trial in known:
@@ -176,6 +184,11 @@ class Ledger:
         return StudyFacts(**{**plain, "reference_point": tuple(plain["reference_point"])})
 
     @property
+    def rules(self) -> int:
+        """Rules by which it searches, those of `sampling.rules` that held when it began."""
+        return int(self._attributes().get(_RULES, FIRST))
+
+    @property
     def checkpoints_url(self) -> str | None:
         """URL below which its checkpoints are; ``None``: in the home of its driver."""
         found: str | None = self.study.user_attrs.get(_CHECKPOINTS)
@@ -207,7 +220,7 @@ class Ledger:
         return record_of(frozen, number, self._attributes())
 
     def ask(self, spec: StudySpec) -> TrialRecord | None:
-        """Decide the next trial: a baseline, the next grid point, or what the sampler draws.
+        """Decide the next trial: a baseline, the next given point, or what the sampler draws.
 
         Returns:
             The new running trial, or ``None`` when the grid is used up. Where the values drawn do
@@ -216,7 +229,7 @@ class Ledger:
         waiting = self.study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,))
         count = waiting[0].number if waiting else self.storage.get_n_trials(self._study_id())
         number = count - self.known
-        plan = planned(spec, number)
+        plan = planned(spec, number, rules=self.rules)
         if plan is None and spec.sampler == "grid":
             return None
         if plan is not None and not waiting:
@@ -231,10 +244,12 @@ class Ledger:
         self, begin: Callable[[], optuna.Trial], number: int, spec: StudySpec
     ) -> TrialRecord:
         """Decide a trial's settings and write them."""
-        self.study.sampler = build_sampler(
-            spec.sampler, seed=spec.seed, number=number, space=spec.space
+        self.study.sampler = (
+            build_sampler(spec.sampler, seed=spec.seed, number=number, space=spec.space)
+            if self.rules == FIRST
+            else study_sampler(spec, number)
         )
-        trial, plan = begin(), planned(spec, number)
+        trial, plan = begin(), planned(spec, number, rules=self.rules)
         if plan is None:
             values = suggest(trial, spec.space)
         else:
@@ -244,7 +259,7 @@ class Ledger:
         if plan is not None and plan.baseline is not None:
             trial.set_user_attr("baseline", plan.baseline)
         try:
-            trial.set_user_attr("parameters", _varied(spec, values))
+            trial.set_user_attr("parameters", varied(spec, values))
         except ValidationError as error:
             reason = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
             return self.fail(number, f"its settings do not fit together: {reason}")
@@ -255,7 +270,7 @@ class Ledger:
         self._set(number, f"{EPOCH}{report.epoch:05d}", to_plain(report))
 
     def complete(self, number: int, result: RunResult) -> TrialRecord:
-        """End a trial with its objectives; a control trial ends as pruned, not ranked.
+        """End a trial with its objectives; by the first rules a control trial is not ranked.
 
         Raises:
             ValueError: an objective is not finite: that is a failure, not a number.
@@ -277,7 +292,7 @@ class Ledger:
             if value is not None:
                 self._set(number, key, value)
         self._set_constraints(number, result.violations)
-        if self.trial(number).control:
+        if self.rules == FIRST and self.trial(number).control:
             self._set(number, "run_on_values", list(values))
             self._tell(number, state=optuna.trial.TrialState.PRUNED)
         else:
@@ -295,13 +310,21 @@ class Ledger:
             if f"{index}" not in trial.constraints:
                 trial.set_constraint(f"{index}", violation)
 
-    def record_decision(self, number: int, epoch: int, decision: Decision) -> TrialRecord:
+    def record_decision(
+        self, number: int, epoch: int, decision: Decision, spent: Spent | None = None
+    ) -> TrialRecord:
         """Write the decision on a running trial at a rung; a stopped trial ends."""
         self._set(number, f"{RUNG}{epoch:05d}", decision.value)
-        return self.stop(number) if decision is Decision.PRUNE else self.trial(number)
+        return self.stop(number, spent) if decision is Decision.PRUNE else self.trial(number)
 
-    def stop(self, number: int) -> TrialRecord:
-        """End a running trial that the scheduler stopped."""
+    def stop(self, number: int, spent: Spent | None = None) -> TrialRecord:
+        """End a running trial that the scheduler stopped.
+
+        Args:
+            number: of the trial.
+            spent: what its worker took; ``None``: not known, then its epochs count.
+        """
+        self._set_spent(number, spent)
         self._tell(number, state=optuna.trial.TrialState.PRUNED)
         return self.trial(number)
 
@@ -313,11 +336,24 @@ class Ledger:
         attrs = self.storage.get_trial(self._trial_id(trial.number)).user_attrs
         return None if f"{RUNG}{reached[-1].epoch:05d}" in attrs else reached[-1]
 
-    def fail(self, number: int, sentence: str) -> TrialRecord:
-        """End a trial without objectives."""
+    def fail(self, number: int, sentence: str, spent: Spent | None = None) -> TrialRecord:
+        """End a trial without objectives; ``spent`` is as for `stop`."""
+        self._set_spent(number, spent)
         self._set(number, "failure", sentence)
         self._tell(number, state=optuna.trial.TrialState.FAIL)
         return self.trial(number)
+
+    def _set_spent(self, number: int, spent: Spent | None) -> None:
+        trained = math.fsum(report.seconds for report in self.trial(number).epochs)
+        known = spent or Spent()
+        facts = {
+            "seconds": max(known.seconds, trained) or None,
+            "device": known.device or None,
+            "node": known.node or None,
+        }
+        for key, value in facts.items():
+            if value is not None:
+                self._set(number, key, value)
 
     def set_run_ids(self, run_ids: Mapping[int, str]) -> None:
         """Remember the MLflow runs of trials; on the study, as finished trials are closed."""
@@ -350,32 +386,3 @@ class Ledger:
 
     def _set(self, number: int, key: str, value: Any) -> None:
         self.storage.set_trial_user_attr(self._trial_id(number), key, value)
-
-
-def _varied(spec: StudySpec, values: Mapping[str, Value]) -> dict[str, Value | None]:
-    """The settings by which trials differ, as the model gets them: nulls without VMASK.
-
-    What a baseline alone sets is one of them.
-    """
-    config = trial_config(spec.train, dict(values), seed=spec.seed)
-    resolved = flat_settings(config)
-    fixed = spec.space.fixed
-    own = [name for name, value in values.items() if name not in fixed or fixed[name] != value]
-    names = dict.fromkeys(("vmask", "lambda_imp", "lambda_inter", *spec.space.parameters, *own))
-    return {name: resolved[name] for name in names}
-
-
-def first_trials(
-    spec: StudySpec, facts: StudyFacts, count: int, known: Sequence[FrozenTrial] = ()
-) -> list[TrialRecord]:
-    """What a new study would ask for before any trial has ended.
-
-    Args:
-        spec: the study.
-        facts: it would begin with.
-        count: trials, at least 0; a grid may have fewer.
-        known: as for ``Ledger.create``.
-    """
-    ledger = Ledger.create(optuna.storages.InMemoryStorage(), spec, facts, known)
-    asked = (ledger.ask(spec) for _ in range(min(count, spec.trials)))
-    return [trial for trial in asked if trial is not None]

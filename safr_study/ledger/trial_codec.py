@@ -18,7 +18,9 @@ from safr_study.records import (
     from_plain,
 )
 from safr_study.sampling.asha import Decision
+from safr_study.sampling.fixed_trials import flat_settings
 from safr_study.sampling.observations import EPOCH
+from safr_study.settings import StudySpec, Value, trial_config
 
 RUNG = "rung:"
 """Attribute of a trial, with the epoch's number: the scheduler's decision."""
@@ -84,3 +86,16 @@ def record_of(trial: FrozenTrial, number: int, of_study: Mapping[str, Any]) -> T
         run_id=run_of(of_study, number),
         ended=None if trial.datetime_complete is None else trial.datetime_complete.timestamp(),
     )
+
+
+def varied(spec: StudySpec, values: Mapping[str, Value]) -> dict[str, Value | None]:
+    """The settings by which trials differ, as the model gets them: nulls without VMASK.
+
+    What a baseline alone sets is one of them.
+    """
+    config = trial_config(spec.train, dict(values), seed=spec.seed)
+    resolved = flat_settings(config)
+    fixed = spec.space.fixed
+    own = [name for name, value in values.items() if name not in fixed or fixed[name] != value]
+    names = dict.fromkeys(("vmask", "lambda_imp", "lambda_inter", *spec.space.parameters, *own))
+    return {name: resolved[name] for name in names}

@@ -258,6 +258,17 @@ class RunResult:
         return self.dev is not None and self.dev.scores.saturated
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a worker has taken for a run so far."""
+
+    seconds: float = 0.0
+    """Training and evaluation, in this process."""
+    device: str = ""
+    node: str = ""
+    """Ray's id of its node."""
+
+
 _NOT_IN_SCHEMA = ("node", "replicates", "line")
 """Fields that schema 1 of a confirmed run does not have."""
 

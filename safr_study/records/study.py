@@ -64,9 +64,10 @@ class TrialRecord:
     stopped_at: int | None = None
     """Rung, in epochs, at which the scheduler pruned it, or would have pruned a control trial."""
     control: bool = False
-    """Whether it was to be pruned and was trained to its end, to measure what pruning costs."""
+    """Whether it was to be pruned and was trained to its end, to measure what pruning costs; in
+    studies that began since, it is complete then."""
     control_values: tuple[float, ...] | None = None
-    """The objectives at the end of a control trial, which is not ranked."""
+    """The objectives at the end of a control trial that is not ranked."""
     replicates: tuple[Replicate, ...] = ()
     """Each seed's own, where there are several; the checkpoint is the first one's."""
     violations: tuple[float, ...] = ()

@@ -97,7 +97,8 @@ def _end(trial: TrialRecord, result: StudyResult) -> str:
     values = trial.values or ()  # noqa: PD011 (a record, not a DataFrame)
     pairs = zip(result.objectives, values, strict=False)
     shown = (f"{Objective(name=name).label} {value:.2f}" for name, value in pairs)
-    return f"is complete: {', '.join(shown)}"
+    ran_on = " after it was to be stopped" if trial.control else ""
+    return f"is complete{ran_on}: {', '.join(shown)}"
 
 
 def _time(seconds: float | None) -> str:

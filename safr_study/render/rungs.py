@@ -63,18 +63,19 @@ def rung_reports(result: StudyResult) -> tuple[RungReport, ...]:
     """A report on each rung of a study."""
     reports, trials = [], result.trials
     # Ranking takes its time in a large study, and only run-ons are compared with it.
-    some = any(trial.control_values is not None for trial in trials)
-    reached = rank_as_in(result, trials).hypervolume if some else 0.0
+    ended = {trial.number for trial in trials if trial.control and _end_of(trial) is not None}
+    others = [trial for trial in trials if trial.number not in ended]
+    reached = rank_as_in(result, others).hypervolume if ended else 0.0
     for rung in result.rungs:
         here = [trial for trial in trials if trial.stopped_at == rung]
         run_ons = [
-            replace(trial, state=TrialState.COMPLETE, values=trial.control_values)
+            replace(trial, state=TrialState.COMPLETE, values=_end_of(trial))
             for trial in here
-            if trial.control and trial.control_values is not None and trial.feasible
+            if trial.number in ended and trial.feasible
         ]
         front_missed, hypervolume_missed = None, None
         if run_ons:
-            counted = rank_as_in(result, [*trials, *run_ons])
+            counted = rank_as_in(result, [*others, *run_ons])
             numbers = {trial.number for trial in run_ons}
             front_missed = sum(ranked.trial.number in numbers for ranked in counted.front)
             hypervolume_missed = max(0.0, counted.hypervolume - reached)
@@ -155,6 +156,11 @@ def _at_rung(trial: TrialRecord, rung: int) -> tuple[float, ...] | None:
     return next((epoch.objectives for epoch in trial.epochs if epoch.epoch == rung), None)
 
 
+def _end_of(trial: TrialRecord) -> tuple[float, ...] | None:
+    """Objectives at the end of a trial that reached it, ranked or not."""
+    return trial.control_values or trial.values
+
+
 def _judged(trial: TrialRecord, rung: int) -> bool:
     if trial.baseline is not None or _at_rung(trial, rung) is None:
         return False
@@ -165,7 +171,7 @@ def _pairs(trials: Iterable[TrialRecord], rung: int) -> list[Pair]:
     pairs = []
     for trial in trials:
         start = _at_rung(trial, rung)
-        end = trial.control_values if trial.control else trial.values
+        end = _end_of(trial)
         if start is not None and end is not None:
             pairs.append((start, end))
     return pairs

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from safr_study.records import RankedTrial, StudyResult
+from safr_study.records import StudyResult
+from safr_study.text import plural
 
 COMPROMISE = "the member whose worst scaled objective is best"
 """What a compromise is."""
@@ -26,11 +27,13 @@ def verdict(result: StudyResult) -> str | None:
     searched = [one for one in result.trials if one.baseline is None and one.counts]
     if not searched:
         return "Nothing was searched yet: only baselines have ended, and no alias points to them."
-    names = ", ".join(_name(one) for one in result.front)
+    names = [one.trial.baseline for one in result.front if one.trial.baseline is not None]
+    doubtful = any(one.trial.saturated and one.trial.baseline is None for one in result.front)
     return (
-        f"No trial beats the baselines: of {len(searched)} that were searched none is on the front "
-        f"but as their equal (there: {names}). No alias points to such a model; search longer, or "
-        "another space."
+        f"No trial beats the baselines: the front is {' and '.join(names)}, and of the "
+        f"{plural(len(searched), 'searched trial')} none adds to it"
+        f"{' but saturated ones' if doubtful else ''}. No alias points to such a model; search "
+        "longer, or another space."
     )
 
 
@@ -49,11 +52,7 @@ def no_knee(result: StudyResult) -> str:
     """Why a front has no knee, as a half-sentence."""
     points = len({ranked.objectives for ranked in result.front})
     if points < 3:
-        return f"it has {'one point' if points == 1 else 'two points'} alone"
+        return f"it has only {'one point' if points == 1 else 'two points'}"
     if len(result.objectives) == 2:
         return "no member lies above the line through its ends"
     return "no member lies farther towards the ideal than its ends"
-
-
-def _name(ranked: RankedTrial) -> str:
-    return ranked.trial.baseline or f"trial {ranked.trial.number}"

@@ -43,7 +43,7 @@ from safr_study.records import EpochReport
 from safr_study.records.run import RunKey, RunResult
 from safr_study.redaction import is_secret_name
 from safr_study.runner.source import RunSource
-from safr_study.runner.task import EVENT, NODE, RunTask, SharedFault, read_event
+from safr_study.runner.task import EVENT, NODE, RunTask, SharedFault, read_event, read_spent
 from safr_study.runner.worker import trainable
 from safr_study.sampling.asha import Decision
 from safr_study.text import summary
@@ -219,7 +219,8 @@ class SourceSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             return False
         reported = read_event(text)
         if isinstance(reported, EpochReport):
-            decision = self._guarded(lambda: self.source.on_epoch(task, reported))
+            spent = read_spent(result)
+            decision = self._guarded(lambda: self.source.on_epoch(task, reported, spent))
             if decision is Decision.PRUNE:
                 del self._running[trial_id]
                 self.ended += 1

@@ -18,11 +18,12 @@ from safr_study.ledger.resume import rebuilt_scheduler, unfinished_trials
 from safr_study.ledger.retention import tidy_trial, trial_folder
 from safr_study.ledger.stop_flag import stop_requested
 from safr_study.records import EpochReport, StudyObserver, TrialRecord, TrialState
-from safr_study.records.run import RunKey, RunResult
+from safr_study.records.run import RunKey, RunResult, Spent
 from safr_study.runner.task import RunTask
 from safr_study.runner.worker import Work, train_run
 from safr_study.sampling.asha import Decision
 from safr_study.sampling.fixed_trials import planned_trials
+from safr_study.sampling.rules import FIRST
 from safr_study.settings import StudySpec, trial_config
 
 
@@ -43,8 +44,14 @@ class RunSource(Protocol):
     def next(self) -> RunTask | None:
         """The next run; ``None``: there is none."""
 
-    def on_epoch(self, task: RunTask, report: EpochReport) -> Decision:
-        """Keep an epoch's report, which may have come before; whether the run goes on."""
+    def on_epoch(self, task: RunTask, report: EpochReport, spent: Spent | None = None) -> Decision:
+        """Keep an epoch's report, which may have come before; whether the run goes on.
+
+        Args:
+            task: of the run.
+            report: the epoch's.
+            spent: what the worker took until then.
+        """
 
     def on_end(self, task: RunTask, result: RunResult) -> None:
         """Keep the end of a run, once."""
@@ -82,7 +89,9 @@ class FixedSource:
         self._at_once = max(self._at_once, len(self._began))
         return self._waiting.pop(0)
 
-    def on_epoch(self, _task: RunTask, _report: EpochReport) -> Decision:
+    def on_epoch(
+        self, _task: RunTask, _report: EpochReport, _spent: Spent | None = None
+    ) -> Decision:
         """Every run is trained to its end."""
         return Decision.CONTINUE
 
@@ -158,7 +167,7 @@ class SearchSource:
             return self._task(trial)
         return None
 
-    def on_epoch(self, task: RunTask, report: EpochReport) -> Decision:
+    def on_epoch(self, task: RunTask, report: EpochReport, spent: Spent | None = None) -> Decision:
         """Write an epoch, and at a rung the decision on its trial."""
         number = task.number
         # A worker that resumes tells all its epochs again, as some may not have been heard of, and
@@ -173,7 +182,7 @@ class SearchSource:
             observer.epoch_ended(trial, report)
         if self.ledger.pending_decision(trial) != report:
             return Decision.CONTINUE
-        decided = self._decide(number, report)
+        decided = self._decide(number, report, spent)
         if decided.state is TrialState.RUNNING:
             return Decision.CONTINUE
         self._end(decided)
@@ -189,7 +198,8 @@ class SearchSource:
             names = [objective.name for objective in self.spec.objectives]
             failure = f"its objectives {names} are not all finite: {result.mean_values}"
         if failure is not None:
-            self._end(self.ledger.fail(number, failure))
+            spent = Spent(result.seconds, result.device, result.node)
+            self._end(self.ledger.fail(number, failure, spent))
             return
         trial = self.ledger.complete(number, result)
         if trial.state is TrialState.COMPLETE:
@@ -215,15 +225,15 @@ class SearchSource:
             trial_task(spec, trial, seed=trial.seed, folder=folder, gpus=gpus),
             more_seeds=tuple(range(trial.seed + 1, trial.seed + spec.seeds_per_trial)),
             rungs=self._asha.rungs,
-            rung_texts=spec.scheduler.texts,
+            rung_texts=spec.scheduler.texts if self.ledger.rules == FIRST else None,
             system_metrics=spec.system_metrics,
         )
 
-    def _decide(self, number: int, report: EpochReport) -> TrialRecord:
+    def _decide(self, number: int, report: EpochReport, spent: Spent | None = None) -> TrialRecord:
         assert report.objectives is not None
         exempt = self.ledger.trial(number).baseline is not None
         decision = self._asha.decide(number, report.epoch, report.objectives, exempt=exempt)
-        return self.ledger.record_decision(number, report.epoch, decision)
+        return self.ledger.record_decision(number, report.epoch, decision, spent)
 
     def _end(self, trial: TrialRecord) -> None:
         tidy_trial(trial_folder(self.checkpoints, trial.number), trial)

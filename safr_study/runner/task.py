@@ -10,7 +10,7 @@ import contextlib
 import json
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -20,14 +20,16 @@ from pydantic import TypeAdapter
 
 from safr_study.errors import ServiceUnreachable
 from safr_study.object_store import Mirror, is_url
-from safr_study.records import EpochReport
-from safr_study.records.run import RunKey, RunResult
+from safr_study.records import EpochReport, to_plain
+from safr_study.records.run import RunKey, RunResult, Spent
 from safr_study.settings import Constraint, CorpusSpec, EvaluationConfig, Objective, TrainConfig
 
 EVENT = "event"
 """Key of the one metric that a run reports to Ray."""
 NODE = "node"
 """Key beside it: Ray's id of the node that it was reported from."""
+SPENT = "spent"
+"""Key beside them: what the worker has taken for the run so far."""
 _TASK = "task"
 
 
@@ -51,9 +53,9 @@ class RunTask:
     beside: tuple[Objective, ...] = ()
     """Metrics that are measured too, and choose nothing."""
     rungs: tuple[int, ...] = ()
-    """Epochs after which the objectives are measured on a part of dev."""
-    rung_texts: int = 1
-    """Number of texts in that part."""
+    """Epochs after which the objectives are measured on dev, or on a part of it."""
+    rung_texts: int | None = None
+    """Number of texts in that part; ``None``: as many as `rung_sample` takes."""
     system_metrics: bool = False
     """Whether each epoch says what it took of its machine."""
     answers: bool = False
@@ -126,10 +128,22 @@ Event = EpochReport | RunResult | SharedFault
 _KINDS: dict[str, type[Event]] = {"epoch": EpochReport, "ended": RunResult, "fault": SharedFault}
 
 
-def event(reported: Event) -> dict[str, str]:
-    """An epoch of the first seed, or the end of a run, as Ray's metrics."""
+def event(reported: Event, spent: Spent | None = None) -> dict[str, str]:
+    """An epoch of the first seed, or the end of a run, as Ray's metrics.
+
+    Args:
+        reported: the event.
+        spent: what the worker took until then.
+    """
     (kind,) = (name for name, record in _KINDS.items() if isinstance(reported, record))
-    return {EVENT: json.dumps({kind: _adapter(kind).dump_python(reported)})}
+    told = {EVENT: json.dumps({kind: _adapter(kind).dump_python(reported)})}
+    return told if spent is None else {**told, SPENT: json.dumps(to_plain(spent))}
+
+
+def read_spent(result: Mapping[str, Any]) -> Spent | None:
+    """What a worker had taken for its run when it reported this; ``None``: it did not say."""
+    text = result.get(SPENT)
+    return None if text is None else replace(Spent(**json.loads(text)), node=result.get(NODE, ""))
 
 
 def replicate_event(seed: int, epoch: EpochReport) -> dict[str, str]:

@@ -22,8 +22,9 @@ from safr_study.data import EncodedCorpus, EncodedSplit
 from safr_study.errors import SafrError, ServiceUnreachable, TrialFailure
 from safr_study.object_store import is_url, join
 from safr_study.records import EpochReport, Replicate, Scores
-from safr_study.records.run import Answers, Measured, RunResult
+from safr_study.records.run import Answers, Measured, RunResult, Spent
 from safr_study.redaction import redacted
+from safr_study.runner.rungs import rung_sample
 from safr_study.runner.task import (
     NODE,
     Event,
@@ -177,12 +178,11 @@ class _Run:
         )
 
     def _fit_first_seed(self, report: Report) -> FitResult:
-        from safr_study.evaluation.deletion import sample_texts
         from safr_study.training import fit
 
-        task = self.task
+        task, began = self.task, time.perf_counter()
         # The same texts for every trial, and for each rung.
-        sample = sample_texts(self.corpus.dev, task.rung_texts, seed=task.evaluation.seed)
+        sample = rung_sample(self.corpus, task, self._want())
 
         def at_rung(model: Classifier, epoch: int) -> tuple[float, ...] | None:
             if epoch not in task.rungs:
@@ -197,7 +197,8 @@ class _Run:
 
         def tell(epoch: EpochReport) -> None:
             use = None if process is None else _machine_use(process, self.device)
-            report(event(replace(epoch, system=use)))
+            spent = Spent(time.perf_counter() - began, str(self.device))
+            report(event(replace(epoch, system=use), spent))
 
         def again(epochs: tuple[EpochReport, ...]) -> None:
             # The driver may not have heard of the last one, and a rung must not be passed over.
@@ -304,7 +305,7 @@ def trainable(config: dict[str, Any], corpus: EncodedCorpus, work: Work = train_
     """
     from ray import tune
 
-    task, node = RunTask.from_config(config), _node()
+    task, node, began = RunTask.from_config(config), _node(), time.perf_counter()
     if node:
         # Before anything can happen to it.
         tune.report({NODE: node})
@@ -332,6 +333,8 @@ def trainable(config: dict[str, Any], corpus: EncodedCorpus, work: Work = train_
         ended = SharedFault(str(error), unreachable=True)
     except SafrError as error:
         ended = RunResult(*task.key, failure=str(error))
+    if isinstance(ended, RunResult) and ended.failure is not None:
+        ended = replace(ended, seconds=time.perf_counter() - began, node=node)
     tune.report(event(ended))
 
 

@@ -135,8 +135,8 @@ class UnitCubeSampler(WholeTrialSampler):
         others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
         drawn = self._informed(study, others)
         # The seed of training is the same for all: the same settings would give the same numbers.
-        if drawn is None or _key(drawn, self._space) in {
-            _key(t.params, self._space) for t in others
+        if drawn is None or training_key(drawn, self._space) in {
+            training_key(t.params, self._space) for t in others
         }:
             point = self._sobol.sample_relative(study, trial, box(self._space))
             drawn = from_box(point, self._space)
@@ -165,7 +165,7 @@ class UnitCubeSampler(WholeTrialSampler):
             return None
 
 
-def _key(drawn: Mapping[str, Value], space: SearchSpace) -> tuple[object, ...]:
+def training_key(drawn: Mapping[str, Value], space: SearchSpace) -> tuple[object, ...]:
     """Equal for trials that would be the same training, but for the rounding of floats."""
     return tuple(
         f"{value:.9g}" if isinstance(value, float) else value

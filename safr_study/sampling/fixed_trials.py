@@ -1,4 +1,4 @@
-"""The trials that no sampler decides: baselines first, then the points of a grid."""
+"""The trials that no sampler decides: baselines, then a space's points, or those of a grid."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from safr_study.sampling.rules import FIRST, RULES
 from safr_study.settings import (
     Baseline,
     CategoricalParameter,
@@ -32,15 +33,32 @@ class Planned:
     baseline: str | None = None
 
 
-def planned(spec: StudySpec, number: int) -> Planned | None:
-    """The baseline or grid point of this trial number; ``None``: the sampler's."""
-    baselines = spec.space.baselines
-    if number < len(baselines):
-        return Planned(_whole(baselines[number], spec), baselines[number].name)
+def planned(spec: StudySpec, number: int, *, rules: int = RULES) -> Planned | None:
+    """The baseline or point of this trial number; ``None``: the sampler's.
+
+    Args:
+        spec: the study.
+        number: of the trial.
+        rules: of the study.
+    """
+    fixed = given_trials(spec, rules=rules)
+    if number < len(fixed):
+        return fixed[number]
     if spec.sampler != "grid":
         return None
-    rest = itertools.islice(_grid_without_baselines(spec), number - len(baselines), None)
+    rest = itertools.islice(_grid_without_baselines(spec), number - len(fixed), None)
     return next((Planned(point) for point in rest), None)
+
+
+def given_trials(spec: StudySpec, *, rules: int = RULES) -> list[Planned]:
+    """What comes before anything is drawn: the baselines, then the points of the space.
+
+    A point that would train what a baseline does is left out. The points of a grid are the grid.
+    """
+    baselines = [Planned(_whole(one, spec), one.name) for one in spec.space.baselines]
+    if rules == FIRST or spec.sampler == "grid" or not spec.space.points:
+        return baselines
+    return [*baselines, *(Planned(point) for point in _grid_without_baselines(spec))]
 
 
 def planned_trials(spec: StudySpec) -> int:

@@ -58,6 +58,11 @@ def trial_window(
     return [t for t in trials if t.number in numbers or not t.state.is_finished()]
 
 
+def is_known(trial: FrozenTrial) -> bool:
+    """Whether a trial is another study's, which the sampler knows and this one does not count."""
+    return _WARM in trial.user_attrs
+
+
 def impute_trials(
     trials: Sequence[FrozenTrial], space: SearchSpace, directions: Sequence[StudyDirection]
 ) -> list[FrozenTrial]:

@@ -38,7 +38,13 @@ a region that looked bad at a rung by chance a model alone never comes back."""
 
 
 def build_sampler(
-    name: SamplerName, *, seed: int, number: int, space: SearchSpace | None = None
+    name: SamplerName,
+    *,
+    seed: int,
+    number: int,
+    space: SearchSpace | None = None,
+    first: int | None = None,
+    again: int | None = None,
 ) -> optuna.samplers.BaseSampler:
     """The sampler for one ask.
 
@@ -52,12 +58,16 @@ def build_sampler(
         seed: the study's.
         number: the trial's.
         space: of the study; ``random`` and ``grid`` do without.
+        first: number of the first trial that is drawn; ``None``: the one after the baselines.
+        again: the place of this draw among those that replace one, from 1; ``None``: the first.
 
     Raises:
         ValueError: the sampler needs the space.
     """
-    drawn = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-    explores = number % EXPLORED == EXPLORED - 1
+    words = [seed, number] if again is None else [seed, number, again]
+    drawn = int(np.random.SeedSequence(words).generate_state(1)[0])
+    # What replaces a draw of the model is the model's again.
+    explores = again is None and number % EXPLORED == EXPLORED - 1
     # The grid's trials are enqueued whole; nothing is left to draw.
     if name in ("random", "grid") or (name == "tpe" and explores):
         return NumberedRandomSampler(drawn)
@@ -67,7 +77,8 @@ def build_sampler(
         return WindowedTPE(space, drawn)
     # One sequence for the whole study, from its first trial that is no baseline.
     scrambled = int(np.random.SeedSequence(seed).generate_state(1)[0])
-    sobol = SobolSampler(scrambled, max(0, number - len(space.baselines)))
+    fixed = len(space.baselines) if first is None else first
+    sobol = SobolSampler(scrambled, max(0, number - fixed))
     inner: optuna.samplers.BaseSampler | None = None
     if name == "gp" and not explores:
         inner = optuna.samplers.GPSampler(seed=drawn, n_startup_trials=POPULATION)

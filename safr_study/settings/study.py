@@ -149,9 +149,10 @@ class SchedulerConfig(Settings):
     the finite range seen at the rung for objectives of another unit."""
     run_on: float = Field(default=0.05, ge=0.0, le=1.0)
     """Share of the trials to be stopped that run on to the end, so that what stopping costs is
-    measured; they are ranked with nobody."""
+    measured."""
     texts: int = Field(default=400, ge=1)
-    """Texts of the fixed dev subsample on which the objectives are measured at a rung."""
+    """Texts of the fixed dev subsample on which studies of an earlier version measure the
+    objectives at a rung; others take all of dev, as far as that is cheap."""
 
     def rungs(self, epochs: int) -> tuple[int, ...]:
         """Epochs after which trials are compared, whole and ascending, all below ``epochs``."""

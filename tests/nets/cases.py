@@ -18,7 +18,7 @@ from nets.old_home import SPACE
 
 FROZEN = Path(__file__).parent / "frozen" / "outputs"
 HOMES = ("journal", "sqlite", "draws")
-MODEL = "models:/safr-planted@best-srs"
+MODEL = "models:/safr-planted/5"
 FOLDER = "journal/checkpoints/done-*/00002/model"
 TEXT = "'f0000 gut f0013 f0009 nothing f0001 f0016 f0002'"
 COMPUTED = 1e-5

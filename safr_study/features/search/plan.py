@@ -16,7 +16,8 @@ from safr_study.features.study_base.cost import Cost, estimate, measured_objecti
 from safr_study.features.study_base.provenance import provenance
 from safr_study.features.study_base.results import find_ledger, load_ledger
 from safr_study.features.study_base.stores import Stores
-from safr_study.ledger.ledger import Ledger, StudyFacts, first_trials
+from safr_study.ledger.ledger import Ledger, StudyFacts
+from safr_study.ledger.preview import first_trials
 from safr_study.pareto.reference_point import reference_point
 from safr_study.records import TrialRecord, TrialState, to_plain
 from safr_study.sampling.fixed_trials import planned_trials

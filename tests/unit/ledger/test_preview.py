@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from safr_study.home import open_home
-from safr_study.ledger.ledger import Ledger, StudyFacts, first_trials
+from safr_study.ledger.ledger import Ledger, StudyFacts
+from safr_study.ledger.preview import first_trials
 from safr_study.ledger.storage import open_storage
 from safr_study.settings import CorpusSpec, SamplerName, StudySpec
 from safr_study.settings.space_files import find_space
