@@ -55,6 +55,7 @@ def search(
     *,
     study: str | None = None,
     space: str | Path | SearchSpace = "lambda",
+    start: str | None = None,
     trials: int = 24,
     epochs: int = 20,
     k: float = 30.0,
@@ -100,6 +101,7 @@ def search(
             ``test``), which are written to the home once, under a name made from their content.
         study: its name; ``None``: one from the data set and the settings.
         space: a search space: name, YAML file or object.
+        start: name of the space's points that are tried first: of ``lambda``, ``paper``.
         trials: to finish; the baselines count.
         epochs: of a trial, at most.
         k: percent of the tokens deleted for SRS, where ``objectives`` says nothing.

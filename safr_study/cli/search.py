@@ -63,6 +63,10 @@ def search(
     space: Annotated[
         str, option("A search space: name or YAML file.", complete=complete_space)
     ] = "lambda",
+    start: Annotated[
+        str | None,
+        option("Points of the space that are tried first: of lambda, paper.", metavar="NAME"),
+    ] = None,
     trials: Annotated[int, option("To finish; the baselines count.", min=1)] = 24,
     epochs: options.Epochs = 20,
     k: Annotated[float, option("Percent of the tokens deleted for SRS.")] = 30.0,

@@ -35,7 +35,9 @@ class Settings(BaseModel):
         written: dict[str, Any] = write(self)
         fields = type(self).model_fields
         for name in self.later:
-            if name in written and getattr(self, name) == fields[name].default:
+            if name in written and getattr(self, name) == fields[name].get_default(
+                call_default_factory=True
+            ):
                 del written[name]
         return written
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
@@ -55,6 +55,8 @@ def second_only(*, vmask: bool) -> Baseline:
 class SearchSpace(Settings):
     """What a study may vary."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"starts"})
+
     name: str = Field(min_length=1)
     description: str = ""
     """What the space is for, in a sentence or two."""
@@ -63,8 +65,10 @@ class SearchSpace(Settings):
     fixed: dict[str, Value] = Field(default_factory=dict)
     """Settings of every trial but the baselines that say otherwise."""
     points: tuple[dict[str, Value], ...] = ()
-    """What the grid sampler runs, in this order, where that is no product of the parameters'
-    values; each names every parameter that exists with its values."""
+    """What every sampler tries first, in this order, and the grid sampler alone; each names every
+    parameter that exists with its value."""
+    starts: dict[str, tuple[dict[str, Value], ...]] = Field(default_factory=dict)
+    """Points by a name that asks for them (`begun_at`); of no effect otherwise."""
     constraints: tuple[Constraint, ...] = ()
     """What a trial must reach to be ranked; samplers learn to keep them."""
     baselines: tuple[Baseline, ...] = DEFAULT_BASELINES
@@ -83,9 +87,25 @@ class SearchSpace(Settings):
     @model_validator(mode="after")
     def _check_together(self) -> Self:
         parts = (self.parameters, self.fixed, self.points, self.constraints, self.baselines)
-        if faults := _faults_between(*parts):
+        faults = _faults_between(*parts)
+        for name, points in self.starts.items():
+            faults += _point_faults(points, self.parameters, self.fixed, f"starts.{name}")
+        if faults:
             raise ValueError("; ".join(faults))
         return self
+
+    def begun_at(self, start: str | None) -> Self:
+        """The space with the points of one of its starts before its own; ``None``: as it is.
+
+        Raises:
+            BadInput: it has no such start; says which it has.
+        """
+        if start is not None and start not in self.starts:
+            has = f"it has {', '.join(self.starts)}" if self.starts else "it has none"
+            raise BadInput("start", f"{start!r} is no start of the space {self.name!r}; {has}")
+        first = () if start is None else self.starts[start]
+        points = (*first, *(point for point in self.points if point not in first))
+        return self.model_copy(update={"points": points, "starts": {}})
 
 
 def trial_config(template: TrainConfig, values: dict[str, Value], *, seed: int) -> TrainConfig:
@@ -202,13 +222,14 @@ def _point_faults(
     points: Iterable[dict[str, Value] | None],
     parameters: Mapping[str, Parameter | None],
     fixed: Mapping[str, Value],
+    part: str = "points",
 ) -> list[str]:
     faults = []
     seen: list[dict[str, Value]] = []
     for place, point in enumerate(points):
         if point is None:
             continue
-        where = f"points.{place}"
+        where = f"{part}.{place}"
         faults += [
             f"{where}: {n!r} is no parameter of the space" for n in point.keys() - parameters
         ]

@@ -58,6 +58,9 @@ def study_spec(options: Mapping[str, Any]) -> StudySpec:
     wanted = [Objective.named(name) for name in names]
     space = options["space"]
     found = space if isinstance(space, SearchSpace) else find_space(str(space))
+    if options.get("start") is not None and options["sampler"] == "grid":
+        raise BadInput("start", "a grid has an order of its own; leave it out, or --sampler grid")
+    found = found.begun_at(options.get("start"))
     dataset = canonical_dataset(str(options["dataset"]))
     columns = column_fields(options["text_column"])
     pairs = has_pairs(CorpusSpec.parse({"dataset": dataset, **columns}, where="corpus"))

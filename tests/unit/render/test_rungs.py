@@ -102,6 +102,16 @@ def test_what_the_run_ons_would_have_added_by_hand() -> None:
     assert (second.run_ons_ended, second.front_missed, second.hypervolume_missed) == (0, None, None)
 
 
+def test_run_ons_that_are_complete_cost_what_they_would_have_cost_unranked() -> None:
+    complete = [
+        replace(one, state=TrialState.COMPLETE, values=one.control_values, control_values=None)
+        if one.control_values is not None
+        else one
+        for one in STUDY
+    ]
+    assert report(*complete, rungs=(2, 6)) == report(*STUDY, rungs=(2, 6))
+
+
 def test_a_run_on_that_breaks_a_constraint_is_no_regret() -> None:
     broken = replace(STUDY[3], violations=(0.5,))
     (first,) = report(*(broken if one.number == 3 else one for one in STUDY))

@@ -13,7 +13,7 @@ from stored_study import epoch
 from safr_study.errors import BadInput, LockLost, ServiceUnreachable, StudyIncomplete
 from safr_study.ledger.driver_lock import Lease
 from safr_study.records import EpochReport, Replicate
-from safr_study.records.run import RunResult
+from safr_study.records.run import RunResult, Spent
 from safr_study.runner import driver
 from safr_study.runner.driver import SourceSearcher
 from safr_study.runner.source import FixedSource
@@ -37,7 +37,9 @@ class Lock:
 class Pruning(FixedSource):
     """A source that stops every run after its second epoch."""
 
-    def on_epoch(self, _task: RunTask, report: EpochReport) -> Decision:
+    def on_epoch(
+        self, _task: RunTask, report: EpochReport, _spent: Spent | None = None
+    ) -> Decision:
         return Decision.PRUNE if report.epoch == 2 else Decision.CONTINUE
 
 

@@ -21,11 +21,12 @@ from safr_study.records import (
     TrialRecord,
     TrialState,
 )
-from safr_study.records.run import RunResult
+from safr_study.records.run import RunResult, Spent
 from safr_study.runner.source import SearchSource
 from safr_study.runner.task import RunTask
 from safr_study.runner.worker import objective_values
 from safr_study.sampling.asha import Decision
+from safr_study.sampling.rules import FIRST, RULES
 from safr_study.settings import CorpusSpec, StudySpec, Wanted, wanted
 from safr_study.settings.space_files import find_space
 
@@ -60,11 +61,11 @@ def spec(trials: int = 3, **changes: Any) -> StudySpec:
     return StudySpec.model_validate({**given, "trials": trials, "sampler": "random", **changes})
 
 
-def ledger(home: Home) -> Ledger:
+def ledger(home: Home, rules: int = RULES) -> Ledger:
     storage = open_storage(home, None, "s", create=True)
     assert storage is not None
     facts = StudyFacts("f" * 64, "planted", (50.0, 0.0), {})
-    return Ledger.load(storage, "s") or Ledger.create(storage, spec(), facts)
+    return Ledger.load(storage, "s") or Ledger.create(storage, spec(), facts, rules=rules)
 
 
 def source_of(home: Home, study: StudySpec, watcher: Watcher | None = None) -> SearchSource:
@@ -248,17 +249,41 @@ def test_a_baseline_is_never_stopped(home: Home) -> None:
     assert source.on_epoch(second, at_rung(60.0, 5.0)) is Decision.CONTINUE
 
 
-def test_a_run_on_reaches_its_end_and_is_ranked_with_nobody(home: Home) -> None:
+@pytest.mark.parametrize("rules", [FIRST, RULES])
+def test_a_run_on_that_reaches_its_end_is_complete_but_in_a_study_that_began_before(
+    home: Home, rules: int
+) -> None:
     study = judged_spec(scheduler={**judged_spec().scheduler.model_dump(), "run_on": 1.0})
+    ledger(home, rules=rules)
     source, second = begin(home, study)
+    assert second.rung_texts == (400 if rules == FIRST else None)
     assert source.on_epoch(second, at_rung(60.0, 5.0)) is Decision.CONTINUE
     flagged = ledger(home).trial(1)
     assert (flagged.state, flagged.control, flagged.stopped_at) == (TrialState.RUNNING, True, 2)
     source.on_end(second, DONE)
     ended = ledger(home).trial(1)
-    assert (ended.state, ended.values) == (TrialState.PRUNED, None)
-    assert ended.control_values == (80.5, 20.5)
-    assert ended.checkpoint == DONE.checkpoint
+    assert (ended.control, ended.stopped_at, ended.checkpoint) == (True, 2, DONE.checkpoint)
+    told = ledger(home).study.trials[1].values
+    if rules == FIRST:
+        assert (ended.state, ended.values, told) == (TrialState.PRUNED, None, None)
+        assert ended.control_values == (80.5, 20.5)
+    else:
+        assert (ended.state, ended.control_values) == (TrialState.COMPLETE, None)
+        assert ended.values == tuple(told) == (80.5, 20.5)
+
+
+def test_a_trial_that_was_stopped_or_failed_has_its_seconds_and_its_device(home: Home) -> None:
+    source, second = begin(home, judged_spec())
+    spent = Spent(31.5, "cuda", "node-7")
+    assert source.on_epoch(second, at_rung(60.0, 5.0), spent) is Decision.PRUNE
+    stopped = ledger(home).trial(1)
+    assert (stopped.seconds, stopped.device, stopped.node) == (31.5, "cuda", "node-7")
+    third = begun(source)
+    source.on_epoch(third, EPOCH)
+    source.on_end(third, RunResult(third.number, 0, failure="the loss is no number"))
+    # Nothing was said of it but its epoch.
+    failed = ledger(home).trial(2)
+    assert (failed.seconds, failed.device) == (EPOCH.seconds, None)
 
 
 def test_a_rung_that_was_reached_when_the_driver_died_is_judged_at_the_next_start(

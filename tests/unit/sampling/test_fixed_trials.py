@@ -5,6 +5,7 @@ from asking import open_study, run, spec_of, synthetic
 
 from safr_study.features.paper.rows import paper
 from safr_study.sampling.fixed_trials import grid_points, planned, planned_trials
+from safr_study.sampling.rules import FIRST
 from safr_study.settings import ModelShape, SearchSpace, StudySpec, TrainConfig, Value
 from safr_study.settings.space_files import find_space
 
@@ -34,9 +35,12 @@ def test_fewer_trials_are_the_first_of_the_grid() -> None:
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "qmc"])
-def test_points_are_the_grids_alone(sampler: str) -> None:
+def test_points_are_the_grids_alone_in_a_study_that_began_before(sampler: str) -> None:
     spec = spec_of(find_space("paper_table6"), sampler)
-    assert planned(spec, 2) is None
+    assert planned(spec, 2, rules=FIRST) is None
+    first = planned(spec, 2)
+    assert first is not None
+    assert first.point == {"lambda_imp": 0, "lambda_inter": 0.01}
     assert planned_trials(spec) == 24
 
 
