@@ -30,7 +30,13 @@ COMMANDS = {
     "explain": ["explain", "models:/safr-planted@knee", "the film was good , and bad ." * 5],
     "doctor": ["doctor"],
 }
-PROSE = ("Go on with it: ", "All hypervolumes are ", "On joint: ")
+PROSE = (
+    "Go on with it: ",
+    "All hypervolumes are ",
+    "On joint: ",
+    "The front has no knee: ",
+    "No trial beats ",
+)
 COLOUR = re.compile(r"\x1b\[[\d;]*\b(3[0-7]|4[0-7]|9[0-7]|38;|48;)[\d;]*m")
 
 

@@ -136,9 +136,20 @@ OPTIONS = {
     **dict.fromkeys(("train_limit", "dev_limit", "tokenizer", "lowercase", "study", "objective")),
     **dict.fromkeys(("warm_start", "time_budget", "epoch_budget", "cpus_per_trial")),
     **dict.fromkeys(("gpus_per_trial", "max_concurrent")),
-    "dataset": "planted", "space": "lambda", "trials": 24, "epochs": 2, "k": 30.0, "seed": 0,
-    "sampler": "tpe", "scheduler": "none", "seeds_per_trial": 1, "class_weights": "none",
-    "preset": "masked", "precision": "auto", "allow_small": True, "allow_duplicates": True,
+    "dataset": "planted",
+    "space": "lambda",
+    "trials": 24,
+    "epochs": 2,
+    "k": 30.0,
+    "seed": 0,
+    "sampler": "tpe",
+    "scheduler": "none",
+    "seeds_per_trial": 1,
+    "class_weights": "none",
+    "preset": "masked",
+    "precision": "auto",
+    "allow_small": True,
+    "allow_duplicates": True,
 }
 
 
