@@ -182,6 +182,7 @@ def _page(status: StudyStatus) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
+    from safr_study.render.cost import cost_sentence
     from safr_study.render.terminal import TerminalTable
     from safr_study.render.verdict import verdict
 
@@ -221,6 +222,8 @@ def _page(status: StudyStatus) -> RenderableType:
             )
         )
     parts.append(Text(f"{_times(status)}."))
+    if result.cost is not None:
+        parts.append(Text(f"{cost_sentence(result.cost)}."))
     return Group(*parts)
 
 
@@ -296,6 +299,7 @@ def _as_json(status: StudyStatus) -> dict[str, Any]:
         **picked(status, *now),
         "begun": begun,
         **picked(status, *left),
+        "cost": document["cost"],
         "disk_bytes": status.disk,
         "confirmed_seeds": status.result.confirmed_seeds,
         **picked(status, "command", "undelivered"),

@@ -20,10 +20,18 @@ from pydantic import ValidationError
 from safr_study.errors import BadInput
 from safr_study.home import Home
 from safr_study.ledger.storage import close_storage, generations, open_storage
-from safr_study.ledger.trial_codec import RUNG, record_of, run_of, run_page, varied
+from safr_study.ledger.trial_codec import (
+    ATTEMPT,
+    LOST,
+    RUNG,
+    record_of,
+    run_of,
+    run_page,
+    varied,
+)
 from safr_study.object_store import join
 from safr_study.records import EpochReport, TrialRecord, to_plain
-from safr_study.records.run import RunResult, Spent
+from safr_study.records.run import Attempt, RunResult, Spent
 from safr_study.sampling import experimental_allowed
 from safr_study.sampling.asha import Decision
 from safr_study.sampling.fixed_trials import planned
@@ -265,9 +273,20 @@ class Ledger:
             return self.fail(number, f"its settings do not fit together: {reason}")
         return self.trial(number)
 
-    def record_epoch(self, number: int, report: EpochReport) -> None:
-        """Write one epoch of a running trial."""
-        self._set(number, f"{EPOCH}{report.epoch:05d}", to_plain(report))
+    def record_epoch(
+        self, number: int, report: EpochReport, attempt: Attempt | None = None
+    ) -> None:
+        """Write one epoch of a running trial, and what its worker had taken by then."""
+        told = {} if attempt is None else {ATTEMPT: to_plain(attempt)}
+        self._set(number, f"{EPOCH}{report.epoch:05d}", {**to_plain(report), **told})
+
+    def record_attempt(self, number: int, attempt: Attempt) -> None:
+        """Write what a worker took for a trial that ends."""
+        self._set(number, ATTEMPT, to_plain(attempt))
+
+    def add_lost(self, number: int, seconds: float) -> None:
+        """Note work on a running trial that has to be done again."""
+        self._set(number, LOST, self.trial(number).lost_seconds + seconds)
 
     def complete(self, number: int, result: RunResult) -> TrialRecord:
         """End a trial with its objectives; by the first rules a control trial is not ranked.
@@ -318,12 +337,7 @@ class Ledger:
         return self.stop(number, spent) if decision is Decision.PRUNE else self.trial(number)
 
     def stop(self, number: int, spent: Spent | None = None) -> TrialRecord:
-        """End a running trial that the scheduler stopped.
-
-        Args:
-            number: of the trial.
-            spent: what its worker took; ``None``: not known, then its epochs count.
-        """
+        """End a running trial that was stopped; where ``spent`` is not known its epochs count."""
         self._set_spent(number, spent)
         self._tell(number, state=optuna.trial.TrialState.PRUNED)
         return self.trial(number)
@@ -346,13 +360,9 @@ class Ledger:
     def _set_spent(self, number: int, spent: Spent | None) -> None:
         trained = math.fsum(report.seconds for report in self.trial(number).epochs)
         known = spent or Spent()
-        facts = {
-            "seconds": max(known.seconds, trained) or None,
-            "device": known.device or None,
-            "node": known.node or None,
-        }
-        for key, value in facts.items():
-            if value is not None:
+        facts = ("seconds", max(known.seconds, trained)), ("device", known.device)
+        for key, value in (*facts, ("node", known.node)):
+            if value:
                 self._set(number, key, value)
 
     def set_run_ids(self, run_ids: Mapping[int, str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import optuna
@@ -17,6 +17,7 @@ from safr_study.records import (
     TrialState,
     from_plain,
 )
+from safr_study.records.run import Attempt
 from safr_study.sampling.asha import Decision
 from safr_study.sampling.fixed_trials import flat_settings
 from safr_study.sampling.observations import EPOCH
@@ -24,6 +25,10 @@ from safr_study.settings import StudySpec, Value, trial_config
 
 RUNG = "rung:"
 """Attribute of a trial, with the epoch's number: the scheduler's decision."""
+ATTEMPT = "attempt"
+"""Key of what a worker had taken for the trial: in a trial's report of an epoch, and of its end."""
+LOST = "lost_seconds"
+"""Attribute of a trial."""
 _RUN = "run:"
 """Attribute of a study by an earlier version, with the trial's number: its MLflow run."""
 _RUNS = "runs:"
@@ -62,6 +67,8 @@ def record_of(trial: FrozenTrial, number: int, of_study: Mapping[str, Any]) -> T
         if key.startswith(RUNG) and value != Decision.CONTINUE
     }
     control_values = attrs.get("run_on_values")
+    reports = [attrs[key] for key in sorted(attrs) if key.startswith(EPOCH)]
+    told = [*(report.get(ATTEMPT) for report in reports), attrs.get(ATTEMPT)]
     return TrialRecord(
         number=number,
         state=state,
@@ -72,7 +79,8 @@ def record_of(trial: FrozenTrial, number: int, of_study: Mapping[str, Any]) -> T
         scores=Scores.from_plain(scores) if scores else None,
         checkpoint=from_plain(CheckpointRef, checkpoint) if checkpoint else None,
         epochs=tuple(
-            from_plain(EpochReport, attrs[key]) for key in sorted(attrs) if key.startswith(EPOCH)
+            from_plain(EpochReport, {k: v for k, v in report.items() if k != ATTEMPT})
+            for report in reports
         ),
         failure=attrs.get("failure") if failed else None,
         stopped_at=min(against, default=None),
@@ -85,7 +93,18 @@ def record_of(trial: FrozenTrial, number: int, of_study: Mapping[str, Any]) -> T
         node=attrs.get("node"),
         run_id=run_of(of_study, number),
         ended=None if trial.datetime_complete is None else trial.datetime_complete.timestamp(),
+        attempts=_attempts(from_plain(Attempt, one) for one in told if one is not None),
+        lost_seconds=attrs.get(LOST, 0.0),
     )
+
+
+def _attempts(told: Iterable[Attempt]) -> tuple[Attempt, ...]:
+    """The last of what was told of each attempt, by number."""
+    last: dict[int, Attempt] = {}
+    for one in told:
+        if one.number not in last or one.seconds >= last[one.number].seconds:
+            last[one.number] = one
+    return tuple(last[number] for number in sorted(last))
 
 
 def varied(spec: StudySpec, values: Mapping[str, Value]) -> dict[str, Value | None]:

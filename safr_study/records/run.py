@@ -263,10 +263,27 @@ class Spent:
     """What a worker has taken for a run so far."""
 
     seconds: float = 0.0
-    """Training and evaluation, in this process."""
+    """Since it was handed the run."""
     device: str = ""
     node: str = ""
     """Ray's id of its node."""
+    joules: float | None = None
+    """Energy by the counters of its machine; ``None``: none can be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What one worker took for a trial, until it ended it or was last heard of."""
+
+    number: int
+    """From 0: each time that the trial is resumed is one more."""
+    seconds: float
+    cpus: float
+    """Cores set aside for it."""
+    gpus: float
+    """GPUs set aside for it, or a share of one."""
+    joules: float | None = None
+    """Energy by the counters of its machine; ``None``: none could be read."""
 
 
 _NOT_IN_SCHEMA = ("node", "replicates", "line")

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
-from safr_study.records.run import CheckpointRef, EpochReport, Replicate
+from safr_study.records.run import Attempt, CheckpointRef, EpochReport, Replicate
 from safr_study.records.scores import Scores
 from safr_study.settings import Constraint, Value
+
+if TYPE_CHECKING:
+    from safr_study.records.cost import StudyCost
 
 Role = Literal["knee", "compromise", "best-accuracy", "best-srs"]
 """A front member's role, which is the end of its alias in the registry."""
@@ -82,6 +85,10 @@ class TrialRecord:
     """MLflow run."""
     ended: float | None = None
     """Time of its end, in seconds since the epoch."""
+    attempts: tuple[Attempt, ...] = ()
+    """What each worker took for it; empty in a ledger of an earlier version."""
+    lost_seconds: float = 0.0
+    """Work on it that was lost with a worker or its state, and done again."""
 
     @property
     def saturated(self) -> bool:
@@ -195,6 +202,8 @@ class StudyResult:
     """Epochs after which trials could be stopped."""
     confirmed_seeds: tuple[int, ...] = ()
     """New ones under which trials were trained anew; the values here are the search's own."""
+    cost: StudyCost | None = None
+    """Work of its trials; ``None``: not asked for."""
 
     @property
     def front(self) -> tuple[RankedTrial, ...]:

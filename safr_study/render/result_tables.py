@@ -15,6 +15,7 @@ from safr_study.records import (
     picked,
 )
 from safr_study.records.warnings import needless_pair, study_warnings, trial_warnings
+from safr_study.render.cost import cost_json
 from safr_study.render.format import seed_half_widths, trial_badges
 from safr_study.render.rungs import rung_lines, rung_reports, rung_rows
 from safr_study.render.text_table import TextTable
@@ -175,7 +176,8 @@ def result_json(result: StudyResult) -> dict[str, Any]:
     ``compromise`` (trial number; null where there is a knee), ``unbeaten`` (``baselines`` or
     ``majority`` where no trial beats them, else null), ``verdict`` (that as a sentence, or null),
     ``confirmed_seeds`` (under which `confirm` retrained the front; all numbers here are the
-    search's own), ``rungs`` (as `rung_rows`), ``trials`` (ranked, best first) and ``unranked``.
+    search's own), ``rungs`` (as `rung_rows`), ``cost`` (as `cost_json`), ``trials`` (ranked, best
+    first) and ``unranked``.
 
     Each of ``trials`` has ``trial`` (number), ``label``, ``state``, ``baseline`` (name or null),
     ``parameters``, ``seed``, ``violations`` (by constraint: above 0 where it is missed), ``values``
@@ -199,6 +201,7 @@ def result_json(result: StudyResult) -> dict[str, Any]:
         "verdict": verdict(result),
         "confirmed_seeds": list(result.confirmed_seeds),
         "rungs": rung_rows(rung_reports(result)),
+        "cost": None if result.cost is None else cost_json(result.cost),
         "trials": [_ranked_json(ranked, result) for ranked in result.ranked],
         "unranked": [
             {**_trial_json(trial, result), "failure": trial.failure, **_run_json(trial)}

@@ -40,7 +40,7 @@ from safr_study.errors import (
 from safr_study.ledger.driver_lock import Lease
 from safr_study.ledger.storage import ledger_errors
 from safr_study.records import EpochReport
-from safr_study.records.run import RunKey, RunResult
+from safr_study.records.run import RunKey, RunResult, Spent
 from safr_study.redaction import is_secret_name
 from safr_study.runner.source import RunSource
 from safr_study.runner.task import EVENT, NODE, RunTask, SharedFault, read_event, read_spent
@@ -192,6 +192,7 @@ class SourceSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         super().__init__()
         self._running: dict[str, RunTask] = {}
         self._nodes: dict[str, str] = {}
+        self._heard: dict[str, float] = {}
         self._died: set[RunKey] = set()
         self._again: list[RunTask] = []
         self._exhausted = False
@@ -202,6 +203,7 @@ class SourceSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         if task is None:
             return None if self._running else Searcher.FINISHED
         self._running[trial_id] = task
+        self._heard[trial_id] = time.monotonic()
         return task.to_config()
 
     def _next(self) -> RunTask | None:
@@ -213,6 +215,7 @@ class SourceSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
 
     def stops(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Hand an event of a run to the source; whether the run is stopped by it."""
+        self._heard[trial_id] = time.monotonic()
         task, text = self._running.get(trial_id), result.get(EVENT)
         self._nodes[trial_id] = result.get(NODE, "")
         if task is None or text is None:
@@ -229,7 +232,7 @@ class SourceSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             self.fault = _as_error(reported, self.source.title)
             raise self.fault
         if isinstance(reported, RunResult):
-            self._end(trial_id, reported)
+            self._end(trial_id, reported, read_spent(result))
         return False
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
@@ -240,9 +243,13 @@ class SourceSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
     ) -> None:
         """Resume a run whose worker died, or fail it; one that was stopped stays unfinished."""
         node = self._nodes.pop(trial_id, "")
+        heard = self._heard.pop(trial_id, None)
         task = self._running.get(trial_id)
         if not error or task is None:
             return
+        if heard is not None:
+            unheard = time.monotonic() - heard
+            self._guarded(lambda: self.source.on_lost(task, unheard))
         lost = _is_lost(node)
         if task.key in self._died and not lost:
             self._end(trial_id, RunResult(*task.key, failure=WORKER_DIED))
@@ -264,9 +271,9 @@ class SourceSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
     def restore(self, checkpoint_path: str) -> None:
         """Nothing: a new source reads what is there."""
 
-    def _end(self, trial_id: str, result: RunResult) -> None:
+    def _end(self, trial_id: str, result: RunResult, spent: Spent | None = None) -> None:
         task = self._running.pop(trial_id)
-        self._guarded(lambda: self.source.on_end(task, result))
+        self._guarded(lambda: self.source.on_end(task, result, spent))
         self.ended += 1
 
     def _guarded(self, step: Callable[[], _Answer]) -> _Answer:

@@ -18,7 +18,7 @@ from safr_study.ledger.resume import rebuilt_scheduler, unfinished_trials
 from safr_study.ledger.retention import tidy_trial, trial_folder
 from safr_study.ledger.stop_flag import stop_requested
 from safr_study.records import EpochReport, StudyObserver, TrialRecord, TrialState
-from safr_study.records.run import RunKey, RunResult, Spent
+from safr_study.records.run import Attempt, RunKey, RunResult, Spent
 from safr_study.runner.task import RunTask
 from safr_study.runner.worker import Work, train_run
 from safr_study.sampling.asha import Decision
@@ -53,8 +53,11 @@ class RunSource(Protocol):
             spent: what the worker took until then.
         """
 
-    def on_end(self, task: RunTask, result: RunResult) -> None:
-        """Keep the end of a run, once."""
+    def on_end(self, task: RunTask, result: RunResult, spent: Spent | None = None) -> None:
+        """Keep the end of a run, once; ``spent`` is what its worker took."""
+
+    def on_lost(self, task: RunTask, seconds: float) -> None:
+        """A run's worker died so long after it was last heard of: that work is done again."""
 
     def stop_requested(self, since: float) -> bool:
         """Whether the driver was asked to end, after a moment in seconds since the epoch."""
@@ -95,7 +98,10 @@ class FixedSource:
         """Every run is trained to its end."""
         return Decision.CONTINUE
 
-    def on_end(self, task: RunTask, result: RunResult) -> None:
+    def on_lost(self, _task: RunTask, _seconds: float) -> None:
+        """Nothing: its store has what its workers ended."""
+
+    def on_end(self, task: RunTask, result: RunResult, _spent: Spent | None = None) -> None:
         """Hand a run to the store."""
         self.left -= 1
         self._took.append(time.monotonic() - self._began.pop(task.key))
@@ -145,6 +151,7 @@ class SearchSource:
         trials = self.ledger.trials()
         self.remaining = max(0, planned_trials(self.spec) - sum(t.counts for t in trials))
         self._left = self.remaining
+        self._attempts: dict[int, Attempt] = {}
         self._asha = rebuilt_scheduler(self.spec, trials)
         self._epochs_run = sum(len(trial.epochs) for trial in trials)
 
@@ -175,7 +182,10 @@ class SearchSource:
         existing = self.ledger.trial(number).epochs
         if replace(report, system=None) in (replace(one, system=None) for one in existing):
             return Decision.CONTINUE
-        self.ledger.record_epoch(number, report)
+        again = next((one for one in existing if one.epoch == report.epoch), None)
+        if again is not None:
+            self.ledger.add_lost(number, again.seconds)
+        self.ledger.record_epoch(number, report, self._attempt(number, spent))
         self._epochs_run += 1
         trial = self.ledger.trial(number)
         for observer in self.observers:
@@ -183,14 +193,22 @@ class SearchSource:
         if self.ledger.pending_decision(trial) != report:
             return Decision.CONTINUE
         decided = self._decide(number, report, spent)
+        # What a stopped one took is in the report of its last epoch.
         if decided.state is TrialState.RUNNING:
             return Decision.CONTINUE
         self._end(decided)
         return Decision.PRUNE
 
-    def on_end(self, task: RunTask, result: RunResult) -> None:
+    def on_lost(self, task: RunTask, seconds: float) -> None:
+        """Note what is done again: nothing of it was reported."""
+        self.ledger.add_lost(task.number, seconds)
+
+    def on_end(self, task: RunTask, result: RunResult, spent: Spent | None = None) -> None:
         """Complete a trial, or fail it with a sentence."""
         number = task.number
+        attempt = self._attempt(number, spent)
+        if attempt is not None:
+            self.ledger.record_attempt(number, attempt)
         failure = result.failure
         if failure is None and (result.dev is None or result.checkpoint is None):
             failure = "it ended without scores"
@@ -198,13 +216,28 @@ class SearchSource:
             names = [objective.name for objective in self.spec.objectives]
             failure = f"its objectives {names} are not all finite: {result.mean_values}"
         if failure is not None:
-            spent = Spent(result.seconds, result.device, result.node)
-            self._end(self.ledger.fail(number, failure, spent))
+            took = spent or Spent(result.seconds, result.device, result.node)
+            self._end(self.ledger.fail(number, failure, took))
             return
         trial = self.ledger.complete(number, result)
         if trial.state is TrialState.COMPLETE:
             self._asha.add_end(number, result.mean_values)
         self._end(trial)
+
+    def _attempt(self, number: int, spent: Spent | None) -> Attempt | None:
+        """What a worker has taken for a trial; one that took less than before is another worker."""
+        if spent is None:
+            return None
+        before = self._attempts.get(number)
+        if before is None:
+            # Those of earlier drivers have ended.
+            at = len(self.ledger.trial(number).attempts)
+        else:
+            at = before.number + (spent.seconds < before.seconds)
+        cpus = self.spec.resources.cpus_per_trial
+        attempt = Attempt(at, spent.seconds, cpus, self.gpus_per_trial, spent.joules)
+        self._attempts[number] = attempt
+        return attempt
 
     def _next_trial(self) -> TrialRecord | None:
         if self._unfinished:

@@ -20,7 +20,7 @@ from pydantic import TypeAdapter
 
 from safr_study.errors import ServiceUnreachable
 from safr_study.object_store import Mirror, is_url
-from safr_study.records import EpochReport, to_plain
+from safr_study.records import EpochReport
 from safr_study.records.run import RunKey, RunResult, Spent
 from safr_study.settings import Constraint, CorpusSpec, EvaluationConfig, Objective, TrainConfig
 
@@ -128,16 +128,10 @@ Event = EpochReport | RunResult | SharedFault
 _KINDS: dict[str, type[Event]] = {"epoch": EpochReport, "ended": RunResult, "fault": SharedFault}
 
 
-def event(reported: Event, spent: Spent | None = None) -> dict[str, str]:
-    """An epoch of the first seed, or the end of a run, as Ray's metrics.
-
-    Args:
-        reported: the event.
-        spent: what the worker took until then.
-    """
+def event(reported: Event) -> dict[str, str]:
+    """An epoch of the first seed, or the end of a run, as Ray's metrics."""
     (kind,) = (name for name, record in _KINDS.items() if isinstance(reported, record))
-    told = {EVENT: json.dumps({kind: _adapter(kind).dump_python(reported)})}
-    return told if spent is None else {**told, SPENT: json.dumps(to_plain(spent))}
+    return {EVENT: json.dumps({kind: _adapter(kind).dump_python(reported)})}
 
 
 def read_spent(result: Mapping[str, Any]) -> Spent | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import time
 import traceback
 from collections.abc import Callable
@@ -21,12 +22,14 @@ from safr_study.checkpoint.manifest import MODEL, STATE
 from safr_study.data import EncodedCorpus, EncodedSplit
 from safr_study.errors import SafrError, ServiceUnreachable, TrialFailure
 from safr_study.object_store import is_url, join
-from safr_study.records import EpochReport, Replicate, Scores
+from safr_study.records import EpochReport, Replicate, Scores, to_plain
 from safr_study.records.run import Answers, Measured, RunResult, Spent
 from safr_study.redaction import redacted
+from safr_study.runner.energy import EnergyMeter
 from safr_study.runner.rungs import rung_sample
 from safr_study.runner.task import (
     NODE,
+    SPENT,
     Event,
     RunTask,
     SharedFault,
@@ -180,7 +183,7 @@ class _Run:
     def _fit_first_seed(self, report: Report) -> FitResult:
         from safr_study.training import fit
 
-        task, began = self.task, time.perf_counter()
+        task = self.task
         # The same texts for every trial, and for each rung.
         sample = rung_sample(self.corpus, task, self._want())
 
@@ -197,8 +200,7 @@ class _Run:
 
         def tell(epoch: EpochReport) -> None:
             use = None if process is None else _machine_use(process, self.device)
-            spent = Spent(time.perf_counter() - began, str(self.device))
-            report(event(replace(epoch, system=use), spent))
+            report(event(replace(epoch, system=use)))
 
         def again(epochs: tuple[EpochReport, ...]) -> None:
             # The driver may not have heard of the last one, and a rung must not be passed over.
@@ -306,6 +308,15 @@ def trainable(config: dict[str, Any], corpus: EncodedCorpus, work: Work = train_
     from ray import tune
 
     task, node, began = RunTask.from_config(config), _node(), time.perf_counter()
+    meter = EnergyMeter(task.gpus)
+
+    def tell(reported: dict[str, str]) -> None:
+        from safr_study.training import pick_device
+
+        device = str(pick_device(task.gpus))
+        spent = Spent(time.perf_counter() - began, device, joules=meter.joules())
+        tune.report({**reported, NODE: node, SPENT: json.dumps(to_plain(spent))})
+
     if node:
         # Before anything can happen to it.
         tune.report({NODE: node})
@@ -315,7 +326,7 @@ def trainable(config: dict[str, Any], corpus: EncodedCorpus, work: Work = train_
 
             def uploaded(reported: dict[str, str]) -> None:
                 upload()
-                tune.report({**reported, NODE: node})
+                tell(reported)
 
             try:
                 ended = work(local, corpus, uploaded)
@@ -333,9 +344,7 @@ def trainable(config: dict[str, Any], corpus: EncodedCorpus, work: Work = train_
         ended = SharedFault(str(error), unreachable=True)
     except SafrError as error:
         ended = RunResult(*task.key, failure=str(error))
-    if isinstance(ended, RunResult) and ended.failure is not None:
-        ended = replace(ended, seconds=time.perf_counter() - began, node=node)
-    tune.report(event(ended))
+    tell(event(ended))
 
 
 def _node() -> str:

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from mlflow.entities import Metric
@@ -46,6 +47,7 @@ EPOCHS_TAG = "safr.epochs"
 """Tag of a trial's run: the metrics of every epoch up to this one are written."""
 _MODEL_METRICS = tuple(name for name in OF_MODEL if name not in ("accuracy", "log_loss"))
 """All but those of every epoch, which have names of their own, as they are of the best one."""
+_COST_UNITS = ("core_hours", "gpu_hours", "kwh")
 _POINTS, _SHARE, _PURE = unit_words("points"), "share, 0 to 1", "pure number"
 
 _MEANINGS: dict[str, tuple[str, str]] = {
@@ -75,6 +77,9 @@ _MEANINGS: dict[str, tuple[str, str]] = {
     "hypervolume": ("of the front; step = trials ended", "product of the objectives' units"),
     "front/size": ("trials on the front", "trials"),
     "trials/NAME": ("trials of the study, by state", "trials"),
+    "cost/[STATE/]core_hours": ("hours times cores set aside for trials", "core-hours"),
+    "cost/[STATE/]gpu_hours": ("hours times GPUs, or shares of one", "GPU-hours"),
+    "cost/[STATE/]kwh": ("energy by RAPL and NVML, where they can be read", "kWh"),
 }
 """Metrics next to those of `settings.metrics`: what each is, and its unit. ``{a,b}`` is one of
 these, ``[a,b]`` one or none, a word in capitals any."""
@@ -305,6 +310,11 @@ def result_metrics(result: StudyResult, history: Sequence[HistoryPoint], at: int
         "trials/asked": result.asked,
     }
     named |= {f"trials/{state}": result.count(state) for state in TrialState}
+    if result.cost is not None:
+        kinds = [field.name for field in fields(result.cost)]
+        for kind, name in {"total": "cost", **{kind: f"cost/{kind}" for kind in kinds}}.items():
+            spent = getattr(result.cost, kind)
+            named |= {f"{name}/{unit}": getattr(spent, unit) for unit in _COST_UNITS}
     grown = [
         Metric("hypervolume", point.hypervolume, milliseconds(point.ended) or at, point.trials)
         for point in history

@@ -24,6 +24,7 @@ from safr_study.records import RankedTrial, TrialRecord, TrialState
 from safr_study.records.scores import is_saturated
 from safr_study.records.warnings import needless_pair, study_warnings, warning_names
 from safr_study.render.class_tables import class_table, quality_table
+from safr_study.render.cost import cost_sentence
 from safr_study.render.format import heading, shown_setting, trial_badges, value_text
 from safr_study.render.front_page import DATA, SCRIPTS, STYLES, front_chart
 from safr_study.render.html import document, number
@@ -208,6 +209,10 @@ def key_facts(report: StudyReport) -> Iterator[tuple[str, str, str]]:
     epochs = sum(len(trial.epochs) for trial in report.trials)
     seconds = sum(trial.seconds or sum(e.seconds for e in trial.epochs) for trial in report.trials)
     yield "Training", f"{epochs:,} epochs", f"{duration(seconds)} of work"
+    if result.cost is not None:
+        name, _, said = cost_sentence(result.cost).partition(": ")
+        spent, _, rest = said.partition(", of these ")
+        yield name, spent, f"of these {rest}" if rest else "for trials that reached their end"
 
 
 def _against_baselines(chosen: RankedTrial, report: StudyReport) -> Iterator[str]:

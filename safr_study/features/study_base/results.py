@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from safr_study.cluster.slots import GPU_SHARE
 from safr_study.errors import BadInput
 from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.driver_lock import Lease, driver_lock, drivers
@@ -17,6 +18,7 @@ from safr_study.ledger.run_store import confirmed_seeds
 from safr_study.ledger.storage import stored_studies
 from safr_study.pareto import rank_study
 from safr_study.records import StudyResult, TrialState
+from safr_study.records.cost import cost_of
 from safr_study.records.study import HistoryPoint, binding
 from safr_study.render.history import history_table, hypervolume_history
 from safr_study.render.result_tables import result_table
@@ -32,16 +34,18 @@ def rank_ledger(ledger: Ledger) -> StudyResult:
     """A ledger's trials, ranked."""
     spec, facts = ledger.spec, ledger.facts
     constraints = spec.space.constraints
-    trials = (
+    trials = tuple(
         replace(one, violations=binding(one, constraints, one.violations))
         for one in ledger.trials()
     )
+    resources = spec.resources
+    gpus = GPU_SHARE if resources.gpus_per_trial is None else resources.gpus_per_trial
     ranked = rank_study(
         name=spec.name,
         dataset=facts.slug,
         objectives=tuple(objective.name for objective in spec.objectives),
         reference_point=facts.reference_point,
-        trials=tuple(trials),
+        trials=trials,
         asked=spec.trials,
         constraints=tuple(constraint.text for constraint in constraints),
     )
@@ -49,6 +53,7 @@ def rank_ledger(ledger: Ledger) -> StudyResult:
         ranked,
         rungs=spec.scheduler.rungs(spec.train.epochs),
         confirmed_seeds=confirmed_seeds(ledger),
+        cost=cost_of(trials, cpus=resources.cpus_per_trial, gpus=gpus),
     )
 
 

@@ -21,7 +21,7 @@ from safr_study.records import (
     TrialRecord,
     TrialState,
 )
-from safr_study.records.run import RunResult, Spent
+from safr_study.records.run import Attempt, RunResult, Spent
 from safr_study.runner.source import SearchSource
 from safr_study.runner.task import RunTask
 from safr_study.runner.worker import objective_values
@@ -284,6 +284,33 @@ def test_a_trial_that_was_stopped_or_failed_has_its_seconds_and_its_device(home:
     # Nothing was said of it but its epoch.
     failed = ledger(home).trial(2)
     assert (failed.seconds, failed.device) == (EPOCH.seconds, None)
+
+
+def test_what_each_worker_took_is_kept_and_work_done_again_is_told_apart(home: Home) -> None:
+    source = source_of(home, spec())
+    task = begun(source)
+    source.on_epoch(task, EPOCH, Spent(10.0, "cpu"))
+    source.on_epoch(task, replace(EPOCH, epoch=2), Spent(20.0, "cpu", joules=5.0))
+    source.on_lost(task, 3.0)
+    # Another worker tells what is known, trains the second epoch again, and goes on.
+    source.on_epoch(task, EPOCH, Spent(1.0, "cpu"))
+    again = replace(EPOCH, epoch=2, seconds=1.75)
+    source.on_epoch(task, again, Spent(4.0, "cpu"))
+    assert ledger(home).trial(0).lost_seconds == 3.0 + EPOCH.seconds
+    # A driver that is started anew counts on.
+    later = source_of(home, spec())
+    same = begun(later)
+    assert same.number == task.number
+    later.on_epoch(same, replace(EPOCH, epoch=3), Spent(6.0, "cpu"))
+    later.on_end(same, DONE, Spent(9.0, "cpu", joules=2.0))
+    ended = ledger(home).trial(0)
+    assert ended.attempts == (
+        # The second epoch of the first worker is in what was lost.
+        Attempt(0, 10.0, 1.0, 0.0),
+        Attempt(1, 4.0, 1.0, 0.0),
+        Attempt(2, 9.0, 1.0, 0.0, 2.0),
+    )
+    assert [report.seconds for report in ended.epochs] == [EPOCH.seconds, 1.75, EPOCH.seconds]
 
 
 def test_a_rung_that_was_reached_when_the_driver_died_is_judged_at_the_next_start(
