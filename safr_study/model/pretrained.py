@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from safr_study.model.attention import attended, masked_keys
 from safr_study.model.dropout import dropout
+from safr_study.model.embedding import looked_up
 from safr_study.model.kernels.onednn import Linear, linear
 from safr_study.model.piece_layout import (
     AttentionByWord,
@@ -200,7 +201,7 @@ class PretrainedClassifier(nn.Module):
         noise = noise_of(self, noise)
         placed = positions_of(ids, pairs=self.pairs)
         at = lay_out(ids, self.table, self.shape, pieces, shown)
-        embedded = self.embedding(at.pieces)  # [B, P, E]
+        embedded = looked_up(self.embedding, at.pieces)  # [B, P, E]
         if scale is not None:
             embedded = embedded * at.pieces_of(scale, 1.0)[..., None]
         words = at.words(embedded)  # [B, L, E]

@@ -90,7 +90,7 @@ def _terms(
     training, sparse = model.training, model.embedding.sparse
     model.train()
     # The gradient of the rows that are looked up: a dense one is as large as the vocabulary.
-    model.embedding.sparse = isinstance(model, SafrClassifier)
+    model.embedding.sparse = True
     try:
         ids, labels = (torch.from_numpy(part).to(device) for part in (batch.ids, batch.labels))
         terms = losses_of(config, ids, labels, model, noise, class_weights, batch.pieces)
