@@ -83,7 +83,9 @@ class Scores:
     that was deleted ``accuracy_top@K``, ``accuracy_random@K``, ``accuracy_bottom@K`` (accuracy
     without those tokens),
     ``realised_share@K`` (sum(q) / sum(n)), ``dominant_share@K`` (of the most frequent prediction
-    without the top, in [0, 1]) and ``mcnemar_p@K`` (that the deletion changes accuracy)."""
+    without the top, in [0, 1]) and ``mcnemar_p@K`` (that the deletion changes accuracy). Beside
+    what neurons cause, of the same names: ``_p@K`` and ``_flips@K``, see ``cause_measures``; and
+    ``interchange_control`` and ``interchange_pairs``."""
     mode: str = "remove"
     """How tokens were deleted."""
     rankings: Mapping[str, Values] = field(default_factory=dict)
@@ -175,6 +177,7 @@ class Scores:
             "gate_openness": number.get("gate_openness"),
             # Only where texts belong together: all others are written as ever.
             **{key: number[key] for key in _OF_GROUPS if key in number},
+            **({"more": more} if (more := _more(self.values)) else {}),
         }
 
     def _plain_classes(self, number: Mapping[str, float | None]) -> dict[str, Any]:
@@ -205,6 +208,7 @@ class Scores:
             values["consistency_groups"] = Measure(plain["consistency_groups"])
         values |= _measures(plain.get("curve") or {}, OF_CURVE)
         values |= deletions
+        values |= {name: _measure(name, pair) for name, pair in plain.get("more", {}).items()}
         rankings: dict[str, dict[str, Measure]] = {"capacity": values}
         for control in plain.get("controls", ()):
             rankings.setdefault(control["ranking"], {}).update(_deletions(control["deletions"]))
@@ -268,6 +272,11 @@ OF_DELETION = (
 )
 """Keys of a deletion in JSON, in their order, after ``k``."""
 _OF_GROUPS = ("consistency", "consistency_se", "consistency_groups")
+_WRITTEN = {
+    *("accuracy", "majority_accuracy", "kendall_tau", "kendall_texts", "rationale_texts"),
+    *("gate_openness", *OF_CLASSES, *OF_CURVE, *OF_RATIONALE, *_OF_GROUPS, *OF_DELETION),
+}
+"""Kinds of numbers that have keys of their own in JSON; all others are in ``more``."""
 _OF_AGREEMENT = [f"{name}{end}" for name in OF_RATIONALE for end in ("", "_se")]
 
 
@@ -306,6 +315,20 @@ def _deletions(plain: Iterable[Mapping[str, Any]]) -> dict[str, Measure]:
         if _check(deletion, ("k", "realised_share", "accuracy_top", "srs", "srs_se"))
         for kind, measure in _measures({"dominant_share": 0.0, **deletion}, kinds)
     }
+
+
+def _more(values: Values) -> dict[str, list[float | None]]:
+    """Value and standard error of what has no key of its own, by name."""
+    return {
+        name: list(measure)
+        for name, measure in values.items()
+        if name.partition("@")[0] not in _WRITTEN
+    }
+
+
+def _measure(name: str, pair: Iterable[float | None]) -> Measure:
+    ((_, measure),) = _measures(dict(zip((name, f"{name}_se"), pair, strict=True)), [name])
+    return measure
 
 
 def _check(plain: Mapping[str, Any], required: Iterable[str]) -> bool:

@@ -243,6 +243,7 @@ class _Run:
             want=want,
             preset=task.train.preset,
             device=self.device,
+            train=self.corpus.train,
         )
         values = tuple(found.scores.value(objective.name) for objective in task.objectives)
         if not task.answers:

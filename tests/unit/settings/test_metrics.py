@@ -163,7 +163,12 @@ def test_what_is_measured_is_what_the_objectives_need() -> None:
         leave_one_out=True,
         superposition=True,
         agreements=("capacity",),
+        causes=CURVE,
+        interchange=True,
     )
+    both = wanted(["neuron_effect_zero@20", "srs@40"])
+    assert both == Wanted((0.2, 0.4), causes=(0.2,)), "neurons are taken away where it is asked for"
+    assert wanted(["interchange"]) == Wanted(interchange=True)
 
 
 def test_everything_holds_what_any_objective_needs() -> None:
@@ -178,7 +183,10 @@ def test_everything_holds_what_any_objective_needs() -> None:
     assert "capacity" not in all_of_it.controls
     assert quick.shares == CURVE
     assert quick.controls == ()
-    assert quick.leave_one_out is quick.superposition is False
+    assert quick.leave_one_out is quick.superposition is quick.interchange is False
+    assert quick.causes == ()
+    assert all_of_it.causes == all_of_it.shares
+    assert all_of_it.interchange
 
 
 def test_a_study_refuses_one_objective_and_the_same_one_twice() -> None:
