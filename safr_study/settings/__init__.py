@@ -16,14 +16,14 @@ from safr_study.settings.metrics import OF_LAYER as OF_LAYER
 from safr_study.settings.metrics import OF_MODEL as OF_MODEL
 from safr_study.settings.metrics import POINTS as POINTS
 from safr_study.settings.metrics import Metric as Metric
-from safr_study.settings.metrics import Objective as Objective
 from safr_study.settings.metrics import Ranking as Ranking
 from safr_study.settings.metrics import Wanted as Wanted
 from safr_study.settings.metrics import at_k as at_k
-from safr_study.settings.metrics import beside_objectives as beside_objectives
 from safr_study.settings.metrics import everything as everything
 from safr_study.settings.metrics import find_metric as find_metric
 from safr_study.settings.metrics import wanted as wanted
+from safr_study.settings.objectives import Objective as Objective
+from safr_study.settings.objectives import beside_objectives as beside_objectives
 from safr_study.settings.parameters import SWITCH_SUFFIX as SWITCH_SUFFIX
 from safr_study.settings.parameters import CategoricalParameter as CategoricalParameter
 from safr_study.settings.parameters import FloatParameter as FloatParameter

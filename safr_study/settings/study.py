@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from safr_study.errors import BadInput
 from safr_study.settings.base import Settings, fingerprint_of
 from safr_study.settings.layers import CapacityLayer
-from safr_study.settings.metrics import Objective
+from safr_study.settings.objectives import Objective
 from safr_study.settings.space import SearchSpace
 from safr_study.settings.training import TrainConfig
 

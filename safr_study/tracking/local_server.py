@@ -65,7 +65,7 @@ def local_server(
             stderr=subprocess.STDOUT,
             # A group of its own, so that its worker processes end with it.
             start_new_session=True,
-            # It imports nothing from where the user stands: uvicorn looks for modules in its folder.
+            # It imports nothing from where the user stands; uvicorn looks into its own folder too.
             env={**os.environ, "PYTHONSAFEPATH": "1", **env},
             cwd=cwd or sys.prefix,
         )

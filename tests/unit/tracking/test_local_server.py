@@ -22,9 +22,11 @@ def test_it_imports_nothing_from_where_the_user_stands(
     def command(port: int) -> list[str]:
         return [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
 
-    with local_server(command, 0, health="/", name="ui", env={}) as server:
-        with urllib.request.urlopen(server.url) as answer:
-            listing = answer.read().decode()
+    with (
+        local_server(command, 0, health="/", name="ui", env={}) as server,
+        urllib.request.urlopen(server.url) as answer,
+    ):
+        listing = answer.read().decode()
     assert not ran.exists()
     # Nor does it stand there: what looks for modules in its folder finds none of these.
     assert "socketserver.py" not in listing
