@@ -1,4 +1,4 @@
-"""A metric as an objective: one axis of a study's front, and what is measured beside it."""
+"""Objectives: metrics that a study maximises or minimises, and what is measured beside them."""
 
 from __future__ import annotations
 
