@@ -183,6 +183,12 @@ class Predictor:
         with _evaluation_mode(self.model), torch.inference_mode():
             yield
 
+    def outputs(self, split: EncodedSplit) -> Iterator[tuple[Batch, SafrOutput]]:
+        """Each batch of `measure` and all that a pass gives, within `measuring`."""
+        for batch in self._batches(split, self.batch_size):
+            ids = torch.from_numpy(batch.ids).to(self.device)
+            yield batch, self.model(ids, **of_encoder(self.model, pieces=batch.pieces))
+
     def batches(self, split: EncodedSplit, positions: int) -> Iterator[Batch]:
         """Every text once, in batches of at most so many positions, or of one text."""
         longest = self.pad_to or max(1, int(split.positions.max(initial=0)))

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from safr_study.data import EncodedSplit
 from safr_study.errors import BadInput
@@ -29,11 +28,13 @@ from safr_study.evaluation.faithfulness import (
 )
 from safr_study.evaluation.gates import gate_openness
 from safr_study.evaluation.interchange import interchange
+from safr_study.evaluation.monosemanticity import word_types
+from safr_study.evaluation.naopc import normalised_aopc
 from safr_study.evaluation.prediction import Predictor
 from safr_study.evaluation.rankings import measured_scores, recomputed_ranks, token_scores
 from safr_study.evaluation.srs import Deleted, delete_and_score
 from safr_study.evaluation.superposition import SuperpositionMeter
-from safr_study.model import Classifier, SafrClassifier, SafrOutput
+from safr_study.model import Classifier, SafrClassifier
 from safr_study.records import LayerMeasures, Measure, Scores
 from safr_study.settings import CURVE_SHARES, EvaluationConfig, Preset, Ranking, Wanted, at_k
 
@@ -132,6 +133,8 @@ def evaluate_model(
     values |= by_ranking.pop("capacity", {})
     if want.leave_one_out:
         values |= measuring.kendall()
+    if want.naopc:
+        values |= measuring.naopc()
     values |= measuring.causes(want)
     scores = Scores(
         split=split_name,
@@ -236,6 +239,13 @@ class _Measuring:
         # Where nothing changes, float32 leaves 1e-8 from other batches: a tie, not an order.
         return mean_kendall(kendall_tau_b(capacities, np.round(lost, 6), texts.offsets))
 
+    def naopc(self) -> dict[str, Measure]:
+        """Where capacity lies between the worst and the best order of the words."""
+        self.on_part("looking for the best and the worst order of words")
+        return normalised_aopc(
+            self.predictor, self.split, self.config, scores=self.capacities, full=self.logits
+        )
+
     def causes(self, want: Wanted) -> dict[str, Measure]:
         """What the neurons of the top words cause, and of words that differ between texts."""
         values = {}
@@ -258,16 +268,17 @@ class _Measuring:
     def superposition(self) -> tuple[LayerMeasures, ...]:
         """The measures of every layer on fixed texts."""
         self.on_part("measuring the superposition of every layer")
-        meter = SuperpositionMeter()
         lengths = self.split.lengths
         size = int(self.config.sample_tokens / max(1.0, float(lengths.mean())))
         texts = take_texts(self.split, self._sample(max(1, size)))
-
-        def add(output: SafrOutput) -> Mapping[str, Tensor]:
-            meter.add(output, output.positions.words)
-            return {}
-
-        self.predictor.measure(texts, add)
+        types, count = word_types(texts.tokens, seed=self.config.seed)
+        meter = SuperpositionMeter(count)
+        with self.predictor.measuring():
+            for batch, output in self.predictor.outputs(texts):
+                of_batch = torch.zeros((*batch.words.shape, 2), dtype=torch.int64)
+                places = tokens_of(texts.offsets, batch.index)
+                of_batch[torch.from_numpy(batch.words)] = torch.from_numpy(types[places])
+                meter.add(output, output.positions.words, of_batch)
         return meter.result()
 
     def _sample(self, size: int) -> NDArray[np.int64]:

@@ -91,7 +91,7 @@ def _row(name: str, scores: Scores, values: Values) -> MeasuredMetric:
     metric, k = objective.measure, objective.k
     over_curve = "curve" in metric.needs
     deleting = "causes" not in metric.needs and (
-        k is not None or over_curve or "leave_one_out" in metric.needs
+        k is not None or over_curve or not {"leave_one_out", "naopc"}.isdisjoint(metric.needs)
     )
     saturated = scores.saturated if k is None else is_saturated(values, k)
     return MeasuredMetric(

@@ -66,6 +66,11 @@ class LayerMeasures:
     """Share of neurons that no token of the sample activates."""
     mean_norm: float
     """Mean Euclidean norm of the tokens' rows."""
+    token_entropy: float | None = None
+    """Mean over neurons of the entropy of sum |a| by word type, less that after shuffling the
+    words, nats; after the activation of the last block alone."""
+    always_on_share: float | None = None
+    """Share of neurons that more than 99 % of the tokens activate; after the activation alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +89,8 @@ class Scores:
     without those tokens),
     ``realised_share@K`` (sum(q) / sum(n)), ``dominant_share@K`` (of the most frequent prediction
     without the top, in [0, 1]) and ``mcnemar_p@K`` (that the deletion changes accuracy). Beside
-    what neurons cause, of the same names: ``_p@K`` and ``_flips@K``, see ``cause_measures``; and
-    ``interchange_control`` and ``interchange_pairs``."""
+    what neurons cause, of the same names: ``_p@K`` and ``_flips@K``, see ``cause_measures``; beside
+    ``naopc`` those of ``normalised_aopc``; and ``interchange_control``, ``interchange_pairs``."""
     mode: str = "remove"
     """How tokens were deleted."""
     rankings: Mapping[str, Values] = field(default_factory=dict)
@@ -170,7 +175,11 @@ class Scores:
                 if shares_of(values)
             ],
             "superposition": [
-                {name: getattr(layer, name) for name in LayerMeasures.__slots__}
+                {
+                    name: value
+                    for name in LayerMeasures.__slots__
+                    if (value := getattr(layer, name)) is not None or name not in _LATER
+                }
                 for layer in self.superposition
             ],
             "classes": self._plain_classes(number) if self.confusion else None,
@@ -271,6 +280,8 @@ OF_DELETION = (
     "flip_rate",
 )
 """Keys of a deletion in JSON, in their order, after ``k``."""
+_LATER = ("token_entropy", "always_on_share")
+"""Measures of a layer that are written only where there are any: earlier ones are as they were."""
 _OF_GROUPS = ("consistency", "consistency_se", "consistency_groups")
 _WRITTEN = {
     *("accuracy", "majority_accuracy", "kendall_tau", "kendall_texts", "rationale_texts"),

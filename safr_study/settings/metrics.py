@@ -37,6 +37,7 @@ Need = Literal[
     "groups",
     "causes",
     "interchange",
+    "naopc",
 ]
 """What a metric takes in addition to one pass over the texts and one for each k, and what it asks
 of the data: a gold rationale, two classes, pairs of texts, texts that belong together."""
@@ -99,6 +100,8 @@ class Wanted:
     """The measures of every layer, on the sample of texts."""
     causes: tuple[float, ...] = ()
     """k at which neurons are taken away, ascending; each is among ``shares``."""
+    naopc: bool = False
+    """The ranking between the worst and the best order, on the sample of short texts."""
     interchange: bool = False
     """Neurons exchanged between the texts of a group, where the data have groups."""
     agreements: tuple[Ranking, ...] = ()
@@ -118,7 +121,7 @@ def everything(shares: Iterable[float] = (), *, quick: bool = False) -> Wanted:
 
     Args:
         shares: more k, each in (0, 1].
-        quick: without leave-one-out, the other rankings, the layers, and what neurons cause.
+        quick: without leave-one-out, NAOPC, other rankings, the layers, and what neurons cause.
     """
     every = tuple(sorted({*shares, *(share for share in CURVE_SHARES if share)}))
     return Wanted(
@@ -133,6 +136,7 @@ def everything(shares: Iterable[float] = (), *, quick: bool = False) -> Wanted:
         controls=() if quick else CONTROLS,
         causes=() if quick else every,
         interchange=not quick,
+        naopc=not quick,
     )
 
 
@@ -233,6 +237,7 @@ OF_MODEL: dict[str, Metric] = {
     "srs_excess_auc": Metric("AUC of SRS excess", POINTS, True, 0.0, ("curve", "random")),
     "comprehensiveness_aopc": Metric("AOPC of comprehensiveness", POINTS, True, 0.0, ("curve",)),
     "sufficiency_aopc": Metric("AOPC of sufficiency", POINTS, False, 100.0, ("curve", "alone")),
+    "naopc": Metric("NAOPC", "share", True, 0.0, ("naopc",)),
     "kendall_tau": Metric("Kendall tau-b", "", True, 0.0, ("leave_one_out",)),
     "average_precision": Metric("average precision", "share", True, 0.0, ("rationale",)),
     "auroc": Metric("AUROC", "share", True, 0.5, ("rationale",)),
@@ -260,9 +265,14 @@ OF_LAYER: dict[str, Metric] = {
         ("active_share", "active neurons", "share", False, 1.0),
         ("dead_share", "dead neurons", "share", False, 1.0),
         ("mean_norm", "mean norm", "", True, 0.0),
+        ("token_entropy", "entropy of words by neuron", "nats", False, 0.0),
+        ("always_on_share", "neurons always on", "share", False, 1.0),
     )
 }
 """Superposition measures: their names end in ``.LAYER``, one of `LAYERS`, of the last block."""
+
+OF_NEURONS = ("active_share", "dead_share", "token_entropy", "always_on_share")
+"""Superposition measures of single neurons, which the layer ``ffn1_post`` alone has."""
 
 SYNONYMS = {"token_f1": "precision_at_gold"}
 """Other names of a metric: the one it is kept under. With as many tokens as the gold rationale has,
@@ -294,8 +304,7 @@ def find_metric(name: str) -> Metric | None:
         return AT_K.get(kind) if written else None
     kind, dot, layer = name.partition(".")
     if dot:
-        # ReLU alone has active and dead neurons.
-        has = layer == "ffn1_post" or kind not in ("active_share", "dead_share")
+        has = layer == "ffn1_post" or kind not in OF_NEURONS
         return OF_LAYER.get(kind) if has and layer in LAYERS else None
     return OF_MODEL.get(name)
 
@@ -326,6 +335,7 @@ def wanted(names: Iterable[str]) -> Wanted:
         agreements=("capacity",) if "rationale" in needs else (),
         causes=tuple(sorted(causes)),
         interchange="interchange" in needs,
+        naopc="naopc" in needs,
     )
 
 

@@ -100,7 +100,9 @@ class CorpusSpec(Settings):
 class EvaluationConfig(Settings):
     """Settings of the deletion evaluation."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"delete", "cause_texts"})
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"delete", "cause_texts", "naopc_texts", "naopc_words"}
+    )
 
     draws: int = Field(default=10, ge=1)
     """B: random deletions per text."""
@@ -125,6 +127,10 @@ class EvaluationConfig(Settings):
     """Tokens of the fixed texts of the superposition measures, about so many."""
     cause_texts: int = Field(default=500, ge=2)
     """Fixed texts of the split in which neurons are taken away: all, where it has fewer."""
+    naopc_texts: int = Field(default=50, ge=1)
+    """Fixed texts of the split whose best and worst order is looked for."""
+    naopc_words: int = Field(default=16, ge=2, le=62)
+    """Words of the longest of these: a text of n takes up to 2^10 predictions, or about 5 n^2."""
 
     @property
     def deletion(self) -> str:
