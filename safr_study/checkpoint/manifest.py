@@ -42,7 +42,7 @@ def _read_scores(plain: object) -> object:
 
 
 def _class_names(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The names, checked as a data set's labels are: printed and told apart as they stand."""
+    """Names checked like a data set's labels: they are printed, and told apart, as they stand."""
     for name in names:
         if not is_plain_name(name):
             raise ValueError(f"{name!r} holds a control character")

@@ -74,7 +74,7 @@ def measure_on_test(task: RunTask, corpus: EncodedCorpus, _report: Report) -> Ru
     from safr_study.checkpoint.model_files import load_model
 
     def step(device: torch.device) -> RunResult:
-        model = load_model(Path(task.folder) / MODEL, device=device).model
+        model = load_model(Path(task.folder) / MODEL, device=device).reading(corpus)
         want = wanted(one.name for one in (*task.objectives, *task.beside))
         read = corpus.as_read(task.train.texts)
         test = _Run(task, read, device).measure(model, "test", read.split("test"), want)
