@@ -138,7 +138,7 @@ def _exchanged(site: Site, batch: Batch, twin: Batch, pairs: list[Twins]) -> lis
     found = []
     for kind in ("changed", "same"):
         places = [(row, *place) for row, pair in enumerate(pairs) for place in getattr(pair, kind)]
-        row, here, there = torch.tensor(places, device=device).reshape(-1, 3).T
+        row, here, there = torch.tensor(places, dtype=torch.int64, device=device).reshape(-1, 3).T
         words = _first_words(read, len(pairs))[row] + here
         vectors = other.vectors[_first_words(other, len(pairs))[row] + there]
         held = holding_half(vectors, site.columns)

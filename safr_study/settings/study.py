@@ -125,7 +125,7 @@ class EvaluationConfig(Settings):
     """Fixed texts of the split for leave-one-out."""
     sample_tokens: int = Field(default=5_000, ge=1)
     """Tokens of the fixed texts of the superposition measures, about so many."""
-    cause_texts: int = Field(default=500, ge=2)
+    cause_texts: int = Field(default=1_000, ge=2)
     """Fixed texts of the split in which neurons are taken away: all, where it has fewer."""
     naopc_texts: int = Field(default=50, ge=1)
     """Fixed texts of the split whose best and worst order is looked for."""
