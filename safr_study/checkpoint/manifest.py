@@ -8,9 +8,9 @@ import zipfile
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
-from safr_study.data import MAX_LABEL, TOKENIZER, has_pairs
+from safr_study.data import MAX_LABEL, TOKENIZER, has_pairs, is_plain_name, special_words
 from safr_study.errors import BadInputs, CorruptCheckpoint
 from safr_study.records import CheckpointRef, Scores, to_plain
 from safr_study.settings import CorpusSpec, EncoderShape, EvaluationConfig, Settings, TrainConfig
@@ -22,8 +22,8 @@ MODEL = "model"
 """Name of the best model's folder in that of its training."""
 STATE = "state"
 """Beginning of the names of running states in the folder of a training."""
-MAX_MANIFEST_BYTES = 10_000_000
-"""It has some thousands; a larger one is not read."""
+MAX_BYTES = {MANIFEST: 10_000_000, VOCABULARY: 1_000_000_000, TOKENIZER: 1_000_000_000}
+"""Larger files are not read; that of the weights is bounded by the sizes of the model."""
 _SUFFIXES = frozenset(
     (".pkl", ".pickle", ".pck", ".pt", ".pth", ".ckpt", ".bin", ".joblib", ".dill")
 )
@@ -41,6 +41,24 @@ def _read_scores(plain: object) -> object:
         raise ValueError(f"have another form ({error})") from error
 
 
+def _class_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names checked like a data set's labels: they are printed, and told apart, as they stand."""
+    for name in names:
+        if not is_plain_name(name):
+            raise ValueError(f"{name!r} holds a control character")
+    if len(set(names)) < len(names):
+        raise ValueError("two classes have the same name")
+    return names
+
+
+def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """A JSON object whose keys are all different: of two, readers take one or the other."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is repeated")
+    return found
+
+
 _Scores = Annotated[Scores | None, BeforeValidator(_read_scores), PlainSerializer(to_plain)]
 
 
@@ -56,7 +74,9 @@ class Manifest(Settings):
     evaluation: EvaluationConfig
     """How its scores were measured."""
     class_names: Annotated[
-        tuple[Annotated[str, Field(max_length=MAX_LABEL)], ...], Field(min_length=1)
+        tuple[Annotated[str, Field(max_length=MAX_LABEL)], ...],
+        Field(min_length=1),
+        AfterValidator(_class_names),
     ]
     max_len: Annotated[int, Field(ge=1, le=4096)]
     """Tokens kept of each text."""
@@ -102,6 +122,11 @@ def read_facts(folder: Path) -> ModelFacts:
         vocabulary = tuple((folder / VOCABULARY).read_text(encoding="utf-8").split("\n"))
     except (OSError, ValueError) as error:
         raise corrupt(folder, f"cannot be read ({error})") from error
+    begin = special_words(pairs=manifest.pairs)
+    if vocabulary[: len(begin)] != tuple(begin) or len(set(vocabulary)) < len(vocabulary):
+        raise corrupt(
+            folder, f"{VOCABULARY} does not begin with {' '.join(begin)}, or repeats a word"
+        )
     ref = checkpoint_ref(folder, manifest)
     return ModelFacts.model_construct(**dict(manifest), vocabulary=vocabulary, ref=ref)
 
@@ -126,10 +151,10 @@ def corrupt(folder: Path, problem: str) -> CorruptCheckpoint:
 
 
 def _verified(folder: Path) -> Manifest:
+    _check_plain(folder, MANIFEST)
     try:
-        if (folder / MANIFEST).stat().st_size > MAX_MANIFEST_BYTES:
-            raise corrupt(folder, f"{MANIFEST} is larger than {MAX_MANIFEST_BYTES:,} bytes")
-        plain = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        text = (folder / MANIFEST).read_text(encoding="utf-8")
+        plain = json.loads(text, object_pairs_hook=_without_repeats)
     except (OSError, ValueError, RecursionError) as error:
         raise corrupt(folder, f"{MANIFEST} cannot be read ({error})") from error
     try:
@@ -140,6 +165,7 @@ def _verified(folder: Path) -> Manifest:
     if manifest.tokenizer_sha256 is not None:
         recorded_sums[TOKENIZER] = manifest.tokenizer_sha256
     for name, recorded in recorded_sums.items():
+        _check_plain(folder, name)
         try:
             found = file_sha256(folder / name)
         except OSError as error:
@@ -147,6 +173,20 @@ def _verified(folder: Path) -> Manifest:
         if found != recorded:
             raise corrupt(folder, f"{name} does not match its checksum")
     return manifest
+
+
+def _check_plain(folder: Path, name: str) -> None:
+    """See that a file of a model is one, in the folder itself, and no larger than may be.
+
+    A pipe or a device would be read for ever, and a link shows what is elsewhere. A file that is
+    missing is left to whoever reads it.
+    """
+    path = folder / name
+    largest = MAX_BYTES.get(name)
+    if path.exists() and not (path.is_file() and not path.is_symlink()):
+        raise corrupt(folder, f"{name} is no plain file")
+    if largest is not None and path.exists() and path.stat().st_size > largest:
+        raise corrupt(folder, f"{name} is larger than {largest:,} bytes")
 
 
 def file_sha256(path: Path) -> str:

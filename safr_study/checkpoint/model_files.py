@@ -70,6 +70,13 @@ class LoadedModel(ModelFacts, arbitrary_types_allowed=True):
         known: NDArray[np.bool_] = self.tokenizer.spelled()[tokens]
         return known
 
+    def reading(self, corpus: EncodedCorpus) -> Classifier:
+        """The model for the splits of a corpus: over an encoder it has the pieces of its words."""
+        if corpus.pieces is not None:
+            assert isinstance(self.model, PretrainedClassifier)
+            self.model.table = piece_table(corpus.pieces)
+        return self.model
+
     @contextmanager
     def own_words(self) -> Iterator[None]:
         """A block whose texts alone have ids by `encode`, in one thread at a time.

@@ -18,7 +18,9 @@ from safr_study.records.metric_values import (
     write_metrics,
 )
 from safr_study.records.scores import Scores, Values, is_saturated, shares_of
+from safr_study.render.cause_tables import cause_tables
 from safr_study.render.class_tables import class_table
+from safr_study.render.format import with_se
 from safr_study.render.text_table import TextTable
 from safr_study.settings import POINTS, at_k
 from safr_study.settings.metrics import OF_CLASSES, OF_MODEL, OF_RATIONALE
@@ -43,7 +45,8 @@ def evaluate(
     delete: options.Delete = None,
     capacity_layer: options.CapacityLayer = None,
     quick: Annotated[
-        bool, option("Without leave-one-out, other rankings and the layers.", "--quick")
+        bool,
+        option("Without leave-one-out, other rankings, the layers and causes.", "--quick"),
     ] = False,
     out: Annotated[Path | None, option("Write every metric to FILE.csv or FILE.json too.")] = None,
     roar: Annotated[
@@ -201,7 +204,7 @@ def _tables(measured: Evaluation) -> list[TextTable]:
         tables.append(_rankings_table(scores, measured.mode))
     if scores.has("rationale_texts"):
         tables.append(_agreement_table(scores))
-    tables += _layer_tables(scores)
+    tables += [*cause_tables(scores), *_layer_tables(scores)]
     if measured.roar:
         tables.append(_roar_table(measured))
     return tables
@@ -356,10 +359,3 @@ def _roar_table(measured: Evaluation) -> TextTable:
 
 def _number(value: float | None, decimals: int = 2) -> str:
     return "" if value is None else f"{value:.{decimals}f}"
-
-
-def with_se(value: float | None, se: float | None, decimals: int = 2) -> str:
-    """``12.34 ± 0.56``, as much of it as there is."""
-    if value is None:
-        return ""
-    return _number(value, decimals) + ("" if se is None else f" ± {se:.{decimals}f}")

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -39,6 +40,8 @@ _QUIET = {
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
     # The trace of a worker that died: the ledger has the sentence.
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    # Ray's processes import nothing from the folder of their program.
+    "PYTHONSAFEPATH": "1",
 }
 _LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Ray listens on every interface otherwise; a test lists the listeners. Ray reads it when it is
@@ -69,7 +72,8 @@ def cluster(address: str | None = None) -> Iterator[None]:
     alone = {"include_dashboard": False} if address is None else {}
     with _errors_go_to_the_log():
         try:
-            ray.init(address or "local", log_to_driver=False, logging_level="ERROR", **alone)
+            with _away_from_the_users_folder():
+                ray.init(address or "local", log_to_driver=False, logging_level="ERROR", **alone)
         except Exception as error:
             # A node that is not up in time is a bare Exception of Ray's.
             raise ServiceUnreachable(
@@ -81,6 +85,22 @@ def cluster(address: str | None = None) -> Iterator[None]:
             yield
         finally:
             ray.shutdown()
+
+
+@contextlib.contextmanager
+def _away_from_the_users_folder() -> Iterator[None]:
+    """Stand in Python's own folder for the time of the block.
+
+    Ray lets its workers import from the folder in which it was initialised, before any library: a
+    file ``pandas.py`` where the user stands would be run.
+    """
+    before = os.open(".", os.O_RDONLY)
+    os.chdir(sys.prefix)
+    try:
+        yield
+    finally:
+        os.fchdir(before)
+        os.close(before)
 
 
 @contextlib.contextmanager

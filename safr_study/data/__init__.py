@@ -16,6 +16,7 @@ from safr_study.data.columns import MAX_TEXT as MAX_TEXT
 from safr_study.data.columns import checked_text as checked_text
 from safr_study.data.columns import choose_text_columns as choose_text_columns
 from safr_study.data.columns import column_fields as column_fields
+from safr_study.data.columns import is_plain_name as is_plain_name
 from safr_study.data.corpus import Corpus as Corpus
 from safr_study.data.corpus import Split as Split
 from safr_study.data.corpus import Text as Text

@@ -339,6 +339,18 @@ def _class_names(table: Any, column: str, labels: Sequence[str | None]) -> tuple
         return tuple(sorted(present))
 
 
+def is_plain_name(name: str) -> bool:
+    """Whether a label has no control character, no half of a surrogate, no sign of direction.
+
+    Such a one, printed, changes what stands around it.
+    """
+    marks = ("RLE", "LRE", "RLO", "LRO", "PDF", "RLI", "LRI", "FSI", "PDI")
+    return not any(
+        unicodedata.category(c) in ("Cc", "Cs") or unicodedata.bidirectional(c) in marks
+        for c in name
+    )
+
+
 def _check_labels(present: set[str], texts: int) -> None:
     if len(present) > MAX_CLASSES:
         raise BadInput(
@@ -352,7 +364,7 @@ def _check_labels(present: set[str], texts: int) -> None:
                 "label-column",
                 f"a label has {len(label):,} characters; give names of {MAX_LABEL} or less",
             )
-        if any(unicodedata.category(c) in ("Cc", "Cs") for c in label):
+        if not is_plain_name(label):
             raise BadInput(
                 "label-column", f"{label!r} holds a control character; give it a plain name"
             )

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from safr_study.data import Batch, EncodedSplit, evaluation_batches, remove_tokens
+from safr_study.data import Batch, EncodedSplit, batch_of, evaluation_batches, remove_tokens
 from safr_study.errors import TrialFailure
 from safr_study.evaluation.deletion import take_texts, tokens_of
 from safr_study.model import (
@@ -141,7 +141,7 @@ class Predictor:
         rows: list[NDArray[np.int64]] = []
         logits: list[Floats] = []
         measures: dict[str, Floats] = {}
-        with _evaluation_mode(self.model), torch.inference_mode():
+        with self.measuring():
             for batch in self._batches(split, self.batch_size):
                 real, places = batch.words, tokens_of(split.offsets, batch.index)
                 arguments = {}
@@ -170,14 +170,33 @@ class Predictor:
             TrialFailure: a gradient is not finite.
         """
         found = np.zeros(len(split.tokens))
-        longest = self.pad_to or max(1, int(split.positions.max(initial=0)))
-        size = min(self.batch_size, max(1, _GRADIENT_POSITIONS // longest))
         with _evaluation_mode(self.model), torch.enable_grad():
-            for batch in self._batches(split, size):
+            for batch in self.batches(split, _GRADIENT_POSITIONS):
                 real, places = batch.words, tokens_of(split.offsets, batch.index)
                 gradient = self._gradient(batch, torch.from_numpy(classes[batch.index]))
                 found[places] = _finite(gradient.abs(), "gradients", real)
         return found
+
+    @contextmanager
+    def measuring(self) -> Iterator[None]:
+        """The model in evaluation mode, without gradients; afterwards in the mode it was in."""
+        with _evaluation_mode(self.model), torch.inference_mode():
+            yield
+
+    def outputs(self, split: EncodedSplit) -> Iterator[tuple[Batch, SafrOutput]]:
+        """Each batch of `measure` and all that a pass gives, within `measuring`."""
+        for batch in self._batches(split, self.batch_size):
+            ids = torch.from_numpy(batch.ids).to(self.device)
+            yield batch, self.model(ids, **of_encoder(self.model, pieces=batch.pieces))
+
+    def batches(self, split: EncodedSplit, positions: int) -> Iterator[Batch]:
+        """Every text once, in batches of at most so many positions, or of one text."""
+        longest = self.pad_to or max(1, int(split.positions.max(initial=0)))
+        return self._batches(split, min(self.batch_size, max(1, positions // longest)))
+
+    def batch(self, split: EncodedSplit, rows: NDArray[np.int64]) -> Batch:
+        """Some texts as one batch, in this order."""
+        return batch_of(split, rows, self.pad_to, piece_counts(self.model))
 
     def _batches(self, split: EncodedSplit, size: int) -> Iterator[Batch]:
         pieces = piece_counts(self.model)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from safr_study.data import EncodedSplit
 from safr_study.errors import BadInput
 from safr_study.evaluation import srs
 from safr_study.evaluation.agreement import rationale_agreement
+from safr_study.evaluation.causes import cause_measures
 from safr_study.evaluation.classification import class_measures, group_consistency
 from safr_study.evaluation.deletion import (
     deletion_counts,
@@ -27,11 +27,14 @@ from safr_study.evaluation.faithfulness import (
     mean_kendall,
 )
 from safr_study.evaluation.gates import gate_openness
+from safr_study.evaluation.interchange import interchange
+from safr_study.evaluation.monosemanticity import word_types
+from safr_study.evaluation.naopc import normalised_aopc
 from safr_study.evaluation.prediction import Predictor
 from safr_study.evaluation.rankings import measured_scores, recomputed_ranks, token_scores
 from safr_study.evaluation.srs import Deleted, delete_and_score
 from safr_study.evaluation.superposition import SuperpositionMeter
-from safr_study.model import Classifier, SafrClassifier, SafrOutput
+from safr_study.model import Classifier, SafrClassifier
 from safr_study.records import LayerMeasures, Measure, Scores
 from safr_study.settings import CURVE_SHARES, EvaluationConfig, Preset, Ranking, Wanted, at_k
 
@@ -60,6 +63,7 @@ def evaluate_model(
     preset: Preset,
     device: torch.device,
     train_counts: NDArray[np.int64] | None = None,
+    train: EncodedSplit | None = None,
     on_part: Callable[[str], None] = lambda _: None,
 ) -> Evaluated:
     """Measure what is wanted of a model on a split.
@@ -79,6 +83,8 @@ def evaluate_model(
         device: where the model's weights are.
         train_counts: `[V]`, how often the training texts have each word; for the ranking
             ``inverse_frequency``.
+        train: the training texts, of which neurons that are taken away get their means; ``None``:
+            those are of the split's own texts.
         on_part: called with the name of each part of the measuring as it begins.
 
     Raises:
@@ -103,7 +109,7 @@ def evaluate_model(
             most = split.lengths
         recomputed = recomputed_ranks(predictor, split, most, config.capacity_layer)
     measuring = _Measuring(
-        predictor, split, config, logits, tokens, recomputed, train_counts, on_part
+        predictor, split, config, logits, tokens, recomputed, train_counts, train, on_part
     )
     deleted = {k: measuring.deletion(k, want) for k in sorted(set(want.shares))}
     right = logits.argmax(axis=1) == split.labels
@@ -127,6 +133,9 @@ def evaluate_model(
     values |= by_ranking.pop("capacity", {})
     if want.leave_one_out:
         values |= measuring.kendall()
+    if want.naopc:
+        values |= measuring.naopc()
+    values |= measuring.causes(want)
     scores = Scores(
         split=split_name,
         examples=split.examples,
@@ -152,6 +161,7 @@ class _Measuring:
     recomputed: NDArray[np.int64] | None
     """`[T]`, ranks by capacity measured again after each deletion, where that is asked for."""
     train_counts: NDArray[np.int64] | None
+    train: EncodedSplit | None
     on_part: Callable[[str], None]
 
     @property
@@ -229,19 +239,46 @@ class _Measuring:
         # Where nothing changes, float32 leaves 1e-8 from other batches: a tie, not an order.
         return mean_kendall(kendall_tau_b(capacities, np.round(lost, 6), texts.offsets))
 
+    def naopc(self) -> dict[str, Measure]:
+        """Where capacity lies between the worst and the best order of the words."""
+        self.on_part("looking for the best and the worst order of words")
+        return normalised_aopc(
+            self.predictor, self.split, self.config, scores=self.capacities, full=self.logits
+        )
+
+    def causes(self, want: Wanted) -> dict[str, Measure]:
+        """What the neurons of the top words cause, and of words that differ between texts."""
+        values = {}
+        if want.causes:
+            self.on_part("taking neurons away")
+            values = cause_measures(
+                self.predictor,
+                self.split,
+                self.config,
+                want.causes,
+                scores=self.capacities,
+                train=self.train,
+            )
+        if want.interchange and self.split.groups is not None:
+            self.on_part("exchanging neurons between the texts of a group")
+            predicted = self.logits.argmax(axis=1)
+            values |= interchange(self.predictor, self.split, self.config, predicted)
+        return values
+
     def superposition(self) -> tuple[LayerMeasures, ...]:
         """The measures of every layer on fixed texts."""
         self.on_part("measuring the superposition of every layer")
-        meter = SuperpositionMeter()
         lengths = self.split.lengths
         size = int(self.config.sample_tokens / max(1.0, float(lengths.mean())))
         texts = take_texts(self.split, self._sample(max(1, size)))
-
-        def add(output: SafrOutput) -> Mapping[str, Tensor]:
-            meter.add(output, output.positions.words)
-            return {}
-
-        self.predictor.measure(texts, add)
+        types, count = word_types(texts.tokens, seed=self.config.seed)
+        meter = SuperpositionMeter(count)
+        with self.predictor.measuring():
+            for batch, output in self.predictor.outputs(texts):
+                of_batch = torch.zeros((*batch.words.shape, 2), dtype=torch.int64)
+                places = tokens_of(texts.offsets, batch.index)
+                of_batch[torch.from_numpy(batch.words)] = torch.from_numpy(types[places])
+                meter.add(output, output.positions.words, of_batch)
         return meter.result()
 
     def _sample(self, size: int) -> NDArray[np.int64]:

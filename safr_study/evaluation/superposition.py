@@ -19,6 +19,7 @@ from torch import Tensor
 from safr_study.errors import TrialFailure
 from safr_study.evaluation.capacity import TEXTS_AT_ONCE, capacity
 from safr_study.evaluation.deletion import deletion_counts, rank_tokens, without_top
+from safr_study.evaluation.monosemanticity import ALWAYS, TokenEntropy
 from safr_study.model import SafrOutput
 from safr_study.records import LayerMeasures
 
@@ -94,17 +95,22 @@ class SuperpositionMeter:
     count, and an empty text not at all. Where a measure is undefined (no text of several tokens,
     or rows that are all zero) that text or token is left out of its mean; a mean of none is
     ``None``. SVDs are of the rows themselves, in float64 on the CPU.
+
+    Args:
+        types: number of word types, for the entropy of words in the last block; 0: without.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, types: int = 0) -> None:
         self._layers: dict[tuple[str, int], _LayerSums] = defaultdict(_LayerSums)
+        self._types = types
 
-    def add(self, output: SafrOutput, mask: Tensor) -> None:
+    def add(self, output: SafrOutput, mask: Tensor, types: Tensor | None = None) -> None:
         """Count the texts of one forward pass in evaluation mode.
 
         Args:
             output: the values of the pass.
             mask: `[B, L]` bool, true for real tokens.
+            types: `[B, L, 2]`, of `word_types`, on the CPU; ``None``: without entropy of words.
 
         Raises:
             TrialFailure: a value of a layer is not finite.
@@ -116,6 +122,10 @@ class SuperpositionMeter:
         important = None if keep is None else important_tokens(keep, mask)
         for layer, block, batch in layer_rows(output):
             sums = self._layers[layer, block]
+            # The last block's alone: it takes a table of word types by neurons.
+            of_words = layer == "ffn1_post" and block == len(output.block) - 1 and self._types
+            if of_words and types is not None and sums.entropy is None:
+                sums.entropy = TokenEntropy(self._types)
             for texts in groups:
                 rows = _dense(batch[texts], mask[texts]).detach().cpu().double()
                 if not rows.isfinite().all():
@@ -125,6 +135,9 @@ class SuperpositionMeter:
                     )
                 marked = None if important is None else _dense(important[texts], mask[texts]).cpu()
                 sums.add(rows, marked, neurons=layer == "ffn1_post")
+                if sums.entropy is not None and types is not None:
+                    of_texts = _dense(types[texts.cpu()], mask[texts].cpu())
+                    sums.entropy.add(rows.flatten(0, 1), of_texts.flatten(0, 1))
 
     def result(self) -> tuple[LayerMeasures, ...]:
         """One entry per layer and block, in the order of the forward pass.
@@ -156,7 +169,9 @@ class _LayerSums:
 
     def __init__(self) -> None:
         self._means: dict[str, _Mean] = defaultdict(_Mean)
-        self._ever_active: Tensor | None = None
+        self._active: Tensor | None = None
+        self._tokens = 0
+        self.entropy: TokenEntropy | None = None
 
     def add(self, rows: Tensor, important: Tensor | None, *, neurons: bool) -> None:
         """Count texts of equal length: rows `[b, n, D]` float64, important `[b, n]`."""
@@ -176,8 +191,9 @@ class _LayerSums:
         if neurons:
             active = rows > 0
             values["active_share"] = active.double().mean(dim=-1)
-            ever = active.flatten(0, 1).any(dim=0)
-            self._ever_active = ever if self._ever_active is None else self._ever_active | ever
+            count = active.flatten(0, 1).sum(dim=0)
+            self._active = count if self._active is None else self._active + count
+            self._tokens += active.shape[0] * active.shape[1]
         for name, measured in values.items():
             self._means[name].add(measured)
 
@@ -185,9 +201,18 @@ class _LayerSums:
         optional = ("mean_capacity_important", "mean_capacity_less_important", "active_share")
         means: dict[str, Any] = dict.fromkeys(optional)
         means |= {name: mean.value for name, mean in self._means.items()}
-        ever = self._ever_active
-        dead = None if ever is None else 1.0 - float(ever.double().mean())
-        return LayerMeasures(layer=layer, block=block, dead_share=dead, **means)
+        dead = always = None
+        if self._active is not None:
+            dead = 1.0 - float((self._active > 0).double().mean())
+            always = float((self._active > ALWAYS * self._tokens).double().mean())
+        return LayerMeasures(
+            layer=layer,
+            block=block,
+            dead_share=dead,
+            always_on_share=always,
+            token_entropy=None if self.entropy is None else self.entropy.value,
+            **means,
+        )
 
 
 def layer_rows(output: SafrOutput) -> Iterator[tuple[str, int, Tensor]]:

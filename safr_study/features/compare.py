@@ -23,6 +23,10 @@ from safr_study.render.history import hypervolume_history
 from safr_study.render.result_tables import result_table
 from safr_study.render.text_table import TextPage, TextTable
 from safr_study.settings import Objective, StudySpec, flat_settings
+from safr_study.settings.metrics import OF_CLASSES
+
+_ACROSS_KINDS = {"accuracy", "consistency", "naopc", *OF_CLASSES}
+"""Objectives that mean the same for models of different kinds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +282,16 @@ def _measure_warnings(views: Sequence[StudyView]) -> list[str]:
             said.append(
                 f"The studies have different {what}{shown}: part of what differs comes from that."
             )
+    kinds = [view.spec.corpus.encoder or "from scratch" for view in views]
+    if len(set(kinds)) > 1:
+        objectives = [Objective(name=name) for name in views[0].result.objectives]
+        explaining = [one.label for one in objectives if one.name not in _ACROSS_KINDS]
+        said.append(
+            f"The studies have models of different kinds ({', '.join(kinds)}): of what is measured "
+            "of explanations NAOPC alone may be set side by side across kinds, as it lies between "
+            "each model's own worst and best"
+            + (f"; not so {', '.join(explaining)}." if explaining else ".")
+        )
     unequal = {view.spec.seeds_per_trial for view in views}
     if len(unequal) > 1:
         said.append(

@@ -89,7 +89,7 @@ def evaluate(
         mode: how to delete; ``None``: as the model's study did.
         delete: words of which texts of pairs; ``None``: as there.
         capacity_layer: where capacity is measured; ``None``: as the model's study did.
-        quick: without leave-one-out, the other rankings and the layers.
+        quick: without leave-one-out, the other rankings, the layers, and what neurons cause.
         roar: what to retrain, on the data's train texts; ``None``: nothing.
         on_begin: called with the number of texts, once model and data are there.
         on_part: called with the name of each part of the work as it begins.
@@ -136,6 +136,7 @@ def evaluate(
             train_counts=word_counts(encoded["train"], loaded.words_known)
             if used.dataset == loaded.corpus.dataset
             else None,
+            train=encoded["train"] if used.dataset == loaded.corpus.dataset else None,
             on_part=on_part,
         ).scores
     retrained: tuple[RoarScores, ...] = ()

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from safr_study.model.attention import attended, masked_keys
 from safr_study.model.dropout import dropout
+from safr_study.model.embedding import distinct, looked_up
 from safr_study.model.kernels.onednn import Linear, linear
 from safr_study.model.piece_layout import (
     AttentionByWord,
@@ -200,13 +201,15 @@ class PretrainedClassifier(nn.Module):
         noise = noise_of(self, noise)
         placed = positions_of(ids, pairs=self.pairs)
         at = lay_out(ids, self.table, self.shape, pieces, shown)
-        embedded = self.embedding(at.pieces)  # [B, P, E]
+        embedded = looked_up(self.embedding, at.pieces)  # [B, P, E]
         if scale is not None:
             embedded = embedded * at.pieces_of(scale, 1.0)[..., None]
         words = at.words(embedded)  # [B, L, E]
         keep = None
         if self.vmask is not None:
-            log_odds = self.vmask(words).to(words.dtype)
+            log_odds = self._log_odds(
+                words, None if scale is not None or shown is not None else ids
+            )
             keep, drawn = gates(
                 log_odds,
                 placed.real,
@@ -240,6 +243,25 @@ class PretrainedClassifier(nn.Module):
     def table(self, table: PieceTable) -> None:
         device = self._offsets.device
         self._offsets, self._pieces = table.offsets.to(device), table.pieces.to(device)
+
+    def _log_odds(self, words: Tensor, ids: Tensor | None) -> Tensor:
+        """VMASK's ``[B, L]`` of words ``[B, L, E]``.
+
+        Args:
+            words: their vectors.
+            ids: ``[B, L]``, where equal words have equal vectors; ``None``: they may differ.
+        """
+        assert self.vmask is not None
+        rows, place = words, None
+        if ids is not None:
+            found, place = distinct(ids)
+        if place is not None:
+            # It runs once for each distinct word, on one of the places where that is.
+            places = torch.arange(place.numel(), device=place.device)
+            one = torch.empty_like(found).scatter_(0, place.flatten(), places)
+            rows = words.flatten(0, 1).index_select(0, one)
+        log_odds: Tensor = self.vmask(rows).to(words.dtype)
+        return log_odds if place is None else F.embedding(place, log_odds[:, None])[..., 0]
 
     def _placed(
         self, embedded: Tensor, at: PieceLayout, placed: Positions, noise: torch.Generator | None

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from safr_study.model.dropout import dropout
+from safr_study.model.embedding import distinct, gathered
 from safr_study.model.positions import Positions, positions_of, segments
 from safr_study.model.transformer import Block, BlockValues, noise_of, sinusoids
 from safr_study.model.vmask import VMask, gates
@@ -153,13 +154,9 @@ class SafrClassifier(nn.Module):
         gate: Tensor | None,
         scale: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        # On a GPU looking for the distinct words would wait for it, and cost more than it saves.
-        words, place = (
-            torch.unique(ids, return_inverse=True) if ids.device.type == "cpu" else (ids, None)
-        )
+        words, place = distinct(ids)
         rows = self.embedding(words) * math.sqrt(self.embedding.embedding_dim)
-        # F.embedding gathers, because its backward is much faster than that of indexing.
-        embeddings = rows if place is None else F.embedding(place, rows)  # [B, L, E]
+        embeddings = gathered(rows, place)  # [B, L, E]
         if scale is not None:
             embeddings = embeddings * scale[..., None]
         keep = None

@@ -90,7 +90,9 @@ def _row(name: str, scores: Scores, values: Values) -> MeasuredMetric:
     objective = Objective(name=name)
     metric, k = objective.measure, objective.k
     over_curve = "curve" in metric.needs
-    deleting = k is not None or over_curve or "leave_one_out" in metric.needs
+    deleting = "causes" not in metric.needs and (
+        k is not None or over_curve or not {"leave_one_out", "naopc"}.isdisjoint(metric.needs)
+    )
     saturated = scores.saturated if k is None else is_saturated(values, k)
     return MeasuredMetric(
         name=name,
@@ -100,7 +102,7 @@ def _row(name: str, scores: Scores, values: Values) -> MeasuredMetric:
         unit=metric.unit,
         direction=metric.direction,
         mode=scores.mode if deleting else "",
-        note="saturated" if saturated and (k is not None or over_curve) else "",
+        note="saturated" if saturated and deleting and (k is not None or over_curve) else "",
     )
 
 

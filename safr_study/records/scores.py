@@ -66,6 +66,11 @@ class LayerMeasures:
     """Share of neurons that no token of the sample activates."""
     mean_norm: float
     """Mean Euclidean norm of the tokens' rows."""
+    token_entropy: float | None = None
+    """Mean over neurons of the entropy of sum |a| by word type, less that after shuffling the
+    words, nats; after the activation of the last block alone."""
+    always_on_share: float | None = None
+    """Share of neurons that more than 99 % of the tokens activate; after the activation alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,9 @@ class Scores:
     that was deleted ``accuracy_top@K``, ``accuracy_random@K``, ``accuracy_bottom@K`` (accuracy
     without those tokens),
     ``realised_share@K`` (sum(q) / sum(n)), ``dominant_share@K`` (of the most frequent prediction
-    without the top, in [0, 1]) and ``mcnemar_p@K`` (that the deletion changes accuracy)."""
+    without the top, in [0, 1]) and ``mcnemar_p@K`` (that the deletion changes accuracy). Beside
+    what neurons cause, of the same names: ``_p@K`` and ``_flips@K``, see ``cause_measures``; beside
+    ``naopc`` those of ``normalised_aopc``; and ``interchange_control``, ``interchange_pairs``."""
     mode: str = "remove"
     """How tokens were deleted."""
     rankings: Mapping[str, Values] = field(default_factory=dict)
@@ -168,13 +175,18 @@ class Scores:
                 if shares_of(values)
             ],
             "superposition": [
-                {name: getattr(layer, name) for name in LayerMeasures.__slots__}
+                {
+                    name: value
+                    for name in LayerMeasures.__slots__
+                    if (value := getattr(layer, name)) is not None or name not in _LATER
+                }
                 for layer in self.superposition
             ],
             "classes": self._plain_classes(number) if self.confusion else None,
             "gate_openness": number.get("gate_openness"),
             # Only where texts belong together: all others are written as ever.
             **{key: number[key] for key in _OF_GROUPS if key in number},
+            **({"more": more} if (more := _more(self.values)) else {}),
         }
 
     def _plain_classes(self, number: Mapping[str, float | None]) -> dict[str, Any]:
@@ -205,6 +217,7 @@ class Scores:
             values["consistency_groups"] = Measure(plain["consistency_groups"])
         values |= _measures(plain.get("curve") or {}, OF_CURVE)
         values |= deletions
+        values |= {name: _measure(name, pair) for name, pair in plain.get("more", {}).items()}
         rankings: dict[str, dict[str, Measure]] = {"capacity": values}
         for control in plain.get("controls", ()):
             rankings.setdefault(control["ranking"], {}).update(_deletions(control["deletions"]))
@@ -267,7 +280,14 @@ OF_DELETION = (
     "flip_rate",
 )
 """Keys of a deletion in JSON, in their order, after ``k``."""
+_LATER = ("token_entropy", "always_on_share")
+"""Measures of a layer that are written only where there are any: earlier ones are as they were."""
 _OF_GROUPS = ("consistency", "consistency_se", "consistency_groups")
+_WRITTEN = {
+    *("accuracy", "majority_accuracy", "kendall_tau", "kendall_texts", "rationale_texts"),
+    *("gate_openness", *OF_CLASSES, *OF_CURVE, *OF_RATIONALE, *_OF_GROUPS, *OF_DELETION),
+}
+"""Kinds of numbers that have keys of their own in JSON; all others are in ``more``."""
 _OF_AGREEMENT = [f"{name}{end}" for name in OF_RATIONALE for end in ("", "_se")]
 
 
@@ -306,6 +326,20 @@ def _deletions(plain: Iterable[Mapping[str, Any]]) -> dict[str, Measure]:
         if _check(deletion, ("k", "realised_share", "accuracy_top", "srs", "srs_se"))
         for kind, measure in _measures({"dominant_share": 0.0, **deletion}, kinds)
     }
+
+
+def _more(values: Values) -> dict[str, list[float | None]]:
+    """Value and standard error of what has no key of its own, by name."""
+    return {
+        name: list(measure)
+        for name, measure in values.items()
+        if name.partition("@")[0] not in _WRITTEN
+    }
+
+
+def _measure(name: str, pair: Iterable[float | None]) -> Measure:
+    ((_, measure),) = _measures(dict(zip((name, f"{name}_se"), pair, strict=True)), [name])
+    return measure
 
 
 def _check(plain: Mapping[str, Any], required: Iterable[str]) -> bool:

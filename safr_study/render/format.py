@@ -150,3 +150,10 @@ def word_facts(word: ExplainedWord) -> str:
         "" if word.keep_probability is None else f", keep-probability {word.keep_probability:.3f}"
     )
     return f"capacity {word.capacity:.3f}, rank {word.rank + 1}{keep}"
+
+
+def with_se(value: float | None, se: float | None, decimals: int = 2) -> str:
+    """``12.34 ± 0.56``, as much of it as there is."""
+    if value is None:
+        return ""
+    return f"{value:.{decimals}f}" + ("" if se is None else f" ± {se:.{decimals}f}")

@@ -78,7 +78,7 @@ def measure_on_test(task: RunTask, corpus: EncodedCorpus, _report: Report) -> Ru
     from safr_study.checkpoint.model_files import load_model
 
     def step(device: torch.device) -> RunResult:
-        model = load_model(Path(task.folder) / MODEL, device=device).model
+        model = load_model(Path(task.folder) / MODEL, device=device).reading(corpus)
         want = wanted(one.name for one in (*task.objectives, *task.beside))
         read = corpus.as_read(task.train.texts)
         test = _Run(task, read, device).measure(model, "test", read.split("test"), want)
@@ -246,6 +246,7 @@ class _Run:
             want=want,
             preset=task.train.preset,
             device=self.device,
+            train=self.corpus.train,
         )
         values = tuple(found.scores.value(objective.name) for objective in task.objectives)
         if not task.answers:

@@ -11,13 +11,8 @@ from pydantic import Field, ValidationError, model_serializer, model_validator
 
 from safr_study.errors import BadInput
 from safr_study.settings.base import Settings
-from safr_study.settings.metrics import (
-    NAMING,
-    SYNONYMS,
-    Objective,
-    find_metric,
-    majority_accuracy,
-)
+from safr_study.settings.metrics import NAMING, SYNONYMS, find_metric, majority_accuracy
+from safr_study.settings.objectives import Objective
 from safr_study.text import unit_words
 
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"

@@ -1,4 +1,4 @@
-"""Every metric by name: its unit, its direction, what has to be measured for it; and objectives.
+"""Every metric by name: its unit, its direction, and what has to be measured for it.
 
 The one place for these facts; what each number means is in the records' fields.
 """
@@ -7,16 +7,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Self, get_args
+from typing import Literal, get_args
 
-from pydantic import field_validator
-
-from safr_study.errors import BadInput, did_you_mean
-from safr_study.settings.base import Settings
 from safr_study.settings.layers import LAYERS
-from safr_study.text import unit_words
 
 Ranking = Literal[
     "capacity",
@@ -40,9 +35,16 @@ Need = Literal[
     "two_classes",
     "pairs",
     "groups",
+    "causes",
+    "interchange",
+    "naopc",
 ]
 """What a metric takes in addition to one pass over the texts and one for each k, and what it asks
 of the data: a gold rationale, two classes, pairs of texts, texts that belong together."""
+Replacement = Literal["mean", "zero", "resample"]
+"""What takes the place of a neuron's activation where it is taken away: its mean over training
+tokens, 0, or its activation at a random token of another text."""
+REPLACEMENTS: tuple[Replacement, ...] = get_args(Replacement)
 _PERCENT = re.compile(r"[1-9]\d{0,2}(\.\d+)?\Z", re.ASCII)
 """One way to write a number, as it becomes a name."""
 POINTS = "points"
@@ -96,6 +98,12 @@ class Wanted:
     """Kendall's tau on the sample of texts."""
     superposition: bool = False
     """The measures of every layer, on the sample of texts."""
+    causes: tuple[float, ...] = ()
+    """k at which neurons are taken away, ascending; each is among ``shares``."""
+    naopc: bool = False
+    """The ranking between the worst and the best order, on the sample of short texts."""
+    interchange: bool = False
+    """Neurons exchanged between the texts of a group, where the data have groups."""
     agreements: tuple[Ranking, ...] = ()
     """Rankings to compare with a gold rationale, where the data have one."""
     controls: tuple[Ranking, ...] = ()
@@ -113,10 +121,11 @@ def everything(shares: Iterable[float] = (), *, quick: bool = False) -> Wanted:
 
     Args:
         shares: more k, each in (0, 1].
-        quick: without leave-one-out, the other rankings and the layers.
+        quick: without leave-one-out, NAOPC, other rankings, the layers, and what neurons cause.
     """
+    every = tuple(sorted({*shares, *(share for share in CURVE_SHARES if share)}))
     return Wanted(
-        shares=tuple(sorted({*shares, *(share for share in CURVE_SHARES if share)})),
+        shares=every,
         random=True,
         bottom=True,
         alone=True,
@@ -125,6 +134,9 @@ def everything(shares: Iterable[float] = (), *, quick: bool = False) -> Wanted:
         superposition=not quick,
         agreements=("capacity",) if quick else ("capacity", *CONTROLS),
         controls=() if quick else CONTROLS,
+        causes=() if quick else every,
+        interchange=not quick,
+        naopc=not quick,
     )
 
 
@@ -171,6 +183,24 @@ def _present(classes: Sequence[int]) -> int:
     return sum(count > 0 for count in classes)
 
 
+def replaced(kind: str, replacement: Replacement) -> str:
+    """Name of a causal measure with one of `REPLACEMENTS`; that with the mean has the plain name.
+
+    ``neuron_effect`` and ``zero`` is ``neuron_effect_zero``.
+    """
+    return kind if replacement == REPLACEMENTS[0] else f"{kind}_{replacement}"
+
+
+def _of_causes(kinds: Mapping[str, str], *needs: Need) -> dict[str, Metric]:
+    """One metric of each kind, by its label, and replacement."""
+    return {
+        replaced(kind, by): Metric(label if kind == replaced(kind, by) else f"{label}, {by}",
+                                   "", True, 0.0, needs)
+        for kind, label in kinds.items()
+        for by in REPLACEMENTS
+    }  # fmt: skip
+
+
 AT_K: dict[str, Metric] = {
     "srs": Metric("SRS", POINTS, True, 0.0),
     "srs_first": Metric("SRS of the first text", POINTS, True, 0.0, ("pairs",)),
@@ -182,8 +212,17 @@ AT_K: dict[str, Metric] = {
     "sufficiency": Metric("sufficiency", POINTS, False, 100.0, ("alone",)),
     "log_odds": Metric("log-odds", "nats", False, 0.0),
     "flip_rate": Metric("flip rate", POINTS, True, 0.0),
+    **_of_causes(
+        {
+            "neuron_effect": "neuron effect",
+            "capacity_effect": "capacity effect",
+            "neuron_sufficiency": "neuron sufficiency",
+        },
+        "causes",
+    ),
 }
-"""Metrics of one deletion: their names end in ``@K``, K in percent of the tokens."""
+"""Metrics of the top share k of the words: their names end in ``@K``, K in percent of the tokens.
+All are of one deletion but those that need ``causes``, where neurons are taken away."""
 
 OF_MODEL: dict[str, Metric] = {
     "accuracy": Metric("accuracy", POINTS, True, majority_accuracy),
@@ -198,12 +237,15 @@ OF_MODEL: dict[str, Metric] = {
     "srs_excess_auc": Metric("AUC of SRS excess", POINTS, True, 0.0, ("curve", "random")),
     "comprehensiveness_aopc": Metric("AOPC of comprehensiveness", POINTS, True, 0.0, ("curve",)),
     "sufficiency_aopc": Metric("AOPC of sufficiency", POINTS, False, 100.0, ("curve", "alone")),
+    "naopc": Metric("NAOPC", "share", True, 0.0, ("naopc",)),
     "kendall_tau": Metric("Kendall tau-b", "", True, 0.0, ("leave_one_out",)),
     "average_precision": Metric("average precision", "share", True, 0.0, ("rationale",)),
     "auroc": Metric("AUROC", "share", True, 0.5, ("rationale",)),
     "precision_at_gold": Metric("token F1 (P@|gold|)", "share", True, 0.0, ("rationale",)),
     "iou_f1": Metric("IOU F1", "share", True, 0.0, ("rationale",)),
     "gate_openness": Metric("gate openness", "share", False, 1.0),
+    **_of_causes({"neuron_sufficiency_auc": "AUC of neuron sufficiency"}, "curve", "causes"),
+    "interchange": Metric("interchange", POINTS, True, 0.0, ("groups", "interchange")),
 }
 """Metrics of the whole model; those of a rationale are of the ranking by capacity."""
 
@@ -223,9 +265,14 @@ OF_LAYER: dict[str, Metric] = {
         ("active_share", "active neurons", "share", False, 1.0),
         ("dead_share", "dead neurons", "share", False, 1.0),
         ("mean_norm", "mean norm", "", True, 0.0),
+        ("token_entropy", "entropy of words by neuron", "nats", False, 0.0),
+        ("always_on_share", "neurons always on", "share", False, 1.0),
     )
 }
 """Superposition measures: their names end in ``.LAYER``, one of `LAYERS`, of the last block."""
+
+OF_NEURONS = ("active_share", "dead_share", "token_entropy", "always_on_share")
+"""Superposition measures of single neurons, which the layer ``ffn1_post`` alone has."""
 
 SYNONYMS = {"token_f1": "precision_at_gold"}
 """Other names of a metric: the one it is kept under. With as many tokens as the gold rationale has,
@@ -233,7 +280,11 @@ ERASER's token F1 is precision@|gold|."""
 
 OF_CLASSES = ("macro_f1", "balanced_accuracy", "ece", "brier", "log_loss", "class_auroc")
 """Metrics of the predicted classes and of their probabilities, beside accuracy."""
-OF_CURVE = tuple(name for name, metric in OF_MODEL.items() if "curve" in metric.needs)
+OF_CURVE = tuple(
+    name
+    for name, metric in OF_MODEL.items()
+    if "curve" in metric.needs and "causes" not in metric.needs
+)
 """Metrics of the whole deletion curve."""
 OF_RATIONALE = tuple(name for name, metric in OF_MODEL.items() if "rationale" in metric.needs)
 """Metrics of a ranking's agreement with a gold rationale."""
@@ -253,8 +304,7 @@ def find_metric(name: str) -> Metric | None:
         return AT_K.get(kind) if written else None
     kind, dot, layer = name.partition(".")
     if dot:
-        # ReLU alone has active and dead neurons.
-        has = layer == "ffn1_post" or kind not in ("active_share", "dead_share")
+        has = layer == "ffn1_post" or kind not in OF_NEURONS
         return OF_LAYER.get(kind) if has and layer in LAYERS else None
     return OF_MODEL.get(name)
 
@@ -262,16 +312,18 @@ def find_metric(name: str) -> Metric | None:
 def wanted(names: Iterable[str]) -> Wanted:
     """What the metrics of these names need; names that are none are left out."""
     shares: set[float] = set()
+    causes: set[float] = set()
     needs: set[Need] = set()
     for name in names:
         metric = find_metric(name)
         if metric is None:
             continue
         needs.update(metric.needs)
-        if "@" in name:
-            shares.add(share_of(name))
+        own = {share_of(name)} if "@" in name else set()
         if "curve" in metric.needs:
-            shares |= {share for share in CURVE_SHARES if share}
+            own |= {share for share in CURVE_SHARES if share}
+        shares |= own
+        causes |= own if "causes" in metric.needs else set()
     return Wanted(
         shares=tuple(sorted(shares)),
         random="random" in needs,
@@ -281,6 +333,9 @@ def wanted(names: Iterable[str]) -> Wanted:
         leave_one_out="leave_one_out" in needs,
         superposition="superposition" in needs,
         agreements=("capacity",) if "rationale" in needs else (),
+        causes=tuple(sorted(causes)),
+        interchange="interchange" in needs,
+        naopc="naopc" in needs,
     )
 
 
@@ -297,105 +352,3 @@ def percent_of(name: str) -> str:
 def share_of(name: str) -> float:
     """Share k of a metric's name that ends in ``@K``, in (0, 1]."""
     return float(percent_of(name)) / 100
-
-
-_BESIDE_K = 0.3
-"""k of the metrics beside objectives that delete nothing: that of the paper's tables."""
-
-
-class Objective(Settings):
-    """One axis of the front: a metric on dev."""
-
-    name: str
-    """Name of a metric: ``accuracy``, ``srs@30``, ``sufficiency@20``,
-    ``mean_capacity.ffn1_pre``; one of `SYNONYMS` becomes the name that it stands for."""
-
-    @field_validator("name")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        kept = SYNONYMS.get(name, name)
-        if find_metric(kept) is None:
-            raise ValueError(f"{name!r} is no objective; use {NAMING}")
-        return kept
-
-    @property
-    def measure(self) -> Metric:
-        """Unit, direction and needs."""
-        metric = find_metric(self.name)
-        assert metric is not None
-        return metric
-
-    @property
-    def metric(self) -> str:
-        """The name without its K or layer."""
-        return self.name.partition("@")[0].partition(".")[0]
-
-    @property
-    def k(self) -> float | None:
-        """Share of the tokens deleted, in (0, 1]; ``None`` for a metric without one."""
-        return share_of(self.name) if "@" in self.name else None
-
-    @property
-    def layer(self) -> str | None:
-        """Layer of a superposition measure."""
-        return self.name.partition(".")[2] or None if self.k is None else None
-
-    @property
-    def needs_vmask(self) -> bool:
-        """Whether a model without VMASK has no such number."""
-        important = self.metric.startswith("mean_capacity_")
-        return important or self.name == "gate_openness" or self.layer == "vmask"
-
-    @property
-    def maximise(self) -> bool:
-        """Whether more is better."""
-        return self.measure.maximise
-
-    @property
-    def sign(self) -> float:
-        """1 to maximise, -1 to minimise: the value times it is better when it is larger."""
-        return 1.0 if self.maximise else -1.0
-
-    @property
-    def label(self) -> str:
-        """Label in a table: ``accuracy``, ``SRS(30)``, ``mean capacity (ffn1_pre)``."""
-        if self.k is not None:
-            return f"{self.measure.label}({100 * self.k:g})"
-        return f"{self.measure.label} ({self.layer})" if self.layer else self.measure.label
-
-    @property
-    def axis(self) -> str:
-        """Text of an axis: label, unit, and the direction where less is better."""
-        unit = unit_words(self.measure.unit)
-        notes = [note for note in (unit, "" if self.maximise else "lower is better") if note]
-        return f"{self.label} on dev" + (f" ({', '.join(notes)})" if notes else "")
-
-    @property
-    def key(self) -> str:
-        """Name of the metric in MLflow, which refuses ``@``: ``accuracy``, ``srs_30``."""
-        return self.name.replace("@", "_")
-
-    @classmethod
-    def named(cls, name: str) -> Self:
-        """Parse a name from the command line.
-
-        Raises:
-            BadInput: there is no such objective.
-        """
-        try:
-            return cls(name=name)
-        except ValueError:
-            near = did_you_mean(name, (*OF_MODEL, *SYNONYMS))
-            raise BadInput("objective", f"{name!r} is none; use {NAMING}{near}") from None
-
-
-def beside_objectives(objectives: Sequence[Objective]) -> tuple[Objective, ...]:
-    """Metrics that tell more of a model than the objectives do, and that choose nothing.
-
-    Contrast and comprehensiveness at the objectives' k (at 30 % where they have none), and average
-    precision against a gold rationale, which has a value where the data have one.
-    """
-    shares = sorted({one.k for one in objectives if one.k is not None}) or [_BESIDE_K]
-    names = [at_k(kind, share) for share in shares for kind in ("contrast", "comprehensiveness")]
-    known = {one.name for one in objectives}
-    return tuple(Objective(name=n) for n in (*names, "average_precision") if n not in known)

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from safr_study.errors import BadInput
 from safr_study.settings.base import Settings, fingerprint_of
 from safr_study.settings.layers import CapacityLayer
-from safr_study.settings.metrics import Objective
+from safr_study.settings.objectives import Objective
 from safr_study.settings.space import SearchSpace
 from safr_study.settings.training import TrainConfig
 
@@ -100,7 +100,9 @@ class CorpusSpec(Settings):
 class EvaluationConfig(Settings):
     """Settings of the deletion evaluation."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"delete"})
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"delete", "cause_texts", "naopc_texts", "naopc_words"}
+    )
 
     draws: int = Field(default=10, ge=1)
     """B: random deletions per text."""
@@ -123,6 +125,12 @@ class EvaluationConfig(Settings):
     """Fixed texts of the split for leave-one-out."""
     sample_tokens: int = Field(default=5_000, ge=1)
     """Tokens of the fixed texts of the superposition measures, about so many."""
+    cause_texts: int = Field(default=1_000, ge=2)
+    """Fixed texts of the split in which neurons are taken away: all, where it has fewer."""
+    naopc_texts: int = Field(default=50, ge=1)
+    """Fixed texts of the split whose best and worst order is looked for."""
+    naopc_words: int = Field(default=16, ge=2, le=62)
+    """Words of the longest of these: a text of n takes up to 2^10 predictions, or about 5 n^2."""
 
     @property
     def deletion(self) -> str:

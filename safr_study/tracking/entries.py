@@ -29,6 +29,7 @@ from safr_study.settings import (
     OF_MODEL,
     Objective,
     StudySpec,
+    at_k,
     flat_settings,
     trial_config,
 )
@@ -132,7 +133,10 @@ def study_tags(spec: StudySpec, corpus_facts: Mapping[str, int | str]) -> dict[s
 def meanings() -> dict[str, tuple[str, str]]:
     """What each metric of a study's runs is, and its unit, by name; written as `_MEANINGS`."""
     catalogued = {
-        **{f"deletion/{name}_K": metric for name, metric in AT_K.items()},
+        **{
+            f"{'causes' if 'causes' in metric.needs else 'deletion'}/{name}_K": metric
+            for name, metric in AT_K.items()
+        },
         **{f"dev/{name}": OF_MODEL[name] for name in _MODEL_METRICS},
         **{f"superposition/LAYER/{name}": metric for name, metric in OF_LAYER.items()},
     }
@@ -339,6 +343,10 @@ def _score_metrics(scores: Scores) -> dict[str, float | None]:
     for deletion in scores.to_plain()["deletions"]:
         percent = f"{100 * deletion.pop('k'):g}"
         named |= {f"deletion/{name}_{percent}": value for name, value in deletion.items()}
+    for name, metric in AT_K.items():
+        if "causes" in metric.needs:
+            of_k = {f"{100 * k:g}": scores.value(at_k(name, k)) for k in scores.shares}
+            named |= {f"causes/{name}_{percent}": value for percent, value in of_k.items()}
     if scores.shares:
         named["deletion/saturated"] = int(scores.saturated)
     for layer in scores.superposition:

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.request
@@ -50,7 +51,7 @@ def local_server(
         health: path that answers when it is ready.
         name: command of ours that wants it, for the error's sentence.
         env: variables of its environment, besides those of this process.
-        cwd: its folder; ``None``: that of this process.
+        cwd: its folder; ``None``: Python's own.
 
     Raises:
         BadInput: the port is taken.
@@ -64,8 +65,9 @@ def local_server(
             stderr=subprocess.STDOUT,
             # A group of its own, so that its worker processes end with it.
             start_new_session=True,
-            env={**os.environ, **env},
-            cwd=cwd,
+            # It imports nothing from where the user stands; uvicorn looks into its own folder too.
+            env={**os.environ, "PYTHONSAFEPATH": "1", **env},
+            cwd=cwd or sys.prefix,
         )
         try:
             url = f"http://{LOOPBACK}:{free}"

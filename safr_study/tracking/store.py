@@ -26,9 +26,9 @@ from safr_study.text import first_line
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 _PROBE_SECONDS = 4.0
-"""For a service to take a call."""
+"""Time in which a service takes a call."""
 _ANSWER_SECONDS = 20.0
-"""For a server that has taken the call to answer: a busy or new one needs some seconds."""
+"""Time in which a server that has taken it answers: a busy or new one needs some seconds."""
 _DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _EXPECTED = (
     "use http://HOST:PORT, https://HOST, postgresql://USER@HOST/DATABASE or sqlite:////FILE.db, "

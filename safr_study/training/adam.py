@@ -31,7 +31,8 @@ class EmbeddingAdam:
         e_s = eps sqrt(b_2(a + s)) / beta_2^(s / 2),  b_i(t) = 1 - beta_i^t
 
     The e_s that count lie close together (r^s falls fast), so the sum is expanded about their mean
-    to the third moment. The error is below the rounding of the n additions that are saved.
+    to the third moment. The error is below the rounding of the n additions that are saved. lr is
+    that of step a + s, a part of c_s where it is not the same in all steps.
 
     A context manager; inside, training works as ever but for ``step`` after the optimiser's own.
     Afterwards all rows, and the optimiser's state, are those of dense Adam.
@@ -39,18 +40,27 @@ class EmbeddingAdam:
     Args:
         embedding: its ``forward`` must be given distinct rows when gradients are wanted.
         optimizer: Adam with this weight among its parameters, without weight decay.
+        rates: ``[steps]``, the learning rate of each step from the optimiser's first on, above 0;
+            ``None``: that of the optimiser, in every step.
     """
 
-    def __init__(self, embedding: nn.Embedding, optimizer: torch.optim.Adam) -> None:
+    def __init__(
+        self,
+        embedding: nn.Embedding,
+        optimizer: torch.optim.Adam,
+        rates: npt.NDArray[np.float64] | None = None,
+    ) -> None:
         self._embedding = embedding
         self._weight = embedding.weight
         self._settings = _settings(optimizer)
-        self._rate, self._eps = self._settings["lr"], self._settings["eps"]
+        self._rates, self._eps = rates, self._settings["eps"]
+        self._rate = self._settings["lr"] if rates is None else float(rates.max())
         self._betas = self._settings["beta1"], self._settings["beta2"]
         self._state = _state(optimizer, self._weight)
         self._step = int(self._state["step"])
         self._last = np.full(len(self._weight), self._step)
-        self._sums = _Sums(self._betas, self._step)
+        shares = None if rates is None else rates / self._rate
+        self._sums = _Sums(self._betas, self._step, shares)
 
     def __enter__(self) -> Self:
         self._sparse = self._embedding.sparse
@@ -79,7 +89,8 @@ class EmbeddingAdam:
             self._decay_all()
         weight, first, second = touched
         after = [self._state["step"] + 1]
-        torch._fused_adam_([weight], [values], [first], [second], [], after, **self._settings)
+        now = {**self._settings, "lr": self._rate_now()}
+        torch._fused_adam_([weight], [values], [first], [second], [], after, **now)
         for table, updated in zip(self._tables(), touched, strict=True):
             table.index_copy_(0, rows, updated)
         self._step += 1
@@ -87,6 +98,9 @@ class EmbeddingAdam:
         self._last[rows.numpy()] = self._step
         if self._step <= DENSE_STEPS:
             self._last[:] = self._step
+
+    def _rate_now(self) -> float:
+        return self._rate if self._rates is None else float(self._rates[self._step])
 
     def _tables(self) -> tuple[Tensor, Tensor, Tensor]:
         return self._weight.detach(), self._state["exp_avg"], self._state["exp_avg_sq"]
@@ -127,7 +141,8 @@ class EmbeddingAdam:
         chunks = (torch.split(table, size) for table in self._tables())
         for weight, first, second in zip(*chunks, strict=True):
             scale = second.mul_(beta2).sqrt().div_(unbiased).add_(self._eps)
-            weight.addcdiv_(first.mul_(beta1), scale, value=-self._rate / (1.0 - beta1**step))
+            move = -self._rate_now() / (1.0 - beta1**step)
+            weight.addcdiv_(first.mul_(beta1), scale, value=move)
 
 
 class DenseAdam:
@@ -200,14 +215,20 @@ class _Sums:
     """The moments of e_s / eps under the weights c_s / lr, from tables over the steps.
 
     With S_k(a) = sum_{s >= 1} (r / beta_2^(k/2))^s f_k(a + s), f_k = b_2^((k + 1) / 2) / b_1, the
-    sum over the n steps from a to t = a + n is S_k(a) - (r / beta_2^(k/2))^n S_k(t).
+    sum over the n steps from a to t = a + n is S_k(a) - (r / beta_2^(k/2))^n S_k(t). With learning
+    rates f_k(t) has the share of the largest one that step t has, 0 after the last.
     """
 
-    def __init__(self, betas: tuple[float, float], start: int) -> None:
+    def __init__(
+        self,
+        betas: tuple[float, float],
+        start: int,
+        shares: npt.NDArray[np.float64] | None = None,
+    ) -> None:
         beta1, self._beta2 = betas
         self._ratio = beta1 / self._beta2**0.5
         self._beta1 = beta1
-        self._start = start
+        self._start, self._shares = start, shares
         self._tables = np.empty((4, 0))
 
     def moments(
@@ -229,6 +250,9 @@ class _Sums:
         from_step = self._start + 1 + np.arange(steps + _TAIL)
         b1, b2 = 1.0 - self._beta1**from_step, 1.0 - self._beta2**from_step
         terms = np.stack([b2 ** ((k + 1) / 2) / b1 for k in range(4)])
+        if self._shares is not None:
+            left = self._shares[self._start : self._start + terms.shape[1]]
+            terms *= np.pad(left, (0, terms.shape[1] - len(left)))
         rates = self._ratio / self._beta2 ** (np.arange(4) / 2)
         sums = np.zeros((4, steps + _TAIL + 1))
         for place in range(steps + _TAIL - 1, -1, -1):

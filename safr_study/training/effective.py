@@ -35,8 +35,10 @@ def effective_weights(
 ) -> EffectiveWeights:
     """Measure on one fixed batch, in training mode with fixed noise.
 
-    The norms are Euclidean, over all parameters. One forward pass and a backward pass per term;
-    parameters, their ``grad``, the mode and all other random generators stay as they are.
+    The norms are Euclidean, over all parameters; over an encoder, both over those that the penalty
+    reaches: its other weights, millions that only the cross-entropy moves, would hide a penalty
+    that closes the gates. One forward pass and a backward pass per term; parameters, their
+    ``grad``, the mode and all other random generators stay as they are.
 
     Args:
         config: of the training; its penalties and its precision.
@@ -58,16 +60,19 @@ def effective_weights(
     ordered = drawn[np.argsort(split.lengths[drawn], kind="stable")]
     batch = batch_of(split, ordered, pad_to, pieces)
     terms = _terms(config, batch, model, device, class_weights)
-    norms: dict[str, float] = {}
+    norms: dict[str, list[Tensor | None]] = {}
     while terms:
         # Nothing else refers to a term, so that what only its gradient needs goes with it.
         name, term = terms.popitem()
-        norms[name] = _gradient_norm(term, model, last=not terms)
+        norms[name] = _gradient_norms(term, model, last=not terms)
         del term
     task = norms.pop("cross_entropy")
+    everywhere = isinstance(model, SafrClassifier)
     return EffectiveWeights(
         *(
-            _ratio(weight * norms[name], task) if weight else None
+            _ratio(weight * _total(norms[name]), _total(task, None if everywhere else norms[name]))
+            if weight
+            else None
             for name, weight in weights.items()
         )
     )
@@ -85,7 +90,7 @@ def _terms(
     training, sparse = model.training, model.embedding.sparse
     model.train()
     # The gradient of the rows that are looked up: a dense one is as large as the vocabulary.
-    model.embedding.sparse = isinstance(model, SafrClassifier)
+    model.embedding.sparse = True
     try:
         ids, labels = (torch.from_numpy(part).to(device) for part in (batch.ids, batch.labels))
         terms = losses_of(config, ids, labels, model, noise, class_weights, batch.pieces)
@@ -96,17 +101,28 @@ def _terms(
     return terms
 
 
-def _gradient_norm(term: Tensor, model: Classifier, *, last: bool) -> float:
+def _gradient_norms(term: Tensor, model: Classifier, *, last: bool) -> list[Tensor | None]:
+    """Norm of the gradient of each trained parameter; ``None`` where the term does not reach it."""
     # Not backward: that would write into the parameters' grad.
     gradients = torch.autograd.grad(term, trained(model), retain_graph=not last, allow_unused=True)
-    norms = []
-    for gradient in (one for one in gradients if one is not None):
-        if gradient.is_sparse:
+    norms: list[Tensor | None] = []
+    for gradient in gradients:
+        if gradient is not None and gradient.is_sparse:
             # On the CPU the model looks up each word once, so the rows are distinct already.
             on_cpu = gradient.device.type == "cpu"
             gradient = (gradient if on_cpu else gradient.coalesce())._values()
-        norms.append(torch.linalg.vector_norm(gradient, dtype=torch.float64))
-    return float(torch.linalg.vector_norm(torch.stack(norms)))
+        norms.append(
+            None if gradient is None else torch.linalg.vector_norm(gradient, dtype=torch.float64)
+        )
+    return norms
+
+
+def _total(norms: list[Tensor | None], where: list[Tensor | None] | None = None) -> float:
+    """Norm of a gradient over all parameters, or over those that ``where`` has one of."""
+    reached = norms if where is None else where
+    pairs = zip(norms, reached, strict=True)
+    counted = [norm for norm, other in pairs if norm is not None and other is not None]
+    return float(torch.linalg.vector_norm(torch.stack(counted)))
 
 
 def _ratio(pull: float, task: float) -> float | None:

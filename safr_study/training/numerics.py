@@ -30,7 +30,7 @@ def computing(threads: int) -> Iterator[None]:
     Everything is as before afterwards; may be nested.
 
     Args:
-        threads: CPU threads of torch, at least 1.
+        threads: CPU threads of torch, at least 1; more than the machine has are not taken.
     """
     if torch.cuda.is_available():
         # cuBLAS is deterministic only with this; it is read when CUDA starts, so it stays.
@@ -41,7 +41,7 @@ def computing(threads: int) -> Iterator[None]:
     filled = filling.fill_uninitialized_memory
     _keep_freed_memory()
     flushed = sys.float_info.min / 2 == 0.0
-    torch.set_num_threads(threads)
+    torch.set_num_threads(min(threads, os.cpu_count() or 1))
     torch.set_flush_denormal(True)
     # As use_deterministic_algorithms, which imports torch's compiler to tell it too: a second.
     torch.set_deterministic_debug_mode("error")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from safr_study.settings import TrainConfig
@@ -15,8 +15,8 @@ def is_constant(config: TrainConfig) -> bool:
     return not config.warmup and config.decay == "none"
 
 
-def learning_rates(config: TrainConfig, *, steps: int, epoch: int) -> Iterator[float]:
-    """Learning rate of each step of an epoch.
+def learning_rates(config: TrainConfig, *, steps: int) -> NDArray[np.float64]:
+    """Learning rate of each step of a training, ``[epochs * steps]``, above 0.
 
     With T steps in all epochs, W = round(warmup T) of them warm-up, step t (from 1) has the rate
 
@@ -28,17 +28,14 @@ def learning_rates(config: TrainConfig, *, steps: int, epoch: int) -> Iterator[f
     Args:
         config: of the training.
         steps: of one epoch, at least 1.
-        epoch: from 1.
     """
     every = config.epochs * steps
     rising = round(config.warmup * every)
-    for step in range((epoch - 1) * steps + 1, epoch * steps + 1):
-        share = 1.0
-        if step <= rising:
-            share = step / rising
-        elif config.decay == "linear":
-            share = (every - step + 1) / (every - rising)
-        yield config.learning_rate * share
+    shares = np.ones(every)
+    shares[:rising] = np.arange(1, rising + 1) / max(rising, 1)
+    if config.decay == "linear":
+        shares[rising:] = np.arange(every - rising, 0, -1) / max(every - rising, 1)
+    return config.learning_rate * shares
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

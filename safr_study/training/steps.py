@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +12,7 @@ from torch import Tensor, nn
 
 from safr_study.data import Batch, EncodedSplit, training_batches
 from safr_study.errors import TrialFailure
-from safr_study.model import (
-    Classifier,
-    PretrainedClassifier,
-    loss_terms,
-    of_encoder,
-    piece_counts,
-)
+from safr_study.model import Classifier, loss_terms, of_encoder, piece_counts
 from safr_study.records import LossTerms
 from safr_study.settings import TrainConfig
 from safr_study.training.adam import DenseAdam, EmbeddingAdam
@@ -70,9 +64,11 @@ def train_epoch(
         pad_to=pad_to,
         pieces=piece_counts(model),
     )
-    rates = learning_rates(config, steps=-(-split.examples // config.batch_size), epoch=epoch)
-    with stepping(config, model, optimizer, noise, graphed, class_weights) as step:
-        for batch, rate in zip(batches, rates, strict=True):
+    per_epoch = -(-split.examples // config.batch_size)
+    rates = learning_rates(config, steps=per_epoch)
+    of_epoch = rates[(epoch - 1) * per_epoch : epoch * per_epoch]
+    with stepping(config, model, optimizer, noise, graphed, class_weights, rates) as step:
+        for batch, rate in zip(batches, of_epoch.tolist(), strict=True):
             set_rate(optimizer, rate)
             losses = step(batch)
             names = tuple(losses)
@@ -99,6 +95,7 @@ def stepping(
     noise: torch.Generator,
     graphed: GraphedSteps | None = None,
     class_weights: Tensor | None = None,
+    rates: npt.NDArray[np.float64] | None = None,
 ) -> Iterator[Step]:
     """One step of training after the other; model and optimiser are whole again afterwards.
 
@@ -109,6 +106,8 @@ def stepping(
         noise: on the device of the model; decides dropout and gates.
         graphed: runs the steps on a GPU; its noise is ``noise``. ``None``: the model is on the CPU.
         class_weights: on the device; see `balanced_weights`.
+        rates: of all steps of the training, see `learning_rates`; the optimiser has that of the
+            next one. ``None``: its own in every step.
     """
 
     def backward(ids: Tensor, labels: Tensor, pieces: int | None) -> dict[str, Tensor]:
@@ -126,33 +125,22 @@ def stepping(
         yield lambda batch: graphed.run(batch, work, optimizer.zero_grad)
         return
 
-    def on_cpu(batch: Batch) -> dict[str, Tensor]:
-        ids, labels = torch.from_numpy(batch.ids), torch.from_numpy(batch.labels)
-        return backward(ids, labels, batch.pieces)
-
-    if isinstance(model, PretrainedClassifier) or not is_constant(config):
-        # An encoder's pieces come up often, and what a row missed has a closed form for one
-        # learning rate alone: every row is updated at once.
-        optimizer.zero_grad()
-        with DenseAdam(trained(model), optimizer) as every:
-
-            def whole_step(batch: Batch) -> dict[str, Tensor]:
-                losses = on_cpu(batch)
-                every.step()
-                return losses
-
-            yield whole_step
-        return
-
     words = model.embedding.weight
-    others = [parameter for parameter in model.parameters() if parameter is not words]
+    others = [parameter for parameter in trained(model) if parameter is not words]
+    moving = None if is_constant(config) else rates
     optimizer.zero_grad()
-    with EmbeddingAdam(model.embedding, optimizer) as rows, DenseAdam(others, optimizer) as dense:
+    with ExitStack() as stack:
+        every: list[EmbeddingAdam | DenseAdam] = [DenseAdam(others, optimizer)]
+        if words.requires_grad:
+            every.insert(0, EmbeddingAdam(model.embedding, optimizer, moving))
+        for one in every:
+            stack.enter_context(one)
 
         def step(batch: Batch) -> dict[str, Tensor]:
-            losses = on_cpu(batch)
-            rows.step()
-            dense.step()
+            ids, labels = torch.from_numpy(batch.ids), torch.from_numpy(batch.labels)
+            losses = backward(ids, labels, batch.pieces)
+            for one in every:
+                one.step()
             return losses
 
         yield step

@@ -296,6 +296,7 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--epochs", type=int, help="else 3 with an encoder, 20 without")
     parser.add_argument("--batch-size", type=int, help="else 8 with an encoder, 32 without")
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], help="of training")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--train-limit", type=int)
     parser.add_argument("--dev-limit", type=int)
@@ -314,7 +315,7 @@ def wanted_runs(args: argparse.Namespace) -> list[Run]:
     """
     limits = {name: getattr(args, name) for name in ("train_limit", "dev_limit", "test_limit")}
     corpus = CorpusSpec(dataset=DATASET, encoder=args.encoder, **limits)
-    asked = {"epochs": args.epochs, "batch_size": args.batch_size, "threads": args.threads}
+    asked = {n: getattr(args, n) for n in ("epochs", "batch_size", "threads", "precision")}
     settings = SCRATCH if args.encoder is None else FINE_TUNING
     settings = settings | {name: value for name, value in asked.items() if value is not None}
     name = None

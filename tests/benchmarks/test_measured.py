@@ -70,10 +70,13 @@ def test_the_lines_of_training_have_their_targets() -> None:
         kinds={},
         curve_epochs=1.1,
         objective_epochs=0.08,
+        causes_epochs=1.4,
     )
-    found = lines_of([line, dataclasses.replace(line, dataset="imdb", curve_epochs=None)])
+    more = dataclasses.replace(line, dataset="imdb", curve_epochs=None, causes_epochs=None)
+    found = lines_of([line, more])
     assert [(one.value, one.met) for one in found] == [
         (0.61, True), (6.9, False), (0.05, True), (1.1, False), (0.08, True),
+        (1.4, True),
         (0.61, True), (6.9, True), (0.05, True), (0.08, True),
     ]  # fmt: skip
     assert len({one.name for one in found}) == len(found)

@@ -15,6 +15,7 @@ TIMES_FASTER = {"sst2-treebank": 12.0, "imdb": 6.0}
 OPTIMISER_SHARE = 0.15
 CURVE_EPOCHS = 1.0
 OBJECTIVE_EPOCHS = 0.1
+CAUSES_EPOCHS = 2.0
 
 
 def measure(folder: Path) -> list[Measured]:
@@ -63,4 +64,7 @@ def lines_of(found: Iterable[Line]) -> list[Measured]:
             lines.append(
                 Measured(name, one.objective_epochs, "ratio", OBJECTIVE_EPOCHS, facts=facts)
             )
+        if one.causes_epochs is not None:
+            name = f"{title}: what neurons cause, NAOPC and the layers on dev, against an epoch"
+            lines.append(Measured(name, one.causes_epochs, "ratio", CAUSES_EPOCHS, facts=facts))
     return lines

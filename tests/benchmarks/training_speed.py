@@ -97,6 +97,8 @@ class Line:
     """SRS on dev at six k with ten random deletions each, over an epoch of training."""
     objective_epochs: float | None
     """SRS(30) and accuracy on dev, over an epoch of training."""
+    causes_epochs: float | None = None
+    """Neurons taken away at six k, NAOPC and the layers on dev, over an epoch of training."""
 
 
 def main() -> None:
@@ -145,11 +147,15 @@ def measure(case: Case, *, quick: bool = False) -> Line:
         kinds = profiled(run)
         rate, second = statistics.median(rates), statistics.median(seconds)
         epoch = second / count * corpus.train.examples / 32
-        curve = objective = None
+        curve = objective = causes = None
         if case.evaluated:
             objective = evaluation_seconds(model, corpus, Wanted(shares=(0.3,))) / epoch
             whole = Wanted(shares=tuple(k for k in CURVE_SHARES if k), random=True)
             curve = evaluation_seconds(model, corpus, whole) / epoch
+            of_neurons = Wanted(
+                shares=whole.shares, causes=whole.shares, naopc=True, superposition=True
+            )
+            causes = evaluation_seconds(model, corpus, of_neurons) / epoch
     limit = 2 if quick else case.plain_steps
     straightforward = straightforward_seconds(corpus, config, limit)
     return Line(
@@ -164,6 +170,7 @@ def measure(case: Case, *, quick: bool = False) -> Line:
         kinds=kinds,
         curve_epochs=curve,
         objective_epochs=objective,
+        causes_epochs=causes,
     )
 
 
@@ -178,6 +185,7 @@ def evaluation_seconds(model: Classifier, corpus: EncodedCorpus, want: Wanted) -
             want=want,
             preset="masked",
             device=CPU,
+            train=corpus.train,
         )
     )
 
@@ -346,6 +354,7 @@ def markdown(lines: Iterable[Line]) -> str:
     row("optimiser's share of a step", lambda line: f"{100 * line.optimiser_share:.1f} %")
     row("SRS at 6 k with 10 random deletions, epochs", lambda line: epochs(line.curve_epochs))
     row("a trial's objectives on dev, epochs", lambda line: epochs(line.objective_epochs))
+    row("neurons, NAOPC and layers on dev, epochs", lambda line: epochs(line.causes_epochs))
     for kind in (*KINDS, "element-wise", "Python and autograd"):
         row(f"of a step: {kind}", lambda line: f"{100 * line.kinds.get(kind, 0.0):.1f} %")  # noqa: B023
     return "\n".join(

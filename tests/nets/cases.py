@@ -25,6 +25,10 @@ COMPUTED = 1e-5
 """Relative: what a model computes has other last bits on other processors."""
 STORED = 1e-12
 """Relative: what is only read, counted and summed."""
+MATCHED = 1e-2
+"""What depends on random sets that are like a set: of two that are as near, another processor may
+take the other one."""
+_OF_SETS = re.compile(r"neuron|capacity_effect|words_matched")
 _DATA = re.compile(r'<script type="application/json" id="study-data">(.*?)</script>', re.DOTALL)
 _VOLATILE = (
     # A long time as days and hours, a short one as seconds.
@@ -241,8 +245,11 @@ def _between(new: object, old: object, where: str, tolerance: float) -> Iterator
             yield f"{where}: {len(new)} entries were {len(old)}"
             return
         for i, (a, b) in enumerate(zip(new, old, strict=True)):
-            yield from _between(a, b, f"{where}[{i}]", tolerance)
+            named = a.get("name", i) if isinstance(a, dict) else i
+            yield from _between(a, b, f"{where}[{named}]", tolerance)
     elif isinstance(new, float) and isinstance(old, float):
+        if tolerance > STORED and _OF_SETS.search(where):
+            tolerance = MATCHED
         if abs(new - old) > tolerance * max(1.0, abs(old)):
             yield f"{where}: {new!r} was {old!r}"
     elif type(new) is not type(old) or new != old:

@@ -153,7 +153,9 @@ def measure_run(
     test, spec, evaluation = corpus.split("test"), task.corpus, task.evaluation
     loaded = load_model(Path(task.folder) / MODEL, device=device)
     config = loaded.config
-    want = replace(everything(), leave_one_out=False, control_shares=(PAPER_K,))
+    want = replace(
+        everything(), leave_one_out=False, control_shares=(PAPER_K,), causes=(), interchange=False
+    )
     if "curve" not in task.extras:
         want = replace(want, shares=(PAPER_K,))
     pad_to = corpus.max_len if config.preset == "reference" else None

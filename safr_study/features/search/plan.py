@@ -132,6 +132,13 @@ def check_measurable(spec: StudySpec, corpus: EncodedCorpus) -> None:
                 f"{metric.name} needs dev texts that belong together, which {corpus.name} has not; "
                 "name the column that they share with --group-column, or choose another metric",
             )
+        most, lengths = spec.evaluation.naopc_words, corpus.dev.lengths
+        if "naopc" in metric.measure.needs and not ((lengths > 1) & (lengths <= most)).any():
+            raise BadInput(
+                "objective",
+                f"{metric.name} needs dev texts of 2 to {most} words, which {corpus.name} has not; "
+                "choose another metric, for example comprehensiveness_aopc",
+            )
         if "two_classes" in metric.measure.needs and len(corpus.class_names) != 2:
             raise BadInput(
                 "objective",

@@ -32,6 +32,10 @@ STEP_SECONDS = 0.005
 """Seconds of a step next to its operations."""
 FORWARD_SHARE = 1 / 3
 """A forward pass of forward + backward."""
+_CAUSES = 70
+"""Passes over a text that taking away neurons of all its words is worth."""
+_ORDERS = 500
+"""Passes over a whole text that looking for its best and worst order is worth."""
 
 PROCESS_BYTES = 450_000_000
 """What a worker takes next to its model: Python, torch, Ray, and the data."""
@@ -80,7 +84,11 @@ def estimate(spec: StudySpec, corpus: EncodedCorpus, slots: TrialSlots, trials: 
     # Each token of a sampled text is left out once.
     sampled = min(1.0, spec.evaluation.sample_texts / corpus.dev.examples)
     left_out = measured.leave_one_out * sampled * float(corpus.dev.lengths.mean())
-    total = spec.train.epochs * (training + dev) + (1 + deletions + left_out) * dev
+    taken = min(1.0, spec.evaluation.cause_texts / corpus.dev.examples) * _CAUSES
+    causes = taken * max(measured.causes, default=0.0)
+    orders = measured.naopc * spec.evaluation.naopc_texts * _ORDERS / corpus.dev.examples
+    passes = 1 + deletions + left_out + causes + orders
+    total = spec.train.epochs * (training + dev) + passes * dev
     device = "gpu" if slots.gpus_per_trial else "cpu"
     steps = spec.train.epochs * np.ceil(corpus.train.examples / spec.train.batch_size)
     seconds = total / ASSUMED_FLOPS[device] + float(steps) * STEP_SECONDS + TRIAL_SECONDS

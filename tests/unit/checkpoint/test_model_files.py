@@ -19,6 +19,7 @@ from safr_study.errors import CorruptCheckpoint
 from safr_study.model import SafrClassifier, build_model
 from safr_study.records import CheckpointRef
 from safr_study.settings import CorpusSpec, EvaluationConfig, TrainConfig
+from safr_study.training import computing
 
 SPEC = CorpusSpec(dataset="planted:redundant", max_len=8)
 EVALUATION = EvaluationConfig(draws=12)
@@ -158,6 +159,26 @@ def _resealed(folder: Path, change: Callable[[Path], object]) -> None:
     edited(lambda plain: plain.update(seal))(folder)
 
 
+def _piped(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+
+
+def _linked(folder: Path, name: str) -> None:
+    """The file as it was, but in another folder."""
+    (folder / name).rename(folder.with_name(name))
+    (folder / name).symlink_to(folder.with_name(name))
+
+
+def _of_words(change: Callable[[list[str]], object]) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        words = (folder / "vocabulary.txt").read_text("utf-8").split("\n")
+        change(words)
+        (folder / "vocabulary.txt").write_text("\n".join(words), "utf-8")
+
+    return lambda folder: _resealed(folder, damage)
+
+
 def _drop_a_tensor(folder: Path) -> None:
     weights = load_file(folder / "weights.safetensors")
     del weights["fc.bias"]
@@ -180,6 +201,23 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
         (folder / "weights.safetensors").unlink(),
         (folder / "weights.safetensors").mkdir(),
     ),
+    "weights a pipe": lambda folder: _piped(folder, "weights.safetensors"),
+    "vocabulary a pipe": lambda folder: _piped(folder, "vocabulary.txt"),
+    "model.json a pipe": lambda folder: _piped(folder, "model.json"),
+    "model.json elsewhere": lambda folder: _linked(folder, "model.json"),
+    "weights elsewhere": lambda folder: _linked(folder, "weights.safetensors"),
+    "vocabulary a device": lambda folder: (
+        (folder / "vocabulary.txt").unlink(),
+        (folder / "vocabulary.txt").symlink_to("/dev/zero"),
+    ),
+    "a key twice": lambda folder: (folder / "model.json").write_text(
+        '{"epoch": 1, ' + (folder / "model.json").read_text().lstrip("{\n ")
+    ),
+    "two classes of one name": edited(lambda plain: plain.update(class_names=["a", "a"])),
+    "a class that moves the cursor": edited(
+        lambda plain: plain.update(class_names=["a", "b\x1b[2J"])
+    ),
+    "a class that turns the line": edited(lambda plain: plain.update(class_names=["a", "b\u202e"])),
     "another schema": edited(lambda plain: plain.update(schema_version=2)),
     "no schema": edited(lambda plain: plain.pop("schema_version")),
     "no checksum": edited(lambda plain: plain.pop("weights_sha256")),
@@ -197,6 +235,9 @@ MISFITS: dict[str, Callable[[Path], object]] = {
     "without VMASK": edited(lambda plain: plain["config"]["shape"].update(vmask=False)),
     "cut and resealed": lambda folder: _resealed(folder, _cut("weights.safetensors")),
     "fewer words": lambda folder: _resealed(folder, _cut("vocabulary.txt")),
+    "a word twice": _of_words(lambda words: words.__setitem__(-1, words[-2])),
+    "padding that is a word": _of_words(lambda words: words.__setitem__(0, "film")),
+    "unknown twice": _of_words(lambda words: words.__setitem__(-1, "<unk>")),
     "words not UTF-8": lambda folder: _resealed(
         folder, lambda f: (f / "vocabulary.txt").write_bytes(b"\xff\n" * 20)
     ),
@@ -220,6 +261,12 @@ def test_files_that_do_not_fit_are_one_sentence(saved: Path, misfit: str) -> Non
     with pytest.raises(CorruptCheckpoint) as fault:
         load_model(saved)
     assert_sentence(str(fault.value), saved)
+
+
+def test_a_manifest_cannot_ask_for_more_threads_than_there_are(saved: Path) -> None:
+    edited(lambda plain: plain["config"].update(threads=100_000))(saved)
+    with computing(load_model(saved).config.threads):
+        assert torch.get_num_threads() <= (os.cpu_count() or 1)
 
 
 def assert_sentence(text: str, folder: Path) -> None:

@@ -33,11 +33,14 @@ from safr_study.settings import (
     everything,
     wanted,
 )
+from safr_study.settings.metrics import OF_NEURONS
 
 OF_OTHERS = ("headroom", "srs_first", "srs_second")
 """Metrics at k that single texts, or this model, cannot have."""
 TINY = ModelShape(embed_dim=8, ffn_dim=12, heads=2, mask_hidden_dim=6)
-CONFIG = EvaluationConfig(draws=2, batch_size=7, seed=5, sample_texts=20, sample_tokens=100)
+CONFIG = EvaluationConfig(
+    draws=2, batch_size=7, seed=5, sample_texts=20, sample_tokens=100, cause_texts=8, naopc_texts=3
+)
 
 
 def tiny_model(*, layers: int = 1, vmask: bool = True) -> SafrClassifier:
@@ -95,7 +98,7 @@ def test_every_metric_of_the_catalogue_has_a_value(full: Scores) -> None:
         f"{name}.{layer}"
         for name in OF_LAYER
         for layer in LAYERS
-        if layer == "ffn1_post" or name not in ("active_share", "dead_share")
+        if layer == "ffn1_post" or name not in OF_NEURONS
     }
     assert names >= expected
     more = {name for name in names - expected if not name.startswith("headroom@")}

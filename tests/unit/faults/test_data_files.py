@@ -303,6 +303,16 @@ CASES: Table = {
         "class_auroc needs data of two classes, and {}/x.csv has 3",
         given=writes("x.csv", "text,label\n" + "".join(f"word {i},{i % 3}\n" for i in range(60))),
     ),
+    "a metric of short texts, and long ones": Case(
+        (
+            *("search", "--dataset", "x.csv", "--dry-run"),
+            *("--objective", "accuracy", "--objective", "naopc"),
+        ),
+        "naopc needs dev texts of 2 to 16 words, which {}/x.csv has not",
+        given=writes(
+            "x.csv", "text,label\n" + "".join(f"{'long ' * 20}{i},{i % 2}\n" for i in range(60))
+        ),
+    ),
     "labels that differ in case": read(
         "x.csv",
         "text,label\na,Pos\nb,neg\nc,POS\nd,neg\n",

@@ -172,6 +172,20 @@ def test_what_makes_equal_names_mean_other_numbers_is_said(
     assert word in sentence
 
 
+def test_of_explanations_naopc_alone_is_compared_across_kinds_of_models() -> None:
+    encoder = {"dataset": "planted", "train_limit": 40, "encoder": "some-encoder"}
+    (sentence,) = compared(corpus=encoder).warnings
+    assert "kinds (from scratch, some-encoder)" in sentence
+    assert sentence.endswith("worst and best; not so SRS(30).")
+    by_naopc = [
+        view("a", A, objectives=("accuracy", "naopc")),
+        view("b", B, objectives=("accuracy", "naopc"), corpus=encoder),
+    ]
+    (sentence,) = compare_studies(by_naopc).warnings
+    assert "NAOPC alone" in sentence
+    assert "not so" not in sentence
+
+
 def test_the_tables_the_document_and_the_file_say_the_same(tmp_path: Path) -> None:
     found = compared()
     studies, joint = comparison_page(found).tables

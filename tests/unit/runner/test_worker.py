@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from plain_scores import deletion_at
+from tiny_encoder import tiny_encoder
 
 from safr_study.checkpoint.manifest import STATE, verify_model
 from safr_study.checkpoint.model_files import load_model
@@ -562,6 +563,20 @@ def test_the_test_set_is_measured_with_the_kept_model(
     model = load_model(Path(task.folder) / "model").model
     assert test.values[0] == pytest.approx(accuracy(model, corpus.split("test")))
     assert test.values[0] == pytest.approx(100 * test.answers.whole().mean())
+
+
+def test_over_an_encoder_the_test_set_is_measured_as_dev_was(task: RunTask, tmp_path: Path) -> None:
+    encoder = str(tiny_encoder("bert", tmp_path / "bert"))
+    data = SPEC.model_copy(update={"encoder": encoder})
+    corpus = encoded_corpus(data)
+    shape = task.train.shape.model_copy(update={"mask_hidden_dim": 8})
+    task = replace(task, corpus=data, train=task.train.model_copy(update={"shape": shape}))
+    trained = train_run(task, corpus, lambda _: None)
+    assert trained.dev is not None
+    # The texts of dev in the place of test have dev's numbers.
+    again = measure_on_test(task, replace(corpus, test=corpus.dev), lambda _: None)
+    assert again.test is not None
+    assert again.test.values == trained.dev.values
 
 
 def test_a_damaged_model_is_trained_again_to_the_same_numbers(

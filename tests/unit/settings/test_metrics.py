@@ -35,6 +35,7 @@ NO_NAMES = [
     *("mean_capacity", "mean_capacity.", "mean_capacity.nowhere", "mean_capacity@30"),
     *("mean_capacity.ffn1_pre.block", "mean_capacity.ffn1_pre@30", ".ffn1_pre", "accuracy.block"),
     *("active_share.block", "active_share.ffn1_pre", "dead_share.embedding", "dead_share"),
+    *("token_entropy.ffn1_pre", "token_entropy", "always_on_share.block", "naopc@30"),
 ]
 
 
@@ -76,7 +77,7 @@ def test_token_f1_is_kept_as_precision_at_gold() -> None:
 
 
 def test_layers_and_their_measures() -> None:
-    of_neurons = {"active_share", "dead_share"}
+    of_neurons = {"active_share", "dead_share", "token_entropy", "always_on_share"}
     for layer in LAYERS:
         found = {name for name in OF_LAYER if find_metric(f"{name}.{layer}")}
         assert found == set(OF_LAYER) - (set() if layer == "ffn1_post" else of_neurons)
@@ -133,6 +134,7 @@ def test_lower_is_better_for_a_named_few() -> None:
         *("sufficiency", "sufficiency_aopc", "log_odds", "gate_openness"),
         *("ece", "brier", "log_loss"),
         *("interference_energy", "mean_cosine", "active_share", "dead_share"),
+        *("token_entropy", "always_on_share"),
     }
 
 
@@ -163,7 +165,13 @@ def test_what_is_measured_is_what_the_objectives_need() -> None:
         leave_one_out=True,
         superposition=True,
         agreements=("capacity",),
+        causes=CURVE,
+        interchange=True,
+        naopc=True,
     )
+    both = wanted(["neuron_effect_zero@20", "srs@40"])
+    assert both == Wanted((0.2, 0.4), causes=(0.2,)), "neurons are taken away where it is asked for"
+    assert wanted(["interchange"]) == Wanted(interchange=True)
 
 
 def test_everything_holds_what_any_objective_needs() -> None:
@@ -178,7 +186,12 @@ def test_everything_holds_what_any_objective_needs() -> None:
     assert "capacity" not in all_of_it.controls
     assert quick.shares == CURVE
     assert quick.controls == ()
-    assert quick.leave_one_out is quick.superposition is False
+    assert quick.leave_one_out is quick.superposition is quick.interchange is False
+    assert quick.causes == ()
+    assert all_of_it.causes == all_of_it.shares
+    assert all_of_it.interchange
+    assert all_of_it.naopc
+    assert not quick.naopc
 
 
 def test_a_study_refuses_one_objective_and_the_same_one_twice() -> None:

@@ -9,6 +9,9 @@ from safr_study.training.adam import DENSE_STEPS, EmbeddingAdam
 
 WORDS, WIDTH = 40, 4
 Gradients = list[tuple[Tensor, Tensor]]
+Rates = np.ndarray | None
+RISING_AND_FALLING = 1e-2 * np.concatenate([np.arange(1, 121) / 120, np.arange(280, 0, -1) / 280])
+"""Learning rates of 400 steps."""
 
 
 def gradients(steps: int, *, seed: int = 0) -> Gradients:
@@ -37,7 +40,10 @@ def start(dtype: torch.dtype = torch.float32) -> tuple[nn.Embedding, torch.optim
 
 
 def dense(
-    steps: Gradients, dtype: torch.dtype, before: dict[int, Tensor] | None = None
+    steps: Gradients,
+    dtype: torch.dtype,
+    before: dict[int, Tensor] | None = None,
+    rates: Rates = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The weights and moments after all steps; those of `before` are filled before theirs."""
     embedding, optimizer = start(dtype)
@@ -46,14 +52,18 @@ def dense(
             before[number] = embedding.weight.detach().clone()
         embedding.weight.grad = torch.zeros_like(embedding.weight)
         embedding.weight.grad[rows] = values.to(dtype)
+        if rates is not None:
+            optimizer.param_groups[0]["lr"] = rates[number]
         optimizer.step()
     return embedding.weight.detach(), optimizer.state[embedding.weight]
 
 
-def by_rows(steps: Gradients, embedding: nn.Embedding, optimizer: torch.optim.Adam) -> list[Tensor]:
+def by_rows(
+    steps: Gradients, embedding: nn.Embedding, optimizer: torch.optim.Adam, rates: Rates = None
+) -> list[Tensor]:
     """What each lookup saw."""
     seen = []
-    with EmbeddingAdam(embedding, optimizer) as adam:
+    with EmbeddingAdam(embedding, optimizer, rates) as adam:
         for rows, values in steps:
             looked_up = embedding(rows)
             seen.append(looked_up.detach().clone())
@@ -96,6 +106,21 @@ def test_a_lookup_sees_the_row_as_dense_adam_has_it() -> None:
     only = [(rows[rows == 5], values[rows == 5]) for rows, values in found[:399]]
     only = [(rows, values) for rows, values in only if len(rows)]
     assert (dense(only, torch.float64)[0][5] - last[5]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("parts", [(400,), (130, 10, 260), (90, 30)])
+def test_learning_rates_that_change_are_followed(parts: tuple[int, ...]) -> None:
+    found = gradients(sum(parts))
+    embedding, optimizer = start()
+    done = 0
+    for part in parts:
+        by_rows(found[done : done + part], embedding, optimizer, RISING_AND_FALLING)
+        done += part
+    exact, moments = dense(found, torch.float64, rates=RISING_AND_FALLING)
+    assert errors(embedding.weight, exact) < 2e-6
+    assert errors(optimizer.state[embedding.weight]["exp_avg"], moments["exp_avg"]) < 1e-7
+    # With the same rate everywhere the rows are somewhere else.
+    assert errors(dense(found, torch.float64)[0], exact) > 1e-3
 
 
 def test_epochs_one_after_the_other_go_on_where_the_last_ended() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import torch
 from tiny_encoder import tiny_encoder
 
 from safr_study.data import EncodedCorpus, EncodedSplit, batch_of, encode_corpus, load_corpus
-from safr_study.model import SafrClassifier, build_model, loss_terms
+from safr_study.model import SafrClassifier, build_model, loss_terms, piece_counts
 from safr_study.records import TrialRecord, TrialState
 from safr_study.records.run import EffectiveWeights
 from safr_study.records.warnings import trial_warnings
@@ -22,6 +22,7 @@ from safr_study.settings import CorpusSpec, Penalties, TrainConfig
 from safr_study.training import FitResult, effective, fit
 from safr_study.training.effective import SEED, TEXTS, effective_weights
 from safr_study.training.loop import initial_model
+from safr_study.training.steps import losses_of
 
 CPU = torch.device("cpu")
 FIELDS = ("effective_importance", "effective_interaction", "effective_information")
@@ -292,9 +293,9 @@ def test_a_huge_lambda_imp_closes_the_gates_and_says_so(
     assert not any("closed" in sentence for sentence in said[1])
 
 
-def test_over_an_encoder_the_batch_has_no_more_positions_than_fit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def over_encoder(tmp_path: Path) -> EncodedCorpus:
+    """40 short texts, cut by a random BERT."""
     words = ["a", "gripping", "superpositioned", "neurons", "film"]
     rng = np.random.default_rng(0)
     rows = [" ".join(rng.choice(words, size=size)) for size in rng.integers(1, 12, size=40)]
@@ -302,7 +303,49 @@ def test_over_an_encoder_the_batch_has_no_more_positions_than_fit(
     (tmp_path / "x.csv").write_text("text,label\n" + text)
     encoder = str(tiny_encoder("bert", tmp_path / "bert"))
     spec = CorpusSpec(dataset=str(tmp_path / "x.csv"), encoder=encoder)
-    corpus = encode_corpus(load_corpus(spec), spec)
+    return encode_corpus(load_corpus(spec), spec)
+
+
+def test_over_an_encoder_only_the_weights_count_that_a_penalty_reaches(
+    over_encoder: EncodedCorpus,
+) -> None:
+    config = TrainConfig(penalties=Penalties(lambda_imp=0.3, lambda_inter=0.7))
+    model = initial_model(config, over_encoder)
+    split, pieces = over_encoder.train, piece_counts(model)
+    rows = np.random.default_rng(SEED).permutation(split.examples)[:TEXTS]
+    batch = batch_of(split, rows[np.argsort(split.lengths[rows], kind="stable")], None, pieces)
+    ids, labels = torch.from_numpy(batch.ids), torch.from_numpy(batch.labels)
+    gradients: dict[str, dict[str, torch.Tensor]] = {}
+    for term in ("cross_entropy", "importance", "interaction"):
+        alone = copy.deepcopy(model).train()
+        noise = torch.Generator().manual_seed(SEED)
+        losses_of(config, ids, labels, alone, noise, None, batch.pieces)[term].backward()
+        found = {name: p.grad for name, p in alone.named_parameters() if p.grad is not None}
+        gradients[term] = {name: grad.to_dense().flatten() for name, grad in found.items()}
+
+    def norm(term: str, names: Iterable[str]) -> float:
+        return float(torch.cat([gradients[term][name] for name in names]).norm())
+
+    found = effective_weights(config, split, model, device=CPU, pad_to=None)
+    reached = {term: sorted(gradients[term]) for term in ("importance", "interaction")}
+    for term, weight, ratio in (
+        ("importance", 0.3, found.importance),
+        ("interaction", 0.7, found.interaction),
+    ):
+        names = reached[term]
+        expected = weight * norm(term, names) / norm("cross_entropy", names)
+        assert ratio == pytest.approx(expected, rel=1e-4)
+    # Most weights of the encoder are none of the importance's.
+    assert len(reached["importance"]) < len(gradients["cross_entropy"]) / 2
+    everywhere = 0.3 * norm("importance", reached["importance"])
+    everywhere /= norm("cross_entropy", gradients["cross_entropy"])
+    assert found.importance != pytest.approx(everywhere, rel=0.05)
+
+
+def test_over_an_encoder_the_batch_has_no_more_positions_than_fit(
+    over_encoder: EncodedCorpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = over_encoder
     config = TrainConfig(penalties=Penalties(lambda_imp=0.1, lambda_inter=0.1))
     model = initial_model(config, corpus)
     drawn: list[list[int]] = []
