@@ -263,7 +263,7 @@ class Spent:
     """What a worker has taken for a run so far."""
 
     seconds: float = 0.0
-    """Since it was handed the run."""
+    """Time since it was handed the run."""
     device: str = ""
     node: str = ""
     """Ray's id of its node."""
@@ -276,7 +276,7 @@ class Attempt:
     """What one worker took for a trial, until it ended it or was last heard of."""
 
     number: int
-    """From 0: each time that the trial is resumed is one more."""
+    """Number from 0: each time that the trial is resumed is one more."""
     seconds: float
     cpus: float
     """Cores set aside for it."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from safr_study.runner.task import RunTask
 
 SHARE = 0.1
-"""Of the training up to the first rung, what measuring there may cost."""
+"""Share of the training up to the first rung that measuring there may cost."""
 LEAST = 400
 """Dev texts that are measured whatever they cost."""
 _STEP = 3.0
