@@ -234,7 +234,7 @@ def test_an_interrupted_study_ends_with_130_and_goes_on_to_the_same_numbers(
     home = tmp_path / "home"
     said = []
     # What lies where the user stands is no library, neither for the command nor for its workers.
-    for name in ("torch", "pandas", "colorsys", "secrets", "safr_study"):
+    for name in ("torch", "pandas", "colorsys", "secrets"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('a file of the user was run')")
     # Random search: the first of many trials are those of a study of few.
     command = [*planted.command, "--trials", str(FEW)]
