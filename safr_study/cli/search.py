@@ -336,16 +336,18 @@ def _next_commands(
     ledger = _option("--storage", stores.storage_url)
     tracked = _option("--tracking-uri", stores.tracking_uri)
     yield [*program, "pareto", outcome.result.name, "--out", "figures", *at_home, *ledger]
-    # All of these point to models of this study.
+    # All of these point to models of this study; one that beats nothing has a number alone.
     aliases = {alias: model for model in outcome.models for alias in model.aliases}
-    for role in ROLES:
-        matching = sorted((a for a in aliases if a == role or a.endswith(f"-{role}")), key=len)
-        if matching:
-            reference = f"{aliases[matching[0]].name}@{matching[0]}"
-            # An earlier study's model may have been pulled already.
-            folder = f"{outcome.result.name}-model" if Path("model").exists() else "model"
-            yield [*program, "pull", reference, "--to", folder, *at_home, *tracked]
-            yield [*program, "evaluate", folder, *at_home]
-            break
+    named = [
+        f"{aliases[alias].name}@{alias}"
+        for role in ROLES
+        for alias in sorted((a for a in aliases if a == role or a.endswith(f"-{role}")), key=len)
+    ]
+    numbered = [f"{model.name}/{model.version}" for model in outcome.models]
+    for reference in [*named, *numbered][:1]:
+        # An earlier study's model may have been pulled already.
+        folder = f"{outcome.result.name}-model" if Path("model").exists() else "model"
+        yield [*program, "pull", reference, "--to", folder, *at_home, *tracked]
+        yield [*program, "evaluate", folder, *at_home]
     if not tracked:
         yield [*program, "ui", *at_home]

@@ -40,8 +40,6 @@ _QUIET = {
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
     # The trace of a worker that died: the ledger has the sentence.
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    # Ray's processes import nothing from the folder of their program.
-    "PYTHONSAFEPATH": "1",
 }
 _LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Ray listens on every interface otherwise; a test lists the listeners. Ray reads it when it is
@@ -89,18 +87,23 @@ def cluster(address: str | None = None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _away_from_the_users_folder() -> Iterator[None]:
-    """Stand in Python's own folder for the time of the block.
+    """Stand in Python's own folder for the time of the block, with a safe path for what it starts.
 
     Ray lets its workers import from the folder in which it was initialised, before any library: a
     file ``pandas.py`` where the user stands would be run.
     """
-    before = os.open(".", os.O_RDONLY)
+    before, safe = os.open(".", os.O_RDONLY), os.environ.get("PYTHONSAFEPATH")
     os.chdir(sys.prefix)
+    os.environ["PYTHONSAFEPATH"] = "1"
     try:
         yield
     finally:
         os.fchdir(before)
         os.close(before)
+        if safe is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = safe
 
 
 @contextlib.contextmanager

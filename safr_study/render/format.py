@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safr_study.records import RankedTrial, TrialRecord
-from safr_study.records.explanation import ExplainedWord
 from safr_study.settings import POINTS, Objective
 from safr_study.text import Z95
+
+if TYPE_CHECKING:
+    from safr_study.records.explanation import ExplainedWord
 
 FROM_SEEDS, FROM_EXAMPLES = "over its seeds", "from the dev texts alone"
 TINT_COLOURS = (

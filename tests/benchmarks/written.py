@@ -41,7 +41,9 @@ def write_results(
         until: full trainings at the right end of the picture.
         facts: what else made the numbers, for the JSON.
     """
-    summary = summarise(searches, at=AT * epochs)
+    kept = [_rounded(search) for search in searches]
+    # Of the numbers as they are kept, so that the page can be made of them again.
+    summary = summarise([Search.from_plain(one) for one in kept], at=AT * epochs)
     out.parent.mkdir(parents=True, exist_ok=True)
     numbers = {
         "title": title,
@@ -50,7 +52,7 @@ def write_results(
         "epochs": epochs,
         "scheduler": scheduler.model_dump(mode="json"),
         "summary": to_plain(summary),
-        "searches": [_rounded(search) for search in searches],
+        "searches": kept,
     }
     out.with_suffix(".json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
     page = _page(summary, scheduler, title=title, about=about, epochs=epochs, picture=out.stem)

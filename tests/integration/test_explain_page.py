@@ -88,7 +88,7 @@ def test_the_page_follows_a_dark_system_and_a_narrow_screen(tmp_path: Path) -> N
 
 
 def test_a_model_of_the_registry_is_explained_by_its_name(planted: FinishedStudy) -> None:
-    for reference in ("safr-planted/1", "models:/safr-planted/1"):
+    for reference in ("safr-planted@best-accuracy", "models:/safr-planted/1"):
         ended = safr(planted.home, "explain", reference, "cue0_1 filler3 filler7", "--json")
         assert ended.code == 0, ended.err
         found = ended.json
@@ -139,7 +139,7 @@ def test_a_pulled_models_page_opens_offline(finished: FinishedStudy, tmp_path: P
     name = "safr-sst2" if finished.dataset == "sst2" else "safr-planted"
     text = REVIEW if finished.dataset == "sst2" else PLANTED
     shown = tmp_path / "page.html"
-    ended = safr(finished.home, "explain", f"{name}/1", text, "--html", str(shown))
+    ended = safr(finished.home, "explain", f"models:/{name}/1", text, "--html", str(shown))
     assert ended.code == 0, ended.err
     with browser_page() as page:
         assert opened(page, shown) == ([], [])
