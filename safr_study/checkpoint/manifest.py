@@ -181,11 +181,12 @@ def _check_plain(folder: Path, name: str) -> None:
     A pipe or a device would be read for ever, and a link shows what is elsewhere. A file that is
     missing is left to whoever reads it.
     """
-    path = folder / name
-    largest = MAX_BYTES.get(name)
-    if path.exists() and not (path.is_file() and not path.is_symlink()):
+    path, largest = folder / name, MAX_BYTES.get(name)
+    if not path.exists():
+        return
+    if path.is_symlink() or not path.is_file():
         raise corrupt(folder, f"{name} is no plain file")
-    if largest is not None and path.exists() and path.stat().st_size > largest:
+    if largest is not None and path.stat().st_size > largest:
         raise corrupt(folder, f"{name} is larger than {largest:,} bytes")
 
 

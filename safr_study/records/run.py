@@ -202,6 +202,13 @@ class Measured:
     """The study's objectives, in its order; ``None`` where one is undefined, on test alone."""
     answers: Answers = NO_ANSWERS
 
+    def value_of(self, metric: str) -> float | None:
+        """Value of the metric of this name; ``None`` where it was not measured, or is undefined."""
+        try:
+            return self.scores.value(metric)
+        except KeyError:
+            return None
+
 
 @dataclass(frozen=True, slots=True)
 class RunResult:

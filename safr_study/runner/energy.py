@@ -7,6 +7,7 @@ import ctypes
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -68,13 +69,17 @@ class EnergyMeter:
         )
 
 
-class _Look:
+class _Look(NamedTuple):
     """The counters at one moment."""
 
-    def __init__(
-        self, *, zones: dict[Path, float], busy: float, own: float, gpu: float | None
-    ) -> None:
-        self.zones, self.busy, self.own, self.gpu = zones, busy, own, gpu
+    zones: dict[Path, float]
+    """Joules of each processor."""
+    busy: float
+    """Seconds in which the machine's processors were busy."""
+    own: float
+    """Those of this process."""
+    gpu: float | None
+    """Joules of the GPU."""
 
 
 def _zones(powercap: Path) -> dict[Path, float]:

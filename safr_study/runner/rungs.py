@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from safr_study.data import EncodedCorpus, EncodedSplit
-from safr_study.settings import EvaluationConfig, Wanted
+from safr_study.settings import Wanted
 
 if TYPE_CHECKING:
     from safr_study.runner.task import RunTask
@@ -32,7 +32,7 @@ def rung_sample(corpus: EncodedCorpus, task: RunTask, want: Wanted) -> EncodedSp
             corpus.dev.examples,
             float(corpus.dev.lengths.sum()),
             float(corpus.train.lengths.sum()) * min(task.rungs, default=1),
-            passes(want, task.evaluation),
+            want.passes(task.evaluation.draws),
         )
     return sample_texts(corpus.dev, texts, seed=task.evaluation.seed)
 
@@ -48,9 +48,3 @@ def affordable_texts(texts: int, tokens: float, trained: float, count: float) ->
     """
     affordable = SHARE * _STEP * trained / (count * max(1.0, tokens))
     return min(texts, max(LEAST, int(texts * affordable)))
-
-
-def passes(want: Wanted, config: EvaluationConfig) -> int:
-    """Passes over the texts that the wanted metrics take: one, and one for each deletion."""
-    draws = config.draws * want.random
-    return 1 + len(want.shares) * (1 + draws + want.bottom + want.alone)

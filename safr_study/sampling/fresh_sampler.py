@@ -39,18 +39,26 @@ def study_sampler(spec: StudySpec, number: int) -> optuna.samplers.BaseSampler:
         spec: the study.
         number: of the trial.
     """
-    if number < len(given_trials(spec)) or spec.sampler == "grid":
+    first = len(given_trials(spec))
+    if number < first or spec.sampler == "grid":
         # It is enqueued whole: nothing is left to draw.
         return NumberedRandomSampler(spec.seed)
-    return FreshSampler(spec, number)
+    return FreshSampler(spec, number, first)
 
 
 class FreshSampler(WholeTrialSampler):
     """Draws a trial of a study with the sampler of its name, until it is new."""
 
-    def __init__(self, spec: StudySpec, number: int) -> None:
+    def __init__(self, spec: StudySpec, number: int, first: int) -> None:
+        """A sampler for one ask.
+
+        Args:
+            spec: the study.
+            number: of the trial.
+            first: number of the first trial that is drawn.
+        """
         super().__init__(spec.space, int(_seed(spec.seed, number)))
-        self._spec, self._at = spec, number
+        self._spec, self._at, self._first = spec, number, first
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -70,8 +78,7 @@ class FreshSampler(WholeTrialSampler):
         return drawn
 
     def _sampler(self, attempt: int, ended: int) -> optuna.samplers.BaseSampler:
-        spec, number = self._spec, self._at
-        first = len(given_trials(spec))
+        spec, number, first = self._spec, self._at, self._first
         name = spec.sampler
         if name == "tpe" and attempt == 0 and ended < POPULATION:
             name = "qmc"

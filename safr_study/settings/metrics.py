@@ -111,6 +111,10 @@ class Wanted:
     control_shares: tuple[float, ...] = (0.3,)
     """k of their deletions."""
 
+    def passes(self, draws: int) -> int:
+        """Passes over the texts: one, and one for each deletion, of the random ones ``draws``."""
+        return 1 + len(self.shares) * (1 + draws * self.random + self.bottom + self.alone)
+
 
 CONTROLS: tuple[Ranking, ...] = tuple(name for name in get_args(Ranking) if name != "capacity")
 """Every ranking but capacity."""

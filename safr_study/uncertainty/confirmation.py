@@ -172,7 +172,7 @@ def confirmation(
     beside = tuple(
         metric
         for metric in beside_objectives(objectives)
-        if any(_value(run.dev, metric) is not None for run in runs.values())
+        if any(run.dev and run.dev.value_of(metric.name) is not None for run in runs.values())
     )
     constraints = [Constraint.parse_text(text) for text in searched.constraints]
     wanted, trials = trials_to_confirm(searched), []
@@ -276,19 +276,9 @@ def _beside_series(
     metrics: Sequence[Objective], measured: Sequence[Measured]
 ) -> list[SeedValues | None]:
     """Each metric beside the objectives under the seeds; ``None`` where a value is missing."""
-    columns = [[_value(one, metric) for one in measured] for metric in metrics]
+    columns = [[one.value_of(metric.name) for one in measured] for metric in metrics]
     known = [[value for value in column if value is not None] for column in columns]
     return [SeedValues(one) if one and len(one) == len(measured) else None for one in known]
-
-
-def _value(measured: Measured | None, metric: Objective) -> float | None:
-    """What was measured; ``None`` where it was not, as by an earlier version."""
-    if measured is None:
-        return None
-    try:
-        return measured.scores.value(metric.name)
-    except KeyError:
-        return None
 
 
 def _as_trial(one: ConfirmedTrial) -> TrialRecord:

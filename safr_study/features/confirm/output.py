@@ -59,7 +59,10 @@ def trials_table(confirmation: Confirmation) -> pd.DataFrame:
 
 
 def runs_table(confirmation: Confirmation) -> pd.DataFrame:
-    """One row for each run: trial, seed, every objective on dev and test, how it ran, its model."""
+    """One row for each run: trial, seed, how it ran, its model.
+
+    Also every objective and every metric beside them, on dev and test.
+    """
     rows = [
         {
             "trial": run.trial,
@@ -194,5 +197,10 @@ def _run_json(run: RunResult) -> dict[str, Any]:
 def _values(confirmation: Confirmation, split: str, measured: Measured | None) -> dict[str, Any]:
     empty = (None,) * len(confirmation.objectives)
     numbers = empty if measured is None else measured.values  # noqa: PD011 (a record)
-    pairs = zip(confirmation.objectives, numbers, strict=True)
-    return {f"{split}_{objective.key}": value for objective, value in pairs}
+    beside = (
+        None if measured is None else measured.value_of(metric.name)
+        for metric in confirmation.beside
+    )
+    metrics = (*confirmation.objectives, *confirmation.beside)
+    pairs = zip(metrics, (*numbers, *beside), strict=True)
+    return {f"{split}_{metric.key}": value for metric, value in pairs}

@@ -79,15 +79,13 @@ def estimate(spec: StudySpec, corpus: EncodedCorpus, slots: TrialSlots, trials: 
     # Dev once an epoch; at the end once more, without and with deletions.
     dev = FORWARD_SHARE * _operations(shape, lengths["dev"])
     measured = wanted(dict.fromkeys(metric.name for metric in measured_objectives(spec)))
-    draws = spec.evaluation.draws * measured.random
-    deletions = len(measured.shares) * (1 + draws + measured.bottom + measured.alone)
     # Each token of a sampled text is left out once.
     sampled = min(1.0, spec.evaluation.sample_texts / corpus.dev.examples)
     left_out = measured.leave_one_out * sampled * float(corpus.dev.lengths.mean())
     taken = min(1.0, spec.evaluation.cause_texts / corpus.dev.examples) * _CAUSES
     causes = taken * max(measured.causes, default=0.0)
     orders = measured.naopc * spec.evaluation.naopc_texts * _ORDERS / corpus.dev.examples
-    passes = 1 + deletions + left_out + causes + orders
+    passes = measured.passes(spec.evaluation.draws) + left_out + causes + orders
     total = spec.train.epochs * (training + dev) + passes * dev
     device = "gpu" if slots.gpus_per_trial else "cpu"
     steps = spec.train.epochs * np.ceil(corpus.train.examples / spec.train.batch_size)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from safr_study.runner.rungs import LEAST, affordable_texts, passes
-from safr_study.settings import EvaluationConfig, wanted
+from safr_study.runner.rungs import LEAST, affordable_texts
+from safr_study.settings import wanted
 
 
 def test_all_of_dev_is_measured_where_it_is_cheap_and_a_part_where_it_is_dear() -> None:
@@ -15,6 +15,5 @@ def test_all_of_dev_is_measured_where_it_is_cheap_and_a_part_where_it_is_dear() 
 
 
 def test_passes_are_counted_by_what_is_measured() -> None:
-    config = EvaluationConfig(draws=5)
-    assert passes(wanted(["accuracy", "srs@30"]), config) == 2
-    assert passes(wanted(["accuracy", "srs_excess@30", "sufficiency@10"]), config) == 1 + 2 * 7
+    assert wanted(["accuracy", "srs@30"]).passes(5) == 2
+    assert wanted(["accuracy", "srs_excess@30", "sufficiency@10"]).passes(5) == 1 + 2 * 7

@@ -283,6 +283,9 @@ def test_metrics_beside_the_objectives_are_those_that_were_measured() -> None:
     assert on_dev.interval.ends == pytest.approx((low, high))
     assert [one.mean for one in (*half.dev_beside, *half.test_beside)] == [None, None]
     table, document = trials_table(result), confirmation_json(result)
+    of_first = runs_table(result).query("trial == 2")
+    assert of_first["dev_contrast_30"].tolist() == [10.0, 14.0]
+    assert of_first["test_contrast_30"].tolist() == [7.0, 4.0]
     assert table["contrast_30_mean"].tolist()[0] == 12.0
     assert table["test_contrast_30_high"].tolist()[0] == on_test.interval.high  # type: ignore[union-attr]
     assert document["trials"][0]["beside"]["test"]["contrast@30"]["points"] == [7.0, 4.0]
