@@ -50,6 +50,14 @@ def reproduce(
         ),
     ] = None,
     out: Annotated[Path | None, out_folder("Folder for .md, .tex, .csv, .png and .svg.")] = None,
+    part: Annotated[
+        bool,
+        option(
+            "Measure the curve, Table 3 and the other rankings too, on 5,000 test texts with two "
+            "random draws: for large test sets.",
+            "--part",
+        ),
+    ] = False,
     max_concurrent: Annotated[int | None, option("Runs at once; else one per core.", min=1)] = None,
     address: options.Address = None,
     checkpoints: Annotated[
@@ -99,6 +107,7 @@ def reproduce(
         only=tuple(row or ()),
         address=address,
         checkpoints_url=checkpoints,
+        part=part,
     )
     if dry_run:
         _dry_run(request, at, as_json=json)

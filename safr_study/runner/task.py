@@ -61,7 +61,8 @@ class RunTask:
     answers: bool = False
     """Whether the right answers of each text are kept."""
     extras: tuple[str, ...] = ()
-    """Names of what a table of the paper needs beside its scores: ``curve``, ``capacities``."""
+    """Names of what a table of the paper needs beside its scores: ``curve``, ``capacities``,
+    ``part``."""
 
     @property
     def key(self) -> RunKey:

@@ -165,6 +165,8 @@ class Reproduction:
     """Number of runs that the item is made of."""
     texts: int
     """Texts of our test set."""
+    measured: int
+    """Texts of it that the item is measured on."""
     paper_texts: int
     limits: Limits
     max_epochs: int
@@ -212,6 +214,7 @@ def reproduce_item(
         seeds=request.seeds,
         runs=len(lines),
         texts=first.test.examples,
+        measured=(first.test if item in TABLES else first.curve).examples,
         paper_texts=tables.examples[of_paper]["test"],
         limits=first.limits,
         max_epochs=first.max_epochs,

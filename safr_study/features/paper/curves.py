@@ -230,7 +230,7 @@ def _ranking(row: Row, name: str, runs: Sequence[RunLine]) -> RankingOutcome:
 
 
 def _values(run: RunLine, ranking: str) -> Values:
-    return run.test.values if ranking == "capacity" else run.test.rankings.get(ranking, {})
+    return run.curve.values if ranking == "capacity" else run.curve.rankings.get(ranking, {})
 
 
 def _found(run: RunLine, ranking: str) -> Values:
@@ -242,21 +242,21 @@ def _found(run: RunLine, ranking: str) -> Values:
 def _points(
     runs: Sequence[RunLine], deletion: Deletion, numbers: Mapping[Metric, float]
 ) -> tuple[CurvePoint, ...]:
-    examples = runs[0].test.examples
+    examples = runs[0].curve.examples
     top = deletion == "top"
     at_30 = numbers["accuracy_capacity_deletion" if top else "accuracy_random_deletion"]
     published = {0.0: numbers["accuracy"], PAPER_K: at_30}
     # The k above 0 that all the runs have.
-    shares = sorted(set.intersection(*({k for k in run.test.shares if k} for run in runs)))
+    shares = sorted(set.intersection(*({k for k in run.curve.shares if k} for run in runs)))
     points = []
     for k in (0.0, *shares):
         name = at_k(f"accuracy_{deletion}", k) if k else "accuracy"
-        measures = [run.test.values[name] for run in runs if name in run.test.values]
+        measures = [run.curve.values[name] for run in runs if name in run.curve.values]
         if len(measures) == len(runs):
             # Of a random deletion the mean over draws has an error of its own.
             se = measures[0].se or _binomial_se(measures[0].value, examples)
             ours = t_or_normal_interval([measure.value for measure in measures], se)
-            saturated = sum(top and k > 0 and is_saturated(run.test.values, k) for run in runs)
+            saturated = sum(top and k > 0 and is_saturated(run.curve.values, k) for run in runs)
             points.append(CurvePoint(k, ours, published.get(k), saturated))
     return tuple(points)
 

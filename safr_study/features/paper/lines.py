@@ -148,7 +148,8 @@ class RunLine:
     right: Answers
     """Right answers on the test set, whole and without 30 %."""
     capacities: Ffn1Capacities | None
-    """``None`` without VMASK, which decides what is important, and where it was not wanted."""
+    """``None`` without VMASK, which decides what is important, and where it was not wanted; on the
+    part of the texts, where there is one."""
     sentiment_capacity: SentimentCapacity | None
     """``None`` where the data have no word sentiment."""
     effective: EffectiveWeights
@@ -156,6 +157,14 @@ class RunLine:
     """Wall time of training and measuring."""
     device: str
     versions: Mapping[str, str]
+    of_part: Scores | None = None
+    """Scores at every k and by the other rankings on a fixed part of the test texts; ``None``: what
+    was wanted of them is in ``test``."""
+
+    @property
+    def curve(self) -> Scores:
+        """The scores at every k, where they were wanted."""
+        return self.test if self.of_part is None else self.of_part
 
     @property
     def row(self) -> Row:
@@ -169,6 +178,8 @@ class RunLine:
             ValueError: a value is not finite.
         """
         plain, right = to_plain(self), self.right
+        if self.of_part is None:
+            del plain["of_part"]
         plain["evaluation"] = {name: getattr(self.evaluation, name) for name in _EVALUATION}
         plain["right"] = {
             "examples": right.examples,

@@ -17,10 +17,11 @@ from safr_study.checkpoint.manifest import MODEL, STATE, verify_model
 from safr_study.checkpoint.model_files import LoadedModel, load_model, save_model
 from safr_study.data import EncodedCorpus, EncodedSplit
 from safr_study.errors import BadInput, CorruptCheckpoint
+from safr_study.evaluation.deletion import sample_texts
 from safr_study.evaluation.dev import measure_dev
 from safr_study.evaluation.prediction import Predictor
 from safr_study.evaluation.rankings import measured_scores, word_counts
-from safr_study.evaluation.scoring import evaluate_model
+from safr_study.evaluation.scoring import Evaluated, evaluate_model
 from safr_study.evaluation.superposition import (
     capacity_means,
     capacity_table,
@@ -34,13 +35,13 @@ from safr_study.features.paper.lines import (
     RunLine,
     SentimentCapacity,
 )
-from safr_study.features.paper.rows import PAPER_K, training_key
+from safr_study.features.paper.rows import PAPER_K, PART_DRAWS, PART_TEXTS, training_key
 from safr_study.features.study_base.provenance import provenance
 from safr_study.model import SafrOutput
 from safr_study.records.run import Answers, RunResult
 from safr_study.runner.task import RunTask, SharedFault, event
 from safr_study.runner.worker import Report, with_gpu_share
-from safr_study.settings import EvaluationConfig, everything
+from safr_study.settings import EvaluationConfig, Wanted, everything
 from safr_study.training import computing, effective_weights, fit
 
 _FACTS = "training.json"
@@ -140,7 +141,8 @@ def measure_run(
 
     Args:
         task: its folder has the model. Its extras say whether all metrics at every k of the curve
-            are wanted and not k = 30 % alone, and whether what Table 3 needs is.
+            are wanted and not k = 30 % alone, whether what Table 3 needs is, and whether these
+            are of a part of the texts.
         corpus: the data of the training, with a test split.
         done: how the training went.
         device: where to measure.
@@ -153,30 +155,41 @@ def measure_run(
     test, spec, evaluation = corpus.split("test"), task.corpus, task.evaluation
     loaded = load_model(Path(task.folder) / MODEL, device=device)
     config = loaded.config
-    want = replace(
+    curve = replace(
         everything(), leave_one_out=False, control_shares=(PAPER_K,), causes=(), interchange=False
     )
-    if "curve" not in task.extras:
-        want = replace(want, shares=(PAPER_K,))
+    want = curve if "curve" in task.extras else replace(curve, shares=(PAPER_K,))
+    part = None
+    if "part" in task.extras:
+        want = Wanted(shares=(PAPER_K,), random=True, bottom=True)
+        part = sample_texts(test, PART_TEXTS, seed=evaluation.seed)
     pad_to = corpus.max_len if config.preset == "reference" else None
-    with computing(config.threads):
-        measured = evaluate_model(
+    counts = word_counts(corpus.train, corpus.vocabulary_size)
+
+    def scored(texts: EncodedSplit, config: EvaluationConfig, want: Wanted) -> Evaluated:
+        return evaluate_model(
             loaded.model,
-            test,
+            texts,
             split_name="test",
-            config=evaluation,
+            config=config,
             want=want,
-            preset=config.preset,
+            preset=loaded.config.preset,
             device=device,
-            train_counts=word_counts(corpus.train, corpus.vocabulary_size),
+            train_counts=counts,
         )
+
+    with computing(config.threads):
+        measured, of_part = scored(test, evaluation, want), None
+        if part is not None:
+            few = evaluation.model_copy(update={"draws": PART_DRAWS})
+            of_part = scored(part, few, curve).scores
         dev = measure_dev(loaded.model, corpus.dev, device=device, pad_to=pad_to)
         effective = effective_weights(
             config, corpus.train, loaded.model, device=device, pad_to=pad_to
         )
         of_table3 = None
         if task.extras and loaded.model.vmask is not None:
-            of_table3 = _capacities(loaded, test, evaluation, device)
+            of_table3 = _capacities(loaded, test if part is None else part, evaluation, device)
         sentiment = _sentiment(loaded, test, evaluation, device)
     deleted, labels = measured.deleted[PAPER_K], test.labels
     assert deleted.random is not None
@@ -206,6 +219,7 @@ def measure_run(
         seconds=done.seconds + time.perf_counter() - began,
         device=facts.device,
         versions=facts.versions,
+        of_part=of_part,
     )
 
 

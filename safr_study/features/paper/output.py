@@ -42,9 +42,10 @@ def draw_item(result: Reproduction, path: Path) -> None:
     Raises:
         BadInput: the file's name does not end in .png or .svg.
     """
+    of_all = "" if result.measured == result.texts else f"{result.measured:,} texts of the "
     caption = (
-        f"test set of {result.texts:,} texts, {result.runs} runs; bars and bands: 95 % intervals "
-        "(of a row with one run: of that run alone)"
+        f"{of_all}test set of {result.texts:,} texts, {result.runs} runs; bars and bands: "
+        "95 % intervals (of a row with one run: of that run alone)"
     )
     page = Page(path, paper_title(result), caption)
     if result.curves:

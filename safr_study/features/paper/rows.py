@@ -35,6 +35,9 @@ Item = Literal["table1", "table2", "table3", "table6", "figure3", "rationale"]
 PAPER_EPOCHS = 100
 PAPER_K = 0.3
 """k of the paper's tables."""
+PART_TEXTS = 5_000
+PART_DRAWS = 2
+"""Test texts, and random draws of each k, where all but ``PAPER_K`` is measured on a part."""
 PAPER_DATASETS = {"sst2-treebank": "sst2", "sst2": "sst2", "imdb": "imdb"}
 """Ours, and the paper's whose numbers stand beside it. ``sst2-treebank`` went through the authors'
 filter; ``sst2`` is the full one, which the paper did not use."""
@@ -128,6 +131,9 @@ class RunRequest:
     """Ray; ``None``: a cluster on this machine for the time of the runs."""
     checkpoints_url: str | None = None
     """Object store of the trained models; ``None``: the home."""
+    part: bool = False
+    """Whether each run also has the curve, Table 3's capacities and the other rankings, on
+    `PART_TEXTS` of the test texts."""
 
     @property
     def file(self) -> Path:
@@ -154,7 +160,7 @@ class WantedRun:
     """Fingerprint of the encoded texts."""
     extras: tuple[str, ...] = ()
     """More than k = 30 %: ``curve``, every metric at every k of the curve and what Table 3 needs;
-    ``capacities``, what Table 3 needs."""
+    ``capacities``, what Table 3 needs; ``part``, all of this on `PART_TEXTS` of the test texts."""
 
     @property
     def label(self) -> str:
@@ -167,12 +173,13 @@ class WantedRun:
             line.key == self.key
             and line.corpus == self.corpus
             and line.evaluation == self.evaluation
-            and (line.test.has("srs_auc") or "curve" not in self.extras)
+            and (line.curve.has("srs_auc") or not {"curve", "part"} & {*self.extras})
             and (line.capacities is not None or "capacities" not in self.extras)
         )
 
 
 _EXTRAS = {"figure3": ("curve",), "table3": ("capacities",)}
+_PART = ("part",)
 
 
 def training_key(config: TrainConfig, corpus: EncodedCorpus) -> str:
@@ -247,7 +254,7 @@ def wanted_runs(request: RunRequest, corpus: EncodedCorpus) -> tuple[WantedRun, 
             row=row,
             key=training_key(config, corpus),
             corpus=corpus.fingerprint,
-            extras=_EXTRAS.get(request.item, ()),
+            extras=_PART if request.part else _EXTRAS.get(request.item, ()),
         )
         for row, config in configs
     )

@@ -15,7 +15,7 @@ from safr_study.features.paper.compare import (
 from safr_study.features.paper.curves import CapacityNumber, CurvePoint, RankingOutcome
 from safr_study.features.paper.lines import VMASK_ROW
 from safr_study.features.paper.numbers import tidy_records
-from safr_study.features.paper.rows import METRICS, Metric
+from safr_study.features.paper.rows import METRICS, PART_DRAWS, Metric
 from safr_study.records import to_plain
 from safr_study.render.text_table import TextPage, TextTable
 from safr_study.text import plural
@@ -331,6 +331,11 @@ def _reading_notes(result: Reproduction) -> Iterator[str]:
     )
     if result.texts != result.paper_texts:
         yield f"Test set: {result.texts:,} texts, the paper's has {result.paper_texts:,}."
+    if result.measured != result.texts:
+        yield (
+            f"Measured on a fixed part of the test set: {result.measured:,} of its texts, "
+            f"{PART_DRAWS} random draws."
+        )
     limits = to_plain(result.limits).items()
     limited = [f"{name} {limit:,}" for name, limit in limits if limit is not None]
     if limited:

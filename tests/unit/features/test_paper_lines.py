@@ -292,6 +292,8 @@ def test_only_figure_3_and_table_3_ask_for_the_long_measuring(
         "figure3": {("curve",)},
         "rationale": plain,
     }
+    parts = {run.extras for run in wanted_runs(request("table1", spec, part=True), corpus)}
+    assert parts == {("part",)}
 
 
 @pytest.mark.parametrize(
@@ -321,7 +323,11 @@ def test_a_line_without_the_curve_meets_only_who_needs_none(
     assert not replace(wanted[0], extras=("curve",)).is_met_by(short)
     of_table_3 = replace(wanted[0], extras=("capacities",))
     assert not of_table_3.is_met_by(replace(line, capacities=None))
+    of_part = replace(wanted[0], extras=("part",))
+    assert not of_part.is_met_by(short)
+    assert of_part.is_met_by(replace(short, of_part=line.test))
     # One that has more than is asked for serves as well, and the newest is taken.
+    assert of_part.is_met_by(line)
     assert wanted[0].is_met_by(line)
     assert find_line(wanted[0], [short, line]) is line
 

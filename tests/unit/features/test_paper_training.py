@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from safr_study.checkpoint.model_files import load_model
 from safr_study.data import EncodedCorpus, encoded_corpus
+from safr_study.evaluation.deletion import sample_texts
+from safr_study.evaluation.prediction import Predictor
 from safr_study.features.paper.lines import RunLine
 from safr_study.features.paper.measure import measure_paper_run
 from safr_study.records.run import RunResult
@@ -111,3 +115,33 @@ def test_a_table_that_needs_more_measures_the_model_that_is_there(
     weights.write_bytes(weights.read_bytes()[:-1])
     again = line_of(measure_paper_run(task(tmp_path), corpus, lambda _: None))
     assert again == plain, "a damaged model is made again from its running state"
+
+
+def test_of_a_large_test_set_a_fixed_part_has_what_is_dear(
+    corpus: EncodedCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("safr_study.features.paper.measure.PART_TEXTS", 20)
+    whole = line_of(measure_paper_run(task(tmp_path, "curve"), corpus, lambda _: None))
+    part = line_of(measure_paper_run(task(tmp_path, "part"), corpus, lambda _: None))
+    assert part.right == whole.right
+    assert part.test.examples == 30
+    for name in ("accuracy", "srs@30", "srs_excess@30", "contrast@30"):
+        assert part.test.values[name] == whole.test.values[name]
+    assert not part.test.has("srs_auc")
+    assert not part.test.rankings
+    assert part.of_part is not None
+    assert part.curve is part.of_part
+    assert whole.curve is whole.test
+    assert part.of_part.examples == 20
+    assert part.of_part.shares == whole.test.shares
+    assert part.of_part.rankings.keys() == whole.test.rankings.keys()
+    texts = sample_texts(corpus.split("test"), 20, seed=0)
+    model = load_model(tmp_path / "model").model
+    right = (
+        Predictor(model, 128, None, torch.device("cpu")).logits(texts).argmax(axis=1)
+        == texts.labels
+    )
+    assert part.of_part.accuracy == pytest.approx(100 * right.mean())
+    assert part.capacities != whole.capacities
+    assert RunLine.from_json(part.to_json()) == part
+    assert "of_part" not in whole.to_json()
