@@ -96,7 +96,12 @@ def finished_study(
     ledger = begin(home, spec, url)
     for number in ask(ledger, len(values)):
         folder = home.checkpoints(ledger.uid) / f"{number:05d}" / "model"
-        complete(ledger, number, values[number], model=save_tiny_model(folder, seed=number))
+        complete(
+            ledger,
+            number,
+            values[number],
+            model=save_tiny_model(folder, seed=number, spec=spec.corpus),
+        )
     return ledger
 
 

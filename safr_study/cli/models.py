@@ -5,13 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from safr_study.cli import options, output
 from safr_study.cli.options import option
-from safr_study.errors import ServiceUnreachable
+from safr_study.errors import BadInput, ServiceUnreachable
 from safr_study.features.study_base.stores import open_stores
 from safr_study.records import RegisteredModel
 from safr_study.text import plural
@@ -37,6 +37,22 @@ def list_models(
 
 def promote(
     study: options.Study,
+    rules: Annotated[
+        list[str] | None,
+        option(
+            "Move the aliases only if this holds of the knee or compromise against the model that "
+            "has the alias, as 'accuracy >= current - 1'; may be given again.",
+            "--if",
+            metavar="RULE",
+        ),
+    ] = None,
+    confidence: Annotated[
+        float, option("Of the intervals that rules are judged by.", min=0.5, max=0.999)
+    ] = 0.95,
+    split: Annotated[
+        Literal["dev", "test"] | None,
+        option("Texts to judge on; else test where the data have one."),
+    ] = None,
     json: options.Json = False,
     home: options.Home = None,
     tracking_uri: options.Tracking = None,
@@ -44,14 +60,42 @@ def promote(
 ) -> None:
     """Register a study's front and move knee or compromise, best-accuracy and best-srs to it.
 
-    Example:
+    A rule (--if) is judged on the same texts for both models: accuracy, srs@K or srs_excess@K, by
+    the interval of the paired difference, the whole of which must be beyond the bound. What was
+    found is the tag `gate` of the version.
+
+    Exit codes: 0 promoted; 2 refused by a rule, or no such study; 4 the server does not answer.
+
+    Examples:
 
       safr-study promote s1
-    """
-    from safr_study.features.models import promote_study
 
+      safr-study promote s1 --if 'accuracy >= current - 1' --if 'srs@30 > current'
+    """
+    from safr_study.features.promote import Gate, Rule, promote_study
+
+    gate = None
+    if rules:
+        gate = Gate(tuple(map(Rule.parse, rules)), confidence, split)
     stores = open_stores(home, tracking_uri=tracking_uri, storage=storage, reads=True)
-    _show(promote_study(study, stores), as_json=json)
+    done = promote_study(study, stores, gate)
+    found = done.verdict
+    if json:
+        judged = None if found is None else found.to_plain()
+        output.print_json({"models": done.models} | ({} if gate is None else {"gate": judged}))
+    else:
+        _show(done.models, as_json=False)
+        if found is not None:
+            output.say(
+                *(f"{'holds' if one.passed else 'fails'}  {one.sentence}" for one in found.judged)
+            )
+    if found is not None and not found.passed:
+        failed = ", ".join(one.rule.text for one in found.judged if not one.passed)
+        raise BadInput(
+            "if",
+            f"{study} is not promoted: {failed} does not hold on {found.texts:,} texts of "
+            f"{found.split}; the aliases stay where they are",
+        )
 
 
 def _show(models: Sequence[RegisteredModel], *, as_json: bool) -> None:

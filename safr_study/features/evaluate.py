@@ -5,17 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
-from safr_study.checkpoint.model_files import LoadedModel, load_model
-from safr_study.data import (
-    EncodedSplit,
-    Split,
-    SplitName,
-    WordSplitter,
-    encode_rationale,
-    load_corpus,
-)
+from safr_study.checkpoint.model_files import load_model
+from safr_study.data import Split, SplitName, load_corpus
 from safr_study.errors import BadInput
 from safr_study.evaluation.rankings import word_counts
 from safr_study.evaluation.scoring import evaluate_model
@@ -27,6 +18,7 @@ from safr_study.features.roar import (
     model_corpus,
     roar_by,
 )
+from safr_study.features.study_base.model_texts import model_split
 from safr_study.features.study_base.stores import Stores, model_folder
 from safr_study.records import Scores
 from safr_study.settings import (
@@ -120,7 +112,7 @@ def evaluate(
     recorded = () if loaded.scores is None else loaded.scores.shares
     used_splits: dict[SplitName, Split] = {"train": corpus.train, "dev": corpus.dev, split: texts}
     encoded = {
-        name: _encode(given, corpus.class_names, loaded) for name, given in used_splits.items()
+        name: model_split(given, corpus.class_names, loaded) for name, given in used_splits.items()
     }
     on_begin(texts.examples)
     with computing(loaded.config.threads):
@@ -177,19 +169,3 @@ def _same_data(trained: CorpusSpec, asked: CorpusSpec | None) -> CorpusSpec:
         columns = {} if asked is None else asked.model_dump(exclude_unset=True)
         return trained.model_copy(update=columns)
     return asked.model_copy(update={"max_len": trained.max_len})
-
-
-def _encode(texts: Split, class_names: tuple[str, ...], loaded: LoadedModel) -> EncodedSplit:
-    """A split in the model's words and classes."""
-    unknown = [name for name in class_names if name not in loaded.class_names]
-    if unknown:
-        raise BadInput(
-            "dataset",
-            f"has the classes {', '.join(unknown[:5])}, which the model does not know "
-            f"({', '.join(loaded.class_names[:5])}); give data with the model's classes",
-        )
-    places = np.array([loaded.class_names.index(name) for name in class_names], dtype=np.int64)
-    read = loaded.encode(texts.rows)
-    rationale = encode_rationale(texts, read.kept, WordSplitter.of(loaded.corpus))
-    labels = places[texts.labels]
-    return EncodedSplit(read.tokens, read.offsets, labels, rationale, texts.groups, read.second)

@@ -245,6 +245,35 @@ def set_aliases(
             store.client.set_registered_model_alias(name, alias, number)
 
 
+def chosen_versions(
+    store: Store, dataset: str, study: str, uid: str
+) -> tuple[RegisteredModel | None, RegisteredModel | None]:
+    """A study's knee or compromise, and the version that has one of these as its bare alias.
+
+    Args:
+        store: the registry.
+        dataset: whose model it is.
+        study: name of the study.
+        uid: unique id of the study.
+    """
+    with store.translated_errors():
+        versions = versions_of(store, model_name(dataset))
+    prefix = _alias_prefix(study, versions)
+
+    def holder(names: set[str]) -> RegisteredModel | None:
+        return next((version for version in versions if names & {*version.aliases}), None)
+
+    own = holder({f"{prefix}-{role}" for role in _CHOICES})
+    ours = own if own is not None and own.tags.get("uid") == uid else None
+    return ours, holder({*_CHOICES})
+
+
+def tag_version(store: Store, version: RegisteredModel, key: str, value: str) -> None:
+    """Write a tag of a version; one that is there is replaced."""
+    with store.translated_errors():
+        store.client.set_model_version_tag(version.name, version.version, key, value)
+
+
 def _confirmed_holders(
     versions: Sequence[RegisteredModel], study: str, uid: str
 ) -> dict[Role, str] | None:
