@@ -65,6 +65,7 @@ def evaluate(
     json: options.Json = False,
     home: options.Home = None,
     tracking_uri: options.Tracking = None,
+    storage: options.Storage = None,
 ) -> None:
     """Measure one model: every metric, each with its direction, unit and deletion mode.
 
@@ -81,7 +82,7 @@ def evaluate(
         from safr_study.features.roar import plan_roar
 
         plan = plan_roar(roar or (), roar_seeds)
-    stores = open_stores(home, tracking_uri=tracking_uri)
+    stores = open_stores(home, tracking_uri=tracking_uri, storage=storage)
     check_model(model, stores)
     hint = "" if quick else "; --quick leaves out the slow half"
     with Reporter(output.err()) as progress:

@@ -54,6 +54,7 @@ def explain(
     json: options.Json = False,
     home: options.Home = None,
     tracking_uri: options.Tracking = None,
+    storage: options.Storage = None,
 ) -> None:
     """Show which words a model gives neurons of their own: prediction and capacity per word.
 
@@ -63,11 +64,13 @@ def explain(
 
       safr-study explain models:/safr-sst2@knee "so slow" --html page.html --layers
 
+      safr-study explain s1#7 "so slow"
+
       safr-study explain model - --png figure.png < review.txt
 
       safr-study explain models:/safr-rte@knee "A man sleeps." "Nobody sleeps."
     """
-    stores = open_stores(home, tracking_uri=tracking_uri)
+    stores = open_stores(home, tracking_uri=tracking_uri, storage=storage)
     check_model(model, stores)
     with Reporter(output.err()) as progress:
         progress.doing(f"loading {model}")

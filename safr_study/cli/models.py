@@ -111,24 +111,28 @@ def _show(models: Sequence[RegisteredModel], *, as_json: bool) -> None:
 
 def pull(
     model: Annotated[
-        str, typer.Argument(help="NAME, NAME@alias or NAME/version.", metavar="MODEL")
+        str, typer.Argument(help="NAME, NAME@alias, NAME/version, or STUDY#TRIAL.", metavar="MODEL")
     ],
     to: Annotated[Path, option("A new or empty folder.", file_okay=False)],
     json: options.Json = False,
     home: options.Home = None,
     tracking_uri: options.Tracking = None,
+    storage: options.Storage = None,
 ) -> None:
-    """Download a registered model, its checksums verified.
+    """Download a registered model, or copy a trial's, its checksums verified.
 
     Examples:
 
       safr-study pull safr-sst2@knee --to model
 
       safr-study pull safr-sst2/3 --to model
+
+      safr-study pull s1#7 --to model
     """
     from safr_study.features.study_base.stores import pull_model
 
-    folder = pull_model(model, to, open_stores(home, tracking_uri=tracking_uri, reads=True))
+    stores = open_stores(home, tracking_uri=tracking_uri, storage=storage, reads=True)
+    folder = pull_model(model, to, stores)
     if json:
         output.print_json({"model": model, "folder": folder})
         return

@@ -69,7 +69,7 @@ Checkpoints = Annotated[
 Model = Annotated[
     str,
     typer.Argument(
-        help="A pulled model's folder, or models:/NAME@alias.",
+        help="A pulled model's folder, models:/NAME@alias, or STUDY#TRIAL.",
         autocompletion=complete_model,
         metavar="MODEL",
     ),

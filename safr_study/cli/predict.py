@@ -37,6 +37,7 @@ def predict(
     json: options.Json = False,
     home: options.Home = None,
     tracking_uri: options.Tracking = None,
+    storage: options.Storage = None,
 ) -> None:
     """Predict every text of a file: label, probabilities, top words with their capacity.
 
@@ -51,7 +52,7 @@ def predict(
 
       cat texts.txt | safr-study predict model - --out predictions.jsonl
     """
-    stores = open_stores(home, tracking_uri=tracking_uri)
+    stores = open_stores(home, tracking_uri=tracking_uri, storage=storage)
     check_model(model, stores)
     try:
         with Reporter(output.err()) as progress:
@@ -85,6 +86,7 @@ def serve(
     json: options.Json = False,
     home: options.Home = None,
     tracking_uri: options.Tracking = None,
+    storage: options.Storage = None,
 ) -> None:
     """Answer over HTTP, on this machine alone, with MLflow's scoring server; Ctrl-C ends it.
 
@@ -96,7 +98,7 @@ def serve(
 
       safr-study serve models:/safr-sst2@knee --port 5002
     """
-    stores = open_stores(home, tracking_uri=tracking_uri)
+    stores = open_stores(home, tracking_uri=tracking_uri, storage=storage)
     check_model(model, stores)
     output.hint(f"starting a server with {model}")
     from safr_study.features.serve import serve as run

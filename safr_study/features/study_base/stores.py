@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from safr_study.home import Home, open_home
 from safr_study.ledger.address import LedgerAddress
 
 REGISTRY_SCHEME = "models:/"
+_TRIAL = re.compile(r"(?P<study>[^/@#\s]+)#(?P<trial>\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +76,11 @@ def check_model(reference: str, stores: Stores) -> None:
                 f"there is no {reference.removeprefix(REGISTRY_SCHEME)!r}; none is registered "
                 f"yet in {stores.home.root}; run a search first",
             )
-    elif not Path(reference).expanduser().is_dir():
+    elif _trial_of(reference) is None and not Path(reference).expanduser().is_dir():
         raise BadInput(
             "model",
             f"{reference!r} is no folder; give a pulled model's, or models:/NAME@alias "
-            "(see safr-study models)",
+            "(see safr-study models), or STUDY#TRIAL (see safr-study pareto STUDY)",
         )
 
 
@@ -87,8 +89,9 @@ def model_folder(reference: str, stores: Stores) -> Iterator[Path]:
     """The folder of a model while it is needed.
 
     Args:
-        reference: a model's folder, or ``NAME@alias`` or ``models:/NAME@alias`` in the registry.
-        stores: where the registry is.
+        reference: a model's folder, ``NAME@alias`` or ``models:/NAME@alias`` in the registry, or
+            ``STUDY#TRIAL``.
+        stores: where registry and ledger are.
 
     Raises:
         BadInput: there is no such model.
@@ -96,6 +99,13 @@ def model_folder(reference: str, stores: Stores) -> Iterator[Path]:
         ServiceUnreachable: the tracking server does not answer.
     """
     check_model(reference, stores)
+    trial = _trial_of(reference)
+    if trial is not None:
+        from safr_study.features.study_base.trial_models import trial_model
+
+        with trial_model(*trial, stores) as found:
+            yield found
+        return
     if _is_registered(reference):
         with tempfile.TemporaryDirectory() as folder:
             yield pull_model(reference, Path(folder) / "model", stores)
@@ -107,13 +117,26 @@ def _is_registered(reference: str) -> bool:
     return reference.startswith(REGISTRY_SCHEME) or "@" in reference
 
 
+def _trial_of(reference: str) -> tuple[str, int] | None:
+    """Study and number where a reference names a trial; a folder of such a name comes first."""
+    found = _TRIAL.fullmatch(reference)
+    if found is None or Path(reference).is_dir():
+        return None
+    return found["study"], int(found["trial"])
+
+
 def pull_model(reference: str, to: Path, stores: Stores) -> Path:
-    """Download a version into a folder, its checksums verified.
+    """Download a version, or copy a trial's model, into a folder, its checksums verified.
 
     Raises:
         BadInput: there is no such model, or the folder is not empty.
         CorruptCheckpoint: what came is not what was registered.
     """
+    trial = _trial_of(reference)
+    if trial is not None:
+        from safr_study.features.study_base.trial_models import copy_trial
+
+        return copy_trial(*trial, to, stores)
     # MLflow is slow to import.
     from safr_study.tracking.pull import pull
     from safr_study.tracking.store import open_store
