@@ -29,6 +29,12 @@ from safr_study.cli import output
 from safr_study.cli.progress import Reporter
 from safr_study.data import keep_object
 from safr_study.errors import StudyIncomplete
+from safr_study.features.compare import (
+    compare_studies,
+    comparison_table,
+    study_view,
+    write_comparison,
+)
 from safr_study.features.models import registered_models
 from safr_study.features.search.build_spec import study_spec
 from safr_study.features.search.search import search as run_search
@@ -185,6 +191,32 @@ def studies(*, home: str | Path | None = None, storage: str | None = None) -> pd
     for sentence in skipped:
         output.warn(sentence)
     return pd.DataFrame(found)
+
+
+def compare(
+    *names: str, anyway: bool = False, out: str | Path | None = None,
+    home: str | Path | None = None, storage: str | None = None,
+) -> pd.DataFrame:  # fmt: skip
+    """Every ranked trial of some studies, measured from one reference point.
+
+    Columns: ``study``, ``front`` and ``on_joint_front`` (no trial of any of them beats it), then
+    those of `Study.pareto`.
+
+    Args:
+        names: two studies or more, with the same objectives.
+        anyway: compare also studies of other data.
+        out: folder for the picture and the table.
+        home: folder of everything; ``None``: ``SAFR_STUDY_HOME``, else ``./.safr-study``.
+        storage: database URL of the ledgers; ``None``: files in the home.
+
+    Raises:
+        BadInput: a study is unknown or given twice, or they cannot be compared.
+    """
+    where = open_stores(home, storage=storage, reads=True)
+    found = compare_studies([study_view(name, where) for name in names], anyway=anyway)
+    if out is not None:
+        write_comparison(found, Path(out))
+    return comparison_table(found)
 
 
 def models(*, home: str | Path | None = None, tracking_uri: str | None = None) -> pd.DataFrame:

@@ -27,8 +27,11 @@ from safr_study.training import computing
 if TYPE_CHECKING:
     from datasets import Dataset
 
+_SHOWN = {"accuracy", "srs@30"}
+"""Metrics that a model's cell in a notebook has."""
 
-@dataclass(frozen=True, slots=True, eq=False)
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Explained:
     """What a model makes of one text."""
 
@@ -72,11 +75,15 @@ class Explained:
         explaining.check_files({kind: path}, layers=True, force=True)
         return explaining.write_files(self.record, {kind: path})
 
+    def __repr__(self) -> str:
+        shares = ", ".join(f"{name} {share:.3f}" for name, share in self.probabilities.items())
+        return f"Explained({self.prediction!r}, {shares})"
+
     def _repr_html_(self) -> str:
         return explanation_html(self.record)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Model:
     """A trained model, on the CPU."""
 
@@ -90,6 +97,29 @@ class Model:
     def class_names(self) -> tuple[str, ...]:
         """Class names by label."""
         return self.loaded.class_names
+
+    def __repr__(self) -> str:
+        loaded = self.loaded
+        kind = "pairs of texts" if loaded.pairs else "texts"
+        words = f"{loaded.words_known:,} words"
+        return f"Model({self.reference!r}, {kind}, {words}, classes {', '.join(self.class_names)})"
+
+    def _repr_html_(self) -> str:
+        loaded = self.loaded
+        scores = loaded.scores
+        facts = [
+            ("reference", self.reference),
+            ("data", loaded.corpus.dataset),
+            ("classes", ", ".join(self.class_names)),
+            ("words", f"{loaded.words_known:,}"),
+            ("epoch", str(loaded.epoch)),
+            *(
+                (f"dev {name}", f"{scores.value(name):.2f}")
+                for name in _SHOWN
+                if scores is not None and scores.has(name)
+            ),
+        ]
+        return str(pd.DataFrame(facts).to_html(header=False, index=False))
 
     def explain(self, text: Text, *, layer: str | None = None, layers: bool = False) -> Explained:
         """Prediction and capacity per word of one text, or of one pair.

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
 from safr_study.api.model import Model, opened
+from safr_study.cli import output
+from safr_study.cli.progress import Reporter
 from safr_study.errors import BadInput
+from safr_study.features.confirm.confirm import confirm as run_confirmation
+from safr_study.features.confirm.output import trials_table, write_confirmation
+from safr_study.features.confirm.plan import ConfirmRequest
 from safr_study.features.models import registered_models
+from safr_study.features.promote import Gate, Promotion, Rule, promote_study
+from safr_study.features.report.page import write_report
+from safr_study.features.report.report import ReportRequest
+from safr_study.features.search.status import StudyStatus, stop_study, study_status
 from safr_study.features.study_base.results import load_result, write_result
 from safr_study.features.study_base.stores import Stores
 from safr_study.figures.front import front_figure
@@ -21,9 +32,10 @@ from safr_study.render.front_page import front_html, study_html
 from safr_study.render.history import history_table, hypervolume_history
 from safr_study.render.result_tables import result_notes, result_table
 from safr_study.render.verdict import verdict
+from safr_study.text import plural
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Front:
     """The first front of a study: the trials that no other beats in every objective."""
 
@@ -50,15 +62,21 @@ class Front:
     def __len__(self) -> int:
         return len(self.result.front)
 
+    def __repr__(self) -> str:
+        return f"Front({self.result.name!r}, {plural(len(self), 'trial')})"
+
     def _repr_html_(self) -> str:
         if not self.result.ranked:
             return "<p>No trial is complete yet.</p>"
         return front_html(self.result, self.svg)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Study:
-    """A study as its ledger had it when this was made; `refresh` looks again."""
+    """A study as its ledger had it when this was made; `refresh` looks again.
+
+    What the command line does with a study is a method of the same name, with the same options.
+    """
 
     result: StudyResult
     """Everything measured, ranked."""
@@ -127,16 +145,20 @@ class Study:
         """
         return write_result(self.result, Path(folder))
 
-    def model(self, role: Role | None = None) -> Model:
-        """The model of this study that has a role; after `confirm`, the confirmed one.
+    def model(self, role: Role | int | None = None) -> Model:
+        """The model of this study that has a role, or that of a trial.
 
         Args:
-            role: ``None``: the knee, or the compromise of a front that has no knee.
+            role: after `confirm`, the confirmed one; a number: that trial's; ``None``: the knee,
+                or the compromise of a front that has no knee.
 
         Raises:
             BadInput: none has it: no trial is complete, or those that are beat no baseline, or are
-                saturated; or the knee is asked for, and the front has none.
+                saturated; or the knee is asked for, and the front has none; or no such trial has
+                left a model.
         """
+        if isinstance(role, int):
+            return opened(f"{self.name}#{role}", self.stores)
         wanted: tuple[Role, ...] = ("knee", "compromise") if role is None else (role,)
         held: dict[Role, RegisteredModel] = {}
         for version in registered_models(self.stores):
@@ -153,9 +175,101 @@ class Study:
             f"study {self.name!r} has no {' or '.join(wanted)} in the registry{offer}",
         )
 
+    def confirm(
+        self, seeds: int = 5, *, test: bool = True, max_concurrent: int | None = None,
+        out: str | Path | None = None, quiet: bool = False,
+    ) -> pd.DataFrame:  # fmt: skip
+        """Train the front and the baselines under new seeds; one row for each trial.
+
+        Columns: those of ``STUDY-confirmed.csv``: ``KEY_mean``, ``KEY_low`` and ``KEY_high`` of
+        each objective on dev, ``test_KEY_...`` on test, ``on_front``, ``front_probability`` and
+        others. What is finished is not trained again.
+
+        Args:
+            seeds: new ones for each trial, at least 2.
+            test: read the test set once, at the end.
+            max_concurrent: runs at once; ``None``: as the study.
+            out: folder for tables and pictures.
+            quiet: no lines about progress on standard error.
+
+        Raises:
+            BadInput: too few seeds, no complete trial, or data that changed.
+            StudyIncomplete: runs failed; the same call tries them again.
+            StudyInterrupted: by Ctrl-C; the same call goes on.
+            ServiceUnreachable: ledger, cluster or tracking server do not answer.
+        """
+        if seeds < 2:
+            raise BadInput("seeds", f"an interval needs at least 2 seeds, not {seeds}")
+        request = ConfirmRequest(self.name, seeds, max_concurrent, test)
+        with Reporter(None if quiet else output.err()) as progress:
+            outcome = run_confirmation(request, self.stores, say=progress.say)
+        if out is not None:
+            write_confirmation(outcome.found, Path(out))
+        if outcome.fault is not None:
+            raise outcome.fault
+        return trials_table(outcome.found)
+
+    def report(
+        self, out: str | Path | None = None, *, others: Sequence[str] = (), anyway: bool = False,
+        quick: bool = False, texts: int = 6,
+    ) -> Path:  # fmt: skip
+        """Write the study as one page; where it is.
+
+        Args:
+            out: the page; ``None``: ``STUDY-report.html``.
+            others: names of studies to set beside it.
+            anyway: also those of other data.
+            quick: from the ledger alone, without curves and example texts.
+            texts: example texts of dev on the page.
+
+        Raises:
+            BadInput: a study is unknown, they cannot be compared, or the file cannot be written.
+        """
+        page = Path(out or f"{self.name}-report.html")
+        write_report(
+            ReportRequest(self.name, page, tuple(others), anyway, quick, texts), self.stores
+        )
+        return page
+
+    def promote(
+        self, *rules: str, confidence: float = 0.95, split: Literal["dev", "test"] | None = None
+    ) -> Promotion:
+        """Move the data set's bare aliases to this study's front, where all rules hold.
+
+        Args:
+            rules: as ``accuracy >= current - 1``; none: in any case.
+            confidence: of the intervals that they are judged by.
+            split: texts to judge on; ``None``: test where the data have one.
+
+        Raises:
+            BadInput: a rule cannot be judged, or nothing is there to promote.
+            ServiceUnreachable: the tracking server does not answer.
+        """
+        gate = Gate(tuple(map(Rule.parse, rules)), confidence, split) if rules else None
+        return promote_study(self.name, self.stores, gate)
+
+    def status(self) -> StudyStatus:
+        """How it stands now: who runs it, its trials, the time left."""
+        return study_status(self.name, self.stores)
+
+    def stop(self, timeout: float = 120.0) -> float:
+        """Have its driver end it cleanly, wherever it runs; the seconds that it took.
+
+        Raises:
+            BadInput: nobody runs it.
+            ServiceUnreachable: it has not ended in time.
+        """
+        return stop_study(self.name, self.stores, timeout=timeout)
+
     def refresh(self) -> Study:
         """The study as its ledger has it now."""
         return Study(load_result(self.name, self.stores), self.stores)
+
+    def __repr__(self) -> str:
+        found, best = self.result, self.result.choice
+        chosen = "" if best is None else f", {best.choice} {best.trial.number}"
+        trials = plural(len(found.trials), "trial")
+        return f"Study({found.name!r}, {found.dataset}, {trials}, front {len(found.front)}{chosen})"
 
     def _repr_html_(self) -> str:
         front = front_html(self.result, self.front.svg) if self.result.ranked else None

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 from safr_study.cli import options, output
 from safr_study.cli.options import option, out_folder
 from safr_study.cli.progress import Reporter
-from safr_study.errors import SafrError, StudyIncomplete
 from safr_study.features.study_base.stores import open_stores
 from safr_study.render.text_table import TextTable
 
@@ -61,7 +60,8 @@ def confirm(
 
     outcome = run(request, stores, say=Reporter(None if quiet else output.err()).say)
     _show(outcome, out, as_json=json)
-    _complain(outcome)
+    if (fault := outcome.fault) is not None:
+        raise fault
 
 
 def _dry_run(request: ConfirmRequest, stores: Stores, *, as_json: bool) -> None:
@@ -116,27 +116,3 @@ def _show(outcome: ConfirmOutcome, out: Path | None, *, as_json: bool) -> None:
             "lucky one. The means and intervals are its tags."
         )
     output.wrote(written)
-
-
-def _complain(outcome: ConfirmOutcome) -> None:
-    """What is still to be mended decides the exit code."""
-    confirmation = outcome.found
-    again = "the same command tries again"
-    if outcome.problem is not None:
-        error = SafrError(
-            f"{outcome.problem}; the confirmation is in the ledger, and when this is mended the "
-            "same command registers its models and moves the aliases"
-        )
-        error.exit_code = outcome.problem.exit_code
-        raise error
-    if failures := confirmation.failures:
-        runs, first = len(confirmation.trials) * len(confirmation.seeds), failures[0]
-        raise StudyIncomplete(
-            f"{len(failures)} of {runs} runs failed (trial {first.trial}, "
-            f"seed {first.seed}: {first.failure}); {again}"
-        )
-    if outcome.unmeasured:
-        raise StudyIncomplete(
-            f"{len(outcome.unmeasured)} models could not be measured on test "
-            f"({outcome.unmeasured[0]}); {again}"
-        )

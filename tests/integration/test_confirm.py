@@ -12,6 +12,7 @@ import mlflow
 import pytest
 from commands import Ended, command_line, environment, safr
 
+import safr_study as ss
 from safr_study.features.study_base.results import rank_ledger
 from safr_study.home import open_home
 from safr_study.ledger.ledger import Ledger
@@ -244,6 +245,21 @@ def test_the_files_are_written(home: Path, resumed: Ended, wanted: set[tuple[int
     with (folder / f"{STUDY}-confirmed-runs.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert {(int(row["trial"]), int(row["seed"])) for row in rows} == wanted
+
+
+def test_python_has_the_same_rows_without_training_again(
+    home: Path, resumed: Ended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    runs = confirmed_runs(ledger(home))
+    found = ss.open_study(STUDY, home=home).confirm(2, quiet=True)
+    rows = {row["trial"]: row for row in resumed.json["trials"]}
+    assert list(found["trial"]) == list(rows)
+    for _, row in found.iterrows():
+        of = rows[row["trial"]]
+        assert row["accuracy_mean"] == pytest.approx(of["dev"]["accuracy"]["mean"])
+        assert row["test_srs_30_low"] == pytest.approx(of["test"]["srs@30"]["low"])
+    assert confirmed_runs(ledger(home)) == runs
 
 
 def test_a_dead_tracking_server_is_exit_4_and_what_is_kept_is_shown_without_a_new_reading(

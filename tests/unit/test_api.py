@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from html import unescape
@@ -7,10 +8,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from html_page import ReadPage
 from registered import registered_home
 from stored_study import ask, begin, complete, finished_study, study_spec
 
 import safr_study as ss
+from safr_study.api import Study
+from safr_study.cli.app import app
 from safr_study.features.explain import explain as explaining
 from safr_study.features.study_base.stores import open_stores
 from safr_study.home import Home, open_home
@@ -54,6 +58,67 @@ def test_every_lazy_name_is_there_and_typed() -> None:
     assert stub.count(" as ") == len(ss.__all__) - 1
     with pytest.raises(AttributeError, match="serach"):
         ss.serach  # noqa: B018
+
+
+def test_only_the_public_names_are_offered() -> None:
+    assert set(dir(ss)) == set(ss.__all__)
+
+
+METHODS = {"confirm": Study.confirm, "report": Study.report, "promote": Study.promote,
+           "stop": Study.stop, "compare": ss.compare}  # fmt: skip
+NOT_IN_PYTHON = {"json", "dry_run", "ray", "address", "home", "storage", "tracking_uri", "quiet"}
+"""Options that say how the terminal shows it, or what a study object knows already."""
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_has_the_names_and_defaults_of_the_command(name: str) -> None:
+    from typer.main import get_command
+
+    options = get_command(app).commands[name].params  # type: ignore[attr-defined]
+    asked = {one.name: one.default for one in options if one.name not in {"study", "studies"}}
+    given = inspect.signature(METHODS[name]).parameters
+    ours = {
+        key: one.default
+        for key, one in given.items()
+        if key not in {"self", "names"} | NOT_IN_PYTHON
+    }
+    assert set(ours) == set(asked) - NOT_IN_PYTHON - {"help"}
+    for key, default in ours.items():
+        if default is not inspect.Parameter.empty and default != ():
+            assert asked[key] == default, key
+
+
+def test_objects_show_themselves_in_a_line(studied: Home, registered: Home) -> None:
+    study = ss.open_study("s", home=studied.root)
+    assert repr(study) == "Study('s', planted, 4 trials, front 2, compromise 2)"
+    assert repr(study.front) == "Front('s', 2 trials)"
+    model = study.model(1)
+    assert repr(model) == "Model('s#1', texts, 12 words, classes bad, fair, good)"
+    assert repr(model.explain("good film")).startswith(
+        f"Explained('{model.explain('good film').prediction}'"
+    )
+    html = model._repr_html_()
+    assert "s#1" in html
+    assert "planted" in html
+
+
+def test_studies_are_compared_and_written_as_the_command_does(tmp_path: Path) -> None:
+    home = open_home(tmp_path / "home")
+    for name, values in (("a", VALUES), ("b", {0: (85.0, 1.0)})):
+        finished_study(home, study_spec(name, trials=3), values)
+    table = ss.compare("a", "b", home=home.root, out=tmp_path / "out")
+    joint = table[table["on_joint_front"].astype(bool)]
+    assert {(row.study, row.trial) for row in joint.itertuples()} == {("a", 0), ("a", 2), ("b", 0)}
+    assert any(path.suffix == ".png" for path in (tmp_path / "out").iterdir())
+    with pytest.raises(ss.BadInput, match="needs two studies or more"):
+        ss.compare("a", home=home.root)
+    page = ss.open_study("a", home=home.root).report(tmp_path / "a.html", quick=True)
+    assert ReadPage(page.read_text("utf-8")).data["result"]["study"] == "a"
+    with pytest.raises(ss.BadInput, match="seeds: an interval needs at least 2 seeds, not 1"):
+        ss.open_study("a", home=home.root).confirm(1)
+    assert ss.open_study("a", home=home.root).status().complete == 3
+    with pytest.raises(ss.BadInput, match="is not running: there is nothing to stop"):
+        ss.open_study("a", home=home.root).stop()
 
 
 def test_a_study_is_a_ranking_a_front_and_a_history(studied: Home, tmp_path: Path) -> None:

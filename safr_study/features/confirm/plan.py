@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from safr_study.cluster.slots import TrialSlots
-from safr_study.errors import BadInput, SafrError
+from safr_study.errors import BadInput, SafrError, StudyIncomplete
 from safr_study.features.study_base.results import rank_ledger
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.run_store import confirmed_runs, readings_of_test
@@ -97,6 +97,30 @@ class ConfirmOutcome:
     """Why models and aliases are as they were; the confirmation is in the ledger."""
     unmeasured: tuple[str, ...] = ()
     """A sentence for each model that could not be measured on test."""
+
+    @property
+    def fault(self) -> SafrError | None:
+        """What is still to be mended, with the exit code that it has."""
+        again = "the same command tries again"
+        if self.problem is not None:
+            error = SafrError(
+                f"{self.problem}; the confirmation is in the ledger, and when this is mended the "
+                "same command registers its models and moves the aliases"
+            )
+            error.exit_code = self.problem.exit_code
+            return error
+        if failures := self.found.failures:
+            runs, first = len(self.found.trials) * len(self.found.seeds), failures[0]
+            return StudyIncomplete(
+                f"{len(failures)} of {runs} runs failed (trial {first.trial}, "
+                f"seed {first.seed}: {first.failure}); {again}"
+            )
+        if self.unmeasured:
+            return StudyIncomplete(
+                f"{len(self.unmeasured)} models could not be measured on test "
+                f"({self.unmeasured[0]}); {again}"
+            )
+        return None
 
 
 def new_seeds(spec: StudySpec, trials: Iterable[TrialRecord], count: int) -> tuple[int, ...]:
