@@ -64,6 +64,7 @@ def search(
     start: str | None = None,
     trials: int = 24,
     epochs: int = 20,
+    epoch_texts: int | None = None,
     k: float = 30.0,
     delete: Sides | None = None,
     objectives: Sequence[str] | None = None,
@@ -110,6 +111,8 @@ def search(
         start: name of the space's points that are tried first: of ``lambda``, ``paper``.
         trials: to finish; the baselines count.
         epochs: of a trial, at most.
+        epoch_texts: training texts of an epoch, about, so that a pass over large data is several
+            epochs; ``None``: all.
         k: percent of the tokens deleted for SRS, where ``objectives`` says nothing.
         delete: texts of a pair whose words are deleted; ``None``: both.
         objectives: names of metrics; ``None``: accuracy and SRS(k).

@@ -78,6 +78,14 @@ def search(
             complete=complete_metric,
         ),
     ] = None,
+    epoch_texts: Annotated[
+        int | None,
+        option(
+            "Training texts of an epoch: with fewer than all a pass is several epochs, so that "
+            "trials of large data are judged, stopped and kept within a pass.",
+            min=1,
+        ),
+    ] = None,
     sampler: Annotated[
         Literal["tpe", "nsga2", "gp", "qmc", "random", "grid"], option("Who chooses settings.")
     ] = "tpe",

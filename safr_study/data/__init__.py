@@ -2,6 +2,8 @@
 
 from safr_study.data.batching import Batch as Batch
 from safr_study.data.batching import batch_of as batch_of
+from safr_study.data.batching import epoch_steps as epoch_steps
+from safr_study.data.batching import epochs_of_pass as epochs_of_pass
 from safr_study.data.batching import evaluation_batches as evaluation_batches
 from safr_study.data.batching import piece_lengths as piece_lengths
 from safr_study.data.batching import training_batches as training_batches

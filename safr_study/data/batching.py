@@ -47,20 +47,45 @@ def training_batches(
     epoch: int,
     pad_to: int | None = None,
     pieces: Ints | None = None,
+    texts: int | None = None,
 ) -> Iterator[Batch]:
-    """Every text once, shuffled, with texts of similar length together.
+    """The texts of an epoch, shuffled, with texts of similar length together.
 
     The order is decided by (seed, epoch) alone. L is the longest text of the batch, or ``pad_to``.
     ``pieces [V]``: how many each word has, where a text is as long as those of its words.
+    ``texts``: of an epoch, about; each text is once in a pass of `epochs_of_pass` epochs. ``None``:
+    in every epoch.
     """
     sizes = split.lengths if pieces is None else piece_lengths(split, pieces)
-    rng = np.random.default_rng([seed, epoch])
+    turns = epochs_of_pass(split.examples, texts)
+    turn, part = divmod(epoch - 1, turns)
+    rng = np.random.default_rng([seed, turn + 1])
     shuffled = rng.permutation(split.examples)
-    pools = np.arange(split.examples) // (POOL_BATCHES * batch_size)
+    if turns > 1:
+        shuffled = np.array_split(shuffled, turns)[part]
+        rng = np.random.default_rng([seed, turn + 1, part])
+    pools = np.arange(len(shuffled)) // (POOL_BATCHES * batch_size)
     rows = shuffled[np.lexsort((sizes[shuffled], pools))]
-    batches = np.arange(-(-split.examples // batch_size))
+    batches = np.arange(-(-len(shuffled) // batch_size))
     for batch in rng.permutation(batches):
         yield batch_of(split, rows[batch * batch_size : (batch + 1) * batch_size], pad_to, pieces)
+
+
+def epochs_of_pass(examples: int, texts: int | None) -> int:
+    """Number of epochs in which each of so many texts is trained on once.
+
+    Args:
+        examples: in all.
+        texts: of an epoch, about; ``None``: all.
+    """
+    return 1 if texts is None else max(1, -(-examples // texts))
+
+
+def epoch_steps(examples: int, batch_size: int, texts: int | None, epochs: int) -> Ints:
+    """Number of batches of each of so many epochs, ``[epochs]``; arguments as before."""
+    turns = epochs_of_pass(examples, texts)
+    sizes = np.array([len(part) for part in np.array_split(np.arange(examples), turns)])
+    return np.resize(-(-sizes // batch_size), epochs)
 
 
 def evaluation_batches(

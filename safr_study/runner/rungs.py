@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from safr_study.data import EncodedCorpus, EncodedSplit
+from safr_study.data import EncodedCorpus, EncodedSplit, epochs_of_pass
 from safr_study.settings import Wanted
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ def rung_sample(corpus: EncodedCorpus, task: RunTask, want: Wanted) -> EncodedSp
         texts = affordable_texts(
             corpus.dev.examples,
             float(corpus.dev.lengths.sum()),
-            float(corpus.train.lengths.sum()) * min(task.rungs, default=1),
+            float(corpus.train.lengths.sum())
+            * min(task.rungs, default=1)
+            / epochs_of_pass(corpus.train.examples, task.train.epoch_texts),
             want.passes(task.evaluation.draws),
         )
     return sample_texts(corpus.dev, texts, seed=task.evaluation.seed)

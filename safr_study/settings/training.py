@@ -77,7 +77,7 @@ class TrainConfig(Settings):
     """Everything that decides the numbers of one training run, in addition to the corpus."""
 
     later: ClassVar[frozenset[str]] = frozenset(
-        {"class_weights", "texts", "train_encoder", "warmup", "decay"}
+        {"class_weights", "epoch_texts", "texts", "train_encoder", "warmup", "decay"}
     )
 
     preset: Preset = "masked"
@@ -94,8 +94,12 @@ class TrainConfig(Settings):
     """Texts per step."""
     epochs: int = Field(default=20, ge=1, le=100_000)
     """Most epochs; early stopping may end before."""
+    epoch_texts: int | None = Field(default=None, ge=1)
+    """Training texts of an epoch, about: a pass over all texts is then several epochs, each
+    measured on dev, kept on disk, and a place for a rung. ``None``: all."""
     patience: int = Field(default=3, ge=1)
-    """Epochs without a better dev accuracy (or an equal one at a lower dev loss) before the end."""
+    """Passes over the training texts (epochs, without ``epoch_texts``) without a better dev
+    accuracy (or an equal one at a lower dev loss) before the end."""
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Seed of initialisation, order of batches, dropout and gates."""
     threads: int = Field(default=1, ge=1)

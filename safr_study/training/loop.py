@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from safr_study.checkpoint.resume_state import StoredBest, read_running, write_running
-from safr_study.data import EncodedCorpus, find_encoder
+from safr_study.data import EncodedCorpus, epochs_of_pass, find_encoder
 from safr_study.errors import BadInput
 from safr_study.evaluation.dev import measure_dev
 from safr_study.model import (
@@ -60,7 +60,7 @@ def fit(
     """Train one model.
 
     Adam on the penalised loss; after each epoch accuracy and loss on dev. The best epoch has the
-    highest dev accuracy, ties go to the lower dev loss; ``patience`` epochs without a better one
+    highest dev accuracy, ties go to the lower dev loss; ``patience`` passes without a better one
     end the training. Equal arguments give equal numbers on the CPU, resumed or not.
 
     Args:
@@ -179,8 +179,9 @@ class _Training:
         """Whether all epochs are trained, or patience is at an end."""
         if not self.reports:
             return False
-        epochs, waited = len(self.reports), len(self.reports) - self.best.epoch
-        return epochs >= self.config.epochs or waited >= self.config.patience
+        config, epochs = self.config, len(self.reports)
+        patience = config.patience * epochs_of_pass(self.corpus.train.examples, config.epoch_texts)
+        return epochs >= config.epochs or epochs - self.best.epoch >= patience
 
     def epoch(self, measure: Measure) -> EpochReport:
         """The next epoch, trained and measured."""

@@ -16,7 +16,7 @@ def is_constant(config: TrainConfig) -> bool:
 
 
 def learning_rates(config: TrainConfig, *, steps: int) -> NDArray[np.float64]:
-    """Learning rate of each step of a training, ``[epochs * steps]``, above 0.
+    """Learning rate of each step of a training, ``[steps]``, above 0.
 
     With T steps in all epochs, W = round(warmup T) of them warm-up, step t (from 1) has the rate
 
@@ -27,14 +27,13 @@ def learning_rates(config: TrainConfig, *, steps: int) -> NDArray[np.float64]:
 
     Args:
         config: of the training.
-        steps: of one epoch, at least 1.
+        steps: of all epochs, at least 1.
     """
-    every = config.epochs * steps
-    rising = round(config.warmup * every)
-    shares = np.ones(every)
+    rising = round(config.warmup * steps)
+    shares = np.ones(steps)
     shares[:rising] = np.arange(1, rising + 1) / max(rising, 1)
     if config.decay == "linear":
-        shares[rising:] = np.arange(every - rising, 0, -1) / max(every - rising, 1)
+        shares[rising:] = np.arange(steps - rising, 0, -1) / max(steps - rising, 1)
     return config.learning_rate * shares
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from safr_study.data import Batch, EncodedSplit, training_batches
+from safr_study.data import Batch, EncodedSplit, epoch_steps, training_batches
 from safr_study.errors import TrialFailure
 from safr_study.model import Classifier, loss_terms, of_encoder, piece_counts
 from safr_study.records import LossTerms
@@ -38,7 +38,7 @@ def train_epoch(
     graphed: GraphedSteps | None = None,
     class_weights: Tensor | None = None,
 ) -> LossTerms:
-    """Train on every text once, and return the mean loss per text, by term.
+    """Train on the texts of an epoch, and return the mean loss per text, by term.
 
     Order of the texts, dropout and gates are decided by (seed, epoch) alone, so that a resumed
     training needs no state of a random generator.
@@ -63,10 +63,11 @@ def train_epoch(
         epoch=epoch,
         pad_to=pad_to,
         pieces=piece_counts(model),
+        texts=config.epoch_texts,
     )
-    per_epoch = -(-split.examples // config.batch_size)
-    rates = learning_rates(config, steps=per_epoch)
-    of_epoch = rates[(epoch - 1) * per_epoch : epoch * per_epoch]
+    of_epochs = epoch_steps(split.examples, config.batch_size, config.epoch_texts, config.epochs)
+    rates = learning_rates(config, steps=int(of_epochs.sum()))
+    of_epoch = rates[of_epochs[: epoch - 1].sum() : of_epochs[:epoch].sum()]
     with stepping(config, model, optimizer, noise, graphed, class_weights, rates) as step:
         for batch, rate in zip(batches, of_epoch.tolist(), strict=True):
             set_rate(optimizer, rate)

@@ -83,7 +83,8 @@ def study_spec(options: Mapping[str, Any]) -> StudySpec:
     # An encoder's own tokenizer splits punctuation off and knows what to do with case.
     words = word_defaults(dataset, encoder=encoder is not None)
     words |= {name: options[name] for name in words if options[name] is not None}
-    train = part("epochs", "preset", "precision", "class_weights", "seed") | {"threads": threads}
+    train = part("epochs", "epoch_texts", "preset", "precision", "class_weights", "seed")
+    train |= {"threads": threads}
     if encoder is None:
         _check_from_scratch(found)
     else:

@@ -59,6 +59,8 @@ class Cost:
 
 def estimate(spec: StudySpec, corpus: EncodedCorpus, slots: TrialSlots, trials: int) -> Cost:
     """The cost of ``trials`` more trials."""
+    from safr_study.data import epoch_steps, epochs_of_pass
+
     shape = spec.train.shape.model_copy(
         update={k: v for k, v in spec.space.fixed.items() if k in ModelShape.model_fields}
     )
@@ -76,6 +78,8 @@ def estimate(spec: StudySpec, corpus: EncodedCorpus, slots: TrialSlots, trials: 
     training = (2 / 3 if head_alone and pieces is not None else 1.0) * _operations(
         shape, lengths["train"]
     )
+    texts = spec.train.epoch_texts
+    training /= epochs_of_pass(corpus.train.examples, texts)
     # Dev once an epoch; at the end once more, without and with deletions.
     dev = FORWARD_SHARE * _operations(shape, lengths["dev"])
     measured = wanted(dict.fromkeys(metric.name for metric in measured_objectives(spec)))
@@ -88,7 +92,9 @@ def estimate(spec: StudySpec, corpus: EncodedCorpus, slots: TrialSlots, trials: 
     passes = measured.passes(spec.evaluation.draws) + left_out + causes + orders
     total = spec.train.epochs * (training + dev) + passes * dev
     device = "gpu" if slots.gpus_per_trial else "cpu"
-    steps = spec.train.epochs * np.ceil(corpus.train.examples / spec.train.batch_size)
+    steps = epoch_steps(
+        corpus.train.examples, spec.train.batch_size, texts, spec.train.epochs
+    ).sum()
     seconds = total / ASSUMED_FLOPS[device] + float(steps) * STEP_SECONDS + TRIAL_SECONDS
     seconds *= spec.seeds_per_trial
     # A finished trial keeps its model; a running one also Adam's two moments and two best states.

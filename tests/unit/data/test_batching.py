@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from safr_study.data import (
     Batch,
     EncodedSplit,
+    epoch_steps,
+    epochs_of_pass,
     evaluation_batches,
     piece_lengths,
     training_batches,
@@ -54,6 +56,28 @@ def test_training_batches_hold_every_text_once_and_restore_it(
     _check(split, iter(batches), batch_size)
     for batch in batches:
         assert batch.ids.shape[1] == max(1, batch.lengths.max())
+
+
+@given(
+    lengths=LENGTHS,
+    batch_size=st.integers(1, 8),
+    texts=st.integers(1, 40),
+    turn=st.integers(0, 2),
+)
+def test_the_epochs_of_a_pass_hold_every_text_once(
+    lengths: list[int], batch_size: int, texts: int, turn: int
+) -> None:
+    split = _split(lengths)
+    turns = epochs_of_pass(len(lengths), texts)
+    steps = epoch_steps(len(lengths), batch_size, texts, 3 * turns).tolist()
+    seen: list[int] = []
+    for epoch in range(turn * turns + 1, (turn + 1) * turns + 1):
+        batches = list(training_batches(split, batch_size, seed=1, epoch=epoch, texts=texts))
+        assert len(batches) == steps[epoch - 1]
+        rows = [int(row) for batch in batches for row in batch.index]
+        assert len(rows) <= texts
+        seen += rows
+    assert sorted(seen) == list(range(len(lengths)))
 
 
 @given(lengths=LENGTHS, batch_size=st.integers(1, 8))

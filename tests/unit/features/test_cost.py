@@ -55,6 +55,15 @@ def test_the_parameters_are_those_of_the_model(shape: ModelShape) -> None:
     assert count_parameters(shape, 321, 3) == built
 
 
+def test_an_epoch_of_some_texts_costs_its_part(corpus: EncodedCorpus) -> None:
+    half = -(-corpus.train.examples // 2)
+    whole = estimate(spec(train=TrainConfig(epochs=3)), corpus, ONE, 1)
+    parts = estimate(spec(train=TrainConfig(epochs=6, epoch_texts=half)), corpus, ONE, 1)
+    as_long = estimate(spec(train=TrainConfig(epochs=6)), corpus, ONE, 1)
+    # The same training, and three more looks at dev.
+    assert whole.seconds < parts.seconds < as_long.seconds
+
+
 def test_the_nominal_operations_of_a_token_are_those_known(corpus: EncodedCorpus) -> None:
     # 6.3 MFLOP per token for the paper's shape, beside attention and penalties.
     cost = estimate(spec(train=TrainConfig(epochs=1)), corpus, ONE, 1)

@@ -27,7 +27,7 @@ def changed(config: TrainConfig, **fields: Any) -> TrainConfig:
 
 def rates(**fields: Any) -> list[float]:
     config = changed(TrainConfig(), learning_rate=8.0, **fields)
-    return learning_rates(config, steps=5).tolist()
+    return learning_rates(config, steps=5 * config.epochs).tolist()
 
 
 def test_the_rate_rises_over_the_first_steps_and_falls_over_the_others() -> None:
@@ -87,6 +87,40 @@ def test_a_training_that_was_stopped_goes_on_at_the_rate_of_its_step(
     assert [dataclasses.replace(one, seconds=0.0) for one in resumed.epochs] == [
         dataclasses.replace(one, seconds=0.0) for one in whole.epochs
     ]
+
+
+@pytest.mark.parametrize("stopped_after", [1, 2, 4])
+def test_an_epoch_of_some_texts_is_a_part_of_a_pass_that_resumes_alike(
+    config: TrainConfig, corpus: EncodedCorpus, tmp_path: Path, stopped_after: int
+) -> None:
+    third = -(-corpus.train.examples // 3)
+    asked = changed(config, epochs=5, patience=9, warmup=0.3, decay="linear", epoch_texts=third)
+
+    def stop(report: EpochReport) -> None:
+        if report.epoch == stopped_after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(asked, corpus, device=CPU, resume_from=tmp_path, on_epoch=stop)
+    resumed = fit(asked, corpus, device=CPU, resume_from=tmp_path)
+    whole = fit(asked, corpus, device=CPU)
+    assert [dataclasses.replace(one, seconds=0.0) for one in resumed.epochs] == [
+        dataclasses.replace(one, seconds=0.0) for one in whole.epochs
+    ]
+    assert [one.epoch for one in whole.epochs] == [1, 2, 3, 4, 5]
+    # As many as there are is an epoch as ever.
+    all_texts = changed(asked, epochs=1, epoch_texts=corpus.train.examples)
+    plain = changed(asked, epochs=1, epoch_texts=None)
+    first, same = (fit(one, corpus, device=CPU).epochs[0] for one in (all_texts, plain))
+    assert dataclasses.replace(first, seconds=0.0) == dataclasses.replace(same, seconds=0.0)
+
+
+def test_patience_is_of_passes(config: TrainConfig, corpus: EncodedCorpus) -> None:
+    # A rate that changes nothing: the first epoch is never beaten.
+    still = changed(config, learning_rate=1e-30, epochs=30, patience=2)
+    assert len(fit(still, corpus, device=CPU).epochs) == 3
+    half = -(-corpus.train.examples // 2)
+    assert len(fit(changed(still, epoch_texts=half), corpus, device=CPU).epochs) == 5
 
 
 def test_bfloat16_is_near_float32_and_another_training(
