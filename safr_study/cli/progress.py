@@ -68,11 +68,20 @@ def plan_lines(plan: StudyPlan) -> list[str]:
     if spec.epoch_budget is not None:
         lines.append(f"no trial begins after {spec.epoch_budget:,} epochs in all")
     all_of_it = " for all of it" if spec.time_budget is not None else ""
-    lines.append(
-        f"{about(plan.cost.seconds)}{all_of_it} (a guess until the first epoch is "
-        f"measured; early stopping may make it less), {size(plan.cost.disk_bytes)} of disk, "
-        f"{size(plan.cost.memory_bytes)} of memory for each trial at once"
+    cost = plan.cost
+    by = (
+        "by some steps tried here" if cost.measured else "a guess until the first epoch is measured"
     )
+    time = about(cost.seconds)
+    if about(cost.least_seconds) != time:
+        time = f"{about(cost.least_seconds)} with early stopping, {duration(cost.seconds)} without"
+    lines.append(
+        f"{time}{all_of_it} ({by}), {size(cost.disk_bytes)} of disk, "
+        f"{size(cost.memory_bytes)} of memory for each trial at once"
+    )
+    if plan.cheaper:
+        ways = ", ".join(f"{option} ({about(seconds)})" for option, seconds in plan.cheaper)
+        lines.append(f"shorter, without early stopping: {ways}; or --time-budget 8h")
     return lines
 
 

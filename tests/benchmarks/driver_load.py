@@ -193,7 +193,7 @@ def _plan(spec: StudySpec, concurrent: int, reference: tuple[float, ...]) -> Stu
         unfinished=0,
         reference_point=reference,
         slots=TrialSlots(1.0, 0.0, concurrent, float(concurrent), 0.0),
-        cost=Cost(0.0, 0, 0, 0),
+        cost=Cost(0.0, 0, 0, 0, 0.0),
     )
 
 

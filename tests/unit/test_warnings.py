@@ -35,7 +35,13 @@ PLAN = StudyPlan(
     unfinished=0,
     reference_point=(50.0, 0.0),
     slots=TrialSlots(1.0, 0.0, 2, 2.0, 0.0),
-    cost=Cost(seconds=600.0, disk_bytes=14_000_000, parameters=1, memory_bytes=700_000_000),
+    cost=Cost(
+        seconds=600.0,
+        disk_bytes=14_000_000,
+        parameters=1,
+        memory_bytes=700_000_000,
+        least_seconds=300.0,
+    ),
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +25,11 @@ from safr_study.sampling.observations import warm_trials
 from safr_study.settings import StudySpec, layer_place
 from safr_study.settings.parameters import samples
 
+LONG = 8 * 3600.0
+"""Seconds above which the plan says what would bring them down."""
+PROBED_FROM = 600.0
+"""Seconds, as guessed, from which on some steps are tried before a study begins."""
+_FEW_EPOCHS, _FEW_TRIALS, _FEW_TEXTS = 8, 12, 5_000
 FIRST_TRIALS = 8
 """Shown by a dry run: what a sampler draws after that depends on what the first ones find."""
 PER_TRIAL = "see each trial"
@@ -50,6 +55,8 @@ class StudyPlan:
     slots: TrialSlots
     cost: Cost
     """Cost of the remaining trials."""
+    cheaper: tuple[tuple[str, float], ...] = ()
+    """Of a study above `LONG`: options, and the seconds that it would take with each."""
     warnings: tuple[str, ...] = ()
     """Sentences on what is doubtful about the data."""
     first: tuple[TrialRecord, ...] = ()
@@ -71,7 +78,8 @@ def plan_study(
         check_same_study(ledger, spec, corpus.fingerprint)
     else:
         check_concerns(corpus.concerns, spec.corpus)
-    plan = study_plan(spec, corpus, plan_slots(spec.resources, [NodeCapacity(cpus, gpus)]), ledger)
+    slots = plan_slots(spec.resources, [NodeCapacity(cpus, gpus)])
+    plan = study_plan(spec, corpus, slots, ledger, here=stores.address is None and not gpus)
     if ledger is not None:
         begun = [t for t in ledger.trials() if t.state is TrialState.RUNNING]
         return replace(plan, first=tuple(begun))
@@ -193,12 +201,37 @@ def warm_start_trials(spec: StudySpec, stores: Stores) -> list[Any]:
 
 
 def study_plan(
-    spec: StudySpec, corpus: EncodedCorpus, slots: TrialSlots, ledger: Ledger | None
+    spec: StudySpec,
+    corpus: EncodedCorpus,
+    slots: TrialSlots,
+    ledger: Ledger | None,
+    *,
+    here: bool = False,
+    on_probe: Callable[[], None] = lambda: None,
 ) -> StudyPlan:
-    """What is about to be done, with these slots."""
+    """What is about to be done.
+
+    Args:
+        spec: the study.
+        corpus: encoded.
+        slots: of its trials.
+        ledger: of the study, if it is there.
+        here: whether its trials run on this machine's processor: some steps of a long study are
+            tried on it.
+        on_probe: called before that.
+    """
     trials = ledger.trials() if ledger is not None else []
     total = planned_trials(spec)
     done = min(total, done_count(trials))
+    cost = estimate(spec, corpus, slots, total - done)
+    rate = None
+    if here and total > done and cost.seconds > PROBED_FROM:
+        # torch is slow to import, and who runs a small study knows soon enough.
+        from safr_study.features.study_base.probe import training_rate
+
+        on_probe()
+        rate = training_rate(spec, corpus)
+        cost = estimate(spec, corpus, slots, total - done, rate)
     return StudyPlan(
         spec=spec,
         corpus=describe(corpus),
@@ -210,9 +243,34 @@ def study_plan(
             (objective.measure for objective in spec.objectives), corpus.class_counts("dev")
         ),
         slots=slots,
-        cost=estimate(spec, corpus, slots, total - done),
+        cost=cost,
+        cheaper=_cheaper(spec, corpus, slots, total - done, rate) if cost.seconds > LONG else (),
         warnings=tuple(concern.sentence for concern in corpus.concerns),
     )
+
+
+def _cheaper(
+    spec: StudySpec, corpus: EncodedCorpus, slots: TrialSlots, trials: int, rate: float | None
+) -> tuple[tuple[str, float], ...]:
+    """Options that bring a long study down, each with the time of the study with it."""
+    from safr_study.evaluation.deletion import take_texts
+
+    found: list[tuple[str, float]] = []
+    epochs, texts = spec.train.epochs, corpus.train.examples
+
+    def offer(option: str, spec: StudySpec, corpus: EncodedCorpus, trials: int) -> None:
+        found.append((option, estimate(spec, corpus, slots, trials, rate).seconds))
+
+    if epochs > _FEW_EPOCHS:
+        train = spec.train.model_copy(update={"epochs": _FEW_EPOCHS})
+        fewer = spec.model_copy(update={"train": train})
+        offer(f"--epochs {_FEW_EPOCHS}", fewer, corpus, trials)
+    if trials > _FEW_TRIALS:
+        offer(f"--trials {_FEW_TRIALS}", spec, corpus, _FEW_TRIALS)
+    if texts > _FEW_TEXTS:
+        part = take_texts(corpus.train, np.arange(_FEW_TEXTS))
+        offer(f"--train-limit {_FEW_TEXTS}", spec, replace(corpus, train=part), trials)
+    return tuple(found)
 
 
 def done_count(trials: Sequence[TrialRecord]) -> int:

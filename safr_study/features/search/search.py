@@ -56,6 +56,9 @@ class Progress(StudyObserver, Protocol):
     def planned(self, plan: StudyPlan, trials: Sequence[TrialRecord]) -> None:
         """The study is about to begin, with these trials in its ledger."""
 
+    def doing(self, what: str) -> None:
+        """Something that takes seconds begins."""
+
 
 @dataclass(frozen=True, slots=True)
 class SearchOutcome:
@@ -156,7 +159,15 @@ def search(
             delivery_begins(ledger, stores.tracking_uri)
             writer.start(before)
             if slots is not None:
-                progress.planned(study_plan(spec, corpus, slots, ledger), before)
+                plan = study_plan(
+                    spec,
+                    corpus,
+                    slots,
+                    ledger,
+                    here=stores.address is None and not slots.gpus_per_trial,
+                    on_probe=lambda: progress.doing("trying some steps of training"),
+                )
+                progress.planned(plan, before)
             try:
                 out_of_time = False
                 if slots is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,41 +45,47 @@ RESERVE_BYTES = 200_000_000
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """A rough estimate; early stopping, which may end trials sooner, is not foreseen."""
+    """An estimate."""
 
     seconds: float
-    """Wall time of the whole study."""
+    """Wall time of the whole study, if no trial is stopped early."""
     disk_bytes: int
     """Checkpoints while it runs and models when it is done."""
     parameters: int
     """Parameters of one model."""
     memory_bytes: int
     """What one trial takes at its peak: of the machine, or of a GPU."""
+    least_seconds: float
+    """Wall time if as many trials are stopped as the scheduler aims at."""
+    measured: bool = False
+    """Whether the times are by steps that were tried on this machine."""
 
 
-def estimate(spec: StudySpec, corpus: EncodedCorpus, slots: TrialSlots, trials: int) -> Cost:
-    """The cost of ``trials`` more trials."""
+def estimate(
+    spec: StudySpec,
+    corpus: EncodedCorpus,
+    slots: TrialSlots,
+    trials: int,
+    rate: float | None = None,
+) -> Cost:
+    """The cost of ``trials`` more trials.
+
+    Args:
+        spec: the study.
+        corpus: encoded.
+        slots: of its trials.
+        trials: to do.
+        rate: useful operations a second, as measured by `probe.training_rate`; ``None``: a guess.
+    """
     from safr_study.data import epoch_steps, epochs_of_pass
 
-    shape = spec.train.shape.model_copy(
-        update={k: v for k, v in spec.space.fixed.items() if k in ModelShape.model_fields}
-    )
-    head_alone = spec.space.fixed.get("train_encoder", spec.train.train_encoder) == "head"
-    classes, pieces = len(corpus.class_names), corpus.pieces
-    if pieces is None:
-        parameters = trained = count_parameters(shape, corpus.vocabulary_size, classes)
-    else:
-        shape = _encoder_shape(shape, pieces.shape)
-        parameters = trained = encoder_parameters(pieces.shape, shape, classes)
-        if head_alone:
-            trained = count_parameters(shape.model_copy(update={"layers": 0}), 0, classes)
+    shape, parameters, trained = _sizes(spec, corpus)
+    pieces, train = corpus.pieces, spec.train
     lengths = {name: _positions(split, pieces) for name, split in corpus.splits.items()}
     # Without gradients of the encoder's weights a third of a step's products is left out.
-    training = (2 / 3 if head_alone and pieces is not None else 1.0) * _operations(
-        shape, lengths["train"]
-    )
-    texts = spec.train.epoch_texts
-    training /= epochs_of_pass(corpus.train.examples, texts)
+    head_alone = trained < parameters
+    training = (2 / 3 if head_alone else 1.0) * _operations(shape, lengths["train"])
+    training /= epochs_of_pass(corpus.train.examples, train.epoch_texts)
     # Dev once an epoch; at the end once more, without and with deletions.
     dev = FORWARD_SHARE * _operations(shape, lengths["dev"])
     measured = wanted(dict.fromkeys(metric.name for metric in measured_objectives(spec)))
@@ -90,17 +96,23 @@ def estimate(spec: StudySpec, corpus: EncodedCorpus, slots: TrialSlots, trials: 
     causes = taken * max(measured.causes, default=0.0)
     orders = measured.naopc * spec.evaluation.naopc_texts * _ORDERS / corpus.dev.examples
     passes = measured.passes(spec.evaluation.draws) + left_out + causes + orders
-    total = spec.train.epochs * (training + dev) + passes * dev
-    device = "gpu" if slots.gpus_per_trial else "cpu"
-    steps = epoch_steps(
-        corpus.train.examples, spec.train.batch_size, texts, spec.train.epochs
-    ).sum()
-    seconds = total / ASSUMED_FLOPS[device] + float(steps) * STEP_SECONDS + TRIAL_SECONDS
-    seconds *= spec.seeds_per_trial
+    steps = epoch_steps(corpus.train.examples, train.batch_size, train.epoch_texts, train.epochs)
+    per_second = rate or ASSUMED_FLOPS["gpu" if slots.gpus_per_trial else "cpu"]
+    per_step = STEP_SECONDS if rate is None else 0.0
+
+    def wall(epochs: Sequence[float]) -> float:
+        """Of trials of so many epochs each."""
+        seconds = [
+            spec.seeds_per_trial
+            * ((of * (training + dev) + passes * dev) / per_second + of * each + TRIAL_SECONDS)
+            for of in epochs
+        ]
+        return START_SECONDS + time_left(seconds, slots.max_concurrent)
+
+    each = float(steps.mean()) * per_step
     # A finished trial keeps its model; a running one also Adam's two moments and two best states.
     disk = 4 * parameters * (trials + 8 * slots.max_concurrent)
-    wall = START_SECONDS + time_left([seconds] * trials, slots.max_concurrent)
-    batch = int(spec.space.fixed.get("batch_size", spec.train.batch_size))
+    batch = int(spec.space.fixed.get("batch_size", train.batch_size))
     longest = max(int(one.max(initial=1)) for one in lengths.values())
     values = max(
         _kept_in_training(shape, min(batch, corpus.train.examples), longest),
@@ -108,7 +120,56 @@ def estimate(spec: StudySpec, corpus: EncodedCorpus, slots: TrialSlots, trials: 
     )
     # Weights, and for those that are trained the gradient and Adam's two moments.
     memory = PROCESS_BYTES + 4 * (parameters + 3 * trained + values)
-    return Cost(wall, disk, parameters, memory)
+    return Cost(
+        seconds=wall([float(train.epochs)] * trials),
+        least_seconds=wall(expected_epochs(spec, trials)),
+        disk_bytes=disk,
+        parameters=parameters,
+        memory_bytes=memory,
+        measured=rate is not None,
+    )
+
+
+def expected_epochs(spec: StudySpec, trials: int) -> list[float]:
+    """Epochs of each trial where early stopping lets as few go on as it aims at.
+
+    At each rung the first few go on, as nobody is there to beat them, then one in ``reduction``,
+    and of the others those that run on as controls.
+    """
+    scheduler, epochs = spec.scheduler, spec.train.epochs
+    exempt = min(trials, len(spec.space.baselines))
+    going, found = float(trials - exempt), [float(epochs)] * exempt
+    share = 1 / scheduler.reduction
+    share += (1 - share) * scheduler.run_on
+    for rung in scheduler.rungs(epochs):
+        first = min(going, float(scheduler.min_peers))
+        stays = first + (going - first) * share
+        found += [float(rung)] * round(going - stays)
+        going = float(trials - len(found))
+    return found + [float(epochs)] * (trials - len(found))
+
+
+def operations_of(spec: StudySpec, corpus: EncodedCorpus, rows: Sequence[int]) -> float:
+    """Useful operations of training on these texts, which may repeat."""
+    shape, parameters, trained = _sizes(spec, corpus)
+    positions = _positions(corpus.train, corpus.pieces)[np.asarray(rows, dtype=np.int64)]
+    return (2 / 3 if trained < parameters else 1.0) * _operations(shape, positions)
+
+
+def _sizes(spec: StudySpec, corpus: EncodedCorpus) -> tuple[ModelShape, int, int]:
+    """Sizes of a trial's model, its parameters, and how many of them are trained."""
+    shape = spec.train.shape.model_copy(
+        update={k: v for k, v in spec.space.fixed.items() if k in ModelShape.model_fields}
+    )
+    classes, pieces = len(corpus.class_names), corpus.pieces
+    if pieces is None:
+        parameters = count_parameters(shape, corpus.vocabulary_size, classes)
+        return shape, parameters, parameters
+    shape = _encoder_shape(shape, pieces.shape)
+    parameters = trained = encoder_parameters(pieces.shape, shape, classes)
+    if spec.space.fixed.get("train_encoder", spec.train.train_encoder) == "head":
+        trained = count_parameters(shape.model_copy(update={"layers": 0}), 0, classes)
+    return shape, parameters, trained
 
 
 class TrialTimes:

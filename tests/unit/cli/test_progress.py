@@ -28,7 +28,13 @@ PLAN = StudyPlan(
     unfinished=0,
     reference_point=(50.0, 0.0),
     slots=TrialSlots(1.0, 0.0, 2, 2.0, 0.0),
-    cost=Cost(seconds=600.0, disk_bytes=14_000_000, parameters=1, memory_bytes=700_000_000),
+    cost=Cost(
+        seconds=600.0,
+        disk_bytes=14_000_000,
+        parameters=1,
+        memory_bytes=700_000_000,
+        least_seconds=300.0,
+    ),
 )
 RUNNING = TrialRecord(
     number=0,
@@ -226,7 +232,7 @@ def test_what_is_done_is_a_line_elsewhere_once_nothing_was_said_for_a_while(
 def test_a_tiny_study_is_not_said_to_take_no_time() -> None:
     file = io.StringIO()
     with Reporter(Console(file=file, width=200)) as progress:
-        progress.planned(replace(PLAN, cost=replace(PLAN.cost, seconds=0.3)), [])
+        progress.planned(replace(PLAN, cost=replace(PLAN.cost, seconds=0.3, least_seconds=0.3)), [])
         progress.epoch_ended(replace(RUNNING, epochs=(report(1, 0.004),)), report(1, 0.004))
     shown = file.getvalue()
     assert "under a second (a guess until" in shown

@@ -22,7 +22,10 @@ from safr_study.features.study_base.cost import (
     count_parameters,
     encoder_parameters,
     estimate,
+    expected_epochs,
+    operations_of,
 )
+from safr_study.features.study_base.probe import training_rate
 from safr_study.model import (
     Classifier,
     PieceTable,
@@ -62,6 +65,58 @@ def test_an_epoch_of_some_texts_costs_its_part(corpus: EncodedCorpus) -> None:
     as_long = estimate(spec(train=TrainConfig(epochs=6)), corpus, ONE, 1)
     # The same training, and three more looks at dev.
     assert whole.seconds < parts.seconds < as_long.seconds
+
+
+def test_early_stopping_ends_about_as_many_as_the_scheduler_aims_at() -> None:
+    # 3 baselines; of 21 trials 4 + 17 (1/3 + 2/3 0.05) go on at epoch 2, and so forth.
+    study = spec(trials=24, train=TrainConfig(epochs=20))
+    epochs = expected_epochs(study, 24)
+    assert len(epochs) == 24
+    exempt = len(study.space.baselines)
+    going, ended = 24.0 - exempt, 0
+    for rung in (2, 6, 18):
+        stays = 4 + (going - 4) * (1 / 3 + 2 / 3 * 0.05)
+        assert epochs.count(rung) == round(going - stays)
+        ended += epochs.count(rung)
+        going = 24.0 - exempt - ended
+    assert epochs.count(20) == 24 - ended
+    none = spec(trials=24, scheduler={"name": "none"}, train=TrainConfig(epochs=20))
+    assert expected_epochs(none, 24) == [20.0] * 24
+    # Few trials: nobody is there to beat them.
+    assert expected_epochs(study, exempt + 2) == [20.0] * (exempt + 2)
+
+
+def test_the_range_is_from_early_stopping_to_none(corpus: EncodedCorpus) -> None:
+    cost = estimate(spec(trials=24), corpus, ONE, 24)
+    assert START_SECONDS < cost.least_seconds < cost.seconds
+    never = estimate(spec(trials=24, scheduler={"name": "none"}), corpus, ONE, 24)
+    assert never.least_seconds == never.seconds == cost.seconds
+
+
+def test_a_measured_rate_replaces_the_guess(corpus: EncodedCorpus) -> None:
+    guess, study = estimate(spec(), corpus, ONE, 4), spec(train=TrainConfig(epochs=3))
+    assert not guess.measured
+    rate = training_rate(study, corpus, seconds=0.1)
+    assert rate > 0
+    found = estimate(study, corpus, ONE, 4, rate)
+    assert found.measured
+    computing = found.seconds - START_SECONDS - 4 * TRIAL_SECONDS
+    twice = estimate(study, corpus, ONE, 4, 2 * rate)
+    assert twice.seconds - START_SECONDS - 4 * TRIAL_SECONDS == pytest.approx(computing / 2)
+    # What it says of an epoch is what an epoch's texts take at this rate.
+    rows = list(range(corpus.train.examples))
+    epoch = operations_of(study, corpus, rows) / rate
+    assert computing > 4 * 3 * epoch
+
+
+@pytest.mark.parametrize("family", ["bert"])
+def test_the_rate_over_an_encoder_is_measured_too(family: str, tmp_path: Path) -> None:
+    folder = str(tiny_encoder(family, tmp_path / family))
+    data = CorpusSpec(dataset="planted", encoder=folder, train_limit=100, dev_limit=50)
+    encoded = encoded_corpus(data)
+    for head in ("all", "head"):
+        train = TrainConfig.parse({"train_encoder": head})
+        assert training_rate(spec(corpus=data, train=train), encoded, seconds=0.0) > 0
 
 
 def test_the_nominal_operations_of_a_token_are_those_known(corpus: EncodedCorpus) -> None:

@@ -14,7 +14,7 @@ from safr_study.cli.app import main
 from safr_study.cli.progress import plan_lines
 from safr_study.data import encoded_corpus
 from safr_study.errors import BadInput
-from safr_study.features.search.plan import StudyPlan, plan_study
+from safr_study.features.search.plan import LONG, StudyPlan, plan_study
 from safr_study.features.study_base.stores import Stores, open_stores
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.storage import open_storage
@@ -89,3 +89,21 @@ def test_the_command_line_takes_the_permissions_and_a_prefetch_warns(
     out, err = shown("datasets", "prefetch", data.dataset)
     assert "32 train / 8 dev" in out
     assert WARNING in err
+
+
+def test_a_long_study_says_what_would_make_it_shorter(stores: Stores) -> None:
+    planted = CorpusSpec(dataset="planted")
+    short = plan_study(study_spec(corpus=planted, trials=1), stores, cpus=1.0, gpus=0.0)
+    assert short.cost.seconds < LONG
+    assert (short.cheaper, short.cost.measured) == ((), False)
+    long = plan_study(study_spec(corpus=planted, trials=2_000), stores, cpus=1.0, gpus=0.0)
+    assert long.cost.seconds > LONG
+    assert long.cost.measured
+    options = dict(long.cheaper)
+    assert {"--epochs 8", "--trials 12"} <= set(options)
+    assert all(seconds < long.cost.seconds for seconds in options.values())
+    line = plan_lines(long)[-1]
+    assert line.startswith("shorter, without early stopping: --epochs 8 (about ")
+    assert line.endswith("or --time-budget 8h")
+    on_gpus = plan_study(study_spec(corpus=planted, trials=2_000), stores, cpus=1.0, gpus=1.0)
+    assert not on_gpus.cost.measured
