@@ -21,6 +21,7 @@ from safr_study.settings import StudySpec
 from safr_study.tracking import entries
 from safr_study.tracking.runs import RunsOfKind, TrackedRun, find_or_make_experiment
 from safr_study.tracking.store import Store
+from safr_study.tracking.views import write_views
 
 _TABLES_TAG = "mlflow.loggedArtifacts"
 """Tag by which MLflow's page finds a run's tables, also to compare those of several runs."""
@@ -159,6 +160,7 @@ class StudyRuns:
         if not self._in_doubt:
             return
         self.experiment_id = find_or_make_experiment(self._store, self._study.dataset)
+        write_views(self._store, self.experiment_id, self._study.spec)
         self.trials.read(self.experiment_id, self._study.uid)
         self._studies.read(self.experiment_id, self._study.uid)
         self._open_parent()

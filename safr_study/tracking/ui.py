@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from safr_study.tracking.local_server import LOOPBACK, LocalServer, local_server
 from safr_study.tracking.runs import EXPERIMENT_PREFIX
 from safr_study.tracking.store import Store
+from safr_study.tracking.views import TRIALS, has_views
 
 UiServer = LocalServer
 
@@ -36,18 +37,29 @@ def serve_ui(store: Store, port: int) -> Iterator[UiServer]:
         yield server
 
 
-def experiment_url(base: str, experiment_id: str) -> str:
-    """The page of an experiment's runs: all of them, without nesting, the front first."""
+def experiment_url(base: str, experiment_id: str, view: str | None = None) -> str:
+    """The page of an experiment's runs, without nesting.
+
+    Args:
+        base: of the server.
+        experiment_id: MLflow's id.
+        view: of `tracking.views`, which the experiment must have; ``None``: all runs, the front
+            first.
+    """
+    # The page takes a view where the link says nothing else.
     order = "orderByKey=metrics.%60pareto_rank%60&orderByAsc=true"
+    shown = order if view is None else f"viewStateShareKey={view}"
     # Without the type of work the page opens among MLflow's tools for prompts and agents.
-    return f"{base}/#/experiments/{experiment_id}/runs?workflowType=machine_learning&{order}"
+    return f"{base}/#/experiments/{experiment_id}/runs?workflowType=machine_learning&{shown}"
 
 
 def experiment_pages(store: Store, base: str) -> dict[str, str]:
     """The pages of all data sets' runs by the experiment's name, the newest first."""
     found = store.client.search_experiments(order_by=["last_update_time DESC"])
     return {
-        experiment.name: experiment_url(base, experiment.experiment_id)
+        experiment.name: experiment_url(
+            base, experiment.experiment_id, TRIALS if has_views(experiment.tags) else None
+        )
         for experiment in found
         if experiment.name.startswith(EXPERIMENT_PREFIX)
     }

@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 
 from safr_study.tracking.ui import experiment_url
+from safr_study.tracking.views import TRIALS
 
 _ROOM = {"width": 32000, "height": 1200}
 """The table keeps only the cells in view: wide enough for every metric of a study."""
@@ -67,6 +68,27 @@ def runs_page(url: str, experiment_id: str, picture: Path | None = None) -> Runs
         if picture is not None:
             page.screenshot(path=picture, clip={"x": 0, "y": 0, "width": 4000, "height": 1200})
         return RunsPage(page.inner_text("body"), _rows(page.evaluate(_CELLS)))
+
+
+def view_page(url: str, experiment_id: str, picture: Path | None = None) -> tuple[str, list[str]]:
+    """Open the link that is printed, with a fresh profile: the page's text, its metric columns.
+
+    Args:
+        url: of the MLflow server.
+        experiment_id: MLflow's id.
+        picture: where to keep a PNG of the page.
+    """
+    with browser_page() as page:
+        page.goto(experiment_url(url, experiment_id, TRIALS))
+        page.get_by_text("matching runs").wait_for()
+        page.wait_for_function(f"() => ({_CELLS})().some(cell => cell[1].startsWith('metrics.'))")
+        if picture is not None:
+            page.screenshot(path=picture, clip={"x": 0, "y": 0, "width": 2400, "height": 1200})
+        columns = page.evaluate(
+            "() => Array.from(document.querySelectorAll('.ag-header-cell'), "
+            "cell => cell.getAttribute('col-id'))"
+        )
+        return page.inner_text("body"), list(dict.fromkeys(columns))
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from commands import TRIALS, FinishedStudy
-from mlflow_page import browser_page, runs_page
+from mlflow_page import browser_page, runs_page, view_page
 from synthetic_study import complete_trial, ranked_study, study_spec, writer_of
 
 from safr_study.home import open_home
@@ -54,6 +54,12 @@ def test_the_page_shows_the_runs_metrics_picture_and_models_of_a_study(tmp_path:
             )
             assert (shown["objective/accuracy"], shown["objective/srs_30"]) == trial.values
         assert rows["s1"]["hypervolume"] == 123.25
+
+        # The link that is printed shows the trials alone, with what a study is about.
+        text, columns = view_page(server.url, writer.runs.experiment_id, tmp_path / "view.png")
+        assert "3 matching runs" in text
+        assert {"metrics.`objective/accuracy`", "metrics.`objective/srs_30`"} <= set(columns)
+        assert {"metrics.`pareto_rank`", "params.`lambda_imp`"} <= set(columns)
 
         with browser_page() as tab:
             runs = experiment_url(server.url, writer.runs.experiment_id).partition("?")[0]
