@@ -11,16 +11,14 @@ from safr_study.data.catalogue import known_datasets as known_datasets
 from safr_study.data.catalogue import slugify as slugify
 from safr_study.data.catalogue import word_defaults as word_defaults
 from safr_study.data.checks import check_concerns as check_concerns
-from safr_study.data.columns import MAX_LABEL as MAX_LABEL
-from safr_study.data.columns import MAX_TEXT as MAX_TEXT
 from safr_study.data.columns import checked_text as checked_text
 from safr_study.data.columns import choose_text_columns as choose_text_columns
 from safr_study.data.columns import column_fields as column_fields
-from safr_study.data.columns import is_plain_name as is_plain_name
 from safr_study.data.corpus import Corpus as Corpus
 from safr_study.data.corpus import Split as Split
 from safr_study.data.corpus import Text as Text
 from safr_study.data.corpus import each_text as each_text
+from safr_study.data.delimited import MAX_TEXT as MAX_TEXT
 from safr_study.data.encoder_files import EncoderFiles as EncoderFiles
 from safr_study.data.encoder_files import canonical_encoder as canonical_encoder
 from safr_study.data.encoder_files import find_encoder as find_encoder
@@ -31,6 +29,8 @@ from safr_study.data.encoding import SplitName as SplitName
 from safr_study.data.encoding import describe as describe
 from safr_study.data.encoding import encode_corpus as encode_corpus
 from safr_study.data.encoding import remove_tokens as remove_tokens
+from safr_study.data.labels import MAX_LABEL as MAX_LABEL
+from safr_study.data.labels import is_plain_name as is_plain_name
 from safr_study.data.loading import canonical_dataset as canonical_dataset
 from safr_study.data.loading import load_corpus as load_corpus
 from safr_study.data.objects import keep_object as keep_object
