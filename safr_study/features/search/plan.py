@@ -11,6 +11,7 @@ import numpy as np
 from safr_study.cluster.slots import NodeCapacity, TrialSlots, plan_slots
 from safr_study.data import EncodedCorpus, check_concerns, describe, encoded_corpus
 from safr_study.errors import BadInput
+from safr_study.evaluation.deletion import deletion_counts
 from safr_study.features.search.publish import corpus_facts
 from safr_study.features.study_base.cost import Cost, estimate, measured_objectives
 from safr_study.features.study_base.provenance import provenance
@@ -23,6 +24,7 @@ from safr_study.records import TrialRecord, TrialState, to_plain
 from safr_study.sampling.fixed_trials import planned_trials
 from safr_study.sampling.observations import warm_trials
 from safr_study.settings import StudySpec, layer_place
+from safr_study.settings.metrics import CURVE_SHARES
 from safr_study.settings.parameters import samples
 
 FIRST_TRIALS = 8
@@ -106,8 +108,8 @@ def check_measurable(spec: StudySpec, corpus: EncodedCorpus) -> None:
     """Refuse what the data, or the model of some trial, cannot have.
 
     Raises:
-        BadInput: an objective needs a gold rationale, two classes, pairs, or groups of texts; or
-            capacity is to be measured in a block that is not there.
+        BadInput: an objective needs a gold rationale, two classes, pairs, groups of texts, or
+            texts of more words; or capacity is to be measured in a block that is not there.
     """
     layer_place(spec.evaluation.capacity_layer).index(_fewest_blocks(spec, corpus))
     for metric in measured_objectives(spec):
@@ -138,6 +140,14 @@ def check_measurable(spec: StudySpec, corpus: EncodedCorpus) -> None:
                 "objective",
                 f"{metric.name} needs dev texts of 2 to {most} words, which {corpus.name} has not; "
                 "choose another metric, for example comprehensiveness_aopc",
+            )
+        share = max(CURVE_SHARES) if "curve" in metric.measure.needs else metric.k
+        if share is not None and not deletion_counts(lengths, share).any():
+            raise BadInput(
+                "objective",
+                f"{metric.name} deletes the top {100 * share:g} % of a text's words, which is none "
+                f"in all dev texts of {corpus.name}, as they are too short; choose another metric, "
+                "or give longer texts",
             )
         if "two_classes" in metric.measure.needs and len(corpus.class_names) != 2:
             raise BadInput(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,13 @@ def table(*sizes: int, word: str = "some") -> str:
         for number in range(size)
     ]
     return "text,label\n" + "".join(rows)
+
+
+def joined(signs: str) -> str:
+    """Texts of 12 of these signs, without a blank."""
+    rng = random.Random(0)
+    texts = ["".join(rng.choices(signs, k=12)) for _ in range(600)]
+    return "text,label\n" + "".join(f"{text},{n % 2}\n" for n, text in enumerate(texts))
 
 
 def marked(rationale: str) -> str:
@@ -459,6 +467,31 @@ CASES: Table = {
         "x.jsonl",
         '{"text": "a", "label": 1, "text": "b"}\n',
         "row 0 is no whole JSON object ('text'",
+    ),
+    "Chinese, cut at blanks": begun(
+        {"x.csv": joined("这部电影非常好看我很喜欢它真的太棒了")},
+        "dataset: the texts have no blanks between words: what is taken for a word has 12 "
+        "characters on average; put a blank between the words, as a segmenter of the language "
+        "does, or give --tokenizer characters",
+        *("--tokenizer", "whitespace"),
+    ),
+    "Japanese in one script": begun(
+        {"x.csv": joined("このえいがはとてもおもしろかった")},
+        "the texts have no blanks between words",
+    ),
+    "Thai": begun(
+        {"x.csv": joined("ภาพยนตร์เรื่องนี้ดีมากฉันชอบ")}, "the texts have no blanks between words"
+    ),
+    "texts of one word": begun(
+        {"x.csv": "text,label\n" + "".join(f"w{i % 300},{i % 2}\n" for i in range(600))},
+        "objective: srs@30 deletes the top 30 % of a text's words, which is none in all dev texts "
+        "of {}/data/x.csv, as they are too short; choose another metric",
+        "--allow-duplicates",
+    ),
+    "texts of one word and a curve": begun(
+        {"x.csv": "text,label\n" + "".join(f"w{i % 300},{i % 2}\n" for i in range(600))},
+        "objective: srs_auc deletes the top 50 % of a text's words, which is none",
+        *("--allow-duplicates", "--objective", "accuracy", "--objective", "srs_auc"),
     ),
     "four texts": begun(
         {"train.jsonl": lines(*({"text": f"a{i} b{i}", "label": i % 2} for i in range(4)))},
