@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from safr_study.home import Home, open_home
 from safr_study.ledger.address import LedgerAddress
 
 REGISTRY_SCHEME = "models:/"
+_NUMBERED = re.compile(r"[^@/]+/\d{1,18}")
+"""A version by its number, as ``pull`` takes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ def check_model(reference: str, stores: Stores) -> None:
                 f"there is no {reference.removeprefix(REGISTRY_SCHEME)!r}; none is registered "
                 f"yet in {stores.home.root}; run a search first",
             )
-    elif not Path(reference).expanduser().is_dir():
+    elif not _is_folder(reference):
         raise BadInput(
             "model",
             f"{reference!r} is no folder; give a pulled model's, or models:/NAME@alias "
@@ -87,7 +90,8 @@ def model_folder(reference: str, stores: Stores) -> Iterator[Path]:
     """The folder of a model while it is needed.
 
     Args:
-        reference: a model's folder, or ``NAME@alias`` or ``models:/NAME@alias`` in the registry.
+        reference: a model's folder, else ``NAME@alias`` or ``NAME/version`` in the registry, with
+            or without ``models:/`` before it.
         stores: where the registry is.
 
     Raises:
@@ -104,7 +108,20 @@ def model_folder(reference: str, stores: Stores) -> Iterator[Path]:
 
 
 def _is_registered(reference: str) -> bool:
-    return reference.startswith(REGISTRY_SCHEME) or "@" in reference
+    """Whether a name in the registry is meant: no folder that is there, whatever its name."""
+    if reference.startswith(REGISTRY_SCHEME):
+        return True
+    if _is_folder(reference):
+        return False
+    return "@" in reference or _NUMBERED.fullmatch(reference) is not None
+
+
+def _is_folder(reference: str) -> bool:
+    try:
+        return Path(reference).expanduser().is_dir()
+    except (OSError, RuntimeError):
+        # A name that is too long, or the home of an unknown user.
+        return False
 
 
 def pull_model(reference: str, to: Path, stores: Stores) -> Path:
