@@ -7,6 +7,7 @@ from safr_study.data.batching import piece_lengths as piece_lengths
 from safr_study.data.batching import training_batches as training_batches
 from safr_study.data.cache import encoded_corpus as encoded_corpus
 from safr_study.data.catalogue import has_pairs as has_pairs
+from safr_study.data.catalogue import is_known as is_known
 from safr_study.data.catalogue import known_datasets as known_datasets
 from safr_study.data.catalogue import slugify as slugify
 from safr_study.data.catalogue import word_defaults as word_defaults

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -221,8 +221,21 @@ def study_plan(
         ),
         slots=slots,
         cost=estimate(spec, corpus, slots, total - done),
-        warnings=tuple(concern.sentence for concern in corpus.concerns),
+        warnings=(
+            *(concern.sentence for concern in corpus.concerns),
+            *_other_name(corpus.slug, ledger),
+        ),
     )
+
+
+def _other_name(usual: str, ledger: Ledger | None) -> Iterator[str]:
+    """Says that other data have the usual name in MLflow, and what these are called there."""
+    if ledger is not None and ledger.facts.slug != usual:
+        name = ledger.facts.slug
+        yield (
+            f"{usual!r} is the name of other data in MLflow, so there these are {name!r}: "
+            f"experiment safr/{name}, model safr-{name}; rename the file for a name of its own"
+        )
 
 
 def done_count(trials: Sequence[TrialRecord]) -> int:
