@@ -86,6 +86,10 @@ class CorruptCheckpoint(BadInput):
     """A checkpoint's files do not match its checksums or its schema."""
 
 
+class Notice(UserWarning):
+    """Something that went less well than asked, in a sentence for users."""
+
+
 def one_line(sentence: str) -> str:
     """A sentence as a terminal may show it, whatever names and values are quoted in it.
 

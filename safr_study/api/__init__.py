@@ -131,7 +131,8 @@ def search(
         text_column: of a file; two of them: its texts are pairs.
         label_column: of a file.
         group_column: of which texts that belong together share a value.
-        tokenizer: ``whitespace`` or ``words``; ``None``: ``words`` for data of your own.
+        tokenizer: ``whitespace``, ``words`` or ``characters``; ``None``: ``words`` for data of
+            your own.
         lowercase: ignore case; ``None``: for data of your own.
         encoder: folder or hub id of a pretrained encoder to fine-tune; ``None``: from scratch.
         max_len: words read of each text, with an encoder its pieces; ``None``: 128, 256 for

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 import tempfile
@@ -102,9 +103,11 @@ def main() -> None:
     """Run the command line and exit with its code; no traceback reaches a user."""
     # A terminated study ends as by Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    output.forgiving()
     try:
         _check_words(sys.argv[1:])
-        code = app(standalone_mode=False)
+        with output.notices():
+            code = app(standalone_mode=False)
         if code == StudyInterrupted.exit_code:
             # Typer turns Ctrl-C into this code.
             raise KeyboardInterrupt
@@ -115,7 +118,7 @@ def main() -> None:
     except typer.TyperException as error:
         text = error.format_message().replace("Value error, ", "")
         if text:
-            _complain(f"command line: {text}")
+            _complain(f"command line: {text}{_of_a_dash(text, sys.argv[1:])}")
         code = error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         _complain("interrupted; the same command goes on with what is unfinished")
@@ -144,6 +147,15 @@ def _report(error: Exception) -> int:
         f"report it with {file.name}"
     )
     return 1
+
+
+def _of_a_dash(problem: str, words: Sequence[str]) -> str:
+    """The end of a sentence about an unknown option that seems to be a text."""
+    texts = (word for word in words if word[:1] == "-" and (" " in word or word[1:2].isdigit()))
+    text = next(texts, None)
+    if text is None or "--" in words or not problem.startswith("No such option"):
+        return ""
+    return f"; a text that begins with - comes after --, as in: -- {shlex.quote(text)}"
 
 
 def _check_words(words: Sequence[str]) -> None:

@@ -63,7 +63,12 @@ def datasets(
     corpus = encoded_corpus(spec, open_stores(home).home.corpora)
     if json:
         output.print_json(
-            {"name": corpus.name, "fingerprint": corpus.fingerprint, "counts": dict(corpus.counts)}
+            {
+                "name": corpus.name,
+                "fingerprint": corpus.fingerprint,
+                "counts": dict(corpus.counts),
+                "warnings": [concern.sentence for concern in corpus.concerns],
+            }
         )
     else:
         output.out().print(describe(corpus))

@@ -97,10 +97,11 @@ GroupColumn = Annotated[
     ),
 ]
 Tokenizer = Annotated[
-    Literal["whitespace", "words"] | None,
+    Literal["whitespace", "words", "characters"] | None,
     option(
-        "What a word is: what stands between spaces, or punctuation split off too. Default: words "
-        "for your own data, whitespace for those known by name.",
+        "What a word is: what stands between spaces, or punctuation split off too, or each sign "
+        "too of a script without blanks (Japanese, Thai). Default: words for your own data, "
+        "whitespace for those known by name.",
         panel="Data",
     ),
 ]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import gc
+import io
 import json
 import os
 import shutil
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from safr_study.errors import Notice
 from safr_study.records.plain import to_plain
 from safr_study.redaction import redacted
 
@@ -90,11 +95,13 @@ def wrote(paths: Iterable[Path]) -> None:
 def print_json(document: Any) -> None:
     """One JSON document on standard output; indented, unless it is too long to be looked at.
 
-    It may hold records and paths.
+    It may hold records and paths. Where the output is not UTF-8 other letters are escaped.
     """
-    text = json.dumps(document, default=_plain, ensure_ascii=False, allow_nan=False)
+    escaped = not _is_utf8(sys.stdout)
+    dump = partial(json.dumps, document, default=_plain, ensure_ascii=escaped, allow_nan=False)
+    text = dump()
     if len(text) < LONG_JSON:
-        text = json.dumps(document, default=_plain, indent=2, ensure_ascii=False, allow_nan=False)
+        text = dump(indent=2)
     sys.stdout.write(text + "\n")
 
 
@@ -121,6 +128,36 @@ def called_as() -> list[str]:
     if Path(sys.argv[0]).name == "__main__.py":
         return [sys.orig_argv[0], "-m", "safr_study"]
     return [sys.argv[0]]
+
+
+def forgiving() -> None:
+    """Let no letter end the output: one that its encoding lacks is shown as a question mark."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+@contextlib.contextmanager
+def notices() -> Iterator[None]:
+    """Show every `Notice` as a warning of ours, each once; other warnings as Python does."""
+    usual, said = warnings.showwarning, set[str]()
+
+    def show_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:
+        if not issubclass(category, Notice):
+            usual(message, category, *where)
+        elif str(message) not in said:
+            said.add(str(message))
+            warn(str(message))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", Notice)
+        warnings.showwarning = show_warning
+        yield
+
+
+def _is_utf8(stream: TextIO) -> bool:
+    encoding = getattr(stream, "encoding", None)
+    return encoding is None or codecs.lookup(encoding).name == "utf-8"
 
 
 def _plain(value: Any) -> Any:

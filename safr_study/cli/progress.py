@@ -90,13 +90,21 @@ def _words_line(plan: StudyPlan) -> str:
     data = plan.spec.corpus
     if data.encoder is not None:
         return f"words split at white space, each cut into pieces by the encoder {data.encoder}"
-    cut = {"whitespace": "split at white space", "words": "with punctuation split off"}
+    cut = {
+        "whitespace": "split at white space",
+        "words": "with punctuation split off",
+        "characters": "with punctuation and the signs of scripts without blanks split off",
+    }
     case = "in lower case" if data.lowercase else "case kept"
     line = f"words {cut[data.tokenizer]}, {case}; {plan.unknown:.1f} % of those on dev are unknown"
     if plan.unknown <= MUCH_UNKNOWN:
         return line
     ways = [
-        *(["split punctuation off with --tokenizer words"] if data.tokenizer != "words" else []),
+        *(
+            ["split punctuation off with --tokenizer words"]
+            if data.tokenizer == "whitespace"
+            else []
+        ),
         *(["ignore case with --lowercase"] if not data.lowercase else []),
         "give more training texts",
     ]

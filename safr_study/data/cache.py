@@ -28,7 +28,7 @@ from safr_study.data.pieces import WordPieces
 from safr_study.errors import BadInput
 from safr_study.settings import CorpusSpec, EncoderShape, fingerprint_of
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Version of an entry; raise it when the files or the encoding change."""
 _FACTS = "corpus.json"
 _PLAIN_FIELDS = ("name", "slug", "source", "fingerprint", "max_len")

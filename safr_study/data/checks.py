@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
 from safr_study.data.corpus import Concern, Corpus, Text, each_text
+from safr_study.data.labels import alike
+from safr_study.data.words import WordSplitter
 from safr_study.errors import BadInput
 from safr_study.settings import CorpusSpec
 from safr_study.text import plural
@@ -19,6 +22,16 @@ MOST_ERROR = 5.0
 """Standard error that the accuracy on dev may have, percentage points."""
 MOST_REPEATED = 20.0
 """Percent of dev or test that may be in a split before it."""
+LONGEST_WORDS = 8.0
+"""Characters that words may have on average in scripts which put no blanks between words: those of
+Thai have 4 to 5, of Chinese 1 to 2."""
+_LOOKED_AT = 2_000
+"""Training texts whose words are looked at."""
+_WITHOUT_BLANKS = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf"
+    "\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+"""Signs of Thai, Lao, Burmese, Khmer, Japanese and Chinese."""
 
 
 def concerns_of(
@@ -36,6 +49,8 @@ def concerns_of(
         *_small_dev(corpus),
         *_many_repeated(corpus, repeated, spec),
         *_doubtful_class(corpus),
+        *_alike_classes(corpus),
+        *_unseparated_words(corpus, spec),
     )
 
 
@@ -46,6 +61,8 @@ def check_concerns(concerns: Iterable[Concern], spec: CorpusSpec) -> None:
         BadInput: the first concern that is not allowed, with the option that allows it.
     """
     for concern in concerns:
+        if concern.stops:
+            raise BadInput("dataset", concern.sentence)
         if concern.permission is not None and not getattr(spec, concern.permission):
             option = concern.permission.replace("_", "-")
             raise BadInput("dataset", f"{concern.sentence}, or go on with --{option}")
@@ -141,3 +158,34 @@ def _doubtful_class(corpus: Corpus) -> list[Concern]:
         return []
     problem = f"label -1 is taken for a class beside {', '.join(names[1:4])}"
     return [Concern(problem, "leave its rows out of train if it stands for a missing label")]
+
+
+def _alike_classes(corpus: Corpus) -> list[Concern]:
+    found = alike(corpus.class_names)
+    if not found:
+        return []
+    first, second = found[0]
+    others = f" (and {plural(len(found) - 1, 'other')} likewise)" if len(found) > 1 else ""
+    problem = f"classes {first!r} and {second!r} look alike{others}"
+    return [Concern(problem, "write them in one way if one is meant")]
+
+
+def _unseparated_words(corpus: Corpus, spec: CorpusSpec) -> list[Concern]:
+    """Whole sentences that are taken for words, as nothing separates words in their script."""
+    splitter = WordSplitter.of(spec)
+    texts = corpus.train.each[:_LOOKED_AT]
+    if 2 * sum(len(_WITHOUT_BLANKS.findall(text)) for text in texts) < sum(map(len, texts)):
+        return []
+    words = [word for text in texts for word in splitter.words(text)]
+    lengths = [len(word) for word in words if _WITHOUT_BLANKS.search(word)]
+    mean = sum(lengths) / max(1, len(lengths))
+    if mean <= LONGEST_WORDS:
+        return []
+    problem = (
+        f"the texts have no blanks between words: what is taken for a word has {mean:.0f} "
+        "characters on average"
+    )
+    remedy = "put a blank between the words, as a segmenter of the language does"
+    if spec.encoder is None:
+        remedy += ", or give --tokenizer characters, which takes each sign for a word"
+    return [Concern(problem, remedy, stops=True)]

@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import math
-import reprlib
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from safr_study.data.catalogue import KNOWN, KnownDataset, has_pairs, pair_columns
 from safr_study.data.corpus import Corpus, Ints, Split, split_dev
+from safr_study.data.delimited import MAX_TEXT, check_quotes
 from safr_study.data.groups import read_groups
+from safr_study.data.labels import (
+    check_spellings,
+    class_names_of,
+    is_secret,
+    is_unlabelled,
+    read_labels,
+)
 from safr_study.data.rationale import read_rationale
+from safr_study.data.tables import TextTable, column_values
 from safr_study.errors import BadInput
 from safr_study.settings import CorpusSpec
 
 TEXT_COLUMNS = ("text", "sentence", "review", "content")
 LABEL_COLUMNS = ("label", "labels", "class", "target", "category")
-MAX_TEXT = 1_000_000
-"""Characters of a text: a book is one, and far more than any model here reads of it."""
-MAX_LABEL = 200
-"""Characters of a label: it is a name, for tables, runs and aliases."""
-MAX_CLASSES = 1_000
-"""More are no classes but numbers or keys."""
-_NO_LABEL = "-1"
-"""What sets of the hub put in the place of labels that they keep secret: no class, unless train
-has it."""
-_SPELLINGS = 3
-"""Most spellings of one label that a sentence shows."""
+_SEPARATORS = (";", "\t", "|", ",")
+_ROWS_SHOWN = 5
+"""Most rows that a sentence names."""
 
 
 def corpus_of(tables: Mapping[str, Any], spec: CorpusSpec, source: str) -> Corpus:
@@ -54,11 +53,19 @@ def corpus_of(tables: Mapping[str, Any], spec: CorpusSpec, source: str) -> Corpu
         for field, column in fields:
             if column not in table.column_names:
                 raise BadInput(field, f"the {name} split has no column {column!r}: {_list(table)}")
-    labels = {name: _label_names(table, label) for name, table in tables.items()}
-    class_names = _class_names(train, label, labels["train"])
-    _check_spellings(tables.values(), label)
+    delimited = {
+        name: table
+        for name, table in tables.items()
+        if isinstance(table, TextTable) and table.separator is not None
+    }
+    written = {value for table in delimited.values() for value in table.columns[label]}
+    for name, table in delimited.items():
+        check_quotes(table, label, name, written)
+    labels = {**read_labels(tables, label)}
+    class_names = class_names_of(train, label, labels["train"])
+    check_spellings(tables.values(), label)
     unlabelled = 0
-    if _is_unlabelled(labels.get("test", ()), class_names):
+    if is_unlabelled(labels.get("test", ()), class_names):
         unlabelled = len(labels.pop("test"))
     known = KNOWN.get(spec.dataset)
     groups = {}
@@ -215,16 +222,19 @@ def _column(table: Any, asked: str | None, usual: Sequence[str], field: str) -> 
     if len(found) == 1:
         return found[0]
     problem = f"both {' and '.join(found)} may be it" if found else f"none of {', '.join(usual)}"
-    raise BadInput(field, f"{problem}: {_list(table)}; name one with --{field}")
+    remedy = f"name one with --{field}"
+    if len(table.column_names) == 1:
+        (header,) = table.column_names
+        sign = max(_SEPARATORS, key=header.count)
+        if sign in header:
+            remedy = (
+                f"separate the columns by commas, or by tabs in a .tsv file, where now {sign!r} is"
+            )
+    raise BadInput(field, f"{problem}: {_list(table)}; {remedy}")
 
 
 def _list(table: Any) -> str:
     return f"the columns are {', '.join(table.column_names)}"
-
-
-def _values(table: Any, column: str) -> list[Any]:
-    values: list[Any] = table.select_columns([column])[:][column]
-    return values
 
 
 def _split(
@@ -239,20 +249,21 @@ def _split(
     """The rows of a split that are labelled."""
     if not labels:
         raise BadInput("dataset", f"the {name} split has no rows; give at least one of each class")
-    kept = [row for row, label in enumerate(labels) if not _is_secret(label, class_names)]
-    missing = sum(label is None for label in labels) if kept else len(labels)
+    kept = [row for row, label in enumerate(labels) if not is_secret(label, class_names)]
+    missing = [row for row in kept if labels[row] is None] if kept else [*range(len(labels))]
     if missing:
         raise BadInput(
             "label-column",
-            f"{missing} of {len(labels)} labels of the {name} split are missing; "
-            "fill them in or drop the rows",
+            f"{len(missing)} of {len(labels)} labels of the {name} split are missing"
+            f"{_rows_shown(missing)}; fill them in or drop the rows",
         )
     ids = {name: number for number, name in enumerate(class_names)}
     strangers = sorted({str(labels[row]) for row in kept} - set(ids))
     if strangers:
         raise BadInput(
             "label-column",
-            f"the {name} split has labels that train lacks: {', '.join(strangers[:5])}; "
+            f"the {name} split has labels that train lacks: {', '.join(strangers[:5])}"
+            f"{_rows_shown([row for row in kept if labels[row] in strangers])}; "
             "add training examples of them or drop the rows",
         )
     texts, *seconds = (_texts(table, column, name) for column in text_columns)
@@ -273,118 +284,15 @@ def _split(
     return split
 
 
+def _rows_shown(rows: Sequence[int]) -> str:
+    """Where in a split something is, as a part of a sentence; the first rows of many."""
+    shown = ", ".join(map(str, rows[:_ROWS_SHOWN]))
+    more = ", ..." if len(rows) > _ROWS_SHOWN else ""
+    return f" ({'row' if len(rows) == 1 else 'rows'} {shown}{more})"
+
+
 def _texts(table: Any, column: str, split: str) -> list[str]:
     return [
         checked_text(value, f"row {row} of the {split} split", field="text-column")
-        for row, value in enumerate(_values(table, column))
+        for row, value in enumerate(column_values(table, column, split))
     ]
-
-
-def _label_names(table: Any, column: str) -> list[str | None]:
-    """Each label as its name; ``None`` where it is missing."""
-    names = getattr(table.features[column], "names", None)
-    if names is None:
-        return [_label_name(value, column) for value in _values(table, column)]
-    # A class may be called so: then nothing tells a secret label from it but that it is missing.
-    secret = None if _NO_LABEL in names else _NO_LABEL
-    return [
-        None if value is None else secret if value < 0 else str(names[value])
-        for value in _values(table, column)
-    ]
-
-
-def _label_name(value: Any, column: str) -> str | None:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, (bool, int, str)):
-        return str(value).strip() or None
-    raise BadInput(
-        "label-column",
-        f"{column!r} holds {value!r}; a label is a whole number, a word, or true or false",
-    )
-
-
-def _is_secret(label: str | None, class_names: tuple[str, ...]) -> bool:
-    return label == _NO_LABEL and _NO_LABEL not in class_names
-
-
-def _is_unlabelled(labels: Sequence[str | None], class_names: tuple[str, ...]) -> bool:
-    """Whether labels are missing in a way that leaves nothing to measure on."""
-    if not labels:
-        return False
-    return any(label is None for label in labels) or all(
-        _is_secret(label, class_names) for label in labels
-    )
-
-
-def _class_names(table: Any, column: str, labels: Sequence[str | None]) -> tuple[str, ...]:
-    """Names by label: as the source orders them, else sorted, numbers by value."""
-    declared = getattr(table.features[column], "names", None)
-    present = {label for label in labels if label is not None}
-    if declared is not None and _NO_LABEL not in declared:
-        present.discard(_NO_LABEL)
-    _check_labels(present, len(labels))
-    if len(present) == 1:
-        raise BadInput(
-            "label-column",
-            f"all training labels are {next(iter(present))!r}; two classes or more are needed",
-        )
-    if declared is not None:
-        return tuple(str(name) for name in declared)
-    try:
-        return tuple(sorted(present, key=lambda name: (int(name), name)))
-    except ValueError:
-        return tuple(sorted(present))
-
-
-def is_plain_name(name: str) -> bool:
-    """Whether a label has no control character, no half of a surrogate, no sign of direction.
-
-    Such a one, printed, changes what stands around it.
-    """
-    marks = ("RLE", "LRE", "RLO", "LRO", "PDF", "RLI", "LRI", "FSI", "PDI")
-    return not any(
-        unicodedata.category(c) in ("Cc", "Cs") or unicodedata.bidirectional(c) in marks
-        for c in name
-    )
-
-
-def _check_labels(present: set[str], texts: int) -> None:
-    if len(present) > MAX_CLASSES:
-        raise BadInput(
-            "label-column",
-            f"there are {len(present):,} different labels in {texts:,} training texts; give a "
-            f"column of at most {MAX_CLASSES:,} classes",
-        )
-    for label in present:
-        if len(label) > MAX_LABEL:
-            raise BadInput(
-                "label-column",
-                f"a label has {len(label):,} characters; give names of {MAX_LABEL} or less",
-            )
-        if not is_plain_name(label):
-            raise BadInput(
-                "label-column", f"{label!r} holds a control character; give it a plain name"
-            )
-
-
-def _check_spellings(tables: Iterable[Any], column: str) -> None:
-    """Labels that a person takes for one are written in one way, over all splits."""
-    spellings: dict[str, set[str]] = {}
-    for table in tables:
-        declared = getattr(table.features[column], "names", None)
-        for label in set(_values(table, column)) if declared is None else declared:
-            if isinstance(label, str) and label.strip():
-                spellings.setdefault("".join(label.split()).casefold(), set()).add(label)
-    for same in spellings.values():
-        if len(same) > 1:
-            short = reprlib.Repr()
-            short.maxstring = 60
-            *shown, last = [short.repr(label) for label in sorted(same)[:_SPELLINGS]]
-            raise BadInput(
-                "label-column",
-                f"the labels {', '.join(shown)} and {last} differ only in case or spaces; "
-                "write each class in one way",
-            )

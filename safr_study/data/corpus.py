@@ -85,6 +85,8 @@ class Concern:
     """What to do about it."""
     permission: Permission | None = None
     """What lets a study begin all the same; ``None``: nothing keeps it from that."""
+    stops: bool = False
+    """Whether no study begins with it, whatever the settings allow."""
 
     @property
     def sentence(self) -> str:

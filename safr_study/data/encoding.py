@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from safr_study.data.catalogue import KNOWN, slugify
-from safr_study.data.checks import repeated_phrase
+from safr_study.data.checks import check_concerns, repeated_phrase
 from safr_study.data.corpus import Concern, Corpus, Ints, Marks, Split
 from safr_study.data.encoder_files import find_encoder
 from safr_study.data.pieces import Tokens, WordPieces, special_words
@@ -210,6 +210,8 @@ def encode_corpus(corpus: Corpus, spec: CorpusSpec) -> EncodedCorpus:
             spec.encoder, encoder.sha256, encoder.shape, learned.offsets, learned.pieces
         )
     if len(vocabulary) == len(special_words(pairs=pairs)):
+        # What keeps every study from beginning says better why.
+        check_concerns((concern for concern in corpus.concerns if concern.stops), spec)
         raise BadInput(
             "text-column",
             f"the vocabulary has 0 words: none is {spec.min_count} times in the "

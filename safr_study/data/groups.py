@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from safr_study.data.corpus import Ints
+from safr_study.data.tables import column_values
 from safr_study.errors import BadInput
 
 
@@ -46,7 +47,7 @@ def _of_split(name: str, table: Any, column: str) -> Ints:
         )
     numbers: dict[Any, int] = {}
     groups = []
-    for row, value in enumerate(table.select_columns([column])[:][column]):
+    for row, value in enumerate(column_values(table, column, name)):
         missing = value is None or value == "" or (isinstance(value, float) and math.isnan(value))
         if not missing and not isinstance(value, (str, int, float)):
             raise BadInput(

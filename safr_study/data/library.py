@@ -1,5 +1,5 @@
 """Reading through the ``datasets`` library: files, saved folders, the hub; silent, one sentence
-for each fault.
+for each fault. Local files are read by pandas, pyarrow and ``json``.
 
 The library is imported inside the functions: it takes a second, and a warm cache needs none of it.
 """
@@ -7,7 +7,6 @@ The library is imported inside the functions: it takes a second, and a warm cach
 from __future__ import annotations
 
 import logging
-import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -15,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from safr_study.data.catalogue import DATA_VARIABLE, KNOWN
+from safr_study.data.delimited import MAX_TEXT, read_delimited
+from safr_study.data.json_rows import json_rows
 from safr_study.data.planted import PLANTED
+from safr_study.data.tables import TextTable, unique_names
 from safr_study.errors import BadInput, ServiceUnreachable, did_you_mean
 from safr_study.text import first_line
 
@@ -102,71 +104,69 @@ def read_hub(name: str, repository: str, *, tried: str) -> tuple[Tables, str]:
 
 
 def read_file(path: Path) -> Any:
-    """Read a CSV, TSV, JSON, JSON lines or Parquet file as a ``datasets.Dataset``.
+    """Read a CSV, TSV, JSON, JSON lines or Parquet file, without a cache: every value as it is.
+
+    Returns:
+        A `TextTable`; of Parquet a ``datasets.Dataset``, which knows declared classes.
 
     Raises:
         BadInput: it is empty, broken, or not UTF-8.
     """
     import datasets
-    import pyarrow.parquet as pq
 
-    scratch = Path(datasets.config.HF_CACHE_HOME).expanduser()
     kind = path.suffix.lower()[1:]
-    builder = {"tsv": "csv", "jsonl": "json", "ndjson": "json"}.get(kind, kind)
     try:
         if path.stat().st_size == 0:
             raise BadInput("dataset", f"{path} is empty; give a file with texts and labels")
-        if builder == "parquet" and pq.read_metadata(path).num_rows == 0:
-            raise _no_rows(path)
-        scratch.mkdir(parents=True, exist_ok=True)
-        # A cache of its own for each reading: the library knows a local file by its time stamp,
-        # so a file that changes within one tick would be answered with its old content.
-        with quiet(), tempfile.TemporaryDirectory(prefix="safr-study-", dir=scratch) as folder:
-            # A plain name: the library takes brackets and stars in a path for a pattern.
-            plain = Path(folder) / f"data.{kind}"
-            plain.symlink_to(path.absolute())
-            return datasets.load_dataset(
-                builder,
-                data_files=str(plain),
-                split="train",
-                cache_dir=str(Path(folder) / "cache"),
-                keep_in_memory=True,
-                **(_csv_options(path) if builder == "csv" else {}),
-            )
-    except (datasets.exceptions.DatasetsError, ValueError, OSError, StopIteration) as error:
+        if kind == "parquet":
+            table = _read_parquet(path)
+        else:
+            table = read_delimited(path) if kind in ("csv", "tsv") else _read_json(path)
+    except BadInput as error:
+        if error.field != "file":
+            raise
+        raise BadInput("dataset", f"{path} cannot be read as {kind}: {error.problem}") from error
+    except (datasets.exceptions.DatasetsError, ValueError, OSError) as error:
         raise BadInput(
             "dataset",
             f"{path} cannot be read as {kind} ({_reason(error)}); "
             "mend the file: UTF-8, one header line or one object per text",
         ) from error
+    if table is None:
+        raise BadInput("dataset", f"{path} has no rows; give at least one text of each class")
+    return table
 
 
-def _csv_options(path: Path) -> dict[str, Any]:
-    """Every column as text: a text ``null`` or ``1.50`` stays what it is, and a label column that
-    changes its type half-way is no fault."""
+def _read_json(path: Path) -> TextTable | None:
+    columns: dict[str, list[Any]] = {}
+    rows = 0
+    for rows, content in json_rows(path, 16 * MAX_TEXT):
+        for key in content:
+            columns.setdefault(key, [None] * rows)
+        for key, values in columns.items():
+            values.append(content.get(key))
+    return TextTable(columns) if columns else None
+
+
+def _read_parquet(path: Path) -> Any:
     import datasets
-    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    options: dict[str, Any] = {
-        "sep": "\t" if path.suffix.lower() == ".tsv" else ",",
-        "encoding": "utf-8-sig",
-        "keep_default_na": False,
-    }
-    header = [str(name) for name in pd.read_csv(path, nrows=1, header=None, **options).iloc[0]]
-    repeated = next((name for name in header if header.count(name) > 1), None)
-    if repeated is not None:
-        raise ValueError(f"the header names {repeated!r} twice")
-    head = pd.read_csv(path, nrows=1, **options)
-    if not isinstance(head.index, pd.RangeIndex):
-        raise ValueError("the first row has more fields than the header")
-    if head.empty:
-        raise _no_rows(path)
-    strings = datasets.Features({str(column): datasets.Value("string") for column in head.columns})
-    return {**options, "features": strings}
-
-
-def _no_rows(path: Path) -> BadInput:
-    return BadInput("dataset", f"{path} has no rows; give at least one text of each class")
+    with pq.ParquetFile(path) as file:
+        table = file.read()
+    if table.num_rows == 0:
+        return None
+    unique = unique_names(table.column_names)
+    if unique != table.column_names:
+        table = table.rename_columns(unique).replace_schema_metadata()
+    # Arrow's dictionaries are no type of the library.
+    for place, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            plain = field.with_type(field.type.value_type)
+            table = table.set_column(place, plain, table.column(place).cast(plain.type))
+    with quiet():
+        return datasets.Dataset(table)
 
 
 def _read_cached(repository: str) -> Tables | None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from safr_study.data.corpus import Ints, Marks
+from safr_study.data.tables import column_values
 from safr_study.errors import BadInput
 
 RATIONALE_COLUMN = "rationale"
@@ -40,7 +41,7 @@ def read_rationale(
     if column is None:
         return None
     found = []
-    for row, value in enumerate(table.select_columns([column])[:][column]):
+    for row, value in enumerate(column_values(table, column, split)):
         marks = _marks(value, column)
         if marks is None:
             kind = "a 0 or 1" if column == RATIONALE_COLUMN else "a whole number"

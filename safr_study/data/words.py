@@ -1,9 +1,10 @@
 """The words of a text: the unit that is ranked, deleted, explained and marked by a rationale.
 
-Two ways to find them, by name, as ``CorpusSpec.tokenizer``. ``whitespace`` is the paper's: what
+Three ways to find them, by name, as ``CorpusSpec.tokenizer``. ``whitespace`` is the paper's: what
 is between white space, as it is typed. ``words`` is for texts as people write them: marks of
 punctuation and symbols are words of their own, while numbers (3.5, 1,000) and contractions (don't)
 stay whole. There Unicode is composed (NFC), and typographic quotes and dashes are plain ones.
+``characters`` is the same, but each sign of a script that puts no blanks between words is one.
 """
 
 from __future__ import annotations
@@ -19,15 +20,24 @@ if TYPE_CHECKING:
     from tokenizers.normalizers import Normalizer
     from tokenizers.pre_tokenizers import PreTokenizer
 
-_LETTER = r"(?:(?!\p{Han})[\p{L}\p{M}\p{N}_])"
-_WORD = (
-    # A script without spaces: each sign is one.
-    r"\p{Han}"
-    # An apostrophe before a letter, or a point or comma between digits, is inside.
-    rf"|{_LETTER}+(?:(?:'(?=\p{{L}})|(?<=\d)[.,](?=\d)){_LETTER}+)*"
-    # Any other sign as it is seen: an emoji of several characters is one.
-    r"|(?![\s\p{Cc}\p{Cf}\p{Z}])\X"
-)
+_HAN = r"\p{Han}"
+# A sound that is held is written with the sign before it.
+_WITHOUT_BLANKS = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}][\p{M}ー]*"
+
+
+def _pattern(sign: str) -> str:
+    """What a word is, where some signs are one each."""
+    letter = rf"(?:(?!{sign})[\p{{L}}\p{{M}}\p{{N}}_])"
+    return (
+        # A script without spaces: each sign is one.
+        rf"{sign}"
+        # An apostrophe before a letter, or a point or comma between digits, is inside.
+        rf"|{letter}+(?:(?:'(?=\p{{L}})|(?<=\d)[.,](?=\d)){letter}+)*"
+        # Any other sign as it is seen: an emoji of several characters is one.
+        r"|(?![\s\p{Cc}\p{Cf}\p{Z}])\X"
+    )
+
+
 _PLAIN = str.maketrans("‘’‚‛′“”„‟«»″‐‑‒–—―…", '\'\'\'\'\'"""""""------.')
 """One character each, so that places in the text stay the same."""
 
@@ -68,7 +78,8 @@ class WordSplitter:
                 Word(word.lower() if self.lowercase else word, start, start + len(word))
                 for word, start in _between_spaces(text)
             ]
-        return _by_sign(text, self.lowercase)
+        sign = _WITHOUT_BLANKS if self.tokenizer == "characters" else _HAN
+        return _by_sign(text, self.lowercase, sign)
 
 
 def _between_spaces(text: str) -> list[tuple[str, int]]:
@@ -80,10 +91,10 @@ def _between_spaces(text: str) -> list[tuple[str, int]]:
     return found
 
 
-def _by_sign(text: str, lowercase: bool) -> list[Word]:
+def _by_sign(text: str, lowercase: bool, sign: str) -> list[Word]:
     from tokenizers import PreTokenizedString
 
-    normalizer, splitter = _rules(lowercase)
+    normalizer, splitter = _rules(lowercase, sign)
     cut = PreTokenizedString(text.translate(_PLAIN))
     cut.normalize(normalizer.normalize)
     splitter.pre_tokenize(cut)
@@ -103,9 +114,9 @@ def _with_marks(text: str, end: int) -> int:
 
 
 @cache
-def _rules(lowercase: bool) -> tuple[Normalizer, PreTokenizer]:
+def _rules(lowercase: bool, sign: str) -> tuple[Normalizer, PreTokenizer]:
     from tokenizers import Regex, normalizers, pre_tokenizers
 
     steps = [normalizers.NFC(), *([normalizers.Lowercase()] if lowercase else [])]
-    splitter = pre_tokenizers.Split(Regex(_WORD), behavior="removed", invert=True)
+    splitter = pre_tokenizers.Split(Regex(_pattern(sign)), behavior="removed", invert=True)
     return normalizers.Sequence(steps), splitter

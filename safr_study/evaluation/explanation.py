@@ -100,6 +100,7 @@ def explain_text(
             blocks=loaded.blocks,
             vmask=loaded.config.shape.vmask,
             safr_study=safr_study.__version__,
+            activation="ReLU" if loaded.encoder is None else loaded.encoder.activation_name,
         ),
         prediction=loaded.class_names[int(probabilities.argmax())],
         probabilities=tuple(zip(loaded.class_names, probabilities.tolist(), strict=True)),

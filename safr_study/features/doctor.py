@@ -191,6 +191,7 @@ def _hub(_stores: Stores) -> str:
     for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
         if os.environ.get(name, "").lower() in ("1", "true", "yes", "on"):
             return f"switched off by {name}; caches and copies are read"
+    _check_cache()
     try:
         urllib.request.urlopen(f"{endpoint}/api/datasets?limit=1", timeout=_HUB_SECONDS).close()
     except urllib.error.HTTPError as error:
@@ -201,6 +202,24 @@ def _hub(_stores: Stores) -> str:
         advice = "put copies into SAFR_STUDY_DATA (see README), or use planted"
         raise _Problem(state, found, advice, unreachable=bool(chosen)) from None
     return f"{endpoint} answers"
+
+
+def _check_cache() -> None:
+    """See that what comes from the hub can be kept.
+
+    Raises:
+        _Problem: it cannot.
+    """
+    # Without the library, which takes a second: by the same rule as its own.
+    usual = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface"
+    cache = Path(os.environ.get("HF_HOME") or usual).expanduser()
+    there = next((place for place in (cache, *cache.parents) if place.exists()), cache)
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        raise _Problem(
+            "warning",
+            f"{cache}, where what comes from the hub is kept, cannot be written",
+            "set HF_HOME to a folder that can; local files need none",
+        )
 
 
 def _data_sets(_stores: Stores) -> str:

@@ -20,9 +20,10 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import get_font_names
 from matplotlib.lines import Line2D
 
-from safr_study.errors import BadInput
+from safr_study.errors import BadInput, Notice
 from safr_study.records import StudyResult
 from safr_study.settings import POINTS, Objective
+from safr_study.text import plural
 
 Point = tuple[float, float]
 Ends = tuple[float, float]
@@ -65,9 +66,14 @@ _SIGN_WIDTH, _SIGN_HEIGHT = 0.3, 0.18
 _NO_XML = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 """Characters that no SVG may hold."""
 
+_NO_GLYPH = re.compile(r"Glyph (\d+) ")
+"""Beginning of matplotlib's warning that no font has a letter, which it names by its code."""
+_LETTERS_SHOWN = 5
 _OTHER_SCRIPTS = (
     *("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans Devanagari", "Noto Sans Thai"),
+    *("Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans KR", "Noto Sans JP", "Noto Sans SC"),
     *("Noto Emoji", "Segoe UI Symbol", "Microsoft YaHei", "PingFang SC", "Arial Unicode MS"),
+    *("WenQuanYi Zen Hei", "Droid Sans Fallback", "IPAGothic", "Malgun Gothic", "Unifont"),
 )
 """Fonts for letters that DejaVu Sans has not; those that the machine has are used."""
 
@@ -95,8 +101,8 @@ def style() -> Iterator[None]:
     installed = set(get_font_names())
     families = ["sans-serif", *(name for name in _OTHER_SCRIPTS if name in installed)]
     with mpl.rc_context({**_STYLE, "font.family": families}), warnings.catch_warnings():
-        # A letter that no font has is drawn as a box in a PNG; an SVG keeps it.
-        warnings.filterwarnings("ignore", message=r"Glyph \d+ ")
+        # An SVG keeps a letter that no font has; who writes a PNG says it.
+        warnings.filterwarnings("ignore", message=_NO_GLYPH.pattern)
         yield
 
 
@@ -297,12 +303,33 @@ def checked_suffix(path: Path) -> str:
 def save_figure(figure: Figure, path: Path) -> None:
     """Write the page; equal figures give equal files.
 
+    Letters that no font has are boxes in a PNG: a `Notice` names them.
+
     Raises:
         BadInput: the file's name does not end in .png or .svg.
     """
     kind = checked_suffix(path)
     metadata = {"Date": None} if kind == "svg" else {"Software": None}
-    figure.savefig(path, format=kind, dpi=PNG_DPI, metadata=metadata)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.filterwarnings("always", message=_NO_GLYPH.pattern)
+        figure.savefig(path, format=kind, dpi=PNG_DPI, metadata=metadata)
+    lacking = _letters(caught)
+    if lacking and kind == "png":
+        warnings.warn(
+            f"{path.name} has boxes in the place of {lacking}, which no font of this machine has; "
+            "install one, for example a Noto font, or draw an SVG, which keeps them",
+            Notice,
+            stacklevel=2,
+        )
+
+
+def _letters(caught: Iterable[warnings.WarningMessage]) -> str:
+    """The letters of which matplotlib said that no font has them, in a sentence."""
+    found = (_NO_GLYPH.match(str(one.message)) for one in caught)
+    codes = list(dict.fromkeys(int(match[1]) for match in found if match is not None))
+    shown = ", ".join(repr(chr(code)) for code in codes[:_LETTERS_SHOWN])
+    more = len(codes) - _LETTERS_SHOWN
+    return shown + (f" and {plural(more, 'other letter')}" if more > 0 else "")
 
 
 def svg_text(figure: Figure) -> str:

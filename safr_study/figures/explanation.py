@@ -240,7 +240,7 @@ def _layers(explanation: Explanation) -> Figure:
             kind = f"{view.layer}-{view.block}"
             draw_bars(bars, words, view, kind=f"{kind}-bar")
             bars.set_ylim(0, 1.02)
-            bars.set_title(view.title(explanation.source.blocks), fontweight="bold")
+            bars.set_title(view.title(explanation.source), fontweight="bold")
             bars.set_ylabel("capacity" if first else "")
             bars.tick_params(labelleft=first)
             cells = figure.add_subplot(grid[2 * row + 1, column])

@@ -22,12 +22,13 @@ TOP_SHARE = 0.3
 
 _MOST_AFTER = 300
 """Characters that are shown of the text that the model did not read."""
+# The non-linearity of FFN1 is that of the model.
 _NAMES = {
     "embedding": "embedding",
     "vmask": "VMASK",
     "attention": "attention",
-    "ffn1_pre": "FFN1 before ReLU",
-    "ffn1_post": "FFN1 after ReLU",
+    "ffn1_pre": "FFN1 before {}",
+    "ffn1_post": "FFN1 after {}",
     "ffn2": "FFN2",
     "block": "block output",
 }
@@ -56,6 +57,8 @@ class ModelSource:
     vmask: bool
     safr_study: str
     """Version of this package that made the numbers."""
+    activation: str = "ReLU"
+    """Name of the non-linearity of FFN1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +122,12 @@ class LayerView:
         np.divide(self.dot, products, out=cosines, where=products > 0)
         return np.clip(cosines, -1.0, 1.0)
 
-    def title(self, blocks: int) -> str:
-        """The layer for people, with its block (from 1) where there are several."""
-        name = _NAMES[self.layer]
+    def title(self, source: ModelSource) -> str:
+        """The layer for people, with its block (from 1) where the model has several."""
+        name = _NAMES[self.layer].format(source.activation)
         return (
             name
-            if blocks == 1 or self.layer in BEFORE_THE_BLOCKS
+            if source.blocks == 1 or self.layer in BEFORE_THE_BLOCKS
             else f"{name}, block {self.block + 1}"
         )
 
@@ -208,7 +211,7 @@ class Explanation:
     @property
     def layer_title(self) -> str:
         """The chosen layer for people."""
-        return self.view.title(self.source.blocks)
+        return self.view.title(self.source)
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -10,6 +10,11 @@ from safr_study.settings.base import Settings
 
 Family = Literal["bert", "distilbert", "roberta", "electra"]
 Activation = Literal["gelu", "gelu_tanh", "relu"]
+_ACTIVATIONS: dict[Activation, str] = {
+    "gelu": "GELU",
+    "gelu_tanh": "GELU (tanh)",
+    "relu": "ReLU",
+}
 
 
 class EncoderShape(Settings):
@@ -61,6 +66,11 @@ class EncoderShape(Settings):
         if width % heads:
             raise ValueError(f"does not divide the width {width}")
         return heads
+
+    @property
+    def activation_name(self) -> str:
+        """The non-linearity of FFN1 for people."""
+        return _ACTIVATIONS[self.activation]
 
     @property
     def between(self) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ from safr_study.settings.training import TrainConfig
 PAD, UNK, SEP = 0, 1, 2
 """Ids of a position without a word, of a word outside the vocabulary, and in pairs of texts of what
 stands between the two; elsewhere the last is the first word."""
-TokenizerName = Literal["whitespace", "words"]
+TokenizerName = Literal["whitespace", "words", "characters"]
 DeletionMode = Literal["remove", "unk", "attn", "gate"]
 Side = Literal["first", "second"]
 """One of the two texts of a pair."""
@@ -52,7 +52,8 @@ class CorpusSpec(Settings):
     ``pair`` for ``imdb-cad``."""
     tokenizer: TokenizerName = "whitespace"
     """What a word is: what stands between white space, or with punctuation split off (``words``,
-    the default of the commands for data of the user's own)."""
+    the default of the commands for data of the user's own), or each sign too of a script that
+    puts no blanks between words, as Japanese and Thai (``characters``)."""
     lowercase: bool = False
     """Whether case is ignored."""
     encoder: str | None = Field(default=None, min_length=1, max_length=4096)
@@ -92,7 +93,7 @@ class CorpusSpec(Settings):
         if self.encoder is not None and (self.tokenizer != "whitespace" or self.lowercase):
             raise ValueError(
                 "an encoder's tokenizer cuts words and minds case as it was trained to; leave "
-                "--tokenizer words and --lowercase out"
+                "--tokenizer and --lowercase out"
             )
         return self
 

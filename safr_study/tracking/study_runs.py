@@ -19,6 +19,7 @@ from safr_study.records import Provenance, RankedTrial, StudyResult, TrialRecord
 from safr_study.records.study import HistoryPoint
 from safr_study.settings import StudySpec
 from safr_study.tracking import entries
+from safr_study.tracking.data_names import DIGEST
 from safr_study.tracking.runs import RunsOfKind, TrackedRun, find_or_make_experiment
 from safr_study.tracking.store import Store
 from safr_study.tracking.views import write_views
@@ -232,7 +233,7 @@ class StudyRuns:
         study = self._study
         dataset = Dataset(
             name=slugify(study.dataset),
-            digest=study.provenance.corpus_fingerprint[:16],
+            digest=study.provenance.corpus_fingerprint[:DIGEST],
             source_type="local",
             source=json.dumps({"uri": str(study.corpus_facts.get("source", study.dataset))}),
             profile=json.dumps(study.corpus_facts, ensure_ascii=False),

@@ -26,7 +26,7 @@ def load(reference: str, stores: Stores) -> LoadedModel:
     """A model by its folder or its name in the registry, on the CPU, in float64.
 
     Args:
-        reference: a model's folder, or ``NAME@alias`` or ``models:/NAME@alias`` in the registry.
+        reference: as in `model_folder`.
         stores: where the registry is.
 
     Raises:

@@ -44,7 +44,7 @@ def explanation_page(explanation: Explanation, pictures: Mapping[str, str]) -> s
         pictures: SVG elements by name: ``bars``, ``graph``, ``heatmap``, ``layers``; any may be
             missing.
     """
-    blocks, titles = explanation.source.blocks, _titles(explanation)
+    titles = _titles(explanation)
     drawn = [
         (
             name,
@@ -58,7 +58,7 @@ def explanation_page(explanation: Explanation, pictures: Mapping[str, str]) -> s
         f"{explanation.prediction} ({explanation.probability:.2f}): a SAFR explanation",
         explanation=explanation,
         pictures=drawn,
-        layer_titles=[view.title(blocks) for view in explanation.layers],
+        layer_titles=[view.title(explanation.source) for view in explanation.layers],
         pairs=_strongest(explanation),
     )
 

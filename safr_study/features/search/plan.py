@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from safr_study.cluster.slots import NodeCapacity, TrialSlots, plan_slots
 from safr_study.data import EncodedCorpus, check_concerns, describe, encoded_corpus
 from safr_study.errors import BadInput
+from safr_study.evaluation.deletion import deletion_counts
 from safr_study.features.search.publish import corpus_facts
 from safr_study.features.study_base.cost import Cost, estimate, measured_objectives
 from safr_study.features.study_base.provenance import provenance
@@ -23,6 +24,7 @@ from safr_study.records import TrialRecord, TrialState, to_plain
 from safr_study.sampling.fixed_trials import planned_trials
 from safr_study.sampling.observations import warm_trials
 from safr_study.settings import StudySpec, layer_place
+from safr_study.settings.metrics import CURVE_SHARES
 from safr_study.settings.parameters import samples
 
 LONG = 8 * 3600.0
@@ -114,8 +116,8 @@ def check_measurable(spec: StudySpec, corpus: EncodedCorpus) -> None:
     """Refuse what the data, or the model of some trial, cannot have.
 
     Raises:
-        BadInput: an objective needs a gold rationale, two classes, pairs, or groups of texts; or
-            capacity is to be measured in a block that is not there.
+        BadInput: an objective needs a gold rationale, two classes, pairs, groups of texts, or
+            texts of more words; or capacity is to be measured in a block that is not there.
     """
     layer_place(spec.evaluation.capacity_layer).index(_fewest_blocks(spec, corpus))
     for metric in measured_objectives(spec):
@@ -146,6 +148,14 @@ def check_measurable(spec: StudySpec, corpus: EncodedCorpus) -> None:
                 "objective",
                 f"{metric.name} needs dev texts of 2 to {most} words, which {corpus.name} has not; "
                 "choose another metric, for example comprehensiveness_aopc",
+            )
+        share = max(CURVE_SHARES) if "curve" in metric.measure.needs else metric.k
+        if share is not None and not deletion_counts(lengths, share).any():
+            raise BadInput(
+                "objective",
+                f"{metric.name} deletes the top {100 * share:g} % of a text's words, which is none "
+                f"in all dev texts of {corpus.name}, as they are too short; choose another metric, "
+                "or give longer texts",
             )
         if "two_classes" in metric.measure.needs and len(corpus.class_names) != 2:
             raise BadInput(
@@ -245,7 +255,10 @@ def study_plan(
         slots=slots,
         cost=cost,
         cheaper=_cheaper(spec, corpus, slots, total - done, rate) if cost.seconds > LONG else (),
-        warnings=tuple(concern.sentence for concern in corpus.concerns),
+        warnings=(
+            *(concern.sentence for concern in corpus.concerns),
+            *_other_name(corpus.slug, ledger),
+        ),
     )
 
 
@@ -271,6 +284,16 @@ def _cheaper(
         part = take_texts(corpus.train, np.arange(_FEW_TEXTS))
         offer(f"--train-limit {_FEW_TEXTS}", spec, replace(corpus, train=part), trials)
     return tuple(found)
+
+
+def _other_name(usual: str, ledger: Ledger | None) -> Iterator[str]:
+    """Says that other data have the usual name in MLflow, and what these are called there."""
+    if ledger is not None and ledger.facts.slug != usual:
+        name = ledger.facts.slug
+        yield (
+            f"{usual!r} is the name of other data in MLflow, so there these are {name!r}: "
+            f"experiment safr/{name}, model safr-{name}; rename the file for a name of its own"
+        )
 
 
 def done_count(trials: Sequence[TrialRecord]) -> int:

@@ -16,6 +16,8 @@ from safr_study.ledger.address import LedgerAddress
 
 REGISTRY_SCHEME = "models:/"
 _TRIAL = re.compile(r"(?P<study>[^/@#\s]+)#(?P<trial>\d+)")
+_NUMBERED = re.compile(r"[^@/]+/\d{1,18}")
+"""A version by its number, as ``pull`` takes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ def check_model(reference: str, stores: Stores) -> None:
                 f"there is no {reference.removeprefix(REGISTRY_SCHEME)!r}; none is registered "
                 f"yet in {stores.home.root}; run a search first",
             )
-    elif _trial_of(reference) is None and not Path(reference).expanduser().is_dir():
+    elif _trial_of(reference) is None and not _is_folder(reference):
         raise BadInput(
             "model",
             f"{reference!r} is no folder; give a pulled model's, or models:/NAME@alias "
@@ -89,8 +91,8 @@ def model_folder(reference: str, stores: Stores) -> Iterator[Path]:
     """The folder of a model while it is needed.
 
     Args:
-        reference: a model's folder, ``NAME@alias`` or ``models:/NAME@alias`` in the registry, or
-            ``STUDY#TRIAL``.
+        reference: a model's folder, else ``STUDY#TRIAL``, or ``NAME@alias`` or ``NAME/version`` in
+            the registry, with or without ``models:/`` before it.
         stores: where registry and ledger are.
 
     Raises:
@@ -114,13 +116,26 @@ def model_folder(reference: str, stores: Stores) -> Iterator[Path]:
 
 
 def _is_registered(reference: str) -> bool:
-    return reference.startswith(REGISTRY_SCHEME) or "@" in reference
+    """Whether a name in the registry is meant: no folder that is there, whatever its name."""
+    if reference.startswith(REGISTRY_SCHEME):
+        return True
+    if _is_folder(reference):
+        return False
+    return "@" in reference or _NUMBERED.fullmatch(reference) is not None
+
+
+def _is_folder(reference: str) -> bool:
+    try:
+        return Path(reference).expanduser().is_dir()
+    except (OSError, RuntimeError):
+        # A name that is too long, or the home of an unknown user.
+        return False
 
 
 def _trial_of(reference: str) -> tuple[str, int] | None:
     """Study and number where a reference names a trial; a folder of such a name comes first."""
     found = _TRIAL.fullmatch(reference)
-    if found is None or Path(reference).is_dir():
+    if found is None or _is_folder(reference):
         return None
     return found["study"], int(found["trial"])
 

@@ -171,6 +171,7 @@ def test_an_explanation_is_of_words_and_knows_them_all(loaded: LoadedModel) -> N
     assert [word.known for word in emoji.words] == [True, False, True]
     assert found.source.blocks == 2
     assert found.view.block == 1
+    assert found.layer_title == "FFN1 before GELU, block 2"
     assert sorted(word.rank for word in found.words) == list(range(5))
     again = explain_text(loaded, "other words first", reference="here")
     assert again.words_cut == 0

@@ -79,6 +79,17 @@ def test_a_mistyped_model_is_refused_before_anything_heavy_is_imported(
     assert not (tmp_path / ".safr-study" / "mlflow.db").exists()
 
 
+def test_nothing_is_imported_from_where_the_user_stands(tmp_path: Path) -> None:
+    names = ("colorsys", "secrets", "random", "typer", "rich", "pandas", "safr_study.cli")
+    for name in names:
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('a file of the user was run')")
+    command = [sys.executable, "-m", "safr_study", "metrics"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert "accuracy" in done.stdout
+    control = subprocess.run([sys.executable, "-c", "import colorsys"], cwd=tmp_path, check=False)
+    assert control.returncode == 1
+
+
 def test_the_control_of_that_test_sees_a_heavy_import() -> None:
     code = f"import torch, sys; print([n for n in {HEAVY!r} if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

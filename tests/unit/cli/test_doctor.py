@@ -98,6 +98,25 @@ def test_a_hub_that_was_named_counts_and_the_usual_one_does_not(
     assert "SAFR_STUDY_DATA" in checks(out)["hub"]["advice"]
 
 
+def test_a_folder_of_the_hub_that_cannot_be_written_is_named(
+    run: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setattr("safr_study.features.doctor._HUB", f"http://{DEAD}")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "file" / "huggingface"))
+    code, out, _ = run("--json")
+    assert code == 0
+    assert (
+        "file/huggingface, where what comes from the hub is kept, cannot be written"
+        in (checks(out)["hub"]["found"])
+    )
+    assert "HF_HOME" in checks(out)["hub"]["advice"]
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "new" / "huggingface"))
+    assert "does not answer" in checks(run("--json")[1])["hub"]["found"]
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_library_out_of_range_is_named(
     run: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from registered import registered_home
 from tiny_model import save_tiny_model
 
 from safr_study.checkpoint.model_files import load_model
@@ -280,3 +281,49 @@ def test_its_help_shows_examples(run: Run) -> None:
     code, out, _ = run("--help")
     assert code == 0
     assert "safr-study explain model" in out
+
+
+@pytest.mark.parametrize("more", [(), ("--json",), ("--png", "a.png")])
+def test_an_output_that_is_not_utf_8_takes_whatever_letters_there_are(
+    run: Run, model: str, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
+) -> None:
+    content = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(content, encoding="ascii"))
+    assert run(model, "a café 电影", *more)[0] == 0
+    sys.stdout.flush()
+    out = content.getvalue().decode("ascii")
+    if "--json" in more:
+        assert json.loads(out)["text"] == "a café 电影"
+    else:
+        assert "*a* caf? ??" in out
+        assert "capacity" in out
+
+
+def test_letters_without_a_font_are_said_once(run: Run, model: str, tmp_path: Path) -> None:
+    code, _, error = run(model, "a \ue0b9 film", "--png", "a.png")
+    assert code == 0
+    (line,) = [line for line in error.splitlines() if line.startswith("warning: ")]
+    assert line.startswith("warning: a.png has boxes in the place of ")
+    assert (tmp_path / "a.png").stat().st_size > 1000
+
+
+def test_a_folder_with_the_signs_of_a_registry_is_a_folder(run: Run, tmp_path: Path) -> None:
+    for name in ("out@1", "safr-x@knee", "a/1"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        save_tiny_model(tmp_path / name)
+        code, out, error = run(name, "a film")
+        assert (code, error) == (0, "")
+        assert f"model {name}, " in out
+
+
+def test_a_version_is_named_as_pull_takes_it(run: Run, tmp_path: Path) -> None:
+    home = ("--home", str(registered_home(tmp_path).root))
+    found = [
+        json.loads(run(f"{scheme}safr-planted{which}", "a film", "--json", *home)[1])
+        for scheme in ("models:/", "")
+        for which in ("/1", "@knee")
+    ]
+    assert len({one["model"]["sha256"] for one in found}) == 1
+    code, _, error = run("safr-planted/9", "a film", *home)
+    assert (code, error.count("\n")) == (2, 1)
+    assert "safr-planted has no '/9'; there is" in error

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from safr_study.data import Corpus, Split, check_concerns, describe, encoded_corpus, load_corpus
 from safr_study.data.checks import concerns_of, repeated_texts
 from safr_study.errors import BadInput
-from safr_study.settings import CorpusSpec
+from safr_study.settings import CorpusSpec, TokenizerName
 
 SPEC = CorpusSpec(dataset="mine.csv")
 
@@ -88,6 +88,55 @@ def test_a_fifth_of_dev_or_test_may_be_in_train(name: str, repeated: int, refuse
     if refused:
         assert problems[0][1] == "allow_duplicates"
         assert problems[0][0].endswith("too, 21.0 % of them, more than 20 %")
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [
+        (("1", "01"), "classes '1' and '01' look alike"),
+        (("m2", "m²", "x"), "classes 'm2' and 'm²' look alike"),
+        (("1.5", "1.50", "x", "X"), "classes '1.5' and '1.50' look alike (and 1 other likewise)"),
+        (("0", "1", "10", "nan", "inf"), None),
+        (("a", "á", "b"), None),
+    ],
+)
+def test_classes_that_look_alike_are_a_warning(names: tuple[str, ...], problem: str | None) -> None:
+    whole = Split([f"text {n}" for n in range(400)], np.arange(400) % len(names))
+    made = Corpus("mine.csv", "here", names, whole, split(*[100] * len(names), word="dev"))
+    assert concerns(made) == ([] if problem is None else [(problem, None)])
+
+
+THAI = "หนัง เรื่อง นี้ ดี มาก ฉัน ชอบ"
+
+
+@pytest.mark.parametrize(
+    ("text", "tokenizer", "stops"),
+    [
+        (THAI, "words", False),
+        (THAI, "whitespace", False),
+        (THAI.replace(" ", ""), "words", True),
+        (THAI.replace(" ", ""), "characters", False),
+        ("这部电影非常好看我很喜欢", "whitespace", True),
+        ("这部电影非常好看我很喜欢", "words", False),
+        ("この映画はとても面白かったです", "words", False),
+        ("この映画はとても面白かったです", "whitespace", True),
+        ("Donaudampfschifffahrtsgesellschaft " * 2, "words", False),
+        ("internationalization 这", "whitespace", False),
+    ],
+)
+def test_sentences_that_would_be_words_stop_every_study(
+    text: str, tokenizer: TokenizerName, stops: bool
+) -> None:
+    texts = Split([f"{text} {n}" for n in range(200)], np.arange(200) % 2)
+    dev = dataclasses.replace(texts, texts=[f"{text} x{n}" for n in range(200)])
+    spec = CorpusSpec(
+        dataset="mine.csv", tokenizer=tokenizer, allow_small=True, allow_duplicates=True
+    )
+    found = concerns_of(corpus(texts, dev), {}, spec)
+    assert [concern.stops for concern in found] == [True] * stops
+    if stops:
+        with pytest.raises(BadInput, match=r"no blanks between words: .*--tokenizer characters"):
+            check_concerns(found, spec)
 
 
 WORDS = st.sampled_from(["good film", " good  film", "GOOD film", "bad", "", " "])

@@ -207,7 +207,7 @@ def test_what_is_no_folder_is_refused_without_asking_the_hub(folder: Path, name:
 
 @pytest.mark.parametrize("given", [{"tokenizer": "words"}, {"lowercase": True}])
 def test_a_way_to_cut_words_beside_an_encoder_is_refused(given: dict[str, object]) -> None:
-    with pytest.raises(BadInputs, match="leave --tokenizer words and --lowercase out"):
+    with pytest.raises(BadInputs, match="leave --tokenizer and --lowercase out"):
         CorpusSpec.parse({"dataset": "x.csv", "encoder": "org/encoder", **given})
 
 

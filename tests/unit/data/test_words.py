@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safr_study.data import Corpus, Split, WordSplitter, encode_corpus, word_defaults
-from safr_study.settings import UNK, CorpusSpec
+from safr_study.settings import UNK, CorpusSpec, TokenizerName
 
 WORDS = WordSplitter("words", lowercase=True)
 FILM = ["a", "gripping", ",", "funny", "film", "."]
@@ -51,6 +51,38 @@ def _loosely(text: str) -> str:
     return plain.translate(str.maketrans("’“”—…", '\'""-.'))
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("この映画は、とても面白い！", [*"この映画は、とても面白い！"]),
+        ("スーパー a film 3.5", ["スー", "パー", "a", "film", "3.5"]),
+        ("ดีมาก ๆ", ["ดี", "ม", "า", "ก", "ๆ"]),
+        ("电影很好, it's", [*"电影很好", ",", "it's"]),
+        ("Фильм don't", ["фильм", "don't"]),
+    ],
+)
+def test_each_sign_of_a_script_without_blanks_is_a_word_where_that_is_asked_for(
+    text: str, words: list[str]
+) -> None:
+    splitter = WordSplitter("characters", lowercase=True)
+    assert splitter.words(text) == words
+    assert [text[word.start : word.end].lower() for word in splitter.placed(text)] == words
+
+
+def test_the_words_of_stored_models_stay_as_they_were() -> None:
+    # Runs of kana and of Thai are words there, as the vocabularies of earlier studies have them.
+    assert WORDS.words("この映画はとても面白い") == [
+        "この",
+        "映",
+        "画",
+        "はとても",
+        "面",
+        "白",
+        "い",
+    ]
+    assert WORDS.words("ดีมาก ๆ") == ["ดีมาก", "ๆ"]
+
+
 def test_case_is_kept_where_it_is_asked_for() -> None:
     assert WordSplitter("words").words("A Film.") == ["A", "Film", "."]
     assert WordSplitter("whitespace", lowercase=True).words("A Film.") == ["a", "film."]
@@ -65,9 +97,12 @@ def test_white_space_words_are_those_of_split(text: str) -> None:
     assert all(text[word.start : word.end] == word.text for word in placed)
 
 
+@pytest.mark.parametrize("tokenizer", ["words", "characters"])
 @given(st.text(st.characters(codec="utf-8")))
-def test_words_are_in_order_do_not_overlap_and_leave_only_blanks_out(text: str) -> None:
-    placed = WORDS.placed(text)
+def test_words_are_in_order_do_not_overlap_and_leave_only_blanks_out(
+    tokenizer: TokenizerName, text: str
+) -> None:
+    placed = WordSplitter(tokenizer, lowercase=True).placed(text)
     ends = [0, *(word.end for word in placed)]
     starts = [*(word.start for word in placed), len(text)]
     gaps = [text[end:start] for end, start in zip(ends, starts, strict=True)]

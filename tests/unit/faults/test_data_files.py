@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,22 @@ GOOD = "text,label\n" + "".join(f"some words {i},{i % 2}\n" for i in range(500))
 def parquet(**columns: Any) -> bytes:
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns), buffer)
+    return buffer.getvalue()
+
+
+def latin(*texts: str) -> pa.Array:
+    """Texts that Arrow takes for UTF-8, and that are not."""
+    return pa.array([text.encode("latin-1") for text in texts]).view(pa.string())
+
+
+def declared(labels: list[int]) -> bytes:
+    """Texts whose labels are numbers of the two classes that the file declares."""
+    from datasets import ClassLabel, Features, Value
+
+    features = Features({"text": Value("string"), "label": ClassLabel(names=["no", "ok"])})
+    buffer = io.BytesIO()
+    columns = {"text": [f"a {label}" for label in labels], "label": labels}
+    pq.write_table(pa.table(columns, schema=features.arrow_schema), buffer)
     return buffer.getvalue()
 
 
@@ -57,6 +74,13 @@ def table(*sizes: int, word: str = "some") -> str:
         for number in range(size)
     ]
     return "text,label\n" + "".join(rows)
+
+
+def joined(signs: str) -> str:
+    """Texts of 12 of these signs, without a blank."""
+    rng = random.Random(0)
+    texts = ["".join(rng.choices(signs, k=12)) for _ in range(600)]
+    return "text,label\n" + "".join(f"{text},{n % 2}\n" for n, text in enumerate(texts))
 
 
 def marked(rationale: str) -> str:
@@ -98,10 +122,10 @@ CASES: Table = {
     "a header alone": read("x.csv", "text,label\n", "x.csv has no rows"),
     "blank lines alone": read("x.csv", "\n\n\n", "cannot be read as csv"),
     "a row with a field too many": read(
-        "x.csv", "text,label\na,1\nb,c,0\n", "Expected 2 fields in line 3, saw 3"
+        "x.csv", "text,label\na,1\nb,c,0\n", "csv: row 1 has 3 fields, the header 2; quote texts"
     ),
     "a first row longer than the header": read(
-        "x.csv", "text,label\na, b,1\nb,c,0\n", "more fields than the header"
+        "x.csv", "text,label\na, b,1\nb,c,0\n", "x.csv cannot be read as csv: row 0 has 3 fields"
     ),
     "a quote that never ends": read("x.csv", 'text,label\n"a,1\nb,0\n', "EOF inside string"),
     "Latin-1": read(
@@ -126,10 +150,12 @@ CASES: Table = {
         "x.csv", "text,label\na,1\nb,1\nc,0\n", "class '0' has 1 training example"
     ),
     "labels missing in a row": read(
-        "x.csv", "text,label\na,1\nb,\nc,0\n", "1 of 3 labels of the train split are missing"
+        "x.csv",
+        "text,label\na,1\nb,\nc,0\n",
+        "1 of 3 labels of the train split are missing (row 1); fill them in or drop the rows",
     ),
     "labels missing in all rows": read(
-        "x.csv", "text,label\na,\nb,\n", "2 of 2 labels of the train split are missing"
+        "x.csv", "text,label\n" + "a,\n" * 7, "missing (rows 0, 1, 2, 3, 4, ...); fill them in"
     ),
     "labels that are null": read(
         "x.jsonl",
@@ -151,10 +177,17 @@ CASES: Table = {
         "x.csv", GOOD, "label-column: 'text' is the text column too", "--label-column", "text"
     ),
     "a column that is named twice": read(
-        "x.csv", "text,label,label\na,1,0\nb,0,1\n", "the header names 'label' twice"
+        "x.csv",
+        "text,label,label\na,1,0\nb,0,1\n",
+        "the columns are text, label (1), label (2); name one with --label-column",
     ),
-    "semicolons for commas": read("x.csv", GOOD.replace(",", ";"), "the columns are text;label"),
-    "commas for tabs": read("x.tsv", GOOD, "the columns are text,label"),
+    "semicolons for commas": read(
+        "x.csv",
+        GOOD.replace(",", ";"),
+        "the columns are text;label; separate the columns by commas, or by tabs in a .tsv file, "
+        "where now ';' is",
+    ),
+    "commas for tabs": read("x.tsv", GOOD, "the columns are text,label; separate the columns by"),
     "all texts empty": read(
         "x.csv", "text,label\n,1\n ,0\n,1\n,0\n", "all texts of the train split are empty"
     ),
@@ -190,7 +223,9 @@ CASES: Table = {
         "x.parquet", parquet(text=[["a"], ["b"]], label=[1, 0]), "no text but a value of type list"
     ),
     "texts of half a character": read(
-        "x.json", b'{"text": "a\\ud800", "label": 1}\n', "x.json cannot be read"
+        "x.json",
+        lines(*({"text": "a \ud800", "label": label} for label in (1, 0))),
+        "text-column: row 0 of the train split is not valid UTF-8",
     ),
     "texts that are bytes": read(
         "x.parquet",
@@ -223,7 +258,7 @@ CASES: Table = {
     "JSON with half a character": read(
         "x.jsonl",
         '{"text": "a \\ud800", "label": 1}\n{"text": "b", "label": 0}\n' * 2,
-        "cannot be read as jsonl",
+        "text-column: row 0 of the train split is not valid UTF-8",
     ),
     "JSON that is one number": read("x.json", "42", "cannot be read as json"),
     "JSON nested without end": read("x.json", "[" * 100_000, "cannot be read as json"),
@@ -243,7 +278,8 @@ CASES: Table = {
         {"train.csv": GOOD, "train.jsonl": "{}"}, "holds both train.csv and train.jsonl"
     ),
     "a dev split with a new label": folder(
-        {"train.csv": GOOD, "dev.csv": "text,label\na,7\n"}, "labels that train lacks: 7"
+        {"train.csv": GOOD, "dev.csv": "text,label\nb,1\na,7\n"},
+        "labels that train lacks: 7 (row 1); add",
     ),
     "a dev split with other columns": folder(
         {"train.csv": GOOD, "dev.csv": "body,label\na,1\n"}, "the dev split has no column 'text'"
@@ -353,6 +389,118 @@ CASES: Table = {
             '[[{"docid": "a.txt", "start_token": 1, "end_token": 3}]]}\n',
         },
         "line 1 of train.jsonl has evidence from word 1 to 3 of 2",
+    ),
+    "labels that differ in how Unicode composes them": read(
+        "x.csv",
+        "text,label\na,caf\u00e9\nb,cafe\u0301\nc,x\nd,x\n",
+        "the labels 'cafe\\u0301' and 'caf\u00e9' differ only in how Unicode composes",
+    ),
+    "labels that differ in a no-break space": read(
+        "x.csv",
+        "text,label\na,so so\nb,so\u00a0so\nc,x\nd,x\n",
+        "the labels 'so so' and 'so\\xa0so' differ only in case or spaces",
+    ),
+    "labels that differ in how an emoji is drawn": read(
+        "x.csv",
+        "text,label\na,\u2764\nb,\u2764\ufe0f\nc,x\nd,x\n",
+        "differ only in",
+    ),
+    "labels that differ in a joiner": read(
+        "x.csv", "text,label\na,xy\nb,x\u200dy\nc,z\nd,z\n", "differ only in case or spaces"
+    ),
+    **{
+        f"a label with {name}": read("x.csv", f"text,label\na,p{sign}os\nb,neg\nc,pos\n", says)
+        for name, sign, says in (
+            ("a zero-width space", "\u200b", "'p\\u200bos' holds a sign that is not seen; take"),
+            ("a soft hyphen", "\u00ad", "'p\\xados' holds a sign that is not seen"),
+            ("a mark of direction", "\u200e", "'p\\u200eos' holds a sign that is not seen"),
+            ("an override of direction", "\u202e", "'p\\u202eos' holds a control character"),
+        )
+    },
+    "a stray quote in TSV": read(
+        "x.tsv",
+        'text\tlabel\n"so good\t1\nbad one\t0\nnice"\t1\nfine\t1\nmeh\t0\nawful\t0\n',
+        "dataset: row 0 of the train split spans 3 lines that look like rows ('so good\\t1' "
+        "first): a stray quote begins there; take it out",
+    ),
+    "a stray quote after the label": read(
+        "x.csv",
+        'label,text\n0,fine\n1,"so good\n0,bad one\n1,nice"\n0,meh\n',
+        "row 1 of the train split spans 3 lines that look like rows ('so good' first)",
+    ),
+    "a stray quote beside the text": read(
+        "x.csv",
+        'id,text,label\n1,a,1\n"2,b,0\n3",c,1\n4,d,0\n',
+        "row 1 of the train split spans 2 lines that look like rows ('2,b,0' first)",
+    ),
+    "a stray quote in dev": folder(
+        {"train.csv": GOOD, "dev.csv": 'text,label\n"a,1\nb",0\n'},
+        "row 0 of the dev split spans 2 lines that look like rows",
+    ),
+    "a class number beyond the names": read(
+        "x.parquet",
+        declared([1, 2, 1, 2]),
+        "row 1 of the train split has label 2, and 'label' declares names for 2 classes, from 0 on",
+    ),
+    "texts in Parquet that are not UTF-8": read(
+        "x.parquet",
+        parquet(text=latin("a", "b", "caf\xe9", "d"), label=[1, 0, 1, 0]),
+        "dataset: row 2 of the train split is not valid UTF-8 in 'text'",
+    ),
+    "labels in Parquet that are not UTF-8": read(
+        "x.parquet",
+        parquet(text=["a", "b", "c"], label=latin("x", "caf\xe9", "x")),
+        "row 1 of the train split is not valid UTF-8 in 'label'",
+    ),
+    "groups in Parquet that are not UTF-8": read(
+        "x.parquet",
+        parquet(text=["a", "b"] * 9, label=[1, 0] * 9, pair=latin(*["caf\xe9", "b"] * 9)),
+        "row 0 of the train split is not valid UTF-8 in 'pair'",
+        *("--group-column", "pair"),
+    ),
+    "rationales in Parquet that are not UTF-8": read(
+        "x.parquet",
+        parquet(text=["a", "b"] * 9, label=[1, 0] * 9, rationale=latin(*["1", "\xe9"] * 9)),
+        "row 1 of the train split is not valid UTF-8 in 'rationale'",
+    ),
+    "a key twice in JSON": read(
+        "x.jsonl",
+        '{"text": "a", "label": 1, "text": "b"}\n',
+        "row 0 is no whole JSON object ('text'",
+    ),
+    "Chinese, cut at blanks": begun(
+        {"x.csv": joined("这部电影非常好看我很喜欢它真的太棒了")},
+        "dataset: the texts have no blanks between words: what is taken for a word has 12 "
+        "characters on average; put a blank between the words, as a segmenter of the language "
+        "does, or give --tokenizer characters",
+        *("--tokenizer", "whitespace"),
+    ),
+    "Japanese in one script": begun(
+        {"x.csv": joined("このえいがはとてもおもしろかった")},
+        "the texts have no blanks between words",
+    ),
+    "Thai": begun(
+        {"x.csv": joined("ภาพยนตร์เรื่องนี้ดีมากฉันชอบ")}, "the texts have no blanks between words"
+    ),
+    "texts of one word": begun(
+        {"x.csv": "text,label\n" + "".join(f"w{i % 300},{i % 2}\n" for i in range(600))},
+        "objective: srs@30 deletes the top 30 % of a text's words, which is none in all dev texts "
+        "of {}/data/x.csv, as they are too short; choose another metric",
+        "--allow-duplicates",
+    ),
+    "texts of one word and a curve": begun(
+        {"x.csv": "text,label\n" + "".join(f"w{i % 300},{i % 2}\n" for i in range(600))},
+        "objective: srs_auc deletes the top 50 % of a text's words, which is none",
+        *("--allow-duplicates", "--objective", "accuracy", "--objective", "srs_auc"),
+    ),
+    "four texts": begun(
+        {"train.jsonl": lines(*({"text": f"a{i} b{i}", "label": i % 2} for i in range(4)))},
+        "text-column: the vocabulary has 0 words: none is 2 times in the 2 training texts",
+        "--allow-small",
+    ),
+    "each text ten times": begun(
+        {"x.csv": table(60, 60) + table(60, 60).partition("\n")[2] * 9},
+        "240 dev texts are in train too, 100.0 % of them, more than 20 %; drop the repeated rows",
     ),
     "labels that differ in case between splits": folder(
         {"train.csv": "text,label\na,pos\nb,neg\n", "dev.csv": "text,label\na,pos\nb,Neg\n"},

@@ -191,6 +191,14 @@ OURS: Table = {
         ("evaluate", "x", "--roar", "101"), "roar", given=EMPTY
     ),
     "a retraining without a number": Case(("evaluate", "x", "--roar", "nan"), "roar", given=EMPTY),
+    "a text that begins like an option": Case(
+        ("explain", "x", "-5 stars"),
+        "No such option: -5; a text that begins with - comes after --, as in: -- '-5 stars'",
+        given=EMPTY,
+    ),
+    "a text that is a number below nothing": Case(
+        ("explain", "x", "-5"), "comes after --, as in: -- -5", given=EMPTY
+    ),
     "an explanation over a file": Case(
         ("explain", "x", "a film", "--html", "x.html"),
         "html: x.html is there already; name another file, or add --force",

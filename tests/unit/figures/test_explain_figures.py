@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 import xml.etree.ElementTree as ET
 from functools import cache
 from itertools import combinations
@@ -15,7 +16,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 from scipy import stats
 
-from safr_study.errors import BadInput
+from safr_study.errors import BadInput, Notice
 from safr_study.figures.canvas import blank_figure, style, svg_text
 from safr_study.figures.explanation import explanation_figure, explanation_svgs, layers_figure
 from safr_study.figures.word_graph import (
@@ -332,6 +333,23 @@ def test_the_parts_of_the_page_come_as_svg_elements() -> None:
     assert len(ids(ET.fromstring(parts["graph"]), "node")) == 5
     assert list(explanation_svgs(explained(SHORT))) == ["bars", "graph", "heatmap"]
     assert explanation_svgs(explained("")) == {}
+
+
+def test_letters_that_no_font_has_are_said_of_a_png_and_kept_by_an_svg(tmp_path: Path) -> None:
+    # Of the private area: no font has them anywhere.
+    found = explained("a \ue0b9\ue0ba film \ue0b9")
+    with pytest.warns(Notice, match=r"^a.png has boxes in the place of .*, which no font") as said:
+        explanation_figure(found, tmp_path / "a.png")
+    assert r"of '\ue0b9', '\ue0ba', which" in str(said[0].message)
+    assert len(said) == 1
+    many = explained(" ".join(chr(0xE0B0 + n) for n in range(7)), layers=True)
+    with pytest.warns(Notice, match="and 2 other letters, which no"):
+        layers_figure(many, tmp_path / "b.png")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        explanation_figure(found, tmp_path / "a.svg")
+        explanation_figure(explained(SHORT), tmp_path / "c.png")
+    assert "\ue0b9" in (tmp_path / "a.svg").read_text("utf-8")
 
 
 def test_another_kind_of_file_is_refused(tmp_path: Path) -> None:
