@@ -55,7 +55,7 @@ FORMS: dict[str, bytes] = {
 @pytest.mark.parametrize("name", FORMS)
 def test_a_pickle_in_any_form_is_found(tmp_path: Path, name: str) -> None:
     (tmp_path / "notes").write_bytes(FORMS[name])
-    with pytest.raises(CorruptCheckpoint, match="notes in .* is a pickle or holds one"):
+    with pytest.raises(CorruptCheckpoint, match=r"notes in .* is a pickle or holds one"):
         refuse_pickles(tmp_path)
 
 
