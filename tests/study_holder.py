@@ -55,7 +55,7 @@ def main(home: str, study: str, url: str, then: str) -> None:
         assert ledger is not None
         number = ask(ledger)[0] if then == "write" else None
         done = 0
-        while not stop_requested(ledger, lease.since):
+        while not stop_requested(ledger, lease.token):
             if number is not None:
                 done += 1
                 ledger.record_epoch(number, epoch(done))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
+from safr_study.checkpoint.pickles import refuse_pickles
 from safr_study.data import MAX_LABEL, TOKENIZER, has_pairs, is_plain_name, special_words
 from safr_study.errors import BadInputs, CorruptCheckpoint
 from safr_study.records import CheckpointRef, Scores, to_plain
@@ -24,12 +24,6 @@ STATE = "state"
 """Beginning of the names of running states in the folder of a training."""
 MAX_BYTES = {MANIFEST: 10_000_000, VOCABULARY: 1_000_000_000, TOKENIZER: 1_000_000_000}
 """Larger files are not read; that of the weights is bounded by the sizes of the model."""
-_SUFFIXES = frozenset(
-    (".pkl", ".pickle", ".pck", ".pt", ".pth", ".ckpt", ".bin", ".joblib", ".dill")
-)
-"""Formats that are pickles, or hold one."""
-_PROTOCOLS = tuple(bytes((0x80, version)) for version in range(2, 6))
-"""How a pickle begins since protocol 2."""
 
 
 def _read_scores(plain: object) -> object:
@@ -194,39 +188,3 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of the contents, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def refuse_pickles(folder: Path) -> None:
-    """See that no file at or below a folder is a pickle, by its name or by its beginning.
-
-    A pickle could run code while it is read. This package writes none and loads none: one that is
-    there comes from elsewhere, so the rest of the folder is not to be trusted either.
-
-    Raises:
-        CorruptCheckpoint: there is one; says which.
-    """
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and _is_pickle(path):
-            raise CorruptCheckpoint(
-                "model",
-                f"{path.relative_to(folder)} in {folder} is a pickle or holds one, which can run "
-                "any code; safr-study writes none and loads none: find out who put it there, and "
-                "pull the model again",
-            )
-
-
-def _is_pickle(path: Path) -> bool:
-    if path.suffix.lower() in _SUFFIXES:
-        return True
-    with path.open("rb") as file:
-        start = file.read(4)
-    if start.startswith(_PROTOCOLS):
-        return True
-    if start.startswith(b"PK"):
-        # What torch.save writes.
-        try:
-            with zipfile.ZipFile(path) as archive:
-                return any(name.endswith(".pkl") for name in archive.namelist())
-        except zipfile.BadZipFile:
-            return False
-    return False

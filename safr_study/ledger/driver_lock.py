@@ -46,6 +46,15 @@ class Driver:
         began = datetime.fromtimestamp(self.since).astimezone().isoformat(" ", "seconds")
         return f"PID {self.pid} on {self.host}, since {began}"
 
+    @property
+    def token(self) -> str | None:
+        """The driver among all that ever ran the study; ``None``: it does not say who it is.
+
+        The name of its machine is left out, of which PostgreSQL keeps a part.
+        """
+        unknown = self.pid is None or self.since is None
+        return None if unknown else f"{self.pid} {self.since:.3f}"
+
     def line(self) -> str:
         """The driver in one line."""
         return f"safr-study {self.pid} {self.since:.3f} {self.host}"
@@ -61,8 +70,8 @@ class Driver:
 class Lease:
     """The right to drive a study, as long as the block lasts."""
 
-    since: float
-    """When it began, in seconds since the epoch: older requests are void."""
+    token: str
+    """The driver's own: what is asked of others is void."""
     still_held: Callable[[], bool] = lambda: True
     """Whether no connection that holds a lock was lost; before each write."""
 
@@ -92,8 +101,8 @@ def driver_lock(home: Home, study: str, storage_url: str | None = None) -> Itera
         BadInput: another driver runs it; says who.
         ServiceUnreachable: the database does not answer.
     """
-    since = round(time.time(), 3)
-    me = Driver(socket.gethostname(), os.getpid(), since)
+    me = Driver(socket.gethostname(), os.getpid(), round(time.time(), 3))
+    token = str(me.token)
     address = LedgerAddress.parse(storage_url)
     with contextlib.ExitStack() as held:
         for path in _files(home, study, address):
@@ -104,7 +113,7 @@ def driver_lock(home: Home, study: str, storage_url: str | None = None) -> Itera
                 raise _taken(study, _driver_in(_read_note(path))) from None
             _write_note(path, me, address)
         if address.kind != "postgres":
-            yield Lease(since)
+            yield Lease(token)
             return
         # SQLAlchemy takes as long to import as a short command runs: only where there is a
         # database.
@@ -114,7 +123,7 @@ def driver_lock(home: Home, study: str, storage_url: str | None = None) -> Itera
         still_held = held.enter_context(advisory_lock(address.url, study, me.line()))
         if still_held is None:
             raise _taken(study, driver_of(home, study, storage_url) or Driver())
-        yield Lease(since, still_held)
+        yield Lease(token, still_held)
 
 
 def driver_of(home: Home, study: str, storage_url: str | None = None) -> Driver | None:

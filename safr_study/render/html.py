@@ -23,6 +23,7 @@ from safr_study.render.format import (
     value_text,
     word_facts,
 )
+from safr_study.render.text_table import markdown_code, markdown_escaped
 
 
 @cache
@@ -117,6 +118,7 @@ def _environment() -> Environment:
             zip,
         )
     }
+    made.filters |= {"plain": markdown_escaped, "code": markdown_code}
     made.globals |= {"colours": TINT_COLOURS}
     return made
 

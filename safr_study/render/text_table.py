@@ -16,6 +16,8 @@ _LATEX = {
     "±": r"$\pm$",
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
 }
+_MARKUP = re.compile(r"[\\|*_`<]|\](?=\()|&(?=#?\w+;)|~(?=~)")
+"""What Markdown reads as more than itself within a line."""
 _MINUS = re.compile(r"(?<![\w$.])-(?=\d)")
 
 
@@ -71,10 +73,15 @@ class TextPage:
 
     def markdown(self) -> str:
         """The page as GitHub reads it: heading, tables, notes as a list."""
-        blocks = [f"# {_plain(self.title)}", *([_plain(self.lead)] if self.lead else [])]
-        blocks += [f"**{_plain(one.title)}**\n\n{markdown_table(one)}" for one in self.tables]
+        blocks = [
+            f"# {markdown_escaped(self.title)}",
+            *([markdown_escaped(self.lead)] if self.lead else []),
+        ]
+        blocks += [
+            f"**{markdown_escaped(one.title)}**\n\n{markdown_table(one)}" for one in self.tables
+        ]
         if self.notes:
-            blocks.append("\n".join(f"- {_plain(note)}" for note in self.notes))
+            blocks.append("\n".join(f"- {markdown_escaped(note)}" for note in self.notes))
         return "\n\n".join(blocks) + "\n"
 
     def latex(self) -> str:
@@ -85,7 +92,7 @@ class TextPage:
 def markdown_table(table: TextTable) -> str:
     """A table alone, as GitHub reads it."""
     rules = ["---:" if right else "---" for right in table.right]
-    lines = [[_plain(text) for text in row] for row in (table.headers, *table.rows)]
+    lines = [[markdown_escaped(text) for text in row] for row in (table.headers, *table.rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in (lines[0], rules, *lines[1:]))
 
 
@@ -122,6 +129,13 @@ def _latex_row(cells: Sequence[str]) -> str:
     return " & ".join(latex_escaped(cell) for cell in cells) + r" \\"
 
 
-def _plain(text: str) -> str:
-    """Markdown that shows the text itself."""
-    return re.sub(r"([\\|*_`<])", r"\\\1", " ".join(text.split()))
+def markdown_escaped(text: str) -> str:
+    """Markdown that shows the text itself: no element, link or entity of its own."""
+    return _MARKUP.sub(r"\\\g<0>", " ".join(text.split()))
+
+
+def markdown_code(text: str) -> str:
+    """A text as code within a line of Markdown, whatever backticks are in it."""
+    plain = " ".join(text.split())
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", plain)), default=0))
+    return f"{fence}{plain}{fence}" if len(fence) == 1 else f"{fence} {plain} {fence}"

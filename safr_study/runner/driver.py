@@ -355,7 +355,7 @@ class SourceStopper(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
             if now - self._asked > POLL_SECONDS:
                 self._asked = now
                 self.lock_lost = not self.lease.still_held()
-                if not self.lock_lost and self.source.stop_requested(self.lease.since):
+                if not self.lock_lost and self.source.stop_requested(self.lease.token):
                     self.stopped.set()
         return self.stopped.is_set() or self.out_of_time or self.lock_lost
 

@@ -59,8 +59,8 @@ class RunSource(Protocol):
     def on_lost(self, task: RunTask, seconds: float) -> None:
         """A run's worker died so long after it was last heard of: that work is done again."""
 
-    def stop_requested(self, since: float) -> bool:
-        """Whether the driver was asked to end, after a moment in seconds since the epoch."""
+    def stop_requested(self, token: str) -> bool:
+        """Whether the driver of this token was asked to end."""
 
 
 @dataclass
@@ -75,7 +75,7 @@ class FixedSource:
     title: str
     results: str
     work: Work
-    stop_requested: Callable[[float], bool] = lambda _since: False
+    stop_requested: Callable[[str], bool] = lambda _token: False
 
     def __post_init__(self) -> None:
         self.remaining = self.left = len(self.tasks)
@@ -155,9 +155,9 @@ class SearchSource:
         self._asha = rebuilt_scheduler(self.spec, trials)
         self._epochs_run = sum(len(trial.epochs) for trial in trials)
 
-    def stop_requested(self, since: float) -> bool:
-        """Whether the ledger asks the driver to end, after this moment."""
-        return stop_requested(self.ledger, since)
+    def stop_requested(self, token: str) -> bool:
+        """Whether the ledger asks the driver of this token to end."""
+        return stop_requested(self.ledger, token)
 
     def next(self) -> RunTask | None:
         """The next trial: one to resume, or a new one while trials and epochs are left."""

@@ -11,8 +11,8 @@ import torch
 from mlflow.exceptions import MlflowException
 from pydantic import BaseModel, Field
 
-from safr_study.checkpoint.manifest import refuse_pickles
 from safr_study.checkpoint.model_files import LoadedModel, load_model
+from safr_study.checkpoint.pickles import refuse_pickles
 from safr_study.data import Text
 from safr_study.errors import SafrError
 from safr_study.evaluation.explanation import explain_text

@@ -225,7 +225,7 @@ def test_a_ledger_on_a_disk_that_filled_goes_on_when_there_is_room(tmp_path: Pat
 def test_a_worker_without_room_ends_the_study_and_fails_nothing(tmp_path: Path) -> None:
     home = open_home(tmp_path / "home")
     spec = study_spec("random", "none", 3)
-    searcher = SourceSearcher(source_of(home, spec), Lease(0.0))
+    searcher = SourceSearcher(source_of(home, spec), Lease(""))
     task = RunTask.from_config(searcher.suggest("a"))
     searcher.stops("a", event(report_of(task, 1)))
     full = SharedFault("there is no room to write to F; make some")

@@ -43,7 +43,7 @@ from safr_study.ledger.run_store import (
     record_run,
     record_test,
 )
-from safr_study.ledger.stop_flag import stop_requested
+from safr_study.ledger.stop_flag import heeding, stop_requested
 from safr_study.object_store import is_url, join
 from safr_study.records import RegisteredModel, StudyResult, TrialRecord
 from safr_study.records.run import RunKey, RunResult
@@ -318,10 +318,11 @@ class ConfirmWork:
             title=self.title,
             results="the ledger",
             work=work,
-            stop_requested=lambda since: stop_requested(self.ledger, since),
+            stop_requested=lambda token: stop_requested(self.ledger, token),
         )
         scratch = self.stores.home.scratch / self.ledger.uid
-        run(source, self.corpus, slots=slots, lease=lease, scratch=scratch)
+        with heeding(self.ledger, lease):
+            run(source, self.corpus, slots=slots, lease=lease, scratch=scratch)
 
     @cached_property
     def _trials(self) -> dict[int, TrialRecord]:

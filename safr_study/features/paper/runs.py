@@ -121,7 +121,7 @@ def drive_on_ray(source_for: Callable[[float], FixedSource], plan: RunPlan, home
         asked = Resources.model_validate({"max_concurrent": at_once, **shares})
         slots = plan_slots(asked, nodes)
         # The results file is locked by the caller: no other driver fills it.
-        lease = Lease(time.time())
+        lease = Lease("")
         results = fingerprint_of([str(plan.request.file.resolve())])[:12]
         try:
             run(

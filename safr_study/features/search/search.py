@@ -31,6 +31,7 @@ from safr_study.ledger.driver_lock import driver_lock
 from safr_study.ledger.ledger import Ledger, StudyFacts
 from safr_study.ledger.notes import delivery_begins, delivery_ends, remember_command
 from safr_study.ledger.retention import tidy_study
+from safr_study.ledger.stop_flag import heeding
 from safr_study.ledger.storage import open_storage, stored_studies
 from safr_study.object_store import check_place
 from safr_study.records import (
@@ -184,14 +185,15 @@ def search(
                         gpus_per_trial=slots.gpus_per_trial,
                         observers=[writer, progress],
                     )
-                    out_of_time = run(
-                        source,
-                        corpus,
-                        slots=slots,
-                        lease=lease,
-                        scratch=home.scratch / ledger.uid,
-                        time_budget=spec.time_budget,
-                    )
+                    with heeding(ledger, lease):
+                        out_of_time = run(
+                            source,
+                            corpus,
+                            slots=slots,
+                            lease=lease,
+                            scratch=home.scratch / ledger.uid,
+                            time_budget=spec.time_budget,
+                        )
                 lease.check(f"study {spec.name!r}")
             except BaseException:
                 if lease.still_held():

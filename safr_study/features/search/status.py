@@ -117,7 +117,7 @@ def stop_study(
             ledger = find_ledger(name, stores)
             if ledger is not None:
                 with ledger:
-                    request_stop(ledger)
+                    request_stop(ledger, now)
             on_wait(driver, waited if waited > LOOK_SECONDS else 0.0)
         if waited >= timeout:
             raise ServiceUnreachable(
@@ -147,7 +147,7 @@ def _status(ledger: Ledger, name: str, stores: Stores) -> StudyStatus:
     return StudyStatus(
         result=rank_ledger(ledger),
         driver=driver,
-        ending=driver is not None and stop_requested(ledger, driver.since or 0.0),
+        ending=driver is not None and stop_requested(ledger, driver.token),
         planned=planned,
         complete=done.count(TrialState.COMPLETE),
         stopped=done.count(TrialState.PRUNED),

@@ -21,8 +21,8 @@ def home(tmp_path: Path) -> Home:
 
 def test_a_driver_ends_as_it_is_asked(home: Home) -> None:
     ledger = begin(home, study_spec())
-    # An older request was for an older driver.
-    request_stop(ledger)
+    # An older request was for an older driver, whatever its clock said.
+    request_stop(ledger, Driver("there", 17, 4e9))
     asked: list[tuple[Driver, float]] = []
     with holder(home.root, "s", then="obey") as driver:
         assert driver.poll() is None

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
 from run_results import run_result
 from synthetic_study import complete_trial
 from tiny_model import save_tiny_model
@@ -101,3 +102,31 @@ def test_its_table_is_the_reading_of_a_file(tmp_path: Path) -> None:
     assert card.startswith("# m: no-vmask\n")
     assert "2 Transformer blocks, without a VMASK word mask" in card
     assert "Preset `reference`" in card
+
+
+HOSTILE = (
+    "<img src=x onerror=alert(1)>", "[a](javascript:alert(1))", "a|b*c*d", "&lt;b&gt;", "`x`",
+    "~~gone~~", "![a](http://x.example/a.png)",
+)  # fmt: skip
+
+
+def test_labels_and_names_of_others_are_text_and_no_markup(loaded: LoadedModel) -> None:
+    corpus = loaded.corpus.model_copy(update={"dataset": "my `data`/<b>.csv"})
+    hostile = loaded.model_copy(update={"class_names": HOSTILE, "corpus": corpus})
+    trial = replace(complete_trial(4, 80.5, 12.25), parameters={"a`b": "<i>x</i>"})
+    kinds, text = read_as_markdown(plain_card(hostile, trial))
+    assert kinds.isdisjoint({"html_block", "html_inline", "link_open", "image", "em_open"}), kinds
+    assert [
+        name for name in (*HOSTILE, corpus.dataset, "a`b", "<i>x</i>") if name not in text
+    ] == []
+    # The control: the words themselves would be markup.
+    kinds, _ = read_as_markdown(" ".join(HOSTILE))
+    assert kinds >= {"html_inline", "image", "em_open"}
+
+
+def read_as_markdown(page: str) -> tuple[set[str], str]:
+    """What is in a page, and its text, as a reader of Markdown shows it."""
+    lines = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).parse(page)
+    tokens = [token for line in lines for token in (line, *(line.children or ()))]
+    texts = [one.content for one in tokens if one.type in ("text", "code_inline", "text_special")]
+    return {token.type for token in tokens}, "".join(texts)

@@ -62,7 +62,7 @@ class Runs:
         self.stored: list[tuple[int, RunResult]] = []
         self.lock = Lock()
         self.source = self._source(kind, count)
-        self.searcher = SourceSearcher(self.source, Lease(0.0, self.lock.still_held))
+        self.searcher = SourceSearcher(self.source, Lease("", self.lock.still_held))
 
     def _source(self, kind: type[FixedSource], count: int) -> FixedSource:
         return kind(
