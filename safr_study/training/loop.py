@@ -227,5 +227,7 @@ class _Training:
             effective_importance=effective.importance,
             effective_interaction=effective.interaction,
             effective_information=effective.information,
+            effective_l1=effective.l1,
+            effective_orthogonality=effective.orthogonality,
             objectives=objectives,
         )

@@ -12,7 +12,14 @@ from torch import Tensor, nn
 
 from safr_study.data import Batch, EncodedSplit, training_batches
 from safr_study.errors import TrialFailure
-from safr_study.model import Classifier, loss_terms, of_encoder, piece_counts
+from safr_study.model import (
+    Classifier,
+    SafrClassifier,
+    ffn1_weights,
+    loss_terms,
+    of_encoder,
+    piece_counts,
+)
 from safr_study.records import LossTerms
 from safr_study.settings import TrainConfig
 from safr_study.training.adam import DenseAdam, EmbeddingAdam
@@ -192,11 +199,16 @@ def losses_of(
         class_weights: there too; see `balanced_weights`.
         pieces: most of a text, for a model over an encoder.
     """
+    penalties = config.penalties
+    wanted = of_encoder(model, pieces=pieces)
+    if penalties.lambda_l1 and isinstance(model, SafrClassifier):
+        wanted = {"ffn1": True}
     lowers = config.precision == "bfloat16" or (config.precision == "auto" and ids.is_cuda)
     # Each weight is cast once in a step: a cache would outlive it, and the graph that it is in.
     with torch.autocast(ids.device.type, dtype=torch.bfloat16, enabled=lowers, cache_enabled=False):
-        output = model(ids, noise=noise, **of_encoder(model, pieces=pieces))
-    return loss_terms(output, labels, ids, config.penalties, config.preset, class_weights)
+        output = model(ids, noise=noise, **wanted)
+    rows = ffn1_weights(model) if penalties.lambda_ortho else ()
+    return loss_terms(output, labels, ids, penalties, config.preset, class_weights, rows)
 
 
 def not_finite(config: TrainConfig, when: str, term: str) -> TrialFailure:
