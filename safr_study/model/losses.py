@@ -83,7 +83,7 @@ def loss_terms(
         if weights["l1"]:
             at_ffn1, marks = output.ffn1_post_relu, counted
             if isinstance(at_ffn1, ByWord):
-                at_ffn1, marks = at_ffn1.values, at_ffn1.layout.pieces_of(counted, False)
+                marks, at_ffn1 = at_ffn1.layout.pieces_of(counted, False), at_ffn1.values
             terms["l1"] = _mean([activation_l1(_full(each), marks) for each in at_ffn1])
         if weights["orthogonality"]:
             terms["orthogonality"] = _mean([orthogonality(_full(each)) for each in ffn1_weights])
@@ -239,7 +239,8 @@ def orthogonality(weights: Tensor) -> Tensor:
     else:
         cosines = rows @ rows.mT
         total = cosines.masked_fill(_eye(len(rows), rows.device), 0.0).square().sum()
-    return total / max(1, len(rows) * (len(rows) - 1))
+    mean: Tensor = total / max(1, len(rows) * (len(rows) - 1))
+    return mean
 
 
 def _mean(of_blocks: Sequence[Tensor]) -> Tensor:

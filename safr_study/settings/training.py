@@ -85,6 +85,7 @@ class TrainConfig(Settings):
 
     later: ClassVar[frozenset[str]] = frozenset(
         {"class_weights", "texts", "train_encoder", "warmup", "decay"}
+        | {"deletion_augmentation", "deletion_bound"}
     )
 
     preset: Preset = "masked"
@@ -119,3 +120,7 @@ class TrainConfig(Settings):
     class_weights: ClassWeights = "none"
     """``balanced``: in the cross-entropy a text of class c weighs n / (C n_c), so that all classes
     have the same weight in an epoch; n_c of the n training texts are of c, one of C classes."""
+    deletion_augmentation: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Share of the training texts that lose random words, others in each epoch."""
+    deletion_bound: float = Field(default=0.7, gt=0.0, le=1.0)
+    """Largest share of its words that such a text loses; how much is uniform below it."""

@@ -23,6 +23,7 @@ from safr_study.model import (
 from safr_study.records import LossTerms
 from safr_study.settings import TrainConfig
 from safr_study.training.adam import DenseAdam, EmbeddingAdam
+from safr_study.training.augmentation import shortened
 from safr_study.training.cuda_graphs import GraphedSteps
 from safr_study.training.numerics import release_memory
 from safr_study.training.schedule import is_constant, learning_rates, set_rate
@@ -47,8 +48,8 @@ def train_epoch(
 ) -> LossTerms:
     """Train on every text once, and return the mean loss per text, by term.
 
-    Order of the texts, dropout and gates are decided by (seed, epoch) alone, so that a resumed
-    training needs no state of a random generator.
+    Order of the texts, what they lose, dropout and gates are decided by (seed, epoch) alone, so
+    that a resumed training needs no state of a random generator.
 
     ``graphed`` are the steps of this training on a GPU; ``None``: the model is on the CPU.
     ``class_weights`` are those of `balanced_weights`, the same tensor in every epoch.
@@ -56,6 +57,13 @@ def train_epoch(
     Raises:
         TrialFailure: a loss, or the square of a gradient, is not finite.
     """
+    split = shortened(
+        split,
+        share=config.deletion_augmentation,
+        bound=config.deletion_bound,
+        seed=config.seed,
+        epoch=epoch,
+    )
     noise = torch.Generator() if graphed is None else graphed.noise
     words = np.random.SeedSequence([config.seed, epoch]).generate_state(1, np.uint64)
     noise.manual_seed(int(words[0]))

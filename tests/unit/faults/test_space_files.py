@@ -128,6 +128,12 @@ CASES: Table = {
     "more neurons than all": one(
         "{type: categorical, choices: [0.5, 1.5]}", "less than or equal to 1", "ffn_topk"
     ),
+    "more texts than all": one(
+        "{type: float, low: 0.5, high: 1.5}", "less than or equal to 1", "deletion_augmentation"
+    ),
+    "a bound of nothing": one(
+        "{type: float, low: 0, high: 0.5}", "should be greater than 0", "deletion_bound"
+    ),
     "an L1 below nothing": one(
         "{type: float, low: -1, high: 1}", "greater than or equal to 0", "lambda_l1"
     ),

@@ -15,9 +15,11 @@ from tiny_encoder import tiny_encoder
 
 from safr_study.data import EncodedCorpus, EncodedSplit, batch_of, encode_corpus, load_corpus
 from safr_study.model import (
+    PretrainedClassifier,
     SafrClassifier,
     build_model,
     ffn1_weights,
+    freeze_encoder,
     loss_terms,
     piece_counts,
 )
@@ -371,6 +373,8 @@ def test_a_penalty_on_weights_that_are_not_trained_has_no_effect(
     penalties = Penalties(lambda_imp=0.3, lambda_l1=1.0, lambda_ortho=1.0)
     config = TrainConfig(penalties=penalties, train_encoder="head")
     model = initial_model(config, over_encoder)
+    assert isinstance(model, PretrainedClassifier)
+    freeze_encoder(model)
     found = effective_weights(config, over_encoder.train, model, device=CPU, pad_to=None)
     assert found.orthogonality == 0.0
     # The gates are trained, and through them the activations.
