@@ -21,6 +21,7 @@ from safr_study.records.scores import Scores, Values, is_saturated, shares_of
 from safr_study.render.cause_tables import cause_tables
 from safr_study.render.class_tables import class_table
 from safr_study.render.format import with_se
+from safr_study.render.masked_tables import masked_table
 from safr_study.render.text_table import TextTable
 from safr_study.settings import POINTS, at_k
 from safr_study.settings.metrics import OF_CLASSES, OF_MODEL, OF_RATIONALE
@@ -28,6 +29,7 @@ from safr_study.text import unit_words
 
 if TYPE_CHECKING:
     from safr_study.features.evaluate import Evaluation
+    from safr_study.features.masked_training import MaskedStep
     from safr_study.features.roar import RoarStep
 
 
@@ -59,6 +61,17 @@ def evaluate(
     roar_seeds: Annotated[
         int, option("Retrain with seeds 0 .. N-1; 1: the model's own.", min=1)
     ] = 1,
+    masked_training: Annotated[
+        bool,
+        option("Train on with random deletions; rankings by that model too.", "--masked-training"),
+    ] = False,
+    masked_epochs: Annotated[int, option("Epochs of the masked training.")] = 3,
+    masked_most: Annotated[
+        float, option("Most words that a deletion in it takes, in percent.", metavar="PERCENT")
+    ] = 70.0,
+    masked_seeds: Annotated[
+        int, option("Masked trainings with seeds 0 .. N-1; 1: the model's own.")
+    ] = 1,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
     group_column: options.GroupColumn = None,
@@ -76,12 +89,19 @@ def evaluate(
       safr-study evaluate models:/safr-sst2@knee --split test --out knee.csv
 
       safr-study evaluate model --quick --roar 30 --roar-seeds 5
+
+      safr-study evaluate model --quick --masked-training --masked-seeds 3
     """
     plan = None
     if roar or roar_seeds > 1:
         from safr_study.features.roar import plan_roar
 
         plan = plan_roar(roar or (), roar_seeds)
+    masked = None
+    if masked_training or (masked_epochs, masked_most, masked_seeds) != (3, 70.0, 1):
+        from safr_study.features.masked_training import plan_masked
+
+        masked = plan_masked(masked_epochs, masked_most, masked_seeds, asked=masked_training)
     stores = open_stores(home, tracking_uri=tracking_uri, storage=storage)
     check_model(model, stores)
     hint = "" if quick else "; --quick leaves out the slow half"
@@ -91,6 +111,7 @@ def evaluate(
         from safr_study.features.roar import roar_metrics
         from safr_study.features.study_base.results import check_file
         from safr_study.records import to_plain
+        from safr_study.records.masked import masked_metrics
 
         if out is not None:
             check_file("out", out, (".csv", ".json"), "is no table; end it in .csv or .json")
@@ -106,6 +127,10 @@ def evaluate(
         def on_roar(step: RoarStep) -> None:
             progress.say(_roar_sentence(step), rarely=step.report is not None)
 
+        def on_masked(step: MaskedStep) -> None:
+            what = f"masked training {step.training} of {step.trainings}, seed {step.seed}"
+            progress.say(f"{what}: {_done(step)}", rarely=step.report is not None)
+
         measured = run(
             model,
             spec,
@@ -118,9 +143,13 @@ def evaluate(
             roar=plan,
             on_begin=lambda texts: progress.say(f"measuring {texts:,} texts{hint}"),
             on_part=lambda part: progress.doing(part, lines=True),
+            masked=masked,
             on_roar=on_roar,
+            on_masked=on_masked,
         )
     retrained = roar_metrics(measured.roar)
+    if measured.masked is not None:
+        retrained += masked_metrics(measured.masked, measured.mode)
     if out is not None:
         write_metrics(measured.scores, out, retrained)
     if json:
@@ -134,18 +163,21 @@ def evaluate(
         output.err().print(f"all metrics are in {out}")
 
 
-def _roar_sentence(step: RoarStep) -> str:
+def _done(step: RoarStep | MaskedStep) -> str:
     report = step.report
-    done = (
-        f"at most {step.epochs} epochs"
-        if report is None
-        else f"epoch {report.epoch} of at most {step.epochs}, dev accuracy "
+    if report is None:
+        return f"at most {step.epochs} epochs"
+    return (
+        f"epoch {report.epoch} of at most {step.epochs}, dev accuracy "
         f"{report.dev_accuracy:.2f}, {report.seconds:.1f} s"
     )
+
+
+def _roar_sentence(step: RoarStep) -> str:
     removed = "the top" if step.removed == "top" else "random tokens"
     return (
         f"ROAR({100 * step.k:g}), training {step.training} of {step.trainings}: without "
-        f"{removed}, seed {step.seed}: {done}"
+        f"{removed}, seed {step.seed}: {_done(step)}"
     )
 
 
@@ -181,6 +213,11 @@ def _show(measured: Evaluation) -> None:
             "ROAR: accuracy of a model trained anew on texts without random tokens, minus that of "
             "one trained on texts without as many top tokens."
         )
+    if measured.masked is not None:
+        console.print(
+            "After: the same rankings, judged by the model as trained further; it knows shortened "
+            "texts, so a fall is not due to their being odd."
+        )
 
 
 def _tables(measured: Evaluation) -> list[TextTable]:
@@ -206,6 +243,8 @@ def _tables(measured: Evaluation) -> list[TextTable]:
     if scores.has("rationale_texts"):
         tables.append(_agreement_table(scores))
     tables += [*cause_tables(scores), *_layer_tables(scores)]
+    if measured.masked is not None:
+        tables.append(masked_table(measured.masked))
     if measured.roar:
         tables.append(_roar_table(measured))
     return tables

@@ -10,6 +10,7 @@ from safr_study.data import Split, SplitName, load_corpus
 from safr_study.errors import BadInput
 from safr_study.evaluation.rankings import word_counts
 from safr_study.evaluation.scoring import evaluate_model
+from safr_study.features.masked_training import MaskedPlan, MaskedStep, masked_training
 from safr_study.features.roar import (
     RoarPlan,
     RoarScores,
@@ -21,6 +22,7 @@ from safr_study.features.roar import (
 from safr_study.features.study_base.model_texts import model_split
 from safr_study.features.study_base.stores import Stores, model_folder
 from safr_study.records import Scores
+from safr_study.records.masked import MaskedTraining
 from safr_study.settings import (
     CapacityLayer,
     CorpusSpec,
@@ -54,6 +56,8 @@ class Evaluation:
     """Names in the order of the confusion matrix."""
     roar: tuple[RoarScores, ...] = ()
     """One per k that was retrained, ascending."""
+    masked: MaskedTraining | None = None
+    """Rankings on what training on random deletions made of the model; ``None``: not asked for."""
 
 
 def evaluate(
@@ -67,9 +71,11 @@ def evaluate(
     capacity_layer: CapacityLayer | None = None,
     quick: bool = False,
     roar: RoarPlan | None = None,
+    masked: MaskedPlan | None = None,
     on_begin: Callable[[int], None] = lambda _: None,
     on_part: Callable[[str], None] = lambda _: None,
     on_roar: Callable[[RoarStep], None] = lambda _: None,
+    on_masked: Callable[[MaskedStep], None] = lambda _: None,
 ) -> Evaluation:
     """Every metric of one model.
 
@@ -83,9 +89,11 @@ def evaluate(
         capacity_layer: where capacity is measured; ``None``: as the model's study did.
         quick: without leave-one-out, the other rankings, the layers, and what neurons cause.
         roar: what to retrain, on the data's train texts; ``None``: nothing.
+        masked: how to train further on texts with random deletions; ``None``: not.
         on_begin: called with the number of texts, once model and data are there.
         on_part: called with the name of each part of the work as it begins.
         on_roar: called when a retraining begins and after each of its epochs.
+        on_masked: the same of the trainings of ``masked``.
 
     Raises:
         BadInput: there is no such model, split or block, or its classes are others.
@@ -107,13 +115,19 @@ def evaluate(
         raise BadInput("split", f"{used.dataset} has no {split} split; use dev")
     if config.delete != "both" and not loaded.pairs:
         raise BadInput("delete", "the model is one of single texts; leave it out")
-    if config.delete != "both" and roar is not None:
-        raise BadInput("roar", "removes words of both texts of a pair; leave --delete out")
+    if config.delete != "both":
+        for option, asked_for in (("roar", roar), ("masked-training", masked)):
+            if asked_for is not None:
+                raise BadInput(option, "removes words of both texts of a pair; leave --delete out")
     recorded = () if loaded.scores is None else loaded.scores.shares
     used_splits: dict[SplitName, Split] = {"train": corpus.train, "dev": corpus.dev, split: texts}
     encoded = {
         name: model_split(given, corpus.class_names, loaded) for name, given in used_splits.items()
     }
+    want = everything(recorded, quick=quick)
+    # The model's own training texts: those of other data say nothing about it.
+    own = encoded["train"] if used.dataset == loaded.corpus.dataset else None
+    counts = None if own is None else word_counts(own, loaded.words_known)
     on_begin(texts.examples)
     with computing(loaded.config.threads):
         scores = evaluate_model(
@@ -121,16 +135,26 @@ def evaluate(
             encoded[split],
             split_name=split,
             config=config,
-            want=everything(recorded, quick=quick),
+            want=want,
             preset=loaded.config.preset,
             device=device,
-            # The model's own training texts: those of other data say nothing about it.
-            train_counts=word_counts(encoded["train"], loaded.words_known)
-            if used.dataset == loaded.corpus.dataset
-            else None,
-            train=encoded["train"] if used.dataset == loaded.corpus.dataset else None,
+            train_counts=counts,
+            train=own,
             on_part=on_part,
         ).scores
+    further = None
+    if masked is not None:
+        further = masked_training(
+            loaded,
+            model_corpus(loaded, encoded),
+            masked,
+            split=split,
+            shares=want.control_shares,
+            train_counts=counts,
+            evaluation=config,
+            device=device,
+            on_step=on_masked,
+        )
     retrained: tuple[RoarScores, ...] = ()
     if roar is not None:
         retrained = roar_by(
@@ -157,6 +181,7 @@ def evaluate(
         recorded=loaded.scores,
         class_names=loaded.class_names,
         roar=retrained,
+        masked=further,
     )
 
 

@@ -1,15 +1,19 @@
-"""The training loss, term by term: the regularisers of SAFR and of VMASK, in both presets.
+"""The training loss, term by term: the regularisers of SAFR, of VMASK and their rivals.
 
     L = L_CE + lambda_imp L_importance + lambda_inter L_interaction + beta L_information
+        + lambda_l1 L_l1 + lambda_ortho L_orthogonality
     P_i = sum_{j != i} (h_i / (1e-5 + |h_i|) . h_j)^2,   L_importance = mean_i sqrt(P_i / E)
     I = A A^T (or its square), I_ii = 0,                 L_interaction = mean_ij A_ij (1 - I_ij)
+    L_l1 = mean_ij |a_ij|,  L_orthogonality = mean_{i != j} cos(w_i, w_j)^2
 
-Shapes: B texts, L positions, E width of the embedding, H heads; h_i is a row after VMASK.
+Shapes: B texts, L positions, E width of the embedding, H heads, D neurons of FFN1; h_i is a row
+after VMASK, a_ij the activation of neuron j at token i, w_j that neuron's weights.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -19,6 +23,7 @@ from torch import Tensor
 from safr_study.model import kernels
 from safr_study.model.kernels.penalties import NORM_EPSILON, dot_interaction
 from safr_study.model.kernels.penalties import importance as fast_importance
+from safr_study.model.piece_layout import ByWord
 from safr_study.model.positions import Positions
 from safr_study.model.safr import SafrOutput
 from safr_study.settings import Penalties, Preset
@@ -31,13 +36,15 @@ def loss_terms(
     penalties: Penalties,
     preset: Preset,
     class_weights: Tensor | None = None,
+    ffn1_weights: Sequence[Tensor] = (),
 ) -> dict[str, Tensor]:
     """The loss above and its terms, scalars by name.
 
     ``total`` is the cross-entropy plus the weighted penalties; then ``cross_entropy``, and those of
-    ``importance``, ``interaction`` and ``vmask_information`` that are computed, unweighted. A
-    penalty of weight 0 is not computed; without VMASK none is. Several blocks: L_interaction is
-    the mean over them. Half-precision values are taken to float32 first.
+    ``importance``, ``interaction``, ``vmask_information``, ``l1`` and ``orthogonality`` that are
+    computed, unweighted. A penalty of weight 0 is not computed; without VMASK the first three are
+    not. Several blocks: L_interaction, L_l1 and L_orthogonality are means over them.
+    Half-precision values are taken to float32 first.
 
     Args:
         output: values of the model for ``ids``.
@@ -47,18 +54,19 @@ def loss_terms(
         preset: ``masked`` or ``reference``.
         class_weights: ``[C]``, weight of a text's cross-entropy by its class; the mean is over the
             number of texts, not over their weights, which would undo them in a batch of one class.
+        ffn1_weights: ``[D, E]`` of each block, for L_orthogonality alone.
     """
-    weights = penalty_weights(penalties)
+    keep = output.keep_probability
+    weights = penalty_weights(penalties, vmask=keep is not None)
     with torch.autocast(ids.device.type, enabled=False):
         at = output.positions
         counted = at.words if preset == "masked" else torch.ones_like(at.words)
         total = _cross_entropy(_full(output.logits), labels, class_weights)
         terms = {"cross_entropy": total}
-        keep = output.keep_probability
-        if keep is not None and weights["importance"]:
+        if weights["importance"]:
             terms["importance"] = importance_loss(_full(output.masked_embeddings), counted)
-        if keep is not None and weights["interaction"]:
-            each = [
+        if weights["interaction"]:
+            of_blocks = [
                 interaction_loss(
                     between_words(_full(attention), at),
                     at.words,
@@ -69,21 +77,33 @@ def loss_terms(
                 )
                 for attention in output.attention
             ]
-            terms["interaction"] = each[0] if len(each) == 1 else torch.stack(each).mean()
+            terms["interaction"] = _mean(of_blocks)
         if keep is not None and weights["vmask_information"]:
             terms["vmask_information"] = vmask_information(_full(keep), counted)
+        if weights["l1"]:
+            at_ffn1, marks = output.ffn1_post_relu, counted
+            if isinstance(at_ffn1, ByWord):
+                marks, at_ffn1 = at_ffn1.layout.pieces_of(counted, False), at_ffn1.values
+            terms["l1"] = _mean([activation_l1(_full(each), marks) for each in at_ffn1])
+        if weights["orthogonality"]:
+            terms["orthogonality"] = _mean([orthogonality(_full(each)) for each in ffn1_weights])
         for name, weight in weights.items():
             if weight and name in terms:
                 total = total + weight * terms[name]
     return {"total": total, **terms}
 
 
-def penalty_weights(penalties: Penalties) -> dict[str, float | None]:
-    """Weight of each penalty, by the name of its term."""
-    return {
+def penalty_weights(penalties: Penalties, *, vmask: bool) -> dict[str, float | None]:
+    """Weight of each penalty, by the name of its term; ``None`` without the VMASK that it needs."""
+    of_vmask = {
         "importance": penalties.lambda_imp,
         "interaction": penalties.lambda_inter,
         "vmask_information": penalties.vmask_beta,
+    }
+    return {
+        **(of_vmask if vmask else dict.fromkeys(of_vmask)),
+        "l1": penalties.lambda_l1,
+        "orthogonality": penalties.lambda_ortho,
     }
 
 
@@ -186,6 +206,45 @@ def vmask_information(keep_probability: Tensor, counted: Tensor) -> Tensor:
     p = keep_probability.clamp(epsilon, 1.0 - epsilon)
     terms = p * torch.log(p) + (1.0 - p) * torch.log1p(-p)
     return terms.masked_fill(~counted, 0.0).sum() / counted.sum().clamp(min=1)
+
+
+def activation_l1(activations: Tensor, counted: Tensor) -> Tensor:
+    """L_l1: mean of |a_ij| over the counted positions and all neurons.
+
+    Args:
+        activations: ``[B, L, D]``, what enters FFN2; of an encoder ``[B, P, D]``, of pieces.
+        counted: ``[B, L]`` bool: the words, or all positions in ``reference``; ``[B, P]`` the
+            pieces of words.
+
+    Returns:
+        A scalar, at least 0; 0 when nothing is counted.
+    """
+    sums = activations.abs().sum(dim=-1) * counted
+    mean: Tensor = sums.sum() / counted.sum().clamp(min=1) / activations.shape[-1]
+    return mean
+
+
+def orthogonality(weights: Tensor) -> Tensor:
+    """L_orthogonality: mean squared cosine of two different rows of a matrix ``[D, E]``.
+
+    The regulariser of Rodriguez et al. (ICLR 2017, arXiv 1611.01967), as a mean. In [0, 1], and
+    at least (D - E) / (E (D - 1)) where D > E (Welch 1974); rows at random have about 1 / E. A row
+    of zeros is orthogonal to all; of a single row it is 0.
+    """
+    rows = F.normalize(weights, dim=-1)
+    if kernels.FAST and len(rows) > rows.shape[1]:
+        # |U U^T|^2 = |U^T U|^2, of E x E cells instead of D x D.
+        own = torch.linalg.vecdot(rows, rows).square().sum()
+        total = (rows.mT @ rows).square().sum() - own
+    else:
+        cosines = rows @ rows.mT
+        total = cosines.masked_fill(_eye(len(rows), rows.device), 0.0).square().sum()
+    mean: Tensor = total / max(1, len(rows) * (len(rows) - 1))
+    return mean
+
+
+def _mean(of_blocks: Sequence[Tensor]) -> Tensor:
+    return of_blocks[0] if len(of_blocks) == 1 else torch.stack(tuple(of_blocks)).mean()
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor, class_weights: Tensor | None) -> Tensor:

@@ -39,6 +39,7 @@ from safr_study.model.piece_layout import (
 )
 from safr_study.model.positions import Positions, positions_of, segments
 from safr_study.model.safr import SafrOutput
+from safr_study.model.top_k import kept_neurons, top_k
 from safr_study.model.transformer import noise_of
 from safr_study.model.vmask import VMask, gates
 from safr_study.settings import EncoderShape, ModelShape
@@ -76,14 +77,20 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class EncoderBlock(nn.Module):
-    """norm(x + attention(x)), then norm(x + ffn(x)), as the pretrained weights were trained."""
+    """norm(x + attention(x)), then norm(x + ffn(x)), as the pretrained weights were trained.
 
-    def __init__(self, shape: EncoderShape) -> None:
+    Args:
+        shape: sizes.
+        topk: share of FFN1's neurons that each piece keeps, see `top_k`.
+    """
+
+    def __init__(self, shape: EncoderShape, *, topk: float) -> None:
         super().__init__()
         width = shape.embed_dim
         self.heads, self.dropout = shape.heads, shape.dropout
         self.attention_dropout, self.output_dropout = shape.attention_dropout, shape.output_dropout
         self.activation = _ACTIVATIONS[shape.activation]
+        self.kept = kept_neurons(topk, shape.ffn_dim)
         self.query, self.key, self.value, self.out = (Linear(width, width) for _ in range(4))
         self.linear1, self.linear2 = Linear(width, shape.ffn_dim), Linear(shape.ffn_dim, width)
         self.norm1 = nn.LayerNorm(width, eps=shape.norm_epsilon)
@@ -120,7 +127,7 @@ class EncoderBlock(nn.Module):
         output = self.out(mixed)
         x = self.norm1(x + dropout(output, self.output_dropout, noise))
         before = self.linear1(x)
-        after = self.activation(before)
+        after = top_k(self.activation(before), self.kept)
         fed = self.linear2(after)
         x = self.norm2(x + dropout(fed, self.dropout, noise))
         return EncoderValues(attention, output, before, after, fed, x)
@@ -131,8 +138,8 @@ class PretrainedClassifier(nn.Module):
 
     Args:
         encoder: sizes of the encoder.
-        shape: VMASK's sizes, the gate's temperature, and what stands for a text and for a word;
-            its other fields are the encoder's.
+        shape: VMASK's sizes, the gate's temperature, top-k of FFN1, and what stands for a text and
+            for a word; its other fields are the encoder's.
         classes: C.
         table: pieces of each word; can be replaced by another for other texts.
         pairs: whether texts are pairs, with SEP between the two.
@@ -166,7 +173,9 @@ class PretrainedClassifier(nn.Module):
         self.norm = nn.LayerNorm(encoder.piece_dim, eps=encoder.norm_epsilon)
         same = encoder.piece_dim == encoder.embed_dim
         self.project = None if same else Linear(encoder.piece_dim, encoder.embed_dim)
-        self.layers = nn.ModuleList(EncoderBlock(encoder) for _ in range(encoder.layers))
+        self.layers = nn.ModuleList(
+            EncoderBlock(encoder, topk=shape.ffn_topk) for _ in range(encoder.layers)
+        )
         self.fc = nn.Linear(encoder.embed_dim, classes)
         of_pieces = shape.model_copy(update={"embed_dim": encoder.piece_dim})
         self.vmask = VMask(of_pieces) if shape.vmask else None

@@ -46,9 +46,10 @@ class SafrOutput:
     attention_output: Sequence[Tensor]
     """``[B, L, E]``, after the output projection, before dropout, residual and norm."""
     ffn1_pre_relu: Sequence[Tensor]
-    """``[B, L, D]``: the capacity vectors; none in training mode, as of the next."""
+    """``[B, L, D]``: the capacity vectors; none in training mode unless asked for, as of the next.
+    """
     ffn1_post_relu: Sequence[Tensor]
-    """``[B, L, D]``."""
+    """``[B, L, D]``, after top-k: what enters FFN2."""
     ffn2: Sequence[Tensor]
     """``[B, L, E]``, before dropout, residual and norm."""
     block: Sequence[Tensor]
@@ -108,6 +109,7 @@ class SafrClassifier(nn.Module):
         gate: Tensor | None = None,
         visible: Tensor | None = None,
         scale: Tensor | None = None,
+        ffn1: bool = False,
     ) -> SafrOutput:
         """Classify ids ``[B, L]`` int64, PAD = 0.
 
@@ -121,6 +123,7 @@ class SafrClassifier(nn.Module):
                 position is pooled to the zero vector.
             scale: ``[B, L]``, multiplies each scaled embedding before VMASK sees it. At 1 its
                 gradient is the sum over E of embedding * gradient, through the gate too.
+            ffn1: whether FFN1's values are wanted in training mode too, which takes longer.
 
         Raises:
             ValueError: training mode without ``noise``.
@@ -134,7 +137,7 @@ class SafrClassifier(nn.Module):
         x = dropout(x, self.dropout, noise)  # [B, L, E]
         blocks: list[BlockValues] = []
         for layer in self.layers:
-            blocks.append(layer(x, at.real, noise, visible))
+            blocks.append(layer(x, at.real, noise, visible, ffn1=ffn1))
             x = blocks[-1].block
         return SafrOutput(
             at,

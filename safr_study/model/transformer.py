@@ -2,6 +2,8 @@
 
     y = LN(x + dropout(attention(x))),  block(x) = LN(y + dropout(W_2 relu(W_1 y + b_1) + b_2))
 
+In a model with Top-k the K largest neurons of each token alone enter W_2 (`top_k`).
+
 Shapes: B texts, L positions, E width, D neurons of FFN1, H heads.
 """
 
@@ -17,6 +19,7 @@ from safr_study.model import kernels
 from safr_study.model.attention import MultiHeadAttention
 from safr_study.model.dropout import dropout
 from safr_study.model.kernels.onednn import Linear, perceptron
+from safr_study.model.top_k import kept_neurons, top_k
 from safr_study.settings import ModelShape
 
 
@@ -30,7 +33,7 @@ class BlockValues(NamedTuple):
     ffn1_pre_relu: Tensor | None
     """``[B, L, D]``; ``None`` in training, where the fast form keeps neither this nor the next."""
     ffn1_post_relu: Tensor | None
-    """``[B, L, D]``."""
+    """``[B, L, D]``, after top-k: what enters FFN2."""
     ffn2: Tensor
     """``[B, L, E]``, before dropout, residual and norm."""
     block: Tensor
@@ -38,17 +41,18 @@ class BlockValues(NamedTuple):
 
 
 class FeedForward(nn.Module):
-    """FFN1 (E to D, ReLU) and FFN2 (D to E)."""
+    """FFN1 (E to D, ReLU, the largest K neurons) and FFN2 (D to E)."""
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
         self.linear1 = Linear(shape.embed_dim, shape.ffn_dim)
         self.linear2 = Linear(shape.ffn_dim, shape.embed_dim)
+        self.kept = kept_neurons(shape.ffn_topk, shape.ffn_dim)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """FFN1 before and after ReLU ``[B, L, D]``, and FFN2 ``[B, L, E]``."""
         before = self.linear1(x)
-        after = torch.relu(before)
+        after = top_k(torch.relu(before), self.kept)
         return before, after, self.linear2(after)
 
 
@@ -74,16 +78,19 @@ class Block(nn.Module):
         real: Tensor,
         noise: torch.Generator | None,
         visible: Tensor | None = None,
+        *,
+        ffn1: bool = False,
     ) -> BlockValues:
         """Values of x ``[B, L, E]`` with real and visible ``[B, L]``; dropout only with ``noise``.
 
-        ``visible``: the positions that take part in the attention; ``None``: all.
+        ``visible``: the positions that take part in the attention; ``None``: all. ``ffn1``: whether
+        FFN1's values are wanted in training too.
         """
         attended, attention = self.attention(x, real, visible)
         x = self.norm1(x + dropout(attended, self.dropout, noise))
         before = after = None
-        if noise is not None and kernels.FAST:
-            fed = perceptron(x, self.ff.linear1, self.ff.linear2)
+        if noise is not None and kernels.FAST and not ffn1:
+            fed = perceptron(x, self.ff.linear1, self.ff.linear2, self.ff.kept)
         else:
             before, after, fed = self.ff(x)
         x = self.norm2(x + dropout(fed, self.dropout, noise))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safr_study.records import LayerMeasures, Scores, to_plain
-from safr_study.records.scores import Values, is_saturated, shares_of
+from safr_study.records.scores import Measure, Values, is_saturated, shares_of
 from safr_study.settings import AT_K, OF_LAYER, OF_MODEL, Objective, at_k
 from safr_study.settings.metrics import OF_RATIONALE
 
@@ -84,6 +84,16 @@ def write_metrics(scores: Scores, path: Path, more: Sequence[MeasuredMetric] = (
 
 def _of_deletions(values: Values) -> list[str]:
     return [at_k(kind, k) for k in shares_of(values) for kind in AT_K]
+
+
+def scored(name: str, measure: Measure, mode: str, ranking: str) -> MeasuredMetric:
+    """A number of a deletion under its metric's name."""
+    objective = Objective(name=name)
+    metric = objective.measure
+    return MeasuredMetric(
+        name, objective.label, measure.value, measure.se, metric.unit, metric.direction, mode,
+        ranking=ranking,
+    )  # fmt: skip
 
 
 def _row(name: str, scores: Scores, values: Values) -> MeasuredMetric:

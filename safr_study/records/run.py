@@ -33,7 +33,7 @@ _HEX = frozenset("0123456789abcdef")
 class LossTerms:
     """Mean loss of one epoch by term; the penalties unweighted, ``None`` where not computed.
 
-    A penalty is not computed without VMASK or at weight 0.
+    A penalty is not computed at weight 0, and one of SAFR or VMASK not without VMASK.
     """
 
     total: float
@@ -41,6 +41,8 @@ class LossTerms:
     importance: float | None
     interaction: float | None
     vmask_information: float | None = None
+    l1: float | None = None
+    orthogonality: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,10 @@ class EpochReport:
     """The same of lambda_inter and L_interaction."""
     effective_information: float | None = None
     """The same of vmask_beta and VMASK's information loss."""
+    effective_l1: float | None = None
+    """The same of lambda_l1 and L_l1."""
+    effective_orthogonality: float | None = None
+    """The same of lambda_ortho and L_orthogonality."""
     objectives: tuple[float, ...] | None = None
     """Objectives at a rung, on a fixed subsample of dev, in the study's order."""
     system: Mapping[str, float] | None = None
@@ -78,13 +84,15 @@ class EpochReport:
 class EffectiveWeights:
     """Effective weights lambda |grad of the term| / |grad of the cross-entropy|, at least 0.
 
-    ``None`` where a term is not computed (weight 0, no VMASK), and where the ratio is no number:
+    ``None`` where a term is not computed (weight 0, or no VMASK), and where the ratio is no number:
     once every text of the batch is fitted perfectly, the gradient of the cross-entropy is 0.
     """
 
     importance: float | None = None
     interaction: float | None = None
     information: float | None = None
+    l1: float | None = None
+    orthogonality: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

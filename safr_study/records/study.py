@@ -18,6 +18,8 @@ Role = Literal["knee", "compromise", "best-accuracy", "best-srs"]
 """A front member's role, which is the end of its alias in the registry."""
 ROLES: tuple[Role, ...] = get_args(Role)
 """All roles, the most useful first."""
+_OFF: Mapping[str, float] = {"lambda_l1": 0.0, "lambda_ortho": 0.0, "ffn_topk": 1.0}
+"""Rivals of SAFR's penalties, each with the value at which there is none."""
 _OF_VMASK = ("mask_hidden_dim", "gumbel_temperature", "vmask_beta")
 
 
@@ -122,6 +124,7 @@ class TrialRecord:
             else f"{name.removeprefix('lambda_')}={value}"
             for name, value in self.parameters.items()
             if value is not None
+            and _OFF.get(name) != value
             and not (name == "vmask" and value is True)
             # What a model without VMASK does not have.
             and not (name in _OF_VMASK and self.parameters.get("vmask") is False)

@@ -26,7 +26,8 @@ NOISE = 1.96
 NUMBERS = 12
 """Trials that a sentence names before it counts the others."""
 
-_Kind = Literal["lambda_imp", "lambda_inter", "vmask_beta", "closed", "open", "saturated"]
+_Penalty = Literal["lambda_imp", "lambda_inter", "vmask_beta", "lambda_l1", "lambda_ortho"]
+_Kind = _Penalty | Literal["closed", "open", "saturated"]
 
 
 class _Warning(NamedTuple):
@@ -124,6 +125,8 @@ _EFFECTIVE: dict[_Kind, Callable[[EpochReport], float | None]] = {
     "lambda_imp": lambda epoch: epoch.effective_importance,
     "lambda_inter": lambda epoch: epoch.effective_interaction,
     "vmask_beta": lambda epoch: epoch.effective_information,
+    "lambda_l1": lambda epoch: epoch.effective_l1,
+    "lambda_ortho": lambda epoch: epoch.effective_orthogonality,
 }
 
 _NAMES: dict[_Kind, str] = {
@@ -139,6 +142,8 @@ _SENTENCES: dict[_Kind, str] = {
     "lambda_imp": f"{_INERT}.",
     "lambda_inter": f"{_INERT}, or interaction_scale: row in the --space.",
     "vmask_beta": f"{_INERT}.",
+    "lambda_l1": f"{_INERT}.",
+    "lambda_ortho": f"{_INERT}.",
     "closed": (
         "The gates have closed{who}: the chosen epoch keeps {seen} of the tokens, so that the "
         "model sees almost nothing; take smaller lambdas, vmask_beta or a smaller learning rate."

@@ -21,6 +21,8 @@ _TRAIN_FIELDS = (
     "patience",
     "texts",
     "train_encoder",
+    "deletion_augmentation",
+    "deletion_bound",
 )
 TUNABLE = (*ModelShape.model_fields, *Penalties.model_fields, *_TRAIN_FIELDS)
 """Every setting of a trial that a space may name."""

@@ -18,7 +18,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 class ModelShape(Settings):
     """Sizes of the SAFR classifier; the defaults are the paper's."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"pooling", "word_vector"})
+    later: ClassVar[frozenset[str]] = frozenset({"pooling", "word_vector", "ffn_topk"})
 
     embed_dim: int = Field(default=256, ge=2, le=4096)
     """E: width of the embedding and of the block; even (sinusoids come in pairs)."""
@@ -43,6 +43,9 @@ class ModelShape(Settings):
     """A word's vector at FFN1 of a pretrained encoder, before and after the activation: the mean of
     its pieces' or that of its ``first`` piece. So it decides capacity and whatever else is measured
     there; embedding, attention and the other layers are means always."""
+    ffn_topk: float = Field(default=1.0, gt=0.0, le=1.0)
+    """Share of FFN1's neurons that each token keeps in every block, those with the largest
+    activations; the others are 0. Of an encoder each piece."""
 
     @model_validator(mode="after")
     def _check_sizes(self) -> Self:
@@ -54,9 +57,9 @@ class ModelShape(Settings):
 
 
 class Penalties(Settings):
-    """Weights and forms of the regularisers (``None`` without VMASK)."""
+    """Weights and forms of the regularisers (SAFR's are ``None`` without VMASK)."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"interaction_pairs"})
+    later: ClassVar[frozenset[str]] = frozenset({"interaction_pairs", "lambda_l1", "lambda_ortho"})
 
     lambda_imp: float | None = Field(default=0.0, ge=0.0)
     """Weight of the importance loss: monosemantic important tokens."""
@@ -71,6 +74,10 @@ class Penalties(Settings):
     interaction_pairs: Literal["all", "across"] = "all"
     """``across``: the interaction loss takes those pairs of words alone that have one in either
     text of a pair; ``row`` then multiplies by the mean number of partners of a word."""
+    lambda_l1: float = Field(default=0.0, ge=0.0)
+    """Weight of the L1 norm of FFN1's activations: a mean over words, neurons and blocks."""
+    lambda_ortho: float = Field(default=0.0, ge=0.0)
+    """Weight of the orthogonality loss: FFN1's neurons read different directions."""
 
 
 class TrainConfig(Settings):
@@ -78,6 +85,7 @@ class TrainConfig(Settings):
 
     later: ClassVar[frozenset[str]] = frozenset(
         {"class_weights", "epoch_texts", "texts", "train_encoder", "warmup", "decay"}
+        | {"deletion_augmentation", "deletion_bound"}
     )
 
     preset: Preset = "masked"
@@ -116,3 +124,7 @@ class TrainConfig(Settings):
     class_weights: ClassWeights = "none"
     """``balanced``: in the cross-entropy a text of class c weighs n / (C n_c), so that all classes
     have the same weight in an epoch; n_c of the n training texts are of c, one of C classes."""
+    deletion_augmentation: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Share of the training texts that lose random words, others in each epoch."""
+    deletion_bound: float = Field(default=0.7, gt=0.0, le=1.0)
+    """Largest share of its words that such a text loses; how much is uniform below it."""

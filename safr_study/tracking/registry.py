@@ -146,7 +146,7 @@ def versions_of(store: Store, name: str) -> list[RegisteredModel]:
 def version_tags(trial: TrialRecord, dataset: str, uid: str, spec: StudySpec) -> dict[str, str]:
     """What a version's tags say of its model, with the values of this very model."""
     assert trial.checkpoint is not None
-    settings = ("lambda_imp", "lambda_inter")
+    settings = ("lambda_imp", "lambda_inter", "lambda_l1", "lambda_ortho", "ffn_topk")
     return {
         "study": spec.name,
         "uid": uid,

@@ -48,8 +48,8 @@ def effective_weights(
         pad_to: length of the batch; ``None``: that of its longest text.
         class_weights: of the training's cross-entropy, on ``device``; see `balanced_weights`.
     """
-    weights = penalty_weights(config.penalties)
-    if model.vmask is None or not any(weights.values()):
+    weights = penalty_weights(config.penalties, vmask=model.vmask is not None)
+    if not any(weights.values()):
         return EffectiveWeights()
     drawn = np.random.default_rng(SEED).permutation(split.examples)[:TEXTS]
     pieces = piece_counts(model)
@@ -67,14 +67,14 @@ def effective_weights(
         norms[name] = _gradient_norms(term, model, last=not terms)
         del term
     task = norms.pop("cross_entropy")
-    everywhere = isinstance(model, SafrClassifier)
+
+    def ratio(weight: float, norms: list[Tensor | None]) -> float | None:
+        reaches = any(norm is not None for norm in norms)
+        somewhere = reaches and not isinstance(model, SafrClassifier)
+        return _ratio(weight * _total(norms), _total(task, norms if somewhere else None))
+
     return EffectiveWeights(
-        *(
-            _ratio(weight * _total(norms[name]), _total(task, None if everywhere else norms[name]))
-            if weight
-            else None
-            for name, weight in weights.items()
-        )
+        *(ratio(weight, norms[name]) if weight else None for name, weight in weights.items())
     )
 
 
@@ -103,6 +103,9 @@ def _terms(
 
 def _gradient_norms(term: Tensor, model: Classifier, *, last: bool) -> list[Tensor | None]:
     """Norm of the gradient of each trained parameter; ``None`` where the term does not reach it."""
+    if not term.requires_grad:
+        # A penalty on weights that are not trained.
+        return [None] * len(trained(model))
     # Not backward: that would write into the parameters' grad.
     gradients = torch.autograd.grad(term, trained(model), retain_graph=not last, allow_unused=True)
     norms: list[Tensor | None] = []
@@ -122,7 +125,7 @@ def _total(norms: list[Tensor | None], where: list[Tensor | None] | None = None)
     reached = norms if where is None else where
     pairs = zip(norms, reached, strict=True)
     counted = [norm for norm, other in pairs if norm is not None and other is not None]
-    return float(torch.linalg.vector_norm(torch.stack(counted)))
+    return float(torch.linalg.vector_norm(torch.stack(counted))) if counted else 0.0
 
 
 def _ratio(pull: float, task: float) -> float | None:

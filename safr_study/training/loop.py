@@ -18,6 +18,7 @@ from safr_study.evaluation.dev import measure_dev
 from safr_study.model import (
     SPECIAL,
     Classifier,
+    PretrainedClassifier,
     build_model,
     build_pretrained,
     freeze_encoder,
@@ -52,6 +53,7 @@ def fit(
     corpus: EncodedCorpus,
     *,
     device: torch.device,
+    model: Classifier | None = None,
     resume_from: Path | None = None,
     on_epoch: Callable[[EpochReport], None] = lambda _: None,
     on_resume: Callable[[tuple[EpochReport, ...]], None] = lambda _: None,
@@ -67,6 +69,8 @@ def fit(
         config: everything but the corpus that decides the numbers.
         corpus: encoded.
         device: of ``pick_device``.
+        model: trained further, in place; ``None``: a fresh one. Not with ``resume_from``, whose
+            states know nothing of it.
         resume_from: folder of the running state. Read if it holds one of this very config and
             corpus (any other is replaced), written after every epoch.
         on_epoch: called after each epoch trained here, once its running state is on disk; what it
@@ -83,7 +87,7 @@ def fit(
     stored: StoredBest | None = None
     in_memory: dict[str, Tensor] = {}
     with computing(config.threads):
-        training = _Training(config, corpus, device)
+        training = _Training(config, corpus, device, model)
         model, optimizer, reports = training.model, training.optimizer, training.reports
         if resume_from is not None:
             known, stored = read_running(resume_from, fingerprint, model, optimizer)
@@ -117,7 +121,7 @@ def fit(
 
 
 def initial_model(config: TrainConfig, corpus: EncodedCorpus) -> Classifier:
-    """The model before its first step: from scratch, or over the corpus's pretrained encoder.
+    """A fresh model, whole: from scratch, or over the corpus's pretrained encoder.
 
     Raises:
         BadInput: the encoder's files are not those with which the corpus was encoded.
@@ -136,7 +140,7 @@ def initial_model(config: TrainConfig, corpus: EncodedCorpus) -> Classifier:
     files = find_encoder(pieces.encoder)
     if files.sha256 != pieces.sha256:
         raise BadInput("encoder", f"{pieces.encoder} changed since the study began; give it back")
-    model = build_pretrained(
+    return build_pretrained(
         pieces.shape,
         config.shape,
         classes=classes,
@@ -145,18 +149,23 @@ def initial_model(config: TrainConfig, corpus: EncodedCorpus) -> Classifier:
         weights=files.weights(),
         pairs=corpus.pairs,
     )
-    if config.train_encoder == "head":
-        freeze_encoder(model)
-    return model
 
 
 class _Training:
     """A model under way: the optimiser, and the epochs so far."""
 
-    def __init__(self, config: TrainConfig, corpus: EncodedCorpus, device: torch.device) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        corpus: EncodedCorpus,
+        device: torch.device,
+        model: Classifier | None,
+    ) -> None:
         self.config, self.corpus, self.device = config, corpus, device
         self.reports: list[EpochReport] = []
-        self.model = initial_model(config, corpus).to(device)
+        self.model = (initial_model(config, corpus) if model is None else model).to(device)
+        if config.train_encoder == "head" and isinstance(self.model, PretrainedClassifier):
+            freeze_encoder(self.model)
         on_gpu = device.type == "cuda"
         # A GPU's recorded steps read the rate where it changes, and have it in them where not.
         varies = on_gpu and not is_constant(config)
@@ -228,5 +237,7 @@ class _Training:
             effective_importance=effective.importance,
             effective_interaction=effective.interaction,
             effective_information=effective.information,
+            effective_l1=effective.l1,
+            effective_orthogonality=effective.orthogonality,
             objectives=objectives,
         )

@@ -12,10 +12,18 @@ from torch import Tensor, nn
 
 from safr_study.data import Batch, EncodedSplit, epoch_steps, training_batches
 from safr_study.errors import TrialFailure
-from safr_study.model import Classifier, loss_terms, of_encoder, piece_counts
+from safr_study.model import (
+    Classifier,
+    SafrClassifier,
+    ffn1_weights,
+    loss_terms,
+    of_encoder,
+    piece_counts,
+)
 from safr_study.records import LossTerms
 from safr_study.settings import TrainConfig
 from safr_study.training.adam import DenseAdam, EmbeddingAdam
+from safr_study.training.augmentation import shortened
 from safr_study.training.cuda_graphs import GraphedSteps
 from safr_study.training.numerics import release_memory
 from safr_study.training.schedule import is_constant, learning_rates, set_rate
@@ -40,8 +48,8 @@ def train_epoch(
 ) -> LossTerms:
     """Train on the texts of an epoch, and return the mean loss per text, by term.
 
-    Order of the texts, dropout and gates are decided by (seed, epoch) alone, so that a resumed
-    training needs no state of a random generator.
+    Order of the texts, what they lose, dropout and gates are decided by (seed, epoch) alone, so
+    that a resumed training needs no state of a random generator.
 
     ``graphed`` are the steps of this training on a GPU; ``None``: the model is on the CPU.
     ``class_weights`` are those of `balanced_weights`, the same tensor in every epoch.
@@ -49,6 +57,13 @@ def train_epoch(
     Raises:
         TrialFailure: a loss, or the square of a gradient, is not finite.
     """
+    split = shortened(
+        split,
+        share=config.deletion_augmentation,
+        bound=config.deletion_bound,
+        seed=config.seed,
+        epoch=epoch,
+    )
     noise = torch.Generator() if graphed is None else graphed.noise
     words = np.random.SeedSequence([config.seed, epoch]).generate_state(1, np.uint64)
     noise.manual_seed(int(words[0]))
@@ -193,11 +208,16 @@ def losses_of(
         class_weights: there too; see `balanced_weights`.
         pieces: most of a text, for a model over an encoder.
     """
+    penalties = config.penalties
+    wanted = of_encoder(model, pieces=pieces)
+    if penalties.lambda_l1 and isinstance(model, SafrClassifier):
+        wanted = {"ffn1": True}
     lowers = config.precision == "bfloat16" or (config.precision == "auto" and ids.is_cuda)
     # Each weight is cast once in a step: a cache would outlive it, and the graph that it is in.
     with torch.autocast(ids.device.type, dtype=torch.bfloat16, enabled=lowers, cache_enabled=False):
-        output = model(ids, noise=noise, **of_encoder(model, pieces=pieces))
-    return loss_terms(output, labels, ids, config.penalties, config.preset, class_weights)
+        output = model(ids, noise=noise, **wanted)
+    rows = ffn1_weights(model) if penalties.lambda_ortho else ()
+    return loss_terms(output, labels, ids, penalties, config.preset, class_weights, rows)
 
 
 def not_finite(config: TrainConfig, when: str, term: str) -> TrialFailure:

@@ -69,6 +69,12 @@ def test_any_saturated_deletion_marks_the_scores() -> None:
         ({"vmask": True, "lambda_imp": 0.01234, "lambda_inter": 0.0}, None, "imp=0.0123 inter=0"),
         ({"vmask": False, "layers": 2, "mask_hidden_dim": 9}, None, "vmask=False layers=2"),
         ({"vmask": True}, None, "defaults"),
+        (
+            {"vmask": False, "lambda_l1": 0.5, "lambda_ortho": 0.0, "ffn_topk": 0.2},
+            None,
+            "vmask=False l1=0.5 ffn_topk=0.2",
+        ),
+        ({"lambda_l1": 0.0, "lambda_ortho": 10.0, "ffn_topk": 1.0}, None, "ortho=10"),
     ],
 )
 def test_a_trials_label_says_its_setting(

@@ -13,6 +13,7 @@ from safr_study.model.kernels.attention import mix
 from safr_study.model.kernels.onednn import USES_ONEDNN, Linear, by_onednn, linear, perceptron
 from safr_study.model.positions import positions_of, segments
 from safr_study.model.safr import SafrClassifier
+from safr_study.model.top_k import top_k
 from safr_study.model.transformer import Block, FeedForward
 from safr_study.settings import SEP
 
@@ -106,8 +107,8 @@ class Inference:
 def _fed(x: Tensor, layer: FeedForward) -> Tensor:
     """``x`` plus the FFN of it, in the memory of ``x``."""
     if by_onednn(x, layer.linear1.weight.numel()):
-        return x.add_(perceptron(x, layer.linear1, layer.linear2))
-    return _added(x, layer.linear2, layer.linear1(x).relu_())
+        return x.add_(perceptron(x, layer.linear1, layer.linear2, layer.kept))
+    return _added(x, layer.linear2, top_k(layer.linear1(x).relu_(), layer.kept))
 
 
 def _added(x: Tensor, layer: Linear, values: Tensor) -> Tensor:

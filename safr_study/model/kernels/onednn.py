@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from safr_study.model import kernels
+from safr_study.model.top_k import top_k
 
 ROWS = 32
 """Rows are filled up to a multiple of this."""
@@ -54,20 +55,20 @@ def by_onednn(x: Tensor, cells: int) -> bool:
     )
 
 
-def perceptron(x: Tensor, first: nn.Linear, second: nn.Linear) -> Tensor:
-    """``second(relu(first(x)))`` for x ``[..., in]``, of which the hidden values are not to be had.
+def perceptron(x: Tensor, first: nn.Linear, second: nn.Linear, kept: int | None = None) -> Tensor:
+    """``second(top_k(relu(first(x))))`` for x ``[..., in]``, without the hidden values.
 
     They are rectified within the product or in its memory, and so is their gradient: over
     ``[..., hidden]`` each pass of its own costs as much as a tenth of the product.
     """
     weights = first.weight, first.bias, second.weight, second.bias
     if by_onednn(x, first.weight.numel()):
-        product: Tensor = _Perceptron.apply(_filled(x), *weights, True)  # type: ignore[no-untyped-call]
+        product: Tensor = _Perceptron.apply(_filled(x), *weights, kept, True)  # type: ignore[no-untyped-call]
         return _unfilled(product, x)
     if x.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
-        plain: Tensor = _Perceptron.apply(x.flatten(0, -2), *weights, False)  # type: ignore[no-untyped-call]
+        plain: Tensor = _Perceptron.apply(x.flatten(0, -2), *weights, kept, False)  # type: ignore[no-untyped-call]
         return plain.view(*x.shape[:-1], plain.shape[1])
-    return F.linear(F.relu(F.linear(x, *weights[:2])), *weights[2:])
+    return F.linear(top_k(F.relu(F.linear(x, *weights[:2])), kept), *weights[2:])
 
 
 def products(x: Tensor, y: Tensor) -> Tensor:
@@ -108,7 +109,7 @@ class _OneDnnLinear(torch.autograd.Function):
 
 
 class _Perceptron(torch.autograd.Function):
-    """The products of a linear layer, ReLU and another linear layer, by oneDNN or by torch."""
+    """A linear layer, ReLU, top-k and another linear layer, by oneDNN or by torch."""
 
     @staticmethod
     def forward(
@@ -118,13 +119,14 @@ class _Perceptron(torch.autograd.Function):
         bias1: Tensor,
         weight2: Tensor,
         bias2: Tensor,
+        kept: int | None,
         by_onednn: bool,
     ) -> Tensor:
         if by_onednn:
-            hidden = onednn_product(x, weight1, bias1, "relu")
+            hidden = top_k(onednn_product(x, weight1, bias1, "relu"), kept)
             product = onednn_product(hidden, weight2, bias2)
         else:
-            hidden = torch.addmm(bias1, x, weight1.t()).relu_()
+            hidden = top_k(torch.addmm(bias1, x, weight1.t()).relu_(), kept)
             product = torch.addmm(bias2, hidden, weight2.t())
         ctx.save_for_backward(x, weight1, hidden, weight2)
         ctx.by_onednn = by_onednn
@@ -145,6 +147,7 @@ class _Perceptron(torch.autograd.Function):
             of_hidden.sum(dim=0),
             of_weight(gradient, hidden),
             gradient.sum(dim=0),
+            None,
             None,
         )
 

@@ -122,6 +122,24 @@ CASES: Table = {
         "{type: categorical, choices: [8, 7]}", "heads=7 does not divide embed_dim", name="heads"
     ),
     "a dropout of everything": one("{type: float, low: 0.5, high: 1.0}", "less than 1"),
+    "no neuron at all": one(
+        "{type: float, low: 0, high: 0.5}", "ffn_topk: input should be greater than 0", "ffn_topk"
+    ),
+    "more neurons than all": one(
+        "{type: categorical, choices: [0.5, 1.5]}", "less than or equal to 1", "ffn_topk"
+    ),
+    "more texts than all": one(
+        "{type: float, low: 0.5, high: 1.5}", "less than or equal to 1", "deletion_augmentation"
+    ),
+    "a bound of nothing": one(
+        "{type: float, low: 0, high: 0.5}", "should be greater than 0", "deletion_bound"
+    ),
+    "an L1 below nothing": one(
+        "{type: float, low: -1, high: 1}", "greater than or equal to 0", "lambda_l1"
+    ),
+    "orthogonality that is a word": one(
+        FLOAT, "fixed: lambda_ortho: ", more="fixed: {lambda_ortho: much}\n"
+    ),
     "a parameter that is fixed too": one(
         FLOAT, "dropout is both fixed and a parameter", more="fixed: {dropout: 0.1}\n"
     ),

@@ -16,7 +16,7 @@ LONG = torch.tensor([list(range(1, 19)), [7] * 9 + [0] * 9])
 @pytest.mark.parametrize("preset", ["masked", "reference"])
 @pytest.mark.parametrize("vmask", [True, False])
 @pytest.mark.parametrize("layers", [1, 2])
-@pytest.mark.parametrize("table", [2**24, 0])
+@pytest.mark.parametrize(("table", "ffn_topk"), [(2**24, 1.0), (0, 1.0), (2**24, 0.2)])
 def test_the_logits_are_those_of_the_model(
     small: Callable[..., SafrClassifier],
     monkeypatch: pytest.MonkeyPatch,
@@ -24,9 +24,10 @@ def test_the_logits_are_those_of_the_model(
     vmask: bool,
     layers: int,
     table: int,
+    ffn_topk: float,
 ) -> None:
     monkeypatch.setattr("safr_study.model.kernels.inference.TABLE", table)
-    model = small(preset, vmask=vmask, layers=layers, max_len=18)
+    model = small(preset, vmask=vmask, layers=layers, max_len=18, ffn_topk=ffn_topk)
     infer = Inference(model)
     for ids in (SHORT, LONG):
         with torch.no_grad():

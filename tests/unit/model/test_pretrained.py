@@ -17,7 +17,8 @@ from torch import Tensor
 from safr_study.data import EncodedSplit
 from safr_study.data.encoder_files import EncoderFiles, read_encoder
 from safr_study.evaluation.prediction import Predictor
-from safr_study.model.losses import interaction_loss, loss_terms
+from safr_study.model import ffn1_weights
+from safr_study.model.losses import interaction_loss, loss_terms, orthogonality
 from safr_study.model.piece_layout import SPECIAL, PieceTable, lay_out, piece_table
 from safr_study.model.pretrained import PretrainedClassifier
 from safr_study.settings import PAD, UNK, ModelShape, Penalties
@@ -183,6 +184,31 @@ def test_pooling_at_the_beginning_is_the_vector_of_the_first_special_piece(both:
     expected = first @ model.fc.weight.T + model.fc.bias
     close(model(both.ids).logits, expected)
     assert not torch.allclose(both.ours(both.ids).logits[0], expected[0], rtol=1e-4)
+
+
+def test_over_an_encoder_each_piece_of_a_word_counts(both: Both) -> None:
+    model = made(both.files, both.ours.table, vmask=False, ffn_topk=0.2)
+    fed: list[Tensor] = []
+    hooks = [
+        block.linear2.register_forward_pre_hook(lambda _, given: fed.append(given[0]))
+        for block in model.layers
+    ]
+    penalties = Penalties(lambda_imp=None, lambda_inter=None, lambda_l1=1.0, lambda_ortho=1.0)
+    output = model(both.ids)
+    for hook in hooks:
+        hook.remove()
+    kept = max(1, round(0.2 * both.files.shape.ffn_dim))
+    real = torch.tensor([[word is not None for word in words] for words in both.words])
+    for rows, found in zip(fed, output.ffn1_post_relu, strict=True):
+        assert int((rows != 0).sum(dim=-1).max()) == kept
+        close(found, by_word(both, rows))
+    labels = torch.zeros(len(both.ids), dtype=torch.int64)
+    weights = ffn1_weights(model)
+    terms = loss_terms(output, labels, both.ids, penalties, "masked", None, weights)
+    means = [rows[real].abs().mean().item() for rows in fed]
+    assert terms["l1"].item() == pytest.approx(sum(means) / len(means), rel=1e-12)
+    each = [orthogonality(block.linear1.weight).item() for block in model.layers]
+    assert terms["orthogonality"].item() == pytest.approx(sum(each) / len(each), rel=1e-12)
 
 
 def test_a_word_s_first_piece_is_its_vector_at_ffn1_alone(both: Both) -> None:

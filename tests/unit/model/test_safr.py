@@ -12,6 +12,7 @@ from torch import nn
 from safr_study.model import SafrClassifier, build_model, loss_terms
 from safr_study.model.dropout import dropout
 from safr_study.model.kernels.onednn import Linear, linear, perceptron
+from safr_study.model.top_k import top_k
 from safr_study.model.vmask import hard_gate, logistic_like
 from safr_study.settings import ModelShape, Penalties
 
@@ -228,8 +229,13 @@ def test_attention_is_torchs_attention(small: Callable[..., SafrClassifier]) -> 
 @pytest.mark.parametrize("onednn", [True, False])
 @pytest.mark.parametrize("sizes", [(128, 160), (160, 128), (3, 5)])
 @pytest.mark.parametrize("rows", [32, 33])
+@pytest.mark.parametrize("kept", [None, 2])
 def test_perceptron_and_its_gradients(
-    monkeypatch: pytest.MonkeyPatch, rows: int, sizes: tuple[int, int], onednn: bool
+    monkeypatch: pytest.MonkeyPatch,
+    rows: int,
+    sizes: tuple[int, int],
+    onednn: bool,
+    kept: int | None,
 ) -> None:
     monkeypatch.setattr("safr_study.model.kernels.onednn.USES_ONEDNN", onednn)
     width, hidden = sizes
@@ -240,8 +246,8 @@ def test_perceptron_and_its_gradients(
     precise = x.detach().double().requires_grad_()
     slope = torch.randn(rows, 1, width)
 
-    found = perceptron(x, first, second)
-    expected = exact[1](torch.relu(exact[0](precise)))
+    found = perceptron(x, first, second, kept)
+    expected = exact[1](top_k(torch.relu(exact[0](precise)), kept))
     gradients = torch.autograd.grad(found, [x, *first.parameters(), *second.parameters()], slope)
     exact_gradients = torch.autograd.grad(
         expected, [precise, *exact[0].parameters(), *exact[1].parameters()], slope.double()
@@ -255,4 +261,7 @@ def test_training_gives_no_inner_values_of_the_ffn(small: Callable[..., SafrClas
     model = small(layers=2)
     output = model.train()(IDS, noise=torch.Generator().manual_seed(0))
     assert output.ffn1_pre_relu == output.ffn1_post_relu == ()
+    asked = model(IDS, noise=torch.Generator().manual_seed(0), ffn1=True)
+    assert [values.shape[-1] for values in asked.ffn1_post_relu] == [12, 12]
+    assert torch.allclose(asked.logits, output.logits, atol=1e-12)
     assert len(output.ffn2) == 2

@@ -221,7 +221,7 @@ def test_vmask_comes_before_the_weights_that_exist_only_with_it() -> None:
 
 
 def test_the_built_in_spaces_are_what_they_say() -> None:
-    assert built_in_spaces() == ["full", "lambda", "paper_table6", "smoke"]
+    assert built_in_spaces() == ["full", "lambda", "paper_table6", "rivals", "smoke"]
     full = find_space("full")
     assert [constraint.text for constraint in full.constraints] == ["accuracy >= majority + 5"]
     assert full.parameters["mask_hidden_dim"].when == {"vmask": True}
@@ -229,6 +229,12 @@ def test_the_built_in_spaces_are_what_they_say() -> None:
         *("vmask", "lambda_imp", "lambda_inter", "mask_hidden_dim", "gumbel_temperature"),
         *("learning_rate", "dropout", "layers", "heads"),
     }
+    rivals = find_space("rivals")
+    # Each alone at two strengths, beside the paper's weights.
+    off = {"lambda_l1": 0, "lambda_ortho": 0, "ffn_topk": 1.0}
+    active = [[name for name in off if point[name] != off[name]] for point in rivals.points]
+    assert active == [[], *([name] for name in off for _ in range(2))]
+    assert [point["vmask"] for point in rivals.points] == [True, *[False] * 6]
     for name in built_in_spaces():
         space = find_space(name)
         assert SearchSpace.parse(space.model_dump(mode="json")) == space

@@ -14,7 +14,15 @@ import torch
 from tiny_encoder import tiny_encoder
 
 from safr_study.data import EncodedCorpus, EncodedSplit, batch_of, encode_corpus, load_corpus
-from safr_study.model import SafrClassifier, build_model, loss_terms, piece_counts
+from safr_study.model import (
+    PretrainedClassifier,
+    SafrClassifier,
+    build_model,
+    ffn1_weights,
+    freeze_encoder,
+    loss_terms,
+    piece_counts,
+)
 from safr_study.records import TrialRecord, TrialState
 from safr_study.records.run import EffectiveWeights
 from safr_study.records.warnings import trial_warnings
@@ -25,7 +33,13 @@ from safr_study.training.loop import initial_model
 from safr_study.training.steps import losses_of
 
 CPU = torch.device("cpu")
-FIELDS = ("effective_importance", "effective_interaction", "effective_information")
+FIELDS = (
+    *("effective_importance", "effective_interaction", "effective_information"),
+    *("effective_l1", "effective_orthogonality"),
+)
+WEIGHTS = ("lambda_imp", "lambda_inter", "vmask_beta", "lambda_l1", "lambda_ortho")
+TERMS = ("importance", "interaction", "vmask_information", "l1", "orthogonality")
+RIVALS = {"lambda_l1": 0.4, "lambda_ortho": 5.0}
 
 
 @pytest.fixture(autouse=True)
@@ -65,21 +79,22 @@ def by_hand(config: TrainConfig, split: EncodedSplit, model: SafrClassifier) -> 
         text = split.tokens[split.offsets[row] : split.offsets[row + 1]]
         ids[place, : len(text)] = torch.from_numpy(text.astype(np.int64))
     labels = torch.from_numpy(split.labels[rows])
-    every = {"lambda_imp": 1.0, "lambda_inter": 1.0, "vmask_beta": 1.0}
+    every = dict.fromkeys(WEIGHTS, 1.0)
     norms = []
-    for term in ("cross_entropy", "importance", "interaction", "vmask_information"):
+    for term in ("cross_entropy", *TERMS):
         alone = copy.deepcopy(model).train()
-        output = alone(ids, noise=torch.Generator().manual_seed(SEED))
-        losses = loss_terms(
-            output, labels, ids, config.penalties.model_copy(update=every), config.preset
-        )
+        output = alone(ids, noise=torch.Generator().manual_seed(SEED), ffn1=True)
+        penalties, rows = config.penalties.model_copy(update=every), ffn1_weights(alone)
+        losses = loss_terms(output, labels, ids, penalties, config.preset, None, rows)
+        if term not in losses:
+            norms.append(math.nan)
+            continue
         losses[term].backward()
         squares = [p.grad.double().square().sum() for p in alone.parameters() if p.grad is not None]
         norms.append(math.sqrt(sum(square.item() for square in squares)))
-    penalties = config.penalties
-    given = (penalties.lambda_imp, penalties.lambda_inter, penalties.vmask_beta)
+    given = [getattr(config.penalties, name) for name in WEIGHTS]
     return [
-        weight * norm / norms[0] if weight else None
+        weight * norm / norms[0] if weight and not math.isnan(norm) else None
         for weight, norm in zip(given, norms[1:], strict=True)
     ]
 
@@ -98,13 +113,23 @@ def test_the_weights_are_those_of_separate_passes(
     config = changed(
         config,
         preset=preset,
-        shape={"layers": layers},
-        penalties={"lambda_imp": 0.3, "lambda_inter": 0.7, "vmask_beta": 0.2},
+        shape={"layers": layers, "ffn_topk": 0.6},
+        penalties={"lambda_imp": 0.3, "lambda_inter": 0.7, "vmask_beta": 0.2, **RIVALS},
     )
     model = model_of(config).to(dtype)
     found = dataclasses.astuple(weights_of(config, corpus.train, model))
     assert found == pytest.approx(by_hand(config, corpus.train, model), rel=tolerance)
     assert min(found) > 0
+
+
+def test_rivals_pull_without_vmask_too(config: TrainConfig, corpus: EncodedCorpus) -> None:
+    penalties = {"lambda_imp": None, "lambda_inter": None, **RIVALS}
+    config = changed(config, shape={"vmask": False}, penalties=penalties)
+    model = model_of(config).double()
+    found = dataclasses.astuple(weights_of(config, corpus.train, model))
+    assert found[:3] == (None, None, None)
+    assert found[3:] == pytest.approx(by_hand(config, corpus.train, model)[3:], rel=1e-9)
+    assert min(found[3:]) > 0
 
 
 def test_a_weight_is_proportional_to_its_lambda_alone(
@@ -167,8 +192,8 @@ def test_fewer_texts_than_a_batch_are_all_used(config: TrainConfig) -> None:
     )
     config = changed(config, penalties={"vmask_beta": 0.1})
     model = model_of(config).double()
-    found = dataclasses.astuple(weights_of(config, split, model))
-    assert found == pytest.approx(by_hand(config, split, model), rel=1e-9)
+    found = dataclasses.astuple(weights_of(config, split, model))[:3]
+    assert found == pytest.approx(by_hand(config, split, model)[:3], rel=1e-9)
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -215,7 +240,7 @@ def test_training_is_the_same_bit_for_bit_without_the_measure(
 def test_an_epoch_reports_the_weights_of_its_model(
     config: TrainConfig, corpus: EncodedCorpus
 ) -> None:
-    config = changed(config, epochs=2, preset="reference", penalties={"vmask_beta": 0.1})
+    config = changed(config, epochs=2, preset="reference", penalties={"vmask_beta": 0.1, **RIVALS})
     result = fit(config, corpus, device=CPU)
     last = tuple(getattr(result.epochs[-1], name) for name in FIELDS)
     assert last == dataclasses.astuple(weights_of(config, corpus.train, result.model))
@@ -340,6 +365,21 @@ def test_over_an_encoder_only_the_weights_count_that_a_penalty_reaches(
     everywhere = 0.3 * norm("importance", reached["importance"])
     everywhere /= norm("cross_entropy", gradients["cross_entropy"])
     assert found.importance != pytest.approx(everywhere, rel=0.05)
+
+
+def test_a_penalty_on_weights_that_are_not_trained_has_no_effect(
+    over_encoder: EncodedCorpus,
+) -> None:
+    penalties = Penalties(lambda_imp=0.3, lambda_l1=1.0, lambda_ortho=1.0)
+    config = TrainConfig(penalties=penalties, train_encoder="head")
+    model = initial_model(config, over_encoder)
+    assert isinstance(model, PretrainedClassifier)
+    freeze_encoder(model)
+    found = effective_weights(config, over_encoder.train, model, device=CPU, pad_to=None)
+    assert found.orthogonality == 0.0
+    # The gates are trained, and through them the activations.
+    assert found.l1 is not None
+    assert found.l1 > 0
 
 
 def test_over_an_encoder_the_batch_has_no_more_positions_than_fit(
