@@ -9,11 +9,13 @@ from functools import cache
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from safr_study.pareto import hypervolume
 from safr_study.records import EpochReport, LossTerms
 from safr_study.settings import TrainConfig
 
+Floats = NDArray[np.float64]
 Vector = tuple[float, ...]
 Pair = tuple[float, float]
 """lambda_imp and lambda_inter."""
@@ -43,34 +45,39 @@ class Curve:
             train: its epochs at most, and its patience.
             rungs: epochs after which the objectives are reported.
         """
-        found: list[EpochReport] = []
+        epochs = zip(self._bests(train), self.values, self.rung_values, self.loss, strict=False)
+        return tuple(
+            EpochReport(
+                epoch=epoch,
+                train=LossTerms(loss, loss, None, None),
+                dev_accuracy=values[0],
+                dev_loss=loss,
+                gate_openness=None,
+                mean_norm=1.0,
+                best=best,
+                seconds=1.0,
+                objectives=at_rung if epoch in rungs else None,
+            )
+            for epoch, (best, values, at_rung, loss) in enumerate(epochs, start=1)
+        )
+
+    def end(self, train: TrainConfig) -> Vector:
+        """The objectives of a trial that is trained to its end: those of its best epoch."""
+        bests = self._bests(train)
+        return self.values[max(index for index, best in enumerate(bests) if best)]
+
+    def _bests(self, train: TrainConfig) -> list[bool]:
+        """Of each epoch that is trained, whether it was the best until then."""
+        found: list[bool] = []
         best, best_rank = 0, (-math.inf, 0.0)
-        epochs = zip(self.values, self.rung_values, self.loss, strict=True)
-        for epoch, (values, at_rung, loss) in enumerate(epochs, start=1):
+        for epoch, (values, loss) in enumerate(zip(self.values, self.loss, strict=True), start=1):
             if epoch > train.epochs or epoch - 1 - best >= train.patience:
                 break
             rank = (values[0], -loss)
             if rank > best_rank:
                 best, best_rank = epoch, rank
-            found.append(
-                EpochReport(
-                    epoch=epoch,
-                    train=LossTerms(loss, loss, None, None),
-                    dev_accuracy=values[0],
-                    dev_loss=loss,
-                    gate_openness=None,
-                    mean_norm=1.0,
-                    best=best == epoch,
-                    seconds=1.0,
-                    objectives=at_rung if epoch in rungs else None,
-                )
-            )
-        return tuple(found)
-
-    def end(self, train: TrainConfig) -> Vector:
-        """The objectives of a trial that is trained to its end: those of its best epoch."""
-        reports = self.reports(train, ())
-        return self.values[max(report.epoch for report in reports if report.best) - 1]
+            found.append(best == epoch)
+        return found
 
 
 class Table(Protocol):
@@ -103,6 +110,11 @@ class Table(Protocol):
             pair: two of the levels; ``None``: the model without VMASK.
             seed: in [0, seeds).
         """
+
+
+def settings_of(table: Table) -> list[Pair | None]:
+    """Every setting of a table, the one without VMASK first."""
+    return [None, *((a, b) for a in table.levels for b in table.levels)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +158,23 @@ class MeanTable:
 
 @cache
 def _mean_curve(table: Table, pair: Pair | None) -> Curve:
-    curves = [table.curve(pair, seed) for seed in range(table.seeds)]
-    values = np.mean([curve.values for curve in curves], axis=0)
-    at_rungs = np.mean([curve.rung_values for curve in curves], axis=0)
-    return Curve(
-        values=tuple(map(tuple, values.tolist())),
-        rung_values=tuple(map(tuple, at_rungs.tolist())),
-        loss=tuple(np.mean([curve.loss for curve in curves], axis=0).tolist()),
-    )
+    return mean_curve([table.curve(pair, seed) for seed in range(table.seeds)])
+
+
+def mean_curve(curves: Sequence[Curve]) -> Curve:
+    """Epoch by epoch, of curves of one length."""
+    return curve_of([np.mean(parts, axis=0) for parts in zip(*map(arrays_of, curves), strict=True)])
+
+
+def arrays_of(curve: Curve) -> tuple[Floats, Floats, Floats]:
+    """Values `[E, 2]`, values at rungs `[E, 2]`, and losses `[E]`."""
+    return np.array(curve.values), np.array(curve.rung_values), np.array(curve.loss)
+
+
+def curve_of(arrays: Sequence[Floats]) -> Curve:
+    """The inverse of `arrays_of`."""
+    values, at_rungs, loss = (array.tolist() for array in arrays)
+    return Curve(tuple(map(tuple, values)), tuple(map(tuple, at_rungs)), tuple(loss))
 
 
 def snap(value: float, levels: Sequence[float]) -> float:
@@ -169,6 +190,17 @@ def snap(value: float, levels: Sequence[float]) -> float:
     if value <= 0 or (len(above) > 1 and value < above[0] / math.sqrt(above[1] / above[0])):
         return 0.0
     return min(above, key=lambda level: (abs(math.log(value / level)), level))
+
+
+def pair_of(imp: float | None, inter: float | None, levels: Sequence[float]) -> Pair | None:
+    """The setting of a table that stands for two lambdas.
+
+    Args:
+        imp: ``None``: without VMASK.
+        inter: ``None`` is 0.
+        levels: of the table.
+    """
+    return None if imp is None else (snap(imp, levels), snap(inter or 0.0, levels))
 
 
 def best_hypervolume(

@@ -7,7 +7,7 @@ trial; asking takes none. Only epochs are counted as spent. Equal arguments give
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -43,17 +43,18 @@ class History:
     """A study observer that remembers how the front grew with the epochs spent."""
 
     reference: tuple[float, ...]
+    judge: Callable[[Sequence[TrialRecord]], float] | None = None
+    """What the complete trials are worth; ``None``: the hypervolume of their values."""
     epochs: int = 0
     """Spent by all trials, those that were stopped too."""
-    complete: list[tuple[float, ...]] = field(default_factory=list)
-    """Values of the complete trials."""
+    complete: list[TrialRecord] = field(default_factory=list)
     steps: list[tuple[int, float]] = field(default_factory=list)
-    """(epochs, hypervolume) after each complete trial that raised it."""
+    """(epochs, worth) after each complete trial that changed it."""
     states: dict[str, int] = field(default_factory=dict)
     """How many trials ended in which state."""
 
     @property
-    def hypervolume(self) -> float:
+    def worth(self) -> float:
         """Of the complete trials so far."""
         return self.steps[-1][1] if self.steps else 0.0
 
@@ -73,10 +74,15 @@ class History:
         self.states[trial.state.value] = self.states.get(trial.state.value, 0) + 1
         if trial.state is not TrialState.COMPLETE or trial.values is None:
             return
-        self.complete.append(trial.values)
-        grown = hypervolume(self.complete, self.reference)
-        if grown > self.hypervolume:
-            self.steps.append((self.epochs, grown))
+        self.complete.append(trial)
+        worth = self._judged()
+        if worth != self.worth:
+            self.steps.append((self.epochs, worth))
+
+    def _judged(self) -> float:
+        if self.judge is not None:
+            return self.judge(self.complete)
+        return hypervolume([trial.values or () for trial in self.complete], self.reference)
 
 
 def run_search(

@@ -1,9 +1,11 @@
-"""Replay the four searches over the table, and write what they took.
+"""Replay the searches over the table, and write what they took.
 
     PYTHONPATH=tests python -m benchmarks.replay --help
 
-The searches are the real ones: sampler, ledger, searcher and MO-ASHA. Only the trainings are looked
-up, so that hundreds of studies take minutes.
+``--target honest`` asks for settings that are good on average (``honest.py``), ``best`` for the
+luckiest rows; ``--rows`` takes some seeds of the table alone. The searches are the real ones:
+sampler, ledger, searcher and MO-ASHA. Only the trainings are looked up, so that hundreds of studies
+take minutes.
 """
 
 from __future__ import annotations
@@ -18,9 +20,19 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from benchmarks.curves import MeanTable, Table
+from benchmarks.curves import MeanTable, Table, settings_of
+from benchmarks.honest import SomeSeeds, need_seeds
 from benchmarks.kept import code, keep_search, kept_searches
-from benchmarks.searches import ALL_METHODS, METHODS, Method, Search, Setup, replay
+from benchmarks.searches import (
+    ALL_METHODS,
+    ARRIVAL,
+    METHODS,
+    WITHIN,
+    Method,
+    Search,
+    Setup,
+    replay,
+)
 from benchmarks.summary import markdown, summarise
 from benchmarks.synthetic import SyntheticTable
 from benchmarks.table_lines import FileTable, read_lines
@@ -80,15 +92,16 @@ def _one(table: Table, setup: Setup, asked: tuple[Method, int]) -> Search:
 
 def _key(table: Table, setup: Setup) -> str:
     """Of everything that decides a search but method and seed, the sources too."""
-    pairs = [None, *((a, b) for a in table.levels for b in table.levels)]
-    curves = [to_plain(table.curve(pair, s)) for pair in pairs for s in range(table.seeds)]
+    curves = [
+        to_plain(table.curve(pair, s)) for pair in settings_of(table) for s in range(table.seeds)
+    ]
     return fingerprint_of(
         [
             [table.name, list(table.levels), list(table.reference), curves],
             [setup.space.model_dump(mode="json"), setup.train.model_dump(mode="json")],
             [setup.scheduler.model_dump(mode="json"), setup.workers, setup.rule],
-            [setup.cap, setup.horizon],
-            code("study", "pareto", "settings"),
+            [setup.cap, setup.horizon, setup.target],
+            code("sampling", "ledger", "runner", "pareto", "settings"),
         ]
     )
 
@@ -96,18 +109,26 @@ def _key(table: Table, setup: Setup) -> str:
 def about(table: Table, setup: Setup) -> str:
     """What a page says of a replay."""
     seeds = f"the table's {table.seeds} seeds"
-    rule = (
-        f"drawn from {seeds} by (seed of the search, number of the trial); the best is that of the"
-        " rows of all seeds"
-        if setup.rule == "trial"
-        else f"that of one of {seeds} for a whole search; the best is that of this seed's rows"
-    )
+    if setup.target == "honest":
+        row = (
+            f"the mean over {seeds} and the residual curve of a row of the whole table, drawn by"
+            " (seed of the search, number of the trial)"
+        )
+    elif setup.rule == "trial":
+        row = (
+            f"drawn from {seeds} by (seed of the search, number of the trial); the best is that of"
+            " the rows of all seeds"
+        )
+    else:
+        row = f"that of one of {seeds} for a whole search; the best is that of this seed's rows"
     return f"""Trainings are looked up in the table {table.name}: {len(table.levels)} x
 {len(table.levels)} pairs of lambdas and the model without VMASK, {table.seeds} seeds,
 {setup.train.epochs} epochs (patience {setup.train.patience}). All else is real: samplers draw from
 the space `{setup.space.name}`, the lambdas drawn are put to the nearest level, and MO-ASHA sees
 the values of its rungs and stops trials; {setup.workers} trials run at once. A trial's row is
-{rule}."""
+{row}.
+
+A search has arrived when {ARRIVAL[setup.target]} is {WITHIN:.0%} of the best."""
 
 
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
@@ -124,6 +145,8 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, help="of a full training; at most the table's")
     parser.add_argument("--patience", type=int, help="of early stopping; without: none")
     parser.add_argument("--rule", choices=("trial", "study", "mean"), default="trial")
+    parser.add_argument("--target", choices=("best", "honest"), default="best")
+    parser.add_argument("--rows", type=int, nargs="+", help="seeds of the table; without: all")
     parser.add_argument("--workers", type=int, default=2, help="trials at once")
     parser.add_argument("--cap", type=int, default=192, help="full trainings until it is given up")
     parser.add_argument("--horizon", type=int, default=64, help="full trainings of the picture")
@@ -146,6 +169,7 @@ def setup_of(args: argparse.Namespace, table: Table) -> Setup:
         scheduler=SchedulerConfig(**{name: getattr(args, name) for name in names}),
         workers=args.workers,
         rule="study" if args.rule == "mean" else args.rule,
+        target=args.target,
         cap=args.cap,
         horizon=args.horizon,
     )
@@ -159,8 +183,12 @@ def main(given: Sequence[str] | None = None) -> int:
         table: Table = SyntheticTable()
         if args.table is not None:
             table = FileTable.of(args.table.stem, read_lines(args.table), texts=args.texts)
+        if args.rows is not None:
+            table = SomeSeeds(table, tuple(args.rows))
         if args.rule == "mean":
             table = MeanTable(table)
+        if args.target == "honest":
+            need_seeds(table)
         setup = setup_of(args, table)
     except SafrError as error:
         _LOG.error(f"error: {error}")
@@ -175,7 +203,7 @@ def main(given: Sequence[str] | None = None) -> int:
         write_results(
             searches,
             out=args.out,
-            title=f"Epochs to 95 % of the best front: {table.name}",
+            title=f"Epochs to 95 % of the {setup.target} front: {table.name}",
             about=about(table, setup),
             scheduler=setup.scheduler,
             epochs=epochs,
@@ -195,6 +223,7 @@ def _facts(table: Table, setup: Setup) -> dict[str, object]:
         "patience": setup.train.patience,
         "workers": setup.workers,
         "rule": setup.rule,
+        "target": setup.target,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -12,8 +12,9 @@ import numpy as np
 from plain_scores import a_deletion, made_scores
 from run_results import run_result
 
-from benchmarks.curves import Curve, Pair, Table, Vector, best_hypervolume, snap
+from benchmarks.curves import Curve, Table, Vector, best_hypervolume, pair_of
 from benchmarks.executor import History, Trainer, run_search
+from benchmarks.honest import Judge, honest_table
 from safr_study.records import EpochReport, Replicate
 from safr_study.records.run import RunResult
 from safr_study.runner.task import RunTask
@@ -28,7 +29,16 @@ from safr_study.settings import (
 
 RowRule = Literal["trial", "study"]
 """Which of a pair's trainings a trial gets: drawn for each trial, or one seed for a whole study."""
+Target = Literal["best", "honest"]
+"""What a search is after: the hypervolume of the luckiest rows, or that of the settings which are
+best on average (``honest.py``)."""
 
+ARRIVAL: Mapping[Target, str] = {
+    "best": "the hypervolume of its complete trials",
+    "honest": "the hypervolume of what the settings on the front of its complete trials are worth"
+    " on average",
+}
+"""What of a search is compared with the best."""
 _ROWS_TRIED = 64
 """Trials in which every seed of a table is drawn at least once."""
 WITHIN = 0.95
@@ -68,7 +78,7 @@ class Search:
     best: float
     """Hypervolume of all that it could have found."""
     steps: tuple[tuple[int, float], ...]
-    """(epochs spent, share of ``best``) after each complete trial that raised it."""
+    """(epochs spent, share of ``best``) after each complete trial that changed it."""
     spent: int
     """Epochs in all, until it was ended."""
     cap: int
@@ -88,7 +98,7 @@ class Search:
 
     def share(self, spent: int) -> float:
         """Of the best hypervolume, after so many epochs."""
-        return max((share for epochs, share in self.steps if epochs <= spent), default=0.0)
+        return next((share for epochs, share in reversed(self.steps) if epochs <= spent), 0.0)
 
 
 def study_spec(
@@ -125,6 +135,7 @@ def search(
     workers: int,
     folder: Path,
     horizon: int = 0,
+    judge: Judge | None = None,
 ) -> Search:
     """Run one search until it arrives, and then to the horizon.
 
@@ -137,12 +148,14 @@ def search(
         workers: trials at once.
         folder: for the trials' states.
         horizon: epochs that are spent at least, for the picture.
+        judge: of its complete trials; ``None``: the hypervolume of their values.
     """
-    history = History(reference)
+    history = History(reference, judge)
     cap = spec.epoch_budget or 0
 
     def enough(seen: History) -> bool:
-        arrived = seen.hypervolume >= WITHIN * best
+        # A front that others see as it is can get worse again.
+        arrived = any(worth >= WITHIN * best for _, worth in seen.steps)
         return seen.epochs >= (min(horizon, cap) if arrived else cap)
 
     run_search(spec, trainer, history, workers=workers, folder=folder, enough=enough)
@@ -166,6 +179,7 @@ class Setup:
     scheduler: SchedulerConfig
     workers: int = 2
     rule: RowRule = "trial"
+    target: Target = "best"
     cap: int = 192
     """In full trainings."""
     horizon: int = 0
@@ -176,17 +190,23 @@ def replay(table: Table, method: Method, seed: int, setup: Setup) -> Search:
     """One search over a table.
 
     The best is that of the very rows that its trials can be given, so that no search can do better,
-    and the four methods under one seed are measured against the same. A pair can be drawn again
-    and again; a model without VMASK is trained by the baselines alone, once each.
+    and all methods under one seed are measured against the same. A pair can be drawn again and
+    again; a model without VMASK is trained by the baselines alone, once each. With the honest
+    target it is the hypervolume of what all settings are worth on average.
     """
-    given = [row_seed(setup.rule, seed, number, table.seeds) for number in range(_ROWS_TRIED)]
-    bare = [b.values.get("vmask") is False for b in setup.space.baselines]
-    best = best_hypervolume(
-        table,
-        setup.train,
-        seeds=sorted(set(given)),
-        without_vmask=[row for row, without in zip(given, bare, strict=False) if without],
-    )
+    judge: Judge | None = None
+    if setup.target == "honest":
+        honest = honest_table(table, setup.train)
+        table, best, judge = honest, honest.best, honest.judge
+    else:
+        given = [row_seed(setup.rule, seed, number, table.seeds) for number in range(_ROWS_TRIED)]
+        bare = [b.values.get("vmask") is False for b in setup.space.baselines]
+        best = best_hypervolume(
+            table,
+            setup.train,
+            seeds=sorted(set(given)),
+            without_vmask=[row for row, without in zip(given, bare, strict=False) if without],
+        )
     spec = study_spec(
         method,
         seed,
@@ -204,6 +224,7 @@ def replay(table: Table, method: Method, seed: int, setup: Setup) -> Search:
         workers=setup.workers,
         folder=Path("nothing-is-written-here"),
         horizon=setup.horizon * setup.train.epochs,
+        judge=judge,
     )
 
 
@@ -232,13 +253,16 @@ class Lookup:
         return finished(curve.end(task.train), reports)
 
     def _curve(self, task: RunTask) -> Curve:
-        pair: Pair | None = None
-        if task.train.shape.vmask:
-            weights = task.train.penalties
-            given = (weights.lambda_imp or 0.0, weights.lambda_inter or 0.0)
-            pair = (snap(given[0], self._table.levels), snap(given[1], self._table.levels))
+        weights = task.train.penalties
+        pair = pair_of(
+            weights.lambda_imp if task.train.shape.vmask else None,
+            weights.lambda_inter,
+            self._table.levels,
+        )
         seed = row_seed(self._rule, task.train.seed, task.number, self._table.seeds)
-        return self._table.curve(pair, seed)
+        curve = self._table.curve(pair, seed)
+        # Without a number of texts a rung is measured on all of dev.
+        return curve if task.rung_texts else replace(curve, rung_values=curve.values)
 
 
 def finished(values: Vector, reports: Sequence[EpochReport]) -> RunResult:

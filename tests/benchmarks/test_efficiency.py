@@ -157,7 +157,7 @@ def test_full_training_costs_every_epoch_and_has_the_tables_values(workers: int)
         best = max(range(EPOCHS), key=lambda e: (curve.values[e][0], -curve.loss[e]))
         assert trial.values == pytest.approx(curve.values[best])
     values = [trial.values for trial in ended]
-    assert history.hypervolume == pytest.approx(hypervolume(values, TABLE.reference))
+    assert history.worth == pytest.approx(hypervolume(values, TABLE.reference))
     assert {trial.baseline for trial in ended} == {"no-vmask", "vmask-only", None}
 
 
@@ -172,7 +172,7 @@ def test_stopped_trials_cost_their_epochs_and_add_nothing_to_the_front() -> None
     assert {len(trial.epochs) for trial in [*ran_on, *complete]} == {EPOCHS}
     assert sum(len(trial.epochs) for trial in ended) <= history.epochs
     values = [trial.values for trial in complete]
-    assert history.hypervolume == pytest.approx(hypervolume(values, TABLE.reference))
+    assert history.worth == pytest.approx(hypervolume(values, TABLE.reference))
 
 
 def test_a_scheduler_that_stops_nobody_changes_nothing() -> None:

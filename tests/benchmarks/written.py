@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.measured import machine
 from benchmarks.pictures import growth_figure
-from benchmarks.searches import WITHIN, Search
+from benchmarks.searches import Search
 from benchmarks.summary import AIM, Summary, markdown, summarise
 from safr_study.records import to_plain
 from safr_study.settings import SchedulerConfig
@@ -89,15 +89,14 @@ def _page(
 
 {about}
 
-A search has arrived when the hypervolume of its complete trials (reference: majority accuracy, SRS
-0) is {WITHIN:.0%} of the best. A trial's values are those of its best dev epoch. The two baselines
+The reference of hypervolumes is majority accuracy and an SRS of 0. A trial's values are those of
+its best dev epoch. The two baselines
 run first and are paid for, and so are the epochs of stopped trials and of run-ons. After
 {summary.cap:,} epochs a search is given up and counts as {summary.cap:,}: a lower bound, for all
 searches alike.
 
 MO-ASHA: rungs after {rungs} of {epochs} epochs, reduction {scheduler.reduction:g}, at least
-{scheduler.min_peers} peers, margin {scheduler.margin:g}, run-ons {scheduler.run_on:g},
-{scheduler.texts} texts.
+{scheduler.min_peers} peers, margin {scheduler.margin:g}, run-ons {scheduler.run_on:g}.
 
 {markdown(summary)}
 Means and medians over {summary.methods[0].searches} seeds with 95 % intervals of a bootstrap over
