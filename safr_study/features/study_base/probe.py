@@ -9,10 +9,11 @@ import torch
 
 from safr_study.data import EncodedCorpus, training_batches
 from safr_study.features.study_base.cost import operations_of
+from safr_study.model import piece_counts
 from safr_study.settings import StudySpec, trial_config
 from safr_study.training import computing
 from safr_study.training.loop import initial_model
-from safr_study.training.steps import piece_counts, stepping, trained
+from safr_study.training.steps import stepping, trained
 
 SECONDS = 5.0
 """Time of the steps that are measured, about."""
