@@ -142,9 +142,16 @@ def notices() -> Iterator[None]:
     """Show every `Notice` as a warning of ours, each once; other warnings as Python does."""
     usual, said = warnings.showwarning, set[str]()
 
-    def show_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:
+    def show_warning(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
         if not issubclass(category, Notice):
-            usual(message, category, *where)
+            usual(message, category, filename, lineno, file, line)
         elif str(message) not in said:
             said.add(str(message))
             warn(str(message))

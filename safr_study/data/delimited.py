@@ -37,18 +37,21 @@ def read_delimited(path: Path) -> TextTable | None:
     import pandas as pd
 
     separator = separator_of(path)
-    options = {
-        "sep": separator,
-        "encoding": "utf-8-sig",
-        "keep_default_na": False,
-        "dtype": str,
-    }
     header, widest = _header_and_widest(path, separator)
     names = unique_names(header)
     # Pandas refuses a row that is wider than its names.
     beyond = [f"\0{place}" for place in range(widest - len(names))]
     # With its header as a row: else that alone says how many fields the others may have.
-    frame = pd.read_csv(path, header=None, names=[*names, *beyond], index_col=False, **options)[1:]
+    frame = pd.read_csv(
+        path,
+        sep=separator,
+        encoding="utf-8-sig",
+        keep_default_na=False,
+        dtype=str,
+        header=None,
+        names=[*names, *beyond],
+        index_col=False,
+    )[1:]
     if frame.empty:
         return None
     for place, name in enumerate(beyond, start=len(names) + 1):

@@ -113,6 +113,9 @@ def sentence_of(item: Mapping[str, Any]) -> str:
         kinds = ", ".join(sorted(_UNION_TAGS))
         tag = item.get("ctx", {}).get("tag")
         return f"needs a type, one of {kinds}" + ("" if tag is None else f"; {tag!r} is none")
+    if item["type"] in ("tuple_type", "list_type"):
+        value = _shown(item["input"])
+        return f"must be a list, in brackets or with a dash before each item, but it is {value}"
     return f"{message[:1].lower()}{message[1:]}, but it is {_shown(item['input'])}"
 
 

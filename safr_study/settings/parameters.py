@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from safr_study.settings.base import Settings
 
 Value = bool | int | float | str
+_LARGEST = 1e300
+"""What is larger is no bound: whole numbers of YAML have no end."""
 SWITCH_SUFFIX = ".switch"
 """A parameter with an exact zero has a switch of this name; see ``FloatParameter.zero``."""
 WEIGHTS = ("lambda_imp", "lambda_inter")
@@ -114,9 +116,23 @@ def samples(parameter: Parameter) -> list[Value]:
 
 
 def _check_bounds(low: float, high: float, *, log: bool) -> None:
-    if low > high:
-        raise ValueError(f"low={low:g} is above high={high:g}; swap them")
-    if log and low <= 0:
-        raise ValueError(
-            f"low={low:g} has no logarithm; take a low above 0, with zero: 0.2 for an exact 0"
-        )
+    if (fault := bounds_fault({"low": low, "high": high, "log": log})) is not None:
+        raise ValueError(fault)
+
+
+def bounds_fault(given: Any) -> str | None:
+    """What is wrong between the bounds of a parameter, though other fields may be wrong too.
+
+    Args:
+        given: a mapping, checked or not; anything else has no bounds.
+    """
+    if not isinstance(given, Mapping):
+        return None
+    low, high = given.get("low"), given.get("high")
+    if not all(isinstance(end, (int, float)) and abs(end) < _LARGEST for end in (low, high)):
+        return None
+    if low > high:  # type: ignore[operator]
+        return f"low={low:g} is above high={high:g}; swap them"
+    if given.get("log") is True and low <= 0:  # type: ignore[operator]
+        return f"low={low:g} has no logarithm; take a low above 0, with zero: 0.2 for an exact 0"
+    return None

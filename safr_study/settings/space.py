@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from safr_study.errors import BadInput, BadInputs, did_you_mean
 from safr_study.settings.base import Settings, sentence_of
 from safr_study.settings.constraints import Constraint
-from safr_study.settings.parameters import WEIGHTS, Parameter, Value, exists, samples
+from safr_study.settings.parameters import WEIGHTS, Parameter, Value, bounds_fault, exists, samples
 from safr_study.settings.training import ModelShape, Penalties, TrainConfig
 
 _TRAIN_FIELDS = (
@@ -82,6 +82,7 @@ class SearchSpace(Settings):
             return super().parse(values, where=where)
         except BadInputs as found:
             of_fields = [fault for fault in found.faults if fault.field != (where or "settings")]
+            of_fields += _hidden_faults(values, where, of_fields)
             sentences = _faults_between(*_sound(values)) if isinstance(values, Mapping) else []
             between = [BadInput(where or "space", sentence) for sentence in sentences]
             raise BadInputs([*of_fields, *between] or found.faults) from None
@@ -129,6 +130,19 @@ def trial_config(template: TrainConfig, values: dict[str, Value], *, seed: int) 
 
 def _only(values: dict[str, Value], names: Any) -> dict[str, Value]:
     return {name: value for name, value in values.items() if name in names}
+
+
+def _hidden_faults(values: object, where: str, found: Sequence[BadInput]) -> list[BadInput]:
+    """Faults between the bounds of a parameter that another fault of it hides."""
+    parameters = values.get("parameters") if isinstance(values, Mapping) else None
+    told = {(fault.field, fault.problem) for fault in found}
+    hidden = []
+    for name, given in parameters.items() if isinstance(parameters, Mapping) else ():
+        field = ": ".join(part for part in (where, f"parameters.{name}") if part)
+        fault = bounds_fault(given)
+        if fault is not None and (field, fault) not in told:
+            hidden.append(BadInput(field, fault))
+    return hidden
 
 
 def _sound(values: Mapping[Any, Any]) -> tuple[Any, ...]:

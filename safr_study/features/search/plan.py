@@ -288,8 +288,8 @@ def _cheaper(
 
 def _other_name(usual: str, ledger: Ledger | None) -> Iterator[str]:
     """Says that other data have the usual name in MLflow, and what these are called there."""
-    if ledger is not None and ledger.facts.slug != usual:
-        name = ledger.facts.slug
+    name = usual if ledger is None else ledger.facts.slug
+    if name.startswith(f"{usual}-") and name.removeprefix(f"{usual}-").isdigit():
         yield (
             f"{usual!r} is the name of other data in MLflow, so there these are {name!r}: "
             f"experiment safr/{name}, model safr-{name}; rename the file for a name of its own"

@@ -82,6 +82,27 @@ CASES: Table = {
     "a parameter that is a number": one("0.5", "parameters.dropout: "),
     "no bounds": one("{type: float}", "parameters.dropout.low: is missing", lines=2),
     "low above high": one("{type: float, low: 2, high: 1}", "low=2 is above high=1; swap them"),
+    "low above high behind another fault": one(
+        "{type: float, low: 2, high: 1, colour: red}",
+        "parameters.dropout: low=2 is above high=1; swap them",
+        lines=2,
+    ),
+    "a logarithm of zero behind another fault": one(
+        "{type: float, low: 0, high: 1, log: true, grid: x}",
+        "parameters.lambda_imp: low=0 has no logarithm",
+        name="lambda_imp",
+        lines=2,
+    ),
+    "a grid that is a number": one(
+        "{type: float, low: 0, high: 0.5, grid: 0.1}",
+        "dropout.grid: must be a list, in brackets or with a dash before each item, but it is 0.1",
+    ),
+    "a constraint that is no list": one(
+        FLOAT,
+        "constraints: must be a list, in brackets or with a dash before each item, but it is "
+        "'accuracy >= 60'",
+        more="constraints: accuracy >= 60\n",
+    ),
     "a bound that is a word": one("{type: float, low: few, high: 1}", "but it is 'few'"),
     "a bound that is no number": one("{type: float, low: .nan, high: 1}", "a finite number"),
     "a bound without end": one("{type: float, low: 0, high: .inf}", "a finite number"),
