@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from safr_study.redaction import redacted
 
 Z95 = 1.959964
@@ -27,6 +29,11 @@ def summary(error: BaseException) -> str:
 def plural(count: int, noun: str, nouns: str | None = None) -> str:
     """A number with its noun: ``1 run``, ``3 runs``."""
     return f"{count} {noun if count == 1 else nouns or noun + 's'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as a list in a sentence: ``a``, ``a and b``, ``a, b and c``."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def unit_words(unit: str, *, share: str = "", pure: str = "") -> str:

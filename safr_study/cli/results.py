@@ -88,6 +88,10 @@ def report(
         bool, option("From the ledger alone: no curves over k, no example texts.", "--quick")
     ] = False,
     texts: Annotated[int, option("Example texts of dev on the page.", min=0, max=50)] = 6,
+    causes: Annotated[
+        bool,
+        option("A scorecard with what neurons cause, and NAOPC; takes long.", "--causes"),
+    ] = False,
     json: options.Json = False,
     home: options.Home = None,
     storage: options.Storage = None,
@@ -104,6 +108,8 @@ def report(
       safr-study report s2 --with s1 --out s2.html
 
       safr-study report s1 --quick --json
+
+      safr-study report s1 --causes
     """
     stores = open_stores(home, storage=storage, reads=True)
     with Reporter(output.err()) as progress:
@@ -118,6 +124,7 @@ def report(
             anyway=anyway,
             quick=quick,
             texts=texts,
+            causes=causes,
         )
         facts = write_report(request, stores, say=progress.doing)
     if json:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from safr_study.records.run import Attempt, CheckpointRef, EpochReport, Replicate
 from safr_study.records.scores import Scores
-from safr_study.settings import Constraint, Value
+from safr_study.settings import RIVALS_OFF, Constraint, Value
 
 if TYPE_CHECKING:
     from safr_study.records.cost import StudyCost
@@ -18,8 +18,6 @@ Role = Literal["knee", "compromise", "best-accuracy", "best-srs"]
 """A front member's role, which is the end of its alias in the registry."""
 ROLES: tuple[Role, ...] = get_args(Role)
 """All roles, the most useful first."""
-_OFF: Mapping[str, float] = {"lambda_l1": 0.0, "lambda_ortho": 0.0, "ffn_topk": 1.0}
-"""Rivals of SAFR's penalties, each with the value at which there is none."""
 _OF_VMASK = ("mask_hidden_dim", "gumbel_temperature", "vmask_beta")
 
 
@@ -124,7 +122,7 @@ class TrialRecord:
             else f"{name.removeprefix('lambda_')}={value}"
             for name, value in self.parameters.items()
             if value is not None
-            and _OFF.get(name) != value
+            and RIVALS_OFF.get(name) != value
             and not (name == "vmask" and value is True)
             # What a model without VMASK does not have.
             and not (name in _OF_VMASK and self.parameters.get("vmask") is False)

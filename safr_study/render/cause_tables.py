@@ -49,7 +49,7 @@ def _effects(scores: Scores) -> TextTable:
     )
 
 
-def _disagreeing(scores: Scores) -> list[str]:
+def disagreeing(scores: Scores) -> list[str]:
     """The effects that do not have one sign with all three replacements."""
     found = []
     for kind in _EFFECTS:
@@ -75,7 +75,7 @@ def _sets(scores: Scores) -> str:
         for by, area in zip(REPLACEMENTS, areas, strict=True)
         if area is not None
     )
-    differ = _disagreeing(scores)
+    differ = disagreeing(scores)
     return (
         f"{chosen:.1f} neurons of a word hold half; matched within 5 %: {100 * neurons:.0f} % of "
         f"the other neurons, {100 * words:.0f} % of the other words"

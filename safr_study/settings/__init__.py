@@ -53,6 +53,7 @@ from safr_study.settings.study import Side as Side
 from safr_study.settings.study import Sides as Sides
 from safr_study.settings.study import StudySpec as StudySpec
 from safr_study.settings.study import TokenizerName as TokenizerName
+from safr_study.settings.training import RIVALS_OFF as RIVALS_OFF
 from safr_study.settings.training import ClassWeights as ClassWeights
 from safr_study.settings.training import ModelShape as ModelShape
 from safr_study.settings.training import Penalties as Penalties

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -13,6 +14,10 @@ ClassWeights = Literal["none", "balanced"]
 Pooling = Literal["mean", "cls"]
 WordVector = Literal["mean", "first"]
 Precision = Literal["auto", "float32", "bfloat16"]
+
+
+RIVALS_OFF: Mapping[str, float] = {"lambda_l1": 0.0, "lambda_ortho": 0.0, "ffn_topk": 1.0}
+"""Rivals of SAFR's penalties, each with the value at which there is none."""
 
 
 class ModelShape(Settings):

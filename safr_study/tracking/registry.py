@@ -13,7 +13,7 @@ from safr_study.errors import BadInput
 from safr_study.records import RegisteredModel, StudyResult, TrialRecord
 from safr_study.records.study import ROLES, Role
 from safr_study.render.model_card import ModelCard
-from safr_study.settings import StudySpec
+from safr_study.settings import RIVALS_OFF, StudySpec
 from safr_study.tracking.entries import TRIAL_TAG
 from safr_study.tracking.runs import study_runs
 from safr_study.tracking.store import Store, all_pages
@@ -146,7 +146,7 @@ def versions_of(store: Store, name: str) -> list[RegisteredModel]:
 def version_tags(trial: TrialRecord, dataset: str, uid: str, spec: StudySpec) -> dict[str, str]:
     """What a version's tags say of its model, with the values of this very model."""
     assert trial.checkpoint is not None
-    settings = ("lambda_imp", "lambda_inter", "lambda_l1", "lambda_ortho", "ffn_topk")
+    settings = ("lambda_imp", "lambda_inter", *RIVALS_OFF)
     return {
         "study": spec.name,
         "uid": uid,

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 
-from safr_study.checkpoint.model_files import LoadedModel, load_model
 from safr_study.data import (
     Corpus,
     EncodedCorpus,
@@ -21,8 +20,9 @@ from safr_study.errors import SafrError
 from safr_study.evaluation.deletion import sample_rows, sample_texts
 from safr_study.evaluation.explanation import explain_text
 from safr_study.evaluation.scoring import evaluate_model
+from safr_study.features.report.load_trial import load_trial
+from safr_study.features.report.scorecard import Scorecard, scorecard
 from safr_study.home import Home
-from safr_study.object_store import local_copy
 from safr_study.records import StudyResult, TrialRecord
 from safr_study.records.explanation import Explanation
 from safr_study.records.scores import Scores
@@ -34,6 +34,8 @@ EXAMPLE_WORDS = (5, 30)
 """Shortest and longest example, in words: a reader sees it whole."""
 _DRAWN = 500
 """Dev texts among which examples are looked for."""
+DEFAULT_K = 0.3
+"""k of the scorecard of a study without a metric of a deletion among its objectives."""
 CURVE_TOKENS = 20_000
 """Dev tokens behind a curve, at most about so many: it takes seconds."""
 Say = Callable[[str], None]
@@ -113,9 +115,10 @@ def inspect_models(
     home: Home,
     *,
     texts: int,
+    causes: bool = False,
     say: Say = lambda _: None,
-) -> tuple[tuple[InspectedModel, ...], Examples]:
-    """Measure and explain with the chosen models, on the CPU.
+) -> tuple[tuple[InspectedModel, ...], Examples, Scorecard | None]:
+    """Measure and explain with the chosen models, on the CPU; then the scorecard.
 
     What is missing is said, not raised: a report of an old study is made all the same.
 
@@ -125,32 +128,35 @@ def inspect_models(
         result: the ranked study.
         home: where encoded corpora are cached.
         texts: examples wanted.
+        causes: whether the scorecard has what neurons cause, and NAOPC, which takes long.
         say: told what is done next.
     """
     chosen = chosen_trials(result)
     if not chosen:
-        return (), Examples()
+        return (), Examples(), None
     say("reading the data")
     try:
         encoded = encoded_corpus(spec.corpus, home.corpora)
         corpus = load_corpus(spec.corpus)
     except SafrError as error:
-        return (), Examples(
-            problem="The study's data are not at hand, so there are no curves over k and no "
-            f"example explanations ({error})."
+        missing = (
+            "The study's data are not at hand, so there are no curves over k and no example "
+            f"explanations ({error})."
         )
+        return (), Examples(problem=missing), None
     if encoded.fingerprint != corpus_fingerprint:
-        return (), Examples(
-            problem="The study's data have changed since it was run, so there are no curves over "
-            "k and no example explanations."
+        missing = (
+            "The study's data have changed since it was run, so there are no curves over k and no "
+            "example explanations."
         )
+        return (), Examples(problem=missing), None
     split = _curve_split(encoded, spec)
     found = example_texts(corpus, texts, seed=spec.evaluation.seed)
     trials = {ranked.trial.number: ranked.trial for ranked in result.ranked}
     models = []
     for place, (number, role) in enumerate(chosen.items(), start=1):
         say(f"model {place} of {len(chosen)}: {role}, trial {number}")
-        models.append(_look_at(trials[number], role, spec, split, found))
+        models.append(_look_at(trials[number], role, spec, encoded, split, found))
     examples = Examples(
         texts=tuple(found),
         rule=_rule(len(found)),
@@ -158,19 +164,22 @@ def inspect_models(
         dev_texts=encoded.dev.examples,
         class_names=encoded.class_names,
     )
-    return tuple(models), examples
+    k = next((o.k for o in spec.objectives if o.k is not None), DEFAULT_K)
+    card = scorecard(result, encoded, split, k=k, causes=causes, say=say)
+    return tuple(models), examples, card
 
 
 def _look_at(
     trial: TrialRecord,
     role: str,
     spec: StudySpec,
+    corpus: EncodedCorpus,
     split: EncodedSplit,
     examples: Sequence[Example],
 ) -> InspectedModel:
     reason = ""
     try:
-        loaded = _load(trial)
+        loaded = load_trial(trial)
     except SafrError as error:
         loaded, reason = None, f" ({error})"
     if loaded is None:
@@ -186,7 +195,7 @@ def _look_at(
     try:
         with computing(loaded.config.threads):
             curve = evaluate_model(
-                loaded.model,
+                loaded.reading(corpus),
                 split.as_read(loaded.config.texts),
                 split_name="dev",
                 config=loaded.evaluation,
@@ -202,14 +211,6 @@ def _look_at(
         problem = f"The model of trial {trial.number} ({role}) could not be looked at ({error})."
         return InspectedModel(trial.number, role, problem=problem)
     return InspectedModel(trial.number, role, curve, explanations)
-
-
-def _load(trial: TrialRecord) -> LoadedModel | None:
-    if trial.checkpoint is None:
-        return None
-    with local_copy(trial.checkpoint.uri) as folder:
-        loaded = load_model(folder, device=torch.device("cpu"))
-    return loaded if loaded.ref.sha256 == trial.checkpoint.sha256 else None
 
 
 def _curve_split(corpus: EncodedCorpus, spec: StudySpec) -> EncodedSplit:

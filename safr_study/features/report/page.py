@@ -30,6 +30,7 @@ from safr_study.render.front_page import DATA, SCRIPTS, STYLES, front_chart
 from safr_study.render.html import document, number
 from safr_study.render.result_tables import infeasible_lines
 from safr_study.render.rungs import rung_reports
+from safr_study.render.scorecard import scorecard_table
 from safr_study.render.verdict import COMPROMISE, no_knee, verdict
 from safr_study.settings import Objective, at_k, flat_settings
 from safr_study.text import Z95, duration
@@ -130,6 +131,9 @@ def study_page(report: StudyReport) -> str:
         is_saturated=is_saturated,
         z95=Z95,
         missing=report.missing,
+        card=report.scorecard,
+        card_table=report.scorecard
+        and scorecard_table(report.scorecard.models, report.scorecard.k),
         explained=[one for one in report.models if one.explanations],
         qualities=qualities,
         quality_table=quality_table,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import safr_study
+from safr_study.errors import BadInput
 from safr_study.features.compare import (
     StudyComparison,
     StudyView,
@@ -25,6 +26,7 @@ from safr_study.features.report.inspect_models import (
     Say,
     inspect_models,
 )
+from safr_study.features.report.scorecard import Scorecard
 from safr_study.features.study_base.results import load_ledger, rank_ledger
 from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.driver_lock import driver_of
@@ -35,6 +37,7 @@ from safr_study.records.study import HistoryPoint, Importance
 from safr_study.render.format import half_widths
 from safr_study.render.history import hypervolume_history
 from safr_study.render.result_tables import result_json
+from safr_study.render.scorecard import scorecard_values
 from safr_study.settings import Objective, StudySpec
 from safr_study.uncertainty.confirmation import Confirmation
 
@@ -59,6 +62,8 @@ class ReportRequest:
     quick: bool = False
     """Whether the ledger alone is read: no model is loaded, no text is shown."""
     texts: int = TEXTS
+    causes: bool = False
+    """Whether the scorecard has what neurons cause, and NAOPC."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,6 +90,7 @@ class StudyReport:
     models: tuple[InspectedModel, ...] = ()
     examples: Examples = field(default_factory=Examples)
     comparison: StudyComparison | None = None
+    scorecard: Scorecard | None = None
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -100,6 +106,7 @@ class StudyReport:
     def missing(self) -> list[str]:
         """Why something is not shown, a sentence each."""
         problems = [self.examples.problem, *(one.problem for one in self.models)]
+        problems += [] if self.scorecard is None else self.scorecard.problems
         return list(dict.fromkeys(sentence for sentence in problems if sentence))
 
 
@@ -109,9 +116,12 @@ def study_report(
     """Everything that the page shows.
 
     Raises:
-        BadInput: a study is unknown, or they cannot be compared.
+        BadInput: a study is unknown, they cannot be compared, or models that are left alone are to
+            be measured.
         ServiceUnreachable: the ledger's database does not answer.
     """
+    if request.quick and request.causes:
+        raise BadInput("causes", "needs the models, which --quick leaves alone; leave one out")
     say("reading the ledger")
     with load_ledger(request.study, stores) as ledger:
         result, spec, facts = rank_ledger(ledger), ledger.spec, ledger.facts
@@ -125,10 +135,16 @@ def study_report(
         confirmation = stored_confirmation(ledger)
         command = command_of(ledger)
     models: Sequence[InspectedModel] = ()
-    examples = Examples()
+    examples, card = Examples(), None
     if not request.quick:
-        models, examples = inspect_models(
-            spec, facts.corpus_fingerprint, result, stores.home, texts=request.texts, say=say
+        models, examples, card = inspect_models(
+            spec,
+            facts.corpus_fingerprint,
+            result,
+            stores.home,
+            texts=request.texts,
+            causes=request.causes,
+            say=say,
         )
     return StudyReport(
         result=result,
@@ -145,6 +161,7 @@ def study_report(
         models=tuple(models),
         examples=examples,
         comparison=comparison,
+        scorecard=card,
     )
 
 
@@ -155,6 +172,7 @@ def _command(request: ReportRequest) -> str:
     parts += ["--anyway"] if request.anyway else []
     parts += ["--quick"] if request.quick else []
     parts += ["--texts", str(request.texts)] if request.texts != TEXTS else []
+    parts += ["--causes"] if request.causes else []
     return shlex.join(parts)
 
 
@@ -166,7 +184,9 @@ def report_json(report: StudyReport) -> dict[str, Any]:
     trial number and objective: ``half`` and ``covers``), ``history``, ``importance``,
     ``confirmation`` (as `confirmation_json`, or null), ``models`` (``trial``, ``role``, ``curve``,
     ``problem`` and ``predictions`` for each example), ``examples``, ``comparison`` (as
-    `comparison_json`, or null), ``settings``, ``provenance``, ``command``, ``report_command``,
+    `comparison_json`, or null), ``scorecard`` (``k``, ``texts``, ``causes``, ``sentences``, and
+    ``models``: ``name`` and ``values``, each with its standard error; or null), ``settings``,
+    ``provenance``, ``command``, ``report_command``,
     ``written`` and ``safr_study``.
     """
     names = report.result.objectives
@@ -187,6 +207,7 @@ def report_json(report: StudyReport) -> dict[str, Any]:
         "models": [_model_json(one) for one in report.models],
         "examples": to_plain(report.examples),
         "comparison": None if report.comparison is None else comparison_json(report.comparison),
+        "scorecard": None if report.scorecard is None else _scorecard_json(report.scorecard),
         "settings": report.spec.model_dump(mode="json"),
         "provenance": to_plain(dict(report.provenance)),
         **picked(report, "command", "report_command", "written", "safr_study"),
@@ -200,6 +221,14 @@ def _result_json(result: StudyResult) -> dict[str, Any]:
             if not trial["on_front"] and trial["baseline"] is None:
                 trial["scores"] = None
     return plain
+
+
+def _scorecard_json(card: Scorecard) -> dict[str, Any]:
+    models = [
+        {"name": name, "values": to_plain(scorecard_values(scores, card.k))}
+        for name, scores in card.models
+    ]
+    return {**picked(card, "k", "texts", "causes", "sentences"), "models": models}
 
 
 def _model_json(one: InspectedModel) -> dict[str, Any]:

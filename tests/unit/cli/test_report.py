@@ -81,6 +81,7 @@ def test_a_quick_report_says_where_it_is_and_how_it_is_made_again(run: Run, tmp_
     ("arguments", "sentence"),
     [
         (["report", "none"], "error: study: 'none' is unknown here"),
+        (["report", "s", "--quick", "--causes"], "error: causes: needs the models, which --quick"),
         (["report", "s", "--out", "r.txt"], "error: out: r.txt is no page; end it in .html"),
         (["report", "s", "--out", "no/r.html"], "error: out: no is no folder; make it first"),
         (["report", "s", "--quick", "--with", "u"], "error: study: 'u' has the objectives"),

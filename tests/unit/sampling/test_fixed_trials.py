@@ -123,3 +123,21 @@ def test_a_log_range_without_grid_values_is_spaced_evenly_in_the_logarithm() -> 
     )
     levels = [point["learning_rate"] for point in grid_points(space)]
     assert levels == pytest.approx([1e-4, 1e-3, 1e-2, 1e-1, 1])
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "nsga2", "qmc", "random"])
+def test_the_space_of_rivals_has_each_alone_first_and_then_all_together(sampler: str) -> None:
+    space = find_space("rivals")
+    spec = spec_of(space, sampler, trials=40)
+    found = run(open_study(spec), spec, 40, synthetic)
+    assert [point["vmask"] for point in found[:2]] == [False, True]
+    off = {"lambda_l1": 0, "lambda_ortho": 0, "ffn_topk": 1}
+    assert all(point[name] == value for point in found[:2] for name, value in off.items())
+    assert found[2:9] == [dict(point) for point in space.points]
+    searched = found[9:]
+    for point in searched:
+        assert ("lambda_imp" in point) == ("lambda_inter" in point) == bool(point["vmask"])
+        assert all(space.parameters[name].holds(value) for name, value in point.items())
+    both = [p for p in searched if p.get("lambda_imp") and any(p[n] != v for n, v in off.items())]
+    assert both, "SAFR and rivals are combined"
+    assert any(p["lambda_l1"] and p["ffn_topk"] != 1 for p in searched)
