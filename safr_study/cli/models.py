@@ -50,7 +50,7 @@ def promote(
     """
     from safr_study.features.models import promote_study
 
-    stores = open_stores(home, tracking_uri=tracking_uri, storage=storage, reads=True)
+    stores = open_stores(home, tracking_uri=tracking_uri, storage=storage, resumes=True)
     _show(promote_study(study, stores), as_json=json)
 
 
@@ -116,7 +116,7 @@ def sync(
     """
     from safr_study.features.sync import sync_study, unsynced
 
-    stores = open_stores(home, tracking_uri=tracking_uri, storage=storage, reads=True)
+    stores = open_stores(home, tracking_uri=tracking_uri, storage=storage, resumes=True)
     names = [study] if study is not None else unsynced(stores)
     synced = [sync_study(name, stores) for name in names]
     if json:

@@ -51,7 +51,7 @@ def predict(
 
       cat texts.txt | safr-study predict model - --out predictions.jsonl
     """
-    stores = open_stores(home, tracking_uri=tracking_uri)
+    stores = open_stores(home, tracking_uri=tracking_uri, reads=True)
     check_model(model, stores)
     try:
         with Reporter(output.err()) as progress:
@@ -96,7 +96,7 @@ def serve(
 
       safr-study serve models:/safr-sst2@knee --port 5002
     """
-    stores = open_stores(home, tracking_uri=tracking_uri)
+    stores = open_stores(home, tracking_uri=tracking_uri, reads=True)
     check_model(model, stores)
     output.hint(f"starting a server with {model}")
     from safr_study.features.serve import serve as run

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from safr_study.errors import BadInput
 from safr_study.features.study_base.results import load_ledger, rank_ledger
 from safr_study.features.study_base.stores import Stores
+from safr_study.ledger.retention import earlier_keys
 from safr_study.records import RegisteredModel
 from safr_study.tracking.registry import list_models, register_front
 from safr_study.tracking.store import open_store
@@ -17,22 +18,25 @@ def promote_study(name: str, stores: Stores) -> list[RegisteredModel]:
     """Register a study's front and move the data set's bare aliases to it.
 
     Raises:
-        BadInput: there is no such study, or none of its trials is complete.
+        BadInput: there is no such study, or no complete trial that keeps the constraints.
         ServiceUnreachable: the tracking server does not answer.
     """
     with load_ledger(name, stores) as ledger:
         result = rank_ledger(ledger)
         if not result.ranked:
-            raise BadInput("study", f"{name!r} has no complete trial yet: nothing to promote")
+            raise BadInput("study", f"{name!r} has {result.nothing_ranked}: nothing to promote")
         store = open_store(stores.home, stores.tracking_uri)
-        return register_front(store, result, uid=ledger.uid, spec=ledger.spec, promote=True)
+        earlier = earlier_keys(ledger)
+        return register_front(
+            store, result, uid=ledger.uid, spec=ledger.spec, earlier=earlier, promote=True
+        )
 
 
 def registered_models(stores: Stores) -> list[RegisteredModel]:
     """All versions of all models of safr-study; none where nothing was tracked yet."""
     if stores.tracking_uri is None and not stores.home.tracking_database.exists():
         return []
-    return list_models(open_store(stores.home, stores.tracking_uri))
+    return list_models(open_store(stores.home, stores.tracking_uri, reads=True))
 
 
 def browse_runs(stores: Stores, port: int, ready: Callable[[str, Mapping[str, str]], None]) -> None:

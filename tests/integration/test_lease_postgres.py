@@ -18,7 +18,7 @@ from safr_study.features.search.status import stop_study, study_status
 from safr_study.features.study_base.results import list_studies
 from safr_study.features.study_base.stores import Stores
 from safr_study.home import Home, open_home
-from safr_study.ledger.driver_lock import Driver, driver_lock, driver_of, drivers
+from safr_study.ledger.driver_lock import driver_lock, driver_of, drivers
 from safr_study.ledger.postgres_lock import advisory_lock, held_locks
 from safr_study.ledger.storage import close_storage
 

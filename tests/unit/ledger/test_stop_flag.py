@@ -12,7 +12,6 @@ from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.stop_flag import STOP, heeding, request_stop, stop_requested
 from safr_study.ledger.storage import open_storage
 
-
 FIRST, NEXT = Driver("here", 17, 1e9), Driver("here", 17, 1e9 + 0.001)
 
 
