@@ -181,7 +181,7 @@ def open_study(
     Raises:
         BadInput: there is no such study; says which there are.
     """
-    where = open_stores(home, tracking_uri=tracking_uri, storage=storage)
+    where = open_stores(home, tracking_uri=tracking_uri, storage=storage, reads=True)
     return Study(load_result(name, where), where)
 
 
@@ -191,7 +191,7 @@ def studies(*, home: str | Path | None = None, storage: str | None = None) -> pd
     Columns: ``name``, ``dataset``, ``asked``, ``complete``, ``stopped``, ``failed``,
     ``unfinished``, ``running`` and ``hypervolume``.
     """
-    found, skipped = list_studies(open_stores(home, storage=storage))
+    found, skipped = list_studies(open_stores(home, storage=storage, reads=True))
     for sentence in skipped:
         output.warn(sentence)
     return pd.DataFrame(found)
@@ -231,7 +231,7 @@ def models(*, home: str | Path | None = None, tracking_uri: str | None = None) -
     Raises:
         ServiceUnreachable: the tracking server does not answer.
     """
-    found = registered_models(open_stores(home, tracking_uri=tracking_uri))
+    found = registered_models(open_stores(home, tracking_uri=tracking_uri, reads=True))
     rows = [
         (
             f"models:/{one.name}/{one.version}",
@@ -259,4 +259,4 @@ def load(
         CorruptCheckpoint: its files are not those that were registered.
         ServiceUnreachable: the tracking server does not answer.
     """
-    return opened(str(reference), open_stores(home, tracking_uri=tracking_uri))
+    return opened(str(reference), open_stores(home, tracking_uri=tracking_uri, reads=True))

@@ -31,6 +31,7 @@ from safr_study.cli import (
     submit,
 )
 from safr_study.errors import BadInput, BadInputs, SafrError, StudyInterrupted, one_line
+from safr_study.loopback import spare_loopback
 from safr_study.redaction import redacted
 from safr_study.text import first_line
 
@@ -104,6 +105,7 @@ def main() -> None:
     # A terminated study ends as by Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     output.forgiving()
+    spare_loopback()
     try:
         _check_words(sys.argv[1:])
         with output.notices():

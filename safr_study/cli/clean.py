@@ -54,7 +54,7 @@ def clean(
         raise BadInput("yes", "with --json nobody is asked; give --yes or --dry-run")
     if study is not None and caches:
         raise BadInput("caches", "belong to no study; leave its name out")
-    stores = open_stores(home, storage=storage, reads=True)
+    stores = open_stores(home, storage=storage, resumes=True)
     request = CleanRequest(study=study, models=models, caches=caches)
     plan = plan_cleaning(request, stores)
     if json:

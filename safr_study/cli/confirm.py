@@ -51,7 +51,7 @@ def confirm(
 
     request = ConfirmRequest(study, seeds, max_concurrent, test)
     stores = open_stores(
-        home, tracking_uri=tracking_uri, storage=storage, address=address, reads=True
+        home, tracking_uri=tracking_uri, storage=storage, address=address, resumes=True
     )
     if dry_run:
         _dry_run(request, stores, as_json=json)

@@ -40,7 +40,9 @@ def doctor(
     from safr_study.features.doctor import diagnose
     from safr_study.records import to_plain
 
-    stores = open_stores(home, tracking_uri=tracking_uri, storage=storage, address=address)
+    stores = open_stores(
+        home, tracking_uri=tracking_uri, storage=storage, address=address, reads=home is None
+    )
     checks = []
     for check in diagnose(stores):
         checks.append(check)

@@ -102,7 +102,7 @@ def evaluate(
         from safr_study.features.masked_training import plan_masked
 
         masked = plan_masked(masked_epochs, masked_most, masked_seeds, asked=masked_training)
-    stores = open_stores(home, tracking_uri=tracking_uri, storage=storage)
+    stores = open_stores(home, tracking_uri=tracking_uri, storage=storage, reads=True)
     check_model(model, stores)
     hint = "" if quick else "; --quick leaves out the slow half"
     with Reporter(output.err()) as progress:

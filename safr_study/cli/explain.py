@@ -70,7 +70,7 @@ def explain(
 
       safr-study explain models:/safr-rte@knee "A man sleeps." "Nobody sleeps."
     """
-    stores = open_stores(home, tracking_uri=tracking_uri, storage=storage)
+    stores = open_stores(home, tracking_uri=tracking_uri, storage=storage, reads=True)
     check_model(model, stores)
     with Reporter(output.err()) as progress:
         progress.doing(f"loading {model}")

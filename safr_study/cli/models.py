@@ -77,7 +77,7 @@ def promote(
     gate = None
     if rules:
         gate = Gate(tuple(map(Rule.parse, rules)), confidence, split)
-    stores = open_stores(home, tracking_uri=tracking_uri, storage=storage, reads=True)
+    stores = open_stores(home, tracking_uri=tracking_uri, storage=storage, resumes=True)
     done = promote_study(study, stores, gate)
     found = done.verdict
     if json:
@@ -164,7 +164,7 @@ def sync(
     """
     from safr_study.features.sync import sync_study, unsynced
 
-    stores = open_stores(home, tracking_uri=tracking_uri, storage=storage, reads=True)
+    stores = open_stores(home, tracking_uri=tracking_uri, storage=storage, resumes=True)
     names = [study] if study is not None else unsynced(stores)
     synced = [sync_study(name, stores) for name in names]
     if json:

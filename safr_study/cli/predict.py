@@ -52,7 +52,7 @@ def predict(
 
       cat texts.txt | safr-study predict model - --out predictions.jsonl
     """
-    stores = open_stores(home, tracking_uri=tracking_uri, storage=storage)
+    stores = open_stores(home, tracking_uri=tracking_uri, storage=storage, reads=True)
     check_model(model, stores)
     try:
         with Reporter(output.err()) as progress:
@@ -98,7 +98,7 @@ def serve(
 
       safr-study serve models:/safr-sst2@knee --port 5002
     """
-    stores = open_stores(home, tracking_uri=tracking_uri, storage=storage)
+    stores = open_stores(home, tracking_uri=tracking_uri, storage=storage, reads=True)
     check_model(model, stores)
     output.hint(f"starting a server with {model}")
     from safr_study.features.serve import serve as run

@@ -101,7 +101,7 @@ def stop(
         waited = f", since {duration(seconds)}" if seconds else ""
         output.err().print(f"asked its driver ({driver}) to end it; waiting{waited}")
 
-    stores = open_stores(home, storage=storage, reads=True)
+    stores = open_stores(home, storage=storage, resumes=True)
     seconds = stop_study(study, stores, timeout=timeout, on_wait=say)
     left = study_status(study, stores)
     if json:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 import socket
 import sys
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from safr_study.cluster.slots import NodeCapacity
@@ -24,6 +27,11 @@ _SETTINGS = 4
 _EMPTY_SETTINGS = bytes([0, 0, 0, _SETTINGS, 0, 0, 0, 0, 0])
 _HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
+_PREFIX = "safr-ray-"
+_SHORT = "/tmp"
+_PLACE_BYTES = 107 - len(f"/{_PREFIX}12345678/session_2026-01-01_00-00-00_000000_1234567")
+_PLACE_BYTES -= len("/sockets/plasma_store")
+"""Bytes of a folder in which Ray's sockets still have a path that Linux takes."""
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -41,6 +49,8 @@ _QUIET = {
     # The trace of a worker that died: the ledger has the sentence.
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }
+_PYTHON = ("PYTHONSAFEPATH", "PYTHONOPTIMIZE")
+"""Variables of Python's that are others for what Ray starts."""
 _LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Ray listens on every interface otherwise; a test lists the listeners. Ray reads it when it is
 imported. Never for a cluster at an address: nodes could not reach each other."""
@@ -67,22 +77,63 @@ def cluster(address: str | None = None) -> Iterator[None]:
         return
     if address is not None:
         _probe(address)
-    alone = {"include_dashboard": False} if address is None else {}
-    with _errors_go_to_the_log():
+    with _errors_go_to_the_log(), contextlib.ExitStack() as held:
+        alone: dict[str, Any] = {}
+        if address is None:
+            folder = held.enter_context(session_folder())
+            alone = {"include_dashboard": False, "_temp_dir": folder}
         try:
             with _away_from_the_users_folder():
                 ray.init(address or "local", log_to_driver=False, logging_level="ERROR", **alone)
         except Exception as error:
             # A node that is not up in time is a bare Exception of Ray's.
-            raise ServiceUnreachable(
-                f"address: Ray at {address or 'this machine'} did not start or answer "
-                f"({first_line(error)}); check that the cluster runs (ray status) and that the "
-                "address is right"
-            ) from None
+            raise _not_started(address, error) from None
         try:
             yield
         finally:
             ray.shutdown()
+
+
+def _not_started(address: str | None, error: Exception) -> ServiceUnreachable:
+    if address is None:
+        return ServiceUnreachable(
+            f"ray: it did not start on this machine ({first_line(error)}); see safr-study doctor, "
+            "and try again when the machine is less busy"
+        )
+    return ServiceUnreachable(
+        f"address: Ray at {address} did not answer ({first_line(error)}); check that the cluster "
+        "runs (ray status) and that the address is right"
+    )
+
+
+@contextlib.contextmanager
+def session_folder() -> Iterator[str]:
+    """A folder for what a local cluster writes, readable by its user alone; removed at the end.
+
+    Below Ray's own ``RAY_TMPDIR``, the folder of temporary files, or else ``/tmp``: a socket's path
+    has room for some 40 bytes of it.
+
+    Raises:
+        BadInput: all of them are too long, or cannot be written.
+    """
+    folder = _new_folder()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _new_folder() -> str:
+    given = (os.environ.get("RAY_TMPDIR"), tempfile.gettempdir(), _SHORT)
+    for place in (Path(one).absolute() for one in given if one):
+        if len(os.fsencode(place)) <= _PLACE_BYTES:
+            with contextlib.suppress(OSError):
+                return tempfile.mkdtemp("", _PREFIX, place)
+    raise BadInput(
+        "TMPDIR",
+        f"{tempfile.gettempdir()} is too long for Ray's sockets or cannot be written, nor can "
+        f"{_SHORT}; set RAY_TMPDIR to a writable folder of at most {_PLACE_BYTES} bytes",
+    )
 
 
 @contextlib.contextmanager
@@ -92,18 +143,20 @@ def _away_from_the_users_folder() -> Iterator[None]:
     Ray lets its workers import from the folder in which it was initialised, before any library: a
     file ``pandas.py`` where the user stands would be run.
     """
-    before, safe = os.open(".", os.O_RDONLY), os.environ.get("PYTHONSAFEPATH")
+    before, own = os.open(".", os.O_RDONLY), {name: os.environ.get(name) for name in _PYTHON}
     os.chdir(sys.prefix)
     os.environ["PYTHONSAFEPATH"] = "1"
+    # Ray's daemons do not start without their docstrings.
+    os.environ.pop("PYTHONOPTIMIZE", None)
     try:
         yield
     finally:
         os.fchdir(before)
         os.close(before)
-        if safe is None:
-            del os.environ["PYTHONSAFEPATH"]
-        else:
-            os.environ["PYTHONSAFEPATH"] = safe
+        for name, value in own.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 @contextlib.contextmanager

@@ -53,13 +53,16 @@ def encoded_corpus(spec: CorpusSpec, cache: Path | None = None) -> EncodedCorpus
     plain = spec.model_dump(mode="json", exclude={"allow_small", "allow_duplicates"})
     key = fingerprint_of({"spec": plain, "source": source.identity, "encoder": encoder})
     entry = cache / key[:32]
+    # One that is there takes its name when it is whole: a home that may only be read has no lock.
+    stored = _read_entry(entry)
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(entry.with_suffix(".lock")):
-            stored = _read_entry(entry)
-            if stored is None:
-                _write_entry(entry, encode_corpus(load_source(source, spec), spec))
+        if stored is None:
+            cache.mkdir(parents=True, exist_ok=True)
+            with FileLock(entry.with_suffix(".lock")):
                 stored = _read_entry(entry)
+                if stored is None:
+                    _write_entry(entry, encode_corpus(load_source(source, spec), spec))
+                    stored = _read_entry(entry)
     except OSError as error:
         raise BadInput(
             "home", f"the corpus cache {cache} cannot be used ({error}); choose another --home"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import stat
 import tempfile
 import urllib.error
 import urllib.request
@@ -17,7 +18,7 @@ from typing import Literal
 import psutil
 from packaging.requirements import Requirement
 
-from safr_study.cluster.ray_cluster import cluster_size
+from safr_study.cluster.ray_cluster import cluster_size, session_folder
 from safr_study.data import known_datasets
 from safr_study.errors import SafrError, ServiceUnreachable
 from safr_study.features.study_base.cost import RESERVE_BYTES
@@ -132,17 +133,27 @@ def _device(_stores: Stores) -> str:
 
 
 def _home(stores: Stores) -> str:
-    root = stores.home.root
+    root, there = stores.home.root, _made_part(stores.home.root)
     try:
-        with tempfile.TemporaryFile(dir=root):
-            return f"{root} is writable"
+        with tempfile.TemporaryFile(dir=there):
+            pass
     except OSError as error:
         found = f"{root} cannot be written ({error.strerror})"
         raise _Problem("failed", found, "give a writable folder with --home") from None
+    if there != root:
+        return f"{root}, made by the first study"
+    if (mode := root.stat().st_mode) & stat.S_IWOTH:
+        found = f"{root} may be written by every user of this machine ({stat.filemode(mode)})"
+        raise _Problem("warning", found, f"chmod o-w {root}")
+    return f"{root} is writable"
+
+
+def _made_part(root: Path) -> Path:
+    return next(path for path in (root, *root.parents) if path.exists())
 
 
 def _disk(stores: Stores) -> str:
-    free = shutil.disk_usage(stores.home.root).free
+    free = shutil.disk_usage(_made_part(stores.home.root)).free
     found = f"{free / 1e9:.1f} GB free below {stores.home.root}"
     if free < RESERVE_BYTES:
         raise _Problem("failed", found, "free some (safr-study clean) or use another --home")
@@ -169,7 +180,7 @@ def _tracking(stores: Stores) -> str:
     from safr_study.tracking.registry import list_models
     from safr_study.tracking.store import open_store
 
-    store = open_store(stores.home, stores.tracking_uri)
+    store = open_store(stores.home, stores.tracking_uri, reads=True)
     versions = len(list_models(store))
     where = "SQLite in the home" if stores.tracking_uri is None else store.shown_uri
     return f"{where} answers, {plural(versions, 'model version')}"
@@ -182,7 +193,8 @@ def _ray(stores: Stores) -> str:
     if shared.is_dir() and (bytes_there := shutil.disk_usage(shared).total) < _LOW_SHARED:
         found = f"starts here with each study, but /dev/shm has {bytes_there / 1e6:.0f} MB"
         raise _Problem("warning", found, "give the container more, for example --shm-size 2g")
-    return "starts here with each study, on the loopback interface alone"
+    with session_folder():
+        return "starts here with each study, on the loopback interface alone"
 
 
 def _hub(_stores: Stores) -> str:

@@ -16,7 +16,7 @@ def registered_models(stores: Stores) -> list[RegisteredModel]:
     """All versions of all models of safr-study; none where nothing was tracked yet."""
     if stores.tracking_uri is None and not stores.home.tracking_database.exists():
         return []
-    return list_models(open_store(stores.home, stores.tracking_uri))
+    return list_models(open_store(stores.home, stores.tracking_uri, reads=True))
 
 
 def browse_runs(stores: Stores, port: int, ready: Callable[[str, Mapping[str, str]], None]) -> None:

@@ -23,10 +23,11 @@ from safr_study.evaluation.scoring import evaluate_model
 from safr_study.features.study_base.model_texts import model_split
 from safr_study.features.study_base.results import load_ledger, rank_ledger
 from safr_study.features.study_base.stores import REGISTRY_SCHEME, Stores, model_folder
+from safr_study.ledger.retention import earlier_keys
 from safr_study.records import RegisteredModel
 from safr_study.settings import Wanted
 from safr_study.settings.metrics import SYNONYMS, find_metric, share_of
-from safr_study.tracking.registry import chosen_versions, register_front, tag_version
+from safr_study.tracking.registry import StudyAliases, chosen_versions, register_front, tag_version
 from safr_study.tracking.store import open_store
 from safr_study.training import computing, pick_device
 from safr_study.uncertainty.intervals import Interval, normal_interval
@@ -191,23 +192,27 @@ def promote_study(name: str, stores: Stores, gate: Gate | None = None) -> Promot
         gate: what its knee or compromise must show; ``None``: nothing.
 
     Raises:
-        BadInput: there is no such study, or none of its trials is complete, or its front has no
-            knee or compromise to judge.
+        BadInput: there is no such study, or no complete trial that keeps the constraints, or its
+            front has no knee or compromise to judge.
         ServiceUnreachable: the tracking server does not answer.
     """
     with load_ledger(name, stores) as ledger:
         result = rank_ledger(ledger)
         if not result.ranked:
-            raise BadInput("study", f"{name!r} has no complete trial yet: nothing to promote")
+            raise BadInput("study", f"{name!r} has {result.nothing_ranked}: nothing to promote")
         store = open_store(stores.home, stores.tracking_uri)
-        spec, uid, verdict = ledger.spec, ledger.uid, None
+        spec, uid, earlier, verdict = ledger.spec, ledger.uid, earlier_keys(ledger), None
 
         def register(*, promote: bool) -> tuple[RegisteredModel, ...]:
-            return tuple(register_front(store, result, uid=uid, spec=spec, promote=promote))
+            return tuple(
+                register_front(store, result, uid=uid, spec=spec, earlier=earlier, promote=promote)
+            )
 
         if gate is not None:
             models = register(promote=False)
-            candidate, current = chosen_versions(store, result.dataset, result.name, uid)
+            candidate, current = chosen_versions(
+                store, result.dataset, StudyAliases(result.name, uid, frozenset(earlier))
+            )
             if candidate is None:
                 raise BadInput(
                     "study",

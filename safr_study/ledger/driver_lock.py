@@ -8,6 +8,7 @@ an SQLite file lies another locked file. Other databases have no lock of their o
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -26,8 +27,7 @@ from safr_study.home import Home
 from safr_study.ledger.address import LedgerAddress
 
 _PATIENCE_SECONDS = 1.0
-"""Others look whether a lock is free by taking it for a moment."""
-_LOOK_SECONDS = 0.2
+"""Others look whether a lock is free by sharing it for a moment."""
 _HOLDER = re.compile(r"safr-study (?P<pid>\d+) (?P<since>\d+\.\d+) (?P<host>.+)")
 
 
@@ -161,11 +161,14 @@ def storages_of(home: Home, study: str) -> frozenset[str]:
 
 
 def _is_held(path: Path) -> bool:
-    try:
-        with FileLock(path, timeout=_LOOK_SECONDS):
-            return False
-    except Timeout:
-        return True
+    """Whether somebody holds a lock; who asks need not be allowed to write it."""
+    with path.open("rb") as file:
+        try:
+            # Shared: those who look do not get into each other's way.
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _taken(study: str, by: Driver) -> BadInput:

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from safr_study.errors import BadInput
 from safr_study.home import Home
-from safr_study.ledger.storage import close_storage, generations, open_storage
+from safr_study.ledger.storage import close_storage, generations, home_of, open_storage
 from safr_study.ledger.trial_codec import (
     ATTEMPT,
     LOST,
@@ -220,12 +220,13 @@ class Ledger:
         """All trials of this study, by number."""
         attrs, known = self._attributes(), self.known
         frozen = self.study.get_trials(deepcopy=False)[known:]
-        return [record_of(t, t.number - known, attrs) for t in frozen]
+        home = home_of(self.storage)
+        return [record_of(t, t.number - known, attrs, home) for t in frozen]
 
     def trial(self, number: int) -> TrialRecord:
         """One trial."""
         frozen = self.storage.get_trial(self._trial_id(number))
-        return record_of(frozen, number, self._attributes())
+        return record_of(frozen, number, self._attributes(), home_of(self.storage))
 
     def ask(self, spec: StudySpec) -> TrialRecord | None:
         """Decide the next trial: a baseline, the next given point, or what the sampler draws.

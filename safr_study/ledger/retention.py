@@ -58,6 +58,12 @@ def keys_of(storage: optuna.storages.BaseStorage, name: str) -> list[str]:
     return [attrs["uid"] for attrs in stored if "uid" in attrs]
 
 
+def earlier_keys(ledger: Ledger) -> frozenset[str]:
+    """The keys of the generations of a study before this one."""
+    keys = keys_of(ledger.storage, ledger.spec.name)
+    return frozenset(keys[: keys.index(ledger.uid)] if ledger.uid in keys else keys)
+
+
 def is_finished(ledger: Ledger) -> bool:
     """Whether a study has all the trials that it was asked for, and none is begun."""
     trials = ledger.trials()

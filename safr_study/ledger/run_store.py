@@ -15,6 +15,7 @@ from typing import Any
 
 from safr_study.errors import BadInput
 from safr_study.ledger.ledger import Ledger
+from safr_study.ledger.storage import home_of
 from safr_study.records import from_plain, to_plain
 from safr_study.records.run import Measured, ReadingOfTest, RunKey, RunResult, run_to_plain
 
@@ -31,11 +32,14 @@ def confirmed_runs(ledger: Ledger) -> dict[RunKey, RunResult]:
     Raises:
         BadInput: one was written by another version.
     """
-    attrs = ledger.study.user_attrs
+    attrs, home = ledger.study.user_attrs, home_of(ledger.storage)
     found = {}
     for name, plain in attrs.items():
         if name.startswith(_RUN):
             run = from_plain(RunResult, _checked(name, plain))
+            if run.checkpoint is not None and home is not None:
+                place = home.checkpoint(ledger.uid, run.checkpoint.uri)
+                run = replace(run, checkpoint=replace(run.checkpoint, uri=place))
             on_test = f"{_TEST}{run.trial}:{run.seed}"
             if on_test in attrs:
                 test = _checked(on_test, attrs[on_test])

@@ -103,6 +103,12 @@ def _making_tables_alone(url: str) -> Iterator[None]:
         yield
 
 
+def home_of(storage: optuna.storages.BaseStorage) -> Home | None:
+    """The home in which a journal is; ``None``: a database, which may serve several."""
+    file = getattr(storage, "_backend", None)
+    return Home(file.path.parent.parent) if isinstance(file, JournalFile) else None
+
+
 def close_storage(storage: optuna.storages.BaseStorage | None) -> None:
     """Let go of a database's connections, where one was only looked at."""
     if isinstance(storage, optuna.storages.RDBStorage):
@@ -132,12 +138,19 @@ def stored_studies(home: Home, storage_url: str | None) -> list[str]:
 
 def _open_journal(path: Path, *, mend: bool) -> optuna.storages.BaseStorage:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if mend:
+            path.parent.mkdir(parents=True, exist_ok=True)
         if mend and path.exists():
             _drop_dead_lock(path)
             _drop_torn_line(path)
         return optuna.storages.JournalStorage(JournalFile(path))
-    except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
+    except OSError as error:
+        raise BadInput(
+            "study",
+            f"the ledger {path} cannot be {'written' if mend else 'read'} ({error.strerror}); "
+            "check the rights of file and folder",
+        ) from error
+    except (ValueError, KeyError, TypeError, AssertionError) as error:
         raise BadInput(
             "study",
             f"the ledger {path} cannot be read ({type(error).__name__}: {first_line(error)}); "
@@ -153,7 +166,7 @@ class JournalFile(JournalFileBackend):
 
     def __init__(self, path: Path) -> None:
         """Open a journal, or begin an empty one, in a folder that exists."""
-        self._path = path
+        self.path = path
         super().__init__(str(path))
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
@@ -165,7 +178,7 @@ class JournalFile(JournalFileBackend):
             super().append_logs(logs)
         except OSError:
             with contextlib.suppress(OSError):
-                _drop_torn_line(self._path)
+                _drop_torn_line(self.path)
             raise
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial
 
+from safr_study.home import Home
 from safr_study.records import (
     CheckpointRef,
     EpochReport,
@@ -48,16 +49,21 @@ def run_of(of_study: Mapping[str, Any], number: int) -> str | None:
     return page.get(str(number), of_study.get(f"{_RUN}{number}"))
 
 
-def record_of(trial: FrozenTrial, number: int, of_study: Mapping[str, Any]) -> TrialRecord:
+def record_of(
+    trial: FrozenTrial, number: int, of_study: Mapping[str, Any], home: Home | None = None
+) -> TrialRecord:
     """A stored trial as a record.
 
     Args:
         trial: as Optuna has it.
         number: in its study, from 0.
         of_study: the study's attributes.
+        home: where its checkpoints are, which may have been moved since; ``None``: not known.
     """
     attrs = trial.user_attrs
     checkpoint, scores = attrs.get("checkpoint"), attrs.get("scores")
+    if checkpoint and home is not None:
+        checkpoint = {**checkpoint, "uri": home.checkpoint(of_study["uid"], checkpoint["uri"])}
     failed = trial.state is optuna.trial.TrialState.FAIL
     state = TrialState.FAILED if failed else TrialState[trial.state.name]
     # One write says it all: a driver that dies after it has left nothing half-said.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, get_args
 from safr_study.records.run import Attempt, CheckpointRef, EpochReport, Replicate
 from safr_study.records.scores import Scores
 from safr_study.settings import RIVALS_OFF, Constraint, Value
+from safr_study.text import plural
 
 if TYPE_CHECKING:
     from safr_study.records.cost import StudyCost
@@ -259,6 +260,15 @@ class StudyResult:
         """Complete trials that miss a constraint: they are measured, but not ranked."""
         complete = TrialState.COMPLETE
         return tuple(t for t in self.unranked if t.state is complete and not t.feasible)
+
+    @property
+    def nothing_ranked(self) -> str:
+        """What a study without a ranked trial has, for a sentence."""
+        broken = len(self.infeasible)
+        if not broken:
+            return "no complete trial yet"
+        kept = " and ".join(self.constraints)
+        return f"no trial that keeps {kept} yet ({plural(broken, 'complete trial')} did not)"
 
 
 @dataclass(frozen=True, slots=True)

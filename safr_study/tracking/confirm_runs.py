@@ -18,6 +18,7 @@ from safr_study.render.model_card import ModelCard
 from safr_study.tracking import entries
 from safr_study.tracking.registry import (
     CONFIRMED_TAG,
+    StudyAliases,
     make_model,
     model_name,
     role_holders,
@@ -136,7 +137,8 @@ def register_confirmed(
                 update_version(store, card, number, tags)
             numbers[run.trial] = number
         holders = {role: numbers[t.number] for role, t in role_holders(found.result).items()}
-        set_aliases(store, name, holders, study=found.study, uid=study.uid, bare=False)
+        names = StudyAliases(found.study, study.uid, study.earlier)
+        set_aliases(store, name, holders, names, bare=False)
         versions = {version.version: version for version in versions_of(store, name)}
     return [versions[number] for number in numbers.values()]
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import IO
 
 from safr_study.errors import BadInput, ServiceUnreachable
+from safr_study.loopback import LOOPBACK
 from safr_study.redaction import redacted
 
-LOOPBACK = "127.0.0.1"
 _START_SECONDS = 90.0
 _STOP_SECONDS = 10.0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 import tempfile
@@ -14,7 +13,9 @@ from pathlib import Path
 from mlflow.models import Model
 
 from safr_study.checkpoint.manifest import read_facts
-from safr_study.tracking.local_server import LOOPBACK, LocalServer, free_port, local_server
+from safr_study.loopback import LOOPBACK
+from safr_study.tracking.local_server import LocalServer, free_port, local_server
+from safr_study.tracking.scoring_app import MODEL_VARIABLE
 from safr_study.tracking.versions import EXAMPLE, save_logged
 
 
@@ -41,13 +42,12 @@ def serve_model(checkpoint: Path, port: int) -> Iterator[LocalServer]:
         home = Path(folder)
         save_logged(home / "model", checkpoint, Model())
         with local_server(
-            lambda free: _command(home / "model", free),
+            _command,
             port,
             health="/ping",
             name="serve",
             env={
-                # The server runs uvicorn by its name.
-                "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+                MODEL_VARIABLE: str(home / "model"),
                 # The model is a folder: what it would look for elsewhere is nowhere.
                 "MLFLOW_TRACKING_URI": f"sqlite:///{home / 'mlflow.db'}",
                 "MLFLOW_REGISTRY_URI": f"sqlite:///{home / 'mlflow.db'}",
@@ -64,8 +64,6 @@ def request_line(url: str, *, pairs: bool) -> str:
     return shlex.join(words)
 
 
-def _command(model: Path, port: int) -> list[str]:
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", str(model)]
-    # As it is installed here: no environment is made, nothing is fetched.
-    command += ["--env-manager", "local", "--workers", "1"]
-    return [*command, "--host", LOOPBACK, "--port", str(port)]
+def _command(port: int) -> list[str]:
+    command = [sys.executable, "-m", "uvicorn", "--host", LOOPBACK, "--port", str(port)]
+    return [*command, "--no-access-log", "safr_study.tracking.scoring_app:app"]

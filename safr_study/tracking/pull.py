@@ -11,11 +11,14 @@ from pathlib import Path
 from mlflow.artifacts import download_artifacts, list_artifacts
 from mlflow.exceptions import MlflowException
 
+from safr_study.checkpoint.manifest import file_sha256
 from safr_study.errors import BadInput, CorruptCheckpoint
 from safr_study.records import RegisteredModel
+from safr_study.tracking.moved_home import present_place
+from safr_study.tracking.registered_files import FILES_TAG, MODEL_FILES_TAG
 from safr_study.tracking.registry import list_models
 from safr_study.tracking.store import Store
-from safr_study.tracking.versions import FILES_TAG, file_digests, weights_digest
+from safr_study.tracking.versions import file_digests, weights_digest
 
 _ROOM_BYTES = 1_000_000
 _SPEC = re.compile(r"(?:models:/)?(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<version>\d{1,18}))?")
@@ -87,14 +90,20 @@ def pull(store: Store, spec: str, to: Path) -> Path:
         raise BadInput("to", f"{to} is not empty; name a new folder")
     model = find_model(store, spec)
     digests = _registered_digests(model)
+    # Those that MLflow runs and reads, which are looked at and not kept.
+    others = _plain_digests(model.tags.get(MODEL_FILES_TAG, "{}"), model)
     partial = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}"
     try:
         try:
             (partial / _KEPT).mkdir(parents=True)
         except OSError as error:
             raise BadInput("to", f"{to} cannot be written ({error.strerror})") from error
-        _download(store, model, list(digests), partial)
-        if file_digests(partial / _KEPT) != {_name(path): d for path, d in digests.items()}:
+        files = _download(store, model, [*digests, *others], partial)
+        for path in digests:
+            shutil.copyfile(files[path], partial / _KEPT / _name(path))
+        same = all(file_sha256(files[path]) == digest for path, digest in others.items())
+        wanted = {_name(path): digest for path, digest in digests.items()}
+        if not same or file_digests(partial / _KEPT) != wanted:
             raise CorruptCheckpoint(
                 "model",
                 f"the files of {model.name}/{model.version} are not those that were registered; "
@@ -109,10 +118,19 @@ def pull(store: Store, spec: str, to: Path) -> Path:
 
 
 def _registered_digests(model: RegisteredModel) -> dict[str, str]:
-    """What the version's tags promise: plain paths in its folder, each with its SHA-256."""
+    """What the version's tags promise of the files that are kept."""
+    where = f"{model.name}/{model.version}"
+    digests = _plain_digests(model.tags.get(FILES_TAG, ""), model)
+    if weights_digest(digests, where) != model.tags.get("sha256"):
+        raise CorruptCheckpoint("model", f"{where} contradicts itself about its weights")
+    return digests
+
+
+def _plain_digests(tag: str, model: RegisteredModel) -> dict[str, str]:
+    """Plain paths in a version's folder, each with its SHA-256."""
     where = f"{model.name}/{model.version}"
     try:
-        digests = json.loads(model.tags[FILES_TAG])
+        digests = json.loads(tag)
         plain = all(
             _PLAIN_PATH.fullmatch(path) and isinstance(digest, str)
             for path, digest in digests.items()
@@ -125,16 +143,18 @@ def _registered_digests(model: RegisteredModel) -> dict[str, str]:
         raise CorruptCheckpoint(
             "model", f"{where} has no readable list of files; it was not registered by safr-study"
         )
-    if weights_digest(digests, where) != model.tags.get("sha256"):
-        raise CorruptCheckpoint("model", f"{where} contradicts itself about its weights")
     return dict(digests)
 
 
-def _download(store: Store, model: RegisteredModel, paths: list[str], folder: Path) -> None:
-    """Fetch the files that were registered, and no others, into one folder below."""
-    incoming = folder / "incoming"
+def _download(
+    store: Store, model: RegisteredModel, paths: list[str], folder: Path
+) -> dict[str, Path]:
+    """Fetch the files that were registered, and no others, below a folder; each by its path."""
+    incoming, files = folder / "incoming", {}
     with store.translated_errors():
         place = store.client.get_model_version_download_uri(model.name, model.version)
+        if store.home is not None:
+            place = present_place(store.home, place)
         for path in paths:
             try:
                 # Where below the folder it lands depends on the kind of artifact store.
@@ -155,7 +175,8 @@ def _download(store: Store, model: RegisteredModel, paths: list[str], folder: Pa
                     f"{path} of {model.name}/{model.version} is missing from its artifacts; pull "
                     "another version",
                 ) from error
-            shutil.copyfile(file, folder / _KEPT / _name(path))
+            files[path] = Path(file)
+    return files
 
 
 def _name(path: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from mlflow.exceptions import MlflowException
 
@@ -25,6 +26,40 @@ CONFIRMED_TAG = "confirmed_seeds"
 """Tag of a version that a confirmation registered: number of seeds behind its means."""
 
 
+@dataclass(frozen=True, slots=True)
+class StudyAliases:
+    """The names of a study's aliases in a registry that other studies may share."""
+
+    study: str
+    uid: str
+    earlier: frozenset[str] = frozenset()
+    """Unique ids of its earlier generations."""
+
+    @property
+    def uids(self) -> frozenset[str]:
+        """Unique ids of all of whom the aliases may be."""
+        return self.earlier | {self.uid}
+
+    def prefix(self, versions: Sequence[RegisteredModel]) -> str:
+        """What its aliases begin with: its name as MLflow takes it in an alias, without dots.
+
+        ``a.b`` and ``a-b`` would meet, and so do studies of one name in two homes: where another
+        study has the aliases, a short hash of the name is added, and else of the unique id.
+        """
+        plain = self.study.replace(".", "-")
+        hashed = (hashlib.sha256(text.encode()).hexdigest()[:6] for text in (self.study, self.uid))
+        prefixes = [plain, *(f"{plain}-{end}" for end in hashed)]
+        owners = {prefix: self._owners(prefix, versions) for prefix in prefixes}
+        held = [prefix for prefix in prefixes if owners[prefix] & self.uids]
+        free = [prefix for prefix in prefixes if not owners[prefix]]
+        return [*held, *free, prefixes[-1]][0]
+
+    @staticmethod
+    def _owners(prefix: str, versions: Sequence[RegisteredModel]) -> set[str | None]:
+        names = {f"{prefix}-{role}" for role in ROLES}
+        return {one.tags.get("uid") for one in versions if names.intersection(one.aliases)}
+
+
 def model_name(dataset: str) -> str:
     """The registered model of a data set: ``safr-sst2``, ``safr-planted-redundant``."""
     return MODEL_PREFIX + slugify(dataset)
@@ -36,6 +71,7 @@ def register_front(
     *,
     uid: str,
     spec: StudySpec,
+    earlier: Collection[str] = (),
     promote: bool = False,
 ) -> list[RegisteredModel]:
     """Register the front's checkpoints as model versions and set the study's aliases.
@@ -49,6 +85,7 @@ def register_front(
         result: the ranked study.
         uid: the study's unique id.
         spec: the study's settings.
+        earlier: unique ids of its earlier generations, whose aliases it takes over.
         promote: move the bare aliases too; without it they move only for a data set's first study.
 
     Returns:
@@ -84,10 +121,11 @@ def register_front(
             card = ModelCard(name, result.name, trial, spec.objectives, result=result)
             numbers[number] = create_version(store, card, run_ids[number], tags)
         _refresh_fronts(store, ours.values(), result)
-        holders = _confirmed_holders(before, result.name, uid)
+        names = StudyAliases(result.name, uid, frozenset(earlier))
+        holders = _confirmed_holders(before, names)
         if holders is None:
             holders = {role: numbers[t.number] for role, t in role_holders(result).items()}
-        set_aliases(store, name, holders, study=result.name, uid=uid, bare=promote)
+        set_aliases(store, name, holders, names, bare=promote)
         versions = {version.version: version for version in versions_of(store, name)}
     shown = dict.fromkeys([*(numbers[n] for n in members), *holders.values()])
     return [versions[number] for number in shown]
@@ -210,9 +248,8 @@ def set_aliases(
     store: Store,
     name: str,
     holders: Mapping[Role, str],
+    names: StudyAliases,
     *,
-    study: str,
-    uid: str,
     bare: bool,
 ) -> None:
     """Let a study's aliases point at these versions; a role without a holder loses its alias.
@@ -221,50 +258,48 @@ def set_aliases(
         store: the registry.
         name: of the registered model.
         holders: version number by role.
-        study: name of the study.
-        uid: unique id of the study.
+        names: of the study's aliases.
         bare: move the bare aliases too; without it only those that no other study has.
     """
     versions = versions_of(store, name)
-    prefix = _alias_prefix(study, versions)
+    prefix, uid = names.prefix(versions), names.uid
     current = {alias: version for version in versions for alias in version.aliases}
     owners = {current[role].tags.get("uid") for role in ROLES if role in current}
-    names: list[tuple[str, Role]] = [(f"{prefix}-{role}", role) for role in ROLES]
+    aliases: list[tuple[str, Role]] = [(f"{prefix}-{role}", role) for role in ROLES]
     if bare or owners <= {uid}:
-        names += [(role, role) for role in ROLES]
-    for alias, role in names:
+        aliases += [(role, role) for role in ROLES]
+    for alias, role in aliases:
         number = holders.get(role)
         if number is None:
             held = current.get(alias)
             # A front has one of the two: where the bare one moves here, the other ends, whoever
             # had it.
             replaced = role in _CHOICES and bare and not _CHOICES.isdisjoint(holders)
-            if held is not None and (replaced or held.tags.get("uid") == uid):
+            if held is not None and (replaced or held.tags.get("uid") in names.uids):
                 store.client.delete_registered_model_alias(name, alias)
         elif alias not in current or current[alias].version != number:
             store.client.set_registered_model_alias(name, alias, number)
 
 
 def chosen_versions(
-    store: Store, dataset: str, study: str, uid: str
+    store: Store, dataset: str, names: StudyAliases
 ) -> tuple[RegisteredModel | None, RegisteredModel | None]:
     """A study's knee or compromise, and the version that has one of these as its bare alias.
 
     Args:
         store: the registry.
         dataset: whose model it is.
-        study: name of the study.
-        uid: unique id of the study.
+        names: of the study's aliases.
     """
     with store.translated_errors():
         versions = versions_of(store, model_name(dataset))
-    prefix = _alias_prefix(study, versions)
+    prefix = names.prefix(versions)
 
     def holder(names: set[str]) -> RegisteredModel | None:
         return next((version for version in versions if names & {*version.aliases}), None)
 
     own = holder({f"{prefix}-{role}" for role in _CHOICES})
-    ours = own if own is not None and own.tags.get("uid") == uid else None
+    ours = own if own is not None and own.tags.get("uid") == names.uid else None
     return ours, holder({*_CHOICES})
 
 
@@ -275,13 +310,13 @@ def tag_version(store: Store, version: RegisteredModel, key: str, value: str) ->
 
 
 def _confirmed_holders(
-    versions: Sequence[RegisteredModel], study: str, uid: str
+    versions: Sequence[RegisteredModel], names: StudyAliases
 ) -> dict[Role, str] | None:
     """The versions of a confirmation that have the study's aliases; ``None``: the search's count.
 
     Empty where a confirmation found that nothing beats the baselines, and took the aliases away.
     """
-    prefix, ours = _alias_prefix(study, versions), [v for v in versions if v.tags.get("uid") == uid]
+    prefix, ours = names.prefix(versions), [v for v in versions if v.tags.get("uid") == names.uid]
     confirmed = [version for version in ours if CONFIRMED_TAG in version.tags]
     held = {
         role: version.version
@@ -292,17 +327,3 @@ def _confirmed_holders(
     named = {f"{prefix}-{role}" for role in ROLES}
     taken = confirmed and not any(named.intersection(version.aliases) for version in ours)
     return held if held or taken else None
-
-
-def _alias_prefix(study: str, versions: Sequence[RegisteredModel]) -> str:
-    """The study's name as MLflow takes it in an alias, which has no dots.
-
-    ``a.b`` and ``a-b`` would meet: where another study has the aliases, a short hash is added.
-    """
-    plain = study.replace(".", "-")
-    taken = any(
-        f"{plain}-{role}" in version.aliases and version.tags.get("study") != study
-        for version in versions
-        for role in ROLES
-    )
-    return f"{plain}-{hashlib.sha256(study.encode()).hexdigest()[:6]}" if taken else plain

@@ -17,6 +17,7 @@ from safr_study.data import Text
 from safr_study.errors import SafrError
 from safr_study.evaluation.explanation import explain_text
 from safr_study.records.explanation import Explanation
+from safr_study.tracking.registered_files import check_registered
 from safr_study.training import computing
 
 with warnings.catch_warnings():
@@ -80,12 +81,16 @@ class _Served(PythonModel):  # type: ignore[misc]  # MLflow has no types
         """Read the checkpoint of a logged model, its checksums verified.
 
         Raises:
-            CorruptCheckpoint: a file is missing, damaged, or a pickle lies anywhere in the model.
+            CorruptCheckpoint: a file is missing, damaged or another than the registry knows, or a
+                pickle lies anywhere in the model.
         """
         checkpoint = Path(context.artifacts[ARTIFACT])
         # MODEL/artifacts/checkpoint; while a model is made, its checkpoint lies alone.
         whole = checkpoint.parents[1]
-        refuse_pickles(whole if (whole / "MLmodel").is_file() else checkpoint)
+        logged = (whole / "MLmodel").is_file()
+        refuse_pickles(whole if logged else checkpoint)
+        if logged:
+            check_registered(whole)
         self._loaded = load_model(checkpoint, device=torch.device("cpu"), dtype=torch.float64)
 
     def answers(self, texts: Iterable[Text]) -> list[Prediction]:

@@ -21,8 +21,10 @@ from mlflow.utils.rest_utils import http_request
 
 from safr_study.errors import BadInput, ServiceUnreachable
 from safr_study.home import Home
+from safr_study.loopback import spare_loopback
 from safr_study.redaction import redacted_address
 from safr_study.text import first_line
+from safr_study.tracking.moved_home import follow_home
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 _PROBE_SECONDS = 4.0
@@ -53,6 +55,8 @@ class Store:
     artifact_root: Path | None
     """Folder for the artifacts of new experiments; ``None``: the server decides."""
     client: MlflowClient
+    home: Home | None = None
+    """The home whose store it is; ``None``: it is elsewhere."""
 
     @property
     def shown_uri(self) -> str:
@@ -76,26 +80,32 @@ class Store:
             ) from error
 
 
-def open_store(home: Home, tracking_uri: str | None = None) -> Store:
+def open_store(home: Home, tracking_uri: str | None = None, *, reads: bool = False) -> Store:
     """Open the store, making and migrating the embedded one where it is missing.
 
     Args:
         home: folder whose SQLite file and artifacts are used by default.
         tracking_uri: address that replaces ``MLFLOW_TRACKING_URI``, which replaces the home's.
+        reads: nothing will be written: the addresses in a home that was moved stay as they are.
 
     Raises:
         BadInput: the URI is none that MLflow can log to.
         ServiceUnreachable: nothing answers there within a few seconds.
     """
+    spare_loopback()
     uri = tracking_uri or os.environ.get(URI_VARIABLE)
+    embedded = None
     if not uri:
-        uri = _sqlite_uri(home.tracking_database)
+        embedded, uri = home, _sqlite_uri(home.tracking_database)
         _make_database(home.tracking_database)
+        if not reads:
+            follow_home(home)
     scheme = _checked_scheme(uri)
     if scheme in ("http", "https"):
         _probe_server(uri)
         return Store(uri, None, MlflowClient(tracking_uri=uri, registry_uri=uri))
-    return Store(uri, home.artifacts, _open_database(uri, scheme))
+    uri = _without_stray_folders(uri) if scheme == "sqlite" else uri
+    return Store(uri, home.artifacts, _open_database(uri, scheme), embedded)
 
 
 def all_pages(search: Any, *query: Any, **options: Any) -> list[Any]:
@@ -151,13 +161,25 @@ def _sqlite_uri(path: Path) -> str:
     return f"sqlite:///{quote(str(path))}"
 
 
+def _without_stray_folders(uri: str) -> str:
+    """The same database, named so that MLflow makes no folder ``my%20home`` beside ``my home``.
+
+    https://github.com/mlflow/mlflow/blob/v3.17.2/mlflow/store/db/utils.py
+    (``_make_parent_dirs_if_sqlite``) takes what is after ``sqlite:///`` for a path as it stands.
+    """
+    return uri.replace("sqlite:", "sqlite+pysqlite:", 1) if "%" in uri else uri
+
+
 def _make_database(path: Path) -> None:
     """Make and migrate the embedded database under another name, so that none is left half-made."""
+    if path.exists():
+        # A home that may only be read takes no lock.
+        return
     unfinished = path.with_suffix(".new")
     with FileLock(path.with_suffix(".lock")):
         if not path.exists():
             unfinished.unlink(missing_ok=True)
-            _open_database(_sqlite_uri(unfinished), "sqlite")
+            _open_database(_without_stray_folders(_sqlite_uri(unfinished)), "sqlite")
             unfinished.rename(path)
 
 

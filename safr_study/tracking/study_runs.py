@@ -15,6 +15,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric
 
 from safr_study.data import slugify
 from safr_study.ledger.ledger import Ledger
+from safr_study.ledger.retention import earlier_keys
 from safr_study.records import Provenance, RankedTrial, StudyResult, TrialRecord, TrialState
 from safr_study.records.study import HistoryPoint
 from safr_study.settings import StudySpec
@@ -47,6 +48,8 @@ class TrackedStudy:
     """Origin of the numbers that this process adds."""
     corpus_facts: Mapping[str, int | str] = field(default_factory=dict)
     """Counts and other facts of the corpus, by name."""
+    earlier: frozenset[str] = frozenset()
+    """Unique ids of its earlier generations."""
 
     @classmethod
     def of(cls, ledger: Ledger, provenance: Provenance | None = None) -> Self:
@@ -58,7 +61,8 @@ class TrackedStudy:
         """
         facts = ledger.facts
         origin = provenance or Provenance(**facts.provenance)
-        return cls(ledger.uid, facts.slug, ledger.spec, origin, facts.corpus)
+        earlier = earlier_keys(ledger)
+        return cls(ledger.uid, facts.slug, ledger.spec, origin, facts.corpus, earlier)
 
     def tags(self, kind: str) -> dict[str, str]:
         """Tags of a new run: ``study``, ``trial`` or ``confirm``."""

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from safr_study.tracking.local_server import LOOPBACK, LocalServer, local_server
+from safr_study.loopback import LOOPBACK
+from safr_study.tracking.local_server import LocalServer, local_server
 from safr_study.tracking.runs import EXPERIMENT_PREFIX
 from safr_study.tracking.store import Store
 from safr_study.tracking.views import TRIALS, has_views

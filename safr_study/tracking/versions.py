@@ -25,12 +25,14 @@ from safr_study.checkpoint.manifest import file_sha256, read_facts
 from safr_study.errors import CorruptCheckpoint
 from safr_study.object_store import local_copy
 from safr_study.render.model_card import ModelCard, shortened
+from safr_study.tracking.registered_files import (
+    FILES_TAG,
+    LOGGED_TAG,
+    MODEL_FILES_TAG,
+    folder_digests,
+)
 from safr_study.tracking.store import Store
 
-FILES_TAG = "safr.files"
-"""Tag of a version: JSON of the SHA-256 of every file that is pulled, by its path in the model."""
-LOGGED_TAG = "safr.model_id"
-"""Tag of a version: its logged model, which MLflow's database does not keep next to it."""
 CHECKPOINT = "artifacts/checkpoint"
 """Folder of the checkpoint in a logged model."""
 CARD = "README.md"
@@ -83,8 +85,15 @@ def create_version(store: Store, card: ModelCard, run_id: str, tags: Mapping[str
                 f"{checkpoint.uri} has other weights than those of trial {card.trial.number}{seed}",
             )
         text = card.markdown(read_facts(folder))
-        model = _log_model(store, card, run_id, folder, tags, text)
-    all_tags = {**tags, FILES_TAG: _files_tag(digests, text), LOGGED_TAG: model.model_id}
+        model, found = _log_model(store, card, run_id, folder, tags, text)
+    pulled = _pulled(digests, text)
+    others = {path: digest for path, digest in found.items() if path not in pulled}
+    all_tags = {
+        **tags,
+        FILES_TAG: json.dumps(pulled),
+        MODEL_FILES_TAG: json.dumps(others),
+        LOGGED_TAG: model.model_id,
+    }
     for left in reversed(range(_VERSION_TRIES)):
         try:
             version = store.client.create_model_version(
@@ -118,7 +127,7 @@ def update_version(store: Store, card: ModelCard, number: str, tags: Mapping[str
         assert card.trial.checkpoint is not None
         with local_copy(card.trial.checkpoint.uri) as folder:
             text = card.markdown(read_facts(folder))
-            tags = {**tags, FILES_TAG: _files_tag(file_digests(folder), text)}
+            tags = {**tags, FILES_TAG: json.dumps(_pulled(file_digests(folder), text))}
         with tempfile.TemporaryDirectory() as made:
             path = Path(made) / CARD
             path.write_text(text, encoding="utf-8")
@@ -135,10 +144,11 @@ def _log_model(
     checkpoint: Path,
     tags: Mapping[str, str],
     text: str,
-) -> LoggedModel:
+) -> tuple[LoggedModel, dict[str, str]]:
     """Make a checkpoint a logged model of its run, whose objectives become the model's too.
 
-    A run has one: where an earlier attempt was cut off, its model is filled.
+    A run has one: where an earlier attempt was cut off, its model is filled. The digest of each of
+    its files is by its path.
     """
     client = store.client
     run = client.get_run(run_id)
@@ -162,15 +172,22 @@ def _log_model(
         )
         save_logged(made, checkpoint, described)
         (made / CARD).write_text(text, encoding="utf-8")
+        digests = folder_digests(made)
         client.log_model_artifacts(model.model_id, str(made))
-    client.log_outputs(run_id, models=[LoggedModelOutput(model.model_id, step=0)])
+    outputs = run.outputs.model_outputs if run.outputs else []
+    # The database takes neither twice; a version that was deleted has left both.
+    if model.model_id not in {output.model_id for output in outputs}:
+        client.log_outputs(run_id, models=[LoggedModelOutput(model.model_id, step=0)])
     # The objectives at their own time: the run gets no second point.
-    keys = [key for key in run.data.metrics if key.startswith(OBJECTIVE_PREFIX)]
+    known = {metric.key for metric in model.metrics or ()}
+    keys = [
+        key for key in run.data.metrics if key.startswith(OBJECTIVE_PREFIX) and key not in known
+    ]
     points = [client.get_metric_history(run_id, key)[-1] for key in keys]
     copied = [Metric(p.key, p.value, p.timestamp, p.step, model_id=model.model_id) for p in points]
     if copied:
         client.log_batch(run_id, copied)
-    return client.finalize_logged_model(model.model_id, "READY")
+    return client.finalize_logged_model(model.model_id, "READY"), digests
 
 
 def save_logged(folder: Path, checkpoint: Path, described: Any) -> None:
@@ -211,9 +228,10 @@ def requirements() -> list[str]:
     return [f"{name}=={metadata.version(name).partition('+')[0]}" for name in _REQUIRED]
 
 
-def _files_tag(digests: Mapping[str, str], card: str) -> str:
+def _pulled(digests: Mapping[str, str], card: str) -> dict[str, str]:
+    """Digests of what ``pull`` fetches, by the path in the model."""
     files = {f"{CHECKPOINT}/{name}": digest for name, digest in digests.items()}
-    return json.dumps({**files, CARD: hashlib.sha256(card.encode()).hexdigest()})
+    return {**files, CARD: hashlib.sha256(card.encode()).hexdigest()}
 
 
 def file_digests(folder: Path) -> dict[str, str]:

@@ -10,6 +10,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import mlflow
 import pytest
@@ -87,6 +89,12 @@ def test_the_command_serves_what_predict_writes_and_ends_by_ctrl_c(
     assert address.startswith("http://127.0.0.1:")
     status, shown = ask(address, body)
     assert (status, len(shown["predictions"])) == (200, len(body["inputs"]))
+    nested, host = Request(url, b"[" * 100_000), Request(url, b"{}", {"Host": "a.example"})
+    for request, code in ((nested, 400), (host, 403)):
+        with pytest.raises(HTTPError) as refused:
+            urlopen(request)
+        assert refused.value.code == code
+        assert json.load(refused.value)["message"]
     texts = [*TEXTS, "good " * 40, *(f"a {word} film" for word in ("bad", "good", "zebra"))]
     _, answer = ask(address, {"inputs": texts})
     (tmp_path / "t.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in texts))

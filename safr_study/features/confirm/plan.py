@@ -147,9 +147,8 @@ def searched_study(ledger: Ledger) -> StudyResult:
     if not result.ranked:
         raise BadInput(
             "study",
-            f"{result.name!r} has no complete trial"
-            f"{' that keeps the constraints' if result.constraints else ''} yet: nothing to "
-            "confirm; go on with its search first",
+            f"{result.name!r} has {result.nothing_ranked}: nothing to confirm; go on with its "
+            "search first",
         )
     return result
 

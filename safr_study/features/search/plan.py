@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -95,8 +96,14 @@ def check_same_study(ledger: Ledger, spec: StudySpec, corpus_fingerprint: str) -
     Raises:
         BadInput: they are others; says which.
     """
+    before, now = ledger.spec, spec
+    same_texts = ledger.facts.corpus_fingerprint == corpus_fingerprint
+    if same_texts and all(Path(one.corpus.dataset).is_absolute() for one in (before, now)):
+        # A file that was moved, or a folder above it: its texts are what they were.
+        moved = {"dataset": before.corpus.dataset}
+        now = now.model_copy(update={"corpus": now.corpus.model_copy(update=moved)})
     different = _differences(
-        ledger.spec.settings_that_change_numbers(), spec.settings_that_change_numbers()
+        before.settings_that_change_numbers(), now.settings_that_change_numbers()
     )
     if different:
         raise BadInput(
@@ -104,7 +111,7 @@ def check_same_study(ledger: Ledger, spec: StudySpec, corpus_fingerprint: str) -
             f"{spec.name!r} exists with other settings ({'; '.join(different[:4])}); repeat its "
             "command to go on with it, begin anew with --fresh, or choose another --study",
         )
-    if ledger.facts.corpus_fingerprint != corpus_fingerprint:
+    if not same_texts:
         raise BadInput(
             "dataset",
             f"the data of study {spec.name!r} changed since it began; give the old data back, "

@@ -30,7 +30,7 @@ from safr_study.home import Home
 from safr_study.ledger.driver_lock import driver_lock
 from safr_study.ledger.ledger import Ledger, StudyFacts
 from safr_study.ledger.notes import delivery_begins, delivery_ends, remember_command
-from safr_study.ledger.retention import tidy_study
+from safr_study.ledger.retention import earlier_keys, tidy_study
 from safr_study.ledger.stop_flag import heeding
 from safr_study.ledger.storage import open_storage, stored_studies
 from safr_study.object_store import check_place
@@ -229,7 +229,10 @@ def register(
         Its versions, and in a sentence why there are none; the ledger remembers that.
     """
     try:
-        return register_front(store, result, uid=ledger.uid, spec=ledger.spec), None
+        earlier = earlier_keys(ledger)
+        return register_front(
+            store, result, uid=ledger.uid, spec=ledger.spec, earlier=earlier
+        ), None
     except ServiceUnreachable as error:
         # The study is done and its runs are there: a server that goes now takes nothing away.
         missing = f"{error}; the front's models are not registered yet"

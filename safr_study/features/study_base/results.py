@@ -116,7 +116,7 @@ def write_result(result: StudyResult, folder: Path) -> list[Path]:
         BadInput: the folder cannot be written, or no trial is complete yet.
     """
     if not result.ranked:
-        raise BadInput("study", f"{result.name!r} has no ranked trial yet: nothing to draw")
+        raise BadInput("study", f"{result.name!r} has {result.nothing_ranked}: nothing to draw")
     files = result_files(result, hypervolume_history(result))
     return write_files(folder, {f"{result.name}-{name}": made for name, made in files.items()})
 

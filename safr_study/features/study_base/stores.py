@@ -43,6 +43,7 @@ def open_stores(
     address: str | None = None,
     checkpoints: str | None = None,
     reads: bool = False,
+    resumes: bool = False,
 ) -> Stores:
     """The home, which is made where it is missing, and the services of these options.
 
@@ -52,14 +53,15 @@ def open_stores(
         storage: URL of the ledger's database.
         address: of a Ray cluster.
         checkpoints: URL of an object store.
-        reads: the command shows what is there, so that a home which is not there is a mistake,
-            unless what it reads is in a database or on a server.
+        reads: the command shows what is there and makes no home, so that one which is not there
+            is a mistake, unless what it reads is in a database or on a server.
+        resumes: the command goes on with what is there: the same mistake, but it writes.
 
     Raises:
         BadInput: the home cannot be used, or the ledger's URL is none.
     """
     elsewhere = storage is not None or tracking_uri is not None
-    found = open_home(home, must_exist=reads and not elsewhere)
+    found = open_home(home, must_exist=(reads or resumes) and not elsewhere, make=not reads)
     LedgerAddress.parse(storage)
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or None
     return Stores(found, uri, storage, address, checkpoints)
@@ -156,4 +158,4 @@ def pull_model(reference: str, to: Path, stores: Stores) -> Path:
     from safr_study.tracking.pull import pull
     from safr_study.tracking.store import open_store
 
-    return pull(open_store(stores.home, stores.tracking_uri), reference, to)
+    return pull(open_store(stores.home, stores.tracking_uri, reads=True), reference, to)

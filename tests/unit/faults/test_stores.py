@@ -8,6 +8,8 @@ import os
 import resource
 import socket
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +19,8 @@ from pathlib import Path
 import pytest
 from bad_input import Case, Table, all_of, counted, writes
 from postgres_server import database
+
+from safr_study.home import Home
 
 DEAD = "127.0.0.1:9"
 """Nothing listens on this port."""
@@ -170,6 +174,17 @@ CASES: Table = {
 }
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives folders away")
+def test_a_home_of_another_user_that_all_may_write_is_refused(
+    refused: Callable[[Case], None], tmp_path: Path
+) -> None:
+    given = all_of(home, lambda at: os.chown(at / "home", 12345, 12345))
+    case = at_home("home belongs to another user", given)
+    (tmp_path / "here" / "home").mkdir()
+    (tmp_path / "here" / "home").chmod(0o777)
+    refused(case)
+
+
 @pytest.mark.parametrize("name", counted("stores", CASES))
 def test_it_is_one_sentence(
     name: str, refused: Callable[[Case], None], capsys: pytest.CaptureFixture[str]
@@ -222,6 +237,18 @@ def test_a_server_that_is_not_mlflow_is_one_sentence(
     status, body, says, code = ANSWERS[name]
     with web_server(status, body) as address:
         refused(tracked(f"http://{address}", says, code=code))
+
+
+def test_a_proxy_of_the_environment_is_no_way_to_this_machine(
+    refused: Callable[[Case], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, f"http://{DEAD}")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "")
+    with web_server(200, b"[1]") as address:
+        refused(tracked(f"http://{address}", "answers, but not as an MLflow server"))
+    refused(tracked("http://mlflow.example:5000", "nothing answers at", code=4))
 
 
 def test_a_server_that_takes_the_call_and_says_nothing_is_one_sentence(
@@ -319,29 +346,55 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing_half_written(
     assert left <= {"home.json"}
 
 
-def test_a_home_that_became_read_only_is_one_sentence(
-    refused: Callable[[Case], None], finished_home: object, tmp_path: Path
-) -> None:
-    import subprocess
-    import sys
+READERS = (
+    ("list",),
+    ("status", "done"),
+    ("status",),
+    ("pareto", "done"),
+    ("models",),
+    ("pull", "safr-planted@knee", "--to", "pulled"),
+    ("explain", "safr-planted@knee", "a good film"),
+)
 
+
+def test_a_home_that_may_only_be_read_is_read(finished_home: Home, tmp_path: Path) -> None:
     script = (
-        'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && '
-        'exec "$2" -m safr_study search --dataset planted --study new --home "$1"'
+        "import json, sys; from safr_study.cli.app import main; failed = []\n"
+        "for words in json.loads(sys.argv[1]):\n"
+        "    sys.argv[1:] = words\n"
+        "    try: main()\n"
+        "    except SystemExit as ended: failed += [words] if ended.code else []\n"
+        "sys.exit(repr(failed) if failed else 0)"
     )
+    done = read_only(finished_home.root, tmp_path, "-c", script, json.dumps(READERS))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "pulled" / "model.json").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == ["pulled"]
+
+
+def test_a_home_that_became_read_only_is_one_sentence(tmp_path: Path) -> None:
     home(tmp_path)
-    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]
-    done = subprocess.run(
-        [*command, str(tmp_path / "home"), sys.executable],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "SAFR_STUDY_HOME": ""},
-    )
-    if "unshare" in done.stderr or "mount" in done.stderr:
-        pytest.skip(f"no namespaces here: {done.stderr.strip()}")
+    root = tmp_path / "home"
+    search = ("search", "--dataset", "planted", "--study", "new")
+    done = read_only(root, tmp_path, "-m", "safr_study", *search)
     assert done.returncode == 2, done.stderr
     (line,) = done.stderr.strip().splitlines()
     assert line.startswith("error: ")
     assert "ead-only" in line
-    assert json.loads((tmp_path / "home" / "home.json").read_text("utf-8")) == {"schema": 1}
+    assert json.loads((root / "home.json").read_text("utf-8")) == {"schema": 1}
+
+
+def read_only(root: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Python with the home on a file system for reading alone; skips where none can be mounted."""
+    script = (
+        'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && '
+        'export SAFR_STUDY_HOME="$1" && shift && exec "$@"'
+    )
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]
+    done = subprocess.run(
+        [*command, str(root), sys.executable, *arguments],
+        capture_output=True, text=True, check=False, cwd=folder,
+    )  # fmt: skip
+    if "unshare" in done.stderr or "mount" in done.stderr:
+        pytest.skip(f"no namespaces here: {done.stderr.strip()}")
+    return done

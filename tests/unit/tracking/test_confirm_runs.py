@@ -158,7 +158,7 @@ def test_what_one_seed_says_does_not_take_the_aliases_back(store: Store, tmp_pat
     writer = writer_of(store, SPEC, "s1-2")
     writer.start()
     assert writer.finish(StudyEnd(result)) is None
-    register_front(store, result, uid="s1-2", spec=SPEC)
+    register_front(store, result, uid="s1-2", spec=SPEC, earlier=(UID,))
     assert aliases(store)["s1-best-accuracy"] == "0/"
 
 

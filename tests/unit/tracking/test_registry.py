@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -277,6 +277,66 @@ def test_studies_whose_aliases_would_meet_keep_their_own(store: Store, tmp_path:
     assert aliases["1"] == aliases["2"] == set()
 
 
+def test_studies_of_one_name_in_two_homes_keep_their_own_aliases(
+    store: Store, tmp_path: Path
+) -> None:
+    for number, uid in enumerate(("s1-1", "s1-2", "s1-1", "s1-2")):
+        best = complete_trial(number, 80.0 + number, 10.0, folder=tmp_path)
+        _register(store, [[best]], knee=number, uid=uid)
+    aliases = _aliases(store)
+    # The first study's, which it has moved to its second version.
+    assert aliases["3"] == _roles("s1-") | _roles()
+    prefix = next(a for a in aliases["4"] if a.endswith("-knee")).removesuffix("knee")
+    assert prefix.startswith("s1-")
+    assert len(prefix) > len("s1-")
+    assert aliases["4"] == _roles(prefix)
+    assert find_model(store, "safr-planted@s1-knee").tags["uid"] == "s1-1"
+
+
+def test_a_study_that_is_begun_afresh_takes_over_its_aliases(store: Store, tmp_path: Path) -> None:
+    first = complete_trial(0, 80.0, 10.0, folder=tmp_path)
+    _register(store, [[first]], knee=0)
+    again = complete_trial(1, 70.0, 9.0, folder=tmp_path)
+    _register(store, [[again]], knee=1, uid="s1-2", earlier=("s1-1",))
+    assert _aliases(store) == {"1": _roles(), "2": _roles("s1-")}
+
+
+def _delete_versions(store: Store) -> None:
+    for version in list_models(store):
+        store.client.delete_model_version(version.name, version.version)
+
+
+def _delete_logged_models(store: Store) -> None:
+    experiment = store.client.get_experiment_by_name("safr/planted")
+    for model in store.client.search_logged_models([experiment.experiment_id]):
+        store.client.delete_logged_model(model.model_id)
+    _delete_versions(store)
+
+
+DELETIONS: dict[str, Callable[[Store], object]] = {
+    "a version": lambda store: store.client.delete_model_version("safr-planted", "1"),
+    "all versions": _delete_versions,
+    "the model": lambda store: store.client.delete_registered_model("safr-planted"),
+    "the logged models too": _delete_logged_models,
+}
+
+
+@pytest.mark.parametrize("what", DELETIONS)
+def test_what_was_deleted_in_mlflows_page_is_registered_anew(
+    store: Store, tmp_path: Path, what: str
+) -> None:
+    trials = [complete_trial(n, 80.0 - n, 10.0 + n, folder=tmp_path / "c") for n in range(2)]
+    before = _register(store, [trials], knee=0)
+    DELETIONS[what](store)
+    after = _register(store, [trials], knee=0)
+    assert [one.tags["trial"] for one in after] == [one.tags["trial"] for one in before]
+    assert [one.aliases for one in after] == [one.aliases for one in before]
+    folder = pull(store, "safr-planted@s1-knee", tmp_path / "pulled")
+    assert _files(folder, without="README.md") == _files(tmp_path / "c" / "0")
+    # Nothing is made twice.
+    assert _register(store, [trials], knee=0) == after
+
+
 def _register(
     store: Store,
     fronts: list[list[TrialRecord]],
@@ -287,11 +347,13 @@ def _register(
     dataset: str = "planted",
     uid: str | None = None,
     promote: bool = False,
+    earlier: Sequence[str] = (),
 ) -> Sequence[RegisteredModel]:
     spec = study_spec(study, dataset)
     result = ranked_study(spec, fronts, knee=knee, compromise=compromise)
     _track(store, result, spec, uid)
-    return register_front(store, result, uid=uid or f"{study}-1", spec=spec, promote=promote)
+    uid = uid or f"{study}-1"
+    return register_front(store, result, uid=uid, spec=spec, promote=promote, earlier=earlier)
 
 
 def _track(store: Store, result: StudyResult, spec: object, uid: str | None = None) -> None:

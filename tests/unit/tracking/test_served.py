@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,12 +13,13 @@ import pytest
 import torch
 import yaml
 from registered import registered_home
+from tiny_model import save_tiny_model
 
 from safr_study.checkpoint.model_files import load_model
 from safr_study.errors import CorruptCheckpoint
 from safr_study.evaluation.explanation import explain_text
 from safr_study.home import Home
-from safr_study.tracking.pull import find_model
+from safr_study.tracking.pull import find_model, pull
 from safr_study.tracking.store import open_store
 
 TEXTS = ["the film was good and bad", "zebra", "", "good " * 40]
@@ -135,6 +137,60 @@ def test_a_planted_pickle_is_refused_and_not_run(folder: Path, tmp_path: Path, p
     # Negative control: it would have run.
     pickle.loads((folder / place).read_bytes())
     assert ran.exists()
+
+
+def _appends_to(name: str) -> Callable[[Path], object]:
+    def change(folder: Path) -> None:
+        with (folder / name).open("a", encoding="utf-8") as file:
+            file.write("\n# one more line\n")
+
+    return change
+
+
+def _another_model(folder: Path) -> None:
+    """Weights and checksums of a model that is whole in itself."""
+    save_tiny_model(folder / "artifacts" / "checkpoint", seed=77)
+
+
+HARM: dict[str, Callable[[Path], object]] = {
+    "model_code.py": _appends_to("model_code.py"),
+    "MLmodel": _appends_to("MLmodel"),
+    "requirements.txt": _appends_to("requirements.txt"),
+    "artifacts/checkpoint/": _another_model,
+    "README.md": lambda folder: (folder / "README.md").unlink(),
+}
+
+
+@pytest.mark.parametrize("name", HARM)
+def test_the_registry_knows_every_file_of_a_model(
+    folder: Path,
+    home: Home,
+    reference: str,
+    tmp_path: Path,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    place = Path(
+        urlsplit(open_store(home).client.get_model_version_download_uri("safr-planted", "1")).path
+    )
+    assert mlflow.pyfunc.load_model(str(folder)).predict(["good"])
+    HARM[name](folder)
+    with pytest.raises(CorruptCheckpoint, match=f"{name}.* is not the file that was registered"):
+        mlflow.pyfunc.load_model(str(folder))
+    # Neither does pull take it from the store.
+    kept = shutil.copytree(place, tmp_path / "kept")
+    HARM[name](place)
+    try:
+        with pytest.raises(CorruptCheckpoint):
+            pull(open_store(home), "safr-planted/1", tmp_path / "pulled")
+        with pytest.raises(CorruptCheckpoint, match="is not the file that was registered"):
+            mlflow.pyfunc.load_model(reference)
+    finally:
+        shutil.rmtree(place)
+        shutil.copytree(kept, place)
+    # Where no registry is named nobody can tell; the folder is whole in itself.
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    mlflow.pyfunc.load_model(str(folder))
 
 
 def test_weights_that_torch_pickled_are_refused(folder: Path) -> None:

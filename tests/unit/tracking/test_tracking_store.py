@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from safr_study.errors import BadInput, ServiceUnreachable
-from safr_study.home import Home
+from safr_study.home import Home, open_home
 from safr_study.tracking import store as store_module
+from safr_study.tracking.runs import find_or_make_experiment
 from safr_study.tracking.store import open_store
 
 
@@ -21,6 +23,26 @@ def test_the_default_store_lies_in_the_home(home: Home) -> None:
     store = open_store(home)
     assert store.uri == f"sqlite:///{home.root}/mlflow.db"
     assert store.artifact_root == home.root / "artifacts"
+
+
+@pytest.mark.parametrize("name", ["my home", "a%20b", "100%", "a#b", "a?b", "häuschen 家"])
+def test_a_home_of_any_name_has_its_store_and_nothing_is_beside_it(
+    tmp_path: Path, migrated_database: Path, name: str
+) -> None:
+    home = open_home(tmp_path / name)
+    home.tracking_database.write_bytes(migrated_database.read_bytes())
+    store = open_store(home)
+    place = find_or_make_experiment(store, "planted")
+    run = store.client.create_run(place).info.run_id
+    store.client.log_text(run, "here", "a.txt")
+    assert store.client.get_run(run).info.artifact_uri
+    (written,) = home.artifacts.rglob("a.txt")
+    assert written.read_text("utf-8") == "here"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    # Another store that the user names by its address likewise.
+    address = f"sqlite:///{quote(str(home.tracking_database))}"
+    assert open_store(home, address).client.get_run(run).info.run_id == run
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_the_argument_replaces_the_variable_which_replaces_the_default(
