@@ -47,6 +47,9 @@ class Watcher:
     def epoch_ended(self, trial: TrialRecord, report: EpochReport) -> None:
         self.told.append((f"epoch {report.epoch}", trial.number))
 
+    def trial_paused(self, trial: TrialRecord) -> None:
+        self.told.append((f"paused at {trial.paused_at}", trial.number))
+
     def trial_ended(self, trial: TrialRecord) -> None:
         self.told.append((trial.state.value, trial.number))
 
