@@ -57,7 +57,11 @@ def plan_lines(plan: StudyPlan) -> list[str]:
         lines.append(f"going on: {plan.done} done, {plan.unfinished} begun, {left} to finish")
     if rungs:
         listed = f"{'epoch' if len(rungs) == 1 else 'epochs'} {', '.join(map(str, rungs))}"
-        lines.append(f"trials that others beat in every objective are stopped at {listed}")
+        lines.append(
+            f"trials pause at {listed}; what promises the front most goes on, or begins"
+            if spec.scheduler.name == "freeze-thaw"
+            else f"trials that others beat in every objective are stopped at {listed}"
+        )
     if spec.warm_start is not None:
         lines.append(f"the sampler begins with what study {spec.warm_start} found")
     if spec.time_budget is not None:
@@ -193,6 +197,10 @@ class Reporter:
                 rarely=True,
             )
 
+    def trial_paused(self, trial: TrialRecord) -> None:
+        """A trial waits at a rung."""
+        self._update(trial)
+
     def trial_ended(self, trial: TrialRecord) -> None:
         """A trial has ended: what came of it."""
         study = self._update(trial)
@@ -265,6 +273,7 @@ class StudyProgress:
         counted = (
             (self._infeasible, "of them not feasible"),
             (states[TrialState.PRUNED], "stopped early"),
+            (states[TrialState.RUNNING] - len(self._running), "paused"),
             (states[TrialState.FAILED], "failed"),
         )
         parts += [f"{count} {what}" for count, what in counted if count]
@@ -287,7 +296,7 @@ class StudyProgress:
         if before is not None:
             self._states[before.state] -= 1
         self._states[trial.state] += 1
-        if trial.state is TrialState.RUNNING:
+        if trial.state is TrialState.RUNNING and trial.paused_at is None:
             self._running[trial.number] = trial
         else:
             self._running.pop(trial.number, None)
@@ -361,6 +370,8 @@ def _page(study: StudyProgress) -> Group:
 def _state(trial: TrialRecord) -> str:
     if trial.state is TrialState.PRUNED:
         return f"stopped at {trial.stopped_at}"
+    if trial.paused_at is not None:
+        return f"paused at {trial.paused_at}"
     return "saturated" if trial.saturated else trial.state.value
 
 
@@ -370,7 +381,10 @@ def _outcome(trial: TrialRecord, study: StudyProgress) -> str:
             f"was to be stopped at epoch {trial.stopped_at}, and ran on to measure what that costs"
         )
     if trial.state is TrialState.PRUNED:
-        return f"stopped at epoch {trial.stopped_at}: others are better in every objective"
+        why = "others are better in every objective"
+        if study.plan.spec.scheduler.name == "freeze-thaw":
+            why = "it is not expected to reach the front"
+        return f"stopped at epoch {trial.stopped_at}: {why}"
     if trial.values is None:
         return f"{trial.state.value}: {trial.failure}"
     pairs = zip(study.plan.spec.objectives, trial.values, strict=True)

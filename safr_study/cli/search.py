@@ -90,7 +90,8 @@ def search(
         Literal["tpe", "nsga2", "gp", "qmc", "random", "grid"], option("Who chooses settings.")
     ] = "tpe",
     scheduler: Annotated[
-        Literal["mo-asha", "none"], option("Who stops trials that others beat.")
+        Literal["mo-asha", "freeze-thaw", "none"],
+        option("Stop trials that others beat, or pause all and go on with the best; or neither."),
     ] = "mo-asha",
     seeds_per_trial: Annotated[int, option("Trainings of each trial; means count.", min=1)] = 1,
     warm_start: Annotated[

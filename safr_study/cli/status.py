@@ -233,6 +233,7 @@ def _counts(status: StudyStatus) -> str:
         (status.stopped, "stopped early"),
         (status.failed, "failed"),
         (len(status.begun), "running" if status.running else "begun and unfinished"),
+        (len(status.paused), "paused"),
         (status.waiting, "still to begin"),
     )
     said = ", ".join(f"{count} {what}" for count, what in counted if count)
@@ -297,6 +298,7 @@ def _as_json(status: StudyStatus) -> dict[str, Any]:
         **{key: document[key] for key in of_result},
         "front": front,
         **picked(status, *now),
+        "paused": len(status.paused),
         "begun": begun,
         **picked(status, *left),
         "cost": document["cost"],

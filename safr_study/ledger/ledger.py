@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import optuna
 from optuna.trial import FrozenTrial
@@ -24,6 +24,7 @@ from safr_study.ledger.trial_codec import (
     ATTEMPT,
     LOST,
     RUNG,
+    THAW,
     record_of,
     run_of,
     run_page,
@@ -39,7 +40,7 @@ from safr_study.sampling.fresh_sampler import study_sampler
 from safr_study.sampling.observations import EPOCH
 from safr_study.sampling.rules import FIRST, RULES
 from safr_study.sampling.sampler import build_sampler, enqueued, replay, suggest
-from safr_study.settings import StudySpec
+from safr_study.settings import StudySpec, Value
 
 SCHEMA_VERSION = 1
 _CHECKPOINTS = "checkpoints"
@@ -199,8 +200,7 @@ class Ledger:
     @property
     def checkpoints_url(self) -> str | None:
         """URL below which its checkpoints are; ``None``: in the home of its driver."""
-        found: str | None = self.study.user_attrs.get(_CHECKPOINTS)
-        return found
+        return cast("str | None", self.study.user_attrs.get(_CHECKPOINTS))
 
     def checkpoints(self, home: Home) -> str:
         """Where its checkpoints are, one folder per trial number: a path or an URL."""
@@ -228,8 +228,8 @@ class Ledger:
         frozen = self.storage.get_trial(self._trial_id(number))
         return record_of(frozen, number, self._attributes(), home_of(self.storage))
 
-    def ask(self, spec: StudySpec) -> TrialRecord | None:
-        """Decide the next trial: a baseline, the next given point, or what the sampler draws.
+    def ask(self, spec: StudySpec, drawn: Mapping[str, Value] | None = None) -> TrialRecord | None:
+        """Decide the next trial: a baseline, the next given point, ``drawn``, or the sampler's.
 
         Returns:
             The new running trial, or ``None`` when the grid is used up. Where the values drawn do
@@ -241,8 +241,10 @@ class Ledger:
         plan = planned(spec, number, rules=self.rules)
         if plan is None and spec.sampler == "grid":
             return None
-        if plan is not None and not waiting:
-            self.study.enqueue_trial(enqueued(plan.point, spec.space))
+        if plan is not None:
+            drawn = enqueued(plan.point, spec.space)
+        if drawn is not None and not waiting:
+            self.study.enqueue_trial(dict(drawn))
         return self._settle(self.study.ask, number, spec)
 
     def draw_again(self, number: int, spec: StudySpec) -> TrialRecord:
@@ -333,8 +335,9 @@ class Ledger:
     def record_decision(
         self, number: int, epoch: int, decision: Decision, spent: Spent | None = None
     ) -> TrialRecord:
-        """Write the decision on a running trial at a rung; a stopped trial ends."""
-        self._set(number, f"{RUNG}{epoch:05d}", decision.value)
+        """Write a decision on a trial at a rung, the second if it is paused; a stopped one ends."""
+        key = RUNG if self.trial(number).paused_at is None else THAW
+        self._set(number, f"{key}{epoch:05d}", decision.value)
         return self.stop(number, spent) if decision is Decision.PRUNE else self.trial(number)
 
     def stop(self, number: int, spent: Spent | None = None) -> TrialRecord:
@@ -359,10 +362,9 @@ class Ledger:
         return self.trial(number)
 
     def _set_spent(self, number: int, spent: Spent | None) -> None:
-        trained = math.fsum(report.seconds for report in self.trial(number).epochs)
-        known = spent or Spent()
-        facts = ("seconds", max(known.seconds, trained)), ("device", known.device)
-        for key, value in (*facts, ("node", known.node)):
+        trained, known = math.fsum(e.seconds for e in self.trial(number).epochs), spent or Spent()
+        seconds = max(known.seconds, trained)
+        for key, value in {"seconds": seconds, "device": known.device, "node": known.node}.items():
             if value:
                 self._set(number, key, value)
 

@@ -8,7 +8,9 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from safr_study.ledger.ledger import Ledger, StudyFacts
+from safr_study.ledger.resume import rebuilt_thaw
 from safr_study.records import TrialRecord
+from safr_study.sampling.next_step import Begin
 from safr_study.settings import StudySpec
 
 
@@ -24,5 +26,13 @@ def first_trials(
         known: as for ``Ledger.create``.
     """
     ledger = Ledger.create(optuna.storages.InMemoryStorage(), spec, facts, known)
-    asked = (ledger.ask(spec) for _ in range(min(count, spec.trials)))
-    return [trial for trial in asked if trial is not None]
+    thaw = rebuilt_thaw(ledger, spec, ())
+    found: list[TrialRecord] = []
+    for _ in range(min(count, spec.trials)):
+        step = None if thaw is None else thaw.next(may_begin=True)
+        trial = ledger.ask(spec, step.drawn if isinstance(step, Begin) else None)
+        if trial is not None:
+            found.append(trial)
+            if thaw is not None:
+                thaw.add(trial)
+    return found

@@ -10,18 +10,37 @@ from collections.abc import Sequence
 from safr_study.ledger.ledger import Ledger
 from safr_study.records import TrialRecord, TrialState
 from safr_study.sampling.asha import Asha
+from safr_study.sampling.next_step import FreezeThaw
 from safr_study.settings import StudySpec
 
 
 def unfinished_trials(ledger: Ledger, spec: StudySpec) -> list[TrialRecord]:
     """The trials that were running, to be resumed from their checkpoints, by number.
 
-    One that was cut off before its settings were written gets those that it would have had.
+    Those that were paused wait until they are chosen. One that was cut off before its settings were
+    written gets those that it would have had.
     """
-    running = (trial for trial in ledger.trials() if trial.state is TrialState.RUNNING)
+    running = (
+        trial
+        for trial in ledger.trials()
+        if trial.state is TrialState.RUNNING and trial.paused_at is None
+    )
     return [
         trial if trial.parameters else ledger.draw_again(trial.number, spec) for trial in running
     ]
+
+
+def rebuilt_thaw(
+    ledger: Ledger, spec: StudySpec, trials: Sequence[TrialRecord]
+) -> FreezeThaw | None:
+    """Freeze-thaw as it was after these trials; ``None`` for a study under another scheduler."""
+    if spec.scheduler.name != "freeze-thaw":
+        return None
+    known = ledger.study.get_trials(deepcopy=False)[: ledger.known]
+    thaw = FreezeThaw(spec, ledger.facts.reference_point, known)
+    for trial in trials:
+        thaw.add(trial)
+    return thaw
 
 
 def rebuilt_scheduler(spec: StudySpec, trials: Sequence[TrialRecord]) -> Asha:

@@ -26,6 +26,8 @@ from safr_study.settings import StudySpec, Value, trial_config
 
 RUNG = "rung:"
 """Attribute of a trial, with the epoch's number: the scheduler's decision."""
+THAW = "thaw:"
+"""The same of a trial that was paused there: whether it went on or was stopped."""
 ATTEMPT = "attempt"
 """Key of what a worker had taken for the trial: in a trial's report of an epoch, and of its end."""
 LOST = "lost_seconds"
@@ -67,11 +69,17 @@ def record_of(
     failed = trial.state is optuna.trial.TrialState.FAIL
     state = TrialState.FAILED if failed else TrialState[trial.state.name]
     # One write says it all: a driver that dies after it has left nothing half-said.
-    against = {
-        int(key.removeprefix(RUNG)): value
+    verdicts = {
+        int(key.removeprefix(RUNG)): attrs.get(f"{THAW}{key.removeprefix(RUNG)}", value)
         for key, value in attrs.items()
-        if key.startswith(RUNG) and value != Decision.CONTINUE
+        if key.startswith(RUNG)
     }
+    against = {
+        epoch: verdict
+        for epoch, verdict in verdicts.items()
+        if verdict not in (Decision.CONTINUE, Decision.PAUSE)
+    }
+    paused = [epoch for epoch, verdict in verdicts.items() if verdict == Decision.PAUSE]
     control_values = attrs.get("run_on_values")
     reports = [attrs[key] for key in sorted(attrs) if key.startswith(EPOCH)]
     told = [*(report.get(ATTEMPT) for report in reports), attrs.get(ATTEMPT)]
@@ -90,6 +98,7 @@ def record_of(
         ),
         failure=attrs.get("failure") if failed else None,
         stopped_at=min(against, default=None),
+        paused_at=max(paused, default=None) if state is TrialState.RUNNING else None,
         control=Decision.CONTROL in against.values(),
         control_values=None if control_values is None else tuple(control_values),
         replicates=tuple(from_plain(Replicate, one) for one in attrs.get("replicates", ())),

@@ -67,6 +67,8 @@ class TrialRecord:
     """The sentence, for a failed trial."""
     stopped_at: int | None = None
     """Rung, in epochs, at which the scheduler pruned it, or would have pruned a control trial."""
+    paused_at: int | None = None
+    """Rung, in epochs, at which a trial waits that is still to be continued or pruned."""
     control: bool = False
     """Whether it was to be pruned and was trained to its end, to measure what pruning costs; in
     studies that began since, it is complete then."""
@@ -206,6 +208,9 @@ class StudyResult:
     """New ones under which trials were trained anew; the values here are the search's own."""
     cost: StudyCost | None = None
     """Work of its trials; ``None``: not asked for."""
+    recommended: tuple[int, ...] | None = None
+    """Numbers of the complete trials whose settings freeze-thaw expects to be the front, without
+    the luck of single trainings; ``None``: another scheduler."""
 
     @property
     def front(self) -> tuple[RankedTrial, ...]:
@@ -335,6 +340,9 @@ class StudyObserver(Protocol):
 
     def epoch_ended(self, trial: TrialRecord, report: EpochReport) -> None:
         """An epoch of a trial is in the ledger."""
+
+    def trial_paused(self, trial: TrialRecord) -> None:
+        """A trial waits at a rung; ``trial_started`` or ``trial_ended`` follows."""
 
     def trial_ended(self, trial: TrialRecord) -> None:
         """A trial is complete or failed, and in the ledger."""

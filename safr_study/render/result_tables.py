@@ -110,6 +110,12 @@ def result_notes(result: StudyResult) -> list[str]:
             "their means, and which trial is the knee or the compromise by them; the study's "
             "aliases go by those."
         )
+    if result.recommended:
+        numbers = ", ".join(map(str, result.recommended))
+        lines.append(
+            "The front as the search expects it without the luck of single trainings: "
+            f"{'trial' if len(result.recommended) == 1 else 'trials'} {numbers}."
+        )
     lines += rung_lines(result)
     lines += infeasible_lines(result)
     shown = [ranked.trial for ranked in result.ranked]
@@ -177,7 +183,8 @@ def result_json(result: StudyResult) -> dict[str, Any]:
     ``majority`` where no trial beats them, else null), ``verdict`` (that as a sentence, or null),
     ``confirmed_seeds`` (under which `confirm` retrained the front; all numbers here are the
     search's own), ``rungs`` (as `rung_rows`), ``cost`` (as `cost_json`), ``trials`` (ranked, best
-    first) and ``unranked``.
+    first) and ``unranked``. A study under freeze-thaw has ``recommended`` too (numbers of the
+    trials that it expects to be the front without the luck of single trainings).
 
     Each of ``trials`` has ``trial`` (number), ``label``, ``state``, ``baseline`` (name or null),
     ``parameters``, ``seed``, ``violations`` (by constraint: above 0 where it is missed), ``values``
@@ -200,6 +207,7 @@ def result_json(result: StudyResult) -> dict[str, Any]:
         "unbeaten": result.unbeaten,
         "verdict": verdict(result),
         "confirmed_seeds": list(result.confirmed_seeds),
+        **({} if result.recommended is None else {"recommended": list(result.recommended)}),
         "rungs": rung_rows(rung_reports(result)),
         "cost": None if result.cost is None else cost_json(result.cost),
         "trials": [_ranked_json(ranked, result) for ranked in result.ranked],

@@ -196,6 +196,7 @@ class SourceSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         self._died: set[RunKey] = set()
         self._again: list[RunTask] = []
         self._exhausted = False
+        """Whether the source had no run, and nothing has happened since."""
 
     def suggest(self, trial_id: str) -> Any:
         """The next run's task; ``None``: none now; ``Searcher.FINISHED``: none any more."""
@@ -224,10 +225,11 @@ class SourceSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         if isinstance(reported, EpochReport):
             spent = read_spent(result)
             decision = self._guarded(lambda: self.source.on_epoch(task, reported, spent))
-            if decision is Decision.PRUNE:
+            if decision in {Decision.PRUNE, Decision.PAUSE}:
                 del self._running[trial_id]
-                self.ended += 1
-            return decision is Decision.PRUNE
+                self._exhausted = False
+                self.ended += decision is Decision.PRUNE
+            return decision in {Decision.PRUNE, Decision.PAUSE}
         if isinstance(reported, SharedFault):
             self.fault = _as_error(reported, self.source.title)
             raise self.fault
@@ -275,6 +277,7 @@ class SourceSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         task = self._running.pop(trial_id)
         self._guarded(lambda: self.source.on_end(task, result, spent))
         self.ended += 1
+        self._exhausted = False
 
     def _guarded(self, step: Callable[[], _Answer]) -> _Answer:
         faults: tuple[type[Exception], ...] = (SafrError, OSError, ValueError, *ledger_errors())

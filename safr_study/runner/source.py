@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from safr_study.cluster.slots import time_left
 from safr_study.ledger.ledger import Ledger
-from safr_study.ledger.resume import rebuilt_scheduler, unfinished_trials
+from safr_study.ledger.resume import rebuilt_scheduler, rebuilt_thaw, unfinished_trials
 from safr_study.ledger.retention import tidy_trial, trial_folder
 from safr_study.ledger.stop_flag import stop_requested
 from safr_study.records import EpochReport, StudyObserver, TrialRecord, TrialState
@@ -23,6 +23,7 @@ from safr_study.runner.task import RunTask
 from safr_study.runner.worker import Work, train_run
 from safr_study.sampling.asha import Decision
 from safr_study.sampling.fixed_trials import planned_trials
+from safr_study.sampling.next_step import FreezeThaw, Resume
 from safr_study.sampling.rules import FIRST
 from safr_study.settings import StudySpec, trial_config
 
@@ -42,7 +43,7 @@ class RunSource(Protocol):
         """What a worker does with each task."""
 
     def next(self) -> RunTask | None:
-        """The next run; ``None``: there is none."""
+        """The next run; ``None``: there is none, at least until another one ends."""
 
     def on_epoch(self, task: RunTask, report: EpochReport, spent: Spent | None = None) -> Decision:
         """Keep an epoch's report, which may have come before; whether the run goes on.
@@ -153,7 +154,15 @@ class SearchSource:
         self._left = self.remaining
         self._attempts: dict[int, Attempt] = {}
         self._asha = rebuilt_scheduler(self.spec, trials)
+        self._thaw = rebuilt_thaw(self.ledger, self.spec, trials)
+        # Paused trials are handed out again, but begin no more.
+        self._left -= sum(trial.paused_at is not None for trial in trials)
+        self._handed_out: set[int] = set()
         self._epochs_run = sum(len(trial.epochs) for trial in trials)
+
+    def recommended(self) -> list[int] | None:
+        """Complete trials that freeze-thaw expects to be the front; ``None``: it is not used."""
+        return None if self._thaw is None else self._thaw.recommended()
 
     def stop_requested(self, token: str) -> bool:
         """Whether the ledger asks the driver of this token to end."""
@@ -161,17 +170,19 @@ class SearchSource:
 
     def next(self) -> RunTask | None:
         """The next trial: one to resume, or a new one while trials and epochs are left."""
-        while self._left > 0:
-            self._left -= 1
-            trial = self._next_trial()
-            if trial is None:
-                break
+        while (trial := self._next_trial()) is not None:
             if trial.state is not TrialState.RUNNING:
                 self._end(trial)
                 continue
+            if trial.paused_at is not None:
+                self._pause(trial)
+                continue
+            self._handed_out.add(trial.number)
             for observer in self.observers:
                 observer.trial_started(trial)
             return self._task(trial)
+        if self._thaw is not None and not self._handed_out:
+            self._give_up_paused(self._thaw)
         return None
 
     def on_epoch(self, task: RunTask, report: EpochReport, spent: Spent | None = None) -> Decision:
@@ -194,10 +205,13 @@ class SearchSource:
             return Decision.CONTINUE
         decided = self._decide(number, report, spent)
         # What a stopped one took is in the report of its last epoch.
-        if decided.state is TrialState.RUNNING:
+        if decided.state is not TrialState.RUNNING:
+            self._end(decided)
+            return Decision.PRUNE
+        if decided.paused_at is None:
             return Decision.CONTINUE
-        self._end(decided)
-        return Decision.PRUNE
+        self._pause(decided)
+        return Decision.PAUSE
 
     def on_lost(self, task: RunTask, seconds: float) -> None:
         """Note what is done again: nothing of it was reported."""
@@ -240,16 +254,55 @@ class SearchSource:
         return attempt
 
     def _next_trial(self) -> TrialRecord | None:
+        """The next trial of which something is to be done; ``None``: none now."""
+        if self._thaw is not None and not self._unfinished:
+            return self._next_step(self._thaw)
+        if self._left <= 0:
+            return None
+        self._left -= 1
         if self._unfinished:
             trial = self._unfinished.pop(0)
             if trial.stopped_at is not None and not trial.control:
                 return self.ledger.stop(trial.number)
             report = self.ledger.pending_decision(trial)
             return trial if report is None else self._decide(trial.number, report)
-        budget = self.spec.epoch_budget
-        if budget is not None and self._epochs_run >= budget:
+        return None if self._is_spent() else self.ledger.ask(self.spec)
+
+    def _next_step(self, thaw: FreezeThaw) -> TrialRecord | None:
+        """The trial that freeze-thaw begins or continues."""
+        trial: TrialRecord | None
+        step = thaw.next(may_begin=self._left > 0 and not self._is_spent())
+        if isinstance(step, Resume):
+            trial = self._decide_paused(step.number, Decision.CONTINUE)
+        elif step is not None:
+            self._left -= 1
+            trial = self.ledger.ask(self.spec, step.drawn)
+        else:
             return None
-        return self.ledger.ask(self.spec)
+        if trial is not None:
+            thaw.add(trial)
+        return trial
+
+    def _is_spent(self) -> bool:
+        budget = self.spec.epoch_budget
+        return budget is not None and self._epochs_run >= budget
+
+    def _pause(self, trial: TrialRecord) -> None:
+        self._handed_out.discard(trial.number)
+        # Whoever resumes it is another worker.
+        self._attempts.pop(trial.number, None)
+        for observer in self.observers:
+            observer.trial_paused(trial)
+
+    def _give_up_paused(self, thaw: FreezeThaw) -> None:
+        """Stop what is paused, as the study ends."""
+        for number in thaw.paused:
+            self._end(self._decide_paused(number, Decision.PRUNE))
+
+    def _decide_paused(self, number: int, decision: Decision) -> TrialRecord:
+        paused_at = self.ledger.trial(number).paused_at
+        assert paused_at is not None
+        return self.ledger.record_decision(number, paused_at, decision)
 
     def _task(self, trial: TrialRecord) -> RunTask:
         spec = self.spec
@@ -265,10 +318,19 @@ class SearchSource:
     def _decide(self, number: int, report: EpochReport, spent: Spent | None = None) -> TrialRecord:
         assert report.objectives is not None
         exempt = self.ledger.trial(number).baseline is not None
-        decision = self._asha.decide(number, report.epoch, report.objectives, exempt=exempt)
-        return self.ledger.record_decision(number, report.epoch, decision, spent)
+        if self._thaw is None:
+            decision = self._asha.decide(number, report.epoch, report.objectives, exempt=exempt)
+        else:
+            decision = Decision.CONTINUE if exempt else Decision.PAUSE
+        decided = self.ledger.record_decision(number, report.epoch, decision, spent)
+        if self._thaw is not None:
+            self._thaw.add(decided)
+        return decided
 
     def _end(self, trial: TrialRecord) -> None:
+        self._handed_out.discard(trial.number)
+        if self._thaw is not None:
+            self._thaw.add(trial)
         tidy_trial(trial_folder(self.checkpoints, trial.number), trial)
         for observer in self.observers:
             observer.trial_ended(trial)

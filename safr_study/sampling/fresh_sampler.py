@@ -40,7 +40,7 @@ def study_sampler(spec: StudySpec, number: int) -> optuna.samplers.BaseSampler:
         number: of the trial.
     """
     first = len(given_trials(spec))
-    if number < first or spec.sampler == "grid":
+    if number < first or spec.sampler == "grid" or spec.scheduler.name == "freeze-thaw":
         # It is enqueued whole: nothing is left to draw.
         return NumberedRandomSampler(spec.seed)
     return FreshSampler(spec, number, first)

@@ -14,7 +14,7 @@ the box every point has all coordinates:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeGuard
 
 import numpy as np
@@ -38,6 +38,8 @@ from safr_study.settings import (
 
 FEW = 16
 """Whole numbers up to so many are tried one by one by the GP's search, which is slow for more."""
+ZERO_STEP = 0.15
+"""An exact zero lies so far below its range, which is 1 wide."""
 
 
 def box(space: SearchSpace) -> dict[str, BaseDistribution]:
@@ -111,6 +113,61 @@ def from_box(point: Mapping[str, Value], space: SearchSpace) -> dict[str, Value]
         else:
             drawn[name] = values[name] = _value(parameter, place)
     return drawn
+
+
+def at_unit(place: Sequence[float], space: SearchSpace) -> dict[str, Value]:
+    """The point of the box at a place of the unit cube, of one coordinate for each parameter.
+
+    Args:
+        place: each in [0, 1).
+        space: whose box it is.
+    """
+    found: dict[str, Value] = {}
+    for (name, parameter), at in zip(space.parameters.items(), place, strict=True):
+        if isinstance(parameter, CategoricalParameter):
+            found[name] = parameter.choices[int(at * len(parameter.choices))]
+        elif _is_placed(parameter):
+            found[name] = float(at)
+        else:
+            assert isinstance(parameter, IntParameter)
+            found[name] = parameter.low + int(at * (parameter.high - parameter.low + 1))
+    return found
+
+
+def unit_of(point: Mapping[str, Value], space: SearchSpace) -> tuple[float, ...]:
+    """A place of the unit cube at which `at_unit` finds a point of the box."""
+    found: list[float] = []
+    for name, parameter in space.parameters.items():
+        value = point[name]
+        if isinstance(parameter, CategoricalParameter):
+            found.append((parameter.choices.index(value) + 0.5) / len(parameter.choices))
+        elif _is_placed(parameter):
+            found.append(min(float(value), math.nextafter(1.0, 0.0)))
+        else:
+            assert isinstance(parameter, IntParameter)
+            count = parameter.high - parameter.low + 1
+            found.append((int(value) - parameter.low + 0.5) / count)
+    return tuple(found)
+
+
+def coordinates(point: Mapping[str, Value], space: SearchSpace) -> tuple[float, ...]:
+    """A point of the box as numbers whose distances mean something.
+
+    A range is [0, 1], however wide its zero is, which lies `ZERO_STEP` below it. Each choice of a
+    categorical parameter has a coordinate: two points with different choices are 1 apart.
+    """
+    found: list[float] = []
+    for name, parameter in space.parameters.items():
+        place = point[name]
+        if isinstance(parameter, CategoricalParameter):
+            found += [math.sqrt(0.5) * (place == choice) for choice in parameter.choices]
+        elif _is_placed(parameter):
+            zero, here = _zero(parameter), float(place)
+            found.append(-ZERO_STEP if here < zero else (here - zero) / (1 - zero))
+        else:
+            assert isinstance(parameter, IntParameter)
+            found.append((int(place) - parameter.low) / max(1, parameter.high - parameter.low))
+    return tuple(found)
 
 
 def _is_placed(parameter: Parameter) -> TypeGuard[FloatParameter | IntParameter]:

@@ -24,7 +24,7 @@ Side = Literal["first", "second"]
 """One of the two texts of a pair."""
 Sides = Literal["both", "first", "second"]
 """Those of a pair whose words are deleted."""
-SchedulerName = Literal["mo-asha", "none"]
+SchedulerName = Literal["mo-asha", "freeze-thaw", "none"]
 SamplerName = Literal["tpe", "nsga2", "gp", "qmc", "random", "grid"]
 STUDY_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -140,13 +140,15 @@ class EvaluationConfig(Settings):
 
 
 class SchedulerConfig(Settings):
-    """Multi-objective asynchronous successive halving (MO-ASHA): its rungs and its caution.
+    """What happens to trials at rungs: MO-ASHA (multi-objective asynchronous successive halving)
+    stops those that others beat; freeze-thaw pauses all and continues what promises most.
 
     Rungs lie at ``first_rung * reduction^i`` epochs, below the most epochs that a trial may take.
     """
 
     name: SchedulerName = "mo-asha"
-    """``none``: every trial runs to its end."""
+    """``none``: every trial runs to its end. ``freeze-thaw`` also chooses the settings, in the
+    place of the sampler; of what follows it has the rungs alone."""
     first_rung: int = Field(default=2, ge=1)
     """Epochs that no trial is denied."""
     reduction: float = Field(default=3.0, ge=1.1)

@@ -87,7 +87,7 @@ class StudyWriter:
         with self._news:
             self._waiting[trial.number] = TrialUpdate(trial, alive=True)
 
-    epoch_ended = trial_ended = trial_started
+    epoch_ended = trial_paused = trial_ended = trial_started
 
     @property
     def waiting(self) -> int:

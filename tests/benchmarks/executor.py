@@ -15,7 +15,7 @@ from typing import Protocol
 import optuna
 
 from safr_study.ledger.ledger import Ledger, StudyFacts
-from safr_study.pareto import hypervolume
+from safr_study.pareto import front_numbers, hypervolume
 from safr_study.records import EpochReport, TrialRecord, TrialState
 from safr_study.records.run import RunResult
 from safr_study.runner.source import SearchSource
@@ -44,7 +44,12 @@ class History:
 
     reference: tuple[float, ...]
     judge: Callable[[Sequence[TrialRecord]], float] | None = None
-    """What the complete trials are worth; ``None``: the hypervolume of their values."""
+    """What a front's trials are worth; ``None``: the hypervolume of the values of all that are
+    complete."""
+    recommends: bool = False
+    """Whether the front is the one that the search recommends, not the one that it has measured."""
+    recommended: Callable[[], list[int] | None] = lambda: None
+    """Numbers of the trials that it recommends."""
     epochs: int = 0
     """Spent by all trials, those that were stopped too."""
     complete: list[TrialRecord] = field(default_factory=list)
@@ -60,6 +65,9 @@ class History:
 
     def trial_started(self, trial: TrialRecord) -> None:
         """Nothing is spent yet."""
+
+    def trial_paused(self, trial: TrialRecord) -> None:
+        """What was spent on it is counted."""
 
     def epoch_ended(
         self,
@@ -81,8 +89,15 @@ class History:
 
     def _judged(self) -> float:
         if self.judge is not None:
-            return self.judge(self.complete)
+            return self.judge(self._front())
         return hypervolume([trial.values or () for trial in self.complete], self.reference)
+
+    def _front(self) -> list[TrialRecord]:
+        chosen = self.recommended() if self.recommends else None
+        if chosen is not None:
+            return [trial for trial in self.complete if trial.number in chosen]
+        fronts = front_numbers([trial.values or () for trial in self.complete])
+        return [trial for trial, front in zip(self.complete, fronts, strict=True) if front == 0]
 
 
 def run_search(
@@ -112,6 +127,7 @@ def run_search(
         gpus_per_trial=0.0,
         observers=[history],
     )
+    history.recommended = source.recommended
     drive(source, trainer, workers=workers, enough=lambda: enough(history))
 
 

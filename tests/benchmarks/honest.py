@@ -4,7 +4,7 @@ The best hypervolume of a table with few rows a setting hangs on its luckiest ro
 alone do not reach it. Here a setting's truth is the mean over its rows. What a trial is given is
 this truth and the residual of a row that is drawn from the whole table, as a curve, so that errors
 keep their size and their likeness from epoch to epoch. A search is judged by what the settings on
-the front that it sees are worth on average.
+the front that it sees, or recommends, are worth on average.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from benchmarks.curves import (
     settings_of,
 )
 from safr_study.errors import BadInput
-from safr_study.pareto import front_numbers, hypervolume
+from safr_study.pareto import hypervolume
 from safr_study.records import TrialRecord
 from safr_study.settings import TrainConfig
 
 Judge = Callable[[Sequence[TrialRecord]], float]
-"""What the complete trials of a search are worth."""
+"""What the front of a search is worth."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,17 +114,11 @@ class HonestTable:
         """Hypervolume of what all settings are worth."""
         return hypervolume(list(self.worths.values()), self.reference)
 
-    def judge(self, complete: Sequence[TrialRecord]) -> float:
-        """Hypervolume of what the settings are worth whose trials seem to be the front.
-
-        Args:
-            complete: trials with values.
-        """
-        fronts = front_numbers([trial.values or () for trial in complete])
-        seen = {
-            self._setting(trial) for trial, front in zip(complete, fronts, strict=True) if not front
-        }
-        return hypervolume([self.worths[pair] for pair in seen], self.reference)
+    def judge(self, front: Sequence[TrialRecord]) -> float:
+        """Hypervolume of what the settings of these trials are worth."""
+        return hypervolume(
+            [self.worths[pair] for pair in set(map(self._setting, front))], self.reference
+        )
 
     def _setting(self, trial: TrialRecord) -> Pair | None:
         imp, inter = (trial.parameters.get(name) for name in ("lambda_imp", "lambda_inter"))

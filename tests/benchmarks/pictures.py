@@ -15,6 +15,8 @@ from safr_study.figures.canvas import (
     GREY,
     LIGHT_GREY,
     ORANGE,
+    PURPLE,
+    SKY,
     VERMILLION,
     blank_figure,
     save_figure,
@@ -23,7 +25,9 @@ from safr_study.figures.canvas import (
 
 _COLOURS = dict(
     zip(
-        (method.key for method in ALL_METHODS), (GREY, BLUE, VERMILLION, GREEN, ORANGE), strict=True
+        (method.key for method in ALL_METHODS),
+        (GREY, BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY),
+        strict=True,
     )
 )
 _POINTS = 400

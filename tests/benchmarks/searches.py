@@ -22,6 +22,7 @@ from safr_study.settings import (
     CorpusSpec,
     SamplerName,
     SchedulerConfig,
+    SchedulerName,
     SearchSpace,
     StudySpec,
     TrainConfig,
@@ -35,8 +36,8 @@ best on average (``honest.py``)."""
 
 ARRIVAL: Mapping[Target, str] = {
     "best": "the hypervolume of its complete trials",
-    "honest": "the hypervolume of what the settings on the front of its complete trials are worth"
-    " on average",
+    "honest": "the hypervolume of what the settings on its front are worth on average (the front of"
+    " its complete trials; of freeze-thaw the one that it recommends, if not said otherwise)",
 }
 """What of a search is compared with the best."""
 _ROWS_TRIED = 64
@@ -52,21 +53,28 @@ class Method:
     key: str
     title: str
     sampler: SamplerName
-    stops: bool
-    """Whether MO-ASHA stops trials early."""
+    scheduler: SchedulerName = "none"
+    """What becomes of trials at rungs."""
+    recommends: bool = False
+    """Whether the front that it recommends is judged, in the place of the measured one."""
 
 
 METHODS = (
-    Method("random", "random search, full training", "random", stops=False),
-    Method("tpe", "TPE", "tpe", stops=False),
-    Method("tpe-asha", "TPE + MO-ASHA", "tpe", stops=True),
-    Method("gp-asha", "GP + MO-ASHA", "gp", stops=True),
+    Method("random", "random search, full training", "random"),
+    Method("tpe", "TPE", "tpe"),
+    Method("tpe-asha", "TPE + MO-ASHA", "tpe", "mo-asha"),
+    Method("gp-asha", "GP + MO-ASHA", "gp", "mo-asha"),
 )
 """Those that are compared."""
 BASE = METHODS[0]
-RANDOM_ASHA = Method("random-asha", "random search + MO-ASHA", "random", stops=True)
+RANDOM_ASHA = Method("random-asha", "random search + MO-ASHA", "random", "mo-asha")
 """The same draws as random search: what stopping alone does."""
-ALL_METHODS = (*METHODS, RANDOM_ASHA)
+FREEZE_THAW = Method("freeze-thaw", "freeze-thaw", "tpe", "freeze-thaw", recommends=True)
+FREEZE_THAW_SEEN = replace(
+    FREEZE_THAW, key="freeze-thaw-seen", title="freeze-thaw, measured front", recommends=False
+)
+"""The same searches, judged as those are that recommend nothing."""
+ALL_METHODS = (*METHODS, RANDOM_ASHA, FREEZE_THAW, FREEZE_THAW_SEEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +127,7 @@ def study_spec(
         trials=cap,
         epoch_budget=cap,
         sampler=method.sampler,
-        scheduler=scheduler if method.stops else SchedulerConfig(name="none"),
+        scheduler=scheduler.model_copy(update={"name": method.scheduler}),
         seed=seed,
         train=train,
     )
@@ -150,7 +158,7 @@ def search(
         horizon: epochs that are spent at least, for the picture.
         judge: of its complete trials; ``None``: the hypervolume of their values.
     """
-    history = History(reference, judge)
+    history = History(reference, judge, method.recommends)
     cap = spec.epoch_budget or 0
 
     def enough(seen: History) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.curves import Curve, Pair, Vector
+from benchmarks.executor import History
 from benchmarks.honest import HonestTable, SomeSeeds
 from benchmarks.replay import main
 from benchmarks.searches import BASE, Setup, replay
@@ -103,14 +104,21 @@ def test_a_setting_is_worth_what_it_ends_with_on_average() -> None:
 
 def test_a_search_is_judged_by_the_truth_of_the_front_that_it_sees() -> None:
     table = honest()
-    good = [trial(0, A, (60.0, 10.0)), trial(1, B, (70.0, 4.0))]
-    assert table.judge(good) == pytest.approx(10 * 10 + 10 * 4)
+    history = History(table.reference, table.judge)
+    history.trial_ended(trial(0, A, (60.0, 10.0)))
+    history.trial_ended(trial(1, B, (70.0, 4.0)))
+    assert history.worth == pytest.approx(10 * 10 + 10 * 4)
     # Not on the front that is seen: it counts for nothing, though in truth it is on it.
-    unseen = trial(2, C, (54.0, 9.0))
-    assert table.judge([*good, unseen]) == pytest.approx(140)
+    history.trial_ended(trial(2, C, (54.0, 9.0)))
+    assert history.worth == pytest.approx(140)
     # A lucky training hides A, and is worth what it is worth on average: (59, 9).
-    lucky = trial(3, D, (69.0, 16.0))
-    assert table.judge([*good, lucky]) == pytest.approx(9 * 9 + 11 * 4)
+    history.trial_ended(trial(3, D, (69.0, 16.0)))
+    assert history.worth == pytest.approx(9 * 9 + 11 * 4)
+    # A search that sees through it may recommend others.
+    wiser = History(table.reference, table.judge, recommends=True, recommended=lambda: [0, 1, 2])
+    for one in history.complete:
+        wiser.trial_ended(one)
+    assert wiser.worth == pytest.approx(150)
 
 
 def test_random_search_arrives_and_may_lose_what_it_had() -> None:

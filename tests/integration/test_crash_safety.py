@@ -106,7 +106,7 @@ def run_one(source: SearchSource, task: RunTask, disk: Disk, *, fails: bool) -> 
     for epoch in range(1, EPOCHS + 1):
         if epoch > len(saved):
             saved.append(report_of(task, epoch))
-        if source.on_epoch(task, saved[epoch - 1]) is Decision.PRUNE:
+        if source.on_epoch(task, saved[epoch - 1]) in {Decision.PRUNE, Decision.PAUSE}:
             return
     if fails:
         source.on_end(task, RunResult(*task.key, failure="a sentence"))
@@ -138,7 +138,8 @@ def saved_by(home: Home, spec: StudySpec, *, ahead: int) -> Disk:
     for trial in opened(home, spec).trials():
         heard = len(trial.epochs)
         more = range(heard + 1, min(EPOCHS, heard + ahead) + 1)
-        if trial.state is not TrialState.RUNNING or trial.stopped_at is not None:
+        waits = trial.stopped_at is not None or trial.paused_at is not None
+        if trial.state is not TrialState.RUNNING or waits:
             more = range(0)
         task = source._task(trial) if more else None
         disk[trial.number] = list(trial.epochs)
@@ -157,7 +158,13 @@ def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 @pytest.mark.parametrize(
     ("sampler", "scheduler", "count"),
-    [("random", "none", 5), ("grid", "none", 7), ("random", "mo-asha", 9), ("tpe", "mo-asha", 11)],
+    [
+        ("random", "none", 5),
+        ("grid", "none", 7),
+        ("random", "mo-asha", 9),
+        ("tpe", "mo-asha", 11),
+        ("grid", "freeze-thaw", 7),
+    ],
 )
 @pytest.mark.usefixtures("no_fsync")
 def test_a_driver_killed_after_any_write_goes_on_to_the_same_study(

@@ -43,6 +43,8 @@ class StudyStatus:
     failed: int
     begun: tuple[TrialRecord, ...]
     """Trials that run, or that wait for the next start where no driver runs the study."""
+    paused: tuple[TrialRecord, ...]
+    """Trials that wait at a rung until they are continued or stopped."""
     epochs: int
     """Most epochs of a trial; early stopping may end it before."""
     waiting: int
@@ -133,13 +135,14 @@ def _status(ledger: Ledger, name: str, stores: Stores) -> StudyStatus:
     spec, trials = ledger.spec, ledger.trials()
     planned = planned_trials(spec)
     done = [trial.state for trial in trials if trial.counts]
-    begun = [trial for trial in trials if trial.state is TrialState.RUNNING]
+    open_trials = [trial for trial in trials if trial.state is TrialState.RUNNING]
+    begun = [trial for trial in open_trials if trial.paused_at is None]
     # A failed trial is replaced by the next start, not by the one in which it failed.
     since = math.inf if driver is None or driver.since is None else driver.since
     failed = [trial for trial in trials if trial.state is TrialState.FAILED]
     lost = sum((trial.ended or 0.0) >= since for trial in failed)
-    waiting = max(0, planned - len(done) - len(begun) - lost)
-    unfinished = bool(begun) or waiting > 0
+    waiting = max(0, planned - len(done) - len(open_trials) - lost)
+    unfinished = bool(open_trials) or waiting > 0
     delivery, first = Delivery.of(ledger), began(ledger)
     times = TrialTimes(spec)
     for trial in trials:
@@ -153,6 +156,7 @@ def _status(ledger: Ledger, name: str, stores: Stores) -> StudyStatus:
         stopped=done.count(TrialState.PRUNED),
         failed=len(failed),
         begun=tuple(begun),
+        paused=tuple(trial for trial in open_trials if trial.paused_at is not None),
         epochs=spec.train.epochs,
         waiting=waiting,
         seconds_since_begin=None if first is None else max(0.0, time.time() - first),

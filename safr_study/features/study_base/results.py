@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -17,11 +17,12 @@ from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.run_store import confirmed_seeds
 from safr_study.ledger.storage import stored_studies
 from safr_study.pareto import rank_study
-from safr_study.records import StudyResult, TrialState
+from safr_study.records import StudyResult, TrialRecord, TrialState
 from safr_study.records.cost import cost_of
 from safr_study.records.study import HistoryPoint, binding
 from safr_study.render.history import history_table, hypervolume_history
 from safr_study.render.result_tables import result_table
+from safr_study.settings import StudySpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +55,20 @@ def rank_ledger(ledger: Ledger) -> StudyResult:
         rungs=spec.scheduler.rungs(spec.train.epochs),
         confirmed_seeds=confirmed_seeds(ledger),
         cost=cost_of(trials, cpus=resources.cpus_per_trial, gpus=gpus),
+        recommended=_recommended(ledger, spec, trials),
     )
+
+
+def _recommended(
+    ledger: Ledger, spec: StudySpec, trials: Sequence[TrialRecord]
+) -> tuple[int, ...] | None:
+    if spec.scheduler.name != "freeze-thaw":
+        return None
+    # It imports scipy, which other studies are shown without.
+    from safr_study.ledger.resume import rebuilt_thaw
+
+    thaw = rebuilt_thaw(ledger, spec, trials)
+    return None if thaw is None else tuple(thaw.recommended())
 
 
 def find_ledger(name: str, stores: Stores, *, drive: bool = False) -> Ledger | None:

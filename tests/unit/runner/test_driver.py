@@ -208,3 +208,30 @@ def test_without_the_lock_nothing_more_is_asked_or_written(call: str) -> None:
         calls[call]()
     assert runs.stored == []
     assert isinstance(runs.searcher.fault, LockLost)
+
+
+class Pausing(FixedSource):
+    """A source that pauses its run after the second epoch and hands it out again."""
+
+    def on_epoch(self, task: RunTask, report: EpochReport, _spent: Spent | None = None) -> Decision:
+        if report.epoch != 2:
+            return Decision.CONTINUE
+        self._waiting.append(task)
+        return Decision.PAUSE
+
+
+def test_a_run_that_is_paused_is_stopped_has_not_ended_and_comes_again() -> None:
+    runs = Runs(1, Pausing)
+    (first,) = runs.begin(["a"])
+    searcher = runs.searcher
+    # There is nothing else to do meanwhile.
+    assert searcher.suggest("b") is None
+    assert not searcher.stops("a", event(epoch(1)))
+    assert searcher.stops("a", event(epoch(2)))
+    searcher.on_trial_complete("a", {})
+    assert searcher.ended == 0
+    assert runs.begin(["c"]) == [first]
+    searcher.stops("c", event(DONE))
+    assert searcher.ended == 1
+    assert runs.stored == [(0, DONE)]
+    assert searcher.suggest("d") == Searcher.FINISHED

@@ -47,6 +47,9 @@ class Watcher:
     def epoch_ended(self, trial: TrialRecord, report: EpochReport) -> None:
         self.told.append((f"epoch {report.epoch}", trial.number))
 
+    def trial_paused(self, trial: TrialRecord) -> None:
+        self.told.append((f"paused at {trial.paused_at}", trial.number))
+
     def trial_ended(self, trial: TrialRecord) -> None:
         self.told.append((trial.state.value, trial.number))
 
@@ -349,3 +352,54 @@ def test_the_objectives_of_several_seeds_are_their_means(home: Home) -> None:
     assert trial.values == (81.0, 20.0)
     assert trial.replicates == seeds
     assert len(trial.epochs) == 1
+
+
+def test_a_paused_trial_keeps_its_files_and_goes_on_by_another_worker(home: Home) -> None:
+    watcher = Watcher()
+    study = spec(scheduler={"name": "freeze-thaw"}, train={"epochs": 4})
+    source = source_of(home, study, watcher)
+    for _ in range(2):
+        source.on_end(begun(source), DONE)
+    task = begun(source)
+    state = Path(task.folder) / "state"
+    state.mkdir(parents=True)
+    at_rung = replace(EPOCH, epoch=2, objectives=(95.0, 45.0))
+    assert source.on_epoch(task, EPOCH, Spent(3.0, "cpu")) is Decision.CONTINUE
+    assert source.on_epoch(task, at_rung, Spent(6.0, "cpu")) is Decision.PAUSE
+    paused = ledger(home).trial(2)
+    assert (paused.state, paused.paused_at) == (TrialState.RUNNING, 2)
+    assert watcher.told[-1] == ("paused at 2", 2)
+    assert state.is_dir()
+    # A driver that begins now chooses it too; its worker tells of the old epochs first.
+    source = source_of(home, study, watcher)
+    assert source.remaining == 1
+    assert begun(source) == task
+    assert ledger(home).trial(2).paused_at is None
+    assert source.on_epoch(task, at_rung, Spent(1.0, "cpu")) is Decision.CONTINUE
+    source.on_epoch(task, replace(EPOCH, epoch=3), Spent(7.0, "cpu"))
+    source.on_end(task, DONE, Spent(8.0, "cpu"))
+    ended = ledger(home).trial(2)
+    assert ended.state is TrialState.COMPLETE
+    assert [one.seconds for one in ended.attempts] == [6.0, 8.0]
+    assert source.next() is None
+
+
+def test_what_is_paused_when_freeze_thaw_ends_is_stopped_there(home: Home) -> None:
+    study = spec(5, scheduler={"name": "freeze-thaw"}, train={"epochs": 4})
+    source = source_of(home, study)
+    for _ in range(2):
+        source.on_end(begun(source), DONE)
+    rungs = []
+    while (task := source.next()) is not None:
+        # The second one drawn is far better than the others.
+        values = (95.0, 45.0) if task.number == 3 else (51.0, 1.0)
+        rungs.append(task.number)
+        report = replace(EPOCH, epoch=2, objectives=values)
+        if source.on_epoch(task, report) is Decision.CONTINUE:
+            source.on_end(task, DONE)
+    states = {trial.number: trial for trial in ledger(home).trials()}
+    assert states[3].state is TrialState.COMPLETE
+    stopped = [trial for trial in states.values() if trial.state is TrialState.PRUNED]
+    assert all(trial.stopped_at == 2 for trial in stopped)
+    assert {trial.state for trial in states.values()} <= {TrialState.COMPLETE, TrialState.PRUNED}
+    assert rungs.count(3) == 2
