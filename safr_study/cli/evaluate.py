@@ -47,8 +47,7 @@ def evaluate(
     delete: options.Delete = None,
     capacity_layer: options.CapacityLayer = None,
     quick: Annotated[
-        bool,
-        option("Without leave-one-out, other rankings, the layers and causes.", "--quick"),
+        bool, option("Without leave-one-out, other rankings, the layers and causes.", "--quick")
     ] = False,
     out: Annotated[Path | None, option("Write every metric to FILE.csv or FILE.json too.")] = None,
     roar: Annotated[

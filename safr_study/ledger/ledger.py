@@ -218,9 +218,8 @@ class Ledger:
 
     def trials(self) -> list[TrialRecord]:
         """All trials of this study, by number."""
-        attrs, known = self._attributes(), self.known
+        attrs, known, home = self._attributes(), self.known, home_of(self.storage)
         frozen = self.study.get_trials(deepcopy=False)[known:]
-        home = home_of(self.storage)
         return [record_of(t, t.number - known, attrs, home) for t in frozen]
 
     def trial(self, number: int) -> TrialRecord:
