@@ -22,7 +22,7 @@ _SUFFIXES = frozenset(
 )
 """Formats that are pickles, or hold one."""
 _MOST_BYTES = 16_000_000
-"""Of a file, or of what is packed in it, that are looked at."""
+"""Bytes that are looked at of a file, or of what is packed in it."""
 _PREFIX = 16_384
 """Bytes that may be before a pickle."""
 _MOST_DEPTH = 3

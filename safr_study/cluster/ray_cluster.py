@@ -9,6 +9,7 @@ import shutil
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ _HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 _PREFIX = "safr-ray-"
 _SHORT = "/tmp"
+_REMOVALS, _REMOVAL_SECONDS = 20, 0.1
 _PLACE_BYTES = 107 - len(f"/{_PREFIX}12345678/session_2026-01-01_00-00-00_000000_1234567")
 _PLACE_BYTES -= len("/sockets/plasma_store")
 """Bytes of a folder in which Ray's sockets still have a path that Linux takes."""
@@ -49,8 +51,6 @@ _QUIET = {
     # The trace of a worker that died: the ledger has the sentence.
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }
-_PYTHON = ("PYTHONSAFEPATH", "PYTHONOPTIMIZE")
-"""Variables of Python's that are others for what Ray starts."""
 _LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Ray listens on every interface otherwise; a test lists the listeners. Ray reads it when it is
 imported. Never for a cluster at an address: nodes could not reach each other."""
@@ -114,13 +114,21 @@ def session_folder() -> Iterator[str]:
     has room for some 40 bytes of it.
 
     Raises:
-        BadInput: all of them are too long, or cannot be written.
+        BadInput: all of them are too long, or cannot be written; or Python has left out what Ray
+            needs of itself.
     """
+    if sys.flags.optimize > 1:
+        raise BadInput("PYTHONOPTIMIZE", "Ray does not run without docstrings; unset it")
     folder = _new_folder()
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        # What Ray ends may still write.
+        for _ in range(_REMOVALS):
+            shutil.rmtree(folder, ignore_errors=True)
+            if not Path(folder).exists():
+                break
+            time.sleep(_REMOVAL_SECONDS)
 
 
 def _new_folder() -> str:
@@ -143,20 +151,18 @@ def _away_from_the_users_folder() -> Iterator[None]:
     Ray lets its workers import from the folder in which it was initialised, before any library: a
     file ``pandas.py`` where the user stands would be run.
     """
-    before, own = os.open(".", os.O_RDONLY), {name: os.environ.get(name) for name in _PYTHON}
+    before, safe = os.open(".", os.O_RDONLY), os.environ.get("PYTHONSAFEPATH")
     os.chdir(sys.prefix)
     os.environ["PYTHONSAFEPATH"] = "1"
-    # Ray's daemons do not start without their docstrings.
-    os.environ.pop("PYTHONOPTIMIZE", None)
     try:
         yield
     finally:
         os.fchdir(before)
         os.close(before)
-        for name, value in own.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
+        if safe is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = safe
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ STOP = "stop_driver"
 """Attribute of a study: the token of the driver that was asked to end. An earlier version kept a
 moment under another name, which clocks that differ made void or eternal."""
 _ANY = "any"
-"""In its place where the driver does not say who it is."""
+"""What is there instead where the driver does not say who it is."""
 
 
 def request_stop(ledger: Ledger, driver: Driver) -> None:

@@ -17,7 +17,7 @@ Application = Callable[[Message, Receive, Send], Awaitable[None]]
 MOST_DEPTH = 32
 """Lists and objects within one another; a request has three."""
 MOST_BYTES = 64_000_000
-"""Of a request: 60 texts of the longest kind."""
+"""Size of a request: 60 texts of the longest kind."""
 _HOST = re.compile(r"(?P<name>\[[^\]]*\]|[^:]*)(?::\d+)?")
 _SIGNS = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 
