@@ -323,6 +323,32 @@ def test_a_trial_that_fails_is_recorded_and_the_study_goes_on(tmp_path: Path) ->
     assert tags["train_limit"] == "200"
 
 
+def test_freeze_thaw_pauses_trials_and_goes_on_with_some_of_them(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    ended = safr(
+        home,
+        *("search", "--dataset", "planted", "--train-limit", "200", "--study", "thaw"),
+        *("--space", "smoke", "--trials", "8", "--epochs", "4", "--scheduler", "freeze-thaw"),
+    )
+    assert ended.code == 0, ended.err
+    assert "without the luck of single trainings" in ended.out
+    trials = ledger(home, "thaw").trials()
+    assert len(trials) == 8
+    assert {t.state for t in trials} <= {TrialState.COMPLETE, TrialState.PRUNED}
+    assert all(t.state is TrialState.COMPLETE for t in trials if t.baseline)
+    searched = [t for t in trials if t.baseline is None]
+    resumed = [t for t in searched if t.state is TrialState.COMPLETE]
+    assert resumed
+    # Another run of a worker went on where the first had paused: no epoch twice, none left out.
+    assert all(len(t.attempts) == 2 for t in resumed)
+    for trial in searched:
+        epochs = 4 if trial in resumed else 2
+        assert [report.epoch for report in trial.epochs] == list(range(1, epochs + 1))
+    kept = {int(folder.name) for folder in (home / "checkpoints").glob("thaw-*/*")}
+    assert kept == {t.number for t in trials if t.state is TrialState.COMPLETE}
+    assert not list((home / "checkpoints").glob("thaw-*/*/state"))
+
+
 def test_a_dry_run_says_what_it_would_do_and_does_nothing(tmp_path: Path) -> None:
     home = tmp_path / "home"
     ended: Ended = safr(home, "search", "--dataset", "planted", "--study", "later", "--dry-run")
