@@ -11,9 +11,9 @@ import pickletools
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from safr_study.errors import CorruptCheckpoint
 
@@ -120,7 +120,7 @@ def _would_load(content: bytes, begin: int = 0) -> bool:
 def _unpacked(content: bytes) -> Iterator[bytes]:
     """What is packed in it, as ``joblib`` and ``torch`` pack pickles."""
     packed = io.BytesIO(content)
-    openers = {
+    openers: dict[bytes, Callable[[Any], Any]] = {
         b"\x1f\x8b": gzip.open,
         b"BZh": bz2.open,
         b"\xfd7zXZ": lzma.open,
@@ -129,7 +129,8 @@ def _unpacked(content: bytes) -> Iterator[bytes]:
     for signature, opener in openers.items():
         if content.startswith(signature):
             with contextlib.suppress(OSError, EOFError, lzma.LZMAError, zlib.error):
-                yield opener(packed).read(_MOST_BYTES)
+                found: bytes = opener(packed).read(_MOST_BYTES)
+                yield found
     if content[:1] == b"\x78":
         with contextlib.suppress(zlib.error):
             yield zlib.decompressobj().decompress(content, _MOST_BYTES)
