@@ -107,7 +107,7 @@ class Judged:
 
     @property
     def sentence(self) -> str:
-        """For people: ``accuracy >= current - 1: 70.12 against 71.30, -1.18 [-2.00, -0.36]``."""
+        """A line for people: the rule, both values, and the interval of their difference."""
         of = self.interval
         ends = f"[{of.low:.2f}, {of.high:.2f}]"
         if self.current is None:
@@ -118,7 +118,7 @@ class Judged:
         )
 
     def to_plain(self) -> dict[str, Any]:
-        """For JSON."""
+        """Plain values, as JSON has them."""
         of = self.interval
         return {
             "rule": self.rule.text,
@@ -161,7 +161,7 @@ class Verdict:
         return all(one.passed for one in self.judged)
 
     def to_plain(self) -> dict[str, Any]:
-        """For JSON."""
+        """Plain values, as JSON has them."""
         return {
             "candidate": self.candidate,
             "current": self.current,

@@ -30,7 +30,7 @@ class Decision(StrEnum):
     CONTINUE = "go_on"
     PRUNE = "stop"
     PAUSE = "pause"
-    """Under freeze-thaw: its run ends with its state kept, and it may go on later."""
+    """Its run ends with its state kept, and it may go on later: under freeze-thaw alone."""
     CONTROL = "run_on"
     """A control trial: to be stopped, and trained to its end to measure what that costs."""
 

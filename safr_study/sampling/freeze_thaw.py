@@ -27,8 +27,8 @@ Vector = tuple[float, ...]
 FITTED = 80
 """Measurements to which the covariance is fitted, of the newest trials."""
 LEAST = 0.005
-"""Of the front's hypervolume: a paused trial that is expected to add as much is trained to its end,
-also where nothing new may begin."""
+"""Share of the front's hypervolume: a paused trial that is expected to add it is trained to its
+end, also where nothing new may begin."""
 _SHRINK = 4
 """Trials of which half of a change of scale from one rung to the next is believed."""
 

@@ -52,7 +52,7 @@ class Kernel:
     """The numbers of the covariance."""
 
     lengths: tuple[float, ...]
-    """For each coordinate."""
+    """Number for each coordinate."""
     memory: float = 1.5
     own: float = 0.1
     noise: float = 0.1
@@ -99,7 +99,7 @@ class Pairs:
         self._shape = same.shape
 
     def covariance(self, kernel: Kernel) -> Floats:
-        """Of values without noise."""
+        """Covariance of values without noise."""
         far = np.zeros(self._shape)
         for square, length in zip(self.squares, kernel.lengths, strict=True):
             far += square / length**2
@@ -156,7 +156,7 @@ class Process:
         return across.T @ self._weights, self.variance * np.maximum(left, 0.0)
 
     def given(self, wanted: Curves) -> Process:
-        """As if what the process expects there were known: surer, with the same means."""
+        """A process that knows what this one expects there: surer, with the same means."""
         if not len(wanted):
             return self
         means, _ = self.predict(wanted)
@@ -218,7 +218,7 @@ def _unlikely(kernel: Kernel) -> float:
 
 
 def _grid(dims: int) -> Iterator[list[Callable[[Kernel], Kernel]]]:
-    """For each number of a kernel what puts each of its values into a kernel."""
+    """Functions that put a value of each number of a kernel into a kernel."""
 
     def length(dim: int, value: float, one: Kernel) -> Kernel:
         return replace(one, lengths=(*one.lengths[:dim], value, *one.lengths[dim + 1 :]))

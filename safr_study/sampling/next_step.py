@@ -39,7 +39,7 @@ EVERYWHERE, NEARBY = 96, 16
 """New settings that are compared: anywhere, and near those of the front. Of very many the best
 would lie in the same place again and again."""
 _STEP = 0.1
-"""Of the unit cube: standard deviation of what is nearby."""
+"""Standard deviation, in the unit cube, of what is nearby."""
 _LIKE = 0.2
 """Distance over which settings are likely to miss a constraint alike."""
 _STREAM = 0x74686177
@@ -85,7 +85,7 @@ class FreezeThaw:
         self._reference = self._signed(reference)
         self._trained: dict[int, Trained] = {}
         self._places: dict[int, Floats] = {}
-        """Of each trial that has one, in the unit cube."""
+        """Place of each trial that has one, in the unit cube."""
         self._taken: dict[int, tuple[object, ...]] = {}
         self._kept: dict[int, bool] = {}
         """Whether a trial kept all constraints; not, if it failed."""

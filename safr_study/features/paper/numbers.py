@@ -30,8 +30,13 @@ def reproduction_table(result: Reproduction) -> pd.DataFrame:
 
 
 def reproduction_json(result: Reproduction) -> dict[str, Any]:
-    """The item as JSON values: all fields of `Reproduction`, and what follows from them."""
+    """The item as JSON values: all fields of `Reproduction`, and what follows from them.
+
+    ``measured`` is there where that is a part of the texts.
+    """
     plain: dict[str, Any] = to_plain(result)
+    if result.measured == result.texts:
+        del plain["measured"]
     if result.comparison is not None:
         for row, outcome in zip(plain["comparison"]["rows"], result.comparison.rows, strict=True):
             row |= {"name": outcome.entry.name, **picked(outcome, "same_sign", "same_gain")}

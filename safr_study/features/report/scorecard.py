@@ -30,7 +30,7 @@ class Scorecard:
     causes: bool
     """Whether neurons were taken away, and orders of words looked for."""
     models: tuple[tuple[str, Scores], ...] = ()
-    """By role and number, ``L1 #9``."""
+    """Role and number, ``L1 #9``."""
     sentences: tuple[str, ...] = ()
     """Where the measures disagree."""
     problems: tuple[str, ...] = ()

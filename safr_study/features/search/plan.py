@@ -59,7 +59,7 @@ class StudyPlan:
     cost: Cost
     """Cost of the remaining trials."""
     cheaper: tuple[tuple[str, float], ...] = ()
-    """Of a study above `LONG`: options, and the seconds that it would take with each."""
+    """Options for a study above `LONG`, and the seconds that it would take with each."""
     warnings: tuple[str, ...] = ()
     """Sentences on what is doubtful about the data."""
     first: tuple[TrialRecord, ...] = ()

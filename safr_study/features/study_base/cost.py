@@ -101,7 +101,7 @@ def estimate(
     per_step = STEP_SECONDS if rate is None else 0.0
 
     def wall(epochs: Sequence[float]) -> float:
-        """Of trials of so many epochs each."""
+        """Wall time of trials of so many epochs each."""
         seconds = [
             spec.seeds_per_trial
             * ((of * (training + dev) + passes * dev) / per_second + of * each + TRIAL_SECONDS)
