@@ -211,7 +211,7 @@ class Study:
 
     def report(
         self, out: str | Path | None = None, *, others: Sequence[str] = (), anyway: bool = False,
-        quick: bool = False, texts: int = 6,
+        quick: bool = False, causes: bool = False, texts: int = 6,
     ) -> Path:  # fmt: skip
         """Write the study as one page; where it is.
 
@@ -220,6 +220,7 @@ class Study:
             others: names of studies to set beside it.
             anyway: also those of other data.
             quick: from the ledger alone, without curves and example texts.
+            causes: measure what neurons cause, which takes about an epoch of training a model.
             texts: example texts of dev on the page.
 
         Raises:
@@ -227,7 +228,8 @@ class Study:
         """
         page = Path(out or f"{self.name}-report.html")
         write_report(
-            ReportRequest(self.name, page, tuple(others), anyway, quick, texts), self.stores
+            ReportRequest(self.name, page, tuple(others), anyway, quick, texts, causes),
+            self.stores,
         )
         return page
 

@@ -52,10 +52,13 @@ class Kernel:
     """The numbers of the covariance."""
 
     lengths: tuple[float, ...]
-    """Number for each coordinate."""
+    """Distance at which settings stop being alike, for each coordinate of the unit cube."""
     memory: float = 1.5
+    """Distance in natural logarithms of epochs over which a setting's curve keeps its place."""
     own: float = 0.1
+    """Share of the variance that is a training's own, in [0, 1)."""
     noise: float = 0.1
+    """Variance of one measurement, in units of the rest."""
 
 
 @dataclass(frozen=True, slots=True)

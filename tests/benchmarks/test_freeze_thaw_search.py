@@ -148,7 +148,7 @@ def test_no_trial_begins_beyond_the_budget_of_epochs() -> None:
     assert searched(ledger, given)[0]
     trials = ledger.trials()
     assert len(trials) < 40
-    assert {t.state for t in trials} == {TrialState.COMPLETE, TrialState.PRUNED}
+    assert {t.state for t in trials} <= {TrialState.COMPLETE, TrialState.PRUNED}
 
 
 def test_a_grid_is_begun_whole_and_continued_by_what_is_expected() -> None:

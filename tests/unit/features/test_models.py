@@ -7,7 +7,8 @@ from stored_study import ask, begin, complete, study_spec
 
 from safr_study.errors import BadInput
 from safr_study.features.confirm.plan import searched_study
-from safr_study.features.models import promote_study, registered_models
+from safr_study.features.models import registered_models
+from safr_study.features.promote import promote_study
 from safr_study.features.study_base.results import load_result, write_result
 from safr_study.features.study_base.stores import Stores
 from safr_study.home import open_home

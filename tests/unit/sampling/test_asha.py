@@ -427,7 +427,7 @@ def test_a_state_rebuilt_in_any_order_gives_the_same_later_verdicts() -> None:
         assert again.told == whole.told
         seen.update(verdict for told in whole.told.values() for verdict in told)
     assert min(seen.values()) > 30, seen
-    assert set(seen) == set(Decision)
+    assert set(seen) == set(Decision) - {Decision.PAUSE}
 
 
 def test_run_ons_change_no_verdict_on_any_other_trial() -> None:

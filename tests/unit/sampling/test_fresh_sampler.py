@@ -146,6 +146,7 @@ OPTIONS = {
     "scheduler": "none",
     "seeds_per_trial": 1,
     "class_weights": "none",
+    "epoch_texts": None,
     "preset": "masked",
     "precision": "auto",
     "allow_small": True,
