@@ -67,7 +67,9 @@ class Shell:
         stars = reviews["label"] * 2 + 1
         table = {"review": reviews["text"], "stars": stars}
         pd.DataFrame(table).to_csv(folder / "reviews.csv", index=False)
-        (space,) = re.findall(r"^```yaml\n(.*?)^```", TEXT, flags=re.MULTILINE | re.DOTALL)
+        (space,) = re.findall(
+            r"^```yaml\n(name: my-space\n.*?)^```", TEXT, flags=re.MULTILINE | re.DOTALL
+        )
         (folder / "my-space.yaml").write_text(space, encoding="utf-8")
         self.environment = environment(folder / ".safr-study")
         # As for a person: the home is the folder's.
