@@ -134,7 +134,9 @@ def forgiving() -> None:
     """Let no letter end the output: one that its encoding lacks is shown as a question mark."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+            # One that was a file and became a pipe cannot be asked where it stands.
+            with contextlib.suppress(OSError):
+                stream.reconfigure(errors="replace")
 
 
 @contextlib.contextmanager
