@@ -110,8 +110,8 @@ def _not_started(address: str | None, error: Exception) -> ServiceUnreachable:
 def session_folder() -> Iterator[str]:
     """A folder for what a local cluster writes, readable by its user alone; removed at the end.
 
-    Below Ray's own ``RAY_TMPDIR``, the folder of temporary files, or else ``/tmp``: a socket's path
-    has room for some 40 bytes of it.
+    Below Ray's own ``RAY_TMPDIR``, where it is kept for whoever wants to look, the folder of
+    temporary files, or else ``/tmp``: a socket's path has room for some 40 bytes of it.
 
     Raises:
         BadInput: all of them are too long, or cannot be written; or Python has left out what Ray
@@ -120,11 +120,13 @@ def session_folder() -> Iterator[str]:
     if sys.flags.optimize > 1:
         raise BadInput("PYTHONOPTIMIZE", "Ray does not run without docstrings; unset it")
     folder = _new_folder()
+    asked = os.environ.get("RAY_TMPDIR")
+    kept = asked is not None and Path(folder).parent == Path(asked).absolute()
     try:
         yield folder
     finally:
         # What Ray ends may still write.
-        for _ in range(_REMOVALS):
+        for _ in range(0 if kept else _REMOVALS):
             shutil.rmtree(folder, ignore_errors=True)
             if not Path(folder).exists():
                 break

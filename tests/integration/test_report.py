@@ -140,7 +140,8 @@ def test_what_is_gone_is_said(report: Reported, tmp_path: Path) -> None:
         again = reported(Path(checkpoint.uri).parents[3], "s1", tmp_path / "r.html")
     finally:
         weights.write_bytes(kept)
-    (sentence,) = again.told["missing"]
+    sentence, of_scorecard = again.told["missing"]
+    assert of_scorecard.endswith("is not on the scorecard: its model is no longer there.")
     assert sentence.startswith(f"The model of trial {number} ({role}) is no longer there")
     assert sentence in again.page.text
     equals_the_ledger(again)

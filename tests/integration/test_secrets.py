@@ -21,7 +21,7 @@ SECRET = "s3cr3t-Xy9-0123"
 def sessions(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder of Ray's sessions; its sockets need a short path."""
     folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
-    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setenv("RAY_TMPDIR", str(folder))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 

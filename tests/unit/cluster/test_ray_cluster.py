@@ -41,6 +41,17 @@ def test_rays_sockets_have_paths_that_fit_wherever_temporary_files_are(
     assert not Path(folder).exists()
 
 
+def test_what_ray_writes_is_kept_where_a_place_was_named_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as place:
+        monkeypatch.setenv("RAY_TMPDIR", place)
+        with session_folder() as folder:
+            pass
+        assert Path(folder).parent == Path(place)
+        assert Path(folder).is_dir()
+
+
 def test_where_no_folder_fits_it_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
