@@ -56,7 +56,8 @@ def environment(home: Path) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("SAFR_STUDY_HOME", "MLFLOW_", "RAY_", "TUNE_", "HF_"))
+        if name == "RAY_TMPDIR"
+        or not name.startswith(("SAFR_STUDY_HOME", "MLFLOW_", "RAY_", "TUNE_", "HF_"))
     }
     return {
         **kept,

@@ -141,7 +141,7 @@ def test_what_is_gone_is_said(report: Reported, tmp_path: Path) -> None:
     finally:
         weights.write_bytes(kept)
     sentence, of_scorecard = again.told["missing"]
-    assert of_scorecard.endswith("is not on the scorecard: its model is no longer there.")
+    assert "is not on the scorecard (checkpoint: " in of_scorecard
     assert sentence.startswith(f"The model of trial {number} ({role}) is no longer there")
     assert sentence in again.page.text
     equals_the_ledger(again)
