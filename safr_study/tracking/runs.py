@@ -177,7 +177,13 @@ class TrackedRun:
     def add_dataset(self, dataset: Any) -> None:
         """Name the run's data set, once."""
         if not self._has_dataset:
-            self._client.log_inputs(self.run_id, datasets=[dataset])
+            try:
+                self._client.log_inputs(self.run_id, datasets=[dataset])
+            except MlflowException as error:
+                # Another study of these data has named them in the same moment: now they are known.
+                if "unique constraint" not in str(error).lower():
+                    raise
+                self._client.log_inputs(self.run_id, datasets=[dataset])
             self._has_dataset = True
 
     def update(
