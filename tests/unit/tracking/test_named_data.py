@@ -28,7 +28,8 @@ def tracked(client: Racing) -> TrackedRun:
     info = SimpleNamespace(run_id="r", status="RUNNING", start_time=0)
     data = SimpleNamespace(tags={}, params={}, metrics={})
     run: Any = SimpleNamespace(info=info, data=data, inputs=None)
-    return TrackedRun(client, run)  # type: ignore[arg-type]
+    of_mlflow: Any = client
+    return TrackedRun(of_mlflow, run)
 
 
 def test_who_was_a_moment_later_names_the_same_data() -> None:
