@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import uuid
 from pathlib import Path
 
 from mlflow.artifacts import download_artifacts, list_artifacts
 from mlflow.exceptions import MlflowException
 
 from safr_study.checkpoint.manifest import file_sha256
+from safr_study.checkpoint.new_folder import empty_target, new_folder
 from safr_study.errors import BadInput, CorruptCheckpoint
 from safr_study.records import RegisteredModel
 from safr_study.tracking.moved_home import present_place
@@ -23,7 +23,6 @@ from safr_study.tracking.versions import file_digests, weights_digest
 _ROOM_BYTES = 1_000_000
 _SPEC = re.compile(r"(?:models:/)?(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<version>\d{1,18}))?")
 _PLAIN_PATH = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._-]*/)*(?P<name>[A-Za-z0-9_][A-Za-z0-9._-]*)")
-_KEPT = "kept"
 
 
 def find_model(store: Store, spec: str) -> RegisteredModel:
@@ -85,35 +84,23 @@ def pull(store: Store, spec: str, to: Path) -> Path:
         CorruptCheckpoint: what came is not what was registered.
         ServiceUnreachable: the tracking server does not do its work.
     """
-    target = to.expanduser().absolute()
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise BadInput("to", f"{to} is not empty; name a new folder")
+    target = empty_target(to)
     model = find_model(store, spec)
     digests = _registered_digests(model)
     # Those that MLflow runs and reads, which are looked at and not kept.
     others = _plain_digests(model.tags.get(MODEL_FILES_TAG, "{}"), model)
-    partial = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}"
-    try:
-        try:
-            (partial / _KEPT).mkdir(parents=True)
-        except OSError as error:
-            raise BadInput("to", f"{to} cannot be written ({error.strerror})") from error
-        files = _download(store, model, [*digests, *others], partial)
+    with new_folder(to) as kept:
+        files = _download(store, model, [*digests, *others], kept.parent)
         for path in digests:
-            shutil.copyfile(files[path], partial / _KEPT / _name(path))
+            shutil.copyfile(files[path], kept / _name(path))
         same = all(file_sha256(files[path]) == digest for path, digest in others.items())
         wanted = {_name(path): digest for path, digest in digests.items()}
-        if not same or file_digests(partial / _KEPT) != wanted:
+        if not same or file_digests(kept) != wanted:
             raise CorruptCheckpoint(
                 "model",
                 f"the files of {model.name}/{model.version} are not those that were registered; "
                 "register the study's front again, or pull another version",
             )
-        if target.exists():
-            target.rmdir()
-        (partial / _KEPT).rename(target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return target
 
 

@@ -151,6 +151,33 @@ def initial_model(config: TrainConfig, corpus: EncodedCorpus) -> Classifier:
     )
 
 
+def begin_training(
+    config: TrainConfig,
+    corpus: EncodedCorpus,
+    device: torch.device,
+    model: Classifier | None = None,
+) -> tuple[Classifier, torch.optim.Adam]:
+    """A model with what is not trained of it frozen, and the optimiser of the rest.
+
+    Args:
+        config: of the training.
+        corpus: encoded.
+        device: for both.
+        model: trained further; ``None``: a fresh one.
+
+    Raises:
+        BadInput: as `initial_model`.
+    """
+    model = (initial_model(config, corpus) if model is None else model).to(device)
+    if config.train_encoder == "head" and isinstance(model, PretrainedClassifier):
+        freeze_encoder(model)
+    on_gpu = device.type == "cuda"
+    # A GPU's recorded steps read the rate where it changes, and have it in them where not.
+    varies = on_gpu and not is_constant(config)
+    rate = torch.tensor(config.learning_rate, device=device) if varies else config.learning_rate
+    return model, torch.optim.Adam(trained(model), lr=rate, fused=True, capturable=on_gpu)
+
+
 class _Training:
     """A model under way: the optimiser, and the epochs so far."""
 
@@ -163,18 +190,9 @@ class _Training:
     ) -> None:
         self.config, self.corpus, self.device = config, corpus, device
         self.reports: list[EpochReport] = []
-        self.model = (initial_model(config, corpus) if model is None else model).to(device)
-        if config.train_encoder == "head" and isinstance(self.model, PretrainedClassifier):
-            freeze_encoder(self.model)
-        on_gpu = device.type == "cuda"
-        # A GPU's recorded steps read the rate where it changes, and have it in them where not.
-        varies = on_gpu and not is_constant(config)
-        rate = torch.tensor(config.learning_rate, device=device) if varies else config.learning_rate
-        self.optimizer = torch.optim.Adam(
-            trained(self.model), lr=rate, fused=True, capturable=on_gpu
-        )
+        self.model, self.optimizer = begin_training(config, corpus, device, model)
         longest = corpus.max_len - (0 if corpus.pieces is None else SPECIAL)
-        self.graphed = GraphedSteps(device, longest) if on_gpu else None
+        self.graphed = GraphedSteps(device, longest) if device.type == "cuda" else None
         # One tensor for all epochs: the recorded steps of a GPU refer to it.
         self.class_weights = balanced_weights(config, corpus.train, len(corpus.class_names), device)
 

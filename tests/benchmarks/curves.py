@@ -117,19 +117,11 @@ def settings_of(table: Table) -> list[Pair | None]:
     return [None, *((a, b) for a in table.levels for b in table.levels)]
 
 
-@dataclass(frozen=True, slots=True)
-class MeanTable:
-    """Another table with one training of each pair: the mean over its seeds, epoch by epoch.
-
-    The luck of single trainings is smaller in it, so a search over it is one for good settings.
-    """
+@dataclass(frozen=True, eq=False)
+class OverTable:
+    """What a table that is made of another one has of it."""
 
     table: Table
-
-    @property
-    def name(self) -> str:
-        """The other's, and what was done."""
-        return f"{self.table.name}, mean of {self.table.seeds} seeds"
 
     @property
     def epochs(self) -> int:
@@ -145,6 +137,19 @@ class MeanTable:
     def levels(self) -> tuple[float, ...]:
         """The other's."""
         return self.table.levels
+
+
+@dataclass(frozen=True)
+class MeanTable(OverTable):
+    """Another table with one training of each pair: the mean over its seeds, epoch by epoch.
+
+    The luck of single trainings is smaller in it, so a search over it is one for good settings.
+    """
+
+    @property
+    def name(self) -> str:
+        """The other's, and what was done."""
+        return f"{self.table.name}, mean of {self.table.seeds} seeds"
 
     @property
     def seeds(self) -> int:

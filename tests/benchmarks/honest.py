@@ -20,6 +20,7 @@ from benchmarks.curves import (
     Curve,
     Floats,
     MeanTable,
+    OverTable,
     Pair,
     Table,
     Vector,
@@ -38,34 +39,18 @@ Judge = Callable[[Sequence[TrialRecord]], float]
 
 
 @dataclass(frozen=True, eq=False)
-class HonestTable:
+class HonestTable(OverTable):
     """Another table's settings, each with every residual of that table.
 
     Its seeds are the other table's rows: the residual of each can be drawn by every setting.
     """
 
-    table: Table
     train: TrainConfig
 
     @property
     def name(self) -> str:
         """The other's, and what was done."""
         return f"{self.table.name}, means of {self.table.seeds} seeds and residuals"
-
-    @property
-    def epochs(self) -> int:
-        """Of each training."""
-        return self.table.epochs
-
-    @property
-    def reference(self) -> Vector:
-        """The other's."""
-        return self.table.reference
-
-    @property
-    def levels(self) -> tuple[float, ...]:
-        """The other's."""
-        return self.table.levels
 
     @property
     def seeds(self) -> int:
@@ -148,11 +133,10 @@ def honest_table(table: Table, train: TrainConfig) -> HonestTable:
     return HonestTable(table, train)
 
 
-@dataclass(frozen=True, slots=True)
-class SomeSeeds:
+@dataclass(frozen=True)
+class SomeSeeds(OverTable):
     """Another table's trainings under some of its seeds alone."""
 
-    table: Table
     kept: tuple[int, ...]
     """Seeds of the other table, each once."""
 
@@ -166,21 +150,6 @@ class SomeSeeds:
     def name(self) -> str:
         """The other's, and which seeds."""
         return f"{self.table.name}, seeds {', '.join(map(str, self.kept))}"
-
-    @property
-    def epochs(self) -> int:
-        """Of each training."""
-        return self.table.epochs
-
-    @property
-    def reference(self) -> Vector:
-        """The other's."""
-        return self.table.reference
-
-    @property
-    def levels(self) -> tuple[float, ...]:
-        """The other's."""
-        return self.table.levels
 
     @property
     def seeds(self) -> int:

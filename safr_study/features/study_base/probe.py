@@ -12,8 +12,8 @@ from safr_study.features.study_base.cost import operations_of
 from safr_study.model import piece_counts
 from safr_study.settings import StudySpec, trial_config
 from safr_study.training import computing
-from safr_study.training.loop import initial_model
-from safr_study.training.steps import stepping, trained
+from safr_study.training.loop import begin_training
+from safr_study.training.steps import stepping
 
 SECONDS = 5.0
 """Time of the steps that are measured, about."""
@@ -38,8 +38,8 @@ def training_rate(spec: StudySpec, corpus: EncodedCorpus, seconds: float = SECON
         config = config.model_copy(
             update={"penalties": config.penalties.model_copy(update=weights)}
         )
-    model = initial_model(config, corpus).train()
-    optimizer = torch.optim.Adam(trained(model), lr=config.learning_rate, fused=True)
+    model, optimizer = begin_training(config, corpus, torch.device("cpu"))
+    model.train()
     pad_to = corpus.max_len if config.preset == "reference" else None
     batches = itertools.chain.from_iterable(
         training_batches(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from safr_study.checkpoint.manifest import verify_model
+from safr_study.checkpoint.new_folder import empty_target, new_folder
 from safr_study.errors import BadInput, CorruptCheckpoint
 from safr_study.features.study_base.results import load_ledger
 from safr_study.features.study_base.stores import Stores
@@ -53,18 +53,10 @@ def copy_trial(study: str, number: int, to: Path, stores: Stores) -> Path:
     Raises:
         BadInput: as `trial_model`, or the folder has something in it or cannot be written.
     """
-    target = to.expanduser().absolute()
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise BadInput("to", f"{to} is not empty; name a new folder")
-    partial = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}"
-    try:
-        with trial_model(study, number, stores) as folder:
-            shutil.copytree(folder, partial)
-        if target.exists():
-            target.rmdir()
-        partial.rename(target)
-    except OSError as error:
-        raise BadInput("to", f"{to} cannot be written ({error.strerror})") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    target = empty_target(to)
+    with trial_model(study, number, stores) as folder, new_folder(to) as copy:
+        try:
+            shutil.copytree(folder, copy, dirs_exist_ok=True)
+        except OSError as error:
+            raise BadInput("to", f"{to} cannot be written ({error.strerror})") from error
     return target

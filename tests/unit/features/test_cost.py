@@ -35,6 +35,7 @@ from safr_study.model import (
 )
 from safr_study.settings import CorpusSpec, ModelShape, Penalties, StudySpec, TrainConfig
 from safr_study.settings.space_files import find_space
+from safr_study.training.loop import begin_training
 from safr_study.training.steps import losses_of
 
 ONE = TrialSlots(cpus_per_trial=1, gpus_per_trial=0, max_concurrent=1, cpus=1, gpus=0)
@@ -117,6 +118,9 @@ def test_the_rate_over_an_encoder_is_measured_too(family: str, tmp_path: Path) -
     for head in ("all", "head"):
         train = TrainConfig.parse({"train_encoder": head})
         assert training_rate(spec(corpus=data, train=train), encoded, seconds=0.0) > 0
+        model, optimizer = begin_training(train, encoded, torch.device("cpu"))
+        (group,) = optimizer.param_groups
+        assert (len(group["params"]) < len(list(model.parameters()))) == (head == "head")
 
 
 def test_the_nominal_operations_of_a_token_are_those_known(corpus: EncodedCorpus) -> None:

@@ -14,7 +14,7 @@ from safr_study.data import EncodedCorpus, training_batches
 from safr_study.model import build_model
 from safr_study.records import EpochReport
 from safr_study.settings import TrainConfig, fingerprint_of
-from safr_study.training import fit
+from safr_study.training import FitResult, fit
 from safr_study.training.schedule import learning_rates
 from safr_study.training.steps import losses_of
 
@@ -71,18 +71,25 @@ def test_training_takes_the_steps_of_torchs_adam_at_these_rates(
     assert not torch.allclose(constant(ids).logits, expected, rtol=1e-2)
 
 
+def stopped_and_resumed(
+    asked: TrainConfig, corpus: EncodedCorpus, folder: Path, after: int
+) -> FitResult:
+    """A training that was ended after an epoch, and went on."""
+
+    def stop(report: EpochReport) -> None:
+        if report.epoch == after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(asked, corpus, device=CPU, resume_from=folder, on_epoch=stop)
+    return fit(asked, corpus, device=CPU, resume_from=folder)
+
+
 def test_a_training_that_was_stopped_goes_on_at_the_rate_of_its_step(
     config: TrainConfig, corpus: EncodedCorpus, tmp_path: Path
 ) -> None:
     asked = changed(config, epochs=3, patience=9, warmup=0.5, decay="linear")
-
-    def stop(report: EpochReport) -> None:
-        if report.epoch == 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        fit(asked, corpus, device=CPU, resume_from=tmp_path, on_epoch=stop)
-    resumed = fit(asked, corpus, device=CPU, resume_from=tmp_path)
+    resumed = stopped_and_resumed(asked, corpus, tmp_path, after=2)
     whole = fit(asked, corpus, device=CPU)
     assert [dataclasses.replace(one, seconds=0.0) for one in resumed.epochs] == [
         dataclasses.replace(one, seconds=0.0) for one in whole.epochs
@@ -95,14 +102,7 @@ def test_an_epoch_of_some_texts_is_a_part_of_a_pass_that_resumes_alike(
 ) -> None:
     third = -(-corpus.train.examples // 3)
     asked = changed(config, epochs=5, patience=9, warmup=0.3, decay="linear", epoch_texts=third)
-
-    def stop(report: EpochReport) -> None:
-        if report.epoch == stopped_after:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        fit(asked, corpus, device=CPU, resume_from=tmp_path, on_epoch=stop)
-    resumed = fit(asked, corpus, device=CPU, resume_from=tmp_path)
+    resumed = stopped_and_resumed(asked, corpus, tmp_path, after=stopped_after)
     whole = fit(asked, corpus, device=CPU)
     assert [dataclasses.replace(one, seconds=0.0) for one in resumed.epochs] == [
         dataclasses.replace(one, seconds=0.0) for one in whole.epochs
