@@ -65,6 +65,19 @@ def rationale_agreement(
     }
 
 
+def area_under_roc(scores: Floats, positive: Marks) -> float:
+    """Share of the pairs of a positive and another that are in order, a tie counting one half.
+
+    Args:
+        scores: `[n]`, finite.
+        positive: `[n]`, true for some and false for some.
+    """
+    others = np.sort(scores[~positive])
+    chosen = scores[positive]
+    below, upto = (np.searchsorted(others, chosen, side) for side in ("left", "right"))
+    return float((below + upto).sum()) / (2 * len(chosen) * len(others))
+
+
 def _f1_of_means(precision: Floats, recall: Floats) -> Measure:
     """2 P R / (P + R) of the means P and R over texts `[N]`; 0 where both are.
 
@@ -93,10 +106,7 @@ def _of_text(scores: Floats, gold: Marks) -> tuple[float, ...]:
     chosen[order[:count]] = True
     # The mean over the gold tokens of the precision at their place in the ranking.
     precision = np.arange(1, count + 1) / (np.flatnonzero(ranked) + 1)
-    # The share of (gold, other) pairs in the right order, a tie one half.
-    others = np.sort(scores[~gold])
-    below, upto = (np.searchsorted(others, scores[gold], side) for side in ("left", "right"))
-    auroc = float((below + upto).sum()) / (2 * count * len(others))
+    auroc = area_under_roc(scores, gold)
     return float(precision.mean()), auroc, float(ranked[:count].mean()), *_of_spans(chosen, gold)
 
 

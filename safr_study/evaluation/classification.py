@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from safr_study.evaluation.agreement import area_under_roc
 from safr_study.evaluation.faithfulness import log_probability, mean_over_texts
 from safr_study.records import Confusion, Measure
 
@@ -32,21 +33,20 @@ def class_measures(logits: Floats, labels: Ints) -> tuple[dict[str, Measure], Co
         ``macro_f1``, ``balanced_accuracy`` and ``ece`` (percentage points), ``brier`` (0 to 2),
         ``log_loss`` (nats) and ``class_auroc`` (0 to 1); counts by true and by predicted class.
     """
-    from sklearn import metrics  # slow to import
-
     classes = logits.shape[1]
     predicted = logits.argmax(axis=1)
     p = special.softmax(logits, axis=1)
-    _, recall, f1, texts = metrics.precision_recall_fscore_support(
-        labels, predicted, labels=np.arange(classes), zero_division=0.0
-    )
-    has_texts = texts > 0
-    seen = has_texts | np.isin(np.arange(classes), predicted)
-    recall, texts = recall[has_texts], texts[has_texts]
+    matrix = np.bincount(labels * classes + predicted, minlength=classes * classes)
+    matrix = matrix.reshape(classes, classes)
+    right, texts, calls = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
+    seen = texts + calls > 0
+    f1 = 2 * right[seen] / (texts + calls)[seen]
+    right, texts = right[texts > 0], texts[texts > 0]
+    recall = right / texts
     # Recalls are shares of different texts: independent, each with its binomial variance.
     variance = float((recall * (1.0 - recall) / texts).sum())
     measures = {
-        "macro_f1": Measure(100.0 * float(f1[seen].mean())),
+        "macro_f1": Measure(100.0 * float(f1.mean())),
         "balanced_accuracy": Measure(
             100.0 * float(recall.mean()), 100.0 * math.sqrt(variance) / len(recall)
         ),
@@ -56,9 +56,7 @@ def class_measures(logits: Floats, labels: Ints) -> tuple[dict[str, Measure], Co
     }
     if classes == 2 and len(texts) == 2:
         # The difference of the logits orders the texts even where probabilities round to 1.
-        area = float(metrics.roc_auc_score(labels, logits[:, 1] - logits[:, 0]))
-        measures["class_auroc"] = Measure(area)
-    matrix = metrics.confusion_matrix(labels, predicted, labels=np.arange(classes))
+        measures["class_auroc"] = Measure(area_under_roc(logits[:, 1] - logits[:, 0], labels == 1))
     return measures, tuple(tuple(row) for row in matrix.tolist())
 
 

@@ -27,7 +27,9 @@ HERE = Path(__file__).parents[2]
 SEARCH = (
     *("search", "--dataset", "sst2", "--study", "turns", "--trials", "6", "--epochs", "3"),
     *("--train-limit", "2000", "--dev-limit", "200", "--seed", "0"),
+    *("--sampler", "random", "--scheduler", "none"),
 )
+"""Of equal work in both: what other samplers draw and which trials are stopped may differ."""
 STEPS = """
 import sys, time
 from itertools import islice

@@ -1,4 +1,4 @@
-"""Quality of the classes beyond accuracy, against sums by hand and formulas in plain numpy."""
+"""Quality of the classes beyond accuracy, against sums by hand, plain formulas and scikit-learn."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from plain_scores import plain_scores
+from sklearn import metrics
 
 from safr_study.evaluation.classification import (
     calibration_error,
@@ -73,6 +74,11 @@ def test_random_predictions_agree_with_the_formulas(classes: int, texts: int, se
     recalls = [counts[c, c] / true[c] for c in range(classes) if true[c]]
     assert found["macro_f1"].value == pytest.approx(100 * np.mean(f1))
     assert found["balanced_accuracy"].value == pytest.approx(100 * np.mean(recalls))
+    every = np.arange(classes)
+    assert confusion == tuple(map(tuple, metrics.confusion_matrix(labels, said, labels=every)))
+    either = sorted({*labels.tolist(), *said.tolist()})
+    score = metrics.f1_score(labels, said, labels=either, average="macro", zero_division=0)
+    assert found["macro_f1"].value == pytest.approx(100 * score)
     hot = np.zeros_like(p)
     hot[np.arange(texts), labels] = 1
     assert found["brier"].value == pytest.approx(np.mean(np.sum((p - hot) ** 2, axis=1)))
@@ -88,6 +94,8 @@ def test_random_predictions_agree_with_the_formulas(classes: int, texts: int, se
         ups, downs = p[labels == 1, 1], p[labels == 0, 1]
         pairs = (ups[:, None] > downs).mean() + (ups[:, None] == downs).mean() / 2
         assert found["class_auroc"].value == pytest.approx(pairs)
+        area = metrics.roc_auc_score(labels, np.log(p[:, 1] / p[:, 0]))
+        assert found["class_auroc"].value == pytest.approx(area)
 
 
 def test_a_bin_holds_its_upper_end_and_probability_one_is_in_the_last() -> None:
