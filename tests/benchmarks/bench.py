@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import (
+    causes_cost,
     concurrency,
     driver_load,
     encoder_speed,
@@ -41,6 +42,7 @@ PARTS: dict[str, Callable[[], list[Measured]]] = {
     ),
     "training": lambda: training_lines.measure(RESULTS),
     "encoder": encoder_speed.measure,
+    "causes": causes_cost.measure,
     "memory": lambda: trial_memory.measure("imdb", train=320, dev=128),
 }
 

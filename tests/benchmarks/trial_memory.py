@@ -16,7 +16,7 @@ import logging
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +45,28 @@ def private_bytes() -> int:
     return sum(1024 * int(words[1]) for words in lines)
 
 
+def peak_of(work: Callable[[], object]) -> int:
+    """The most private bytes while something is done."""
+    highest = private_bytes()
+    done = threading.Event()
+
+    def watch() -> None:
+        nonlocal highest
+        while not done.wait(_EVERY):
+            highest = max(highest, private_bytes())
+
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    try:
+        work()
+    finally:
+        done.set()
+        watching.join()
+    return highest
+
+
 class Worker:
     """One of Ray's processes."""
-
-    def __init__(self) -> None:
-        self._highest = 0
 
     def idle(self) -> int:
         """Private bytes once all is imported that a trial imports."""
@@ -69,17 +86,7 @@ class Worker:
         """The most private bytes while a trial runs."""
         from safr_study.runner.worker import train_run
 
-        done = threading.Event()
-        watch = threading.Thread(target=self._watch, args=(done,), daemon=True)
-        watch.start()
-        train_run(task, corpus, lambda _event: None)
-        done.set()
-        watch.join()
-        return self._highest
-
-    def _watch(self, done: threading.Event) -> None:
-        while not done.wait(_EVERY):
-            self._highest = max(self._highest, private_bytes())
+        return peak_of(lambda: train_run(task, corpus, lambda _event: None))
 
     def parts(self, config: TrainConfig, corpus: EncodedCorpus) -> dict[str, int]:
         """Bytes of parameters and of what a step keeps for its backward pass, at the longest."""
