@@ -71,6 +71,16 @@ class StudyInterrupted(SafrError):
 
     exit_code = 130
 
+    def __init__(self, sentence: str, *, requested: bool = False) -> None:
+        super().__init__(sentence)
+        self.requested = requested
+        """By ``safr-study stop``, and not by a signal where it ran."""
+
+
+def ended_how(*, requested: bool) -> str:
+    """What ended a study before its time, for its sentence."""
+    return "was ended by safr-study stop" if requested else "was interrupted"
+
 
 EXPECTED_CODES = tuple(
     kind.exit_code for kind in (BadInput, StudyIncomplete, ServiceUnreachable, StudyInterrupted)

@@ -36,6 +36,7 @@ from safr_study.errors import (
     ServiceUnreachable,
     StudyIncomplete,
     StudyInterrupted,
+    ended_how,
 )
 from safr_study.ledger.driver_lock import Lease
 from safr_study.ledger.storage import ledger_errors
@@ -132,8 +133,10 @@ def run(
     if stopper.lock_lost:
         raise LockLost(source.title)
     if stopped.is_set() and searcher.ended < source.remaining:
+        ended = ended_how(requested=stopper.requested)
         raise StudyInterrupted(
-            f"{source.title} was interrupted; the same command goes on where it stopped"
+            f"{source.title} {ended}; the same command goes on where it stopped",
+            requested=stopper.requested,
         )
     return stopper.out_of_time
 
@@ -336,6 +339,7 @@ class SourceStopper(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
     seconds: float | None
     out_of_time: bool = False
     lock_lost: bool = False
+    requested: bool = False
 
     def __post_init__(self) -> None:
         self._began, self._asked = time.time(), time.monotonic()
@@ -359,6 +363,7 @@ class SourceStopper(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
                 self._asked = now
                 self.lock_lost = not self.lease.still_held()
                 if not self.lock_lost and self.source.stop_requested(self.lease.token):
+                    self.requested = True
                     self.stopped.set()
         return self.stopped.is_set() or self.out_of_time or self.lock_lost
 

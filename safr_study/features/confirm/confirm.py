@@ -17,7 +17,13 @@ from safr_study.cluster.gpu_pilot import measured_slots
 from safr_study.cluster.ray_cluster import cluster
 from safr_study.cluster.slots import NodeCapacity, TrialSlots, plan_slots, time_left
 from safr_study.data import EncodedCorpus, describe, encoded_corpus
-from safr_study.errors import BadInput, SafrError, ServiceUnreachable, StudyInterrupted
+from safr_study.errors import (
+    BadInput,
+    SafrError,
+    ServiceUnreachable,
+    StudyInterrupted,
+    ended_how,
+)
 from safr_study.features.confirm.output import write_confirmation
 from safr_study.features.confirm.plan import (
     ConfirmOutcome,
@@ -217,12 +223,14 @@ class ConfirmWork:
             try:
                 self._train(slots, lease, say)
                 return self._read_test(slots, lease, say)
-            except (StudyInterrupted, KeyboardInterrupt):
+            except (StudyInterrupted, KeyboardInterrupt) as error:
+                requested = isinstance(error, StudyInterrupted) and error.requested
                 wanted = len(self._wanted)
                 missing = self._missing(confirmed_runs(self.ledger))
                 raise StudyInterrupted(
-                    f"{self.title} was interrupted with {wanted - len(missing)} of {wanted} runs "
-                    "in the ledger; the same command goes on where it stopped"
+                    f"{self.title} {ended_how(requested=requested)} with {wanted - len(missing)} "
+                    f"of {wanted} runs in the ledger; the same command goes on where it stopped",
+                    requested=requested,
                 ) from None
 
     def _say_run(self, run: RunResult, source: FixedSource, say: Say) -> None:

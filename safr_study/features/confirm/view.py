@@ -14,6 +14,8 @@ from safr_study.uncertainty.intervals import BOOTSTRAP_SEEDS
 
 _NARROW_OBJECTIVES = 2
 """Objectives that fit next to each other in 80 columns."""
+LEAST_SEEDS = 3
+"""Seeds from which an interval is shown: over two it is 13 times their spread, or nothing."""
 _KNEE, _COMPROMISE, _SATURATED, _OUT = "*", "~", "!", "x"
 _MARKS = {
     _KNEE: "knee of the means",
@@ -72,8 +74,8 @@ def _dev(confirmation: Confirmation, group: Sequence[int], wide: bool) -> TextTa
         for one in confirmation.trials
     ]
     return TextTable(
-        f"On dev, {confirmation.dev_texts:,} texts: mean {_shown(wide)} over the new seeds; "
-        f"P: share of resamples on the front{_key(confirmation)}",
+        f"On dev, {confirmation.dev_texts:,} texts: mean{_shown(confirmation, wide)} over the new "
+        f"seeds; P: share of resamples on the front{_key(confirmation)}",
         (">trial", "setting", *_headers(confirmation, group), ">P", "front"),
         rows,
     )
@@ -107,7 +109,8 @@ def _test(confirmation: Confirmation, group: Sequence[int], wide: bool) -> TextT
         if one.test
     ]
     return TextTable(
-        f"On test, {confirmation.test_texts:,} texts: mean {_shown(wide)} over the same models",
+        f"On test, {confirmation.test_texts:,} texts: mean{_shown(confirmation, wide)} over the "
+        "same models",
         (">trial", "setting", *_headers(confirmation, group)),
         rows,
     )
@@ -129,8 +132,8 @@ def _beside(confirmation: Confirmation, wide: bool) -> Iterator[TextTable]:
                 if estimates
             ]
             yield TextTable(
-                f"Beside the objectives, on {split}, {texts:,} texts: mean {_shown(wide)}; these "
-                "choose nothing",
+                f"Beside the objectives, on {split}, {texts:,} texts: "
+                f"mean{_shown(confirmation, wide)}; these choose nothing",
                 (">trial", "setting", *(f">{metrics[place].label}" for place in group)),
                 rows,
             )
@@ -198,6 +201,12 @@ def _beyond(confirmation: Confirmation) -> str:
 
 def _method(confirmation: Confirmation) -> str:
     seeds = len(confirmation.seeds)
+    if seeds < LEAST_SEEDS:
+        return (
+            f"Fewer than {LEAST_SEEDS} seeds have no interval worth showing: --seeds {LEAST_SEEDS} "
+            "goes on from here. P redraws seeds and texts; with so few seeds it is too close to 0 "
+            "and 1."
+        )
     if seeds < BOOTSTRAP_SEEDS:
         return (
             f"Intervals: 95 %, Student-t over {seeds} seeds; they cover the mean over seeds on "
@@ -271,7 +280,7 @@ def _cell(objective: Objective, estimate: Estimate, wide: bool) -> str:
     if estimate.mean is None:
         return "none"
     mean = value_text(objective, estimate.mean)
-    if estimate.interval is None:
+    if estimate.interval is None or len(estimate.interval.points) < LEAST_SEEDS:
         return mean
     if not wide:
         return f"{mean} ±{value_text(objective, estimate.interval.half)}"
@@ -288,8 +297,10 @@ def _headers(confirmation: Confirmation, group: Sequence[int]) -> tuple[str, ...
     return tuple(f">{confirmation.objectives[axis].label}" for axis in group)
 
 
-def _shown(wide: bool) -> str:
-    return "[95 % interval]" if wide else "± half its 95 % interval"
+def _shown(confirmation: Confirmation, wide: bool) -> str:
+    if len(confirmation.seeds) < LEAST_SEEDS:
+        return ""
+    return " [95 % interval]" if wide else " ± half its 95 % interval"
 
 
 def _named(trials: Sequence[ConfirmedTrial]) -> str:

@@ -102,35 +102,43 @@ def test_the_tables_fit_80_columns_whole(result: Confirmation, tables: int) -> N
 
 
 def test_a_cell_is_mean_and_half_or_the_ends() -> None:
-    result = exact()
-    one = result.trials[0]
-    interval = one.dev[0].interval
+    seeds = (1, 2, 3)
+    result = confirmation(searched(FOUND, BASELINES), drawn_runs(RATES, seeds), seeds)
+    interval = result.trials[0].dev[0].interval
     assert interval is not None
-    (dev, change, test) = tables_of(result, wide=False)
+    dev = tables_of(result, wide=False)[0]
     half = (interval.high - interval.low) / 2
     assert dev.rows[0][2] == f"{interval.mean:.2f} ±{half:.2f}"
-    assert test.rows[0][2] == dev.rows[0][2]
+    assert "mean ± half its 95 % interval over the new seeds" in dev.title
     wide = tables_of(result, wide=True)[0]
     assert wide.rows[0][2] == f"{interval.mean:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
+    assert "mean [95 % interval] over the new seeds" in wide.title
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_two_seeds_have_means_and_no_interval(wide: bool) -> None:
+    result = exact()
     # 77.5 of 40 texts, 80 in the search.
+    dev, change, test = tables_of(result, wide=wide)
+    assert dev.rows[0][2] == test.rows[0][2] == "77.50"
     assert change.rows[0][2:4] == ("80.00", "-2.50")
-    assert (
-        confirmation_page(result, wide=True).title
-        == "Confirmation of s1 (planted): 4 trials, 2 new seeds (1, 2)"
-    )
+    assert "interval" not in dev.title + test.title
+    page = confirmation_page(result, wide=True)
+    assert page.title == "Confirmation of s1 (planted): 4 trials, 2 new seeds (1, 2)"
 
 
 def test_metrics_beside_the_objectives_have_tables_of_their_own() -> None:
-    drawn = drawn_runs(RATES, (1, 2))
+    seeds = (1, 2, 3)
+    drawn = drawn_runs(RATES, seeds)
     runs = {key: with_contrast(one, 20.0 + key[1], 9.0) for key, one in drawn.items()}
-    result = confirmation(searched(FOUND, BASELINES), runs, (1, 2))
+    result = confirmation(searched(FOUND, BASELINES), runs, seeds)
     *_, short = tables_of(result, wide=False)
     *_, dev, test = tables_of(result, wide=True)
     assert "Beside the objectives, on test" in short.title
     assert short.columns[2:] == (">contrast(30)",)
     assert short.rows[0][2].startswith("9.00 ±")
     assert "on dev" in dev.title
-    assert dev.rows[0][2].startswith("21.50 [")
+    assert dev.rows[0][2].startswith("22.00 [")
     assert test.rows[0][2].startswith("9.00 [")
 
 
@@ -184,7 +192,9 @@ def test_failed_saturated_and_unconfirmed_trials_are_named() -> None:
 
 
 def test_the_method_follows_the_number_of_seeds() -> None:
-    assert "Student-t over 2 seeds" in said(found(), "Intervals")
+    assert "--seeds 3 goes on from here" in said(found(), "no interval")
+    some = confirmation(searched(FOUND, BASELINES), drawn_runs(RATES, (1, 2, 3)), (1, 2, 3))
+    assert "Student-t over 3 seeds" in said(some, "Intervals")
     seeds = tuple(range(1, 11))
     many = confirmation(searched(FOUND, BASELINES), drawn_runs(RATES, seeds), seeds)
     assert "crossed bootstrap of 10 seeds" in said(many, "Intervals")
