@@ -259,4 +259,6 @@ def _between(new: object, old: object, where: str, tolerance: float) -> Iterator
 def _parts(text: str) -> list[object]:
     """Words and numbers of a text whose numbers may differ in their last digit, without bars."""
     words = re.sub(r"[█▏▎▍▌▋▊▉─]+", " ", text).replace(",", " ").split()
-    return [float(word) if re.fullmatch(r"[-+]?\d+\.\d+", word) else word for word in words]
+    return [
+        float(word) if re.fullmatch(r"[-+]?\d+\.\d+(e[-+]\d+)?", word) else word for word in words
+    ]
