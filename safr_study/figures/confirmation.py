@@ -73,7 +73,7 @@ def mean_corners(trials: Trials) -> list[tuple[float, ...]]:
     for one in trials:
         if (means := _means(one)) is not None:
             pairs = zip(one.dev, means, strict=True)
-            ends = [new.interval.ends if new.interval else (mean, mean) for new, mean in pairs]
+            ends = [new.shown.ends if new.shown else (mean, mean) for new, mean in pairs]
             corners += zip(*ends, strict=True)
     return corners
 
@@ -90,5 +90,5 @@ def _draw_means(panel: Panel, one: ConfirmedTrial, way: Look, **look: Any) -> No
     assert means is not None
     ends = zip(panel.place(one.search), panel.place(means), strict=True)
     panel.axes.add_line(Line2D(*ends, linewidth=0.7, gid=panel.gid(f"move-{number}"), **way))
-    intervals = [None if new.interval is None else new.interval.ends for new in one.dev]
+    intervals = [None if new.shown is None else new.shown.ends for new in one.dev]
     panel.draw_intervals(number, means, intervals, linewidth=1.0, zorder=2.5, **look)

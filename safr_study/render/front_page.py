@@ -148,8 +148,8 @@ def _confirmed_sentence(one: ConfirmedTrial, objectives: Objectives) -> str:
         if new.mean is None:
             continue
         shown = f"{objective.label} {value_text(objective, new.mean)}"
-        if new.interval is not None:
-            ends = (value_text(objective, end) for end in (new.interval.low, new.interval.high))
+        if new.shown is not None:
+            ends = (value_text(objective, end) for end in new.shown.ends)
             shown += f" [{', '.join(ends)}] (95 %)"
         lines.append(shown)
     if one.front_probability is not None:
@@ -163,6 +163,14 @@ def _whiskers(result: StudyResult, confirmation: Confirmation | None) -> str:
     said = f"Thin lines: 95 % intervals of the front's members, {covered}."
     if confirmation is not None:
         said += " Diamonds: means over the new seeds of the confirmation, with their intervals."
+        new = confirmation.result.choice
+        if new is not None and (
+            result.choice is None or new.trial.number != result.choice.trial.number
+        ):
+            said += (
+                f" The {new.choice} of these means is trial {new.trial.number}; marked is what the "
+                "search chose."
+            )
     if len(result.objectives) == 2:
         said += " What lies in the shaded area is dominated."
     return said

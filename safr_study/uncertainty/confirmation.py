@@ -17,6 +17,9 @@ from safr_study.uncertainty.bootstrap import Values
 from safr_study.uncertainty.intervals import Interval
 from safr_study.uncertainty.summary import SeedValues, front_chances, summarise
 
+SHOWN_SEEDS = 3
+"""Seeds from which people are shown an interval."""
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -26,6 +29,12 @@ class Estimate:
     """``None`` where no run has a value."""
     interval: Interval | None = None
     """95 %; ``None`` for fewer than two values."""
+
+    @property
+    def shown(self) -> Interval | None:
+        """The interval, where it is worth showing: over two seeds it is 13 spreads, or nothing."""
+        enough = self.interval is not None and len(self.interval.points) >= SHOWN_SEEDS
+        return self.interval if enough else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,16 @@ from safr_study.render.text_table import TextPage, TextTable
 from safr_study.render.verdict import choice_note, verdict
 from safr_study.settings import Objective
 from safr_study.text import plural
-from safr_study.uncertainty.confirmation import Confirmation, ConfirmedTrial, Estimate
+from safr_study.uncertainty.confirmation import (
+    SHOWN_SEEDS,
+    Confirmation,
+    ConfirmedTrial,
+    Estimate,
+)
 from safr_study.uncertainty.intervals import BOOTSTRAP_SEEDS
 
 _NARROW_OBJECTIVES = 2
 """Objectives that fit next to each other in 80 columns."""
-LEAST_SEEDS = 3
-"""Seeds from which an interval is shown: over two it is 13 times their spread, or nothing."""
 _KNEE, _COMPROMISE, _SATURATED, _OUT = "*", "~", "!", "x"
 _MARKS = {
     _KNEE: "knee of the means",
@@ -201,9 +204,9 @@ def _beyond(confirmation: Confirmation) -> str:
 
 def _method(confirmation: Confirmation) -> str:
     seeds = len(confirmation.seeds)
-    if seeds < LEAST_SEEDS:
+    if seeds < SHOWN_SEEDS:
         return (
-            f"Fewer than {LEAST_SEEDS} seeds have no interval worth showing: --seeds {LEAST_SEEDS} "
+            f"Fewer than {SHOWN_SEEDS} seeds have no interval worth showing: --seeds {SHOWN_SEEDS} "
             "goes on from here. P redraws seeds and texts; with so few seeds it is too close to 0 "
             "and 1."
         )
@@ -280,11 +283,11 @@ def _cell(objective: Objective, estimate: Estimate, wide: bool) -> str:
     if estimate.mean is None:
         return "none"
     mean = value_text(objective, estimate.mean)
-    if estimate.interval is None or len(estimate.interval.points) < LEAST_SEEDS:
+    if estimate.shown is None:
         return mean
     if not wide:
-        return f"{mean} ±{value_text(objective, estimate.interval.half)}"
-    low, high = (value_text(objective, end) for end in estimate.interval.ends)
+        return f"{mean} ±{value_text(objective, estimate.shown.half)}"
+    low, high = (value_text(objective, end) for end in estimate.shown.ends)
     return f"{mean} [{low}, {high}]"
 
 
@@ -294,11 +297,12 @@ def _key(confirmation: Confirmation) -> str:
 
 
 def _headers(confirmation: Confirmation, group: Sequence[int]) -> tuple[str, ...]:
-    return tuple(f">{confirmation.objectives[axis].label}" for axis in group)
+    objectives = (confirmation.objectives[axis] for axis in group)
+    return tuple(f">{one.label}{'' if one.maximise else ' ↓'}" for one in objectives)
 
 
 def _shown(confirmation: Confirmation, wide: bool) -> str:
-    if len(confirmation.seeds) < LEAST_SEEDS:
+    if len(confirmation.seeds) < SHOWN_SEEDS:
         return ""
     return " [95 % interval]" if wide else " ± half its 95 % interval"
 

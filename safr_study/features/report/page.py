@@ -20,7 +20,7 @@ from safr_study.features.report.report import (
 )
 from safr_study.features.study_base.results import check_file
 from safr_study.features.study_base.stores import Stores
-from safr_study.records import RankedTrial, TrialRecord, TrialState
+from safr_study.records import RankedTrial, StudyResult, TrialRecord, TrialState
 from safr_study.records.scores import is_saturated
 from safr_study.records.warnings import needless_pair, study_warnings, warning_names
 from safr_study.render.class_tables import class_table, quality_table
@@ -33,7 +33,7 @@ from safr_study.render.rungs import rung_reports
 from safr_study.render.scorecard import scorecard_table
 from safr_study.render.verdict import COMPROMISE, no_knee, verdict
 from safr_study.settings import Objective, at_k, flat_settings
-from safr_study.text import Z95, duration
+from safr_study.text import Z95, duration, plural
 
 _LAYER_MEASURES = (
     ("mean_capacity", "Mean capacity", 4),
@@ -157,15 +157,16 @@ def study_page(report: StudyReport) -> str:
 
 
 def lead(report: StudyReport) -> str:
-    """The study's results in sentences, enough for a reader of nothing else."""
-    result = report.result
+    """The study's results in sentences, enough for a reader of nothing else.
+
+    Once a confirmation has whole trials, they are its means over the new seeds: the search's own
+    numbers chose the front, and look better than they are.
+    """
+    result = judged(report)
     if not result.ranked:
         return "No trial is complete yet: there is no front to show."
     said = [found] if (found := verdict(result)) else []
-    said += [
-        f"{len(result.front)} of {len(result.ranked)} ranked trials are on the front: none of the "
-        "others is at least as good in everything and better in something."
-    ]
+    said.append(_of_front(report))
     if (chosen := result.choice) is not None:
         what = (
             "Its knee, the member farthest beyond the line through its ends,"
@@ -174,13 +175,7 @@ def lead(report: StudyReport) -> str:
         )
         said.append(f"{what} is {_named(chosen.trial)} with {_all(chosen, report)}.")
         said += _against_baselines(chosen, report)
-    if report.confirmation is not None:
-        new = report.confirmation
-        said.append(
-            f"Under {len(new.seeds)} new seeds {len(new.stayed)} of {len(new.members)} "
-            "members stay on the front."
-        )
-    else:
+    if result is report.result:
         said.append(
             "The front was chosen by these same numbers, so they look better than they are; "
             "safr-study confirm measures it anew."
@@ -190,15 +185,41 @@ def lead(report: StudyReport) -> str:
     return " ".join(said)
 
 
+def judged(report: StudyReport) -> StudyResult:
+    """The trials by their means over new seeds, where some are confirmed; else by the search."""
+    new = report.confirmation
+    return report.result if new is None or not new.result.ranked else new.result
+
+
+def _of_front(report: StudyReport) -> str:
+    result, new = judged(report), report.confirmation
+    if new is None or result is report.result:
+        return (
+            f"{len(result.front)} of {len(result.ranked)} ranked trials are on the front: none of "
+            "the others is at least as good in everything and better in something."
+        )
+    return (
+        f"By the means over {plural(len(new.seeds), 'new seed')} {len(result.front)} of "
+        f"{len(result.ranked)} confirmed trials are on the front; of the {len(new.members)} that "
+        f"the search had found {len(new.stayed)} stay."
+    )
+
+
 def key_facts(report: StudyReport) -> Iterator[tuple[str, str, str]]:
     """Name, value and a word on it."""
     result = report.result
-    if (chosen := result.choice) is not None:
-        for objective, value in zip(report.objectives, chosen.objectives, strict=True):
+    best = judged(report)
+    if (chosen := best.choice) is not None:
+        found = [ranked for ranked in result.ranked if ranked.trial.number == chosen.trial.number]
+        for axis, objective in enumerate(report.objectives):
+            said = "on dev"
+            if best is not result:
+                before = ", ".join(value_text(objective, one.objectives[axis]) for one in found)
+                said = f"mean of new seeds; {before} in the search"
             yield (
                 f"{heading(objective)} of the {chosen.choice}",
-                value_text(objective, value),
-                "on dev",
+                value_text(objective, chosen.objectives[axis]),
+                said,
             )
     reference = ", ".join(f"{value:.4g}" for value in result.reference_point)
     yield "Hypervolume", f"{result.hypervolume:.1f}", f"from ({reference})"
@@ -220,7 +241,7 @@ def key_facts(report: StudyReport) -> Iterator[tuple[str, str, str]]:
 
 
 def _against_baselines(chosen: RankedTrial, report: StudyReport) -> Iterator[str]:
-    for ranked in report.result.ranked:
+    for ranked in judged(report).ranked:
         name = ranked.trial.baseline
         if name is None or ranked is chosen:
             continue
@@ -230,7 +251,11 @@ def _against_baselines(chosen: RankedTrial, report: StudyReport) -> Iterator[str
         ):
             change = mine - theirs
             sign = "+" if change >= 0 else "−"
-            shifts.append(f"{objective.label} {sign}{value_text(objective, abs(change))}")
+            shift = f"{objective.label} {sign}{value_text(objective, abs(change))}"
+            # Where lower is better, a sign alone reads as the opposite of what it is.
+            if not objective.maximise and change:
+                shift += " (worse)" if change > 0 else " (better)"
+            shifts.append(shift)
         yield f"Against the baseline {name}: {', '.join(shifts)}."
 
 

@@ -27,7 +27,7 @@ from reported_study import (
 from stored_study import FACTS, ask, begin, study_spec
 
 from safr_study.features.report.inspect_models import Example, Examples, InspectedModel
-from safr_study.features.report.page import study_page
+from safr_study.features.report.page import key_facts, lead, study_page
 from safr_study.features.report.report import ReportRequest, StudyReport, study_report
 from safr_study.features.study_base.stores import Stores
 from safr_study.home import Home, open_home
@@ -184,6 +184,49 @@ def test_a_confirmation_is_shown_with_its_intervals(tmp_path: Path) -> None:
         mean = np.mean(trial["dev"]["accuracy"]["points"])
         assert trial["dev"]["accuracy"]["mean"] == pytest.approx(mean)
         assert cells[str(trial["trial"])].text.startswith(f"{mean:.2f} [")
+
+
+def test_the_first_sentences_have_the_means_of_the_new_seeds_once_there_are_some(
+    tmp_path: Path,
+) -> None:
+    home = open_home(tmp_path / "home")
+    ledger = varied_study(home)
+    searched = report_of(home)
+    assert "safr-study confirm measures it anew" in lead(searched)
+    chosen = searched.result.choice
+    assert chosen is not None
+    facts = list(key_facts(searched))
+    assert facts[0] == ("Accuracy of the knee", f"{chosen.objectives[0]:.2f}", "on dev")
+
+    confirm_front(ledger)
+    confirmed = report_of(home)
+    assert confirmed.confirmation is not None
+    new = confirmed.confirmation.result.choice
+    assert new is not None
+    # The new seeds choose another trial than the search had.
+    assert new.trial.number != chosen.trial.number
+    accuracy = f"{new.objectives[0]:.2f}"
+    said = lead(confirmed)
+    assert said.startswith("By the means over 3 new seeds ")
+    assert f"is trial {new.trial.number} ({new.trial.label}) with accuracy {accuracy}" in said
+    before = f"{VALUES[new.trial.number][0]:.2f}"
+    assert next(key_facts(confirmed)) == (
+        f"Accuracy of the {new.choice}",
+        accuracy,
+        f"mean of new seeds; {before} in the search",
+    )
+    marked = f"The {new.choice} of these means is trial {new.trial.number}"
+    assert marked in study_page(confirmed)
+    assert marked not in study_page(searched)
+
+
+def test_a_change_says_what_it_is_where_lower_is_better(home: Home, ledger: Ledger) -> None:
+    report = report_of(home)
+    lower = replace(report.result, objectives=("accuracy", "sufficiency@30"))
+    said = lead(replace(report, result=lower))
+    # The knee has more of the second objective than either baseline.
+    assert re.findall(r"sufficiency\(30\) [+−][\d.]+ \((\w+)\)", said) == ["worse", "worse"]
+    assert not re.search(r"SRS\(30\) [+−][\d.]+ \(", lead(report))
 
 
 @pytest.fixture

@@ -43,6 +43,7 @@ def confirmed(
     after: dict[int, tuple[float, ...]],
     *more: str,
     width: float = 1.0,
+    seeds: int = 3,
 ) -> Confirmation:
     """Members of the front and a baseline; an objective beyond the second has no interval."""
     result = ranked(after, *more)
@@ -50,7 +51,7 @@ def confirmed(
 
     def estimates(number: int) -> tuple[Estimate, ...]:
         return tuple(
-            Estimate(mean, Interval(mean, mean - width, mean + width, "normal", ()))
+            Estimate(mean, Interval(mean, mean - width, mean + width, "student-t", (mean,) * seeds))
             if place < 2
             else Estimate(mean)
             for place, mean in enumerate(after.get(number, ()))
@@ -103,6 +104,12 @@ def test_every_trial_is_drawn_before_and_after_with_its_intervals(tmp_path: Path
     shown = " | ".join("".join(element.itertext()) for element in page.iter(f"{SVG}text"))
     for words in ("the search's front", "the search's value", "Study s1, confirmed", "the caption"):
         assert words in shown
+
+
+def test_means_of_two_seeds_are_drawn_without_intervals(tmp_path: Path) -> None:
+    found = ids(drawn(tmp_path / "c.svg", confirmed(BEFORE, AFTER, seeds=2)))
+    assert {f"trial-{number}" for number in BEFORE} <= found
+    assert not [gid for gid in found if gid.startswith("interval")]
 
 
 def test_a_move_leads_from_the_value_to_the_mean_in_the_middle_of_its_intervals(
