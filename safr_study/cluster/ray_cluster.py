@@ -88,10 +88,20 @@ def cluster(address: str | None = None) -> Iterator[None]:
         except Exception as error:
             # A node that is not up in time is a bare Exception of Ray's.
             raise _not_started(address, error) from None
+        if address is None:
+            _hide_token()
         try:
             yield
         finally:
             ray.shutdown()
+
+
+def _hide_token() -> None:
+    """Take from other users the token that Ray makes of its own, which it leaves open to read."""
+    token = Path("~/.ray/auth_token").expanduser()
+    with contextlib.suppress(OSError):
+        if token.stat().st_uid == os.getuid() and token.stat().st_mode & 0o077:
+            token.chmod(0o600)
 
 
 def _not_started(address: str | None, error: Exception) -> ServiceUnreachable:

@@ -90,3 +90,21 @@ def test_python_without_docstrings_is_one_sentence() -> None:
         [sys.executable, "-OO", "-c", code], capture_output=True, text=True, check=False
     )
     assert "BadInput: PYTHONOPTIMIZE: Ray does not run without docstrings" in done.stderr
+
+
+def test_the_token_that_ray_makes_is_for_its_user_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = tmp_path / ".ray" / "auth_token"
+
+    def start(*_: object, **_more: object) -> None:
+        token.parent.mkdir()
+        token.write_text("token")
+        token.chmod(0o644)
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", start)
+    with cluster():
+        assert stat.S_IMODE(token.stat().st_mode) == 0o600
+    assert token.read_text() == "token"
