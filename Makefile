@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test test-cluster canary test-gpu drill pictures check audit results imdb table movies bench efficiency format clean
+.PHONY: help install demo test test-cluster canary test-gpu drill pictures check audit results imdb table movies scorecard bench efficiency format clean
 
 help:
 	@echo "make demo     install, run the built-in study, print its front"
@@ -20,6 +20,7 @@ help:
 	@echo "make imdb     the paper's rows on all texts of IMDB, or what docs/results lacks of them (half a day)"
 	@echo "make table    train the table of lambdas that searches are replayed over, or what it lacks (hours)"
 	@echo "make movies   train on film reviews with human rationales, or what docs/results lacks of it (hours)"
+	@echo "make scorecard  train SAFR and its rivals on the treebank, and measure what their neurons cause (an hour)"
 	@echo "make bench    measure what a study costs: time, memory, training, ten thousand trials (half an hour)"
 	@echo "make efficiency  replay the searches over the table, and run them live on the planted corpus"
 	@echo "make install  make $(VENV) alone"
@@ -112,6 +113,10 @@ table: install
 # Needs SAFR_STUDY_DATA; hours. Resumable likewise. ENCODER=FOLDER for the lines over an encoder.
 movies: install
 	$(BENCHMARK).movies $(if $(ENCODER),--encoder $(ENCODER))
+
+# Needs SAFR_STUDY_DATA; an hour of a core. Resumable likewise, and ENCODER=FOLDER as above, with one seed.
+scorecard: install
+	$(BENCHMARK).scorecard $(if $(ENCODER),--encoder $(ENCODER),--seeds 0 1 2)
 
 # Needs SAFR_STUDY_DATA and an idle machine; half an hour. PARTS="study memory" are some of it.
 bench: install
