@@ -37,6 +37,7 @@ from safr_study.features.compare import (
 )
 from safr_study.features.models import registered_models
 from safr_study.features.search.build_spec import study_spec
+from safr_study.features.search.moved_data import under_known_name
 from safr_study.features.search.search import search as run_search
 from safr_study.features.study_base.results import list_studies, load_result
 from safr_study.features.study_base.stores import open_stores
@@ -163,6 +164,8 @@ def search(
         asked["dataset"] = keep_object(dataset, open_stores(home).home.given_data)
     spec = study_spec(asked)
     where = open_stores(home, tracking_uri=tracking_uri, storage=storage, address=address)
+    if not fresh:
+        spec = under_known_name(spec, where)
     with Reporter(None if quiet else output.err()) as progress:
         outcome = run_search(spec, where, progress=progress, fresh=fresh)
     if outcome.untracked is not None:

@@ -165,11 +165,14 @@ def search(
       safr-study search --dataset reviews.csv --text-column review --label-column stars
     """
     from safr_study.features.search.build_spec import study_spec
+    from safr_study.features.search.moved_data import under_known_name
 
     spec = study_spec(locals())
     stores = open_stores(
         home, tracking_uri=tracking_uri, storage=storage, address=address, checkpoints=checkpoints
     )
+    if not fresh:
+        spec = under_known_name(spec, stores)
     if dry_run:
         _dry_run(spec, stores, fresh=fresh, as_json=json)
         return

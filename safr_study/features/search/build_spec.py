@@ -10,10 +10,10 @@ from safr_study.data import (
     canonical_encoder,
     column_fields,
     has_pairs,
-    slugify,
     word_defaults,
 )
 from safr_study.errors import BadInput
+from safr_study.features.search.moved_data import made_name
 from safr_study.settings import (
     CorpusSpec,
     Objective,
@@ -117,8 +117,7 @@ def study_spec(options: Mapping[str, Any]) -> StudySpec:
     )
     if options["study"] is None:
         # From the data set and the settings: the same command finds its study again.
-        name = f"{slugify(spec.corpus.dataset)[:48]}-{spec.identity()[:8]}"
-        return spec.model_copy(update={"name": name})
+        return spec.model_copy(update={"name": made_name(spec)})
     return spec
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from safr_study.cluster.slots import NodeCapacity, TrialSlots, plan_slots
 from safr_study.data import EncodedCorpus, check_concerns, describe, encoded_corpus
 from safr_study.errors import BadInput
 from safr_study.evaluation.deletion import deletion_counts
+from safr_study.features.search.moved_data import at_old_place
 from safr_study.features.search.publish import corpus_facts
 from safr_study.features.study_base.cost import Cost, estimate, measured_objectives
 from safr_study.features.study_base.provenance import provenance
@@ -96,12 +96,9 @@ def check_same_study(ledger: Ledger, spec: StudySpec, corpus_fingerprint: str) -
     Raises:
         BadInput: they are others; says which.
     """
-    before, now = ledger.spec, spec
+    before = ledger.spec
     same_texts = ledger.facts.corpus_fingerprint == corpus_fingerprint
-    if same_texts and all(Path(one.corpus.dataset).is_absolute() for one in (before, now)):
-        # A file that was moved, or a folder above it: its texts are what they were.
-        moved = {"dataset": before.corpus.dataset}
-        now = now.model_copy(update={"corpus": now.corpus.model_copy(update=moved)})
+    now = at_old_place(spec, before) if same_texts else spec
     different = _differences(
         before.settings_that_change_numbers(), now.settings_that_change_numbers()
     )

@@ -1,0 +1,60 @@
+"""A study whose data were moved: it is found by its texts, not by where they lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safr_study.data import encoded_corpus, slugify
+from safr_study.features.study_base.results import find_ledger
+from safr_study.features.study_base.stores import Stores
+from safr_study.ledger.storage import stored_studies
+from safr_study.settings import StudySpec
+
+
+def made_name(spec: StudySpec) -> str:
+    """Name of a study that nobody named: of the data set and the settings, its path among them."""
+    return f"{_beginning(spec)}{spec.identity()[:8]}"
+
+
+def at_old_place(spec: StudySpec, before: StudySpec) -> StudySpec:
+    """The settings with the data where another study has them, if both are files or folders."""
+    if not all(Path(one.corpus.dataset).is_absolute() for one in (before, spec)):
+        return spec
+    moved = {"dataset": before.corpus.dataset}
+    return spec.model_copy(update={"corpus": spec.corpus.model_copy(update=moved)})
+
+
+def under_known_name(spec: StudySpec, stores: Stores) -> StudySpec:
+    """The settings under the name that their study has in this home, if its data were moved.
+
+    A name that nobody chose has the data's path in it, so that the same command would begin anew
+    once a file, or a folder above it, is elsewhere. A copy is another study: the old place must be
+    gone. In a database names stay as they are, as several machines write to it.
+
+    Raises:
+        BadInput: the data cannot be read.
+    """
+    path = Path(spec.corpus.dataset)
+    if stores.storage_url is not None or not path.is_absolute() or spec.name != made_name(spec):
+        return spec
+    alike = [n for n in stored_studies(stores.home, None) if n.startswith(_beginning(spec))]
+    if spec.name in alike:
+        return spec
+    for name in alike:
+        ledger = find_ledger(name, stores)
+        if ledger is None:
+            continue
+        with ledger:
+            before, texts = ledger.spec, ledger.facts.corpus_fingerprint
+        if (
+            name == made_name(before)
+            and not Path(before.corpus.dataset).exists()
+            and at_old_place(spec, before).identity() == before.identity()
+            and encoded_corpus(spec.corpus, stores.home.corpora).fingerprint == texts
+        ):
+            return spec.model_copy(update={"name": name})
+    return spec
+
+
+def _beginning(spec: StudySpec) -> str:
+    return f"{slugify(spec.corpus.dataset)[:48]}-"
