@@ -27,6 +27,7 @@ from safr_study.render.scorecard import scorecard_metrics, scorecard_values
 from safr_study.render.text_table import TextTable, markdown_table
 from safr_study.settings import Objective, Wanted
 from safr_study.text import listed
+from safr_study.uncertainty.confirmation import SHOWN_SEEDS
 from safr_study.uncertainty.intervals import Interval, t_interval
 
 DATASET = "sst2-treebank"
@@ -111,11 +112,11 @@ def cards_of(lines: Sequence[Line]) -> list[Card]:
 def difference(card: Card, base: Card, metric: str) -> Interval | None:
     """Mean over the seeds of both of card minus base, and its Student-t 95 % interval.
 
-    ``None`` with fewer than two seeds in common.
+    ``None`` with fewer than three seeds in common.
     """
     mine, theirs = card.values(metric), base.values(metric)
     gaps = [mine[seed] - theirs[seed] for seed in sorted(mine.keys() & theirs.keys())]
-    return t_interval(gaps) if len(gaps) > 1 else None
+    return t_interval(gaps) if len(gaps) >= SHOWN_SEEDS else None
 
 
 def markdown(lines: Sequence[Line]) -> str:
@@ -155,7 +156,7 @@ def markdown(lines: Sequence[Line]) -> str:
             markdown_table(means),
             "",
             "Differences from the model without VMASK of the same seed: mean and Student-t 95 % "
-            "interval over the seeds.",
+            "interval over the seeds. Of so many intervals one in twenty misses 0 by chance.",
             "",
             markdown_table(gaps_table),
             "",
