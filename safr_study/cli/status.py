@@ -112,14 +112,24 @@ def stop(
 
 
 def list_studies(
-    json: options.Json = False, home: options.Home = None, storage: options.Storage = None
+    ray: options.Ray = None,
+    json: options.Json = False,
+    home: options.Home = None,
+    storage: options.Storage = None,
 ) -> None:
     """List the studies of this home or ledger database.
 
-    Example:
+    With --ray, the jobs that submit began on that cluster, and who began each.
+
+    Examples:
 
       safr-study list
+
+      safr-study list --ray http://127.0.0.1:8265
     """
+    if ray is not None:
+        show_jobs(ray, None, watch=False, as_json=json)
+        return
     _show_studies(open_stores(home, storage=storage, reads=True), as_json=json)
 
 

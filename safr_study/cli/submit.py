@@ -218,6 +218,7 @@ def _jobs_table(jobs: Sequence[Job]) -> TextTable:
         (
             job.id,
             job.study,
+            job.user,
             job.state,
             "" if job.began is None else f"{datetime.fromtimestamp(job.began):%F %T}",
             "" if job.began is None or job.ended is None else duration(job.ended - job.began),
@@ -225,4 +226,4 @@ def _jobs_table(jobs: Sequence[Job]) -> TextTable:
         )
         for job in jobs
     ]
-    return TextTable("", ("job", "study", "now", "submitted", ">took", ">exit code"), rows)
+    return TextTable("", ("job", "study", "by", "now", "submitted", ">took", ">exit code"), rows)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from safr_study.cluster.job_server import JobServer
-from safr_study.errors import EXPECTED_CODES, ServiceUnreachable, StudyInterrupted
+from safr_study.errors import EXPECTED_CODES, ServiceUnreachable, StudyInterrupted, one_line
 from safr_study.redaction import redacted
 
 Code = Literal["ship", "image"]
@@ -24,6 +24,8 @@ COMMAND_VARIABLE = "SAFR_STUDY_COMMAND"
 """Arguments, as JSON, by which a job was submitted; for those that look at the study."""
 STUDY_KEY = "safr_study"
 """Key of a job's metadata: the name of its study."""
+USER_KEY = "safr_study_user"
+"""The same: name of the user who submitted it, on the machine from which that was."""
 _STATES = {
     "PENDING": "waiting",
     "RUNNING": "running",
@@ -57,6 +59,8 @@ class Job:
     """
     message: str
     """Ray's word on it, one line."""
+    user: str = ""
+    """Who submitted it, by the name on their machine; empty where that is not known."""
 
     @property
     def ended_yet(self) -> bool:
@@ -203,16 +207,18 @@ def stop_job(server: JobServer, job: Job) -> None:
 
 def _job(details: Any) -> Job:
     status = str(getattr(details.status, "value", details.status))
+    metadata = details.metadata or {}
     message = redacted(" ".join((details.message or "").split()))
     return Job(
         id=details.submission_id,
-        study=(details.metadata or {}).get(STUDY_KEY, ""),
+        study=metadata.get(STUDY_KEY, ""),
         state=_STATES.get(status, status.lower()),
         began=_seconds(details.start_time),
         ended=_seconds(details.end_time),
         exit_code=_exit_code(status, details.driver_exit_code),
         # The log's tail, which is shown elsewhere, comes after the first sentence.
         message=message.partition(", last available logs")[0][:300],
+        user=one_line(metadata.get(USER_KEY, ""))[:40],
     )
 
 

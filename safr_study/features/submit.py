@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from pathlib import Path
 from safr_study.cluster.job import (
     COMMAND_VARIABLE,
     STUDY_KEY,
+    USER_KEY,
     Code,
     Job,
     find_job,
@@ -87,9 +89,17 @@ def submit(
                 "env_vars": environment,
                 **({"py_modules": packages} if packages else {}),
             },
-            metadata={STUDY_KEY: study},
+            metadata={STUDY_KEY: study, USER_KEY: _user()},
         )
     return find_job(server, submitted)
+
+
+def _user() -> str:
+    """The name of this user on this machine, for those who share the cluster; empty without one."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
 
 
 def without_option(arguments: Sequence[str], option: str) -> list[str]:

@@ -28,7 +28,7 @@ def details(status: str, code: int | None = None, **changes: Any) -> SimpleNames
     return SimpleNamespace(
         **{
             "submission_id": "s1-1",
-            "metadata": {"safr_study": "s1"},
+            "metadata": {"safr_study": "s1", "safr_study_user": "ada\x1b[31m"},
             "status": status,
             "message": "Job entrypoint command failed with exit code 3, last available logs: x",
             "start_time": 1_000,
@@ -92,6 +92,8 @@ def test_the_exit_code_follows_from_the_final_state(
     job = find_job(server(Client(details(status, code))), "s1-1")
     assert (job.exit_code, job.state, job.ended_yet) == (ours, state, ours is not None)
     assert (job.began, job.ended) == (1.0, 3.0)
+    assert job.user.startswith("ada")
+    assert job.user.isprintable()
     assert job.message == "Job entrypoint command failed with exit code 3"
 
 
@@ -119,6 +121,7 @@ def test_a_job_is_stopped_as_by_ctrl_c_with_time_to_end_cleanly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://s3")
+    monkeypatch.setenv("LOGNAME", "ada")
     client = Client()
     job = submitted(client, code="ship", variables=["AWS_ENDPOINT_URL"])
     asked = client.submitted
@@ -134,7 +137,7 @@ def test_a_job_is_stopped_as_by_ctrl_c_with_time_to_end_cleanly(
     assert environment["AWS_ENDPOINT_URL"] == "http://s3"
     sent = [Path(module).name for module in asked["runtime_env"]["py_modules"]]
     assert sent == ["search_spaces", "safr_study"]
-    assert asked["metadata"] == {"safr_study": "s1"}
+    assert asked["metadata"] == {"safr_study": "s1", "safr_study_user": "ada"}
 
 
 def test_the_study_remembers_the_command_of_the_person(monkeypatch: pytest.MonkeyPatch) -> None:
