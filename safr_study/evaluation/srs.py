@@ -32,8 +32,11 @@ HEADROOM_FLOOR = 2.0
 
 
 def accuracy(right: Right) -> float:
-    """Share predicted right; of several draws `[B, M]`, the mean over them."""
-    return 100.0 * float(right.mean())
+    """Share predicted right; of several draws `[B, M]`, the mean over them.
+
+    One division, so that 417 of 500 are 83.4, and not 83.39999999999999.
+    """
+    return 100.0 * np.count_nonzero(right) / right.size
 
 
 def accuracy_se(right: Right) -> float:

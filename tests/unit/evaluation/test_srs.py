@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -92,6 +93,13 @@ def test_mcnemar_of_many_flips_does_not_overflow() -> None:
     assert srs.mcnemar_exact_p(full, top) == pytest.approx(
         stats.binomtest(2600, 5000).pvalue, rel=1e-9
     )
+
+
+@pytest.mark.parametrize("texts", [500, 825, 1743])
+def test_accuracy_is_the_nearest_number_to_its_quotient(texts: int) -> None:
+    for right in range(texts + 1):
+        measured = srs.accuracy(np.arange(texts) < right)
+        assert measured == float(Fraction(100 * right, texts))
 
 
 def test_accuracy_and_its_error_by_hand() -> None:
