@@ -74,7 +74,7 @@ class StudyInterrupted(SafrError):
     def __init__(self, sentence: str, *, requested: bool = False) -> None:
         super().__init__(sentence)
         self.requested = requested
-        """By ``safr-study stop``, and not by a signal where it ran."""
+        """Whether ``safr-study stop`` did it, and not a signal where it ran."""
 
 
 def ended_how(*, requested: bool) -> str:

@@ -59,6 +59,8 @@ FINE_TUNING: dict[str, Any] = {
     "epochs": 3,
     "patience": 3,
 }
+IN_SHORT = ("srs_excess", "contrast", "comprehensiveness")
+"""Measures whose differences are said in words alone: like SRS they take the top words away."""
 WANTED = Wanted(
     shares=(K,),
     random=True,
@@ -132,6 +134,7 @@ def markdown(lines: Sequence[Line]) -> str:
         "means", (*first, *heads), [(*_named(c), *(_mean(c, n) for n in names)) for c in cards]
     )
     bases = {card.encoder: card for card in cards if card.model == BASE}
+    told = [at for at, name in enumerate(names) if not name.startswith(IN_SHORT)]
     rows, sentences = [], []
     for card in cards:
         base = bases.get(card.encoder)
@@ -139,9 +142,9 @@ def markdown(lines: Sequence[Line]) -> str:
             continue
         gaps = {name: difference(card, base, name) for name in names}
         if any(gap is not None for gap in gaps.values()):
-            rows.append((*_named(card), *(_gap(gaps[name]) for name in names)))
+            rows.append((*_named(card), *(_gap(gaps[names[at]]) for at in told)))
             sentences.append(_sentence(card, gaps))
-    gaps_table = TextTable("differences", (*first, *heads), rows)
+    gaps_table = TextTable("differences", (*first, *(heads[at] for at in told)), rows)
     where = sorted({described(one.machine) for one in lines})
     return "\n".join(
         [

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from benchmarks import movies, scorecard
+from benchmarks.trained_models import Line, read_lines
 from synthetic_runs import request_of
 from written_commands import commands_in, faults, shell_blocks
 
@@ -51,14 +54,41 @@ def test_a_committed_table_is_what_its_runs_give(path: Path) -> None:
     assert paper_page(result, wide=True).markdown() == text
 
 
+@pytest.mark.parametrize(
+    ("name", "markdown"), [("scorecard", scorecard.markdown), ("movies", movies.markdown)]
+)
+def test_a_page_of_trained_models_is_what_their_lines_give(
+    name: str, markdown: Callable[[Sequence[Line]], str]
+) -> None:
+    lines = read_lines(RESULTS / f"{name}.jsonl")
+    assert lines
+    assert markdown(lines) == (RESULTS / f"{name}.md").read_text("utf-8")
+
+
 def test_its_tables_are_the_generated_ones() -> None:
     written = [*TABLES, *RESULTS.glob("efficiency-*.md"), *RESULTS.glob("*-confirmed.md")]
+    written += [RESULTS / "scorecard.md"]
     generated = "\n".join(path.read_text("utf-8") for path in written)
     rows = [line for line in PAGE.splitlines() if re.match(r"\|.*\d\.\d\d \[", line)]
     # Beside the summary, the history of what was tried, by code that is no more.
     own = PAGE[: PAGE.index("## Table 1")] + PAGE[PAGE.index("| step | ratio") :]
     assert len(rows) > 40
     assert [row for row in rows if row not in generated and row not in own] == []
+
+
+def test_the_readme_shows_rows_of_the_scorecard() -> None:
+    generated = (RESULTS / "scorecard.md").read_text("utf-8").splitlines()
+    readme = (RESULTS.parents[1] / "README.md").read_text("utf-8")
+    rows = [line for line in readme.splitlines() if line.startswith("| from scratch |")]
+    shown = [row for row in rows if "SAFR" in row or "L1" in row or "Top-K" in row]
+    assert len(shown) == 3
+    assert [row for row in shown if row not in generated] == []
+    means = next(row for row in generated if "| no VMASK |" in row).split(" | ")
+    said = re.search(
+        r"\(([\d.]+) accuracy, ([\d.]+) SRS\(30\), ([\d.]+) NAOPC, ([\d.]+) average", readme
+    )
+    assert said is not None
+    assert said.groups() == (means[3], means[4], means[8], means[9])
 
 
 def test_its_commands_are_understood_and_its_links_lead_somewhere() -> None:
