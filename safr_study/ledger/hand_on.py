@@ -107,7 +107,7 @@ def read_portable(path: Path) -> Ledger:
         ledger = Ledger.load(storage, names[0]) if len(names) == 1 else None
         if ledger is None or ledger.spec.name != names[0]:
             raise ValueError("it holds no study, or several")
-        if study_of(ledger.uid) != ledger.spec.name or len(Path(ledger.uid).parts) != 1:
+        if study_of(ledger.uid) != ledger.spec.name:
             raise ValueError("its key is none of this study")
         if slugify(ledger.facts.slug) != ledger.facts.slug:
             raise ValueError("the name of its data is none")

@@ -12,6 +12,7 @@ import json
 import re
 import shutil
 import stat
+import struct
 import zipfile
 import zlib
 from collections import Counter
@@ -61,6 +62,7 @@ _TORN: tuple[type[Exception], ...] = (
     RuntimeError,
     LookupError,
     OverflowError,
+    struct.error,
 )
 """What Python raises over files that are no zip, or no whole one."""
 
@@ -93,7 +95,11 @@ class Archive:
     """What it has by now, by name."""
 
     def add(self, name: str, content: Path | str) -> None:
-        """Write a file, or a text in UTF-8."""
+        """Write a file, or a text in UTF-8.
+
+        Raises:
+            BadInput: the file changes meanwhile.
+        """
         info = zipfile.ZipInfo(name, _EPOCH)
         info.external_attr = (stat.S_IFREG | 0o644) << 16
         # Weights are noise, which takes time to pack and does not shrink.
@@ -108,8 +114,11 @@ class Archive:
             return
         info.file_size = content.stat().st_size
         with content.open("rb") as source, self.zip.open(info, "w") as target:
-            count = _copied(source, target, digest.update)
-        self.files[name] = Packed(count, digest.hexdigest())
+            try:
+                _copied(source, target, digest.update, info.file_size)
+            except ValueError as error:
+                raise BadInput("study", f"{content} has just changed; export it again") from error
+        self.files[name] = Packed(info.file_size, digest.hexdigest())
 
     def add_json(self, name: str, document: object) -> None:
         """Write a document."""
@@ -157,12 +166,12 @@ def unpack(file: Path, folder: Path) -> Manifest:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 digest = hashlib.sha256()
                 with opened.open(member) as source, target.open("xb") as written:
-                    _copied(source, written, digest.update, most=member.file_size)
+                    _copied(source, written, digest.update, member.file_size)
                 found[member.filename] = digest.hexdigest()
     except FileNotFoundError as error:
         raise BadInput("file", f"there is no {file}") from error
     except OSError as error:
-        raise BadInput("file", f"{file} cannot be read ({error.strerror or error})") from error
+        raise BadInput("file", f"{file} cannot be unpacked ({error.strerror or error})") from error
     except _TORN as error:
         raise _bad(f"it is no whole zip ({first_line(error)})") from error
     listed = (folder / SUMS).read_bytes()
@@ -244,21 +253,22 @@ def _sums(digests: dict[str, str]) -> str:
 
 
 def _copied(
-    source: IO[bytes], target: IO[bytes], see: Callable[[bytes], object], most: int | None = None
-) -> int:
-    """Copy a file piece by piece; its bytes.
+    source: IO[bytes], target: IO[bytes], see: Callable[[bytes], object], size: int
+) -> None:
+    """Copy a file piece by piece.
 
     Raises:
-        ValueError: it has more than ``most``.
+        ValueError: it is larger or smaller than ``size``, in bytes.
     """
-    count = 0
+    left = size
     while chunk := source.read(_CHUNK):
-        count += len(chunk)
-        if most is not None and count > most:
-            raise ValueError("a file is larger than it says")
+        left -= len(chunk)
+        if left < 0:
+            break
         see(chunk)
         target.write(chunk)
-    return count
+    if left:
+        raise ValueError("a file is not as large as it says")
 
 
 def _bad(problem: str) -> BadInput:

@@ -10,7 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from safr_study.checkpoint.manifest import file_sha256, read_facts
-from safr_study.errors import BadInput, SafrError, ServiceUnreachable, StudyInterrupted
+from safr_study.errors import (
+    BadInput,
+    CorruptCheckpoint,
+    SafrError,
+    ServiceUnreachable,
+    StudyInterrupted,
+)
+from safr_study.features.confirm.plan import stored_confirmation
 from safr_study.features.hand_on.archive import LEDGER, MODEL_FILES, unpack
 from safr_study.features.study_base.results import find_ledger, rank_ledger
 from safr_study.features.study_base.stores import Stores
@@ -75,9 +82,12 @@ def import_study(
     say("telling MLflow")
     try:
         return Imported(name, trials, count, sync_study(name, stores))
-    except KeyboardInterrupt:
-        raise StudyInterrupted(
-            f"study {name!r} is imported, but MLflow lacks something of it: safr-study sync {name}"
+    except (KeyboardInterrupt, SafrError) as error:
+        kind = StudyInterrupted if isinstance(error, KeyboardInterrupt) else ServiceUnreachable
+        why = "" if isinstance(error, KeyboardInterrupt) else f" ({error})"
+        raise kind(
+            f"study {name!r} is imported, but MLflow lacks something of it{why}: "
+            f"safr-study sync {name}"
         ) from None
 
 
@@ -122,6 +132,7 @@ def _check(ledger: Ledger, unpacked: Path) -> int:
     """
     try:
         rank_ledger(ledger)
+        stored_confirmation(ledger)
     except UNREADABLE as error:
         raise BadInput("file", f"its trials cannot be ranked ({first_line(error)})") from error
     named = {ref.uri: ref for _, ref in models(ledger)}
@@ -133,7 +144,12 @@ def _check(ledger: Ledger, unpacked: Path) -> int:
     if unknown := sorted(found - named.keys()):
         raise BadInput("file", f"{unknown[0]!r} in it is no model of its ledger")
     for place in sorted(found):
-        if read_facts(unpacked / place).ref.sha256 != named[place].sha256:
+        try:
+            sha256 = read_facts(unpacked / place).ref.sha256
+        except CorruptCheckpoint as error:
+            problem = error.problem.replace(f"{unpacked}/", "")
+            raise CorruptCheckpoint("file", f"a model in it cannot be used: {problem}") from error
+        if sha256 != named[place].sha256:
             raise BadInput("file", f"{place!r} in it is not the model that its trial left")
     return len(found)
 

@@ -98,8 +98,10 @@ def check_same_study(ledger: Ledger, spec: StudySpec, corpus_fingerprint: str) -
     """
     before, now = ledger.spec, spec
     same_texts = ledger.facts.corpus_fingerprint == corpus_fingerprint
-    if same_texts and all(Path(one.corpus.dataset).is_absolute() for one in (before, now)):
-        # A file that was moved, or a folder above it: its texts are what they were.
+    place, given = Path(before.corpus.dataset), Path(now.corpus.dataset)
+    if same_texts and given.is_absolute() and (place.is_absolute() or str(place) == given.name):
+        # A file that was moved, a folder above it, or a study that was imported, which has its name
+        # alone: its texts are what they were.
         moved = {"dataset": before.corpus.dataset}
         now = now.model_copy(update={"corpus": now.corpus.model_copy(update=moved)})
     different = _differences(
