@@ -11,8 +11,8 @@ import pytest
 from commands import STUDY, TRIALS, Ended, FinishedStudy, safr
 
 TEXT = "the film was good and the plot was bad"
-OF_PLACES = {"run_id", "uri", "checkpoint"}
-"""What a document says of places."""
+OF_PLACES = {"run_id", "uri"}
+"""What a document says of its home."""
 
 
 def shown(home: Path, *words: str) -> Any:
