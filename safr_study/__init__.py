@@ -16,8 +16,8 @@ from typing import Any
 __version__ = "0.1.0"
 
 _LAZY = {
-    "api": ("search", "studies", "open_study", "models", "compare", "load", "Study", "Front",
-            "Model", "Explained"),
+    "api": ("search", "studies", "open_study", "import_study", "models", "compare", "load",
+            "Study", "Front", "Model", "Explained"),
     "errors": ("SafrError", "BadInput", "BadInputs", "StudyIncomplete", "ServiceUnreachable",
                "StudyInterrupted", "CorruptCheckpoint"),
 }  # fmt: skip

@@ -4,6 +4,7 @@ from safr_study.api import Front as Front
 from safr_study.api import Model as Model
 from safr_study.api import Study as Study
 from safr_study.api import compare as compare
+from safr_study.api import import_study as import_study
 from safr_study.api import load as load
 from safr_study.api import models as models
 from safr_study.api import open_study as open_study

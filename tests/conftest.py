@@ -37,6 +37,7 @@ PLANTED = (
     "test_explain_page.py",
     "test_dashboard.py",
     "test_mlflow_page.py",
+    "test_hand_on.py",
 )
 """Files of tests that look at the one planted study: one process runs them, and trains it once."""
 LONGEST = ("test_readme.py", *PLANTED, "test_confirm.py", "test_old_homes.py")

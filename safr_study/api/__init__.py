@@ -35,6 +35,7 @@ from safr_study.features.compare import (
     study_view,
     write_comparison,
 )
+from safr_study.features.hand_on.import_study import import_study as take_in
 from safr_study.features.models import registered_models
 from safr_study.features.search.build_spec import study_spec
 from safr_study.features.search.moved_data import under_known_name
@@ -186,6 +187,34 @@ def open_study(
     """
     where = open_stores(home, tracking_uri=tracking_uri, storage=storage, reads=True)
     return Study(load_result(name, where), where)
+
+
+def import_study(
+    file: str | Path, *, name: str | None = None, home: str | Path | None = None,
+    tracking_uri: str | None = None, storage: str | None = None,
+) -> Study:  # fmt: skip
+    """Take a study that `Study.export` wrote into a home: ledger, models, runs and versions.
+
+    All of the file is checked before anything is written.
+
+    Args:
+        file: somebody's export.
+        name: of the study here; ``None``: its own.
+        home: folder of everything, made where it is missing; ``None``: ``SAFR_STUDY_HOME``, else
+            ``./.safr-study``.
+        tracking_uri: MLflow; ``None``: ``MLFLOW_TRACKING_URI``, else SQLite in the home.
+        storage: database URL of the ledger; ``None``: a file in the home.
+
+    Raises:
+        BadInput: the file is no whole and unchanged study, or there is one of its name.
+        CorruptCheckpoint: a model in it is none.
+        ServiceUnreachable: the ledger's database or the tracking server does not answer.
+    """
+    where = open_stores(home, tracking_uri=tracking_uri, storage=storage, begins=True)
+    done = take_in(Path(file), where, name=name)
+    if done.synced.missing is not None:
+        output.warn(done.synced.missing)
+    return Study(load_result(done.study, where), where)
 
 
 def studies(*, home: str | Path | None = None, storage: str | None = None) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from safr_study.errors import BadInput
 from safr_study.features.confirm.confirm import confirm as run_confirmation
 from safr_study.features.confirm.output import trials_table, write_confirmation
 from safr_study.features.confirm.plan import ConfirmRequest
+from safr_study.features.hand_on.export import export_study
 from safr_study.features.models import registered_models
 from safr_study.features.promote import Gate, Promotion, Rule, promote_study
 from safr_study.features.report.page import write_report
@@ -232,6 +233,21 @@ class Study:
             self.stores,
         )
         return page
+
+    def export(self, out: str | Path | None = None, *, force: bool = False) -> Path:
+        """Write the study as one file to hand on, for `import_study`; where it is.
+
+        Args:
+            out: the file; ``None``: ``STUDY.zip``.
+            force: replace it where it is there.
+
+        Raises:
+            BadInput: a driver has the study, or the file cannot be written.
+            CorruptCheckpoint: a model is not what its trial left.
+            ServiceUnreachable: the ledger or the object store does not answer.
+        """
+        done = export_study(self.name, Path(out or f"{self.name}.zip"), self.stores, force=force)
+        return done.written
 
     def promote(
         self, *rules: str, confidence: float = 0.95, split: Literal["dev", "test"] | None = None

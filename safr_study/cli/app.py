@@ -21,6 +21,7 @@ from safr_study.cli import (
     doctor,
     evaluate,
     explain,
+    hand_on,
     models,
     output,
     predict,
@@ -53,6 +54,8 @@ app.command("status")(status.status)
 app.command("stop")(status.stop)
 app.command("sync")(models.sync)
 app.command("clean")(clean.clean)
+app.command("export")(hand_on.export)
+app.command("import")(hand_on.import_study)
 app.command("confirm")(confirm.confirm)
 app.command("models")(models.list_models)
 app.command("promote")(models.promote)

@@ -55,6 +55,11 @@ def complete_model(incomplete: str) -> list[str]:
     return []
 
 
+def complete_archive(incomplete: str) -> list[str]:
+    """Exported studies, by the end of their names."""
+    return _matching(_files(incomplete, (".zip",)), incomplete)
+
+
 def _home(ctx: typer.Context) -> Home:
     """The home that `open_home` finds; it is not made."""
     chosen = ctx.params.get("home") or os.environ.get(HOME_VARIABLE) or DEFAULT_HOME

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
+from safr_study.data import is_known
+from safr_study.errors import ServiceUnreachable
+from safr_study.ledger.ledger import StudyFacts
 from safr_study.tracking.entries import KIND_TAG
 from safr_study.tracking.runs import experiment_name
 from safr_study.tracking.store import Store, all_pages
@@ -38,6 +43,26 @@ def free_name(store: Store, slug: str, *, source: str, fingerprint: str) -> str:
             if not found or any(ours & one for one in found):
                 return name
     raise AssertionError
+
+
+def named_apart(facts: StudyFacts, dataset: str, store: Store) -> StudyFacts:
+    """The facts of a new study, under a name that no other data have in this store.
+
+    Data that are known by name keep it, and so do all where the server fails now: it is waited for
+    later, and the plain name has to do.
+
+    Args:
+        facts: of a study that is in no store yet.
+        dataset: its data, as they were asked for.
+        store: of its runs.
+    """
+    if is_known(dataset):
+        return facts
+    source = str(facts.corpus.get("source", dataset))
+    with suppress(ServiceUnreachable):
+        name = free_name(store, facts.slug, source=source, fingerprint=facts.corpus_fingerprint)
+        return replace(facts, slug=name)
+    return facts
 
 
 def _data_of(store: Store, name: str) -> Iterator[tuple[str, str]]:

@@ -65,7 +65,8 @@ def test_only_the_public_names_are_offered() -> None:
 
 
 METHODS = {"confirm": Study.confirm, "report": Study.report, "promote": Study.promote,
-           "stop": Study.stop, "compare": ss.compare}  # fmt: skip
+           "stop": Study.stop, "compare": ss.compare, "export": Study.export,
+           "import": ss.import_study}  # fmt: skip
 NOT_IN_PYTHON = {"json", "dry_run", "ray", "address", "home", "storage", "tracking_uri", "quiet"}
 """Options that say how the terminal shows it, or what a study object knows already."""
 

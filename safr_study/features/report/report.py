@@ -64,6 +64,8 @@ class ReportRequest:
     texts: int = TEXTS
     causes: bool = False
     """Whether the scorecard has what neurons cause, and NAOPC."""
+    written: str | None = None
+    """Time that the page shows, ISO 8601; ``None``: now."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,7 +156,7 @@ def study_report(
         provenance={"corpus_fingerprint": facts.corpus_fingerprint, **facts.provenance},
         command=command,
         report_command=_command(request),
-        written=datetime.now(UTC).isoformat(timespec="seconds"),
+        written=request.written or datetime.now(UTC).isoformat(timespec="seconds"),
         safr_study=safr_study.__version__,
         running=driver_of(stores.home, request.study, stores.storage_url) is not None,
         confirmation=confirmation,

@@ -17,8 +17,12 @@ def made_name(spec: StudySpec) -> str:
 
 
 def at_old_place(spec: StudySpec, before: StudySpec) -> StudySpec:
-    """The settings with the data where another study has them, if both are files or folders."""
-    if not all(Path(one.corpus.dataset).is_absolute() for one in (before, spec)):
+    """The settings with the data where the study has them, if both are files or folders.
+
+    A study that was imported has the last name of their path alone.
+    """
+    place, given = Path(before.corpus.dataset), Path(spec.corpus.dataset)
+    if not given.is_absolute() or not (place.is_absolute() or str(place) == given.name):
         return spec
     moved = {"dataset": before.corpus.dataset}
     return spec.model_copy(update={"corpus": spec.corpus.model_copy(update=moved)})

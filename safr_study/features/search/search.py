@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from safr_study.cluster.gpu_pilot import measured_slots
 from safr_study.cluster.ray_cluster import cluster
-from safr_study.data import check_concerns, encoded_corpus, is_known
+from safr_study.data import check_concerns, encoded_corpus
 from safr_study.errors import BadInput, ServiceUnreachable
 from safr_study.features.search.plan import (
     PER_TRIAL,
@@ -28,7 +28,7 @@ from safr_study.features.study_base.results import rank_ledger
 from safr_study.features.study_base.stores import Stores
 from safr_study.home import Home
 from safr_study.ledger.driver_lock import driver_lock
-from safr_study.ledger.ledger import Ledger, StudyFacts
+from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.notes import delivery_begins, delivery_ends, remember_command
 from safr_study.ledger.retention import earlier_keys, tidy_study
 from safr_study.ledger.stop_flag import heeding
@@ -44,7 +44,7 @@ from safr_study.runner.source import SearchSource
 from safr_study.runner.task import make_trial_root
 from safr_study.sampling.fixed_trials import planned_trials
 from safr_study.settings import StudySpec
-from safr_study.tracking.data_names import free_name
+from safr_study.tracking.data_names import named_apart
 from safr_study.tracking.registry import register_front
 from safr_study.tracking.runs import close_open_runs
 from safr_study.tracking.store import Store, open_store
@@ -152,7 +152,7 @@ def search(
                 with contextlib.suppress(BadInput):
                     _abandon(Ledger.load(storage, spec.name), store, home)
                 known = warm_start_trials(spec, stores)
-                facts = _named_apart(study_facts(spec, corpus), spec, store)
+                facts = named_apart(study_facts(spec, corpus), spec.corpus.dataset, store)
                 ledger = Ledger.create(storage, spec, facts, known, checkpoints=url)
             ledger.update_spec(spec)
             remember_command(ledger, command)
@@ -238,22 +238,6 @@ def register(
         missing = f"{error}; the front's models are not registered yet"
         delivery_ends(ledger, missing, ended=True)
         return (), missing
-
-
-def _named_apart(facts: StudyFacts, spec: StudySpec, store: Store) -> StudyFacts:
-    """The facts under a name that no other data have: files in two folders may be called alike."""
-    if is_known(spec.corpus.dataset):
-        return facts
-    # A server that fails now is waited for later: then the plain name has to do.
-    with contextlib.suppress(ServiceUnreachable):
-        name = free_name(
-            store,
-            facts.slug,
-            source=str(facts.corpus["source"]),
-            fingerprint=facts.corpus_fingerprint,
-        )
-        return replace(facts, slug=name)
-    return facts
 
 
 def _may_be_stored(spec: StudySpec, stores: Stores) -> bool:

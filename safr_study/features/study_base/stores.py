@@ -44,6 +44,7 @@ def open_stores(
     checkpoints: str | None = None,
     reads: bool = False,
     resumes: bool = False,
+    begins: bool = False,
 ) -> Stores:
     """The home, which is made where it is missing, and the services of these options.
 
@@ -56,12 +57,15 @@ def open_stores(
         reads: the command shows what is there and makes no home, so that one which is not there
             is a mistake, unless what it reads is in a database or on a server.
         resumes: the command goes on with what is there: the same mistake, but it writes.
+        begins: the command makes the home itself, once it knows that it has something to write.
 
     Raises:
         BadInput: the home cannot be used, or the ledger's URL is none.
     """
     elsewhere = storage is not None or tracking_uri is not None
-    found = open_home(home, must_exist=(reads or resumes) and not elsewhere, make=not reads)
+    found = open_home(
+        home, must_exist=(reads or resumes) and not elsewhere, make=not (reads or begins)
+    )
     LedgerAddress.parse(storage)
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or None
     return Stores(found, uri, storage, address, checkpoints)

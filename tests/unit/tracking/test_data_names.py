@@ -13,13 +13,12 @@ from synthetic_study import PROVENANCE, study_spec, tracked_study
 from safr_study.cli.progress import plan_lines
 from safr_study.data import encoded_corpus
 from safr_study.features.search.plan import plan_study
-from safr_study.features.search.search import _named_apart
 from safr_study.features.study_base.stores import Stores
 from safr_study.home import open_home
 from safr_study.ledger.ledger import Ledger
 from safr_study.ledger.storage import open_storage
 from safr_study.settings import CorpusSpec
-from safr_study.tracking.data_names import free_name
+from safr_study.tracking.data_names import free_name, named_apart
 from safr_study.tracking.store import Store, open_store
 from safr_study.tracking.writer import StudyWriter
 
@@ -75,12 +74,12 @@ def test_a_study_that_begins_takes_its_name_and_says_it(store: Store, tmp_path: 
     facts = replace(
         FACTS, slug="corpus", corpus_fingerprint=fingerprint, corpus={"source": str(path)}
     )
-    assert _named_apart(facts, spec, store) == facts
+    assert named_apart(facts, spec.corpus.dataset, store) == facts
     study(store, "s1", "corpus", "/b/电影.csv", A)
-    named = _named_apart(facts, spec, store)
+    named = named_apart(facts, spec.corpus.dataset, store)
     assert named == replace(facts, slug="corpus-2")
     known = stored_spec("k", corpus=CorpusSpec(dataset="planted"))
-    assert _named_apart(facts, known, store) == facts
+    assert named_apart(facts, known.corpus.dataset, store) == facts
     storage = open_storage(home, None, "s", create=True)
     assert storage is not None
     Ledger.create(storage, spec, named)

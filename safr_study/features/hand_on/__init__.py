@@ -1,0 +1,1 @@
+"""A study as one file: written for somebody else, and taken into their home."""
