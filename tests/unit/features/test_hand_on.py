@@ -6,11 +6,13 @@ import hashlib
 import json
 import re
 import zipfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from postgres_server import database
 from registered import registered_home
 from stored_study import FACTS, ask, begin, complete, files, finished_study, study_spec
 from study_holder import holder
@@ -161,8 +163,17 @@ def test_what_is_handed_on_again_is_the_same_to_the_last_byte(
     assert export_study("s", tmp_path / "back.zip", Stores(there), force=True).models == 9
 
 
-def test_a_database_gives_and_takes_the_same(archive: Path, tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/studies.db"
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/studies.db"
+        return
+    with database() as made:
+        yield made
+
+
+def test_a_database_gives_and_takes_the_same(archive: Path, tmp_path: Path, url: str) -> None:
     stores = open_stores(tmp_path / "home", storage=url, begins=True)
     done = import_study(archive, stores)
     assert (done.study, done.trials, done.models, done.synced.missing) == ("s", 4, 9, None)
@@ -172,10 +183,13 @@ def test_a_database_gives_and_takes_the_same(archive: Path, tmp_path: Path) -> N
     # Under another name it is another study, with models of its own.
     other = import_study(archive, stores, name="other")
     assert other.study == "other"
-    keys = {opened(stores.home, name, url).uid for name in ("s", "other")}
+    keys = set()
+    for name in ("s", "other"):
+        with opened(stores.home, name, url) as there:
+            keys.add(there.uid)
+            assert f"--study {name}" in command_of(there)
     assert len(keys) == 2
     assert {path.name for path in stores.home.checkpoints("x").parent.iterdir()} == keys
-    assert "--study other" in command_of(opened(stores.home, "other", url))
 
 
 def test_nothing_of_the_place_and_no_secret_is_in_it(archive: Path, home: Home) -> None:
