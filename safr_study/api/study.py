@@ -173,7 +173,8 @@ class Study:
         offer = f"; it has {', '.join(one for one in ROLES if one in held)}" if held else ""
         raise BadInput(
             "role",
-            f"study {self.name!r} has no {' or '.join(wanted)} in the registry{offer}",
+            f"study {self.name!r} has no {' or '.join(wanted)} in the registry{offer}; where no "
+            "trial beats the baselines there is none, and model(NUMBER) is the model of a trial",
         )
 
     def confirm(

@@ -14,7 +14,7 @@ from safr_study.cli.options import option
 from safr_study.errors import BadInput, ServiceUnreachable
 from safr_study.features.study_base.stores import open_stores
 from safr_study.records import RegisteredModel
-from safr_study.text import plural
+from safr_study.text import listed, plural
 
 if TYPE_CHECKING:
     from safr_study.features.sync import Synced
@@ -85,15 +85,24 @@ def promote(
         output.print_json({"models": done.models} | ({} if gate is None else {"gate": judged}))
     else:
         _show(done.models, as_json=False)
-        if found is not None:
+        if gate is not None and found is not None:
             output.say(
                 *(f"{'holds' if one.passed else 'fails'}  {one.sentence}" for one in found.judged)
             )
+            if found.current is None:
+                output.say(
+                    *(
+                        f"passed over  {rule.text}: no other model has the alias"
+                        for rule in gate.rules
+                        if rule.of_current
+                    )
+                )
     if found is not None and not found.passed:
-        failed = ", ".join(one.rule.text for one in found.judged if not one.passed)
+        failed = [one.rule.text for one in found.judged if not one.passed]
         raise BadInput(
             "if",
-            f"{study} is not promoted: {failed} does not hold on {found.texts:,} texts of "
+            f"{study} is not promoted: {listed(failed)} {'does' if len(failed) == 1 else 'do'} not "
+            f"hold on {found.texts:,} texts of "
             f"{found.split}; the aliases stay where they are",
         )
 

@@ -149,7 +149,7 @@ class Verdict:
     candidate: str
     """Version that was to be promoted."""
     current: str | None
-    """Version that has the alias; ``None``: nobody had it, and rules on it are not judged."""
+    """Version that has the alias; ``None``: nobody else had it, and rules on it are not judged."""
     split: str
     texts: int
     confidence: float
@@ -180,7 +180,7 @@ class Promotion:
     models: tuple[RegisteredModel, ...]
     """Versions of the front, in its order."""
     verdict: Verdict | None
-    """What the gate found; ``None``: there was none, or the study's model has the alias already."""
+    """What the gate found; ``None``: there was none."""
 
 
 def promote_study(name: str, stores: Stores, gate: Gate | None = None) -> Promotion:
@@ -214,14 +214,20 @@ def promote_study(name: str, stores: Stores, gate: Gate | None = None) -> Promot
                 store, result.dataset, StudyAliases(result.name, uid, frozenset(earlier))
             )
             if candidate is None:
+                why = (
+                    "" if result.unbeaten is None else ", as none of its trials beats the baselines"
+                )
                 raise BadInput(
                     "study",
-                    f"{name!r} has no knee or compromise to judge; see safr-study pareto {name}",
+                    f"{name!r} has no alias for a knee or compromise that could be judged{why}; "
+                    f"see safr-study pareto {name}",
                 )
-            if current is None or current.version != candidate.version:
-                verdict = judge_version(candidate, current, gate, stores)
-                tag_version(store, candidate, GATE_TAG, json.dumps(verdict.to_plain()))
-            if verdict is not None and not verdict.passed:
+            if current is not None and current.version == candidate.version:
+                # Nobody is judged against themselves.
+                current = None
+            verdict = judge_version(candidate, current, gate, stores)
+            tag_version(store, candidate, GATE_TAG, json.dumps(verdict.to_plain()))
+            if not verdict.passed:
                 return Promotion(models, verdict)
         return Promotion(register(promote=True), verdict)
 

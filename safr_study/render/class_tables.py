@@ -16,7 +16,11 @@ MOST_CLASSES = 12
 
 def quality_table(measured: Mapping[str, Scores]) -> TextTable:
     """Macro F1, calibration and the like of models, by their names; ± one standard error."""
-    metrics = {name: OF_MODEL[name] for name in OF_CLASSES}
+    metrics = {
+        name: OF_MODEL[name]
+        for name in OF_CLASSES
+        if any(scores.has(name) for scores in measured.values())
+    }
     if any(scores.has("consistency") for scores in measured.values()):
         metrics["consistency"] = OF_MODEL["consistency"]
     columns = ["model"]

@@ -25,7 +25,7 @@ ASK_SECONDS = 5.0
 """Seconds between two requests: the first may come before the driver listens."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class StudyStatus:
     """A study at one moment."""
 
@@ -64,6 +64,11 @@ class StudyStatus:
     def running(self) -> bool:
         """Whether a driver runs it."""
         return self.driver is not None
+
+    def __repr__(self) -> str:
+        now = "running" if self.running else "not running"
+        done = f"{self.complete} of {self.planned} trials complete"
+        return f"StudyStatus({self.result.name!r}, {now}, {done})"
 
 
 def study_status(name: str, stores: Stores) -> StudyStatus:

@@ -50,6 +50,10 @@ def ledger(home: Home) -> Ledger:
 
 def test_the_trials_are_counted_by_state(ledger: Ledger, stores: Stores) -> None:
     found = study_status("s", stores)
+    done = f"{found.complete} of {found.planned} trials complete"
+    assert (
+        repr(found) == f"StudyStatus('s', {'running' if found.running else 'not running'}, {done})"
+    )
     assert (found.planned, found.complete, found.stopped, found.failed) == (8, 2, 1, 1)
     assert found.waiting == 4
     (running,) = found.begun
