@@ -13,6 +13,8 @@ from safr_study.errors import BadInput
 
 DEV_SHARE = 0.2
 """Share of train that becomes dev, where no dev split is given."""
+_FEW_CLASSES = 20
+"""More labels than this, and than half the texts, are no classes."""
 _DEV_STREAM, _LIMIT_STREAM = 1, 2
 Ints = npt.NDArray[np.int64]
 Marks = npt.NDArray[np.int8]
@@ -131,6 +133,12 @@ def split_dev(train: Split, class_names: tuple[str, ...], seed: int) -> tuple[Sp
         BadInput: a class has fewer than two examples, or is in one group alone, so it cannot be on
             both sides.
     """
+    if len(class_names) > max(_FEW_CLASSES, train.examples / 2):
+        raise BadInput(
+            "label-column",
+            f"it has {len(class_names)} different values in {train.examples} texts, so it is no "
+            "column of classes; name the one that is, or give more texts of each class",
+        )
     sizes = np.bincount(train.labels, minlength=len(class_names))
     for name, size in zip(class_names, sizes, strict=True):
         if size == 1:

@@ -57,15 +57,22 @@ def read_delimited(path: Path) -> TextTable | None:
     for place, name in enumerate(beyond, start=len(names) + 1):
         given = (frame[name].notna() & (frame[name] != "")).to_numpy()
         if given.any():
-            raise too_many_fields(int(given.argmax()), place, len(names))
+            raise too_many_fields(int(given.argmax()), place, header)
     return TextTable({name: frame[name].tolist() for name in names}, separator)
 
 
-def too_many_fields(row: int, fields: int, header: int) -> BadInput:
+def too_many_fields(row: int, fields: int, header: Sequence[str]) -> BadInput:
     """The fault of a row that is longer than the header."""
+    if len(header) == 1 and ";" in header[0]:
+        return BadInput(
+            "file",
+            f"the header is {header[0]}; separate the columns by commas, or by tabs in a .tsv "
+            "file, where now ';' is",
+        )
     return BadInput(
         "file",
-        f"row {row} has {fields} fields, the header {header}; quote texts that hold the separator",
+        f"row {row} has {fields} fields, the header {len(header)}; quote texts that hold the "
+        "separator",
     )
 
 

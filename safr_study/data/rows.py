@@ -128,7 +128,7 @@ def _csv_rows(path: Path, separator: str, choose: Choice) -> Iterator[Row]:
             places = [names.index(column) for column in choose(names)]
             for number, fields in enumerate(filter(None, reader)):
                 if any(fields[len(header) :]):
-                    raise too_many_fields(number, len(fields), len(header))
+                    raise too_many_fields(number, len(fields), header)
                 yield (
                     number,
                     tuple(fields[place] if place < len(fields) else None for place in places),

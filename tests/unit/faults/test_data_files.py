@@ -187,6 +187,17 @@ CASES: Table = {
         "the columns are text;label; separate the columns by commas, or by tabs in a .tsv file, "
         "where now ';' is",
     ),
+    "semicolons, and commas in the texts": read(
+        "x.csv",
+        "text;label\na, b;1\nc, d;0\n",
+        "the header is text;label; separate the columns by commas, or by tabs in a .tsv file, "
+        "where now ';' is",
+    ),
+    "texts for labels": read(
+        "x.csv",
+        "text,label\n" + "".join(f"good film,text {number}\n" for number in range(40)),
+        "label-column: it has 40 different values in 40 texts, so it is no column of classes",
+    ),
     "commas for tabs": read("x.tsv", GOOD, "the columns are text,label; separate the columns by"),
     "all texts empty": read(
         "x.csv", "text,label\n,1\n ,0\n,1\n,0\n", "all texts of the train split are empty"
