@@ -14,7 +14,7 @@ from commands import safr
 from nets.old_home import KILLED_TRIAL, unpacked
 from optuna.storages.journal import JournalFileBackend
 
-PLACES = ("front", "on_front", "knee", "crowding", "run_id", "warnings")
+PLACES = ("front", "on_front", "knee", "compromise", "crowding", "run_id", "warnings")
 """What a finished trial's document says of others, or of MLflow: it may change."""
 
 
