@@ -284,7 +284,8 @@ def write_record(
     Returns:
         Number of metric points that were written.
     """
-    ended = entries.milliseconds(trial.ended) or run.started + _lasted(trial)
+    # A run that MLflow heard of late, as its writer was busy, began before that.
+    ended = max(entries.milliseconds(trial.ended) or 0, run.started + _lasted(trial))
     points = [*entries.final_metrics(trial, spec, ended), *metrics]
     spent = accumulate(report.seconds for report in trial.epochs)
     for report, elapsed in zip(trial.epochs, spent, strict=True):

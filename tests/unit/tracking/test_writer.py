@@ -69,6 +69,22 @@ def test_every_metric_of_every_epoch_comes_back_at_its_step(store: Store, home: 
     assert store.client.get_run(run_id).info.status == "RUNNING"
 
 
+def test_a_run_that_mlflow_heard_of_late_lasts_as_long_as_its_trial(store: Store) -> None:
+    first = writer_of(store, study_spec())
+    first.start()
+    first.trial_started(trial(0))
+    assert first.finish() is None
+    # Its writer was busy: the trial had ended before its run began.
+    done = replace(complete_trial(0, 80.0, 10.0, epochs=3), ended=1_700_000_000.0)
+    second = writer_of(store, study_spec())
+    second.start()
+    second.trial_ended(done)
+    assert second.finish() is None
+    info = store.client.get_run(second.runs.trials[0].run_id).info
+    took = max(done.seconds, sum(report.seconds for report in done.epochs))
+    assert info.end_time - info.start_time == round(1000 * took)
+
+
 def test_an_epoch_takes_its_place_in_time_from_the_time_spent(store: Store) -> None:
     writer = writer_of(store, study_spec())
     writer.start()
