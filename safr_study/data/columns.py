@@ -10,7 +10,7 @@ import numpy as np
 
 from safr_study.data.catalogue import KNOWN, KnownDataset, has_pairs, pair_columns
 from safr_study.data.corpus import Corpus, Ints, Split, split_dev
-from safr_study.data.delimited import MAX_TEXT, check_quotes
+from safr_study.data.delimited import MAX_TEXT, check_quotes, separate_columns
 from safr_study.data.groups import read_groups
 from safr_study.data.labels import (
     check_spellings,
@@ -26,7 +26,6 @@ from safr_study.settings import CorpusSpec
 
 TEXT_COLUMNS = ("text", "sentence", "review", "content")
 LABEL_COLUMNS = ("label", "labels", "class", "target", "category")
-_SEPARATORS = (";", "\t", "|", ",")
 _ROWS_SHOWN = 5
 """Most rows that a sentence names."""
 
@@ -222,14 +221,7 @@ def _column(table: Any, asked: str | None, usual: Sequence[str], field: str) -> 
     if len(found) == 1:
         return found[0]
     problem = f"both {' and '.join(found)} may be it" if found else f"none of {', '.join(usual)}"
-    remedy = f"name one with --{field}"
-    if len(table.column_names) == 1:
-        (header,) = table.column_names
-        sign = max(_SEPARATORS, key=header.count)
-        if sign in header:
-            remedy = (
-                f"separate the columns by commas, or by tabs in a .tsv file, where now {sign!r} is"
-            )
+    remedy = separate_columns(table.column_names) or f"name one with --{field}"
     raise BadInput(field, f"{problem}: {_list(table)}; {remedy}")
 
 

@@ -16,6 +16,7 @@ from safr_study.text import plural
 
 MAX_TEXT = 1_000_000
 """Characters of a text: a book is one, and far more than any model here reads of it."""
+_SEPARATORS = (";", "\t", "|", ",")
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
@@ -63,17 +64,23 @@ def read_delimited(path: Path) -> TextTable | None:
 
 def too_many_fields(row: int, fields: int, header: Sequence[str]) -> BadInput:
     """The fault of a row that is longer than the header."""
-    if len(header) == 1 and ";" in header[0]:
-        return BadInput(
-            "file",
-            f"the header is {header[0]}; separate the columns by commas, or by tabs in a .tsv "
-            "file, where now ';' is",
-        )
+    if (remedy := separate_columns(header)) is not None:
+        return BadInput("file", f"the header is {header[0]}; {remedy}")
     return BadInput(
         "file",
         f"row {row} has {fields} fields, the header {len(header)}; quote texts that hold the "
         "separator",
     )
+
+
+def separate_columns(header: Sequence[str]) -> str | None:
+    """What to do about a header that another separator divides; ``None``: it is no such header."""
+    if len(header) != 1:
+        return None
+    sign = max(_SEPARATORS, key=header[0].count)
+    if sign not in header[0]:
+        return None
+    return f"separate the columns by commas, or by tabs in a .tsv file, where now {sign!r} is"
 
 
 @contextmanager

@@ -161,10 +161,9 @@ def place_ledger(
         tracking_uri: where it will be tracked; ``None``: in the home.
     """
     uid, found = placed_key(ledger, name), ledger.study.user_attrs
-    checkpoints = str(home.checkpoints(uid))
 
     def placed(key: tuple[int, int | None]) -> str:
-        return str(Path(checkpoints).parent / uid / Path(_in_archive(key)).relative_to(CHECKPOINTS))
+        return str(home.checkpoints(uid) / Path(_in_archive(key)).relative_to(CHECKPOINTS))
 
     attributes = _with_runs(found, placed)
     attributes["uid"] = uid

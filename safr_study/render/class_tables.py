@@ -18,11 +18,9 @@ def quality_table(measured: Mapping[str, Scores]) -> TextTable:
     """Macro F1, calibration and the like of models, by their names; ± one standard error."""
     metrics = {
         name: OF_MODEL[name]
-        for name in OF_CLASSES
+        for name in (*OF_CLASSES, "consistency")
         if any(scores.has(name) for scores in measured.values())
     }
-    if any(scores.has("consistency") for scores in measured.values()):
-        metrics["consistency"] = OF_MODEL["consistency"]
     columns = ["model"]
     for one in metrics.values():
         unit = "" if one.unit == "share" else unit_words(one.unit).replace("percentage ", "")

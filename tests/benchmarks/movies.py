@@ -10,22 +10,18 @@ table of all lines.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from benchmarks import trained_models
 from benchmarks.measured import described
-from benchmarks.trained_models import Line, Run, limited, parser_of, train_and_tabulate
+from benchmarks.trained_models import Line, Measurement, limited
 from safr_study.cli.evaluate import with_se
 from safr_study.records import Scores
 from safr_study.render.text_table import TextTable, markdown_table
 from safr_study.settings import CURVE_SHARES, OF_MODEL, ModelShape, Penalties, Wanted
 from safr_study.settings.metrics import CONTROLS
 
-DATASET = "movies"
 WEIGHT = 0.1
 """Both lambdas of the SAFR model."""
 MODELS: dict[str, Mapping[str, Any]] = {
@@ -113,27 +109,19 @@ def _cell(scores: Scores, metric: str) -> str:
     return "" if measure is None else with_se(*measure, 2 if points else 3)
 
 
-def arguments(given: Sequence[str] | None) -> argparse.Namespace:
-    """The command's options."""
-    return parser_of(__doc__ or "", list(MODELS), DATASET).parse_args(given)
-
-
-def wanted_runs(args: argparse.Namespace) -> list[Run]:
-    """The trainings that were asked for.
-
-    Raises:
-        BadInput: an encoder that cannot be used.
-    """
-    return trained_models.wanted_runs(
-        args, dataset=DATASET, models=MODELS, fine_tuning=FINE_TUNING, want=WANTED
-    )
+MEASUREMENT = Measurement(
+    name="movies",
+    dataset="movies",
+    models=MODELS,
+    fine_tuning=FINE_TUNING,
+    want=WANTED,
+    markdown=markdown,
+)
 
 
 def main(given: Sequence[str] | None = None) -> int:
     """Train what the file lacks, and make the table; 130 when it was interrupted."""
-    args = arguments(given)
-    out = Path(__file__).resolve().parents[2] / "docs" / "results" / "movies.jsonl"
-    return train_and_tabulate(args, out, lambda: wanted_runs(args), markdown)
+    return MEASUREMENT.main(given, __doc__ or "")
 
 
 if __name__ == "__main__":

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -59,6 +60,30 @@ def parsed_lines(path: Path, parse: Callable[[str], Line], *, field: str) -> lis
                 field, f"line {number} of {path.name} cannot be read ({error}); remove it"
             ) from None
     return found
+
+
+def line_of(text: str, schema: int) -> dict[str, Any]:
+    """The fields of a line, without its schema.
+
+    Raises:
+        ValueError: it is no line of this schema.
+    """
+    plain = json.loads(text)
+    if not isinstance(plain, dict) or plain.pop("schema", None) != schema:
+        raise ValueError(f"it is no line of schema {schema}")
+    return plain
+
+
+def made_of(kind: type[Line], fields: Mapping[str, Any]) -> Line:
+    """A line of its fields.
+
+    Raises:
+        ValueError: one is missing, or unknown.
+    """
+    try:
+        return kind(**fields)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
 
 
 def write_alone(

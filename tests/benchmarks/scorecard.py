@@ -10,27 +10,24 @@ means over the seeds, the differences from the model without VMASK, and what dis
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks import trained_models
 from benchmarks.measured import described
-from benchmarks.trained_models import Line, Run, limited, parser_of, train_and_tabulate
+from benchmarks.trained_models import Line, Measurement, limited
+from safr_study.features.report.scorecard import scorecard_wanted
 from safr_study.render.cause_tables import disagreeing
 from safr_study.render.scorecard import scorecard_metrics, scorecard_values
 from safr_study.render.text_table import TextTable, markdown_table
-from safr_study.settings import Objective, Wanted
+from safr_study.settings import Objective
 from safr_study.text import listed
 from safr_study.uncertainty.confirmation import SHOWN_SEEDS
 from safr_study.uncertainty.intervals import Interval, t_interval
 
-DATASET = "sst2-treebank"
 K = 0.3
 BASE = "no VMASK"
 """The model that the others are set against."""
@@ -61,16 +58,6 @@ FINE_TUNING: dict[str, Any] = {
 }
 IN_SHORT = ("srs_excess", "contrast", "comprehensiveness")
 """Measures whose differences are said in words alone: like SRS they take the top words away."""
-WANTED = Wanted(
-    shares=(K,),
-    random=True,
-    bottom=True,
-    alone=True,
-    superposition=True,
-    agreements=("capacity",),
-    causes=(K,),
-    naopc=True,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,32 +195,21 @@ def _sentence(card: Card, gaps: Mapping[str, Interval | None]) -> str:
     return f"{card.model}, {card.encoder or 'from scratch'}: {'; '.join(parts)}."
 
 
-def arguments(given: Sequence[str] | None) -> argparse.Namespace:
-    """The command's options."""
-    parser = parser_of(__doc__ or "", list(MODELS), "scorecard")
-    parser.set_defaults(models=None)
-    args = parser.parse_args(given)
-    if args.models is None:
-        args.models = FROM_SCRATCH if args.encoder is None else OVER_ENCODER
-    return args
-
-
-def wanted_runs(args: argparse.Namespace) -> list[Run]:
-    """The trainings that were asked for.
-
-    Raises:
-        BadInput: an encoder that cannot be used.
-    """
-    return trained_models.wanted_runs(
-        args, dataset=DATASET, models=MODELS, fine_tuning=FINE_TUNING, want=WANTED
-    )
+MEASUREMENT = Measurement(
+    name="scorecard",
+    dataset="sst2-treebank",
+    models=MODELS,
+    fine_tuning=FINE_TUNING,
+    want=scorecard_wanted(K, causes=True),
+    markdown=markdown,
+    from_scratch=FROM_SCRATCH,
+    over_encoder=OVER_ENCODER,
+)
 
 
 def main(given: Sequence[str] | None = None) -> int:
     """Train what the file lacks, and make the tables; 130 when it was interrupted."""
-    args = arguments(given)
-    out = Path(__file__).resolve().parents[2] / "docs" / "results" / "scorecard.jsonl"
-    return train_and_tabulate(args, out, lambda: wanted_runs(args), markdown)
+    return MEASUREMENT.main(given, __doc__ or "")
 
 
 if __name__ == "__main__":

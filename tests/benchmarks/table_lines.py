@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from benchmarks.curves import LEVELS, Curve, Pair, Vector
-from benchmarks.result_lines import parsed_lines
+from benchmarks.result_lines import line_of, made_of, parsed_lines
 from safr_study.errors import BadInput
 
 SCHEMA = 1
@@ -83,13 +83,8 @@ class TableLine:
         Raises:
             ValueError: it is no line of this schema.
         """
-        plain = json.loads(text)
-        if not isinstance(plain, dict) or plain.pop("schema", None) != SCHEMA:
-            raise ValueError(f"it is no line of schema {SCHEMA}")
-        try:
-            return cls(**{name: _tuples(value) for name, value in plain.items()})
-        except TypeError as error:
-            raise ValueError(str(error)) from None
+        plain = line_of(text, SCHEMA)
+        return made_of(cls, {name: _tuples(value) for name, value in plain.items()})
 
     def curve(self, texts: int) -> Curve:
         """As a replay needs it, with rungs of so many texts."""

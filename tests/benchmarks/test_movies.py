@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_encoder import tiny_encoder
 
-from benchmarks.movies import MODELS, arguments, main, markdown, wanted_runs
+from benchmarks.movies import MEASUREMENT, MODELS, main, markdown
 from benchmarks.trained_models import Line, read_lines
 from safr_study.errors import BadInput
 
@@ -62,10 +62,12 @@ def test_what_is_there_is_not_trained_again_and_the_table_has_all(data: Path) ->
     assert lines[0] == first
     assert list((data / "scratch" / "states").iterdir()) == []
     # Another seed, limit or setting is another training.
-    (run,) = wanted_runs(arguments([*command, "--models", "no VMASK"]))
+    (run,) = MEASUREMENT.runs(MEASUREMENT.arguments([*command, "--models", "no VMASK"]))
     assert run.key() == first.key
     for change in (["--seeds", "1"], ["--train-limit", "18"], ["--epochs", "3"]):
-        (other,) = wanted_runs(arguments([*command, "--models", "no VMASK", *change]))
+        (other,) = MEASUREMENT.runs(
+            MEASUREMENT.arguments([*command, "--models", "no VMASK", *change])
+        )
         assert other.key() != first.key
     table = out.with_suffix(".md").read_text("utf-8")
     assert table == markdown(lines)

@@ -14,14 +14,13 @@ from scipy import stats
 from benchmarks.scorecard import (
     BASE,
     FROM_SCRATCH,
+    MEASUREMENT,
     MODELS,
     OVER_ENCODER,
-    arguments,
     cards_of,
     difference,
     main,
     markdown,
-    wanted_runs,
 )
 from benchmarks.trained_models import Line, read_lines
 from safr_study.settings import RIVALS_OFF
@@ -86,7 +85,7 @@ def test_lines_have_every_measure_and_the_tables_their_means_and_differences(
 
 @pytest.mark.usefixtures("treebank")
 def test_every_rival_is_alone_in_its_model_and_the_base_has_none() -> None:
-    runs = {run.model: run.train for run in wanted_runs(arguments([]))}
+    runs = {run.model: run.train for run in MEASUREMENT.runs(MEASUREMENT.arguments([]))}
     assert tuple(runs) == FROM_SCRATCH
     assert {*FROM_SCRATCH, *OVER_ENCODER} == {*MODELS}
     for name, train in runs.items():
@@ -98,4 +97,7 @@ def test_every_rival_is_alone_in_its_model_and_the_base_has_none() -> None:
         active = [key for key, value in on.items() if value != RIVALS_OFF[key]]
         assert len(active) == (name.split()[0] in {"L1", "orthogonality", "Top-K"})
         assert train.shape.vmask == (name in {"VMASK only", "SAFR (1, 0.1)"})
-    assert len({run.key() for run in wanted_runs(arguments(["--seeds", "0", "1"]))}) == 18
+    assert (
+        len({run.key() for run in MEASUREMENT.runs(MEASUREMENT.arguments(["--seeds", "0", "1"]))})
+        == 18
+    )

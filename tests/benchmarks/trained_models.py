@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from benchmarks.measured import machine
-from benchmarks.result_lines import append_line, parsed_lines, write_alone
+from benchmarks.result_lines import append_line, line_of, made_of, parsed_lines, write_alone
 from safr_study.data import encoded_corpus, find_encoder
 from safr_study.records import Scores
 from safr_study.settings import (
@@ -26,6 +26,8 @@ from safr_study.settings import (
 )
 
 SCHEMA = 1
+SPLITS = ("train", "dev", "test")
+_RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
 _LOG = logging.getLogger("trainings")
 
 
@@ -74,13 +76,7 @@ class Line:
         Raises:
             ValueError: it is no line of this schema.
         """
-        plain = json.loads(text)
-        if not isinstance(plain, dict) or plain.pop("schema", None) != SCHEMA:
-            raise ValueError(f"it is no line of schema {SCHEMA}")
-        try:
-            return cls(**plain)
-        except TypeError as error:
-            raise ValueError(str(error)) from None
+        return made_of(cls, line_of(text, SCHEMA))
 
     def to_text(self) -> str:
         """As one line, without its end."""
@@ -166,7 +162,7 @@ class Run:
         """The fields of a line that make it this training, in the order of `KEY`."""
         encoder = self.corpus.encoder
         train = self.train.model_dump(mode="json", exclude_defaults=True)
-        limits = {n: getattr(self.corpus, f"{n}_limit") for n in ("train", "dev", "test")}
+        limits = {split: getattr(self.corpus, f"{split}_limit") for split in SPLITS}
         left_out = ("seed", "shape", "penalties")
         return {
             "model": self.model,
@@ -193,101 +189,101 @@ def limited(line: Line) -> str:
     return f" ({', '.join(limits)} texts)" if limits else ""
 
 
-def parser_of(description: str, models: Sequence[str], scratch: str) -> argparse.ArgumentParser:
-    """The options that every such measurement has; the models are all of them unless named."""
-    parser = argparse.ArgumentParser(description=description.split("\n")[0])
-    parser.add_argument("--encoder", help="folder or hub id; else from scratch")
-    parser.add_argument("--encoder-name", help="name in the tables; else that of the folder")
-    parser.add_argument("--models", nargs="+", choices=models, default=list(models))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument(
-        "--epochs", type=int, help="most of them; else 3 with an encoder, 20 without"
-    )
-    parser.add_argument("--batch-size", type=int)
-    parser.add_argument("--precision", choices=["float32", "bfloat16"], help="of training")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--train-limit", type=int)
-    parser.add_argument("--dev-limit", type=int)
-    parser.add_argument("--test-limit", type=int)
-    parser.add_argument("--out", type=Path, help="the lines; needed where data are limited")
-    parser.add_argument("--scratch", type=Path, default=Path(".safr-study") / scratch)
-    parser.add_argument("--render", action="store_true", help="make the table alone")
-    return parser
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """Named models that are trained on one data set and measured on test, as a command."""
 
+    name: str
+    """Stem of its files under ``docs/results``, and name of its folder of running states."""
+    dataset: str
+    models: Mapping[str, Mapping[str, Any]]
+    """Settings of each model, as of `TrainConfig`."""
+    fine_tuning: Mapping[str, Any]
+    """More of them with an encoder."""
+    want: Wanted
+    """What is measured."""
+    markdown: Callable[[Sequence[Line]], str]
+    """The tables of all lines."""
+    from_scratch: Sequence[str] = ()
+    """Models that are trained without an encoder where none is named; empty: all."""
+    over_encoder: Sequence[str] = ()
+    """The same with one."""
 
-def wanted_runs(
-    args: argparse.Namespace,
-    *,
-    dataset: str,
-    models: Mapping[str, Mapping[str, Any]],
-    fine_tuning: Mapping[str, Any],
-    want: Wanted,
-) -> list[Run]:
-    """The trainings that were asked for, seed by seed.
-
-    Args:
-        args: of `parser_of`.
-        dataset: name of the data.
-        models: settings of each, as of `TrainConfig`.
-        fine_tuning: more of them with an encoder.
-        want: what is measured.
-
-    Raises:
-        BadInput: an encoder that cannot be used.
-    """
-    limits = {name: getattr(args, name) for name in ("train_limit", "dev_limit", "test_limit")}
-    corpus = CorpusSpec(dataset=dataset, encoder=args.encoder, **limits)
-    asked = {n: getattr(args, n) for n in ("epochs", "batch_size", "threads", "precision")}
-    settings = {} if args.encoder is None else dict(fine_tuning)
-    settings |= {name: value for name, value in asked.items() if value is not None}
-    name = None
-    if args.encoder is not None:
-        name = args.encoder_name or Path(args.encoder).resolve().name
-    return [
-        Run(
-            model,
-            corpus,
-            TrainConfig.parse({**settings, **models[model], "seed": seed}),
-            want,
-            name,
-            args.scratch.resolve(),
+    def arguments(self, given: Sequence[str] | None, description: str = "") -> argparse.Namespace:
+        """The command's options."""
+        parser = argparse.ArgumentParser(prog=self.name, description=description.split("\n")[0])
+        parser.add_argument("--encoder", help="folder or hub id; else from scratch")
+        parser.add_argument("--encoder-name", help="name in the tables; else that of the folder")
+        parser.add_argument("--models", nargs="+", choices=list(self.models))
+        parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+        parser.add_argument("--epochs", type=int, help="most; else 3 with an encoder, 20 without")
+        size = self.fine_tuning.get("batch_size", 32)
+        parser.add_argument(
+            "--batch-size", type=int, help=f"else {size} with an encoder, 32 without"
         )
-        for seed in args.seeds
-        for model in args.models
-    ]
+        parser.add_argument("--precision", choices=["float32", "bfloat16"], help="of training")
+        parser.add_argument("--threads", type=int, default=1)
+        for split in SPLITS:
+            parser.add_argument(f"--{split}-limit", type=int)
+        parser.add_argument("--out", type=Path, help="the lines; needed where data are limited")
+        scratch = Path(".safr-study") / self.name
+        parser.add_argument("--scratch", type=Path, default=scratch)
+        parser.add_argument("--render", action="store_true", help="make the tables alone")
+        return parser.parse_args(given)
 
+    def runs(self, args: argparse.Namespace) -> list[Run]:
+        """The trainings that were asked for, seed by seed.
 
-def train_and_tabulate(
-    args: argparse.Namespace,
-    out: Path,
-    runs: Callable[[], Sequence[Run]],
-    markdown: Callable[[Sequence[Line]], str],
-) -> int:
-    """Train what the file lacks, and make the table beside it.
+        Raises:
+            BadInput: an encoder that cannot be used.
+        """
+        limits = {f"{split}_limit": getattr(args, f"{split}_limit") for split in SPLITS}
+        corpus = CorpusSpec(dataset=self.dataset, encoder=args.encoder, **limits)
+        asked = {n: getattr(args, n) for n in ("epochs", "batch_size", "threads", "precision")}
+        settings = {} if args.encoder is None else dict(self.fine_tuning)
+        settings |= {name: value for name, value in asked.items() if value is not None}
+        usual = self.from_scratch if args.encoder is None else self.over_encoder
+        name = None
+        if args.encoder is not None:
+            name = args.encoder_name or Path(args.encoder).resolve().name
+        return [
+            Run(
+                model,
+                corpus,
+                TrainConfig.parse({**settings, **self.models[model], "seed": seed}),
+                self.want,
+                name,
+                args.scratch.resolve(),
+            )
+            for seed in args.seeds
+            for model in args.models or usual or self.models
+        ]
 
-    Args:
-        args: of `parser_of`.
-        out: the file, unless the options name one.
-        runs: those that are wanted.
-        markdown: the table of all lines.
+    def main(self, given: Sequence[str] | None, description: str) -> int:
+        """Train what the file lacks, and make the tables beside it.
 
-    Returns:
-        The exit code; 130 when it was interrupted.
-    """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    limited_data = (args.train_limit or args.dev_limit or args.test_limit) and args.out is None
-    refused = "limited data do not belong into the results; give a file" if limited_data else None
-    out = args.out or out
+        Returns:
+            The exit code; 130 when it was interrupted.
+        """
+        args = self.arguments(given, description)
+        logging.basicConfig(
+            level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
+        )
+        limited_data = any(getattr(args, f"{split}_limit") for split in SPLITS)
+        refused = None
+        if limited_data and args.out is None:
+            refused = "limited data do not belong into the results; give a file"
+        out = args.out or _RESULTS / f"{self.name}.jsonl"
 
-    def work() -> None:
-        if not args.render:
-            done = {line.key for line in read_lines(out)}
-            for run in runs():
-                if run.key() in done:
-                    _LOG.info(f"{run.label}: is there")
-                else:
-                    append_line(out, run.measured().to_text())
-        if lines := read_lines(out):
-            out.with_suffix(".md").write_text(markdown(lines), "utf-8")
+        def work() -> None:
+            if not args.render:
+                done = {line.key for line in read_lines(out)}
+                for run in self.runs(args):
+                    if run.key() in done:
+                        _LOG.info(f"{run.label}: is there")
+                    else:
+                        append_line(out, run.measured().to_text())
+            if lines := read_lines(out):
+                out.with_suffix(".md").write_text(self.markdown(lines), "utf-8")
 
-    return write_alone(out, work, _LOG, refused=refused)
+        return write_alone(out, work, _LOG, refused=refused)

@@ -10,8 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import safr_study
-from safr_study.data import has_pairs
+from safr_study.checkpoint.manifest import MANIFEST as MODEL_MANIFEST
+from safr_study.checkpoint.manifest import MODEL, VOCABULARY, WEIGHTS
+from safr_study.data import TOKENIZER, has_pairs
 from safr_study.features.hand_on.archive import CRATE, DATA, LEDGER, MANIFEST, PAGE, Packed
+from safr_study.ledger.hand_on import CHECKPOINTS
 from safr_study.ledger.ledger import StudyFacts
 from safr_study.records import StudyResult
 from safr_study.settings import StudySpec
@@ -32,10 +35,10 @@ _WHAT = {
     MANIFEST: "Version of this format",
 }
 _OF_MODEL = {
-    "weights.safetensors": "Weights of the model of",
-    "vocabulary.txt": "Words of the model of",
-    "tokenizer.json": "Tokenizer of the model of",
-    "model.json": "Settings, scores and checksums of the model of",
+    WEIGHTS: "Weights of the model of",
+    VOCABULARY: "Words of the model of",
+    TOKENIZER: "Tokenizer of the model of",
+    MODEL_MANIFEST: "Settings, scores and checksums of the model of",
 }
 
 
@@ -111,7 +114,7 @@ def crate_of(
 
 def _file(name: str, packed: Packed) -> dict[str, Any]:
     own = name.rpartition("/")[2]
-    of = name.removeprefix("checkpoints/").partition("/model/")[0]
+    of = name.removeprefix(f"{CHECKPOINTS}/").partition(f"/{MODEL}/")[0]
     return {
         "@id": name,
         "@type": "File",

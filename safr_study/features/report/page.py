@@ -210,12 +210,13 @@ def key_facts(report: StudyReport) -> Iterator[tuple[str, str, str]]:
     result = report.result
     best = judged(report)
     if (chosen := best.choice) is not None:
-        found = [ranked for ranked in result.ranked if ranked.trial.number == chosen.trial.number]
+        searched = {one.trial.number: one.objectives for one in result.ranked}
+        before = searched.get(chosen.trial.number)
         for axis, objective in enumerate(report.objectives):
             said = "on dev"
             if best is not result:
-                before = ", ".join(value_text(objective, one.objectives[axis]) for one in found)
-                said = f"mean of new seeds; {before} in the search"
+                said = "mean of new seeds"
+                said += f"; {value_text(objective, before[axis])} in the search" if before else ""
             yield (
                 f"{heading(objective)} of the {chosen.choice}",
                 value_text(objective, chosen.objectives[axis]),

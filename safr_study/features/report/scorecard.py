@@ -72,6 +72,25 @@ def scorecard_trials(result: StudyResult) -> dict[str, RankedTrial]:
     }
 
 
+def scorecard_wanted(k: float, *, causes: bool) -> Wanted:
+    """What is measured of each model.
+
+    Args:
+        k: of the deletions, in (0, 1].
+        causes: whether also what neurons cause, and NAOPC.
+    """
+    return Wanted(
+        shares=(k,),
+        random=True,
+        bottom=True,
+        alone=True,
+        superposition=True,
+        agreements=("capacity",),
+        causes=(k,) if causes else (),
+        naopc=causes,
+    )
+
+
 def scorecard(
     result: StudyResult,
     corpus: EncodedCorpus,
@@ -94,16 +113,7 @@ def scorecard(
         causes: whether to measure what neurons cause, and NAOPC.
         say: told what is done next.
     """
-    want = Wanted(
-        shares=(k,),
-        random=True,
-        bottom=True,
-        alone=True,
-        superposition=True,
-        agreements=("capacity",),
-        causes=(k,) if causes else (),
-        naopc=causes,
-    )
+    want = scorecard_wanted(k, causes=causes)
     chosen = scorecard_trials(result)
     models: list[tuple[str, Scores]] = []
     problems = []

@@ -10,10 +10,10 @@ from safr_study.data import (
     canonical_encoder,
     column_fields,
     has_pairs,
+    slugify,
     word_defaults,
 )
 from safr_study.errors import BadInput
-from safr_study.features.search.moved_data import made_name
 from safr_study.settings import (
     CorpusSpec,
     Objective,
@@ -116,9 +116,16 @@ def study_spec(options: Mapping[str, Any]) -> StudySpec:
         }
     )
     if options["study"] is None:
-        # From the data set and the settings: the same command finds its study again.
         return spec.model_copy(update={"name": made_name(spec)})
     return spec
+
+
+def made_name(spec: StudySpec) -> str:
+    """Name of a study that nobody named: the same command finds it again.
+
+    It is of the data set and a digest of the settings, the path of the data among them.
+    """
+    return f"{slugify(spec.corpus.dataset)[:48]}-{spec.identity()[:8]}"
 
 
 def _check_from_scratch(space: SearchSpace) -> None:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safr_study.data import encoded_corpus, slugify
+from safr_study.data import encoded_corpus
+from safr_study.features.search.build_spec import made_name
 from safr_study.features.study_base.results import find_ledger
 from safr_study.features.study_base.stores import Stores
 from safr_study.ledger.storage import stored_studies
 from safr_study.settings import StudySpec
-
-
-def made_name(spec: StudySpec) -> str:
-    """Name of a study that nobody named: of the data set and the settings, its path among them."""
-    return f"{_beginning(spec)}{spec.identity()[:8]}"
 
 
 def at_old_place(spec: StudySpec, before: StudySpec) -> StudySpec:
@@ -41,7 +37,9 @@ def under_known_name(spec: StudySpec, stores: Stores) -> StudySpec:
     path = Path(spec.corpus.dataset)
     if stores.storage_url is not None or not path.is_absolute() or spec.name != made_name(spec):
         return spec
-    alike = [n for n in stored_studies(stores.home, None) if n.startswith(_beginning(spec))]
+    # The settings' digest, after the last hyphen, is what differs.
+    data = spec.name.rpartition("-")[0]
+    alike = [n for n in stored_studies(stores.home, None) if n.rpartition("-")[0] == data]
     if spec.name in alike:
         return spec
     for name in alike:
@@ -58,7 +56,3 @@ def under_known_name(spec: StudySpec, stores: Stores) -> StudySpec:
         ):
             return spec.model_copy(update={"name": name})
     return spec
-
-
-def _beginning(spec: StudySpec) -> str:
-    return f"{slugify(spec.corpus.dataset)[:48]}-"

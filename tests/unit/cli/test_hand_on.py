@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,6 @@ from stored_study import FACTS, ask, complete, finished_study, study_spec
 
 import safr_study as ss
 from safr_study.cli import completion
-from safr_study.cli.app import main
 from safr_study.data import encoded_corpus
 from safr_study.home import open_home
 from safr_study.ledger.ledger import Ledger
@@ -23,19 +21,9 @@ from safr_study.settings import CorpusSpec
 Run = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """The command line in this process and folder: exit code, output and errors."""
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-    def called(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["safr-study", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        shown = capsys.readouterr()
-        return int(ended.value.code or 0), shown.out, shown.err
-
-    return called
 
 
 def test_it_is_written_and_taken_in_and_both_are_said(run: Run, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import pytest
 from html_page import ReadPage
 from reported_study import FRONT, VALUES, varied_study
 
-from safr_study.cli.app import main
 from safr_study.home import Home, open_home
 
 Run = Callable[..., tuple[int, str, str]]
@@ -28,25 +26,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Home:
     return home
 
 
-@pytest.fixture
-def run(
-    made: Home,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Run:
-    """The command line in this process and an empty folder: exit code, output and errors."""
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(made: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAFR_STUDY_HOME", str(made.root))
     monkeypatch.chdir(tmp_path)
-
-    def called(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["safr-study", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        shown = capsys.readouterr()
-        return int(ended.value.code or 0), shown.out, shown.err
-
-    return called
 
 
 def test_a_report_is_made_also_where_the_data_and_the_models_are_gone(

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ import pytest
 from stored_study import ask, begin, complete, epoch, stop_early, study_spec
 from study_holder import holder
 
-from safr_study.cli.app import main
 from safr_study.home import Home, open_home
 from safr_study.ledger.driver_lock import driver_lock
 from safr_study.ledger.notes import remember_command
@@ -31,20 +29,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     ledger.record_epoch(3, epoch(1))
     remember_command(ledger, ["search", "--dataset", "planted", "--study", "s"])
     return made
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """The command line in this process: exit code, standard output and standard error."""
-
-    def called(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["safr-study", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        shown = capsys.readouterr()
-        return int(ended.value.code or 0), shown.out, shown.err
-
-    return called
 
 
 def document(told: tuple[int, str, str]) -> Any:

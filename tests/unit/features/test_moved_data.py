@@ -9,7 +9,8 @@ from pathlib import Path
 from stored_study import study_spec
 
 from safr_study.data import encoded_corpus
-from safr_study.features.search.moved_data import made_name, under_known_name
+from safr_study.features.search.build_spec import made_name
+from safr_study.features.search.moved_data import under_known_name
 from safr_study.features.search.plan import study_facts
 from safr_study.features.study_base.stores import Stores
 from safr_study.home import open_home
